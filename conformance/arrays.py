@@ -1,0 +1,112 @@
+"""Arrays as bits: between NumPy and the `Returned` record.
+
+bfloat16 breaks `.var()`, `numpy.finfo` and most formats, so statistics are taken in float64 and
+arrays travel as raw little-endian bytes with the name of their dtype.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+
+from conformance.model import Moments, Returned
+
+Array = npt.NDArray[Any]
+
+FULL_SIZE_LIMIT = 4096
+"""Arrays of more elements are stored as digest, moments and a strided sample."""
+
+SAMPLE_SIZE = 1024
+"""Least number of elements in a strided sample."""
+
+
+def as_dtype(name: str) -> np.dtype[Any]:
+    """Return the NumPy dtype called `name`, bfloat16 included."""
+    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+
+
+def widen(array: Array) -> Array:
+    """Return the same values exactly, as float64 or complex128."""
+    return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
+
+
+def moments_of(array: Array) -> Moments:
+    """Return the moments over the finite elements; NaN when there are none."""
+    finite = np.isfinite(array)
+    wide = widen(array)[finite]
+    if not wide.size:
+        nan = float("nan")
+        return Moments(
+            mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=int(array.size)
+        )
+    mean = wide.mean()
+    magnitude = np.abs(wide) if wide.dtype.kind == "c" else wide
+    return Moments(
+        mean=float(mean.real),
+        mean_imag=float(mean.imag),
+        variance=float(np.mean(np.abs(wide - mean) ** 2)),
+        minimum=float(magnitude.min()),
+        maximum=float(magnitude.max()),
+        nonfinite=int(array.size - wide.size),
+    )
+
+
+def returned(array: Array, *, weak_type: bool = False) -> Returned:
+    """Return the full record of an array: every bit of it."""
+    contiguous = np.ascontiguousarray(array).reshape(array.shape)
+    bits = contiguous.tobytes()
+    return Returned(
+        dtype=str(array.dtype),
+        shape=tuple(array.shape),
+        sha256=hashlib.sha256(bits).hexdigest(),
+        bits=bits,
+        weak_type=weak_type,
+        moments=moments_of(contiguous),
+    )
+
+
+def sampled(outcome: Returned) -> Returned:
+    """Return the outcome as it is stored: whole up to FULL_SIZE_LIMIT elements, else a sample.
+
+    The stride is odd, hence coprime to the powers of two that array sizes and shards are made of:
+    a sample of even stride would see one half of the columns only.
+    """
+    size = int(np.prod(outcome.shape, dtype=np.int64))
+    if size <= FULL_SIZE_LIMIT or outcome.stride != 1:
+        return outcome
+    stride = (size // SAMPLE_SIZE - 1) | 1
+    return thin(outcome, stride)
+
+
+def thin(outcome: Returned, stride: int) -> Returned:
+    """Return the full outcome reduced to every `stride`-th element.
+
+    Raises:
+        ValueError: the outcome is a sample already, of another stride.
+    """
+    if outcome.stride == stride:
+        return outcome
+    if outcome.stride != 1:
+        raise ValueError(f"cannot take stride {stride} of a sample of stride {outcome.stride}")
+    return dataclasses.replace(outcome, bits=flat(outcome)[::stride].tobytes(), stride=stride)
+
+
+def flat(outcome: Returned) -> Array:
+    """Return the stored elements as a 1-D array: all of them, or the strided sample."""
+    return np.frombuffer(outcome.bits, dtype=as_dtype(outcome.dtype))
+
+
+def whole(outcome: Returned) -> Array:
+    """Return the array in its shape.
+
+    Raises:
+        ValueError: only a sample is stored.
+    """
+    if outcome.stride != 1:
+        raise ValueError(f"only every {outcome.stride}th element of the array is stored")
+    return flat(outcome).reshape(outcome.shape)

@@ -1,0 +1,23 @@
+"""What a backend is: something that can be asked a case."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from conformance.catalogue import InitializerSpec
+from conformance.model import Case, Observation
+
+
+class BackendUnavailable(RuntimeError):
+    """A backend that was asked for is not there. Never a reason to skip: the run fails."""
+
+
+class Backend(Protocol):
+    """An executor of initializers. Stateless between cases but for compiled programs."""
+
+    @property
+    def name(self) -> str:
+        """The name that case ids carry."""
+
+    def observe(self, case: Case, spec: InitializerSpec) -> Observation:
+        """Run the case, twice, and return what came of it; an exception is an outcome."""

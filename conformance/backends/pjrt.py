@@ -1,0 +1,185 @@
+"""CPU, CUDA, TPU and any other PJRT platform: one code path through JAX itself."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import as_dtype, returned
+from conformance.backends.base import BackendUnavailable
+from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
+from conformance.catalogue import Initializer, InitializerSpec
+from conformance.model import WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
+
+Call = Callable[[Any], Any]
+"""Key -> array: an initializer under one transform."""
+
+VMAP_SEEDS = 4
+"""Seeds in one vmapped call; the case's own is the one before last."""
+
+
+class PjrtBackend:
+    """Runs cases on the first device of a PJRT platform.
+
+    Raises:
+        BackendUnavailable: the platform has no device in this process.
+    """
+
+    def __init__(self, platform: str) -> None:
+        import jax
+
+        self.name = platform
+        try:
+            self._devices: list[Any] = jax.devices(platform)
+        except RuntimeError as error:
+            present = ", ".join(present_platforms())
+            raise BackendUnavailable(
+                f"backend {platform!r} was asked for and has no device here (present: {present}): "
+                f"install its JAX plugin, or leave it out of --backend. JAX says: {error}"
+            ) from error
+
+    def observe(self, case: Case, spec: InitializerSpec) -> Observation:
+        """Run the case twice with keys made afresh; the second digest is `repeat_sha256`.
+
+        Errors of the call are outcomes. So is a spec that cannot be built: `SpecError`.
+        """
+        if case.transform == "sharded" and len(self._devices) < SHARDS:
+            raise BackendUnavailable(
+                f"{case.id} needs {SHARDS} devices of {self.name}, found {len(self._devices)}: "
+                f"on cpu set XLA_FLAGS={HOST_DEVICES_FLAG}={SHARDS}"
+            )
+        try:
+            call = TRANSFORMS[case.transform](spec.build(), case.problem, self._devices)
+        except Exception as error:
+            refusal = Raised(exception="SpecError", message=f"{type(error).__name__}: {error}")
+            return self._observation(case, refusal, None, 0.0)
+        start = time.perf_counter()
+        outcome = self._attempt(case, call)
+        elapsed_s = time.perf_counter() - start
+        repeat = self._attempt(case, call) if isinstance(outcome, Returned) else None
+        return self._observation(case, outcome, repeat, elapsed_s)
+
+    def _observation(
+        self, case: Case, outcome: Returned | Raised, repeat: Returned | Raised | None, elapsed_s: float
+    ) -> Observation:
+        return Observation(
+            case=case,
+            outcome=outcome,
+            repeat_sha256=repeat.sha256 if isinstance(repeat, Returned) else None,
+            device=self._devices[0].device_kind,
+            elapsed_s=elapsed_s,
+        )
+
+    def _attempt(self, case: Case, call: Callable[[Any], Any]) -> Returned | Raised:
+        try:
+            with self._ambient(case.problem):
+                return _as_outcome(call(typed_key(case.problem)))
+        except Exception as error:
+            return Raised(exception=type(error).__name__, message=str(error))
+
+    @contextlib.contextmanager
+    def _ambient(self, problem: Problem) -> Iterator[None]:
+        import jax
+
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(jax.default_device(self._devices[0]))
+            if problem.dtype in WIDE_DTYPES:
+                stack.enter_context(x64())
+            if problem.prng.endswith("partitionable"):
+                partitionable = not problem.prng.endswith("nonpartitionable")
+                stack.enter_context(jax.threefry_partitionable(partitionable))
+            yield
+
+
+def present_platforms() -> tuple[str, ...]:
+    """Return the platforms with a device in this process, the default one last, cpu first."""
+    import jax
+
+    default = jax.default_backend()
+    name = {"gpu": "cuda"}.get(default, default)
+    return ("cpu",) if name == "cpu" else ("cpu", name)
+
+
+def x64() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which 64-bit dtypes exist, under old and new JAX alike."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # the only name before JAX 0.8
+
+    return enable_x64(True)
+
+
+def typed_key(problem: Problem, seed: int | None = None) -> Any:
+    """Return the problem's key, typed, of the PRNG implementation it names."""
+    import jax
+
+    implementation = problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
+    return jax.random.key(problem.seed if seed is None else seed, impl=implementation)
+
+
+def _as_outcome(array: Any) -> Returned:
+    import jax
+
+    if not isinstance(array, jax.Array):
+        raise TypeError(f"the initializer returned a {type(array).__name__}, not a jax.Array")
+    weak_type = bool(getattr(array.aval, "weak_type", False))
+    return returned(np.asarray(array), weak_type=weak_type)
+
+
+def _eager(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    return lambda key: initializer(key, problem.shape, as_dtype(problem.dtype))
+
+
+def _legacy_key(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call = _eager(initializer, problem, devices)
+    return lambda key: call(jax.random.key_data(key))
+
+
+def _jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call: Call = jax.jit(_eager(initializer, problem, devices))
+    return call
+
+
+def _vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call = jax.vmap(_eager(initializer, problem, devices))
+    others = [typed_key(problem, 1000 + i) for i in range(VMAP_SEEDS - 1)]
+    return lambda key: call(jax.numpy.stack([*others[:-1], key, others[-1]]))[VMAP_SEEDS - 2]
+
+
+def _sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    mesh = Mesh(np.array(devices[:SHARDS]), ("devices",))
+    split = _sharded_axis(problem.shape)
+    axes = ["devices" if axis == split else None for axis in range(len(problem.shape))]
+    sharding = NamedSharding(mesh, PartitionSpec(*axes))
+    call: Call = jax.jit(_eager(initializer, problem, devices), out_shardings=sharding)
+    return call
+
+
+def _sharded_axis(shape: tuple[int, ...]) -> int | None:
+    """Return the first axis that the devices divide, or None: then every device holds a replica."""
+    divisible = (axis for axis, size in enumerate(shape) if size and size % SHARDS == 0)
+    return next(divisible, None)
+
+
+TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
+    "eager": _eager,
+    "legacy_key": _legacy_key,
+    "jit": _jit,
+    "vmap": _vmap,
+    "sharded": _sharded,
+}

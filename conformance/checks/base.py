@@ -1,0 +1,41 @@
+"""What a check is given and what it gives back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from conformance.catalogue import InitializerSpec
+from conformance.model import CheckResult, Drift, Observation, Outcome, Status
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All that a check may look at: pure data about one observed case.
+
+    golden: the accepted outcome of the problem; None when the store has none.
+    drift: how the observation lies to the golden; None without a golden.
+    """
+
+    spec: InitializerSpec
+    observation: Observation
+    golden: Outcome | None
+    drift: Drift | None
+
+
+Check = Callable[[Evidence], CheckResult]
+
+
+def passed(check: str, metrics: Mapping[str, float] | None = None) -> CheckResult:
+    """Return a pass."""
+    return CheckResult(check=check, status=Status.PASSED, metrics=metrics or {})
+
+
+def failed(check: str, message: str, metrics: Mapping[str, float] | None = None) -> CheckResult:
+    """Return a failure that `message` explains."""
+    return CheckResult(check=check, status=Status.FAILED, message=message, metrics=metrics or {})
+
+
+def not_applicable(check: str) -> CheckResult:
+    """Return the result of a check that has nothing to say about this case."""
+    return CheckResult(check=check, status=Status.NOT_APPLICABLE)

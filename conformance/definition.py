@@ -1,0 +1,248 @@
+"""What an initializer must return, said without JAX: the definitions the oracle and checks read.
+
+A definition is data. From it follow the nominal moments, the structure, and which calls must fail.
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+Axes = int | tuple[int, ...]
+
+TRUNCATED_STDDEV = 0.87962566103423978
+"""Standard deviation of a standard normal truncated to (-2, 2); see `truncated_normal_moments`."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """Every element equals `value`, or `value` broadcast to the shape when it is a (nested) tuple.
+
+    A nested tuple is an array, row by row, as `numpy.asarray` reads it.
+    """
+
+    value: complex | tuple[object, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Normal:
+    """N(0, stddev^2), elementwise. Complex: circular, E|x|^2 = stddev^2."""
+
+    stddev: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TruncatedNormal:
+    """stddev times a standard normal conditioned on (lower, upper), elementwise; not rescaled."""
+
+    stddev: float
+    lower: float = -2.0
+    upper: float = 2.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Uniform:
+    """Uniform on [0, scale), elementwise."""
+
+    scale: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class VarianceScaling:
+    """Mean 0 and variance scale / fan, elementwise.
+
+    mode: fan_in, fan_out, fan_avg (arithmetic mean) or fan_geo_avg (geometric mean).
+    distribution: `truncated_normal` (at 2 sigma, rescaled to keep the variance), `normal` or
+    `uniform`. Source: LeCun et al. 1998, Glorot & Bengio 2010, He et al. 2015.
+    """
+
+    scale: float
+    mode: str
+    distribution: str
+    in_axis: Axes = -2
+    out_axis: Axes = -1
+    batch_axis: Axes = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Orthogonal:
+    """scale times a Haar-distributed matrix with orthonormal rows or columns (the smaller side).
+
+    The matrix has prod(shape) / shape[column_axis] rows and shape[column_axis] columns.
+    Source: Saxe et al. 2013; Mezzadri 2007 for the sign fix that makes QR Haar.
+    """
+
+    scale: float = 1.0
+    column_axis: int = -1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaOrthogonal:
+    """Zero but for the spatial centre, which is `Orthogonal` of shape[-2:]. Source: Xiao et al. 2018."""
+
+    scale: float = 1.0
+    column_axis: int = -1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NominalMoments:
+    """The law's own mean, variance and bounds, before any rounding. Units: of the array's elements.
+
+    For complex dtypes the variance is E|x - mean|^2 and the bounds are of the modulus.
+    """
+
+    mean: complex
+    variance: float
+    lower: float
+    upper: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """A law that a user states by its moments only: elementwise, independent, no oracle."""
+
+    moments: Callable[[tuple[int, ...]], NominalMoments]
+
+
+Definition = (
+    Constant
+    | Normal
+    | TruncatedNormal
+    | Uniform
+    | VarianceScaling
+    | Orthogonal
+    | DeltaOrthogonal
+    | Declared
+)
+
+
+def fans(shape: Sequence[int], definition: VarianceScaling) -> tuple[float, float]:
+    """Return (fan_in, fan_out): axis sizes times the receptive field.
+
+    Axes that are neither in, out nor batch make up the receptive field of a convolution. Every
+    dimension of size 0 makes both fans 0.
+
+    Raises:
+        IndexError: an axis lies outside the shape.
+    """
+    sizes = [
+        math.prod(shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes))
+        for axes in (definition.in_axis, definition.out_axis, definition.batch_axis)
+    ]
+    denominator = math.prod(sizes)
+    receptive_field = math.prod(shape) / denominator if denominator else 0.0
+    return sizes[0] * receptive_field, sizes[1] * receptive_field
+
+
+def scaled_variance(shape: Sequence[int], definition: VarianceScaling) -> float:
+    """Return scale / fan for the definition's mode; 0 where the fan is 0."""
+    fan_in, fan_out = fans(shape, definition)
+    fan = {
+        "fan_in": fan_in,
+        "fan_out": fan_out,
+        "fan_avg": (fan_in + fan_out) / 2,
+        "fan_geo_avg": math.sqrt(fan_in * fan_out),
+    }[definition.mode]
+    return definition.scale / fan if fan else 0.0
+
+
+def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
+    """Return (mean, variance) of a standard normal conditioned on (lower, upper).
+
+    Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 1, section 13.10.1.
+    """
+    mass = (math.erf(upper / math.sqrt(2)) - math.erf(lower / math.sqrt(2))) / 2
+    density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in (lower, upper)]
+    edge = [x * d if math.isfinite(x) else 0.0 for x, d in zip((lower, upper), density, strict=True)]
+    mean = (density[0] - density[1]) / mass
+    return mean, 1 + (edge[0] - edge[1]) / mass - mean * mean
+
+
+def nominal_moments(
+    definition: Definition, shape: tuple[int, ...], *, is_complex: bool = False
+) -> NominalMoments | None:
+    """Return the moments of one element, or None where elements follow no common law.
+
+    None for a constant array and for `DeltaOrthogonal`, whose structure check says more. For
+    `Orthogonal` an entry of a Haar matrix has mean 0 and variance scale^2 / max(rows, columns).
+    """
+    match definition:
+        case Declared():
+            return definition.moments(shape)
+        case Constant(value=tuple()) | DeltaOrthogonal():
+            return None
+        case Constant(value=value):
+            assert isinstance(value, (int, float, complex))
+            return NominalMoments(mean=value, variance=0.0, lower=abs(value), upper=abs(value))
+        case Normal(stddev=stddev):
+            return NominalMoments(mean=0, variance=stddev**2, lower=-math.inf, upper=math.inf)
+        case TruncatedNormal(stddev=stddev, lower=lower, upper=upper):
+            mean, variance = truncated_normal_moments(lower, upper)
+            return NominalMoments(
+                mean=stddev * mean,
+                variance=stddev**2 * variance,
+                lower=stddev * lower,
+                upper=stddev * upper,
+            )
+        case Uniform(scale=scale):
+            return NominalMoments(mean=scale / 2, variance=scale**2 / 12, lower=0.0, upper=scale)
+        case VarianceScaling():
+            return _variance_scaling_moments(definition, shape, is_complex=is_complex)
+        case Orthogonal(scale=scale, column_axis=column_axis):
+            columns = shape[column_axis]
+            rows = math.prod(shape) // columns if columns else 0
+            side = max(rows, columns)
+            variance = scale**2 / side if side and rows else 0.0
+            return NominalMoments(mean=0, variance=variance, lower=-scale, upper=scale)
+
+
+def _variance_scaling_moments(
+    definition: VarianceScaling, shape: tuple[int, ...], *, is_complex: bool
+) -> NominalMoments:
+    variance = scaled_variance(shape, definition)
+    sigma = math.sqrt(variance)
+    if definition.distribution == "normal":
+        bound = math.inf
+    elif definition.distribution == "uniform":
+        # A disk of radius r has E|x|^2 = r^2 / 2; an interval (-b, b) has variance b^2 / 3.
+        bound = sigma * math.sqrt(2 if is_complex else 3)
+    else:
+        # The modulus of a complex standard normal truncated to 2 has this second moment:
+        # 1 - 4 exp(-4) / (1 - exp(-4)), with E|x|^2 = 1 before truncation.
+        complex_stddev = math.sqrt(1 - 4 * math.exp(-4) / (1 - math.exp(-4)))
+        bound = 2 * sigma / (complex_stddev if is_complex else TRUNCATED_STDDEV)
+    return NominalMoments(
+        mean=0, variance=variance, lower=0.0 if is_complex else -bound, upper=bound
+    )
+
+
+def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype: str) -> str | None:
+    """Return the name of the exception that the call must raise, or None if it must return.
+
+    These are the documented refusals: too few dimensions for a fan, for an orthogonal matrix or for
+    a delta-orthogonal kernel; complex dtypes where the law is real only.
+    """
+    is_complex = dtype.startswith("complex")
+    match definition:
+        case TruncatedNormal() | Uniform() if is_complex:
+            return "TypeError"
+        case VarianceScaling(in_axis=-2) if len(shape) < 2:
+            return "ValueError"
+        case VarianceScaling():
+            return _fan_error(definition, shape)
+        case Orthogonal() if len(shape) < 2:
+            return "ValueError"
+        case DeltaOrthogonal() if not 3 <= len(shape) <= 5 or shape[-1] < shape[-2]:
+            return "ValueError"
+        case _:
+            return None
+
+
+def _fan_error(definition: VarianceScaling, shape: tuple[int, ...]) -> str | None:
+    try:
+        fans(shape, definition)
+    except IndexError:
+        return "IndexError"
+    return None

@@ -1,0 +1,144 @@
+"""From a case to its verdict: observe, compare with the golden, check, consult the ledger.
+
+Observing touches devices; judging is pure, so a recording made elsewhere is judged by `judge` alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+
+from conformance.backends import Backend, open_backend
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks import default_checks
+from conformance.checks.base import Check, Evidence
+from conformance.definition import NominalMoments, expected_error, nominal_moments
+from conformance.drift import classify
+from conformance.golden import Store
+from conformance.ledger import Ledger, Limitation, apply
+from conformance.model import (
+    Case,
+    CaseResult,
+    CheckResult,
+    Drift,
+    DriftClass,
+    Observation,
+    Outcome,
+    Returned,
+    Status,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How much drift passes. Every class beyond `max_drift` fails."""
+
+    max_drift: DriftClass = DriftClass.ROUNDING
+
+
+class Engine:
+    """Evaluates cases against one catalogue, one golden store and one ledger."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        goldens: Store | None,
+        ledger: Ledger,
+        policy: Policy | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._goldens = goldens
+        self._ledger = ledger
+        self._checks: tuple[Check, ...] = default_checks((policy or Policy()).max_drift)
+        self._backends: dict[str, Backend] = {}
+
+    def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
+        """Yield the verdict on each case, in order."""
+        for case in cases:
+            yield self.evaluate(case)
+
+    def evaluate(self, case: Case) -> CaseResult:
+        """Observe the case on its backend and judge it.
+
+        Raises:
+            BackendUnavailable: the backend has no device in this process.
+        """
+        return self.judge(self.observe(case))
+
+    def observe(self, case: Case) -> Observation:
+        """Run the case on its backend.
+
+        Raises:
+            BackendUnavailable: the backend has no device in this process.
+        """
+        if case.backend not in self._backends:
+            self._backends[case.backend] = open_backend(case.backend)
+        spec = self._catalogue.lookup(case.problem.initializer)
+        return self._backends[case.backend].observe(case, spec)
+
+    def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
+        """Return the verdict on an observation, made here or read from a recording.
+
+        jax_version: of the recording's environment; None means the installed one.
+        """
+        spec = self._catalogue.lookup(observation.case.problem.initializer)
+        golden = self._golden(observation.case)
+        drift = golden and compare(observation.outcome, golden, spec)
+        evidence = Evidence(spec=spec, observation=observation, golden=golden, drift=drift)
+        results = tuple(check(evidence) for check in self._checks)
+        entries = self._limitations(observation.case, spec, jax_version or installed_jax())
+        return verdict(observation, apply(entries, observation, results), drift, entries)
+
+    def _golden(self, case: Case) -> Outcome | None:
+        return self._goldens.outcome(case.problem.id, case.backend) if self._goldens else None
+
+    def _limitations(
+        self, case: Case, spec: InitializerSpec, jax_version: str
+    ) -> tuple[Limitation, ...]:
+        if expected_error(spec.definition, case.problem.shape, case.problem.dtype):
+            return ()
+        return self._ledger.matching(case, jax_version)
+
+
+def verdict(
+    observation: Observation,
+    results: tuple[CheckResult, ...],
+    drift: Drift | None,
+    entries: tuple[Limitation, ...],
+) -> CaseResult:
+    """Return the case's result: failed if any check failed, limited if only announced ones did."""
+    statuses = {result.status for result in results}
+    worst = next(
+        (status for status in (Status.FAILED, Status.LIMITED) if status in statuses), Status.PASSED
+    )
+    return CaseResult(
+        observation=observation,
+        status=worst,
+        checks=results,
+        drift=drift,
+        limitation=entries[0].id if entries and worst is not Status.PASSED else None,
+    )
+
+
+def compare(actual: Outcome, expected: Outcome, spec: InitializerSpec) -> Drift:
+    """Return how `actual` lies to `expected`, judged by the spec's law."""
+    return classify(actual, expected, moments=law_of(spec, expected))
+
+
+def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:
+    """Return the nominal moments for an outcome's shape, or None where the spec states no law."""
+    if not isinstance(outcome, Returned) or spec.definition is None:
+        return None
+    if expected_error(spec.definition, outcome.shape, outcome.dtype):
+        return None
+    is_complex = outcome.dtype.startswith("complex")
+    return nominal_moments(spec.definition, outcome.shape, is_complex=is_complex)
+
+
+@functools.cache
+def installed_jax() -> str:
+    """Return the version of the installed JAX."""
+    return importlib.metadata.version("jax")

@@ -1,0 +1,187 @@
+"""Known limitations: what is wrong today, why, and what exactly is expected to happen.
+
+An entry excuses nothing it does not name. A case that an entry covers must fail just the checks that
+the entry lists, with the outcome that it states; when one of them passes, the entry has outlived the
+defect and the case fails until the entry is deleted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from conformance.catalogue import unknown
+from conformance.model import Case, CheckResult, Observation, Raised, Status
+
+DEFAULT_PATH = Path(__file__).with_name("ledger.toml")
+
+
+class LedgerError(ValueError):
+    """The ledger cannot be read as meant; the message names file, entry and field."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Limitation:
+    """One known defect outside this project.
+
+    The predicate: `initializer` are glob patterns; an empty tuple of `dtype`, `backend`,
+    `transform`, `prng` or `empty` matches all; `jax` is a version specifier, `empty` restricts to
+    arrays without (True) or with (False) elements. It speaks only of calls that the definition
+    wants to return an array, never of those that must be refused anyway.
+    checks: the checks that fail. outcome: "raises X", or "" when an array is returned.
+    """
+
+    id: str
+    initializer: tuple[str, ...]
+    checks: tuple[str, ...]
+    reason: str
+    link: str
+    outcome: str = ""
+    dtype: tuple[str, ...] = ()
+    backend: tuple[str, ...] = ()
+    transform: tuple[str, ...] = ()
+    prng: tuple[str, ...] = ()
+    jax: str = ""
+    empty: bool | None = None
+
+    def covers(self, case: Case) -> bool:
+        """Return whether the predicate holds for the case, whatever the JAX version."""
+        problem = case.problem
+        return (
+            any(fnmatch.fnmatchcase(problem.initializer, name) for name in self.initializer)
+            and (not self.dtype or problem.dtype in self.dtype)
+            and (not self.backend or case.backend in self.backend)
+            and (not self.transform or case.transform in self.transform)
+            and (not self.prng or problem.prng in self.prng)
+            and (self.empty is None or self.empty == (math.prod(problem.shape) == 0))
+        )
+
+    def holds_for(self, jax_version: str) -> bool:
+        """Return whether this JAX is one of those the defect is known in."""
+        return SpecifierSet(self.jax, prereleases=True).contains(Version(jax_version))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """All limitations, in the order of the file."""
+
+    limitations: tuple[Limitation, ...]
+
+    def matching(self, case: Case, jax_version: str) -> tuple[Limitation, ...]:
+        """Return the limitations that this case must show."""
+        return tuple(
+            entry
+            for entry in self.limitations
+            if entry.covers(case) and entry.holds_for(jax_version)
+        )
+
+    def idle(self, cases: Iterable[Case]) -> tuple[Limitation, ...]:
+        """Return the entries that cover none of the cases: typing errors, or leftovers."""
+        remaining = list(self.limitations)
+        for case in cases:
+            remaining = [entry for entry in remaining if not entry.covers(case)]
+            if not remaining:
+                break
+        return tuple(remaining)
+
+
+def apply(
+    entries: tuple[Limitation, ...], observation: Observation, results: tuple[CheckResult, ...]
+) -> tuple[CheckResult, ...]:
+    """Return the results with every failure that the entries announce marked LIMITED.
+
+    An announced failure or outcome that did not come is a failure of the check `ledger`.
+    """
+    announced = {check: entry for entry in entries for check in entry.checks}
+    marked = tuple(
+        dataclasses.replace(
+            result,
+            status=Status.LIMITED,
+            message=f"known limitation {announced[result.check].id}: {announced[result.check].reason}",
+        )
+        if result.status is Status.FAILED and result.check in announced
+        else result
+        for result in results
+    )
+    limited = {result.check for result in marked if result.status is Status.LIMITED}
+    stale = [_stale(entry, observation, limited) for entry in entries]
+    return marked + tuple(
+        CheckResult(check="ledger", status=Status.FAILED, message=message)
+        for message in stale
+        if message
+    )
+
+
+def _stale(entry: Limitation, observation: Observation, limited: set[str]) -> str:
+    outcome = observation.outcome
+    happened = f"raises {outcome.exception}" if isinstance(outcome, Raised) else ""
+    if happened != entry.outcome:
+        return (
+            f"limitation {entry.id} of ledger.toml expects that {observation.case.id} "
+            f"{entry.outcome or 'returns an array'}, but it {happened or 'returned an array'}. "
+            "Narrow or delete the entry"
+        )
+    missing = [check for check in entry.checks if check not in limited]
+    if missing:
+        return (
+            f"limitation {entry.id} of ledger.toml no longer happens: {observation.case.id} now "
+            f"passes {', '.join(missing)}. Delete the entry or bound it by `jax`"
+        )
+    return ""
+
+
+def load(path: Path = DEFAULT_PATH) -> Ledger:
+    """Return the ledger in a TOML file.
+
+    Raises:
+        LedgerError: not TOML, an unknown or missing field, a value of the wrong type, an invalid
+            version specifier, or an id that is used twice.
+    """
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise LedgerError(f"{path}: cannot be read: {error}") from error
+    if stray := sorted(set(document) - {"limitation"}):
+        raise LedgerError(f"{path}: {unknown('table', stray[0], ['limitation'])}")
+    entries = tuple(_parse(path, fields) for fields in document.get("limitation", []))
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.id in seen:
+            raise LedgerError(f"{path}: limitation id {entry.id!r} is used twice")
+        seen.add(entry.id)
+    return Ledger(limitations=entries)
+
+
+_TYPES: Mapping[str, type] = {"empty": bool} | dict.fromkeys(
+    ("id", "reason", "link", "outcome", "jax"), str
+)
+
+
+def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
+    name = fields.get("id", "without id")
+    known = {field.name: field for field in dataclasses.fields(Limitation)}
+    for key, value in fields.items():
+        if key not in known:
+            raise LedgerError(f"{path}: limitation {name}: {unknown('field', key, list(known))}")
+        if not isinstance(value, _TYPES.get(key, list)):
+            raise LedgerError(
+                f"{path}: limitation {name}: {key} = {value!r} is a {type(value).__name__}, "
+                f"expected a {_TYPES.get(key, list).__name__}"
+            )
+    for key in ("id", "initializer", "checks", "reason", "link"):
+        if not fields.get(key):
+            raise LedgerError(f"{path}: limitation {name}: {key} is missing or empty")
+    try:
+        SpecifierSet(fields.get("jax", ""))
+    except InvalidSpecifier as error:
+        raise LedgerError(f"{path}: limitation {name}: jax = {fields['jax']!r}: {error}") from error
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return Limitation(**values)

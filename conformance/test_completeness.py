@@ -1,0 +1,41 @@
+"""Nothing passes by being absent: names without a spec, limitations and goldens without a case."""
+
+from __future__ import annotations
+
+from conformance.builtin import alias_faults, uncovered_public_names
+from conformance.matrix import Selection, problems, select
+from conformance.model import Tier
+from conformance.pytest_plugin import Session
+
+
+def test_every_public_initializer_is_covered() -> None:
+    """A public name that JAX or Flax gained has a spec, or the run fails by that name."""
+    uncovered = uncovered_public_names()
+
+    assert not uncovered, f"no spec covers {', '.join(uncovered)}: add one to conformance/builtin.py"
+
+
+def test_aliases_are_the_objects_they_claim_to_be() -> None:
+    """Names that share a spec are one object, so that testing it once tests them all."""
+    assert alias_faults() == []
+
+
+def test_every_limitation_covers_a_case(conformance_session: Session) -> None:
+    """A ledger entry that matches no case of the full tier is a typing error or a leftover."""
+    cases = select(conformance_session.catalogue, Selection(tier=Tier.FULL))
+
+    idle = [entry.id for entry in conformance_session.ledger.idle(cases)]
+
+    assert not idle, f"these entries of ledger.toml match no case, delete them: {', '.join(idle)}"
+
+
+def test_every_golden_belongs_to_a_problem(conformance_session: Session) -> None:
+    """A stored golden that no problem asks for is named, not carried along."""
+    known = {problem.id for problem in problems(conformance_session.catalogue, Tier.FULL)}
+
+    orphans = sorted(set(conformance_session.goldens.ids()) - known)
+
+    assert not orphans, (
+        f"{len(orphans)} goldens belong to no problem, first {orphans[0]}: "
+        "remove them with `conformance goldens prune --reason '...'`"
+    )

@@ -1,0 +1,101 @@
+"""A limitation excuses just what it names, and only while it happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.ledger import LedgerError, Limitation, apply, load
+from conformance.model import CheckResult, Observation, Outcome, Raised, Status, parse_case
+
+CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
+REFUSED = Raised(exception="TypeError", message="unsupported")
+ENTRY = Limitation(
+    id="low-precision",
+    initializer=("orthogonal*",),
+    dtype=("bfloat16",),
+    jax=">=0.11",
+    checks=("contract",),
+    outcome="raises TypeError",
+    reason="no QR in 16 bits",
+    link="https://example.invalid",
+)
+FAILED = CheckResult(check="contract", status=Status.FAILED, message="raised")
+PASSED = CheckResult(check="contract", status=Status.PASSED)
+
+
+def observation(outcome: Outcome) -> Observation:
+    return Observation(case=CASE, outcome=outcome, repeat_sha256=None, device="cpu", elapsed_s=0.0)
+
+
+def test_an_announced_failure_is_limited_and_keeps_its_reason() -> None:
+    results = apply((ENTRY,), observation(REFUSED), (FAILED,))
+
+    assert [result.status for result in results] == [Status.LIMITED]
+    assert "no QR in 16 bits" in results[0].message
+
+
+def test_a_failure_that_is_not_announced_stays_a_failure() -> None:
+    other = CheckResult(check="structure", status=Status.FAILED, message="")
+
+    results = apply((ENTRY,), observation(REFUSED), (FAILED, other))
+
+    assert results[1].status is Status.FAILED
+
+
+def test_a_limitation_that_no_longer_happens_fails() -> None:
+    results = apply((ENTRY,), observation(REFUSED), (PASSED,))
+
+    assert results[-1].status is Status.FAILED
+    assert "low-precision of ledger.toml no longer happens" in results[-1].message
+
+
+def test_another_exception_than_announced_fails() -> None:
+    other = Raised(exception="NotImplementedError", message="")
+
+    results = apply((ENTRY,), observation(other), (FAILED,))
+
+    assert results[-1].status is Status.FAILED
+    assert "expects" in results[-1].message
+    assert "raises NotImplementedError" in results[-1].message
+
+
+def test_an_entry_holds_for_the_releases_it_names() -> None:
+    assert ENTRY.holds_for("0.12.0.1")
+    assert ENTRY.holds_for("0.11.0.dev20260101") is False
+    assert not ENTRY.holds_for("0.10.2")
+
+
+def test_the_shipped_ledger_can_be_read() -> None:
+    assert "orthogonal-low-precision" in [entry.id for entry in load().limitations]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[limitation]\n", "cannot be read"),
+        ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
+        ("[[limitation]]\nid='a'\ndtpye=['float32']\n", "a: field 'dtpye' is unknown: did you mean dtype"),
+        ("[[limitation]]\nid='a'\ninitializer='normal'\n", "initializer = 'normal' is a str, expected a list"),
+        ("[[limitation]]\nid='a'\ninitializer=['n']\n", "checks is missing"),
+        (
+            "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['c']\nreason='r'\nlink='l'\njax='~x'\n",
+            "jax = '~x'",
+        ),
+        (
+            2 * "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['c']\nreason='r'\nlink='l'\n",
+            "'a' is used twice",
+        ),
+    ],
+)
+def test_a_ledger_with_a_fault_is_refused_by_file_and_field(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(text)
+
+    with pytest.raises(LedgerError, match=message) as caught:
+        load(path)
+
+    assert str(path) in str(caught.value)

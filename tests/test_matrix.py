@@ -1,0 +1,122 @@
+"""Which cases a run is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.definition import Normal
+from conformance.matrix import EmptySelection, Selection, SelectionError, problems, select
+from conformance.model import Tier
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    catalogue = Catalogue()
+    for name, tier in (("normal", Tier.QUICK), ("odd", Tier.STANDARD), ("rare", Tier.FULL)):
+        catalogue.add(
+            InitializerSpec(
+                name=name,
+                build=lambda: None,  # type: ignore[arg-type, return-value]  # never called here
+                definition=Normal(stddev=1.0),
+                family="normal",
+                tier=tier,
+            )
+        )
+    return catalogue
+
+
+def test_the_list_is_the_same_every_time_and_without_doubles(catalogue: Catalogue) -> None:
+    cases = select(catalogue, Selection(tier=Tier.FULL))
+
+    assert cases == select(catalogue, Selection(tier=Tier.FULL))
+    assert len({case.id for case in cases}) == len(cases)
+
+
+def test_a_larger_tier_runs_all_of_a_smaller_one(catalogue: Catalogue) -> None:
+    quick, standard, full = (set(select(catalogue, Selection(tier=tier))) for tier in Tier)
+
+    assert quick < standard < full
+
+
+def test_a_tier_runs_only_specs_of_its_rank(catalogue: Catalogue) -> None:
+    names = {case.problem.initializer for case in select(catalogue, Selection())}
+
+    assert names == {"normal", "odd"}
+
+
+def test_an_absent_backend_does_not_shrink_the_list(catalogue: Catalogue) -> None:
+    """The list must not depend on devices: what is absent has to fail, not to vanish."""
+    one = select(catalogue, Selection(backends=("cpu",)))
+    two = select(catalogue, Selection(backends=("cpu", "no_such_device")))
+
+    assert len(two) == 2 * len(one)
+
+
+def test_shards_partition_the_cases_by_whole_groups(catalogue: Catalogue) -> None:
+    whole = select(catalogue, Selection())
+    parts = [select(catalogue, Selection(shard=(i, 3))) for i in (1, 2, 3)]
+    groups = [{case.group for case in part} for part in parts]
+
+    assert sorted(sum(parts, []), key=lambda case: case.id) == sorted(whole, key=lambda case: case.id)
+    assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
+
+
+def test_every_axis_narrows(catalogue: Catalogue) -> None:
+    cases = select(
+        catalogue,
+        Selection(
+            initializers=("norm*",),
+            dtypes=("bfloat16",),
+            shapes=("64x32",),
+            seeds=(0,),
+            transforms=("eager",),
+        ),
+    )
+
+    assert [case.id for case in cases] == ["normal-bfloat16-64x32-s0-cpu-eager"]
+
+
+def test_cases_are_taken_by_id_whatever_their_tier(catalogue: Catalogue) -> None:
+    text = "rare-float64-7x5-s3-cpu-jit"
+
+    cases = select(catalogue, Selection(cases=(text,)))
+
+    assert [case.id for case in cases] == [text]
+
+
+def test_goldens_of_a_tier_are_asked_for_once_a_problem(catalogue: Catalogue) -> None:
+    asked = problems(catalogue, Tier.FULL)
+    cases = select(catalogue, Selection(tier=Tier.FULL))
+
+    assert asked == sorted({case.problem for case in cases})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"initializers": ("nomral",)}, "'nomral' is unknown: did you mean normal"),
+        ({"dtypes": ("float31",)}, "'float31' is unknown: did you mean float32"),
+        ({"shapes": ("63x32",)}, "'63x32' is unknown"),
+        ({"seeds": (5,)}, "seed '5' is unknown"),
+        ({"prngs": ("rbg",)}, "'rbg' is not part of tier standard: add --tier full"),
+        ({"transforms": ("jit",)}, "add --tier full"),
+        ({"shard": (4, 3)}, "shard 4/3 does not exist"),
+        ({"cases": ("normal-float32-64-s0-cpu-eager",), "dtypes": ("float32",)}, "contradict"),
+        ({"cases": ("nomral-float32-64-s0-cpu-eager",)}, "did you mean normal"),
+    ],
+)
+def test_a_wrong_selection_is_refused_with_the_way_out(
+    catalogue: Catalogue, fields: dict[str, object], message: str
+) -> None:
+    selection = dataclasses.replace(Selection(), **fields)  # type: ignore[arg-type]  # by design
+
+    with pytest.raises(SelectionError, match=message):
+        select(catalogue, selection)
+
+
+def test_a_selection_without_a_case_is_refused(catalogue: Catalogue) -> None:
+    with pytest.raises(EmptySelection, match=r"dtypes=\('bfloat16',\)"):
+        select(catalogue, Selection(seeds=(42,), dtypes=("bfloat16",), tier=Tier.FULL, shapes=("1024x1024",)))
