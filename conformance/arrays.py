@@ -41,9 +41,7 @@ def moments_of(array: Array) -> Moments:
     wide = widen(array)[finite]
     if not wide.size:
         nan = float("nan")
-        return Moments(
-            mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=int(array.size)
-        )
+        return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=int(array.size))
     mean = wide.mean()
     magnitude = np.abs(wide) if wide.dtype.kind == "c" else wide
     return Moments(

@@ -73,9 +73,7 @@ class Catalogue:
                 "use letters, digits, '_' and '.', starting with a letter"
             )
         if spec.name in self._specs:
-            raise ValueError(
-                f"initializer {spec.name!r} is registered twice: choose another name"
-            )
+            raise ValueError(f"initializer {spec.name!r} is registered twice: choose another name")
         self._specs[spec.name] = spec
 
     def register(
@@ -118,7 +116,9 @@ def unknown(kind: str, value: str, known: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(known))}"
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(known))}"
+    )
     return f"{kind} {value!r} is unknown: {hint}"
 
 

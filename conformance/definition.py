@@ -44,7 +44,7 @@ class TruncatedNormal:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform:
-    """Uniform on [0, scale), elementwise."""
+    """Uniform between 0 and scale, elementwise; scale may be negative."""
 
     scale: float
 
@@ -155,7 +155,9 @@ def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
     """
     mass = (math.erf(upper / math.sqrt(2)) - math.erf(lower / math.sqrt(2))) / 2
     density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in (lower, upper)]
-    edge = [x * d if math.isfinite(x) else 0.0 for x, d in zip((lower, upper), density, strict=True)]
+    edge = [
+        x * d if math.isfinite(x) else 0.0 for x, d in zip((lower, upper), density, strict=True)
+    ]
     mean = (density[0] - density[1]) / mass
     return mean, 1 + (edge[0] - edge[1]) / mass - mean * mean
 
@@ -187,7 +189,8 @@ def nominal_moments(
                 upper=stddev * upper,
             )
         case Uniform(scale=scale):
-            return NominalMoments(mean=scale / 2, variance=scale**2 / 12, lower=0.0, upper=scale)
+            lower, upper = sorted((0.0, scale))
+            return NominalMoments(mean=scale / 2, variance=scale**2 / 12, lower=lower, upper=upper)
         case VarianceScaling():
             return _variance_scaling_moments(definition, shape, is_complex=is_complex)
         case Orthogonal(scale=scale, column_axis=column_axis):
@@ -226,6 +229,8 @@ def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype:
     """
     is_complex = dtype.startswith("complex")
     match definition:
+        case Constant(value=tuple() as value) if not _broadcasts(value, shape):
+            return "ValueError"
         case TruncatedNormal() | Uniform() if is_complex:
             return "TypeError"
         case VarianceScaling(in_axis=-2) if len(shape) < 2:
@@ -246,3 +251,16 @@ def _fan_error(definition: VarianceScaling, shape: tuple[int, ...]) -> str | Non
     except IndexError:
         return "IndexError"
     return None
+
+
+def _broadcasts(value: tuple[object, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether an array of this nested tuple broadcasts to the shape, as NumPy has it."""
+    sizes = []
+    inner: object = value
+    while isinstance(inner, tuple):
+        sizes.append(len(inner))
+        inner = inner[0]
+    if len(sizes) > len(shape):
+        return False
+    pairs = zip(reversed(sizes), reversed(shape), strict=False)
+    return all(size in (1, wanted) for size, wanted in pairs)

@@ -74,16 +74,12 @@ def jax_config() -> dict[str, str]:
     """Return the JAX settings that can change numbers; those this JAX does not know are left out."""
     import jax
 
-    return {
-        name: str(getattr(jax.config, name)) for name in CONFIG if hasattr(jax.config, name)
-    }
+    return {name: str(getattr(jax.config, name)) for name in CONFIG if hasattr(jax.config, name)}
 
 
 def environment_variables() -> dict[str, str]:
     """Return the variables that XLA, JAX and the drivers read."""
-    return {
-        name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)
-    }
+    return {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}
 
 
 def host_facts() -> dict[str, str]:

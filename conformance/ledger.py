@@ -183,5 +183,7 @@ def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
         SpecifierSet(fields.get("jax", ""))
     except InvalidSpecifier as error:
         raise LedgerError(f"{path}: limitation {name}: jax = {fields['jax']!r}: {error}") from error
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+    }
     return Limitation(**values)

@@ -150,7 +150,9 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
         cases = _named_cases(catalogue, selection)
     else:
         _validate(catalogue, selection)
-        cases = list(_selected(_tier_cases(catalogue, selection.tier, selection.backends), selection))
+        cases = list(
+            _selected(_tier_cases(catalogue, selection.tier, selection.backends), selection)
+        )
     cases.sort(key=lambda case: (case.group, case))
     cases = _shard(cases, selection.shard)
     if not cases:
@@ -274,7 +276,9 @@ def _shard(cases: list[Case], shard: tuple[int, int]) -> list[Case]:
     """Return the i-th of n parts; a compile group is never divided between parts."""
     index, count = shard
     if not 1 <= index <= count:
-        raise SelectionError(f"shard {index}/{count} does not exist: write --shard 1/{count} and up")
+        raise SelectionError(
+            f"shard {index}/{count} does not exist: write --shard 1/{count} and up"
+        )
     groups = sorted({case.group for case in cases})
     mine = set(groups[index - 1 :: count])
     return [case for case in cases if case.group in mine]

@@ -89,9 +89,7 @@ def _tier(text: str | None) -> Tier:
     try:
         return Tier(text or Tier.STANDARD)
     except ValueError:
-        raise SelectionError(
-            f"tier {text!r} is unknown: choose from {', '.join(Tier)}"
-        ) from None
+        raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
 
 
 def _backends(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import pytest
 
 from conformance import environment, options
 from conformance.backends import BackendUnavailable
-from conformance.backends.process import assign_accelerator, force_host_devices, needs_host_devices
+from conformance.backends.process import assign_accelerator, force_host_devices
 from conformance.builtin import load_catalogue
 from conformance.engine import Engine, Policy
 from conformance.golden import GoldenError, open_store
@@ -24,8 +24,8 @@ from conformance.ledger import LedgerError
 from conformance.ledger import load as load_ledger
 from conformance.matrix import SelectionError, select
 from conformance.model import Case, CaseResult, DriftClass, Environment, Status, Tier, parse_case
-from conformance.report.rows import row
 from conformance.report.recorder import RunRecorder
+from conformance.report.rows import row
 
 ROW, RUN_ID, ENVIRONMENT = "conformance_row", "conformance_run", "conformance_environment"
 CASE_TEST = "test_initializers.py::test_case["
@@ -107,7 +107,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("conformance", "numerical conformance of initializers")
     options.add_selection_options(group.addoption)
     options.add_judging_options(group.addoption)
-    group.addoption("--junit-report", action="store_true", help="also write junit.xml to the reports")
+    group.addoption(
+        "--junit-report", action="store_true", help="also write junit.xml to the reports"
+    )
     group.addoption("--html-report", action="store_true", help="also write report.html")
 
 

@@ -12,7 +12,9 @@ def test_every_public_initializer_is_covered() -> None:
     """A public name that JAX or Flax gained has a spec, or the run fails by that name."""
     uncovered = uncovered_public_names()
 
-    assert not uncovered, f"no spec covers {', '.join(uncovered)}: add one to conformance/builtin.py"
+    assert not uncovered, (
+        f"no spec covers {', '.join(uncovered)}: add one to conformance/builtin.py"
+    )
 
 
 def test_aliases_are_the_objects_they_claim_to_be() -> None:

@@ -76,8 +76,14 @@ def test_the_shipped_ledger_can_be_read() -> None:
     [
         ("[[limitation]\n", "cannot be read"),
         ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
-        ("[[limitation]]\nid='a'\ndtpye=['float32']\n", "a: field 'dtpye' is unknown: did you mean dtype"),
-        ("[[limitation]]\nid='a'\ninitializer='normal'\n", "initializer = 'normal' is a str, expected a list"),
+        (
+            "[[limitation]]\nid='a'\ndtpye=['float32']\n",
+            "a: field 'dtpye' is unknown: did you mean dtype",
+        ),
+        (
+            "[[limitation]]\nid='a'\ninitializer='normal'\n",
+            "initializer = 'normal' is a str, expected a list",
+        ),
         ("[[limitation]]\nid='a'\ninitializer=['n']\n", "checks is missing"),
         (
             "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['c']\nreason='r'\nlink='l'\njax='~x'\n",

@@ -60,7 +60,9 @@ def test_shards_partition_the_cases_by_whole_groups(catalogue: Catalogue) -> Non
     parts = [select(catalogue, Selection(shard=(i, 3))) for i in (1, 2, 3)]
     groups = [{case.group for case in part} for part in parts]
 
-    assert sorted(sum(parts, []), key=lambda case: case.id) == sorted(whole, key=lambda case: case.id)
+    assert sorted(sum(parts, []), key=lambda case: case.id) == sorted(
+        whole, key=lambda case: case.id
+    )
     assert not (groups[0] & groups[1] or groups[0] & groups[2] or groups[1] & groups[2])
 
 
@@ -119,4 +121,7 @@ def test_a_wrong_selection_is_refused_with_the_way_out(
 
 def test_a_selection_without_a_case_is_refused(catalogue: Catalogue) -> None:
     with pytest.raises(EmptySelection, match=r"dtypes=\('bfloat16',\)"):
-        select(catalogue, Selection(seeds=(42,), dtypes=("bfloat16",), tier=Tier.FULL, shapes=("1024x1024",)))
+        select(
+            catalogue,
+            Selection(seeds=(42,), dtypes=("bfloat16",), tier=Tier.FULL, shapes=("1024x1024",)),
+        )

@@ -64,7 +64,11 @@ class PjrtBackend:
         return self._observation(case, outcome, repeat, elapsed_s)
 
     def _observation(
-        self, case: Case, outcome: Returned | Raised, repeat: Returned | Raised | None, elapsed_s: float
+        self,
+        case: Case,
+        outcome: Returned | Raised,
+        repeat: Returned | Raised | None,
+        elapsed_s: float,
     ) -> Observation:
         return Observation(
             case=case,

@@ -39,7 +39,10 @@ def assign_accelerator(
 
     Several workers may land on one GPU, so its memory is not claimed in advance.
     """
-    for variable, pattern in (("CUDA_VISIBLE_DEVICES", r"nvidia(\d+)"), ("TPU_VISIBLE_CHIPS", r"accel(\d+)")):
+    for variable, pattern in (
+        ("CUDA_VISIBLE_DEVICES", r"nvidia(\d+)"),
+        ("TPU_VISIBLE_CHIPS", r"accel(\d+)"),
+    ):
         devices = _visible(variables.get(variable), pattern, device_folder)
         if devices:
             variables[variable] = devices[worker % len(devices)]

@@ -143,4 +143,3 @@ def orthogonality_residual(matrix: Array, scale: float) -> float:
     tall = wide if wide.shape[0] >= wide.shape[1] else wide.T
     gram = tall.conj().T @ tall / scale**2
     return float(np.abs(gram - np.eye(len(gram))).max())
-

@@ -1,0 +1,29 @@
+"""The second witness: what every initializer must return, derived without JAX.
+
+`solve` answers a problem, `solve_words` works from given random words, and both show every stage.
+Two answers: `expected` is the definition, rounded once; `followed` is JAX's own chain of roundings.
+"""
+
+from conformance.oracle.distributions import Kind, Law, law_of, unit_variate, word_bits
+from conformance.oracle.initializers import OracleUnavailable, Solution, solve, solve_words
+from conformance.oracle.keys import linen_key, nnx_key
+from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, threefry2x32
+
+__all__ = [
+    "Kind",
+    "Law",
+    "OracleUnavailable",
+    "Solution",
+    "fold_in",
+    "law_of",
+    "linen_key",
+    "nnx_key",
+    "random_bits",
+    "seed_key",
+    "solve",
+    "solve_words",
+    "split",
+    "threefry2x32",
+    "unit_variate",
+    "word_bits",
+]

@@ -1,0 +1,167 @@
+"""From random words to the unit variate that they stand for, exact or to a few float64 ULP.
+
+The sampler is that of `jax.random`. The leading `mantissa_bits` bits of a word are k, and
+f = k / 2**mantissa_bits is uniform on [0, 1). A normal is the quantile at f + a quarter step, which
+keeps it finite; a truncated one is the quantile at f of the mass between its bounds. Here no stage
+rounds to the dtype: that makes these values the definition, and not a copy of JAX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from typing import Any
+
+import numpy as np
+
+from conformance.definition import (
+    TRUNCATED_STDDEV,
+    Definition,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+    scaled_variance,
+)
+from conformance.oracle.normal import masses, normal_quantile, truncated_quantile
+from conformance.oracle.rounding import Complexes, Reals
+from conformance.oracle.threefry import Words
+
+COMPLEX_TRUNCATION = 2.0
+"""Bound on the modulus of the complex truncated normal of variance scaling."""
+
+COMPLEX_TRUNCATED_STDDEV = math.sqrt(1 - 4 * math.exp(-4) / -math.expm1(-4))
+"""Root of E|z|^2 for a circular complex normal, E|z|^2 = 1, with |z| < 2: 0.95311164380491208."""
+
+
+MANTISSA_BITS = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
+"""Random bits in one uniform of each format: those below the leading 1."""
+
+
+class Kind(enum.Enum):
+    """Which function of the random words the unit variate is."""
+
+    UNIFORM = "uniform"
+    NORMAL = "normal"
+    TRUNCATED_NORMAL = "truncated normal"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """`scale` times a unit variate: uniform on [lower, upper), normal, or a truncated normal."""
+
+    kind: Kind
+    scale: float
+    lower: float = -math.inf
+    upper: float = math.inf
+
+
+def law_of(
+    definition: Definition, shape: tuple[int, ...], *, is_complex: bool = False
+) -> Law | None:
+    """Return the law of one element, or None where elements are not drawn one by one."""
+    match definition:
+        case Normal(stddev=stddev):
+            return Law(kind=Kind.NORMAL, scale=stddev)
+        case TruncatedNormal(stddev=stddev, lower=lower, upper=upper):
+            return Law(kind=Kind.TRUNCATED_NORMAL, scale=stddev, lower=lower, upper=upper)
+        case Uniform(scale=scale):
+            return Law(kind=Kind.UNIFORM, scale=scale, lower=0.0, upper=1.0)
+        case VarianceScaling():
+            return _scaled_law(definition, shape, is_complex=is_complex)
+        case _:
+            return None
+
+
+def _scaled_law(definition: VarianceScaling, shape: tuple[int, ...], *, is_complex: bool) -> Law:
+    """Return the law whose variance is scale / fan; a complex variate has unit E|z|^2 already."""
+    variance = scaled_variance(shape, definition)
+    stddev = math.sqrt(variance) if variance >= 0 else math.nan
+    match definition.distribution:
+        case "normal":
+            return Law(kind=Kind.NORMAL, scale=stddev)
+        case "uniform":
+            width = 1.0 if is_complex else math.sqrt(3)
+            return Law(kind=Kind.UNIFORM, scale=width * stddev, lower=-1.0, upper=1.0)
+        case _:
+            shrink = COMPLEX_TRUNCATED_STDDEV if is_complex else TRUNCATED_STDDEV
+            return Law(
+                kind=Kind.TRUNCATED_NORMAL,
+                scale=stddev / shrink,
+                lower=-COMPLEX_TRUNCATION,
+                upper=COMPLEX_TRUNCATION,
+            )
+
+
+def mantissa_bits(dtype: np.dtype[Any]) -> int:
+    """Return how many random bits a uniform of the dtype, or of its real part, has."""
+    return MANTISSA_BITS[np.zeros((), dtype).real.dtype.name]
+
+
+def word_bits(dtype: np.dtype[Any]) -> int:
+    """Return the width of the word JAX draws for one real: 8 for bfloat16, else the dtype's own."""
+    if mantissa_bits(dtype) < 8:
+        return 8
+    return 8 * np.zeros((), dtype).real.dtype.itemsize
+
+
+def lattice(words: Words, dtype: np.dtype[Any]) -> Reals:
+    """Return f in [0, 1): the leading bits of each word as a binary fraction, exactly."""
+    kept = mantissa_bits(dtype)
+    shift = words.dtype.type(8 * words.dtype.itemsize - kept)
+    fraction: Reals = (words >> shift) * np.float64(2.0**-kept)
+    return fraction
+
+
+def unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Reals:
+    """Return the real variate of `law` before scaling, at each word's lattice point.
+
+    Uniforms are exact, quantiles within 5 float64 ULP (`ndtri` alone errs by 3). Truncated normals
+    keep to the open interval, as `jax.random.truncated_normal` documents: a value nearer to a bound
+    than the bound's neighbour in the dtype is that neighbour.
+    """
+    fraction = lattice(words, dtype)
+    if law.kind is Kind.UNIFORM:
+        return law.lower + (law.upper - law.lower) * fraction
+    if law.kind is Kind.NORMAL:
+        return normal_quantile(fraction, 0.25 * 2.0 ** -mantissa_bits(dtype))
+    quantile = truncated_quantile(fraction, masses(law.lower, law.upper))
+    return np.clip(quantile, *open_bounds(law, dtype))
+
+
+def open_bounds(law: Law, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the outermost values of the dtype inside (lower, upper)."""
+    lower, upper, infinity = np.array([law.lower, law.upper, math.inf]).astype(dtype)
+    return float(np.nextafter(lower, infinity)), float(np.nextafter(upper, -infinity))
+
+
+def complex_unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Complexes:
+    """Return the complex variate of `law` before scaling; `words` holds two words per element.
+
+    Normal: two independent reals, each of variance 1/2. Uniform on a disk of radius sqrt(2), and a
+    circular normal with its modulus truncated: radius by inversion, and an independent angle.
+    """
+    first, second = words
+    if law.kind is Kind.NORMAL:
+        real, imag = (unit_variate(part, law, dtype) for part in (first, second))
+        return (real + 1j * imag) / math.sqrt(2)
+    fraction = lattice(first, dtype)
+    if law.kind is Kind.UNIFORM:
+        radius = np.sqrt(2 * fraction)
+    else:
+        radius = np.sqrt(-np.log1p(np.expm1(-(law.upper**2)) * fraction))
+    variate: Complexes = np.multiply(radius, unit_circle(lattice(second, dtype)))
+    return variate
+
+
+def unit_circle(turns: Reals) -> Complexes:
+    """Return exp(2 pi i turns), accurate in each part.
+
+    Sine and cosine see at most an eighth of a turn, reduced exactly before pi comes in: rounded
+    2 pi f near half a turn would leave sin(2 pi f) no digits.
+    """
+    quadrant = np.round(4 * turns)
+    angle = 2 * np.pi * (turns - quadrant / 4)
+    rotation = np.array([1, 1j, -1, -1j])[quadrant.astype(np.int64) % 4]
+    return np.asarray(rotation * (np.cos(angle) + 1j * np.sin(angle)), np.complex128)

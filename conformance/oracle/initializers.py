@@ -1,0 +1,262 @@
+"""The array that an initializer must return by its definition, and every stage on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.arrays import Array, as_dtype
+from conformance.definition import (
+    Constant,
+    Declared,
+    Definition,
+    DeltaOrthogonal,
+    Normal,
+    Orthogonal,
+    expected_error,
+)
+from conformance.model import Problem
+from conformance.oracle.distributions import (
+    Law,
+    complex_unit_variate,
+    lattice,
+    law_of,
+    unit_variate,
+    word_bits,
+)
+from conformance.oracle.followed import followed_uniform, followed_value
+from conformance.oracle.rounding import round_once
+from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
+
+CHUNK = 1 << 14
+"""Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
+
+FOLLOWED_DTYPES = ("bfloat16", "float16", "float32")
+
+
+class OracleUnavailable(ValueError):  # noqa: N818 (named like BackendUnavailable)
+    """The oracle has no answer to this problem, for the stated reason."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """The stages of one answer. A stage is None where the definition has none.
+
+    key: two 32-bit words.
+    bits: the random words, one per element; for complex dtypes two, along a new first axis.
+    uniform: what `jax.random.uniform` makes of them in the dtype, as float64. For complex dtypes
+        the two fractions in [0, 1).
+    unit: the variate before scaling, from the bits, without rounding to the dtype on the way.
+    value: `unit` scaled, in float64 or complex128.
+    expected: `value` rounded once to the dtype: the definition's answer.
+    followed: JAX's sequence of roundings: the answer of JAX if it does what it says. Real dtypes
+        up to float32 only.
+    """
+
+    key: Key | None
+    bits: Words | None
+    uniform: Array | None
+    unit: Array | None
+    value: Array
+    expected: Array
+    followed: Array | None
+
+
+def solve(
+    problem: Problem, definition: Definition, *, partitionable: bool = True, x64: bool = False
+) -> Solution:
+    """Return the answer to a problem whose initializer has the definition.
+
+    partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
+    x64: whether JAX keeps seeds beyond 32 bits.
+
+    Raises:
+        OracleUnavailable: the PRNG is not Threefry, the law is stated by moments only, or the
+            definition demands an error instead of an array.
+    """
+    error = expected_error(definition, problem.shape, problem.dtype)
+    if error:
+        raise OracleUnavailable(f"{problem.id} has no array: the call must raise {error}")
+    dtype = as_dtype(problem.dtype)
+    if isinstance(definition, Constant):
+        return _constant(definition, problem.shape, dtype)
+    layout = _is_partitionable(problem, default=partitionable)
+    key = seed_key(problem.seed, x64=x64)
+    match definition:
+        case Orthogonal():
+            return _orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
+        case DeltaOrthogonal():
+            return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
+        case _:
+            words = _draw(key, problem.shape, dtype, partitionable=layout)
+            solution = solve_words(words, definition, dtype, problem.shape)
+            return dataclasses.replace(solution, key=key)
+
+
+def _is_partitionable(problem: Problem, *, default: bool) -> bool:
+    layouts = {
+        "threefry2x32": default,
+        "threefry2x32_partitionable": True,
+        "threefry2x32_nonpartitionable": False,
+    }
+    if problem.prng not in layouts:
+        raise OracleUnavailable(
+            f"{problem.id} draws from {problem.prng}, whose bits XLA leaves to each backend "
+            "(RngBitGenerator with the default algorithm): only threefry2x32 has an oracle"
+        )
+    return layouts[problem.prng]
+
+
+def _draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
+    """Return one word per element; for complex dtypes two, from the two keys that a split gives."""
+    width = word_bits(dtype)
+    if dtype.kind != "c":
+        return random_bits(key, width, shape, partitionable=partitionable)
+    halves = split(key, partitionable=partitionable)
+    return np.stack([random_bits(k, width, shape, partitionable=partitionable) for k in halves])
+
+
+def solve_words(
+    words: Words, definition: Definition, dtype: np.dtype[Any], shape_for_fans: tuple[int, ...]
+) -> Solution:
+    """Return the stages that follow from given random words: `word_bits(dtype)` wide, any shape.
+
+    shape_for_fans: of the array whose fans scale the variance; the words may be of another shape.
+    For complex dtypes the first axis of `words` has size 2.
+
+    Raises:
+        OracleUnavailable: the definition draws no element by itself.
+        ValueError: the words have the wrong width.
+    """
+    is_complex = dtype.kind == "c"
+    law = law_of(definition, shape_for_fans, is_complex=is_complex)
+    if law is None:
+        raise OracleUnavailable(
+            f"{type(definition).__name__} is no function of single random words"
+            + (": it is stated by its moments only" if isinstance(definition, Declared) else "")
+        )
+    if words.dtype != np.dtype(f"u{word_bits(dtype) // 8}"):
+        raise ValueError(
+            f"words of {words.dtype} cannot become {dtype}: draw {word_bits(dtype)} bits each"
+        )
+    if is_complex:
+        return _complex_stages(words, law, dtype)
+    return _real_stages(words, law, definition, dtype, shape_for_fans)
+
+
+def _real_stages(
+    words: Words,
+    law: Law,
+    definition: Definition,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+) -> Solution:
+    """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
+    uniform, unit, value = np.empty((3, words.size))
+    expected = np.empty(words.size, dtype)
+    followed = np.empty(words.size, dtype) if dtype.name in FOLLOWED_DTYPES else None
+    flat = words.reshape(-1)
+    for start in range(0, words.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        uniform[part] = followed_uniform(flat[part], law, dtype)
+        unit[part] = unit_variate(flat[part], law, dtype)
+        np.multiply(unit[part], law.scale, out=value[part])
+        expected[part] = round_once(value[part], dtype)
+        if followed is not None:
+            followed[part] = followed_value(uniform[part], law, definition, shape, dtype)
+    return Solution(
+        key=None,
+        bits=words,
+        uniform=uniform.reshape(words.shape),
+        unit=unit.reshape(words.shape),
+        value=value.reshape(words.shape),
+        expected=expected.reshape(words.shape),
+        followed=None if followed is None else followed.reshape(words.shape),
+    )
+
+
+def _complex_stages(words: Words, law: Law, dtype: np.dtype[Any]) -> Solution:
+    unit = complex_unit_variate(words, law, dtype)
+    value = unit * law.scale
+    return Solution(
+        key=None,
+        bits=words,
+        uniform=lattice(words, dtype),
+        unit=unit,
+        value=value,
+        expected=round_once(value, dtype),
+        followed=None,
+    )
+
+
+def _constant(definition: Constant, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Solution:
+    value = np.asarray(definition.value)
+    wide = value.astype(np.complex128) if dtype.kind == "c" else value.real.astype(np.float64)
+    full = np.broadcast_to(wide, shape).copy()
+    expected = round_once(full, dtype)
+    return Solution(
+        key=None, bits=None, uniform=None, unit=None, value=full, expected=expected, followed=None
+    )
+
+
+def _orthogonal(
+    key: Key,
+    definition: Orthogonal,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    partitionable: bool,
+) -> Solution:
+    """Orthonormalise the matrix of normals that `jax.random.orthogonal` draws, in float64.
+
+    The bits, uniforms and normals are those of the tall matrix, rows >= columns; a wide result is
+    its transpose. The rows are then folded back into the other axes of `shape`.
+    """
+    columns = shape[definition.column_axis]
+    rows = math.prod(shape) // columns if columns else 0
+    tall = (max(rows, columns), min(rows, columns)) if rows else (0, 0)
+    words = _draw(key, tall, dtype, partitionable=partitionable)
+    normals = solve_words(words, Normal(stddev=1.0), dtype, tall)
+    matrix = haar(normals.value)
+    folded = _fold(matrix if rows >= columns else matrix.T, shape, definition.column_axis)
+    value = definition.scale * folded
+    return dataclasses.replace(
+        normals, key=key, value=value, expected=round_once(value, dtype), followed=None
+    )
+
+
+def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the orthonormal factor Q of Z = QR with positive diagonal R: the only one, hence Haar.
+
+    Source: Mezzadri, How to generate random matrices from the classical compact groups (2007).
+    """
+    orthonormal, triangular = np.linalg.qr(normals)
+    diagonal = np.diagonal(triangular)
+    return np.asarray(orthonormal * np.sign(diagonal))
+
+
+def _fold(matrix: Array, shape: tuple[int, ...], column_axis: int) -> Array:
+    """Return the (rows, columns) matrix in `shape`, its columns along `column_axis`."""
+    rest = list(shape)
+    columns = rest.pop(column_axis)
+    return np.moveaxis(matrix.reshape(*rest, columns), -1, column_axis)
+
+
+def _delta_orthogonal(
+    key: Key,
+    definition: DeltaOrthogonal,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    partitionable: bool,
+) -> Solution:
+    """Return zeros with the orthogonal matrix of the last two axes at the spatial centre."""
+    inner = Orthogonal(scale=definition.scale, column_axis=definition.column_axis)
+    centre = _orthogonal(key, inner, shape[-2:], dtype, partitionable=partitionable)
+    value = np.zeros(shape, centre.value.dtype)
+    value[tuple((size - 1) // 2 for size in shape[:-2])] = centre.value
+    return dataclasses.replace(centre, value=value, expected=round_once(value, dtype))

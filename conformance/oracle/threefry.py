@@ -1,0 +1,151 @@
+"""The Threefry-2x32 counter-based generator, and how JAX turns seeds into random words with it.
+
+Source: Salmon, Moraes, Dror & Shaw, Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011). JAX has
+two layouts of counters. Partitionable (the default since JAX 0.5.0): element i hashes the 64-bit
+counter i alone. Not partitionable: words i and i + n/2 come from one hash of the pair (i, i + n/2).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Key = npt.NDArray[np.uint32]
+Words = npt.NDArray[Any]
+"""Unsigned integers of any width."""
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = 0x1BD11BDA
+"""The constant of the key schedule (section 3.3 of the paper: Skein's, cut to 32 bits)."""
+
+CHUNK = 1 << 13
+"""Counters hashed at a time: three such arrays of 32-bit words stay in a 256 KiB cache."""
+
+MAX_WORDS = 2**32 - 1
+"""JAX numbers the words of the non-partitionable layout with 32 bits, and splits the key beyond."""
+
+
+def seed_key(seed: int, *, x64: bool = False) -> Key:
+    """Return the key of an integer seed: its high and its low 32 bits.
+
+    With x64 off JAX truncates the seed to 32 bits first, so the high word is always 0: seeds that
+    agree in their low 32 bits are one seed.
+
+    Raises:
+        ValueError: the seed is no signed 64-bit integer; JAX raises OverflowError there.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed {seed} is no signed 64-bit integer: choose a smaller one")
+    high = (seed >> 32) % 2**32 if x64 else 0
+    return np.array([high, seed % 2**32], np.uint32)
+
+
+def threefry2x32(key: Key, counters: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the hash of each counter pair; `counters` and the result have shape (2, ...)."""
+    hashed = np.array(counters, np.uint32, order="C")
+    scratch = np.empty_like(hashed[0])
+    _hash_in_place(key, hashed[0], hashed[1], scratch)
+    return hashed
+
+
+def _hash_in_place(
+    key: Key,
+    left: npt.NDArray[np.uint32],
+    right: npt.NDArray[np.uint32],
+    scratch: npt.NDArray[np.uint32],
+) -> None:
+    """Run the 20 rounds, with a key injection before them and after every fourth."""
+    schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(PARITY))
+    left += schedule[0]
+    right += schedule[1]
+    for injection in range(1, 6):
+        for rotation in ROTATIONS[(injection - 1) % 2]:
+            left += right
+            np.left_shift(right, np.uint32(rotation), out=scratch)
+            np.right_shift(right, np.uint32(32 - rotation), out=right)
+            right |= scratch
+            right ^= left
+        left += schedule[injection % 3]
+        right += schedule[(injection + 1) % 3]
+        right += np.uint32(injection)
+
+
+def split(key: Key, num: int = 2, *, partitionable: bool = True) -> npt.NDArray[np.uint32]:
+    """Return `num` new keys as rows, as `jax.random.split` does."""
+    if not partitionable:
+        return _paired_words(key, 2 * num).reshape(num, 2)
+    counters = np.zeros((2, num), np.uint32)
+    counters[1] = np.arange(num)
+    return np.ascontiguousarray(threefry2x32(key, counters).T)
+
+
+def fold_in(key: Key, data: int) -> Key:
+    """Return the key that `jax.random.fold_in` makes of a key and a 32-bit integer."""
+    return threefry2x32(key, np.array([0, data % 2**32], np.uint32))
+
+
+def random_bits(
+    key: Key, bit_width: int, shape: tuple[int, ...], *, partitionable: bool = True
+) -> Words:
+    """Return unsigned words of 8, 16, 32 or 64 bits, as `jax.random.bits` draws them.
+
+    Raises:
+        ValueError: no such width, or more words than the non-partitionable layout can number.
+    """
+    if bit_width not in (8, 16, 32, 64):
+        raise ValueError(f"bit_width {bit_width} is not offered: choose 8, 16, 32 or 64")
+    draw = _counted_bits if partitionable else _paired_bits
+    return draw(key, bit_width, math.prod(shape)).reshape(shape)
+
+
+def _counted_bits(key: Key, bit_width: int, size: int) -> Words:
+    """Partitionable: one hash per element; narrow words keep the low bits of both halves' XOR."""
+    words = np.empty(size, f"u{bit_width // 8}")
+    left, right, scratch = np.empty((3, min(CHUNK, size)), np.uint32)
+    for start in range(0, size, CHUNK):
+        n = min(CHUNK, size - start)
+        index = np.arange(start, start + n, dtype=np.uint64)
+        left[:n] = index >> np.uint64(32)
+        right[:n] = index  # the low 32 bits
+        _hash_in_place(key, left[:n], right[:n], scratch[:n])
+        part = words[start : start + n]
+        if bit_width == 64:
+            np.left_shift(left[:n], np.uint64(32), out=part, dtype=np.uint64)
+            part |= right[:n]
+        else:
+            np.bitwise_xor(left[:n], right[:n], out=part, casting="unsafe")
+    return words
+
+
+def _paired_bits(key: Key, bit_width: int, size: int) -> Words:
+    """Not partitionable: 32-bit words, joined to wide ones or cut, low end first, to narrow."""
+    words = _paired_words(key, -(-bit_width * size // 32))
+    if bit_width == 64:
+        high, low = words.reshape(2, size).astype(np.uint64)
+        return (high << np.uint64(32)) | low
+    narrow = words.astype("<u4").view(f"<u{bit_width // 8}")[:size]
+    return narrow.astype(f"u{bit_width // 8}", copy=False)
+
+
+def _paired_words(key: Key, size: int) -> npt.NDArray[np.uint32]:
+    """Hash the counters 0 ... size - 1, first half against second half; an odd one out meets 0."""
+    if size >= MAX_WORDS:
+        raise ValueError(
+            f"{size} words exceed the {MAX_WORDS - 1} that one key numbers without "
+            "jax_threefry_partitionable: ask for a smaller array"
+        )
+    half = -(-size // 2)
+    hashed = np.empty((2, half), np.uint32)
+    scratch = np.empty(min(CHUNK, half), np.uint32)
+    for start in range(0, half, CHUNK):
+        stop = min(start + CHUNK, half)
+        left, right = hashed[0, start:stop], hashed[1, start:stop]
+        left[:] = np.arange(start, stop)
+        right[:] = np.arange(half + start, half + stop)
+        if size % 2 and stop == half:
+            right[-1] = 0
+        _hash_in_place(key, left, right, scratch[: stop - start])
+    return hashed.reshape(-1)[:size]
