@@ -1,6 +1,7 @@
 """From a case to its verdict: observe, compare with the golden, check, consult the ledger.
 
-Observing touches devices; judging is pure, so a recording made elsewhere is judged by `judge` alone.
+Observing touches devices; judging is pure, so a recording made elsewhere is judged by `judge`
+alone.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import functools
 import importlib.metadata
 from collections.abc import Iterable, Iterator
 
-from conformance.backends import Backend, open_backend
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
@@ -29,6 +29,7 @@ from conformance.model import (
     Returned,
     Status,
 )
+from conformance.observer import Observer
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Engine:
         self._goldens = goldens
         self._ledger = ledger
         self._checks: tuple[Check, ...] = default_checks((policy or Policy()).max_drift)
-        self._backends: dict[str, Backend] = {}
+        self._observer = Observer(catalogue)
 
     def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
         """Yield the verdict on each case, in order."""
@@ -66,18 +67,7 @@ class Engine:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        return self.judge(self.observe(case))
-
-    def observe(self, case: Case) -> Observation:
-        """Run the case on its backend.
-
-        Raises:
-            BackendUnavailable: the backend has no device in this process.
-        """
-        if case.backend not in self._backends:
-            self._backends[case.backend] = open_backend(case.backend)
-        spec = self._catalogue.lookup(case.problem.initializer)
-        return self._backends[case.backend].observe(case, spec)
+        return self.judge(self._observer.observe(case))
 
     def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
         """Return the verdict on an observation, made here or read from a recording.
