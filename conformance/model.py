@@ -35,6 +35,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 """What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
 
 
+STAGES = ("key", "bits", "uniform", "unit", "scaled")
+"""How a seed becomes an array: key words, random words, uniforms, unit variates, the result."""
+
+
 class Tier(enum.StrEnum):
     """How much of the matrix to run: seconds, minutes, or all night."""
 
@@ -110,7 +114,7 @@ class Problem:
 
     @property
     def id(self) -> str:
-        """Return e.g. `lecun_normal-float32-64x32-s0`; a prng other than the default is appended."""
+        """Return e.g. `lecun_normal-float32-64x32-s0`, and the prng if it is not the default."""
         parts = [self.initializer, self.dtype, format_shape(self.shape), f"s{self.seed}"]
         return "-".join(parts if self.prng == "threefry2x32" else [*parts, self.prng])
 
@@ -232,6 +236,7 @@ class Observation:
 
     `repeat_sha256` is the digest of a second call with the same key; None when the call raised.
     `mode` says how the outcome came about: `executed`, `predicted` or `compiled`.
+    `stages` holds a short digest of each stage before the outcome, where somebody looked: see STAGES.
     """
 
     case: Case
@@ -240,6 +245,19 @@ class Observation:
     device: str
     elapsed_s: float
     mode: str = "executed"
+    stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How far a correct implementation may lie from the correctly rounded value, at worst.
+
+    An element is within budget when either figure is: near zero only the distance at sigma means
+    anything, in the tails only the one at the value does.
+    """
+
+    max_ulp: int
+    max_ulp_at_sigma: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +266,8 @@ class Drift:
 
     ULP figures are of the worst element: `max_ulp` counts representable values between the two,
     `max_ulp_at_sigma` divides their distance by the spacing at one standard deviation. Both are
-    None where no comparison by element was possible. `stage` is the first computation stage that
-    differs (key, bits, uniform, unit, scaled), when something could tell.
+    None where no comparison by element was possible. `stage` is the first of STAGES that differs, when
+    something could tell. `detail` says what kind of change it is, where, and with what certainty.
     """
 
     drift_class: DriftClass
