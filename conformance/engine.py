@@ -15,8 +15,8 @@ from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
 from conformance.definition import NominalMoments, expected_error, nominal_moments
-from conformance.drift import classify
-from conformance.golden import Store
+from conformance.drift import classify, first_differing_stage
+from conformance.golden import Entry, Store
 from conformance.ledger import Ledger, Limitation, apply
 from conformance.model import (
     Case,
@@ -62,28 +62,31 @@ class Engine:
             yield self.evaluate(case)
 
     def evaluate(self, case: Case) -> CaseResult:
-        """Observe the case on its backend and judge it.
+        """Observe the case on its backend and judge it; look into the stages if it has drifted.
 
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        return self.judge(self._observer.observe(case))
+        observation = self._observer.observe(case)
+        result = self.judge(observation)
+        if result.drift is None or result.drift.drift_class is DriftClass.IDENTICAL:
+            return result
+        return self.judge(self._observer.with_stages(observation))
 
     def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
         """Return the verdict on an observation, made here or read from a recording.
 
         jax_version: of the recording's environment; None means the installed one.
         """
-        spec = self._catalogue.lookup(observation.case.problem.initializer)
-        golden = self._golden(observation.case)
-        drift = golden and compare(observation.outcome, golden, spec)
-        evidence = Evidence(spec=spec, observation=observation, golden=golden, drift=drift)
+        case = observation.case
+        spec = self._catalogue.lookup(case.problem.initializer)
+        golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
+        drift = None if golden is None else _drift(observation, golden, spec)
+        outcome = None if golden is None else golden.outcome
+        evidence = Evidence(spec=spec, observation=observation, golden=outcome, drift=drift)
         results = tuple(check(evidence) for check in self._checks)
-        entries = self._limitations(observation.case, spec, jax_version or installed_jax())
+        entries = self._limitations(case, spec, jax_version or installed_jax())
         return verdict(observation, apply(entries, observation, results), drift, entries)
-
-    def _golden(self, case: Case) -> Outcome | None:
-        return self._goldens.outcome(case.problem.id, case.backend) if self._goldens else None
 
     def _limitations(
         self, case: Case, spec: InitializerSpec, jax_version: str
@@ -111,6 +114,15 @@ def verdict(
         drift=drift,
         limitation=entries[0].id if entries and worst is not Status.PASSED else None,
     )
+
+
+def _drift(observation: Observation, golden: Entry, spec: InitializerSpec) -> Drift:
+    """Return the drift from the golden, with its first cause where both sides have stages."""
+    drift = compare(observation.outcome, golden.outcome, spec)
+    if drift.drift_class is DriftClass.IDENTICAL:
+        return drift
+    stage = first_differing_stage(observation.stages, golden.stages)
+    return dataclasses.replace(drift, stage=stage)
 
 
 def compare(actual: Outcome, expected: Outcome, spec: InitializerSpec) -> Drift:

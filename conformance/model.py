@@ -236,7 +236,7 @@ class Observation:
 
     `repeat_sha256` is the digest of a second call with the same key; None when the call raised.
     `mode` says how the outcome came about: `executed`, `predicted` or `compiled`.
-    `stages` holds a short digest of each stage before the outcome, where somebody looked: see STAGES.
+    `stages` holds a short digest of each stage before the outcome, where somebody looked (STAGES).
     """
 
     case: Case
@@ -266,8 +266,8 @@ class Drift:
 
     ULP figures are of the worst element: `max_ulp` counts representable values between the two,
     `max_ulp_at_sigma` divides their distance by the spacing at one standard deviation. Both are
-    None where no comparison by element was possible. `stage` is the first of STAGES that differs, when
-    something could tell. `detail` says what kind of change it is, where, and with what certainty.
+    None where no comparison by element was possible. `stage` is the first of STAGES that differs,
+    when something could tell. `detail` says what changed, where, and with what certainty.
     """
 
     drift_class: DriftClass

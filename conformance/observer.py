@@ -6,9 +6,11 @@ are installed.
 
 from __future__ import annotations
 
+import dataclasses
+
 from conformance.backends import Backend, open_backend
-from conformance.catalogue import Catalogue
-from conformance.model import Case, Observation
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.model import Case, Observation, Raised
 
 
 class Observer:
@@ -24,7 +26,20 @@ class Observer:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
+        return self._backend(case).observe(case, self._spec(case))
+
+    def with_stages(self, observation: Observation) -> Observation:
+        """Return the observation with digests of its stages, where the backend can tell them."""
+        if isinstance(observation.outcome, Raised):
+            return observation
+        case = observation.case
+        stages = self._backend(case).stages(case, self._spec(case))
+        return dataclasses.replace(observation, stages=stages)
+
+    def _backend(self, case: Case) -> Backend:
         if case.backend not in self._backends:
             self._backends[case.backend] = open_backend(case.backend)
-        spec = self._catalogue.lookup(case.problem.initializer)
-        return self._backends[case.backend].observe(case, spec)
+        return self._backends[case.backend]
+
+    def _spec(self, case: Case) -> InitializerSpec:
+        return self._catalogue.lookup(case.problem.initializer)

@@ -1,9 +1,9 @@
 """Distance in units in the last place, at the value and at a scale.
 
 ULP at the value counts representable numbers between two elements: it is exact, and misleading near
-zero, where an absolute error far below sigma spans thousands of tiny steps. ULP at sigma divides the
-distance by the spacing at one standard deviation: what a user of the weights would notice. Always
-show both.
+zero, where an absolute error far below sigma spans thousands of tiny steps. ULP at sigma divides
+the distance by the spacing at one standard deviation: what a user of the weights would notice.
+Always show both.
 """
 
 from __future__ import annotations
@@ -73,10 +73,15 @@ def spacing_at(scale: float, dtype: np.dtype[Any]) -> float:
     one too large for the dtype, or not finite, has the spacing of the largest finite value.
     """
     real = np.zeros((), dtype).real.dtype
-    info = ml_dtypes.finfo(real)
+    info: Any = ml_dtypes.finfo(real)  # type: ignore[no-untyped-call]  # ml_dtypes has no types
     scale = min(abs(scale), float(info.max)) if np.isfinite(scale) else float(info.max)
     exponent = max(np.frexp(scale)[1] - 1, info.minexp) if scale else info.minexp
     return float(np.ldexp(1.0, int(exponent) - info.nmant))
+
+
+def unit_roundoff(dtype: np.dtype[Any]) -> float:
+    """Return half the spacing at 1: the largest relative error of one rounding to nearest."""
+    return spacing_at(1.0, dtype) / 2
 
 
 def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float64]:

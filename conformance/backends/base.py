@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from conformance.catalogue import InitializerSpec
 from conformance.model import Case, Observation
 
 
-class BackendUnavailable(RuntimeError):
+class BackendUnavailable(RuntimeError):  # noqa: N818  # names a state, not a mistake
     """A backend that was asked for is not there. Never a reason to skip: the run fails."""
 
 
@@ -21,3 +22,9 @@ class Backend(Protocol):
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case, twice, and return what came of it; an exception is an outcome."""
+
+    def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
+        """Return digests of the stages before a returned array: see `model.STAGES`.
+
+        They are shared by all cases that draw alike, so asking for one more is cheap.
+        """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from conformance.arrays import as_dtype, returned
 from conformance.backends.base import BackendUnavailable
 from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
+from conformance.backends.stages import sampler_of, stage_digests
 from conformance.catalogue import Initializer, InitializerSpec
 from conformance.model import WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
 
@@ -33,6 +35,7 @@ class PjrtBackend:
         import jax
 
         self.name = platform
+        self._stages: dict[tuple[object, ...], Mapping[str, str]] = {}
         try:
             self._devices: list[Any] = jax.devices(platform)
         except RuntimeError as error:
@@ -62,6 +65,18 @@ class PjrtBackend:
         elapsed_s = time.perf_counter() - start
         repeat = self._attempt(case, call) if isinstance(outcome, Returned) else None
         return self._observation(case, outcome, repeat, elapsed_s)
+
+    def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
+        """Return digests of the stages before the result; empty where none are defined."""
+        problem = case.problem
+        sampler = sampler_of(spec.definition, problem.shape)
+        if sampler is None or problem.dtype.startswith("complex"):
+            return {}
+        asked = (problem.dtype, problem.seed, problem.prng, sampler)
+        if asked not in self._stages:
+            with self._ambient(problem):
+                self._stages[asked] = stage_digests(typed_key(problem), problem, sampler)
+        return self._stages[asked]
 
     def _observation(
         self,
@@ -112,11 +127,10 @@ def x64() -> contextlib.AbstractContextManager[Any]:
     """Return a context in which 64-bit dtypes exist, under old and new JAX alike."""
     import jax
 
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # the only name before JAX 0.8
-
-    return enable_x64(True)
+    # `jax.experimental.enable_x64` is the only name before JAX 0.8.
+    module = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    context: contextlib.AbstractContextManager[Any] = module.enable_x64(True)
+    return context
 
 
 def typed_key(problem: Problem, seed: int | None = None) -> Any:
@@ -136,7 +150,7 @@ def _as_outcome(array: Any) -> Returned:
     return returned(np.asarray(array), weak_type=weak_type)
 
 
-def _eager(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+def _eager(initializer: Initializer, problem: Problem, _: list[Any]) -> Call:
     return lambda key: initializer(key, problem.shape, as_dtype(problem.dtype))
 
 
@@ -169,7 +183,7 @@ def _sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> 
     mesh = Mesh(np.array(devices[:SHARDS]), ("devices",))
     split = _sharded_axis(problem.shape)
     axes = ["devices" if axis == split else None for axis in range(len(problem.shape))]
-    sharding = NamedSharding(mesh, PartitionSpec(*axes))
+    sharding = NamedSharding(mesh, PartitionSpec(*axes))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     call: Call = jax.jit(_eager(initializer, problem, devices), out_shardings=sharding)
     return call
 

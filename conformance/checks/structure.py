@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,7 @@ from conformance.definition import (
     nominal_moments,
 )
 from conformance.model import CheckResult, Raised, Returned
+from conformance.ulp import unit_roundoff
 
 STRUCTURE = "structure"
 
@@ -88,12 +88,6 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
     return ""
 
 
-def unit_roundoff(dtype: np.dtype[Any]) -> float:
-    """Return half the spacing at 1: the largest relative error of one rounding to nearest."""
-    real = np.zeros((), dtype).real.dtype
-    return float(ml_dtypes.finfo(real).eps) / 2
-
-
 def orthogonality_tolerance(rows: int, columns: int, dtype: np.dtype[Any]) -> float:
     """Return the bound on max|Q^T Q - I| of a Householder QR in this dtype.
 
@@ -101,7 +95,8 @@ def orthogonality_tolerance(rows: int, columns: int, dtype: np.dtype[Any]) -> fl
     the computed Q is within sqrt(n) gamma_mn of an exactly orthonormal one. Its gamma_mn carries a
     factor m n of worst cases that rounding errors of random sign do not reach; the tolerance takes
     n eps, as `numpy.linalg` and LAPACK's own test ratios (residual / (n eps) < 30) do, with n the
-    larger side. The gap to a wrong matrix, whose residual is of order 1, is five decades in float32.
+    larger side. The gap to a wrong matrix, whose residual is of order 1, is five decades in
+    float32.
     """
     return 30 * max(rows, columns) * 2 * unit_roundoff(dtype)
 
@@ -121,7 +116,7 @@ def _fault_of_orthogonal(
         array = array[centre]
     matrix = as_matrix(array, definition.column_axis)
     residual = orthogonality_residual(matrix, definition.scale)
-    tolerance = orthogonality_tolerance(*matrix.shape, array.dtype)
+    tolerance = orthogonality_tolerance(matrix.shape[0], matrix.shape[1], array.dtype)
     metrics["orthogonality_residual"] = residual
     if residual <= tolerance:
         return ""

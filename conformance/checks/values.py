@@ -22,7 +22,7 @@ def values_check(max_drift: DriftClass) -> Check:
         metrics = {"n_different": float(drift.n_different)}
         if drift.drift_class.rank <= max_drift.rank:
             return passed(VALUES, metrics)
-        return failed(VALUES, explain(drift, case.id, case.problem.dtype), metrics)
+        return failed(VALUES, explain(drift, case.id), metrics)
 
     return check_values
 

@@ -1,0 +1,125 @@
+"""The stages between a seed and an array, as a backend itself computes them.
+
+The samplers of `jax.random` are called one by one with the problem's key: what the initializers do
+in one go. A digest of each stage is enough to name the first that differs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import as_dtype
+from conformance.definition import (
+    Definition,
+    DeltaOrthogonal,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.model import Problem
+
+DIGEST_LENGTH = 8
+"""Hexadecimal digits of a stage digest: 2^32 values, to compare one pair at a time."""
+
+
+def digest(array: Any) -> str:
+    """Return a short digest of an array's bits."""
+    data = np.ascontiguousarray(array).tobytes()
+    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Which function of `jax.random` draws the unit variate, in which shape, between which bounds.
+
+    kind: the function's name: `normal`, `truncated_normal` or `uniform`.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    lower: float = -math.inf
+    upper: float = math.inf
+
+
+def sampler_of(definition: Definition | None, shape: tuple[int, ...]) -> Sampler | None:
+    """Return how the elements are drawn; None where nothing is drawn or nobody knows how."""
+    match definition:
+        case Normal() | VarianceScaling(distribution="normal"):
+            return Sampler(kind="normal", shape=shape)
+        case TruncatedNormal(lower=lower, upper=upper):
+            return Sampler(kind="truncated_normal", shape=shape, lower=lower, upper=upper)
+        case VarianceScaling(distribution="truncated_normal"):
+            return Sampler(kind="truncated_normal", shape=shape, lower=-2.0, upper=2.0)
+        case Uniform():
+            return Sampler(kind="uniform", shape=shape, lower=0.0, upper=1.0)
+        case VarianceScaling():
+            return Sampler(kind="uniform", shape=shape, lower=-1.0, upper=1.0)
+        case Orthogonal(column_axis=axis):
+            return Sampler(kind="normal", shape=_tall(shape, axis))
+        case DeltaOrthogonal(column_axis=axis):
+            return Sampler(kind="normal", shape=_tall(shape[-2:], axis))
+        case _:
+            return None
+
+
+def _tall(shape: tuple[int, ...], column_axis: int) -> tuple[int, ...]:
+    """Return the shape of the matrix that QR takes: rows >= columns."""
+    columns = shape[column_axis]
+    rows = math.prod(shape) // columns if columns else 0
+    return max(rows, columns), min(rows, columns)
+
+
+def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str]:
+    """Return a digest of each stage before the result, in order; real dtypes only."""
+    import jax
+
+    dtype = as_dtype(problem.dtype)
+    bits = jax.random.bits(key, sampler.shape, _word(dtype))
+    uniform = jax.random.uniform(key, sampler.shape, dtype, *_uniform_range(sampler, dtype))
+    return {
+        "key": digest(jax.random.key_data(key)),
+        "bits": digest(bits),
+        "uniform": digest(uniform),
+        "unit": digest(_unit(key, sampler, dtype)),
+    }
+
+
+def _word(dtype: np.dtype[Any]) -> Any:
+    """Return the word that JAX draws for one element: 8 bits hold a bfloat16's 7."""
+    return np.dtype("u1" if dtype.name == "bfloat16" else f"u{dtype.itemsize}")
+
+
+def _uniform_range(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Return the bounds between which the sampler draws its uniforms, rounded as it rounds them."""
+    import jax
+
+    if sampler.kind == "uniform":
+        return sampler.lower, sampler.upper
+    if sampler.kind == "normal":
+        return np.nextafter(np.array(-1, dtype), np.array(0, dtype), dtype=dtype), 1.0
+    root = np.array(np.sqrt(2), dtype)
+    lower, upper = (
+        jax.lax.erf(np.array(bound, dtype) / root) for bound in (sampler.lower, sampler.upper)
+    )
+    return lower, upper
+
+
+def _unit(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
+    import jax
+
+    match sampler.kind:
+        case "uniform":
+            return jax.random.uniform(key, sampler.shape, dtype, sampler.lower, sampler.upper)
+        case "normal":
+            return jax.random.normal(key, sampler.shape, dtype)
+        case _:
+            return jax.random.truncated_normal(
+                key, sampler.lower, sampler.upper, sampler.shape, dtype
+            )

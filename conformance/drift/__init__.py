@@ -1,0 +1,10 @@
+"""How one outcome lies to another: the class of the change, where it is, and what caused it.
+
+Pure functions over two outcomes. `classify` names the class; `first_differing_stage` the cause;
+`explain` says it to a reader.
+"""
+
+from conformance.drift.classify import DEFAULT_BUDGET as DEFAULT_BUDGET
+from conformance.drift.classify import classify as classify
+from conformance.drift.stages import first_differing_stage as first_differing_stage
+from conformance.drift.text import explain as explain

@@ -1,0 +1,243 @@
+"""The class of a change: identical, rounding, transform, stream, law, structural or contract."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.arrays import Array, flat, thin, whole, widen
+from conformance.definition import NominalMoments
+from conformance.drift import geometry, statistics
+from conformance.model import Budget, Drift, DriftClass, Outcome, Raised, Returned
+from conformance.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
+
+ROUNDINGS = 6
+"""Most roundings of a scale factor on its way: variance, its root, the truncation constant, their
+quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it."""
+
+DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS // 2, max_ulp_at_sigma=ROUNDINGS / 2)
+"""Where no sweep has measured one: half an ULP for each rounding on the way to an element."""
+
+
+def classify(
+    actual: Outcome,
+    expected: Outcome,
+    *,
+    moments: NominalMoments | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Drift:
+    """Return the class of the change from `expected` to `actual`, the worst element, and where.
+
+    moments: the nominal law, whose sigma scales distances; None takes the expected array's own.
+    budget: how far a correct result may lie from the exact one. Two correct results are within
+    twice the budget of each other, and only then is a change called rounding.
+    """
+    if isinstance(actual, Raised) or isinstance(expected, Raised):
+        return _of_exceptions(actual, expected)
+    if fault := _of_type(actual, expected):
+        return Drift(drift_class=DriftClass.STRUCTURAL, detail=fault)
+    if actual.sha256 == expected.sha256:
+        return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
+    stride = max(actual.stride, expected.stride)
+    one, two = (thin(outcome, stride) for outcome in (actual, expected))
+    pair = _pair(one, two, _sigma(moments, two))
+    change = _of_values(pair, budget) if pair.n_different else _of_unseen(actual, expected)
+    return _described(pair, change)
+
+
+def _of_exceptions(actual: Outcome, expected: Outcome) -> Drift:
+    names = [
+        f"raises {outcome.exception}" if isinstance(outcome, Raised) else "returns an array"
+        for outcome in (expected, actual)
+    ]
+    if names[0] == names[1]:
+        return Drift(drift_class=DriftClass.IDENTICAL)
+    return Drift(drift_class=DriftClass.CONTRACT, detail=f"{names[0]} -> {names[1]}")
+
+
+def _of_type(actual: Returned, expected: Returned) -> str:
+    one, two = (
+        f"{'weakly typed ' if outcome.weak_type else ''}{outcome.dtype}{list(outcome.shape)}"
+        for outcome in (expected, actual)
+    )
+    return "" if one == two else f"{one} -> {two}"
+
+
+def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
+    """Return the scale of distances: sigma, or the magnitude where nothing varies."""
+    if moments is not None and moments.variance > 0:
+        return math.sqrt(moments.variance)
+    observed = expected.moments
+    return math.sqrt(observed.variance) if observed.variance > 0 else abs(observed.maximum)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """Two arrays of one dtype and shape, or two samples of equal stride, as 1-D arrays.
+
+    `shape` is that of the whole arrays.
+    """
+
+    actual: Array
+    expected: Array
+    different: geometry.Mask
+    ulp: npt.NDArray[np.uint64]
+    at_sigma: npt.NDArray[np.float64]
+    sigma: float
+    shape: tuple[int, ...]
+    stride: int
+
+    @property
+    def is_sample(self) -> bool:
+        return self.stride != 1
+
+    @property
+    def n_different(self) -> int:
+        return int(self.different.sum())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    drift_class: DriftClass
+    detail: str
+
+
+def _pair(actual: Returned, expected: Returned, sigma: float) -> _Pair:
+    read = whole if expected.stride == 1 else flat
+    one, two = read(actual), read(expected)
+    ulp = ulp_distance(one, two)
+    raw = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, two))
+    same = np.equal(*raw).reshape(-1, one.dtype.itemsize).all(axis=1).reshape(one.shape)
+    return _Pair(
+        actual=one,
+        expected=two,
+        different=~same,
+        ulp=ulp,
+        at_sigma=ulp_at(one, two, sigma),
+        sigma=sigma,
+        shape=expected.shape,
+        stride=expected.stride,
+    )
+
+
+def _of_unseen(actual: Returned, expected: Returned) -> _Change:
+    """Judge by the moments when the digests differ and the stored samples do not."""
+    if actual.moments.nonfinite != expected.moments.nonfinite:
+        return _Change(drift_class=DriftClass.LAW, detail=_nonfinite(actual, expected))
+    detail = (
+        f"every {expected.stride}th element is equal, the whole arrays are not: record both sides "
+        "in full to see where"
+    )
+    if statistics.is_reordering(actual.moments, expected.moments):
+        return _Change(drift_class=DriftClass.STRUCTURAL, detail=f"perhaps reordered; {detail}")
+    return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+
+
+def _nonfinite(actual: Returned, expected: Returned) -> str:
+    return (
+        f"{actual.moments.nonfinite} elements are NaN or infinite, "
+        f"were {expected.moments.nonfinite}"
+    )
+
+
+def _of_values(pair: _Pair, budget: Budget) -> _Change:
+    if order := "" if pair.is_sample else geometry.reordering(pair.actual, pair.expected):
+        return _Change(drift_class=DriftClass.STRUCTURAL, detail=order)
+    lost = np.isfinite(pair.expected) & ~np.isfinite(pair.actual)
+    if lost.any():
+        detail = f"{int(lost.sum())} elements became NaN or infinite"
+        return _Change(drift_class=DriftClass.LAW, detail=detail)
+    if _spread(pair.expected) == 0:
+        return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
+    if _is_within(pair, budget):
+        return _of_rounding(pair)
+    return _of_stream(pair)
+
+
+def _spread(array: Array) -> float:
+    wide = np.abs(widen(array) - widen(array).reshape(-1)[0])
+    return float(wide.max(initial=0.0))
+
+
+def _is_within(pair: _Pair, budget: Budget) -> bool:
+    """Return whether each element may be the other side's up to rounding, by either measure."""
+    near = pair.ulp <= np.uint64(2 * budget.max_ulp)
+    return bool((near | (pair.at_sigma <= 2 * budget.max_ulp_at_sigma)).all())
+
+
+def _of_rounding(pair: _Pair) -> _Change:
+    """Tell rounding, which has no direction, from a small change of scale or mean."""
+    if fault := _systematic(_reals(pair.actual), _reals(pair.expected), pair):
+        return _Change(drift_class=DriftClass.LAW, detail=fault)
+    return _Change(drift_class=DriftClass.ROUNDING, detail="")
+
+
+def _systematic(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> str:
+    """Return how elements moved together, beyond what the roundings of one factor explain."""
+    if len(actual) < statistics.FEWEST or _spread(expected) == 0:
+        return ""
+    line = statistics.fit(actual, expected)
+    slack = ROUNDINGS * unit_roundoff(pair.expected.dtype)
+    if abs(line.scale - 1) > slack + statistics.CERTAINTY * line.scale_error:
+        return (
+            f"scaled by {line.scale:.9g}, so the variance by {line.scale**2:.9g} "
+            f"(standard error of the scale {line.scale_error:.2g})"
+        )
+    if abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error:
+        return f"shifted by {line.shift:.6g} ({line.shift / pair.sigma:.3g} sigma)"
+    return ""
+
+
+def _reals(array: Array) -> statistics.Values:
+    """Return all real numbers in the array as one row of float64."""
+    return np.asarray(widen(real_parts(array)).reshape(-1), dtype=np.float64)
+
+
+def _of_stream(pair: _Pair) -> _Change:
+    """Judge by the elements that differ: the others say nothing of what happened to these."""
+    mask = pair.different
+    actual, expected = _reals(pair.actual[mask]), _reals(pair.expected[mask])
+    if len(actual) < statistics.FEWEST:
+        detail = f"{len(actual)} elements are too few to tell a stream or a law by"
+        return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+    if statistics.is_same_stream(actual, expected):
+        fault = _systematic(actual, expected, pair)
+        detail = fault or "the same stream through another computation; scale and mean intact"
+        return _Change(drift_class=DriftClass.LAW if fault else DriftClass.TRANSFORM, detail=detail)
+    return _of_laws(actual, expected)
+
+
+def _of_laws(actual: statistics.Values, expected: statistics.Values) -> _Change:
+    laws = statistics.compare_laws(actual, expected)
+    if laws.fault:
+        return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
+    detail = (
+        f"new random bits; {len(actual)} elements show no change of law "
+        f"(certain to show a change of sigma beyond {laws.smallest_change:.2g})"
+    )
+    return _Change(drift_class=DriftClass.STREAM, detail=detail)
+
+
+def _described(pair: _Pair, change: _Change) -> Drift:
+    """Return the drift, with the worst element by distance at sigma and the two worst distances."""
+    places = geometry.describe_places(pair.different, pair.expected) if pair.n_different else ""
+    detail = "; ".join(part for part in (change.detail, places) if part)
+    worst = int(np.argmax(pair.at_sigma))
+    return Drift(
+        drift_class=change.drift_class,
+        n_elements=pair.expected.size,
+        n_different=pair.n_different,
+        max_ulp=int(pair.ulp.max(initial=0)),
+        max_ulp_at_sigma=float(pair.at_sigma.max(initial=0.0)),
+        worst_index=tuple(map(int, np.unravel_index(worst * pair.stride, pair.shape))),
+        worst_actual=_scalar(pair.actual.reshape(-1)[worst]),
+        worst_expected=_scalar(pair.expected.reshape(-1)[worst]),
+        detail=f"{detail}; judged by a sample" if pair.is_sample else detail,
+    )
+
+
+def _scalar(value: Array) -> float | complex:
+    return complex(value) if np.asarray(value).dtype.kind == "c" else float(value)

@@ -1,0 +1,116 @@
+"""Where two arrays differ, and whether one is the other in another order."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.arrays import Array, widen
+
+Mask = npt.NDArray[np.bool_]
+
+MOST_AXES = 5
+"""Axes up to which every order is tried: 120 orders."""
+
+
+def reordering(actual: Array, expected: Array) -> str:
+    """Return how `actual` is made of the elements of `expected`, or "" if it is not.
+
+    Both are whole arrays of one shape. Names a transposition, a reversal or a rotation where it is
+    one, a block that occurs twice, and any other permutation as such.
+    """
+    if expected.size < 2 or _are_alike(expected):
+        return ""
+    if not np.array_equal(np.sort(actual, axis=None), np.sort(expected, axis=None)):
+        return _duplication(actual, expected)
+    return _named_order(actual, expected) or "the same elements in another order"
+
+
+def _are_alike(array: Array) -> bool:
+    flat = array.reshape(-1)
+    return bool((flat == flat[0]).all())
+
+
+def _named_order(actual: Array, expected: Array) -> str:
+    flat = actual.reshape(-1)
+    for axes in _orders(expected.ndim):
+        if np.array_equal(np.transpose(expected, axes).reshape(-1), flat):
+            return f"transposed: the golden's axes in the order {axes}"
+    for axis in range(expected.ndim):
+        if np.array_equal(np.flip(expected, axis), actual):
+            return f"reversed along axis {axis}"
+    for axis, size in enumerate(expected.shape):
+        starts = np.flatnonzero(np.take(actual, 0, axis).reshape(-1)[0] == expected)
+        places = {int(np.unravel_index(start, expected.shape)[axis]) for start in starts}
+        for place in sorted(places - {0}):
+            if np.array_equal(np.roll(expected, -place, axis), actual):
+                return f"rotated by {place} of {size} along axis {axis}"
+    return ""
+
+
+def _orders(ndim: int) -> list[tuple[int, ...]]:
+    if ndim > MOST_AXES:
+        return [tuple(reversed(range(ndim)))]
+    return [axes for axes in itertools.permutations(range(ndim)) if axes != tuple(range(ndim))]
+
+
+def _duplication(actual: Array, expected: Array) -> str:
+    """Return which half of an axis repeats the other although the golden's halves differ."""
+    for axis, size in enumerate(actual.shape):
+        if size < 2:
+            continue
+        halves = [
+            np.array_split(array, [size // 2, 2 * (size // 2)], axis)[:2]
+            for array in (actual, expected)
+        ]
+        (first, second), (golden_first, golden_second) = halves
+        if np.array_equal(first, second) and not np.array_equal(golden_first, golden_second):
+            return f"the second half of axis {axis} repeats the first"
+    return ""
+
+
+def describe_places(different: Mask, expected: Array) -> str:
+    """Return where the differing elements lie, if it is a pattern: near zero, a run, a stride.
+
+    `different` has the shape of `expected`; both may be 1-D samples.
+    """
+    places = np.flatnonzero(different)
+    if not places.size or places.size == different.size:
+        return "every element" if places.size > 1 else ""
+    patterns = (_one_slice(different), _run_or_stride(places), _magnitude(different, expected))
+    return next((pattern for pattern in patterns if pattern), "scattered")
+
+
+def _one_slice(different: Mask) -> str:
+    """Return the run of one axis, at most half of it, that holds all differences, densely."""
+    for axis, size in enumerate(different.shape if different.ndim > 1 else ()):
+        others = tuple(other for other in range(different.ndim) if other != axis)
+        hit = np.flatnonzero(different.any(axis=others))
+        is_run = len(hit) == hit[-1] - hit[0] + 1
+        is_dense = 2 * different.sum() > len(hit) * (different.size // size)
+        if is_run and is_dense and 2 * len(hit) <= size:
+            return f"only [{hit[0]}:{hit[-1] + 1}] of axis {axis}"
+    return ""
+
+
+def _run_or_stride(places: npt.NDArray[np.intp]) -> str:
+    steps = set(np.diff(places).tolist())
+    if places.size < 3 or len(steps) != 1:
+        return ""
+    step = steps.pop()
+    span = f"flat indices {places[0]} to {places[-1]}"
+    return f"one run, {span}" if step == 1 else f"every {step}th element, {span}"
+
+
+def _magnitude(different: Mask, expected: Array) -> str:
+    size = np.abs(widen(expected))
+    sigma = math.sqrt(float(np.mean(size**2)))
+    hit = size[different]
+    if hit.max() < 0.1 * sigma:
+        return "only near zero (below 0.1 sigma)"
+    if hit.min() > 2 * sigma:
+        return "only in the tails (beyond 2 sigma)"
+    return ""

@@ -1,0 +1,150 @@
+"""What two samples say about each other: one stream or two, one law or two.
+
+Every decision here is statistical, and each is taken at CERTAINTY standard errors: a false alarm
+in 5e8 decisions, so that all decisions of a run of 10,000 cases together raise one in 5e4 runs,
+and these are asked only once bits have changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.model import Moments
+
+Values = npt.NDArray[np.float64]
+
+CERTAINTY = 6.0
+"""Standard errors beyond which a difference is no accident: 2e-9 for a normal statistic."""
+
+FEWEST = 8
+"""Least number of elements from which a correlation or a law can be told at all."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Affine:
+    """The least-squares line actual = shift + scale * expected, with its standard errors."""
+
+    shift: float
+    scale: float
+    shift_error: float
+    scale_error: float
+
+
+def is_same_stream(actual: Values, expected: Values) -> bool:
+    """Return whether the values rise and fall together, element by element.
+
+    Spearman's rank correlation, since the same stream through another monotone transform keeps
+    every rank; its Fisher transform has standard error 1.03 / sqrt(n - 3) (Fieller, Hartley &
+    Pearson 1957).
+    """
+    if len(actual) < FEWEST:
+        return False
+    correlation = _correlation(_ranks(actual), _ranks(expected))
+    score = math.atanh(min(abs(correlation), 1 - 1e-15)) * math.sqrt(len(actual) - 3) / 1.03
+    return abs(correlation) > 0.5 and score > CERTAINTY
+
+
+def _ranks(values: Values) -> Values:
+    """Return ranks; equal values share their mean rank, since a small lattice repeats values."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
+
+
+def _correlation(one: Values, two: Values) -> float:
+    left, right = one - one.mean(), two - two.mean()
+    norm = math.sqrt(float(left @ left) * float(right @ right))
+    return float(left @ right) / norm if norm else 0.0
+
+
+def fit(actual: Values, expected: Values) -> Affine:
+    """Return the line through the pairs; needs FEWEST pairs that are not all alike."""
+    centre = expected.mean()
+    deviation = expected - centre
+    spread = float(deviation @ deviation)
+    change = actual - expected  # fit what changed: its digits survive where the slope's would not
+    slope = float(deviation @ change) / spread
+    residual = change - change.mean() - slope * deviation
+    noise = math.sqrt(float(residual @ residual) / (len(actual) - 2))
+    scale_error = noise / math.sqrt(spread)
+    shift_error = math.hypot(noise / math.sqrt(len(actual)), centre * scale_error)
+    return Affine(
+        shift=float(change.mean() - slope * centre),
+        scale=1 + slope,
+        shift_error=shift_error,
+        scale_error=scale_error,
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LawComparison:
+    """Whether two independent samples can come from one law.
+
+    `fault` is "" or says what differs. `smallest_change` is the relative change of sigma that a
+    sample of this size is certain to show.
+    """
+
+    fault: str
+    smallest_change: float
+
+
+def compare_laws(actual: Values, expected: Values) -> LawComparison:
+    """Compare means, variances and distribution functions of two independent samples."""
+    if min(len(actual), len(expected)) < FEWEST:
+        return LawComparison(fault="", smallest_change=math.inf)
+    mean_error = math.sqrt(actual.var() / len(actual) + expected.var() / len(expected))
+    variance_error = math.hypot(variance_standard_error(actual), variance_standard_error(expected))
+    pooled = max(float(expected.var()), 1e-300)
+    smallest_change = CERTAINTY * variance_error / pooled / 2
+    faults = []
+    if abs(actual.mean() - expected.mean()) > CERTAINTY * mean_error:
+        faults.append(f"the mean is {actual.mean():.6g}, was {expected.mean():.6g}")
+    if abs(actual.var() - expected.var()) > CERTAINTY * variance_error:
+        faults.append(f"the variance is {actual.var():.6g}, was {expected.var():.6g}")
+    distance = kolmogorov_distance(actual, expected)
+    if distance > kolmogorov_bound(len(actual), len(expected)):
+        faults.append(f"the distribution functions lie {distance:.3g} apart")
+    return LawComparison(fault="; ".join(faults), smallest_change=smallest_change)
+
+
+def variance_standard_error(values: Values) -> float:
+    """Return the standard error of the sample variance, sqrt((m4 - m2^2) / n).
+
+    Source: Cramer, Mathematical Methods of Statistics (1946), 27.4.
+    """
+    deviation = (values - values.mean()) ** 2
+    return math.sqrt(float(deviation.var()) / len(values))
+
+
+def kolmogorov_distance(one: Values, two: Values) -> float:
+    """Return the largest gap between the two empirical distribution functions."""
+    left, right = np.sort(one), np.sort(two)
+    points = np.concatenate([left, right])
+    below = [np.searchsorted(part, points, side="right") / len(part) for part in (left, right)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def kolmogorov_bound(n: int, m: int) -> float:
+    """Return the distance that two samples of one law exceed with probability below 4e-9.
+
+    Two-sided, P(D > d) <= 2 exp(-2 d^2 n m / (n + m)) (Smirnov 1948; Dvoretzky, Kiefer & Wolfowitz
+    1956; with Massart's constant by Wei & Dudley 2012 for n = m >= 458, asymptotically otherwise).
+    Ties, which a small lattice has, only make the distance smaller.
+    """
+    return math.sqrt(math.log(2 / 4e-9) * (n + m) / (2 * n * m))
+
+
+def is_reordering(actual: Moments, expected: Moments) -> bool:
+    """Return whether two arrays of which only samples are stored look like one set of values.
+
+    Extremes are then equal to the bit, and mean and variance to the roundings of their sums.
+    """
+    if (actual.minimum, actual.maximum) != (expected.minimum, expected.maximum):
+        return False
+    sigma = math.sqrt(expected.variance)
+    close = math.isclose(actual.variance, expected.variance, rel_tol=1e-12)
+    return close and abs(actual.mean - expected.mean) <= 1e-12 * max(sigma, abs(expected.mean))

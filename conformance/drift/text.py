@@ -1,0 +1,44 @@
+"""A change, said to somebody who has to act on it."""
+
+from __future__ import annotations
+
+from conformance.model import Drift
+from conformance.ulp import INCOMPARABLE
+
+
+def explain(drift: Drift, case_id: str) -> str:
+    """Return what changed, the worst element, class, stage, and the command that shows it again."""
+    lines = [_headline(drift, case_id)]
+    if drift.worst_actual is not None and drift.worst_expected is not None:
+        lines += _worst(drift)
+    stage = f"first differing stage: {drift.stage}; " if drift.stage else ""
+    lines.append(f"  {stage}class: {drift.drift_class.value}")
+    if drift.detail and drift.n_different:
+        lines.append(f"  {drift.detail}")
+    lines.append(f"  rerun: conformance run {case_id}")
+    return "\n".join(lines)
+
+
+def _headline(drift: Drift, case_id: str) -> str:
+    if not drift.n_different:
+        return f"{case_id} differs from the golden: {drift.detail}"
+    return (
+        f"{drift.n_different} of {drift.n_elements} elements of {case_id} differ from the golden."
+    )
+
+
+def _worst(drift: Drift) -> list[str]:
+    assert drift.worst_index is not None
+    distance = "no number of" if drift.max_ulp == INCOMPARABLE else str(drift.max_ulp)
+    return [
+        f"  worst: {distance} ULP ({drift.max_ulp_at_sigma:.3g} ULP of sigma) "
+        f"at index {drift.worst_index}",
+        f"    actual   {_number(drift.worst_actual)}",
+        f"    expected {_number(drift.worst_expected)}",
+    ]
+
+
+def _number(value: float | complex | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.9g} ({value.hex()})"
+    return str(value)
