@@ -250,7 +250,7 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How far a correct implementation may lie from the correctly rounded value, at worst.
+    """How far an element may lie from where it should, at worst.
 
     An element is within budget when either figure is: near zero only the distance at sigma means
     anything, in the tails only the one at the value does.
@@ -258,6 +258,10 @@ class Budget:
 
     max_ulp: int
     max_ulp_at_sigma: float
+
+    def doubled(self) -> Budget:
+        """Return how far apart two results may lie if each is this far from a third."""
+        return Budget(max_ulp=2 * self.max_ulp, max_ulp_at_sigma=2 * self.max_ulp_at_sigma)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.checks.base import Check
 from conformance.checks.contract import check_contract, check_repeatable
+from conformance.checks.moments import check_moments
 from conformance.checks.structure import check_structure
 from conformance.checks.values import values_check
 from conformance.model import DriftClass
@@ -11,4 +12,10 @@ from conformance.model import DriftClass
 
 def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
     """Return the checks of a run whose policy lets drift up to `max_drift` pass."""
-    return (check_contract, check_repeatable, values_check(max_drift), check_structure)
+    return (
+        check_contract,
+        check_repeatable,
+        values_check(max_drift),
+        check_structure,
+        check_moments,
+    )

@@ -18,8 +18,8 @@ ROUNDINGS = 6
 """Most roundings of a scale factor on its way: variance, its root, the truncation constant, their
 quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it."""
 
-DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS // 2, max_ulp_at_sigma=ROUNDINGS / 2)
-"""Where no sweep has measured one: half an ULP for each rounding on the way to an element."""
+DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
+"""Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
 
 
 def classify(
@@ -32,8 +32,7 @@ def classify(
     """Return the class of the change from `expected` to `actual`, the worst element, and where.
 
     moments: the nominal law, whose sigma scales distances; None takes the expected array's own.
-    budget: how far a correct result may lie from the exact one. Two correct results are within
-    twice the budget of each other, and only then is a change called rounding.
+    budget: how far apart two correct results may lie; only within it is a change called rounding.
     """
     if isinstance(actual, Raised) or isinstance(expected, Raised):
         return _of_exceptions(actual, expected)
@@ -164,8 +163,8 @@ def _spread(array: Array) -> float:
 
 def _is_within(pair: _Pair, budget: Budget) -> bool:
     """Return whether each element may be the other side's up to rounding, by either measure."""
-    near = pair.ulp <= np.uint64(2 * budget.max_ulp)
-    return bool((near | (pair.at_sigma <= 2 * budget.max_ulp_at_sigma)).all())
+    near = pair.ulp <= np.uint64(budget.max_ulp)
+    return bool((near | (pair.at_sigma <= budget.max_ulp_at_sigma)).all())
 
 
 def _of_rounding(pair: _Pair) -> _Change:

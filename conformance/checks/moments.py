@@ -1,0 +1,189 @@
+"""The sample's mean and variance against the law, within bounds that hold with certainty.
+
+The exact law (`checks/law.py`) leaves nothing to chance for a single word. What only a sample sees
+is the stream: words that repeat, correlate or lean. So the null hypothesis is the exact law of the
+dtype's lattice, and the bounds hold for every sample size, not only asymptotically.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from conformance.arrays import as_dtype, widen
+from conformance.checks.base import Evidence, failed, not_applicable, passed
+from conformance.definition import (
+    Constant,
+    Definition,
+    Normal,
+    Orthogonal,
+    VarianceScaling,
+    expected_error,
+    nominal_moments,
+)
+from conformance.model import CheckResult, Moments, Raised
+from conformance.oracle import OracleUnavailable, solve_words, word_bits
+
+MOMENTS = "moments"
+
+RUN_ERROR_RATE = 1e-6
+"""Probability that any moments check of a whole run raises a false alarm."""
+
+MOST_CHECKS = 200_000
+"""Mean and variance of the cases of one run, at most: the full tier has 35,000."""
+
+EVIDENCE = math.log(2 * MOST_CHECKS / RUN_ERROR_RATE)
+"""log(2 / alpha) of a single two-sided check, by Bonferroni."""
+
+LARGEST_WORD = 16
+"""Bits of a word up to which its law is enumerated; beyond, it is the continuous one to 1e-6."""
+
+NORMAL_REACH = {"float32": 5.42, "float64": 8.3, "complex64": 5.42, "complex128": 8.3}
+"""Largest |x| / sigma of a normal: the quantile of a quarter step, 2^-25 and 2^-54 (for complex
+dtypes each part has variance 1/2, so the modulus has the same reach)."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Law:
+    """Central moments of one element, and its largest distance from the mean."""
+
+    mean: complex
+    variance: float
+    fourth: float
+    reach: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How far the mean and the variance of a sample may lie from the law's."""
+
+    mean: float
+    variance: float
+
+
+def check_moments(evidence: Evidence) -> CheckResult:
+    """Ensure that mean and variance are those of the law, as nearly as the sample can tell."""
+    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
+    definition = evidence.spec.definition
+    if definition is None or isinstance(outcome, Raised) or outcome.moments.nonfinite:
+        return not_applicable(MOMENTS)
+    if expected_error(definition, problem.shape, problem.dtype) or not math.prod(outcome.shape):
+        return not_applicable(MOMENTS)
+    if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
+        return not_applicable(MOMENTS)  # the contract check speaks of this
+    law = law_of_element(definition, problem.shape, problem.dtype)
+    if law is None:
+        return not_applicable(MOMENTS)
+    bounds = bounds_of(definition, law, problem.shape)
+    metrics = {"mean_bound": bounds.mean, "variance_bound": bounds.variance}
+    if fault := _fault(outcome.moments, law, bounds):
+        return failed(MOMENTS, f"{evidence.observation.case.id}: {fault}", metrics)
+    return passed(MOMENTS, metrics)
+
+
+def _fault(actual: Moments, law: Law, bounds: Bounds) -> str:
+    mean = complex(actual.mean, actual.mean_imag)
+    # Around the law's mean, not the sample's: n independent terms, as the bound wants them.
+    variance = actual.variance + abs(mean - law.mean) ** 2
+    sigma = math.sqrt(law.variance)
+    if abs(mean - law.mean) > bounds.mean:
+        return (
+            f"the mean is {_text(mean)}, {abs(mean - law.mean) / sigma:.3g} sigma from the law's "
+            f"{_text(law.mean)}; a sample of this size is within {bounds.mean / sigma:.3g} sigma"
+        )
+    if abs(variance - law.variance) > bounds.variance:
+        return (
+            f"the variance is {variance / law.variance:.6g} of the law's {law.variance:.6g}; "
+            f"a sample of this size is within {bounds.variance / law.variance:.3g} of 1"
+        )
+    return ""
+
+
+def _text(value: complex) -> str:
+    return f"{value.real:.6g}" if not value.imag else f"{value:.6g}"
+
+
+@functools.lru_cache(maxsize=4096)
+def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:
+    """Return the law of one element in the dtype; None where elements have no variance.
+
+    Of 8 and 16-bit words the law is enumerated, with JAX's own roundings: bfloat16's 128 values
+    have other moments than the continuous law.
+    """
+    if isinstance(definition, Constant):
+        return None
+    if word_bits(as_dtype(dtype)) <= LARGEST_WORD:
+        try:
+            return _enumerated(definition, shape, dtype)
+        except OracleUnavailable:
+            pass  # no function of single words: only its nominal moments are known
+    nominal = nominal_moments(definition, shape, is_complex=dtype.startswith("complex"))
+    if nominal is None or not nominal.variance > 0:
+        return None
+    sigma = math.sqrt(nominal.variance)
+    if _is_normal(definition):
+        kurtosis, reach = 3.0, NORMAL_REACH.get(dtype, NORMAL_REACH["float32"]) * sigma
+    else:
+        reach = max(abs(bound - nominal.mean) for bound in (nominal.lower, nominal.upper))
+        kurtosis = (reach / sigma) ** 2  # x^4 <= reach^2 x^2
+    fourth = kurtosis * nominal.variance**2
+    return Law(mean=nominal.mean, variance=nominal.variance, fourth=fourth, reach=reach)
+
+
+def _is_normal(definition: Definition) -> bool:
+    scaled = isinstance(definition, VarianceScaling) and definition.distribution == "normal"
+    return scaled or isinstance(definition, Normal)
+
+
+def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:
+    width = word_bits(as_dtype(dtype))
+    words = np.arange(2**width, dtype=f"u{width // 8}")
+    solution = solve_words(words, definition, as_dtype(dtype), shape)
+    values = widen(solution.expected if solution.followed is None else solution.followed)
+    deviation = np.abs(values - values.mean())
+    if not deviation.any():
+        return None
+    return Law(
+        mean=complex(values.mean()),
+        variance=float(np.mean(deviation**2)),
+        fourth=float(np.mean(deviation**4)),
+        reach=float(deviation.max()),
+    )
+
+
+def bounds_of(definition: Definition, law: Law, shape: tuple[int, ...]) -> Bounds:
+    """Return bounds that a correct sample exceeds with probability alpha = 2 exp(-EVIDENCE)."""
+    size = math.prod(shape)
+    if isinstance(definition, Orthogonal):
+        return Bounds(mean=_haar_mean_bound(definition, shape), variance=math.inf)
+    squares = max(law.fourth - law.variance**2, 0.0)
+    return Bounds(
+        mean=bernstein_bound(size, law.variance, law.reach),
+        variance=bernstein_bound(size, squares, law.reach**2),
+    )
+
+
+def bernstein_bound(size: int, variance: float, reach: float) -> float:
+    """Return how far the mean of `size` independent terms strays with probability alpha at most.
+
+    Bernstein: P(|mean| >= t) <= 2 exp(-n t^2 / (2 variance + 2 reach t / 3)), solved for t.
+    Source: Boucheron, Lugosi & Massart, Concentration Inequalities (2013), section 2.8.
+    """
+    linear = reach * EVIDENCE / 3
+    return (linear + math.sqrt(linear**2 + 2 * size * variance * EVIDENCE)) / size
+
+
+def _haar_mean_bound(definition: Orthogonal, shape: tuple[int, ...]) -> float:
+    """Return the bound on the mean entry of a Haar matrix with orthonormal columns, n >= k.
+
+    The mean is u^T Q v / sqrt(n k) for unit vectors u and v, and Q v is uniform on the sphere:
+    |u^T Q v| > t has probability at most 2 exp(-n t^2 / 2). Source: Ball, An Elementary
+    Introduction to Modern Convex Geometry (1997), lemma 2.2. The variance of the entries is no
+    sampling matter: it follows from orthogonality, which the structure check measures.
+    """
+    columns = shape[definition.column_axis]
+    longer = max(columns, math.prod(shape) // columns)
+    return abs(definition.scale) * math.sqrt(2 * EVIDENCE / longer / math.prod(shape))
