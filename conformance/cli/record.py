@@ -1,0 +1,85 @@
+"""`conformance record`: run cases and store what they returned, without judging."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from conformance import options
+from conformance.backends.process import force_host_devices
+from conformance.builtin import load_catalogue
+from conformance.cli.main import INFRASTRUCTURE, OK
+from conformance.golden import Store
+from conformance.matrix import select
+from conformance.model import Observation, Raised, Tier
+from conformance.recording import record
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the selection and where the recording goes."""
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="case ids, instead of a selection")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="new folder to record into", type=Path
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the recording of DIR that was killed"
+    )
+    options.add_selection_options(parser.add_argument)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record the selected cases; INFRASTRUCTURE when the machine failed one of them."""
+    if arguments.tier == Tier.FULL or "sharded" in str([*arguments.transform, *arguments.cases]):
+        force_host_devices()  # before `auto` starts JAX
+    catalogue = load_catalogue()
+    selection = options.selection_from(
+        lambda name: getattr(arguments, name), tuple(arguments.cases)
+    )
+    cases = select(catalogue, selection)
+    store = record(
+        cases, catalogue, arguments.out, resume=arguments.resume, progress=ProgressLine()
+    )
+    return report(store)
+
+
+def report(store: Store) -> int:
+    """Say what was recorded, and by name what was not; return the exit code."""
+    provenance = store.provenance[-1]
+    print(f"recorded {len(store)} cases in {store.folder}")
+    if provenance["left_out"]:
+        names = ", ".join(provenance["left_out"])
+        print(f"left out, since Flax is not installed: {names}", file=sys.stderr)
+    faults = provenance["machine_faults"]
+    for key in faults:
+        outcome = store.observation(key).outcome
+        assert isinstance(outcome, Raised)
+        print(f"the machine failed {key}: {first_line(outcome.message)}", file=sys.stderr)
+    return INFRASTRUCTURE if faults else OK
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message."""
+    return text.partition("\n")[0]
+
+
+class ProgressLine:
+    """Says on stderr how far a recording is: in place on a terminal, else every ten seconds."""
+
+    def __init__(self) -> None:
+        self._start = self._said = time.monotonic()
+        self._in_place = sys.stderr.isatty()
+
+    def __call__(self, number: int, total: int, observation: Observation) -> None:
+        """Note that case `number` of `total` is done."""
+        time_s = time.monotonic()
+        if time_s - self._said < (0.2 if self._in_place else 10.0) and number < total:
+            return
+        self._said = time_s
+        text = f"recorded {number} of {total} in {time_s - self._start:.0f} s"
+        text += f": {observation.case.id}"
+        sys.stderr.write(f"\r\x1b[2K{text[:100]}" if self._in_place else f"{text}\n")
+        if self._in_place and number == total:
+            sys.stderr.write("\n")
+        sys.stderr.flush()
