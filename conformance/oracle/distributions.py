@@ -34,7 +34,6 @@ COMPLEX_TRUNCATION = 2.0
 COMPLEX_TRUNCATED_STDDEV = math.sqrt(1 - 4 * math.exp(-4) / -math.expm1(-4))
 """Root of E|z|^2 for a circular complex normal, E|z|^2 = 1, with |z| < 2: 0.95311164380491208."""
 
-
 MANTISSA_BITS = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
 """Random bits in one uniform of each format: those below the leading 1."""
 
@@ -145,7 +144,7 @@ def complex_unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Comple
     first, second = words
     if law.kind is Kind.NORMAL:
         real, imag = (unit_variate(part, law, dtype) for part in (first, second))
-        return (real + 1j * imag) / math.sqrt(2)
+        return np.asarray((real + 1j * imag) / math.sqrt(2), np.complex128)
     fraction = lattice(first, dtype)
     if law.kind is Kind.UNIFORM:
         radius = np.sqrt(2 * fraction)

@@ -2,20 +2,20 @@
 
 Where this differs from the defined value, the sequence is imprecise; where JAX differs from this,
 a kernel is. The sequence is that of `jax._src.random.core` and `jax._src.nn.initializers` in JAX
-0.12, with what XLA does below them: erf_inv and erf of 16-bit types are computed in float32;
-erf_inv is the polynomial of Giles with fused multiply-adds; in float16 and float32
-f * (b - a) + a is fused too; and a division by a constant is a multiplication by its rounded
-reciprocal. The functions log1p and erf round correctly here, and subnormals live:
-`tests/test_oracle_followed.py` counts what XLA's approximations and its flushing to zero change.
+0.12, called eagerly, with what XLA does below them: erf_inv and erf of 16-bit types are computed in
+float32, erf_inv as the polynomial of Giles and erf as the rational function of Eigen; and a
+division by a constant is a multiplication by its rounded reciprocal. The functions log1p and, in
+float64, erf round correctly here, and subnormals live: `tests/test_oracle_followed.py` counts what
+XLA's approximations and its flushing to zero change.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from conformance.arrays import Array
 from conformance.definition import (
@@ -28,10 +28,18 @@ from conformance.definition import (
     scaled_variance,
 )
 from conformance.oracle.distributions import Kind, Law, lattice, mantissa_bits, open_bounds
-from conformance.oracle.rounding import BFLOAT16, Reals, round_once, rounded
+from conformance.oracle.pairs import multiply_add
+from conformance.oracle.rounding import Reals, round_once, rounded
 from conformance.oracle.threefry import Words
 
 FLOAT32 = np.dtype(np.float32)
+
+FUSED_DTYPES = ("float32", "float64")
+"""Formats in which a product and the sum that follows it round once, as a fused multiply-add.
+
+That is a property of the device: XLA leaves it to LLVM. x86 from AVX2 on fuses these two, AVX none,
+AVX512-FP16 float16 as well. bfloat16 is never fused, because XLA rounds it explicitly.
+"""
 
 CENTRAL = (
     2.81022636e-08,
@@ -55,23 +63,53 @@ TAIL = (
     1.00167406,
     2.83297682,
 )
-"""Coefficients, highest power first. Source: Giles, Approximating the erfinv function (GPU
-Computing Gems 2, 2011), single precision; XLA's expansion of erf_inv has the same."""
+"""Coefficients of erf_inv, highest power first. Source: Giles, Approximating the erfinv function
+(GPU Computing Gems 2, 2011), single precision; XLA's expansion of erf_inv has the same."""
+
+ERF_NUMERATOR = (
+    0.00022905065861350646,
+    0.0034082910107109506,
+    0.050955695062380861,
+    0.18520832239976145,
+    1.128379143519084,
+)
+ERF_DENOMINATOR = (
+    -1.1791602954361697e-7,
+    0.000023547966471313185,
+    0.0010179625278914885,
+    0.014070470171167667,
+    0.11098505178285362,
+    0.49746925110067538,
+    1.0,
+)
+ERF_SATURATION = 3.832506856900711
+"""Coefficients of erf(x) / x in powers of x^2, highest first; from the saturation on erf is 1.
+Source: the rational interpolant of Eigen in `xla/codegen/intrinsic/erf.cc`, always fused."""
 
 
-def followed_uniform(words: Words, law: Law, dtype: np.dtype[Any]) -> Reals:
+def followed_uniform(
+    words: Words, law: Law, dtype: np.dtype[Any], fused: Collection[str] = FUSED_DTYPES
+) -> Reals:
     """Return what `jax.random.uniform` draws for the law, bit for bit, as float64.
 
     The range is (lower, upper) for uniforms, (nextafter(-1, 0), 1) for normals, and between the
-    rounded erf of the bounds for truncated normals. Only there can a sum be inexact, and then
-    float64 may be an ULP off, for it is not fused here.
+    rounded erf of the bounds for truncated normals: only there can a product or a sum be inexact.
     """
     lower, upper = _uniform_range(law, dtype)
     width = float(rounded(np.asarray(upper - lower), dtype))
-    product = lattice(words, dtype) * width
-    if dtype == BFLOAT16:
-        product = rounded(product, dtype)
-    return np.maximum(lower, rounded(product + lower, dtype))
+    drawn = _multiply_add(lattice(words, dtype), width, lower, dtype, fused)
+    return np.maximum(lower, drawn)
+
+
+def _multiply_add(
+    factor: Reals, by: float, addend: float, dtype: np.dtype[Any], fused: Collection[str]
+) -> Reals:
+    """Return factor * by + addend, rounded after the sum, and after the product if not fused."""
+    if dtype.name not in fused:
+        return rounded(rounded(factor * by, dtype) + addend, dtype)
+    if dtype == np.float64:
+        return multiply_add(factor, by, addend)
+    return rounded(factor * by + addend, dtype)
 
 
 def _uniform_range(law: Law, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -85,9 +123,23 @@ def _uniform_range(law: Law, dtype: np.dtype[Any]) -> tuple[float, float]:
 def _erf_of(bound: float, dtype: np.dtype[Any]) -> float:
     """Return erf(bound / sqrt(2)); bound, 1 / sqrt(2), quotient and erf rounded to the dtype."""
     reciprocal = rounded(1 / _cast(math.sqrt(2), dtype), dtype)
-    quotient = rounded(_cast(bound, dtype) * reciprocal, dtype)
-    erf = special.erf(quotient)
-    return float(rounded(erf if dtype == np.float64 else rounded(erf, FLOAT32), dtype))
+    quotient = float(rounded(_cast(bound, dtype) * reciprocal, dtype))
+    if dtype == np.float64:
+        return math.erf(quotient)
+    return float(rounded(np.asarray(erf_float32(quotient)), dtype))
+
+
+def erf_float32(x: float) -> float:
+    """Return XLA's float32 erf of a float32 number: up to 2 ULP from the true one.
+
+    XLA computes so at run time. Bounds that are constants under `jit` it folds with the C library
+    instead, and then erf rounds correctly: an eager and a jitted draw can differ.
+    """
+    if abs(x) >= np.float32(ERF_SATURATION):
+        return math.copysign(1.0, x)
+    square = rounded(np.asarray(x * x), FLOAT32)
+    numerator = rounded(x * _horner(ERF_NUMERATOR, square), FLOAT32)
+    return float(rounded(numerator / _horner(ERF_DENOMINATOR, square), FLOAT32))
 
 
 def _cast(value: float, dtype: np.dtype[Any]) -> Reals:
@@ -97,7 +149,12 @@ def _cast(value: float, dtype: np.dtype[Any]) -> Reals:
 
 
 def followed_value(
-    uniform: Reals, law: Law, definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]
+    uniform: Reals,
+    law: Law,
+    definition: Definition,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    fused: Collection[str] = FUSED_DTYPES,
 ) -> Array:
     """Return the array that the sequence makes of the uniforms, in the dtype.
 
@@ -106,7 +163,7 @@ def followed_value(
     scale = _scale(definition, shape, dtype)
     if law.kind is Kind.UNIFORM:
         return round_once(uniform * scale, dtype)
-    quantile = rounded(erf_inv_float32(uniform), dtype)
+    quantile = rounded(erf_inv_float32(uniform, is_fused="float32" in fused), dtype)
     sqrt2 = _cast(math.sqrt(2), dtype)
     if law.kind is Kind.NORMAL:
         return round_once(rounded(sqrt2 * scale, dtype) * quantile, dtype)
@@ -131,22 +188,22 @@ def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any])
             raise ValueError(f"{type(definition).__name__} has no elementwise sequence to follow")
 
 
-def erf_inv_float32(u: Reals) -> Reals:
+def erf_inv_float32(u: Reals, *, is_fused: bool = True) -> Reals:
     """Return XLA's float32 erf_inv of float32 numbers, all held in float64.
 
     w >= 5 is the tail: 0.3 % of the arguments of a normal.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         w = -rounded(np.log1p(-rounded(u * u, FLOAT32)), FLOAT32)
-        polynomial = _horner(CENTRAL, rounded(w - 2.5, FLOAT32))
+        polynomial = _horner(CENTRAL, rounded(w - 2.5, FLOAT32), is_fused=is_fused)
         in_tail = w >= 5
         root = rounded(np.sqrt(w[in_tail]), FLOAT32)
-        polynomial[in_tail] = _horner(TAIL, rounded(root - 3.0, FLOAT32))
+        polynomial[in_tail] = _horner(TAIL, rounded(root - 3.0, FLOAT32), is_fused=is_fused)
         return np.where(np.abs(u) == 1, u * np.inf, rounded(polynomial * u, FLOAT32))
 
 
-def _horner(coefficients: tuple[float, ...], x: Reals) -> Reals:
-    """Evaluate with one rounding to float32 per step: a fused multiply-add, but for the 53rd bit.
+def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool = True) -> Reals:
+    """Evaluate with one rounding to float32 per step, or two where products round by themselves.
 
     The product of two float32 numbers is exact in float64; the sum is rounded there before it is
     rounded to float32, which changes one result in about 2**29.
@@ -154,7 +211,6 @@ def _horner(coefficients: tuple[float, ...], x: Reals) -> Reals:
     steps = [float(np.float32(coefficient)) for coefficient in coefficients]
     value = np.full_like(x, steps[0])
     for step in steps[1:]:
-        value *= x
-        value += step
-        value = rounded(value, FLOAT32)
+        product = value * x
+        value = rounded((product if is_fused else rounded(product, FLOAT32)) + step, FLOAT32)
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from conformance.definition import (
     Orthogonal,
     expected_error,
 )
-from conformance.model import Problem
+from conformance.model import WIDE_DTYPES, Problem, format_shape
 from conformance.oracle.distributions import (
     Law,
     complex_unit_variate,
@@ -28,7 +29,7 @@ from conformance.oracle.distributions import (
     unit_variate,
     word_bits,
 )
-from conformance.oracle.followed import followed_uniform, followed_value
+from conformance.oracle.followed import FUSED_DTYPES, followed_uniform, followed_value
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
 
@@ -67,25 +68,29 @@ class Solution:
 
 
 def solve(
-    problem: Problem, definition: Definition, *, partitionable: bool = True, x64: bool = False
+    problem: Problem,
+    definition: Definition,
+    *,
+    partitionable: bool = True,
+    x64: bool = False,
+    fused: Collection[str] = FUSED_DTYPES,
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
-    x64: whether JAX keeps seeds beyond 32 bits.
+    x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
+    fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
 
     Raises:
         OracleUnavailable: the PRNG is not Threefry, the law is stated by moments only, or the
             definition demands an error instead of an array.
     """
-    error = expected_error(definition, problem.shape, problem.dtype)
-    if error:
-        raise OracleUnavailable(f"{problem.id} has no array: the call must raise {error}")
     dtype = as_dtype(problem.dtype)
+    _refuse_errors(definition, problem.shape, dtype)
     if isinstance(definition, Constant):
         return _constant(definition, problem.shape, dtype)
     layout = _is_partitionable(problem, default=partitionable)
-    key = seed_key(problem.seed, x64=x64)
+    key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
     match definition:
         case Orthogonal():
             return _orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
@@ -93,8 +98,17 @@ def solve(
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
             words = _draw(key, problem.shape, dtype, partitionable=layout)
-            solution = solve_words(words, definition, dtype, problem.shape)
+            solution = solve_words(words, definition, dtype, problem.shape, fused=fused)
             return dataclasses.replace(solution, key=key)
+
+
+def _refuse_errors(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    error = expected_error(definition, shape, dtype.name)
+    if error:
+        raise OracleUnavailable(
+            f"{definition} has no {dtype.name} array of shape {format_shape(shape)}: "
+            f"the call must raise {error}"
+        )
 
 
 def _is_partitionable(problem: Problem, *, default: bool) -> bool:
@@ -121,7 +135,12 @@ def _draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionab
 
 
 def solve_words(
-    words: Words, definition: Definition, dtype: np.dtype[Any], shape_for_fans: tuple[int, ...]
+    words: Words,
+    definition: Definition,
+    dtype: np.dtype[Any],
+    shape_for_fans: tuple[int, ...],
+    *,
+    fused: Collection[str] = FUSED_DTYPES,
 ) -> Solution:
     """Return the stages that follow from given random words: `word_bits(dtype)` wide, any shape.
 
@@ -129,9 +148,10 @@ def solve_words(
     For complex dtypes the first axis of `words` has size 2.
 
     Raises:
-        OracleUnavailable: the definition draws no element by itself.
+        OracleUnavailable: the definition draws no element by itself, or demands an error.
         ValueError: the words have the wrong width.
     """
+    _refuse_errors(definition, shape_for_fans, dtype)
     is_complex = dtype.kind == "c"
     law = law_of(definition, shape_for_fans, is_complex=is_complex)
     if law is None:
@@ -145,7 +165,7 @@ def solve_words(
         )
     if is_complex:
         return _complex_stages(words, law, dtype)
-    return _real_stages(words, law, definition, dtype, shape_for_fans)
+    return _real_stages(words, law, definition, dtype, shape_for_fans, fused)
 
 
 def _real_stages(
@@ -154,6 +174,7 @@ def _real_stages(
     definition: Definition,
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
+    fused: Collection[str],
 ) -> Solution:
     """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
     uniform, unit, value = np.empty((3, words.size))
@@ -162,12 +183,12 @@ def _real_stages(
     flat = words.reshape(-1)
     for start in range(0, words.size, CHUNK):
         part = slice(start, start + CHUNK)
-        uniform[part] = followed_uniform(flat[part], law, dtype)
+        uniform[part] = followed_uniform(flat[part], law, dtype, fused)
         unit[part] = unit_variate(flat[part], law, dtype)
         np.multiply(unit[part], law.scale, out=value[part])
         expected[part] = round_once(value[part], dtype)
         if followed is not None:
-            followed[part] = followed_value(uniform[part], law, definition, shape, dtype)
+            followed[part] = followed_value(uniform[part], law, definition, shape, dtype, fused)
     return Solution(
         key=None,
         bits=words,

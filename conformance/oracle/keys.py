@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from conformance.oracle.threefry import Key, fold_in, seed_key, split
+from conformance.oracle.threefry import Key, fold_in, seed_key
 
 
 def linen_key(root_key: Key, path: tuple[str | int, ...], *, separator: bool = False) -> Key:
@@ -35,7 +35,9 @@ def _encoded(part: str | int) -> bytes:
 def nnx_key(streams: Mapping[str, int | Key], name: str, count: int, *, x64: bool = False) -> Key:
     """Return key number `count`, from 0, of the stream `name` of `nnx.Rngs(**streams)`.
 
-    A stream that was not given is the stream `default`, and then shares its count.
+    A stream that was not given is the stream `default`, and then shares its count. `split` and
+    `fork` of a stream draw its next key: the roots of the new streams are `split` of that key, and
+    the key itself.
 
     Raises:
         KeyError: neither the stream nor `default` was given.
@@ -44,8 +46,3 @@ def nnx_key(streams: Mapping[str, int | Key], name: str, count: int, *, x64: boo
         raise KeyError(f"no stream {name!r} and no 'default' among {', '.join(streams) or 'none'}")
     root = streams.get(name, streams.get("default", 0))
     return fold_in(seed_key(root, x64=x64) if isinstance(root, int) else root, count)
-
-
-def nnx_split_keys(key: Key, num: int, *, partitionable: bool = True) -> Key:
-    """Return as rows the roots that `RngStream.split(num)` makes of the stream's next key."""
-    return split(key, num, partitionable=partitionable)

@@ -16,6 +16,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 from scipy import special
 
+from conformance.oracle.pairs import Pair, plus, times
 from conformance.oracle.rounding import Reals
 
 SQRT_2PI = Decimal("2.50662827463100050241576528481104525300698674060993831662992357")
@@ -25,17 +26,6 @@ SERIES_LIMIT = 3.0
 
 DIGITS = 70
 """Of which 60 are right: float64 pairs hold 32."""
-
-SPLITTER = 2.0**27 + 1
-"""Veltkamp's constant: cuts 53 bits into two parts of at most 26, whose products are exact."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """The unevaluated sum of two float64 numbers: at least 106 significant bits."""
-
-    high: float
-    low: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +111,8 @@ def _pair(exact: Decimal) -> Pair:
 def normal_quantile(fraction: Reals, offset: float) -> Reals:
     """Return the quantile at the probability `fraction + offset`.
 
-    Exact but for `ndtri`: the offset is a quarter of the grid step, so that the probability and its
-    complement both are float64 numbers.
+    Exact but for `ndtri`: the offset is a quarter of the grid step, so that the smaller of the
+    probability and its complement is a float64 number, even where the other one is not.
     """
     probability = fraction + offset
     tail = np.minimum(probability, (1.0 - fraction) - offset)
@@ -133,8 +123,8 @@ def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
     """Return the quantile at the given fraction of the mass between two bounds."""
     is_left = fraction <= held.median
     share = np.where(is_left, fraction, 1.0 - fraction)
-    high, low = _times(share, held.between)
-    high, low = _plus(
+    high, low = times(share, held.between)
+    high, low = plus(
         np.where(is_left, held.below.high, held.above.high),
         high,
         low + np.where(is_left, held.below.low, held.above.low),
@@ -146,27 +136,3 @@ def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
         step = low * np.exp(quantile**2 / 2) * float(SQRT_2PI)
     quantile += np.where(np.isfinite(step), step, 0.0)  # a tail of mass 0 stays at -inf
     return np.where(is_left, quantile, -quantile)
-
-
-def _times(factor: Reals, pair: Pair) -> tuple[Reals, Reals]:
-    """Return the product as a sum of two (Dekker 1971)."""
-    product = factor * pair.high
-    big = SPLITTER * factor
-    upper = big - (big - factor)
-    lower = factor - upper
-    pair_upper = SPLITTER * pair.high - (SPLITTER * pair.high - pair.high)
-    pair_lower = pair.high - pair_upper
-    error = upper * pair_upper - product
-    error += upper * pair_lower
-    error += lower * pair_upper
-    error += lower * pair_lower
-    return product, error + factor * pair.low
-
-
-def _plus(base: Reals, term: Reals, rest: Reals) -> tuple[Reals, Reals]:
-    """Return base + term + rest as a sum of two, the first being its nearest float64 (Knuth)."""
-    total = base + term
-    virtual = total - base
-    rest = rest + ((base - (total - virtual)) + (term - virtual))
-    nearest = total + rest
-    return nearest, rest - (nearest - total)
