@@ -24,8 +24,9 @@ from conformance.ledger import LedgerError
 from conformance.ledger import load as load_ledger
 from conformance.matrix import SelectionError, select
 from conformance.model import Case, CaseResult, DriftClass, Environment, Status, Tier, parse_case
+from conformance.report.errors import ReportError
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import row
+from conformance.report.rows import Row, from_json, row, to_json
 
 ROW, RUN_ID, ENVIRONMENT = "conformance_row", "conformance_run", "conformance_environment"
 CASE_TEST = "test_initializers.py::test_case["
@@ -72,7 +73,7 @@ class Session:
         return select(self.catalogue, selection)
 
     @functools.cached_property
-    def captured(self) -> environment.Environment:
+    def captured(self) -> Environment:
         """The environment of this process, devices included."""
         return environment.capture(tuple(sorted({case.backend for case in self.cases})))
 
@@ -84,7 +85,7 @@ class Session:
         except (BackendUnavailable, GoldenError) as error:
             return str(error)
         values = row(result, self.captured, run_id=self.run_id)
-        item.user_properties.append((ROW, json.dumps(values)))
+        item.user_properties.append((ROW, to_json(values)))
         return failure_text(result)
 
 
@@ -173,7 +174,12 @@ def compile_group(nodeid: str) -> str:
     """Return the compile group of a case's item; any other item is a group of its own."""
     if CASE_TEST not in nodeid:
         return nodeid
-    return parse_case(nodeid.partition("[")[2].removesuffix("]")).group
+    return parse_case(case_id(nodeid)).group
+
+
+def case_id(nodeid: str) -> str:
+    """Return the id of the case that an item runs."""
+    return nodeid.partition("[")[2].removesuffix("]")
 
 
 class RowCollector:
@@ -200,19 +206,21 @@ class RowCollector:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the cases of a run without workers."""
-        self._expected |= {item.nodeid for item in session.items if CASE_TEST in item.nodeid}
+        self._expected |= {
+            case_id(item.nodeid) for item in session.items if CASE_TEST in item.nodeid
+        }
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note the cases that a worker collected; all workers collect the same."""
-        self._expected |= {nodeid for nodeid in ids if CASE_TEST in nodeid}
+        self._expected |= {case_id(nodeid) for nodeid in ids if CASE_TEST in nodeid}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the row that came with a finished case, at once."""
         if report.when == "call":
             for name, value in report.user_properties:
                 if name == ROW:
-                    self._recorder.add(json.loads(str(value)))
+                    self._add(from_json(str(value)))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -228,12 +236,24 @@ class RowCollector:
         if self._environment is None and not session.config.option.collectonly:
             self._environment = self._config.stash[SESSION].captured
         if self._environment is not None:
+            self._finish(self._environment)
+
+    def _add(self, row: Row) -> None:
+        try:
+            self._recorder.add(row)
+        except ReportError as error:
+            pytest.exit(str(error), returncode=3)
+
+    def _finish(self, environment: Environment) -> None:
+        try:
             self._recorder.finish(
-                n_expected=len(self._expected),
-                environment=self._environment,
+                expected=sorted(self._expected),
+                environment=environment,
                 junit=self._config.getoption("--junit-report"),
                 html=self._config.getoption("--html-report"),
             )
+        except ReportError as error:
+            pytest.exit(str(error), returncode=3)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Show the verdict by class and by initializer."""

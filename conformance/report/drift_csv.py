@@ -1,0 +1,33 @@
+"""The cases that drifted, as CSV that anything can open and that reads back exactly.
+
+An absent value is an empty cell. A text that is never absent may be empty as well, so nothing is
+ambiguous; but a reader that guesses types turns an initializer called `NA` into a missing value:
+read these files with `frames.read_drift`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from conformance.report.rows import COLUMNS, Row, from_scalars
+
+
+def to_csv(rows: Iterable[Row]) -> str:
+    """Return the rows as CSV with a header; floats as the shortest text that reads back equal."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(column.name for column in COLUMNS)
+    writer.writerows([getattr(row, column.name) for column in COLUMNS] for row in rows)
+    return text.getvalue()
+
+
+def from_csv(text: str) -> list[Row]:
+    """Return the rows that `to_csv` wrote.
+
+    Raises:
+        ReportError: other columns, or a value that its column cannot hold.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    return [from_scalars(values) for values in reader]

@@ -1,0 +1,132 @@
+"""Runs read back into pandas, with the dtypes that the columns declare.
+
+Which initializers drifted on bfloat16 since the last run? Those of which some case returned
+something else than it did in the run before:
+
+    >>> runs = read_runs(Path("reports"))
+    >>> last_two = sorted(runs["run_id"].unique())[-2:]
+    >>> bf16 = runs[(runs["dtype"] == "bfloat16") & runs["run_id"].isin(last_two)]
+    >>> outcomes = bf16.groupby(["initializer", "case"], observed=True)["outcome"].nunique()
+    >>> sorted(outcomes[outcomes > 1].index.unique("initializer"))
+    ['he_normal']
+
+Text columns are pandas strings, axes and versions are categories, `drift_class`, `stage` and
+`status` are ordered categories, counts are nullable integers (`max_ulp` unsigned: it reaches
+2^64 - 1), and what is absent is missing, never zero. `metrics` is a JSON object:
+`frame["metrics"].map(json.loads).apply(pandas.Series)` makes columns of it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from conformance.model import SCHEMA
+from conformance.report.drift_csv import from_csv
+from conformance.report.errors import ReportError, UnfinishedRunWarning
+from conformance.report.rows import COLUMNS, Column, Row, from_json
+
+ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+
+
+def read_run(folder: Path) -> pd.DataFrame:
+    """Return one row a case of the run in `folder`.
+
+    A run that was killed has only the rows it got to; they are returned with an
+    UnfinishedRunWarning, which also says when the last line was cut short and dropped.
+
+    Raises:
+        ReportError: the folder holds no run, or one that this version cannot read.
+    """
+    if (folder / RECORDS).exists():
+        return _read_records(folder / RECORDS)
+    if (folder / ROWS).exists():
+        return frame(_read_rows(folder / ROWS))
+    raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
+
+
+def read_runs(reports: Path) -> pd.DataFrame:
+    """Return the rows of all runs in a folder of reports, by `run_id`, oldest first.
+
+    Raises:
+        ReportError: there is no run, or one that this version cannot read.
+    """
+    folders = sorted(
+        {path.parent for name in (RECORDS, ROWS) for path in reports.glob(f"*/{name}")}
+    )
+    if not folders:
+        raise ReportError(
+            f"{reports} holds no run: expected {reports}/<run>/{RECORDS}. "
+            "Give the folder that `--reports` named"
+        )
+    return _conform(pd.concat(map(read_run, folders), ignore_index=True))
+
+
+def read_drift(folder: Path) -> pd.DataFrame:
+    """Return what drift.csv of a run says, as `read_run` would; `pandas.read_csv` would not.
+
+    Raises:
+        ReportError: there is no drift.csv, or its columns are others.
+    """
+    path = folder / DRIFT
+    if not path.exists():
+        raise ReportError(f"{path} does not exist: the run did not finish; see {ROWS}")
+    # newline="": a carriage return inside a message is part of it.
+    with path.open(encoding="utf-8", newline="") as file:
+        return frame(from_csv(file.read()))
+
+
+def frame(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return the rows as a frame, dtypes as the columns declare."""
+    return pd.DataFrame(
+        {
+            column.name: _series([getattr(row, column.name) for row in rows], column)
+            for column in COLUMNS
+        }
+    )
+
+
+def _series(values: list[Any], column: Column) -> pd.Series[Any]:
+    # Through pandas' own arrays: NumPy would take 2^64 - 1 and None together for floats.
+    return pd.Series(pd.array(values, dtype=_dtype(column)))
+
+
+def _dtype(column: Column) -> Any:
+    if column.dtype != "category":
+        return column.dtype
+    if not column.categories:
+        return pd.CategoricalDtype()
+    return pd.CategoricalDtype(list(column.categories), ordered=True)
+
+
+def _read_records(path: Path) -> pd.DataFrame:
+    records = pd.read_parquet(path)
+    found = int(records["schema"].max()) if len(records) else SCHEMA
+    if found > SCHEMA:
+        raise ReportError(
+            f"{path} has schema {found}, and this version reads up to {SCHEMA}: "
+            "read it with the version that wrote it, or a newer one"
+        )
+    return _conform(records)
+
+
+def _conform(records: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with declared dtypes, which concatenating lost."""
+    return records.astype({column.name: _dtype(column) for column in COLUMNS})
+
+
+def _read_rows(path: Path) -> list[Row]:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    # Every whole row ends in a newline; what follows the last one was being written.
+    whole, rest = lines[:-1], lines[-1]
+    dropped = "; its last line is cut short and was dropped" if rest else ""
+    warnings.warn(
+        f"{path.parent}: the run did not finish; {len(whole)} rows were read{dropped}",
+        UnfinishedRunWarning,
+        stacklevel=3,
+    )
+    return [from_json(line) for line in whole]

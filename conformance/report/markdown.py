@@ -1,0 +1,101 @@
+"""A run as Markdown that fits a CI step summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+
+from conformance.report.run import Run
+from conformance.report.tables import Table, tables
+
+MAX_BYTES = 2**20
+"""GitHub drops a larger step summary as a whole: docs.github.com, "Adding a job summary"."""
+
+N_BLOCKS = 200
+"""Lines of one table that somebody may still scroll through; the files beside it hold all."""
+
+N_MESSAGES = 20
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading, what must follow it, and blocks of which the last may be cut, never parted."""
+
+    title: str
+    head: str
+    blocks: tuple[str, ...]
+    max_blocks: int
+    elsewhere: str
+
+    def text(self, max_bytes: int) -> str:
+        """Return as many blocks as fit, with a line that says how many did not; "" if none fits."""
+        start = f"\n## {self.title}\n\n{self.head}"
+        left = max_bytes - size_bytes(start) - size_bytes(self._note(len(self.blocks)))
+        kept = []
+        for block in self.blocks[: self.max_blocks]:
+            left -= size_bytes(block)
+            if left < 0:
+                break
+            kept.append(block)
+        if not kept:
+            return ""
+        n_cut = len(self.blocks) - len(kept)
+        return start + "".join(kept) + (self._note(n_cut) if n_cut else "")
+
+    def _note(self, n_cut: int) -> str:
+        return f"\n{n_cut} of {len(self.blocks)} left out here; {self.elsewhere} has all.\n"
+
+
+def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
+    """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
+    text = f"# {_cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
+    sections = [_table(table) for table in tables(run)]
+    sections += [_messages(run)] if run.failed else []
+    dropped_note = "\nToo long to show here: {}. The files beside summary.md have all.\n"
+    titles = ", ".join(section.title for section in sections)
+    left = max_bytes - size_bytes(text) - size_bytes(dropped_note) - size_bytes(titles)
+    dropped = []
+    for section in sections:
+        part = section.text(left)
+        left -= size_bytes(part)
+        text += part
+        if not part:
+            dropped.append(section.title)
+    return text + (dropped_note.format(", ".join(dropped)) if dropped else "")
+
+
+def size_bytes(text: str) -> int:
+    """Return the length of the text in UTF-8 as it will be written."""
+    return len(text.encode(errors="backslashreplace"))
+
+
+def _table(table: Table) -> Section:
+    rule = "|".join(" --- " for _ in table.head)
+    return Section(
+        title=table.title,
+        head=f"{_line(table.head)}|{rule}|\n",
+        blocks=tuple(map(_line, table.lines)),
+        max_blocks=N_BLOCKS,
+        elsewhere=table.elsewhere,
+    )
+
+
+def _messages(run: Run) -> Section:
+    # <pre> instead of a fence: no message can end it early, and GitHub escapes nothing in it.
+    blocks = (f"<pre>{html.escape(row.messages, quote=False)}</pre>\n\n" for row in run.failed)
+    return Section(
+        title="What failed",
+        head="",
+        blocks=tuple(blocks),
+        max_blocks=N_MESSAGES,
+        elsewhere="drift.csv",
+    )
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(map(_cell, cells)) + " |\n"
+
+
+def _cell(text: str) -> str:
+    """Return the text so that it stays in its cell and is not read as markup."""
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")

@@ -1,0 +1,118 @@
+"""Writes a run down: every row at once, so that a killed run loses none, and reports at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import secrets
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import TextIO
+
+from conformance.model import Environment
+from conformance.report.drift_csv import to_csv
+from conformance.report.errors import cannot_write
+from conformance.report.junit import junit as junit_text
+from conformance.report.markdown import markdown
+from conformance.report.page import page
+from conformance.report.rows import Row, to_json
+from conformance.report.run import Run
+from conformance.report.terminal import terminal_lines
+
+ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+
+
+class RunRecorder:
+    """Keeps the rows of one run in `<folder>/<run_id>/rows.jsonl`, and reports on them.
+
+    The folder comes into being with the first row, so a run that only collects leaves none.
+    """
+
+    def __init__(self, *, folder: Path, command: str) -> None:
+        self.run_id = new_run_id()
+        self.folder = folder / self.run_id
+        self._command = command
+        self._started_s = time.monotonic()
+        self._rows: list[Row] = []
+        self._file: TextIO | None = None
+        self._run: Run | None = None
+
+    def add(self, row: Row) -> None:
+        """Append the row to the file and flush it.
+
+        Raises:
+            ReportError: the folder cannot be written.
+        """
+        try:
+            if self._file is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self.folder / ROWS).open("a", encoding="utf-8")
+            self._file.write(to_json(row) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        self._rows.append(row)
+
+    def finish(
+        self,
+        *,
+        expected: Collection[str],
+        environment: Environment,
+        junit: bool = False,
+        html: bool = False,
+    ) -> Run:
+        """Write the reports and return the run; without rows it writes the summary of a failure.
+
+        expected: ids of all cases that were to run.
+
+        Raises:
+            ReportError: a file cannot be written.
+        """
+        self._run = run = Run(
+            run_id=self.run_id,
+            command=self._command,
+            folder=self.folder,
+            rows=tuple(self._rows),
+            expected=tuple(expected),
+            environment=environment,
+            elapsed_s=time.monotonic() - self._started_s,
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write("environment.json", json.dumps(dataclasses.asdict(environment), indent=1))
+            self._write("summary.md", markdown(run))
+            self._write(DRIFT, to_csv(run.noteworthy))
+            if junit:
+                self._write("junit.xml", junit_text(run))
+            if html:
+                self._write("report.html", page(run))
+            # Last, for its presence says that the run finished.
+            self._write_records(run)
+            if self._file is not None:
+                self._file.close()
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+        return run
+
+    def summary_lines(self) -> list[str]:
+        """Return what a terminal shows of the finished run; nothing before `finish`."""
+        return terminal_lines(self._run) if self._run else []
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+    def _write_records(self, run: Run) -> None:
+        # Here, not above: pandas takes longer to import than a small run takes to be judged.
+        from conformance.report.frames import frame
+
+        partial = self.folder / f"{RECORDS}.partial"
+        frame(run.rows).to_parquet(partial, index=False)
+        partial.replace(self.folder / RECORDS)
+
+
+def new_run_id() -> str:
+    """Return a name that sorts by time (UTC) and that no two runs share."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"

@@ -1,0 +1,135 @@
+"""What a run came to, counted from its rows."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from conformance.model import DriftClass, Environment, Status
+from conformance.report.rows import Row
+from conformance.ulp import INCOMPARABLE
+
+NO_GOLDEN = "no golden"
+"""Stands in for the class of a case that had nothing to be compared with."""
+
+CLASSES = (*map(str, DriftClass), NO_GOLDEN)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The rows of one run and what was asked of it.
+
+    expected: ids of all cases that were to run; those without a row are missing.
+    """
+
+    run_id: str
+    command: str
+    folder: Path
+    rows: tuple[Row, ...]
+    expected: tuple[str, ...]
+    environment: Environment
+    elapsed_s: float
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The expected cases that left no row."""
+        present = {row.case for row in self.rows}
+        return tuple(case for case in self.expected if case not in present)
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows of failed cases, worst first."""
+        return worst_first(row for row in self.rows if row.status == Status.FAILED)
+
+    @property
+    def noteworthy(self) -> tuple[Row, ...]:
+        """The rows that are not identical and passed, worst first: what drift.csv holds."""
+        return worst_first(row for row in self.rows if is_noteworthy(row))
+
+    @property
+    def limitations(self) -> dict[str, int]:
+        """How many cases each ledger entry excused, by the entry's id."""
+        limited = (row for row in self.rows if row.status == Status.LIMITED)
+        return dict(sorted(collections.Counter(row.limitation or "?" for row in limited).items()))
+
+    @property
+    def is_green(self) -> bool:
+        """Whether every expected case ran and none failed."""
+        return bool(self.rows) and not self.missing and not self.failed
+
+    @property
+    def verdict(self) -> str:
+        """One line: INCOMPLETE before all else, then FAILED or PASSED, with the counts."""
+        if self.missing:
+            return (
+                f"INCOMPLETE: {len(self.missing)} of {len(self.expected)} cases left no result; "
+                f"{len(self.failed)} of the other {len(self.rows)} failed"
+            )
+        if not self.rows:
+            return "INCOMPLETE: no case was compared"
+        if self.failed:
+            return f"FAILED: {len(self.failed)} of {len(self.rows)} cases"
+        return f"PASSED: {len(self.rows)} cases, {self.classes_in_words}"
+
+    @property
+    def classes_in_words(self) -> str:
+        """The counts by class, as in `4001 identical, 22 rounding`."""
+        counts = count(self.rows)
+        return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
+
+
+def is_noteworthy(row: Row) -> bool:
+    """Return whether the case drifted at all, or did not plainly pass."""
+    return row.drift_class != DriftClass.IDENTICAL or row.status != Status.PASSED
+
+
+def class_of(row: Row) -> str:
+    """Return the drift class, or `no golden`."""
+    return row.drift_class or NO_GOLDEN
+
+
+def count(rows: Iterable[Row]) -> collections.Counter[str]:
+    """Return how many rows there are of each class."""
+    return collections.Counter(map(class_of, rows))
+
+
+def group(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Row]]:
+    """Return the rows by key, keys sorted."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return dict(sorted(groups.items()))
+
+
+def worst_first(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Return the rows sorted: failures first, then by class, ULP at sigma and ULP at the value."""
+    return tuple(sorted(rows, key=_severity))
+
+
+def _severity(row: Row) -> tuple[bool, int, float, int, str]:
+    at_sigma = row.max_ulp_at_sigma
+    is_unknown = at_sigma is None or at_sigma != at_sigma
+    return (
+        row.status != Status.FAILED,
+        -CLASSES.index(class_of(row)),
+        0.0 if is_unknown or at_sigma is None else -at_sigma,
+        -(row.max_ulp or 0),
+        row.case,
+    )
+
+
+def ulp_text(row: Row) -> str:
+    """Return both ULP figures, or "" where elements were not compared."""
+    if row.max_ulp is None:
+        return ""
+    steps = "no number of" if row.max_ulp == INCOMPARABLE else str(row.max_ulp)
+    if row.max_ulp_at_sigma is None:
+        return f"{steps} ULP"
+    return f"{steps} ULP ({row.max_ulp_at_sigma:.3g} of sigma)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 case`, `2 cases`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

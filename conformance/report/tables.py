@@ -1,0 +1,130 @@
+"""The views of a run that Markdown and HTML share, as plain text cells."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from conformance.model import STAGES, Status
+from conformance.report.rows import Row, changed_flags
+from conformance.report.run import (
+    CLASSES,
+    Run,
+    class_of,
+    count,
+    group,
+    is_noteworthy,
+    ulp_text,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A titled table. elsewhere: where all lines are to be found when some are left out."""
+
+    title: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    elsewhere: str
+
+
+def tables(run: Run) -> list[Table]:
+    """Return the tables of a run that have anything in them, in order of importance."""
+    candidates = [
+        _missing(run),
+        _worst(run),
+        _by_initializer(run),
+        _by_dtype(run),
+        _by_stage(run),
+        _limitations(run),
+        _environment(run),
+    ]
+    return [table for table in candidates if table.lines]
+
+
+def _missing(run: Run) -> Table:
+    return Table(
+        title="Cases without a result",
+        head=("case",),
+        lines=tuple((case,) for case in run.missing),
+        elsewhere="`conformance list` less rows.jsonl",
+    )
+
+
+def _worst(run: Run) -> Table:
+    lines = tuple(
+        (row.case, row.status, class_of(row), ulp_text(row), row.stage or "", row.failed_checks)
+        for row in run.noteworthy
+    )
+    head = ("case", "status", "class", "worst element", "first differing stage", "failed checks")
+    return Table(title="Worst cases", head=head, lines=lines, elsewhere="drift.csv")
+
+
+def _by_initializer(run: Run) -> Table:
+    """Return the counts of each initializer; those with nothing to note share one line."""
+    groups = group(run.rows, lambda row: row.initializer)
+    quiet = {name: rows for name, rows in groups.items() if not any(map(is_noteworthy, rows))}
+    shown = {name: rows for name, rows in groups.items() if name not in quiet}
+    if quiet:
+        shown[f"{len(quiet)} others"] = [row for rows in quiet.values() for row in rows]
+    return _counts("initializer", shown, run.rows)
+
+
+def _by_dtype(run: Run) -> Table:
+    return _counts("dtype", group(run.rows, lambda row: row.dtype), run.rows)
+
+
+def _counts(axis: str, groups: dict[str, list[Row]], rows: Sequence[Row]) -> Table:
+    total = count(rows)
+    used = [name for name in CLASSES if total[name]]
+    return Table(
+        title=f"By {axis}",
+        head=(axis, "cases", "failed", "limited", *used),
+        lines=tuple(_count_line(name, mine, used) for name, mine in groups.items()),
+        elsewhere="records.parquet",
+    )
+
+
+def _count_line(name: str, rows: list[Row], used: list[str]) -> tuple[str, ...]:
+    counts = count(rows)
+    statuses = [sum(row.status == status for row in rows) for status in _BAD]
+    return (name, *map(str, (len(rows), *statuses, *(counts[used_class] for used_class in used))))
+
+
+_BAD = (Status.FAILED, Status.LIMITED)
+
+
+def _by_stage(run: Run) -> Table:
+    """Return how many cases begin to differ at each stage, in the order of the stages."""
+    stages = [row.stage for row in run.rows]
+    lines = tuple((name, str(stages.count(name))) for name in STAGES if name in stages)
+    return Table(
+        title="First differing stage", head=("stage", "cases"), lines=lines, elsewhere="drift.csv"
+    )
+
+
+def _limitations(run: Run) -> Table:
+    lines = tuple((name, str(number)) for name, number in run.limitations.items())
+    return Table(
+        title="Limited by the ledger",
+        head=("limitation", "cases"),
+        lines=lines,
+        elsewhere="drift.csv",
+    )
+
+
+def _environment(run: Run) -> Table:
+    environment = run.environment
+    facts = {
+        "command": run.command,
+        **environment.packages,
+        **environment.host,
+        **environment.devices,
+        "flags": changed_flags(environment) or "all default",
+    }
+    return Table(
+        title="Environment",
+        head=("fact", "value"),
+        lines=tuple(facts.items()),
+        elsewhere="environment.json",
+    )

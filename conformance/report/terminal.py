@@ -1,0 +1,71 @@
+"""A run in a terminal: short when all is green, otherwise enough to start working."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from conformance.model import Status
+from conformance.report.rows import Row
+from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_text
+
+N_WORST = 5
+N_MISSING = 10
+N_INITIALIZERS = 20
+
+
+def terminal_lines(run: Run) -> list[str]:
+    """Return the verdict, then what explains it, then where the reports are."""
+    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s"]
+    lines += _missing(run)
+    if run.failed:
+        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.rows)]
+        lines += ["", "worst:", *_worst(run)]
+    lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
+    lines.append(f"reports: {run.folder}")
+    return lines
+
+
+def _missing(run: Run) -> list[str]:
+    if not run.missing:
+        return []
+    rest = len(run.missing) - N_MISSING
+    return [
+        "no result came from:",
+        *(f"  {case}" for case in run.missing[:N_MISSING]),
+        *([f"  and {rest} more; summary.md names them"] if rest > 0 else []),
+    ]
+
+
+def _by_initializer(rows: Sequence[Row]) -> list[str]:
+    """Return a table of the initializers that failed; those that did not are one line."""
+    groups = group(rows, lambda row: row.initializer)
+    bad = {name: mine for name, mine in groups.items() if _n_failed(mine)}
+    worst = sorted(bad, key=lambda name: (-_n_failed(bad[name]), name))[:N_INITIALIZERS]
+    used = [name for name in CLASSES if any(class_of(row) == name for row in rows)]
+    width = max(map(len, [*worst, "initializer"]))
+    lines = [f"{'initializer':{width}}  {'failed':>9}" + "".join(f"  {name:>10}" for name in used)]
+    for name in worst:
+        counts = count(bad[name])
+        failed = f"{_n_failed(bad[name])}/{len(bad[name])}"
+        cells = "".join(f"  {counts[used_class] or '-':>10}" for used_class in used)
+        lines.append(f"{name:{width}}  {failed:>9}{cells}")
+    if rest := len(bad) - len(worst):
+        lines.append(f"and {rest} more initializers with failures; summary.md lists them")
+    if fine := len(groups) - len(bad):
+        lines.append(f"{fine} other initializers: no failure")
+    return lines
+
+
+def _n_failed(rows: Sequence[Row]) -> int:
+    return sum(row.status == Status.FAILED for row in rows)
+
+
+def _worst(run: Run) -> list[str]:
+    lines = []
+    for row in run.failed[:N_WORST]:
+        stage = f"first differing stage {row.stage}" if row.stage else ""
+        facts = [f"failed {row.failed_checks}", class_of(row), ulp_text(row), stage]
+        lines += [f"  {row.case}", f"    {'; '.join(filter(None, facts))}", f"    {row.rerun}"]
+    if (rest := len(run.failed) - N_WORST) > 0:
+        lines.append(f"  and {rest} more; drift.csv holds all")
+    return lines
