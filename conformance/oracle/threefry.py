@@ -46,8 +46,8 @@ def seed_key(seed: int, *, x64: bool = False) -> Key:
 def threefry2x32(key: Key, counters: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     """Return the hash of each counter pair; `counters` and the result have shape (2, ...)."""
     hashed = np.array(counters, np.uint32, order="C")
-    scratch = np.empty_like(hashed[0])
-    _hash_in_place(key, hashed[0], hashed[1], scratch)
+    left, right = hashed.reshape(2, -1)  # views even of single counters, which must change in place
+    _hash_in_place(key, left, right, np.empty_like(left))
     return hashed
 
 

@@ -1,0 +1,91 @@
+"""One rounding, to nearest, ties to even; and pairs of float64 that hold what one cannot."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from conformance.arrays import as_dtype
+from conformance.oracle.pairs import Pair, multiply_add, plus, times
+from conformance.oracle.rounding import BFLOAT16, round_once, rounded
+
+ABOVE_TIE = 1 + 2.0**-8 + 2.0**-30
+"""Just above the middle of two bfloat16 numbers, and in float32 exactly the middle."""
+
+
+def test_bfloat16_is_not_rounded_by_way_of_float32() -> None:
+    twice = np.array(ABOVE_TIE).astype(BFLOAT16)
+
+    assert float(twice) == 1.0, "the trap is gone: ml_dtypes rounds once now"
+    assert float(round_once(np.array(ABOVE_TIE), BFLOAT16)) == 1 + 2.0**-7
+
+
+def test_the_trap_is_avoided_below_zero_and_below_the_tie() -> None:
+    traps = np.array([-ABOVE_TIE, 1 + 3 * 2.0**-8 - 2.0**-30, 1 + 2.0**-8])
+
+    np.testing.assert_array_equal(rounded(traps, BFLOAT16), [-1 - 2.0**-7, 1 + 2.0**-7, 1.0])
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16", "float32"])
+def test_no_neighbour_is_nearer(name: str) -> None:
+    dtype = as_dtype(name)
+    generator = np.random.default_rng(0)
+    exact = generator.standard_normal(20_000) * 2.0 ** generator.integers(-30, 15, 20_000)
+    nearest = round_once(exact, dtype)
+
+    for direction in (-math.inf, math.inf):
+        neighbour = np.nextafter(nearest, dtype.type(direction)).astype(np.float64)
+        error = np.abs(nearest.astype(np.float64) - exact)
+        assert (error <= np.abs(neighbour - exact)).all()
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float16", "float32"])
+def test_the_ends_of_the_range_and_what_is_no_number(name: str) -> None:
+    dtype = as_dtype(name)
+    zero, infinity = dtype.type(0), dtype.type(math.inf)
+    largest, tiny = float(np.nextafter(infinity, zero)), float(np.nextafter(zero, infinity))
+    ulp = largest - float(np.nextafter(dtype.type(largest), zero))
+    exact = np.array([largest + 0.49 * ulp, largest + 0.5 * ulp, -0.0, 0.51 * tiny, -0.5 * tiny])
+    expected = np.array([largest, math.inf, -0.0, tiny, -0.0])
+    actual = rounded(exact, dtype)
+
+    np.testing.assert_array_equal(actual, expected)
+    np.testing.assert_array_equal(np.signbit(actual), np.signbit(expected))
+    assert np.isnan(rounded(np.array([math.nan]), dtype)).all()
+
+
+def test_both_parts_of_a_complex_number_are_rounded() -> None:
+    third = np.array([1 / 3 - 2j / 3])
+
+    assert round_once(third, np.dtype(np.complex64)) == np.complex64(1 / 3 - 2j / 3)
+
+
+def test_a_product_of_pairs_is_exact_to_104_bits() -> None:
+    factor = np.random.default_rng(1).random(200)
+    pair = Pair(high=math.pi, low=1.2246467991473532e-16)
+
+    high, low = times(factor, pair)
+
+    for f, h, low_part in zip(factor, high, low, strict=True):
+        exact = Fraction(f) * (Fraction(pair.high) + Fraction(pair.low))
+        assert abs(Fraction(h) + Fraction(low_part) - exact) <= exact / 2**104
+
+
+def test_the_first_of_a_summed_pair_is_its_nearest_float64() -> None:
+    high, low = plus(np.array([1.0]), np.array([2.0**-53]), np.array([2.0**-80]))
+
+    assert high[0] == 1 + 2.0**-52
+    assert Fraction(high[0]) + Fraction(low[0]) == 1 + Fraction(1, 2**53) + Fraction(1, 2**80)
+
+
+def test_a_fused_multiply_add_rounds_once() -> None:
+    generator = np.random.default_rng(2)
+    factor, by, addend = generator.random(2000), 1.9 / 3, -0.3
+    fused = multiply_add(factor, by, addend)
+    exact = [float(Fraction(f) * Fraction(by) + Fraction(addend)) for f in factor]
+
+    np.testing.assert_array_equal(fused, exact)
+    assert (fused != factor * by + addend).any(), "no element tells the two apart"

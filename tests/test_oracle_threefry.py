@@ -1,0 +1,133 @@
+"""Words, keys and layouts: published vectors first, then JAX itself, always bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from conformance.backends.pjrt import x64
+from conformance.oracle import fold_in, random_bits, seed_key, split, threefry2x32
+
+SEEDS = (0, 1, 42, -1, 2**31, 2**32 - 1)
+KEY = seed_key(2**31 + 7)
+SHAPES = ((), (7,), (17, 13), (2, 4, 8), (0, 8))
+"""Odd and even sizes, since the non-partitionable layout pads odd ones."""
+LAYOUTS = pytest.mark.parametrize("partitionable", [True, False])
+
+
+def typed(key: Any) -> Any:
+    return jax.random.wrap_key_data(key, impl="threefry2x32")
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "hashed"),
+    [
+        ("00000000 00000000", "00000000 00000000", "6b200159 99ba4efe"),
+        ("ffffffff ffffffff", "ffffffff ffffffff", "1cb996fc bb002be7"),
+        ("243f6a88 85a308d3", "13198a2e 03707344", "c4923a9c 483df7a0"),
+    ],
+    ids=["zeros", "ones", "digits of pi"],
+)
+def test_the_published_random123_vectors_of_20_rounds(counter: str, key: str, hashed: str) -> None:
+    words = [
+        np.array([int(word, 16) for word in text.split()], np.uint32) for text in (counter, key)
+    ]
+
+    assert " ".join(f"{word:08x}" for word in threefry2x32(words[1], words[0])) == hashed
+
+
+def test_hashing_leaves_its_counters_alone() -> None:
+    counters = np.zeros((2, 3), np.uint32)
+
+    threefry2x32(KEY, counters)
+
+    assert not counters.any()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_seed_keys_are_those_of_jax(seed: int) -> None:
+    np.testing.assert_array_equal(seed_key(seed), jax.random.key_data(jax.random.key(seed)))
+
+
+@pytest.mark.parametrize("seed", [*SEEDS, 2**32, -(2**63), 2**63 - 1])
+def test_seed_keys_keep_64_bits_under_x64(seed: int) -> None:
+    with x64():
+        actual = np.asarray(jax.random.key_data(jax.random.key(seed)))
+
+    np.testing.assert_array_equal(seed_key(seed, x64=True), actual)
+
+
+def test_without_x64_the_high_word_of_a_seed_is_lost() -> None:
+    actual = np.asarray(jax.random.key_data(jax.random.key(2**63 - 1)))
+
+    np.testing.assert_array_equal(seed_key(2**63 - 1), actual)
+    np.testing.assert_array_equal(seed_key(2**63 - 1), seed_key(2**32 - 1))
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_beyond_64_bits_is_refused_as_jax_refuses_it(seed: int) -> None:
+    with pytest.raises(OverflowError):
+        jax.random.key(seed)
+
+    with pytest.raises(ValueError, match=rf"seed {seed} is no signed 64-bit integer"):
+        seed_key(seed)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("num", [1, 2, 3, 8])
+def test_split_keys_are_those_of_jax(num: int, partitionable: bool) -> None:
+    with jax.threefry_partitionable(partitionable):
+        actual = np.asarray(jax.random.key_data(jax.random.split(typed(KEY), num)))
+
+    np.testing.assert_array_equal(split(KEY, num, partitionable=partitionable), actual)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("data", [0, 1, 2**32 - 1])
+def test_folded_keys_are_those_of_jax_in_either_layout(data: int, partitionable: bool) -> None:
+    with jax.threefry_partitionable(partitionable):
+        actual = np.asarray(jax.random.key_data(jax.random.fold_in(typed(KEY), data)))
+
+    np.testing.assert_array_equal(fold_in(KEY, data), actual)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("bit_width", [8, 16, 32, 64])
+def test_words_are_those_of_jax(bit_width: int, partitionable: bool) -> None:
+    with jax.threefry_partitionable(partitionable), wide(bit_width):
+        actual = {
+            shape: np.asarray(jax.random.bits(typed(KEY), shape, f"uint{bit_width}"))
+            for shape in SHAPES
+        }
+
+    for shape, words in actual.items():
+        expected = random_bits(KEY, bit_width, shape, partitionable=partitionable)
+        assert expected.dtype == words.dtype
+        np.testing.assert_array_equal(expected, words)
+
+
+@LAYOUTS
+def test_words_are_the_same_on_both_sides_of_a_chunk(partitionable: bool) -> None:
+    shape = (3 * 8192 + 5,)
+    with jax.threefry_partitionable(partitionable):
+        actual = np.asarray(jax.random.bits(typed(KEY), shape))
+
+    np.testing.assert_array_equal(random_bits(KEY, 32, shape, partitionable=partitionable), actual)
+
+
+def test_a_width_that_no_dtype_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="bit_width 24 is not offered: choose 8, 16, 32 or 64"):
+        random_bits(KEY, 24, (3,))
+
+
+def test_more_words_than_one_key_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="4294967295 words exceed the 4294967294"):
+        random_bits(KEY, 32, (2**32 - 1,), partitionable=False)
+
+
+def wide(bit_width: int) -> contextlib.AbstractContextManager[Any]:
+    return x64() if bit_width == 64 else contextlib.nullcontext()
