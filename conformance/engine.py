@@ -10,15 +10,25 @@ import dataclasses
 import functools
 import importlib.metadata
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
+from conformance.arrays import as_dtype
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
-from conformance.definition import NominalMoments, expected_error, nominal_moments
-from conformance.drift import classify, first_differing_stage
-from conformance.golden import Entry, Store
+from conformance.checks.structure import orthogonal_budget
+from conformance.definition import (
+    DeltaOrthogonal,
+    NominalMoments,
+    Orthogonal,
+    expected_error,
+    nominal_moments,
+)
+from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.golden import Entry
 from conformance.ledger import Ledger, Limitation, apply
 from conformance.model import (
+    Budget,
     Case,
     CaseResult,
     CheckResult,
@@ -39,6 +49,20 @@ class Policy:
     max_drift: DriftClass = DriftClass.ROUNDING
 
 
+class Goldens(Protocol):
+    """Where the accepted outcomes come from: a `golden.Store`."""
+
+    def golden(self, problem_id: str, backend: str) -> Entry | None:
+        """Return what a backend must return for a problem, or None."""
+
+
+class Budgets(Protocol):
+    """Where the measured budgets come from: `budgets.BudgetTable`."""
+
+    def budget(self, backend: str, family: str, dtype: str) -> Budget:
+        """Return how far a correct element may lie from the exact one."""
+
+
 class Engine:
     """Evaluates cases against one catalogue, one golden store and one ledger."""
 
@@ -46,12 +70,14 @@ class Engine:
         self,
         *,
         catalogue: Catalogue,
-        goldens: Store | None,
+        goldens: Goldens | None,
         ledger: Ledger,
+        budgets: Budgets | None = None,
         policy: Policy | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._goldens = goldens
+        self._budgets = budgets
         self._ledger = ledger
         self._checks: tuple[Check, ...] = default_checks((policy or Policy()).max_drift)
         self._observer = Observer(catalogue)
@@ -81,12 +107,25 @@ class Engine:
         case = observation.case
         spec = self._catalogue.lookup(case.problem.initializer)
         golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
-        drift = None if golden is None else _drift(observation, golden, spec)
-        outcome = None if golden is None else golden.outcome
-        evidence = Evidence(spec=spec, observation=observation, golden=outcome, drift=drift)
+        budget = self._budget(case, spec)
+        drift = None if golden is None else _drift(observation, golden, spec, budget)
+        evidence = Evidence(
+            spec=spec,
+            observation=observation,
+            golden=None if golden is None else golden.outcome,
+            drift=drift,
+            budget=budget,
+        )
         results = tuple(check(evidence) for check in self._checks)
         entries = self._limitations(case, spec, jax_version or installed_jax())
         return verdict(observation, apply(entries, observation, results), drift, entries)
+
+    def _budget(self, case: Case, spec: InitializerSpec) -> Budget:
+        if isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
+            return orthogonal_budget(case.problem.shape, as_dtype(case.problem.dtype))
+        if self._budgets is None:
+            return DEFAULT_BUDGET
+        return self._budgets.budget(case.backend, spec.family, case.problem.dtype)
 
     def _limitations(
         self, case: Case, spec: InitializerSpec, jax_version: str
@@ -116,18 +155,23 @@ def verdict(
     )
 
 
-def _drift(observation: Observation, golden: Entry, spec: InitializerSpec) -> Drift:
+def _drift(observation: Observation, golden: Entry, spec: InitializerSpec, budget: Budget) -> Drift:
     """Return the drift from the golden, with its first cause where both sides have stages."""
-    drift = compare(observation.outcome, golden.outcome, spec)
+    drift = compare(observation.outcome, golden.outcome, spec, budget.doubled())
     if drift.drift_class is DriftClass.IDENTICAL:
         return drift
     stage = first_differing_stage(observation.stages, golden.stages)
     return dataclasses.replace(drift, stage=stage)
 
 
-def compare(actual: Outcome, expected: Outcome, spec: InitializerSpec) -> Drift:
-    """Return how `actual` lies to `expected`, judged by the spec's law."""
-    return classify(actual, expected, moments=law_of(spec, expected))
+def compare(
+    actual: Outcome, expected: Outcome, spec: InitializerSpec, budget: Budget = DEFAULT_BUDGET
+) -> Drift:
+    """Return how `actual` lies to `expected`, judged by the spec's law.
+
+    budget: how far apart two correct results may lie.
+    """
+    return classify(actual, expected, moments=law_of(spec, expected), budget=budget)
 
 
 def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:

@@ -310,3 +310,9 @@ def test_the_explanation_of_an_overflow_shows_no_number_of_ulp() -> None:
     text = explain(drift(np.full(3, np.inf, np.float32), expected), "case")
 
     assert "no number of ULP" in text
+
+
+def test_a_single_draw_is_no_constant() -> None:
+    expected = sample(shape=())
+
+    assert drift(np.nextafter(expected, np.float32(9)), expected).drift_class is DriftClass.ROUNDING

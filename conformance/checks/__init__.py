@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.checks.base import Check
 from conformance.checks.contract import check_contract, check_repeatable
 from conformance.checks.moments import check_moments
+from conformance.checks.oracle import check_oracle
 from conformance.checks.structure import check_structure
 from conformance.checks.values import values_check
 from conformance.model import DriftClass
@@ -16,6 +17,7 @@ def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
         check_contract,
         check_repeatable,
         values_check(max_drift),
+        check_oracle,
         check_structure,
         check_moments,
     )

@@ -42,7 +42,8 @@ def classify(
         return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
     stride = max(actual.stride, expected.stride)
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
-    pair = _pair(one, two, _sigma(moments, two))
+    is_constant = moments is not None and moments.variance == 0
+    pair = _pair(one, two, _sigma(moments, two), is_constant=is_constant)
     change = _of_values(pair, budget) if pair.n_different else _of_unseen(actual, expected)
     return _described(pair, change)
 
@@ -77,7 +78,7 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
 class _Pair:
     """Two arrays of one dtype and shape, or two samples of equal stride, as 1-D arrays.
 
-    `shape` is that of the whole arrays.
+    `shape` is that of the whole arrays. `is_constant`: the law wants one value everywhere.
     """
 
     actual: Array
@@ -88,6 +89,7 @@ class _Pair:
     sigma: float
     shape: tuple[int, ...]
     stride: int
+    is_constant: bool
 
     @property
     def is_sample(self) -> bool:
@@ -104,7 +106,7 @@ class _Change:
     detail: str
 
 
-def _pair(actual: Returned, expected: Returned, sigma: float) -> _Pair:
+def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bool) -> _Pair:
     read = whole if expected.stride == 1 else flat
     one, two = read(actual), read(expected)
     ulp = ulp_distance(one, two)
@@ -119,6 +121,7 @@ def _pair(actual: Returned, expected: Returned, sigma: float) -> _Pair:
         sigma=sigma,
         shape=expected.shape,
         stride=expected.stride,
+        is_constant=is_constant or (two.size > 1 and _spread(two) == 0),
     )
 
 
@@ -149,7 +152,7 @@ def _of_values(pair: _Pair, budget: Budget) -> _Change:
     if lost.any():
         detail = f"{int(lost.sum())} elements became NaN or infinite"
         return _Change(drift_class=DriftClass.LAW, detail=detail)
-    if _spread(pair.expected) == 0:
+    if pair.is_constant:
         return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
     if _is_within(pair, budget):
         return _of_rounding(pair)
