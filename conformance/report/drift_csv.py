@@ -11,13 +11,15 @@ import csv
 import io
 from collections.abc import Iterable
 
+from conformance.report.errors import ReportError
 from conformance.report.rows import COLUMNS, Row, from_scalars
 
 
 def to_csv(rows: Iterable[Row]) -> str:
     """Return the rows as CSV with a header; floats as the shortest text that reads back equal."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # Lines end as RFC 4180 says: under another ending csv leaves a carriage return unquoted.
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(column.name for column in COLUMNS)
     writer.writerows([getattr(row, column.name) for column in COLUMNS] for row in rows)
     return text.getvalue()
@@ -27,7 +29,10 @@ def from_csv(text: str) -> list[Row]:
     """Return the rows that `to_csv` wrote.
 
     Raises:
-        ReportError: other columns, or a value that its column cannot hold.
+        ReportError: not CSV, other columns, or a value that its column cannot hold.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    return [from_scalars(values) for values in reader]
+    try:
+        return [from_scalars(values) for values in reader]
+    except csv.Error as error:
+        raise ReportError(f"not CSV: {error}") from error

@@ -25,10 +25,9 @@ from typing import Any
 
 import pandas as pd
 
-from conformance.model import SCHEMA
 from conformance.report.drift_csv import from_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
-from conformance.report.rows import COLUMNS, Column, Row, from_json
+from conformance.report.rows import COLUMNS, Column, Row, from_json, refuse_newer
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 
@@ -77,7 +76,11 @@ def read_drift(folder: Path) -> pd.DataFrame:
         raise ReportError(f"{path} does not exist: the run did not finish; see {ROWS}")
     # newline="": a carriage return inside a message is part of it.
     with path.open(encoding="utf-8", newline="") as file:
-        return frame(from_csv(file.read()))
+        text = file.read()
+    try:
+        return frame(from_csv(text))
+    except ReportError as error:
+        raise ReportError(f"{path}: {error}") from error
 
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -105,12 +108,8 @@ def _dtype(column: Column) -> Any:
 
 def _read_records(path: Path) -> pd.DataFrame:
     records = pd.read_parquet(path)
-    found = int(records["schema"].max()) if len(records) else SCHEMA
-    if found > SCHEMA:
-        raise ReportError(
-            f"{path} has schema {found}, and this version reads up to {SCHEMA}: "
-            "read it with the version that wrote it, or a newer one"
-        )
+    for schema in records["schema"].unique():
+        refuse_newer(schema)
     return _conform(records)
 
 
@@ -129,4 +128,11 @@ def _read_rows(path: Path) -> list[Row]:
         UnfinishedRunWarning,
         stacklevel=3,
     )
-    return [from_json(line) for line in whole]
+    return [_parse_line(path, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def _parse_line(path: Path, number: int, line: str) -> Row:
+    try:
+        return from_json(line)
+    except ReportError as error:
+        raise ReportError(f"{path}, line {number}: {error}") from error

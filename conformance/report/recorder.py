@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import TextIO
 
 from conformance.model import Environment
 from conformance.report.drift_csv import to_csv
@@ -36,21 +35,20 @@ class RunRecorder:
         self._command = command
         self._started_s = time.monotonic()
         self._rows: list[Row] = []
-        self._file: TextIO | None = None
         self._run: Run | None = None
 
     def add(self, row: Row) -> None:
-        """Append the row to the file and flush it.
+        """Append the row to the file, so that it is there whatever happens next.
 
         Raises:
             ReportError: the folder cannot be written.
         """
         try:
-            if self._file is None:
+            if not self._rows:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                self._file = (self.folder / ROWS).open("a", encoding="utf-8")
-            self._file.write(to_json(row) + "\n")
-            self._file.flush()
+            # Opened for each row: nothing is left in a buffer, or open, when the run is killed.
+            with (self.folder / ROWS).open("a", encoding="utf-8") as file:
+                file.write(to_json(row) + "\n")
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         self._rows.append(row)
@@ -90,8 +88,6 @@ class RunRecorder:
                 self._write("report.html", page(run))
             # Last, for its presence says that the run finished.
             self._write_records(run)
-            if self._file is not None:
-                self._file.close()
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         return run

@@ -292,9 +292,17 @@ def _coerce(value: Any, column: Column) -> Any:
 
     An optional text that is empty becomes None: in CSV the two look the same.
     """
-    if value is None or (column.is_optional and value == ""):
+    if column.is_optional and (value is None or value == ""):
         return None
-    return column.kind(value)
+    if value is None:
+        raise ValueError("a value is needed here")
+    return _truth(value) if column.kind is bool else column.kind(value)
+
+
+def _truth(value: object) -> bool:
+    if str(value) not in ("True", "False"):
+        raise ValueError("neither True nor False")
+    return str(value) == "True"
 
 
 def to_json(values: Row) -> str:
@@ -332,27 +340,27 @@ def from_scalars(values: Mapping[str, Any]) -> Row:
     Raises:
         ReportError: a schema that this version cannot read, other columns, or a wrong value.
     """
-    if int(values.get("schema", 0)) > SCHEMA:
-        raise ReportError(
-            f"a row has schema {values['schema']}, and this version reads up to {SCHEMA}: "
-            "read it with the version that wrote it, or a newer one"
-        )
-    names = {column.name for column in COLUMNS}
-    if names != set(values):
+    refuse_newer(values.get("schema", SCHEMA))
+    known, found = {column.name for column in COLUMNS}, set(map(str, values))
+    if known != found:
         raise ReportError(
             f"a row has other columns than schema {SCHEMA}: "
-            f"missing {sorted(names - set(values))}, unknown {sorted(set(values) - names)}"
+            f"missing {sorted(known - found)}, unknown {sorted(found - known)}"
         )
     return Row(**{column.name: _parse(values[column.name], column) for column in COLUMNS})
 
 
+def refuse_newer(schema: Any) -> None:
+    """Raise ReportError if this version cannot read rows of the schema."""
+    if str(schema).isdigit() and int(schema) > SCHEMA:
+        raise ReportError(
+            f"rows have schema {schema}, and this version reads up to {SCHEMA}: "
+            "read them with the version that wrote them, or a newer one"
+        )
+
+
 def _parse(value: Any, column: Column) -> Any:
-    if column.kind is bool and isinstance(value, str) and value:
-        return _TRUTH[value]
     try:
         return _coerce(value, column)
     except (TypeError, ValueError) as error:
         raise ReportError(f"column {column.name} holds {value!r}: {error}") from error
-
-
-_TRUTH = {"True": True, "False": False}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -109,12 +110,11 @@ def worst_first(rows: Iterable[Row]) -> tuple[Row, ...]:
 
 
 def _severity(row: Row) -> tuple[bool, int, float, int, str]:
-    at_sigma = row.max_ulp_at_sigma
-    is_unknown = at_sigma is None or at_sigma != at_sigma
+    at_sigma = row.max_ulp_at_sigma or 0.0
     return (
         row.status != Status.FAILED,
         -CLASSES.index(class_of(row)),
-        0.0 if is_unknown or at_sigma is None else -at_sigma,
+        -math.inf if math.isnan(at_sigma) else -at_sigma,
         -(row.max_ulp or 0),
         row.case,
     )
@@ -128,8 +128,3 @@ def ulp_text(row: Row) -> str:
     if row.max_ulp_at_sigma is None:
         return f"{steps} ULP"
     return f"{steps} ULP ({row.max_ulp_at_sigma:.3g} of sigma)"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return `1 case`, `2 cases`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

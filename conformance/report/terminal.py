@@ -11,6 +11,7 @@ from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_tex
 N_WORST = 5
 N_MISSING = 10
 N_INITIALIZERS = 20
+N_CHARACTERS = 160
 
 
 def terminal_lines(run: Run) -> list[str]:
@@ -56,6 +57,12 @@ def _by_initializer(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
+def shorten(message: str) -> str:
+    """Return the first line of the message, cut to what a terminal shows of it."""
+    line = message.partition("\n")[0]
+    return line if len(line) <= N_CHARACTERS else f"{line[: N_CHARACTERS - 3]}..."
+
+
 def _n_failed(rows: Sequence[Row]) -> int:
     return sum(row.status == Status.FAILED for row in rows)
 
@@ -65,7 +72,12 @@ def _worst(run: Run) -> list[str]:
     for row in run.failed[:N_WORST]:
         stage = f"first differing stage {row.stage}" if row.stage else ""
         facts = [f"failed {row.failed_checks}", class_of(row), ulp_text(row), stage]
-        lines += [f"  {row.case}", f"    {'; '.join(filter(None, facts))}", f"    {row.rerun}"]
+        lines += [
+            f"  {row.case}",
+            f"    {'; '.join(filter(None, facts))}",
+            f"    {shorten(row.messages)}",
+            f"    rerun: {row.rerun}",
+        ]
     if (rest := len(run.failed) - N_WORST) > 0:
         lines.append(f"  and {rest} more; drift.csv holds all")
     return lines

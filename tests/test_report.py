@@ -1,0 +1,790 @@
+"""A verdict becomes a row that stands alone, and a run becomes reports that nobody can misread."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime as dt
+import doctest
+import errno
+import html.parser
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.model import (
+    SCHEMA,
+    Case,
+    CaseResult,
+    CheckResult,
+    Drift,
+    DriftClass,
+    Environment,
+    Moments,
+    Observation,
+    Outcome,
+    Problem,
+    Raised,
+    Returned,
+    Status,
+)
+from conformance.report import frames
+from conformance.report.drift_csv import from_csv, to_csv
+from conformance.report.errors import ReportError, UnfinishedRunWarning
+from conformance.report.frames import frame, read_drift, read_run, read_runs
+from conformance.report.markdown import MAX_BYTES, markdown
+from conformance.report.recorder import RunRecorder, new_run_id
+from conformance.report.rows import COLUMNS, DEFAULT_CONFIG, Row, from_json, row, to_json
+from conformance.report.run import Run
+from conformance.ulp import INCOMPARABLE
+
+SHA = "5f" * 32
+OTHER_SHA = "a0" * 32
+
+ENVIRONMENT = Environment(
+    packages={"python": "3.12.1", "jax": "0.12.0.1", "jaxlib": "0.12.0.1", "numpy": "2.5.5"},
+    config={**DEFAULT_CONFIG, "jax_enable_x64": "True", "XLA_FLAGS": "--xla_cpu_max_isa=AVX"},
+    host={"os": "Linux", "cpu": "EPYC", "isa": "avx avx2 fma"},
+    devices={"cpu.kind": "cpu", "cpu.runtime": "pjrt 0.68"},
+)
+
+IDENTICAL = Drift(drift_class=DriftClass.IDENTICAL, n_elements=2048)
+STREAM = Drift(
+    drift_class=DriftClass.STREAM,
+    n_elements=2048,
+    n_different=2040,
+    max_ulp=4680,
+    max_ulp_at_sigma=12.25,
+    worst_index=(5, 1),
+    worst_actual=0.1,
+    worst_expected=-0.0,
+    stage="bits",
+    detail="new bits, law intact",
+)
+
+
+def returned(sha256: str = SHA) -> Returned:
+    moments = Moments(mean=0.0, variance=1.0, minimum=-1.0, maximum=1.0)
+    return Returned(dtype="float32", shape=(64, 32), sha256=sha256, bits=b"", moments=moments)
+
+
+def result(
+    initializer: str = "normal",
+    dtype: str = "float32",
+    seed: int = 0,
+    *,
+    status: Status = Status.PASSED,
+    drift: Drift | None = IDENTICAL,
+    message: str = "",
+    outcome: Outcome | None = None,
+    limitation: str | None = None,
+    metrics: dict[str, float] | None = None,
+) -> CaseResult:
+    problem = Problem(initializer=initializer, dtype=dtype, shape=(64, 32), seed=seed)
+    return CaseResult(
+        observation=Observation(
+            case=Case(problem=problem, backend="cpu", transform="eager"),
+            outcome=outcome or returned(),
+            repeat_sha256=None if isinstance(outcome, Raised) else SHA,
+            device="cpu:0",
+            elapsed_s=0.0625,
+        ),
+        status=status,
+        checks=(
+            CheckResult(check="contract", status=Status.PASSED),
+            CheckResult(check="values", status=status, message=message, metrics=metrics or {}),
+        ),
+        drift=drift,
+        limitation=limitation,
+    )
+
+
+def failure(seed: int = 0, **changes: Any) -> CaseResult:
+    options = {"status": Status.FAILED, "drift": STREAM, "message": "2040 of 2048 differ"}
+    return result(seed=seed, **{**options, **changes})
+
+
+def as_row(verdict: CaseResult, run_id: str = "run") -> Row:
+    return row(verdict, ENVIRONMENT, run_id=run_id)
+
+
+def recorded(folder: Path, *verdicts: CaseResult, **finish: Any) -> RunRecorder:
+    """Return the recorder of a finished run of these verdicts and of the cases `also_expected`."""
+    recorder = RunRecorder(folder=folder, command="pytest conformance")
+    for verdict in verdicts:
+        recorder.add(as_row(verdict, recorder.run_id))
+    expected = [verdict.observation.case.id for verdict in verdicts]
+    expected += finish.pop("also_expected", [])
+    recorder.finish(expected=expected, environment=ENVIRONMENT, **finish)
+    return recorder
+
+
+def killed(folder: Path, *verdicts: CaseResult) -> RunRecorder:
+    """Return the recorder of a run that never came to its end."""
+    recorder = RunRecorder(folder=folder, command="pytest conformance")
+    for verdict in verdicts:
+        recorder.add(as_row(verdict, recorder.run_id))
+    return recorder
+
+
+def run_of(*verdicts: CaseResult, **changes: Any) -> Run:
+    rows = tuple(map(as_row, verdicts))
+    run = Run(
+        run_id="run",
+        command="pytest conformance",
+        folder=Path("reports/run"),
+        rows=rows,
+        expected=tuple(row.case for row in rows),
+        environment=ENVIRONMENT,
+        elapsed_s=1.5,
+    )
+    return dataclasses.replace(run, **changes)
+
+
+def output_of(program: str, environment: dict[str, str]) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(  # noqa: S603  # this interpreter runs a program written here
+        command, env=environment, capture_output=True, check=True, text=True
+    ).stdout
+
+
+def parse(path: Path) -> ElementTree.Element:
+    return ElementTree.parse(path).getroot()  # noqa: S314  # written by the test itself
+
+
+# --- rows ---------------------------------------------------------------------------------------
+
+
+def test_a_row_stands_alone() -> None:
+    values = as_row(failure(limitation="known-1"))
+
+    assert values.case == "normal-float32-64x32-s0-cpu-eager"
+    assert values.rerun == "conformance run normal-float32-64x32-s0-cpu-eager"
+    assert (values.initializer, values.dtype, values.shape, values.seed) == (
+        "normal",
+        "float32",
+        "64x32",
+        0,
+    )
+    assert (values.prng, values.backend, values.transform) == ("threefry2x32", "cpu", "eager")
+    assert (values.status, values.failed_checks) == ("failed", "values")
+    assert (values.messages, values.limitation) == ("2040 of 2048 differ", "known-1")
+    assert (values.drift_class, values.stage, values.n_different) == ("stream", "bits", 2040)
+    assert (values.max_ulp, values.max_ulp_at_sigma) == (4680, 12.25)
+    assert (values.worst_index, values.worst_actual) == ("(5, 1)", 0.1)
+    assert (values.jax, values.flax, values.isa) == ("0.12.0.1", None, "avx avx2 fma")
+    assert (values.device, values.runtime, values.mode) == ("cpu:0", "pjrt 0.68", "executed")
+    assert values.packages == "jax==0.12.0.1 jaxlib==0.12.0.1 numpy==2.5.5 python==3.12.1"
+
+
+def test_a_row_names_just_the_flags_that_are_not_default() -> None:
+    values = as_row(result())
+
+    assert values.flags == "XLA_FLAGS=--xla_cpu_max_isa=AVX jax_enable_x64=True"
+
+
+def test_the_default_flags_are_those_of_the_installed_jax() -> None:
+    """A new default would otherwise show as a flag in every row, or hide one."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    program = (
+        "import json; from conformance.environment import jax_config; "
+        "print(json.dumps(jax_config()))"
+    )
+
+    config = json.loads(output_of(program, clean))
+
+    assert config == {name: DEFAULT_CONFIG[name] for name in config}
+
+
+def test_a_row_bears_the_time_in_utc() -> None:
+    before = dt.datetime.now(dt.UTC)
+    recorded_at = dt.datetime.fromisoformat(as_row(result()).recorded_at)
+
+    assert recorded_at.utcoffset() == dt.timedelta(0)
+    assert before <= recorded_at <= dt.datetime.now(dt.UTC)
+
+
+def test_a_case_without_a_golden_says_nothing_of_drift() -> None:
+    values = as_row(result(drift=None))
+
+    drift = {name: getattr(values, name) for name in ("drift_class", "n_different", "max_ulp")}
+    assert drift == {"drift_class": None, "n_different": None, "max_ulp": None}
+
+
+def test_a_complex_element_is_two_floats() -> None:
+    drift = dataclasses.replace(STREAM, worst_actual=1.5 - 2.5j, worst_expected=0j)
+
+    values = as_row(result(drift=drift))
+
+    assert (values.worst_actual, values.worst_actual_imag) == (1.5, -2.5)
+    assert (values.worst_expected, values.worst_expected_imag) == (0.0, 0.0)
+
+
+def test_an_exception_is_the_outcome_of_its_row() -> None:
+    values = as_row(result(outcome=Raised(exception="TypeError", message="no QR")))
+
+    assert (values.outcome, values.is_repeatable) == ("raises TypeError", None)
+
+
+def test_a_second_call_with_other_bits_is_not_repeatable() -> None:
+    assert as_row(result()).is_repeatable is True
+    assert as_row(result(outcome=returned(OTHER_SHA))).is_repeatable is False
+
+
+def test_numpy_scalars_leave_no_trace_in_a_row() -> None:
+    seven: Any = np.uint64(7)
+    half: Any = np.float32(0.5)
+    drift = dataclasses.replace(STREAM, max_ulp=seven, max_ulp_at_sigma=half)
+
+    values = as_row(result(drift=drift, metrics={"residual": half}))
+
+    assert {type(getattr(values, column.name)) for column in COLUMNS} <= {
+        str,
+        int,
+        float,
+        bool,
+        type(None),
+    }
+    assert json.loads(values.metrics) == {"values.residual": 0.5}
+
+
+def test_a_line_of_rows_is_one_flat_object_of_strict_json() -> None:
+    drift = dataclasses.replace(STREAM, worst_actual=float("nan"), max_ulp_at_sigma=float("inf"))
+    line = to_json(as_row(result(drift=drift, metrics={"z": float("-inf")}, message="a\nb")))
+
+    values = json.loads(line, parse_constant=pytest.fail)
+
+    assert "\n" not in line
+    assert not any(isinstance(value, list | dict) for value in values.values())
+    assert json.loads(values["metrics"], parse_constant=pytest.fail) == {"values.z": "-inf"}
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+drifts = st.builds(
+    Drift,
+    drift_class=st.sampled_from(DriftClass),
+    n_elements=st.integers(0, 2**40),
+    n_different=st.integers(0, 2**40),
+    max_ulp=st.none() | st.integers(0, INCOMPARABLE),
+    max_ulp_at_sigma=st.none() | st.floats(),
+    worst_index=st.none() | st.lists(st.integers(0, 99)).map(tuple),
+    worst_actual=st.none() | st.floats() | st.complex_numbers(),
+    worst_expected=st.none() | st.floats() | st.complex_numbers(),
+    stage=st.none() | st.sampled_from(["key", "scaled"]),
+    detail=texts,
+)
+any_row = st.builds(
+    lambda drift, message, name: as_row(failure(drift=drift, message=message, initializer=name)),
+    drifts,
+    texts,
+    st.sampled_from(["normal", "NA", "nan", "None", "null"]),
+)
+
+
+def exact(values: Row) -> dict[str, str]:
+    """Return the values so that NaN equals itself and -0.0 does not equal 0.0."""
+    return {column.name: repr(getattr(values, column.name)) for column in COLUMNS}
+
+
+@given(any_row)
+def test_a_row_is_read_back_exactly_from_json(values: Row) -> None:
+    assert exact(from_json(to_json(values))) == exact(values)
+
+
+@given(any_row)
+def test_a_row_is_read_back_exactly_from_csv(values: Row) -> None:
+    (back,) = from_csv(to_csv([values]))
+
+    assert exact(back) == exact(values)
+
+
+def changed_line(**changes: Any) -> str:
+    return json.dumps({**json.loads(to_json(as_row(result()))), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a row in JSON"),
+        ("[1]", "expected a JSON object, found '\\[1\\]'"),
+        ("{}", "missing \\['backend', 'case'"),
+        (changed_line(schema=SCHEMA + 1), f"rows have schema {SCHEMA + 1}.*reads up to {SCHEMA}"),
+        (changed_line(colour="red"), "unknown \\['colour'\\]"),
+        (changed_line(max_ulp="many"), "column max_ulp holds 'many'"),
+        (changed_line(is_repeatable="perhaps"), "column is_repeatable holds 'perhaps': neither"),
+        (changed_line(case=None), "column case holds None: a value is needed"),
+    ],
+)
+def test_what_is_not_a_row_is_refused_by_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(ReportError, match=message):
+        from_json(text)
+
+
+# --- recording ----------------------------------------------------------------------------------
+
+
+def test_a_run_without_rows_leaves_no_folder(tmp_path: Path) -> None:
+    RunRecorder(folder=tmp_path / "reports", command="pytest --collect-only")
+
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_row_is_on_disk_before_the_run_ends(tmp_path: Path) -> None:
+    recorder = killed(tmp_path, result())
+
+    (line,) = (recorder.folder / "rows.jsonl").read_text().splitlines()
+    assert from_json(line).case == "normal-float32-64x32-s0-cpu-eager"
+
+
+def test_run_ids_sort_by_time_and_differ() -> None:
+    ids = [new_run_id() for _ in range(200)]
+
+    assert len(set(ids)) == 200
+    assert [name[:20] for name in ids] == sorted(name[:20] for name in ids)
+
+
+def test_a_finished_run_leaves_its_reports(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result(), failure(seed=1)).folder
+
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "drift.csv",
+        "environment.json",
+        "records.parquet",
+        "rows.jsonl",
+        "summary.md",
+    ]
+
+
+def test_junit_and_html_are_written_on_request(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result(), junit=True, html=True).folder
+
+    assert {"junit.xml", "report.html"} <= {path.name for path in folder.iterdir()}
+
+
+def test_the_environment_is_read_back_from_its_file(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result()).folder
+
+    assert Environment(**json.loads((folder / "environment.json").read_text())) == ENVIRONMENT
+
+
+def test_drift_csv_holds_just_what_is_not_identical_and_passed(tmp_path: Path) -> None:
+    rounding = dataclasses.replace(IDENTICAL, drift_class=DriftClass.ROUNDING)
+    folder = recorded(
+        tmp_path,
+        result(),
+        result(seed=1, drift=rounding),
+        result(seed=2, status=Status.LIMITED, limitation="known-1"),
+        failure(seed=3),
+        result(seed=4, drift=None),
+    ).folder
+
+    with (folder / "drift.csv").open(newline="") as file:
+        seeds = [line["seed"] for line in csv.DictReader(file)]
+
+    assert seeds == ["3", "4", "1", "2"]  # failures first, then by class
+
+
+def test_a_reports_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("")
+    recorder = RunRecorder(folder=tmp_path / "reports", command="pytest")
+
+    with pytest.raises(ReportError, match=r"reports cannot be written to .*reports.*--reports DIR"):
+        recorder.add(as_row(result()))
+
+
+def test_a_disk_that_fills_up_at_the_end_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_text(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    recorder = killed(tmp_path, result())
+    monkeypatch.setattr(Path, "write_text", write_text)
+
+    with pytest.raises(ReportError, match="No space left on device"):
+        recorder.finish(expected=["a"], environment=ENVIRONMENT)
+
+
+def test_recording_rows_does_not_wait_for_pandas() -> None:
+    program = "import sys, conformance.report.recorder; print('pandas' in sys.modules)"
+
+    assert output_of(program, dict(os.environ)) == "False\n"
+
+
+# --- the verdict --------------------------------------------------------------------------------
+
+
+def test_a_green_run_is_three_lines_at_most(tmp_path: Path) -> None:
+    recorder = recorded(
+        tmp_path,
+        *(result(seed=seed) for seed in range(30)),
+        result(seed=30, status=Status.LIMITED, limitation="orthogonal-low-precision"),
+    )
+
+    verdict, limited, reports = recorder.summary_lines()
+
+    assert verdict.startswith("PASSED: 31 cases, 31 identical, in ")
+    assert limited == "limited by the ledger: 1 x orthogonal-low-precision"
+    assert reports == f"reports: {recorder.folder}"
+
+
+def test_a_failure_is_explained_in_the_terminal(tmp_path: Path) -> None:
+    verdicts = [result(), failure(seed=1), result("zeros")]
+    text = "\n".join(recorded(tmp_path, *verdicts).summary_lines())
+
+    assert "FAILED: 1 of 3 cases" in text
+    assert "by class: 2 identical, 1 stream" in text
+    assert "1 other initializers: no failure" in text
+    assert "values; stream; 4680 ULP (12.2 of sigma); first differing stage bits" in text
+    assert "2040 of 2048 differ" in text
+    assert "rerun: conformance run normal-float32-64x32-s1-cpu-eager" in text
+
+
+def test_the_worst_failure_comes_first() -> None:
+    law = dataclasses.replace(STREAM, drift_class=DriftClass.LAW)
+    further = dataclasses.replace(STREAM, max_ulp_at_sigma=13.0)
+    verdicts = [failure(seed=1), failure(seed=2, drift=further), failure(seed=3, drift=law)]
+
+    run = run_of(result(), *verdicts)
+
+    assert [row.seed for row in run.failed] == [3, 2, 1]
+
+
+def test_a_terminal_is_not_flooded(tmp_path: Path) -> None:
+    verdicts = [failure(initializer=f"spec_{index}", message="x" * 9999) for index in range(100)]
+    lines = recorded(tmp_path, *verdicts).summary_lines()
+
+    assert len(lines) < 60
+    assert max(map(len, lines)) <= 200
+    assert "and 80 more initializers with failures; summary.md lists them" in lines
+    assert "  and 95 more; drift.csv holds all" in lines
+
+
+def test_nothing_is_shown_of_a_run_that_did_not_finish(tmp_path: Path) -> None:
+    assert killed(tmp_path, result()).summary_lines() == []
+
+
+def test_an_incomplete_run_says_so_everywhere_and_names_what_is_missing(tmp_path: Path) -> None:
+    missing = [f"normal-float32-64x32-s{seed}-cpu-jit" for seed in range(12)]
+    recorder = recorded(tmp_path, result(), also_expected=missing, junit=True, html=True)
+    verdict = "INCOMPLETE: 12 of 13 cases left no result; 0 of the other 1 failed"
+    lines = recorder.summary_lines()
+
+    assert lines[0].startswith(verdict)
+    assert f"  {missing[9]}" in lines
+    assert f"  {missing[10]}" not in lines
+    assert "  and 2 more; summary.md names them" in lines
+    assert (recorder.folder / "summary.md").read_text().startswith(f"# {verdict}")
+    for name in ("summary.md", "report.html", "junit.xml"):
+        assert missing[11] in (recorder.folder / name).read_text()
+    assert f'<h1 class="bad">{verdict}' in (recorder.folder / "report.html").read_text()
+
+
+def test_a_run_that_compared_nothing_is_not_green(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path)
+
+    assert recorder.summary_lines()[0].startswith("INCOMPLETE: no case was compared")
+    assert not run_of().is_green
+
+
+def test_a_case_that_was_recorded_twice_hides_no_missing_one() -> None:
+    run = run_of(result(), result(), expected=("normal-float32-64x32-s0-cpu-eager", "lost"))
+
+    assert run.missing == ("lost",)
+
+
+# --- summary.md ---------------------------------------------------------------------------------
+
+
+def test_the_summary_counts_classes_by_initializer_and_dtype() -> None:
+    text = markdown(
+        run_of(result(), failure(seed=1), result("zeros"), result("ones", dtype="bfloat16"))
+    )
+
+    assert "| initializer | cases | failed | limited | identical | stream |" in text
+    assert "| normal | 2 | 1 | 0 | 1 | 1 |" in text
+    assert "| 2 others | 2 | 0 | 0 | 2 | 0 |" in text
+    assert "| bfloat16 | 1 | 0 | 0 | 1 | 0 |" in text
+
+
+def test_the_summary_shows_the_worst_case_its_stage_and_the_environment() -> None:
+    text = markdown(run_of(failure()))
+
+    assert (
+        "| normal-float32-64x32-s0-cpu-eager | failed | stream | 4680 ULP (12.2 of sigma) "
+        "| bits | values |"
+    ) in text
+    assert "## First differing stage\n\n| stage | cases |\n| --- | --- |\n| bits | 1 |" in text
+    assert "| jax | 0.12.0.1 |" in text
+    assert "| flags | XLA_FLAGS=--xla_cpu_max_isa=AVX jax_enable_x64=True |" in text
+
+
+def test_elements_that_no_number_of_steps_connects_are_not_shown_as_a_number() -> None:
+    drift = dataclasses.replace(STREAM, max_ulp=INCOMPARABLE, max_ulp_at_sigma=float("inf"))
+
+    text = markdown(run_of(failure(drift=drift)))
+
+    assert "no number of ULP (inf of sigma)" in text
+    assert str(INCOMPARABLE) not in text
+
+
+def test_no_value_breaks_out_of_its_place_in_the_summary() -> None:
+    hostile = "</pre><script>|```\n# PASSED"
+    environment = dataclasses.replace(ENVIRONMENT, host={"cpu": "a|b\n| <b>"})
+
+    text = markdown(run_of(failure(message=hostile), environment=environment))
+
+    assert "| cpu | a\\|b \\| &lt;b&gt; |" in text
+    assert "<pre>&lt;/pre&gt;&lt;script&gt;|```\n# PASSED</pre>" in text
+
+
+def test_a_long_table_says_how_much_it_leaves_out() -> None:
+    text = markdown(run_of(*(failure(seed=seed) for seed in range(300))))
+
+    assert "\n100 of 300 left out here; drift.csv has all.\n" in text
+
+
+def test_a_summary_fits_a_ci_step_and_says_what_was_cut() -> None:
+    run = run_of(*(failure(seed=seed, message="é" * 60_000) for seed in range(20)))
+
+    text = markdown(run)
+
+    assert len(text.encode()) <= MAX_BYTES
+    assert text.startswith("# FAILED: 20 of 20 cases")
+    assert "\n12 of 20 left out here; drift.csv has all.\n" in text
+
+
+@pytest.mark.parametrize("max_bytes", [700, 1000, 1500, 2000, 5000])
+def test_a_summary_never_exceeds_its_size(max_bytes: int) -> None:
+    text = markdown(run_of(*(failure(seed=seed) for seed in range(50))), max_bytes=max_bytes)
+
+    assert len(text.encode()) <= max_bytes
+    assert text.startswith("# FAILED: 50 of 50 cases")
+    assert "left out here" in text or "Too long to show here" in text
+
+
+# --- junit.xml and report.html ------------------------------------------------------------------
+
+
+def test_junit_tells_failed_limited_and_missing_cases_apart(tmp_path: Path) -> None:
+    recorder = recorded(
+        tmp_path,
+        result(),
+        failure(seed=1, message="first line\nsecond <line>"),
+        result(seed=2, status=Status.LIMITED, limitation="l", message="known limitation l"),
+        also_expected=["normal-float32-64x32-s3-cpu-eager"],
+        junit=True,
+    )
+
+    suite = parse(recorder.folder / "junit.xml")[0]
+
+    counts = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert counts == {"tests": "4", "failures": "1", "errors": "1", "skipped": "1"}
+    failed = suite.find("testcase/failure")
+    assert failed is not None
+    assert failed.get("message") == "first line"
+    assert failed.text == (
+        "first line\nsecond <line>\nconformance run normal-float32-64x32-s1-cpu-eager"
+    )
+    assert [case.get("classname") for case in suite.iter("testcase")] == ["conformance.normal"] * 4
+
+
+def test_junit_survives_characters_that_xml_cannot_hold(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path, failure(message="\x1b[31mred\x00"), junit=True)
+
+    failed = parse(recorder.folder / "junit.xml").find(".//failure")
+
+    assert failed is not None
+    assert failed.get("message") == "\ufffd[31mred\ufffd"
+
+
+class Page(html.parser.HTMLParser):
+    """Collects the tags, attributes and text of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the tag."""
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        """Note the text."""
+        self.text += data
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path, failure(message="<script>alert(1)</script>"), html=True)
+    parsed = Page()
+
+    parsed.feed((recorder.folder / "report.html").read_text())
+
+    assert "<script>alert(1)</script>" in parsed.text
+    assert not {"script", "link", "img", "iframe"} & set(parsed.tags)
+    assert not {"src", "href"} & parsed.attributes
+
+
+# --- reading back -------------------------------------------------------------------------------
+
+
+def test_a_run_is_read_back_with_the_declared_dtypes(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result(), failure(seed=1), result(seed=2, drift=None)).folder
+
+    records = read_run(folder)
+
+    assert {column.name: column.dtype for column in COLUMNS} == {
+        name: str(dtype) for name, dtype in records.dtypes.items()
+    }
+    assert list(records["max_ulp"].isna()) == [True, False, True]
+    assert records["worst_expected"].map(repr)[1] == "-0.0"
+
+
+def test_drift_classes_compare_by_severity(tmp_path: Path) -> None:
+    records = read_run(recorded(tmp_path, result(), failure(seed=1)).folder)
+
+    assert list(records["drift_class"] > "rounding") == [False, True]
+
+
+def test_parquet_and_json_lines_read_alike(tmp_path: Path) -> None:
+    drift = dataclasses.replace(STREAM, max_ulp=INCOMPARABLE, worst_actual=1 / 3)
+    folder = recorded(tmp_path, result(), failure(seed=1, drift=drift)).folder
+    from_parquet = read_run(folder)
+    (folder / "records.parquet").unlink()
+
+    with pytest.warns(UnfinishedRunWarning):
+        from_lines = read_run(folder)
+
+    pd.testing.assert_frame_equal(from_parquet, from_lines, check_exact=True)
+
+
+def test_the_largest_distance_survives_parquet(tmp_path: Path) -> None:
+    drift = dataclasses.replace(STREAM, max_ulp=INCOMPARABLE)
+    folder = recorded(tmp_path, result(), failure(seed=1, drift=drift)).folder
+
+    assert int(read_run(folder)["max_ulp"][1]) == INCOMPARABLE
+    assert int(pd.read_parquet(folder / "records.parquet")["max_ulp"][1]) == INCOMPARABLE
+
+
+def test_a_killed_run_is_read_up_to_its_last_whole_row(tmp_path: Path) -> None:
+    folder = killed(tmp_path, result(), result(seed=1), result(seed=2)).folder
+    rows = folder / "rows.jsonl"
+    rows.write_bytes(rows.read_bytes()[:-25])
+
+    with pytest.warns(UnfinishedRunWarning, match=r"2 rows were read; its last line is cut short"):
+        records = read_run(folder)
+
+    assert list(records["seed"]) == [0, 1]
+
+
+def test_a_killed_run_with_whole_rows_only_loses_none(tmp_path: Path) -> None:
+    folder = killed(tmp_path, result(), result(seed=1)).folder
+
+    with pytest.warns(UnfinishedRunWarning, match=r"did not finish; 2 rows were read$"):
+        records = read_run(folder)
+
+    assert list(records["seed"]) == [0, 1]
+
+
+def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path) -> None:
+    folder = killed(tmp_path, result()).folder
+    with (folder / "rows.jsonl").open("a") as file:
+        file.write("{broken\n")
+
+    with (
+        pytest.warns(UnfinishedRunWarning),
+        pytest.raises(ReportError, match=r"rows\.jsonl, line 2: not a row in JSON"),
+    ):
+        read_run(folder)
+
+
+def test_records_of_a_newer_schema_are_refused(tmp_path: Path) -> None:
+    records = frame([as_row(result())]).assign(schema=SCHEMA + 1)
+    records.to_parquet(tmp_path / "records.parquet")
+
+    with pytest.raises(ReportError, match=f"rows have schema {SCHEMA + 1}"):
+        read_run(tmp_path)
+
+
+def test_a_folder_without_a_run_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="holds no run: it has neither"):
+        read_run(tmp_path)
+    with pytest.raises(ReportError, match=r"expected .*/<run>/records\.parquet"):
+        read_runs(tmp_path)
+    with pytest.raises(ReportError, match=r"drift\.csv does not exist: the run did not finish"):
+        read_drift(tmp_path)
+
+
+def test_all_runs_are_read_oldest_first_with_the_same_dtypes(tmp_path: Path) -> None:
+    runs = [recorded(tmp_path, result("normal")), recorded(tmp_path, failure(initializer="zeros"))]
+
+    records = read_runs(tmp_path)
+
+    assert list(records["run_id"]) == [run.run_id for run in runs]
+    assert records.dtypes.map(str).to_dict() == {column.name: column.dtype for column in COLUMNS}
+
+
+def test_a_run_without_rows_can_be_read_beside_others(tmp_path: Path) -> None:
+    recorded(tmp_path, also_expected=["lost"])
+    recorded(tmp_path, result())
+
+    assert len(read_runs(tmp_path)) == 1
+
+
+def test_drift_csv_reads_as_the_run_does_even_where_pandas_would_see_missing_values(
+    tmp_path: Path,
+) -> None:
+    verdicts = [failure(initializer="NA", message=""), failure(initializer="nan", seed=1)]
+    folder = recorded(tmp_path, *verdicts).folder
+
+    pd.testing.assert_frame_equal(read_drift(folder), read_run(folder), check_exact=True)
+
+
+def test_a_drift_csv_that_was_edited_is_named(tmp_path: Path) -> None:
+    (tmp_path / "drift.csv").write_text("case,dtype\nx,float32\n")
+
+    with pytest.raises(ReportError, match=r"drift\.csv: a row has other columns"):
+        read_drift(tmp_path)
+
+
+def test_the_documented_groupby_names_what_drifted_on_bfloat16_since_the_last_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest run differs as well, and float32 too; neither is what was asked."""
+    new = returned(OTHER_SHA)
+    reports = tmp_path / "reports"
+    recorded(reports, result("zeros", "bfloat16", outcome=new))
+    recorded(reports, *(result(name, "bfloat16") for name in ("zeros", "he_normal")), result())
+    recorded(
+        reports,
+        result("zeros", "bfloat16"),
+        result("he_normal", "bfloat16", outcome=new),
+        result(outcome=new),
+    )
+    monkeypatch.chdir(tmp_path)
+    (example,) = doctest.DocTestFinder(recurse=False).find(frames, "frames", globs={**vars(frames)})
+
+    assert len(example.examples) == 5
+    assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def test_reading_a_finished_run_warns_of_nothing(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result()).folder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_run(folder)
