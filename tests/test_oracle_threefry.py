@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ SEEDS = (0, 1, 42, -1, 2**31, 2**32 - 1)
 KEY = seed_key(2**31 + 7)
 SHAPES = ((), (7,), (17, 13), (2, 4, 8), (0, 8))
 """Odd and even sizes, since the non-partitionable layout pads odd ones."""
+DRAWS = tuple(itertools.product((8, 16, 32, 64), SHAPES))
 LAYOUTS = pytest.mark.parametrize("partitionable", [True, False])
 
 
@@ -96,16 +97,18 @@ def test_folded_keys_are_those_of_jax_in_either_layout(data: int, partitionable:
 
 
 @LAYOUTS
-@pytest.mark.parametrize("bit_width", [8, 16, 32, 64])
-def test_words_are_those_of_jax(bit_width: int, partitionable: bool) -> None:
-    with jax.threefry_partitionable(partitionable), wide(bit_width):
-        actual = {
-            shape: np.asarray(jax.random.bits(typed(KEY), shape, f"uint{bit_width}"))
-            for shape in SHAPES
-        }
+def test_words_of_every_width_are_those_of_jax(partitionable: bool) -> None:
+    """All in one program, compiled without optimization: integers have one answer only."""
 
-    for shape, words in actual.items():
-        expected = random_bits(KEY, bit_width, shape, partitionable=partitionable)
+    @jax.jit(compiler_options={"xla_backend_optimization_level": 0})
+    def program(key: Any) -> list[Any]:
+        return [jax.random.bits(key, shape, f"uint{width}") for width, shape in DRAWS]
+
+    with jax.threefry_partitionable(partitionable), x64():
+        actual = [np.asarray(words) for words in program(typed(KEY))]
+
+    for (width, shape), words in zip(DRAWS, actual, strict=True):
+        expected = random_bits(KEY, width, shape, partitionable=partitionable)
         assert expected.dtype == words.dtype
         np.testing.assert_array_equal(expected, words)
 
@@ -127,7 +130,3 @@ def test_a_width_that_no_dtype_has_is_refused() -> None:
 def test_more_words_than_one_key_numbers_are_refused() -> None:
     with pytest.raises(ValueError, match="4294967295 words exceed the 4294967294"):
         random_bits(KEY, 32, (2**32 - 1,), partitionable=False)
-
-
-def wide(bit_width: int) -> contextlib.AbstractContextManager[Any]:
-    return x64() if bit_width == 64 else contextlib.nullcontext()
