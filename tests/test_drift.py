@@ -268,13 +268,35 @@ def test_samples_of_one_law_are_not_told_apart() -> None:
     assert not any(faults)
 
 
-def test_the_line_is_fitted_to_the_change_and_not_to_the_values() -> None:
+def test_the_line_sees_a_change_of_a_trillionth() -> None:
     expected = sample().astype(np.float64).reshape(-1)
 
-    line = fit(expected * (1 + 1e-13) + 1e-13, expected)
+    line = fit(expected * (1 + 1e-12) + 1e-12, expected)
 
-    assert line.scale - 1 == pytest.approx(1e-13, rel=0.01)
-    assert line.shift == pytest.approx(1e-13, rel=0.01)
+    assert line.scale - 1 == pytest.approx(1e-12, rel=0.01)
+    assert line.shift == pytest.approx(1e-12, rel=0.01)
+
+
+def test_scatter_around_the_line_is_no_smaller_scale() -> None:
+    """Least squares would find a scale of 0.8 here."""
+    one, two = (sample(seed=seed, shape=(256, 256)) for seed in (0, 1))
+    expected = one.astype(np.float64).reshape(-1)
+    noisy = 0.8 * expected + 0.6 * two.astype(np.float64).reshape(-1)
+
+    line = fit(noisy, expected)
+
+    assert abs(line.scale - 1) < 6 * line.scale_error
+
+
+def test_a_negated_stream_of_a_symmetric_law_is_a_transform() -> None:
+    found = drift(-sample(), sample())
+
+    assert found.drift_class is DriftClass.TRANSFORM
+    assert "negated" in found.detail
+
+
+def test_a_negated_stream_of_another_law_is_a_law() -> None:
+    assert drift(-np.abs(sample()), np.abs(sample())).drift_class is DriftClass.LAW
 
 
 def test_the_kolmogorov_bound_falls_with_the_root_of_the_size() -> None:

@@ -206,10 +206,20 @@ def _of_stream(pair: _Pair) -> _Change:
         detail = f"{len(actual)} elements are too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
     if statistics.is_same_stream(actual, expected):
-        fault = _systematic(actual, expected, pair)
-        detail = fault or "the same stream through another computation; scale and mean intact"
-        return _Change(drift_class=DriftClass.LAW if fault else DriftClass.TRANSFORM, detail=detail)
+        return _of_same_stream(actual, expected, pair)
     return _of_laws(actual, expected)
+
+
+def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
+    is_mirrored = statistics.fit(actual, expected).scale < 0
+    fault = _systematic(actual, -expected if is_mirrored else expected, pair)
+    if is_mirrored and not fault:
+        fault = statistics.compare_laws(actual, expected).fault
+    if fault:
+        return _Change(drift_class=DriftClass.LAW, detail=fault)
+    how = "negated" if is_mirrored else "through another computation"
+    detail = f"the same stream, {how}; scale and mean intact"
+    return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
 
 
 def _of_laws(actual: statistics.Values, expected: statistics.Values) -> _Change:

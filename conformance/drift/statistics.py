@@ -25,8 +25,12 @@ FEWEST = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Affine:
-    """The least-squares line actual = shift + scale * expected, with its standard errors."""
+class Line:
+    """The line actual = shift + scale * expected that keeps the spread, with standard errors.
+
+    `scale` is the ratio of standard deviations, negative where one falls as the other rises. Least
+    squares would find a smaller one wherever the pairs scatter, and see a change of law in noise.
+    """
 
     shift: float
     scale: float
@@ -35,11 +39,11 @@ class Affine:
 
 
 def is_same_stream(actual: Values, expected: Values) -> bool:
-    """Return whether the values rise and fall together, element by element.
+    """Return whether the values rise together, or one falls as the other rises.
 
-    Spearman's rank correlation, since the same stream through another monotone transform keeps
-    every rank; its Fisher transform has standard error 1.03 / sqrt(n - 3) (Fieller, Hartley &
-    Pearson 1957).
+    Spearman's rank correlation, since another monotone function of the same stream keeps every
+    rank. Its Fisher transform has standard error 1.03 / sqrt(n - 3). Source: Fieller, Hartley &
+    Pearson, Tests for rank correlation coefficients, Biometrika 44 (1957).
     """
     if len(actual) < FEWEST:
         return False
@@ -61,21 +65,25 @@ def _correlation(one: Values, two: Values) -> float:
     return float(left @ right) / norm if norm else 0.0
 
 
-def fit(actual: Values, expected: Values) -> Affine:
-    """Return the line through the pairs; needs FEWEST pairs that are not all alike."""
-    centre = expected.mean()
-    deviation = expected - centre
-    spread = float(deviation @ deviation)
-    change = actual - expected  # fit what changed: its digits survive where the slope's would not
-    slope = float(deviation @ change) / spread
-    residual = change - change.mean() - slope * deviation
-    noise = math.sqrt(float(residual @ residual) / (len(actual) - 2))
-    scale_error = noise / math.sqrt(spread)
-    shift_error = math.hypot(noise / math.sqrt(len(actual)), centre * scale_error)
-    return Affine(
-        shift=float(change.mean() - slope * centre),
-        scale=1 + slope,
-        shift_error=shift_error,
+def fit(actual: Values, expected: Values) -> Line:
+    """Return the reduced major axis of the pairs; needs FEWEST pairs that are not all alike.
+
+    The relative standard error of its slope is sqrt((1 - r^2) / n), r the correlation. Source:
+    Kermack & Haldane, Organic correlation and allometry, Biometrika 37 (1950). 1 - r^2 is taken
+    from the residuals of least squares: r itself is 1 to all its digits.
+    """
+    deviation, moved = expected - expected.mean(), actual - actual.mean()
+    spread, spread_after = float(deviation @ deviation), float(moved @ moved)
+    slope = float(deviation @ moved) / spread
+    scatter = float(np.sum((moved - slope * deviation) ** 2))
+    scale = math.copysign(math.sqrt(spread_after / spread), slope)
+    unexplained = scatter / spread_after if spread_after else 0.0
+    scale_error = abs(scale) * math.sqrt(unexplained / len(actual))
+    noise = math.sqrt(scatter) / len(actual)
+    return Line(
+        shift=float((actual - scale * expected).mean()),
+        scale=scale,
+        shift_error=math.hypot(noise, float(expected.mean()) * scale_error),
         scale_error=scale_error,
     )
 

@@ -1,0 +1,133 @@
+"""Every wrong initializer is caught by the check that must catch it; right ones pass them all."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import pytest
+
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.checks import default_checks
+from conformance.engine import Engine
+from conformance.golden import Entry
+from conformance.ledger import Ledger
+from conformance.model import (
+    Case,
+    CaseResult,
+    DriftClass,
+    Outcome,
+    Problem,
+    Status,
+)
+from conformance.observer import Observer
+from tests.faults import FAULTS, Fault
+
+CHECKS = {"contract", "repeatable", "values", "oracle", "structure", "moments"}
+
+
+class OneGolden:
+    """A golden set of one outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
+        """Return it."""
+        return Entry(id=problem_id, shard="", outcome=self._outcome)
+
+
+def case_of(fault: Fault) -> Case:
+    problem = Problem(initializer=fault.base, dtype=fault.dtype, shape=fault.shape, seed=fault.seed)
+    return Case(problem=problem, backend="cpu", transform="eager")
+
+
+@functools.cache
+def right_outcome(case: Case) -> Outcome:
+    return Observer(load_catalogue()).observe(case).outcome
+
+
+def catalogue_with(fault: Fault) -> Catalogue:
+    """Return a catalogue in which the fault takes the place of what it claims to be."""
+    right = load_catalogue().lookup(fault.base)
+    definition = None if fault.is_undefined else fault.definition or right.definition
+    catalogue = Catalogue()
+    catalogue.add(
+        dataclasses.replace(right, build=lambda: fault.build(right.build()), definition=definition)
+    )
+    return catalogue
+
+
+def judged(fault: Fault, golden: Outcome | None) -> CaseResult:
+    """Return the verdict on the fault; without a golden its own outcome was accepted as one."""
+    catalogue, case = catalogue_with(fault), case_of(fault)
+    golden = golden or Observer(catalogue).observe(case).outcome
+    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
+    return engine.evaluate(case)
+
+
+def failed(result: CaseResult) -> set[str]:
+    return {check.check for check in result.checks if check.status is Status.FAILED}
+
+
+@pytest.fixture(params=FAULTS, ids=lambda fault: fault.name)
+def fault(request: pytest.FixtureRequest) -> Fault:
+    found: Fault = request.param
+    return found
+
+
+def test_the_check_that_must_catch_a_fault_does(fault: Fault) -> None:
+    result = judged(fault, right_outcome(case_of(fault)))
+
+    assert fault.caught_by in failed(result)
+
+
+def test_a_fault_has_its_drift_class(fault: Fault) -> None:
+    result = judged(fault, right_outcome(case_of(fault)))
+
+    assert result.drift is not None
+    assert result.drift.drift_class is fault.drift
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if fault.caught_by != "values"], ids=lambda f: f.name
+)
+def test_a_fault_that_was_accepted_as_golden_is_still_caught(fault: Fault) -> None:
+    """All but what only the golden can know: what an initializer without definition returns."""
+    assert fault.caught_by in failed(judged(fault, golden=None))
+
+
+def test_every_check_has_a_fault_that_only_it_catches() -> None:
+    alone = {"values"} if failed(_judged_undefined()) == {"values"} else set()
+    for fault in FAULTS:
+        if len(caught := failed(judged(fault, golden=None))) == 1:
+            alone |= caught
+
+    assert alone == CHECKS
+
+
+def _judged_undefined() -> CaseResult:
+    undefined = next(fault for fault in FAULTS if fault.is_undefined)
+    return judged(undefined, right_outcome(case_of(undefined)))
+
+
+def test_the_list_of_checks_is_complete() -> None:
+    """The names above are those of the checks that run."""
+    result = judged(FAULTS[0], right_outcome(case_of(FAULTS[0])))
+
+    assert {check.check for check in result.checks} == CHECKS
+    assert len(default_checks(DriftClass.ROUNDING)) == len(CHECKS)
+
+
+def test_right_initializers_pass_every_check() -> None:
+    catalogue = load_catalogue()
+    for fault in FAULTS:
+        case = case_of(fault)
+        engine = Engine(
+            catalogue=catalogue,
+            goldens=OneGolden(right_outcome(case)),
+            ledger=Ledger(limitations=()),
+        )
+
+        assert not failed(engine.evaluate(case))
