@@ -461,6 +461,21 @@ def test_the_worst_failure_comes_first() -> None:
     assert [row.seed for row in run.failed] == [3, 2, 1]
 
 
+def test_drift_that_passes_is_told_in_one_line(tmp_path: Path) -> None:
+    rounding = Drift(drift_class=DriftClass.ROUNDING, max_ulp=1, max_ulp_at_sigma=0.5)
+    worse = dataclasses.replace(rounding, max_ulp=2, max_ulp_at_sigma=1.0)
+    verdicts = [result("zeros"), *(result(seed=seed, drift=rounding) for seed in range(3))]
+    recorder = recorded(tmp_path, *verdicts, result("he_normal", drift=worse))
+
+    verdict, tolerated, _ = recorder.summary_lines()
+
+    assert verdict.startswith("PASSED: 5 cases, 1 identical, 4 rounding")
+    assert tolerated == (
+        "drift within policy: normal 3, he_normal 1; "
+        "worst he_normal-float32-64x32-s0-cpu-eager: rounding, 2 ULP (1 of sigma)"
+    )
+
+
 def test_a_terminal_is_not_flooded(tmp_path: Path) -> None:
     verdicts = [failure(initializer=f"spec_{index}", message="x" * 9999) for index in range(100)]
     lines = recorded(tmp_path, *verdicts).summary_lines()

@@ -62,7 +62,10 @@ def read_runs(reports: Path) -> pd.DataFrame:
             f"{reports} holds no run: expected {reports}/<run>/{RECORDS}. "
             "Give the folder that `--reports` named"
         )
-    return _conform(pd.concat(map(read_run, folders), ignore_index=True))
+    runs = [read_run(folder) for folder in folders]
+    # pandas 2 and 3 disagree on what an empty frame does to the dtypes of the others.
+    filled = [run for run in runs if len(run)] or runs[:1]
+    return _conform(pd.concat(filled, ignore_index=True))
 
 
 def read_drift(folder: Path) -> pd.DataFrame:

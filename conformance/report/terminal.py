@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
 
 from conformance.model import Status
@@ -21,6 +22,7 @@ def terminal_lines(run: Run) -> list[str]:
     if run.failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.rows)]
         lines += ["", "worst:", *_worst(run)]
+    lines += _tolerated(run)
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
     lines.append(f"reports: {run.folder}")
     return lines
@@ -65,6 +67,18 @@ def shorten(message: str) -> str:
 
 def _n_failed(rows: Sequence[Row]) -> int:
     return sum(row.status == Status.FAILED for row in rows)
+
+
+def _tolerated(run: Run) -> list[str]:
+    """Return one line on the drift that the policy let pass: where most, and the worst of it."""
+    rows = [row for row in run.noteworthy if row.status == Status.PASSED]
+    if not rows:
+        return []
+    counts = collections.Counter(row.initializer for row in rows)
+    most = ", ".join(f"{name} {n}" for name, n in counts.most_common(N_WORST))
+    more = f" and {len(counts) - N_WORST} more" if len(counts) > N_WORST else ""
+    facts = ", ".join(filter(None, (class_of(rows[0]), ulp_text(rows[0]))))
+    return [f"drift within policy: {most}{more}; worst {rows[0].case}: {facts}"]
 
 
 def _worst(run: Run) -> list[str]:
