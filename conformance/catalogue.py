@@ -45,6 +45,10 @@ class InitializerSpec:
     no_oracle: str = ""
 
 
+class CatalogueError(ValueError):
+    """A registration cannot be taken as it is, or nothing is registered by that name."""
+
+
 class Catalogue:
     """Specs by name. A name is registered once."""
 
@@ -65,15 +69,17 @@ class Catalogue:
         """Add a spec.
 
         Raises:
-            ValueError: the name is taken, or holds a character that an id or a path cannot.
+            CatalogueError: the name is taken, or holds a character that an id or a path cannot.
         """
         if not NAME.fullmatch(spec.name):
-            raise ValueError(
+            raise CatalogueError(
                 f"initializer name {spec.name!r} cannot be part of a case id: "
                 "use letters, digits, '_' and '.', starting with a letter"
             )
         if spec.name in self._specs:
-            raise ValueError(f"initializer {spec.name!r} is registered twice: choose another name")
+            raise CatalogueError(
+                f"initializer {spec.name!r} is registered twice: choose another name"
+            )
         self._specs[spec.name] = spec
 
     def register(
@@ -104,10 +110,10 @@ class Catalogue:
         """Return the spec called `name`.
 
         Raises:
-            ValueError: there is none; the message offers the nearest names.
+            CatalogueError: there is none; the message offers the nearest names.
         """
         if name not in self._specs:
-            raise ValueError(unknown("initializer", name, list(self._specs)))
+            raise CatalogueError(unknown("initializer", name, list(self._specs)))
         return self._specs[name]
 
 
@@ -139,7 +145,7 @@ def add_registered(catalogue: Catalogue) -> None:
     """Add what `register` and installed entry points offer.
 
     Raises:
-        ValueError: a name is taken; an entry point cannot be loaded or raises.
+        CatalogueError: a name is taken; an entry point cannot be loaded or raises.
     """
     for name, build, arguments in _REGISTERED:
         catalogue.register(name, build, **arguments)
@@ -147,7 +153,7 @@ def add_registered(catalogue: Catalogue) -> None:
         try:
             entry_point.load()(catalogue)
         except Exception as error:
-            raise ValueError(
+            raise CatalogueError(
                 f"entry point {entry_point.name} = {entry_point.value} of {ENTRY_POINT_GROUP} "
                 f"could not register: {type(error).__name__}: {error}"
             ) from error

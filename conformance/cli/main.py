@@ -4,18 +4,95 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from conformance.catalogue import CatalogueError, unknown
 
 OK, FAILED, INFRASTRUCTURE, USAGE, EMPTY = 0, 1, 3, 4, 5
 """Exit codes: clean; drift or failure beyond policy; the machine's fault; the caller's; nothing ran."""
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended, as shells have it: 128 and the signal's number."""
 
 COMMANDS = {
     "run": "run cases and report the verdict",
     "record": "run cases and store what they returned, without judging",
     "goldens": "review, accept, reject, prune and verify golden sets",
-    "list": "list initializers or cases",
+    "list": "list initializers, problems or cases",
     "explain": "show the stages of one case beside the oracle's",
     "doctor": "show what in this environment can change numbers",
 }
 """Command names and their one-line help; `conformance.cli.<name>` implements each."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose exit code for a wrong call is USAGE."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    A wrong call, a broken file and a missing device are one line on stderr. Any other exception is
+    a defect of this program, and shows its traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parse(words)
+    try:
+        code: int = _module(arguments.command).run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except tuple(exit_codes()) as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return next(code for kind, code in exit_codes().items() if isinstance(error, kind))
+    return code
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """Return the parsed command line; only the module of the command that it names is imported."""
+    parser = Parser(
+        prog="conformance", description="Numerical conformance of JAX and Flax initializers."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        if name == chosen:
+            _module(name).add_arguments(command)
+    if chosen is not None and chosen not in COMMANDS:
+        parser.error(unknown("command", chosen, list(COMMANDS)))
+    return parser.parse_args(words)
+
+
+def exit_codes() -> dict[type[Exception], int]:
+    """Return the exit code of each kind of expected error, the special before the general."""
+    from conformance.backends.base import BackendUnavailable
+    from conformance.golden import GoldenError
+    from conformance.ledger import LedgerError
+    from conformance.matrix import EmptySelection, SelectionError
+    from conformance.report.errors import ReportError
+
+    return {
+        EmptySelection: EMPTY,
+        SelectionError: USAGE,
+        CatalogueError: USAGE,
+        LedgerError: USAGE,
+        GoldenError: INFRASTRUCTURE,
+        BackendUnavailable: INFRASTRUCTURE,
+        ReportError: INFRASTRUCTURE,
+    }
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"conformance.cli.{command}")
