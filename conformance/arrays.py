@@ -108,3 +108,8 @@ def whole(outcome: Returned) -> Array:
     if outcome.stride != 1:
         raise ValueError(f"only every {outcome.stride}th element of the array is stored")
     return flat(outcome).reshape(outcome.shape)
+
+
+def digest(array: Array) -> str:
+    """Return a short digest of an array's bits: 2^32 values, to compare one pair at a time."""
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:8]

@@ -88,14 +88,15 @@ class Engine:
             yield self.evaluate(case)
 
     def evaluate(self, case: Case) -> CaseResult:
-        """Observe the case on its backend and judge it; look into the stages if it has drifted.
+        """Observe the case on its backend and judge it; look into the stages if something differs.
 
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
         observation = self._observer.observe(case)
         result = self.judge(observation)
-        if result.drift is None or result.drift.drift_class is DriftClass.IDENTICAL:
+        has_drifted = result.drift and result.drift.drift_class is not DriftClass.IDENTICAL
+        if result.status is not Status.FAILED and not has_drifted:
             return result
         return self.judge(self._observer.with_stages(observation))
 

@@ -7,13 +7,12 @@ in one go. A digest of each stage is enough to name the first that differs.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from typing import Any
 
 import numpy as np
 
-from conformance.arrays import as_dtype
+from conformance.arrays import as_dtype, digest
 from conformance.definition import (
     Definition,
     DeltaOrthogonal,
@@ -24,15 +23,6 @@ from conformance.definition import (
     VarianceScaling,
 )
 from conformance.model import Problem
-
-DIGEST_LENGTH = 8
-"""Hexadecimal digits of a stage digest: 2^32 values, to compare one pair at a time."""
-
-
-def digest(array: Any) -> str:
-    """Return a short digest of an array's bits."""
-    data = np.ascontiguousarray(array).tobytes()
-    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +74,10 @@ def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str
     bits = jax.random.bits(key, sampler.shape, _word(dtype))
     uniform = jax.random.uniform(key, sampler.shape, dtype, *_uniform_range(sampler, dtype))
     return {
-        "key": digest(jax.random.key_data(key)),
-        "bits": digest(bits),
-        "uniform": digest(uniform),
-        "unit": digest(_unit(key, sampler, dtype)),
+        "key": digest(np.asarray(jax.random.key_data(key))),
+        "bits": digest(np.asarray(bits)),
+        "uniform": digest(np.asarray(uniform)),
+        "unit": digest(np.asarray(_unit(key, sampler, dtype))),
     }
 
 

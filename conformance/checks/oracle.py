@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from conformance.arrays import Array, returned, thin
+import dataclasses
+
+from conformance.arrays import Array, as_dtype, digest, returned, thin
 from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.definition import Constant, expected_error, nominal_moments
-from conformance.drift import classify, explain
+from conformance.drift import classify, explain, first_differing_stage
 from conformance.model import CheckResult, Drift, DriftClass, Problem, Raised, Returned
-from conformance.oracle import OracleUnavailable, solve
+from conformance.oracle import OracleUnavailable, Solution, solve
 
 ORACLE = "oracle"
 
@@ -44,12 +46,21 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
     definition = evidence.spec.definition
     assert definition is not None
     solution = solve(problem, definition)
+    stage = first_differing_stage(evidence.observation.stages, exact_stages(solution, problem.dtype))
     drifts = [
         _drift(evidence, outcome, reference)
         for reference in (solution.expected, solution.followed)
         if reference is not None
     ]
-    return min(drifts, key=lambda drift: drift.drift_class.rank)
+    nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
+    return dataclasses.replace(nearest, stage=stage)
+
+
+def exact_stages(solution: Solution, dtype: str) -> dict[str, str]:
+    """Return the digests of the stages that no rounding blurs: key, words, uniforms."""
+    uniform = None if solution.uniform is None else solution.uniform.astype(as_dtype(dtype))
+    stages = {"key": solution.key, "bits": solution.bits, "uniform": uniform}
+    return {name: digest(array) for name, array in stages.items() if array is not None}
 
 
 def _drift(evidence: Evidence, outcome: Returned, reference: Array) -> Drift:

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from conformance.model import STAGES
 
-RESULT = STAGES[-1]
-
 
 def first_differing_stage(actual: Mapping[str, str], expected: Mapping[str, str]) -> str | None:
-    """Return the first stage whose digests differ, the result if none does; None if untold.
+    """Return the first stage whose digests differ; the one after the last known if all agree.
 
-    Each stage is a function of the one before, so all later ones may differ by inheritance: only
-    the first names a cause. Without a stage that both sides recorded nothing can be said.
+    To be asked when the results differ: then the fault lies behind the stages that agree. Each
+    stage is a function of the one before, so all later ones may differ by inheritance, and only
+    the first names a cause. None when there is no stage that both sides know.
     """
     known = [stage for stage in STAGES if stage in actual and stage in expected]
     if not known:
         return None
-    return next((stage for stage in known if actual[stage] != expected[stage]), RESULT)
+    after = STAGES[min(STAGES.index(known[-1]) + 1, len(STAGES) - 1)]
+    return next((stage for stage in known if actual[stage] != expected[stage]), after)

@@ -1,0 +1,93 @@
+"""The first differing stage is named, by what the backend itself computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import pytest
+
+from conformance.backends import open_backend
+from conformance.builtin import load_catalogue
+from conformance.checks.oracle import exact_stages
+from conformance.drift import first_differing_stage
+from conformance.engine import Engine
+from conformance.golden import Entry
+from conformance.ledger import Ledger
+from conformance.model import Case, DriftClass, Observation, Status, parse_case
+from conformance.observer import Observer
+from conformance.oracle import solve
+
+CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")
+
+
+def stages(case: Case) -> dict[str, str]:
+    spec = load_catalogue().lookup(case.problem.initializer)
+    return dict(open_backend("cpu").stages(case, spec))
+
+
+def changed(case: Case, **fields: Any) -> Case:
+    return dataclasses.replace(case, problem=dataclasses.replace(case.problem, **fields))
+
+
+@pytest.mark.parametrize(
+    ("other", "stage"),
+    [
+        (changed(CASE, seed=1), "key"),
+        (changed(CASE, prng="threefry2x32_nonpartitionable"), "bits"),
+        (changed(CASE, initializer="truncated_normal_3sigma"), "uniform"),
+        (changed(CASE, initializer="he_normal"), "scaled"),
+    ],
+)
+def test_the_first_stage_that_differs_is_named(other: Case, stage: str) -> None:
+    assert first_differing_stage(stages(other), stages(CASE)) == stage
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "name", ["normal", "truncated_normal", "uniform", "glorot_uniform", "he_normal", "orthogonal"]
+)
+def test_key_bits_and_uniforms_are_the_oracles(name: str, dtype: str) -> None:
+    case = changed(CASE, initializer=name, dtype=dtype, shape=(17, 13))
+    definition = load_catalogue().lookup(name).definition
+    assert definition is not None
+    exact = exact_stages(solve(case.problem, definition), dtype)
+
+    found = stages(case)
+
+    assert list(exact) == ["key", "bits", "uniform"]
+    assert {stage: found[stage] for stage in exact} == exact
+
+
+def test_a_constant_has_no_stages() -> None:
+    assert stages(changed(CASE, initializer="zeros")) == {}
+
+
+class Recorded:
+    """A golden set that holds one observation with its stages."""
+
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+
+    def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
+        """Return it."""
+        stages = {"stages": dict(self._observation.stages)}
+        return Entry(id=problem_id, shard="", outcome=self._observation.outcome, extra=stages)
+
+
+def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
+    """`jax_threefry_partitionable` became True in 0.5.0; turned off, today's JAX drifts back."""
+    catalogue = load_catalogue()
+    observer = Observer(catalogue)
+    golden = observer.with_stages(observer.observe(CASE))
+    engine = Engine(catalogue=catalogue, goldens=Recorded(golden), ledger=Ledger(limitations=()))
+
+    with jax.threefry_partitionable(False):
+        result = engine.evaluate(CASE)
+
+    assert result.drift is not None
+    assert result.drift.drift_class is DriftClass.STREAM
+    assert result.drift.stage == "bits"
+    messages = [check.message for check in result.checks if check.status is Status.FAILED]
+    assert all("first differing stage: bits; class: stream" in message for message in messages)
