@@ -149,7 +149,7 @@ def _observed(
     for number, case in enumerate(cases, start=1):
         if case.id in known:
             continue
-        observation = observer.observe(case)
+        observation = observer.with_stages(observer.observe(case))
         yield entry_of(observation, catalogue.lookup(case.problem.initializer).family)
         if progress is not None:
             progress(number, len(cases), observation)
