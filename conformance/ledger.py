@@ -1,8 +1,8 @@
 """Known limitations: what is wrong today, why, and what exactly is expected to happen.
 
-An entry excuses nothing it does not name. A case that an entry covers must fail just the checks that
-the entry lists, with the outcome that it states; when one of them passes, the entry has outlived the
-defect and the case fails until the entry is deleted.
+An entry excuses nothing it does not name. A case that an entry covers must fail just the checks
+that the entry lists, with the outcome that it states; when one of them passes, the entry has
+outlived the defect and the case fails until the entry is deleted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from conformance.model import Case, CheckResult, Observation, Raised, Status
 
 DEFAULT_PATH = Path(__file__).with_name("ledger.toml")
 
+FIGURE_TOLERANCE = 0.01
+"""Figures are stated to three digits; a hundredth covers what backends differ in the last."""
+
 
 class LedgerError(ValueError):
     """The ledger cannot be read as meant; the message names file, entry and field."""
@@ -37,6 +40,7 @@ class Limitation:
     arrays without (True) or with (False) elements. It speaks only of calls that the definition
     wants to return an array, never of those that must be refused anyway.
     checks: the checks that fail. outcome: "raises X", or "" when an array is returned.
+    figures: metrics of those checks, as measured; within FIGURE_TOLERANCE they must still be so.
     """
 
     id: str
@@ -51,6 +55,7 @@ class Limitation:
     prng: tuple[str, ...] = ()
     jax: str = ""
     empty: bool | None = None
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def covers(self, case: Case) -> bool:
         """Return whether the predicate holds for the case, whatever the JAX version."""
@@ -105,13 +110,13 @@ def apply(
         dataclasses.replace(
             result,
             status=Status.LIMITED,
-            message=f"known limitation {announced[result.check].id}: {announced[result.check].reason}",
+            message=_announcement(announced[result.check]),
         )
         if result.status is Status.FAILED and result.check in announced
         else result
         for result in results
     )
-    limited = {result.check for result in marked if result.status is Status.LIMITED}
+    limited = {result.check: result for result in marked if result.status is Status.LIMITED}
     stale = [_stale(entry, observation, limited) for entry in entries]
     return marked + tuple(
         CheckResult(check="ledger", status=Status.FAILED, message=message)
@@ -120,7 +125,11 @@ def apply(
     )
 
 
-def _stale(entry: Limitation, observation: Observation, limited: set[str]) -> str:
+def _announcement(entry: Limitation) -> str:
+    return f"known limitation {entry.id}: {entry.reason}"
+
+
+def _stale(entry: Limitation, observation: Observation, limited: Mapping[str, CheckResult]) -> str:
     outcome = observation.outcome
     happened = f"raises {outcome.exception}" if isinstance(outcome, Raised) else ""
     if happened != entry.outcome:
@@ -135,6 +144,23 @@ def _stale(entry: Limitation, observation: Observation, limited: set[str]) -> st
             f"limitation {entry.id} of ledger.toml no longer happens: {observation.case.id} now "
             f"passes {', '.join(missing)}. Delete the entry or bound it by `jax`"
         )
+    return _changed_figure(entry, observation, limited)
+
+
+def _changed_figure(
+    entry: Limitation, observation: Observation, limited: Mapping[str, CheckResult]
+) -> str:
+    found = {
+        name: value for check in entry.checks for name, value in limited[check].metrics.items()
+    }
+    for name, stated in entry.figures.items():
+        value = found.get(name, math.nan)
+        if not math.isclose(value, stated, rel_tol=FIGURE_TOLERANCE):
+            return (
+                f"limitation {entry.id} of ledger.toml states {name} = {stated:g}, "
+                f"but {observation.case.id} has {value:.3g}: it changed. Find out why, "
+                "and restate the entry"
+            )
     return ""
 
 
@@ -160,7 +186,7 @@ def load(path: Path = DEFAULT_PATH) -> Ledger:
     return Ledger(limitations=entries)
 
 
-_TYPES: Mapping[str, type] = {"empty": bool} | dict.fromkeys(
+_TYPES: Mapping[str, type] = {"empty": bool, "figures": dict} | dict.fromkeys(
     ("id", "reason", "link", "outcome", "jax"), str
 )
 
@@ -183,7 +209,7 @@ def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
         SpecifierSet(fields.get("jax", ""))
     except InvalidSpecifier as error:
         raise LedgerError(f"{path}: limitation {name}: jax = {fields['jax']!r}: {error}") from error
-    values = {
+    values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
     }
     return Limitation(**values)

@@ -14,13 +14,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from conformance.arrays import Array, as_dtype
 from conformance.checks.base import failed, passed
-from conformance.checks.structure import unit_roundoff
 from conformance.definition import (
     Definition,
     NominalMoments,
@@ -30,11 +28,20 @@ from conformance.definition import (
     VarianceScaling,
     nominal_moments,
 )
-from conformance.law import CHUNK, SUMMATION_ERROR, WORD_BITS, ExactLaw, Sweep, exact_law, lattice_words
+from conformance.law import (
+    CHUNK,
+    SUMMATION_ERROR,
+    WORD_BITS,
+    ExactLaw,
+    Point,
+    Sweep,
+    exact_law,
+    lattice_words,
+)
 from conformance.model import Budget, CheckResult
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
 from conformance.oracle.rounding import round_once
-from conformance.ulp import spacing_at, ulp_at, ulp_distance
+from conformance.ulp import ulp_at, ulp_distance, unit_roundoff
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
 MEAN, VARIANCE, ACCURACY, SEQUENCE = "law_mean", "law_variance", "law_accuracy", "law_sequence"
@@ -56,17 +63,6 @@ FLIPS_PER_POINT = 1 / 128
 """Share of 16-bit results that an intact kernel may round to the other neighbour. erf_inv and log1p
 are computed in float32, within 16 of its ULP by every vendor; 16 * 2**-24 against half a spacing
 of 2**-11 (float16) is one result in 256 for each of the two functions."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One point of the lattice: its word, where in [0, 1) that lies, and both values there."""
-
-    ulp: float
-    word: int
-    fraction: float
-    actual: float
-    expected: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +228,9 @@ def _point(words: Array, actual: Array, expected: Array, index: int, ulp: float)
 def _signed_error(
     actual: Array, exact: npt.NDArray[np.float64], sigma: float
 ) -> npt.NDArray[np.float64]:
-    """Return the error away from zero, in ULP at the larger of value and sigma; 0 where not finite."""
+    """Return the error away from zero, in ULP at the larger of value and sigma; 0 if not finite."""
     exponent = np.frexp(np.maximum(np.abs(exact), sigma))[1] - 1
-    spacing = np.ldexp(1.0, exponent - ml_dtypes.finfo(actual.dtype).nmant)
+    spacing = np.ldexp(2 * unit_roundoff(actual.dtype), exponent)
     with np.errstate(invalid="ignore"):
         error = np.copysign(1.0, exact) * (actual.astype(np.float64) - exact) / spacing
     return np.where(np.isfinite(error), error, 0.0)
@@ -277,7 +273,9 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
     values = evidence.sweep.values.astype(np.float64)
     nominal, law = evidence.reference.nominal, evidence.reference.law
     if law.scale == 1:
-        too_low = values <= nominal.lower if law.kind is Kind.TRUNCATED_NORMAL else values < nominal.lower
+        too_low = (
+            values <= nominal.lower if law.kind is Kind.TRUNCATED_NORMAL else values < nominal.lower
+        )
         outside = too_low | (values >= nominal.upper)
         interval = f"({nominal.lower:g}, {nominal.upper:g})"
     else:
@@ -309,8 +307,12 @@ def _every_point(
     if not count:
         return passed(check, metrics)
     sweep, index = evidence.sweep, int(wrong.argmax())
-    expected = round_once(evidence.reference.unit[index] * evidence.reference.law.scale, sweep.values.dtype)
-    point = _point(sweep.words, sweep.values, np.broadcast_to(expected, sweep.values.shape), index, 0.0)
+    expected = round_once(
+        evidence.reference.unit[index] * evidence.reference.law.scale, sweep.values.dtype
+    )
+    point = _point(
+        sweep.words, sweep.values, np.broadcast_to(expected, sweep.values.shape), index, 0.0
+    )
     lines = [
         f"{count} of {sweep.values.size} points of the law of {sweep.case.id}: the value {what}.",
         f"  first: {_place(point)}",
@@ -352,7 +354,9 @@ def check_variance(evidence: LawEvidence) -> CheckResult:
     }
     if abs(error) <= bound:
         return passed(VARIANCE, metrics)
-    return failed(VARIANCE, _moment_message(evidence, "variance", "of itself", error, bound), metrics)
+    return failed(
+        VARIANCE, _moment_message(evidence, "variance", "of itself", error, bound), metrics
+    )
 
 
 def _moment_message(
@@ -404,8 +408,8 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
 def _no_budget(evidence: LawEvidence) -> str:
     problem, backend = evidence.sweep.case.problem, evidence.sweep.case.backend
     return (
-        f"no budget is stored for {problem.initializer} in {problem.dtype} on {backend}: measure it "
-        f"with `conformance law --initializer {problem.initializer} --dtype {problem.dtype} "
+        f"no budget is stored for {problem.initializer} in {problem.dtype} on {backend}: measure "
+        f"it with `conformance law --initializer {problem.initializer} --dtype {problem.dtype} "
         f"--backend {backend} --write-budgets`"
     )
 
@@ -420,7 +424,9 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
     if sweep.values.dtype.itemsize != 2:
         return passed(SEQUENCE)
     problem = sweep.case.problem
-    followed = solve_words(sweep.words, evidence.definition, sweep.values.dtype, problem.shape).followed
+    followed = solve_words(
+        sweep.words, evidence.definition, sweep.values.dtype, problem.shape
+    ).followed
     assert followed is not None
     distance = ulp_distance(sweep.values, followed)
     n_off = int(np.count_nonzero(distance))

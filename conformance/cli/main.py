@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from conformance.catalogue import CatalogueError, unknown
 
 OK, FAILED, INFRASTRUCTURE, USAGE, EMPTY = 0, 1, 3, 4, 5
-"""Exit codes: clean; drift or failure beyond policy; the machine's fault; the caller's; nothing ran."""
+"""Exit codes: clean; drift or failure; the fault of machine or file; of the caller; nothing ran."""
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended, as shells have it: 128 and the signal's number."""
@@ -22,6 +22,7 @@ COMMANDS = {
     "record": "run cases and store what they returned, without judging",
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
+    "law": "sweep initializers over every random word and show their exact laws",
     "explain": "show the stages of one case beside the oracle's",
     "doctor": "show what in this environment can change numbers",
 }

@@ -1,0 +1,184 @@
+"""How exact each initializer is: the worst error over its whole lattice, measured and kept.
+
+`golden/budgets.json` holds one line for each backend, initializer and dtype. Measuring again
+replaces a line: a smaller figure at once, a larger one only with a reason, which the line then
+carries. So budgets tighten by themselves, and loosening is a decision that somebody signed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.golden import GoldenError
+from conformance.law import Point
+from conformance.model import SCHEMA, Budget
+
+FILE_NAME = "budgets.json"
+
+
+class MissingBudget(GoldenError):  # noqa: N818 (named like BackendUnavailable)
+    """No sweep has measured this backend, family and dtype; the message says how to."""
+
+
+class LooserBudget(ValueError):  # noqa: N818 (says what was refused)
+    """A measured error exceeds the stored one, and no reason was given."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The worst errors of one initializer in one dtype on one backend, eager and jitted.
+
+    at_value, at_sigma: the worst points, as in `Accuracy`; None where there is no such point.
+    limitation: the ledger entry that its mean or variance falls under. Such a sampler is known to
+        be inexact, and its error sets no budget for its family.
+    device, jax, date: where and when it was measured. reason: why it may be looser than before.
+    """
+
+    backend: str
+    initializer: str
+    dtype: str
+    family: str
+    at_value: Point | None
+    at_sigma: Point | None
+    limitation: str = ""
+    device: str
+    jax: str
+    date: str
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the name of its line."""
+        return f"{self.backend} {self.initializer} {self.dtype}"
+
+    @property
+    def budget(self) -> Budget:
+        """Return the errors without their places."""
+        return Budget(
+            max_ulp=int(self.at_value.ulp) if self.at_value else 0,
+            max_ulp_at_sigma=self.at_sigma.ulp if self.at_sigma else 0.0,
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetTable:
+    """All measurements, by key."""
+
+    measurements: Mapping[str, Measurement]
+
+    def of(self, backend: str, initializer: str, dtype: str) -> Budget | None:
+        """Return the budget of one initializer, or None if it was never measured."""
+        found = self.measurements.get(f"{backend} {initializer} {dtype}")
+        return found.budget if found else None
+
+    def budget(self, backend: str, family: str, dtype: str) -> Budget:
+        """Return the worst of a family: how far its correct elements may lie from the exact ones.
+
+        Raises:
+            MissingBudget: none of the family was measured in this dtype on this backend.
+        """
+        members = [
+            measurement.budget
+            for measurement in self.measurements.values()
+            if (measurement.backend, measurement.family, measurement.dtype)
+            == (backend, family, dtype)
+            and not measurement.limitation
+        ]
+        if not members:
+            raise MissingBudget(
+                f"no budget is stored for the family {family!r} in {dtype} on {backend}: measure "
+                f"it there with `conformance law --backend {backend} --dtype {dtype} "
+                "--write-budgets`"
+            )
+        return Budget(
+            max_ulp=max(member.max_ulp for member in members),
+            max_ulp_at_sigma=max(member.max_ulp_at_sigma for member in members),
+        )
+
+
+def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = "") -> BudgetTable:
+    """Return the table with the measured lines in place of those of the same key.
+
+    Raises:
+        LooserBudget: a line would allow more than before, and the reason is empty.
+    """
+    lines = dict(table.measurements)
+    looser = []
+    for new in measured:
+        old = lines.get(new.key)
+        if old and is_looser(new.budget, old.budget):
+            looser.append(f"{new.key}: {_figures(old.budget)} -> {_figures(new.budget)}")
+            new = dataclasses.replace(new, reason=reason)
+        lines[new.key] = new
+    if looser and not reason:
+        raise LooserBudget(
+            "these budgets would grow:\n  "
+            + "\n  ".join(looser)
+            + "\nFind out why. If it is right, say so with --reason '...'"
+        )
+    return BudgetTable(measurements=lines)
+
+
+def is_looser(new: Budget, old: Budget) -> bool:
+    """Return whether the new budget allows an error that the old one does not."""
+    return new.max_ulp > old.max_ulp or new.max_ulp_at_sigma > old.max_ulp_at_sigma
+
+
+def _figures(budget: Budget) -> str:
+    return f"{budget.max_ulp} ULP, {budget.max_ulp_at_sigma:g} ULP of sigma"
+
+
+def load(path: Path) -> BudgetTable:
+    """Return the table in a file; an empty one if there is no file.
+
+    Raises:
+        GoldenError: the file cannot be read as a table of this schema or an older one.
+    """
+    if not path.exists():
+        return BudgetTable(measurements={})
+    try:
+        document = json.loads(path.read_text())
+        if document["schema"] > SCHEMA:
+            raise GoldenError(
+                f"{path} has schema {document['schema']}, and this version reads up to {SCHEMA}: "
+                "update this package"
+            )
+        lines = {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise GoldenError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from version "
+            "control, or delete it and measure again with `conformance law --write-budgets`"
+        ) from error
+    return BudgetTable(measurements=lines)
+
+
+def _parsed(key: str, fields: Mapping[str, Any]) -> Measurement:
+    backend, initializer, dtype = key.split(" ")
+    points = {
+        name: Point(**fields[name]) if fields[name] else None for name in ("at_value", "at_sigma")
+    }
+    identity = {"backend": backend, "initializer": initializer, "dtype": dtype}
+    return Measurement(**{**fields, **points, **identity})
+
+
+def save(path: Path, table: BudgetTable) -> None:
+    """Write the table, one sorted line each, so that `git diff` shows one line a change."""
+    lines = ",\n".join(
+        f"{json.dumps(key)}: {json.dumps(_fields(measurement), sort_keys=True)}"
+        for key, measurement in sorted(table.measurements.items())
+    )
+    text = f'{{"schema": {SCHEMA}, "budgets": {{\n{lines}\n}}}}\n'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _fields(measurement: Measurement) -> dict[str, Any]:
+    identity = ("backend", "initializer", "dtype")
+    fields = dataclasses.asdict(measurement)
+    return {name: value for name, value in fields.items() if name not in identity}

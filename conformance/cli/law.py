@@ -1,0 +1,142 @@
+"""`conformance law`: sweep initializers over every word and show their exact laws."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from conformance import options
+from conformance.budgets import FILE_NAME, BudgetTable, load, merged, save
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli.main import FAILED, OK
+from conformance.ledger import load as load_ledger
+from conformance.matrix import Selection
+from conformance.model import Status
+from conformance.sweeps import LawResult, evaluate, measurements, select_sweeps
+
+SCOPE = ("initializer", "dtype", "transform", "backend")
+
+COLUMNS = (
+    "initializer",
+    "dtype",
+    "transform",
+    "values",
+    "mean / sigma",
+    "variance - 1",
+    "skewness",
+    "kurtosis",
+    "minimum",
+    "maximum",
+    "ULP",
+    "ULP of sigma",
+    "verdict",
+)
+"""Mean and variance are relative to the continuous law's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the selection, the budgets and the form of the table."""
+    for name in SCOPE:
+        text = options.LIST_OPTIONS[name]
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
+        )
+    parser.add_argument("--tier", default=None, help="quick, standard (default) or full")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument(
+        "--golden",
+        default=None,
+        metavar="DIR",
+        help="golden set with the budgets (default: shipped)",
+    )
+    parser.add_argument("--ledger", default=None, metavar="FILE", help="known limitations")
+    parser.add_argument(
+        "--write-budgets", action="store_true", help=f"store the worst errors in DIR/{FILE_NAME}"
+    )
+    parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one row a sweep, then what failed; FAILED if anything did."""
+    catalogue = load_catalogue()
+    path = options.golden_folder(arguments.golden) / FILE_NAME
+    budgets = load(path)
+    ledger = load_ledger(Path(arguments.ledger)) if arguments.ledger else load_ledger()
+    results = []
+    print_row = print_markdown if arguments.markdown else print_plain
+    print_row(COLUMNS)
+    if arguments.markdown:
+        print_row(["---"] * len(COLUMNS))
+    for case in select_sweeps(catalogue, selection_from(arguments)):
+        result = evaluate(case, catalogue=catalogue, budgets=budgets, ledger=ledger)
+        print_row(cells(result))
+        results.append(result)
+    if arguments.write_budgets:
+        return write_budgets(path, budgets, results, catalogue, arguments.reason)
+    for message in (message for result in results for message in result.messages):
+        print(f"\n{message}")
+    return FAILED if any(result.messages for result in results) else OK
+
+
+def selection_from(arguments: argparse.Namespace) -> Selection:
+    """Return the selection; the axes that a sweep does not have stay open."""
+    absent: dict[str, Any] = {"shard": "1/1"}
+    return options.selection_from(lambda name: getattr(arguments, name, absent.get(name, [])))
+
+
+def write_budgets(
+    path: Path,
+    budgets: BudgetTable,
+    results: Sequence[LawResult],
+    catalogue: Catalogue,
+    reason: str,
+) -> int:
+    """Store what was measured, and say how many lines that makes."""
+    date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+    measured = measurements(results, catalogue, date=date)
+    table = merged(budgets, measured, reason)
+    save(path, table)
+    print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
+    return OK
+
+
+def cells(result: LawResult) -> list[str]:
+    """Return one row of the table."""
+    problem, verdict = result.case.problem, result.result.status.value
+    if result.result.status is Status.LIMITED:
+        verdict = f"limited: {result.result.limitation}"
+    head = [problem.initializer, problem.dtype, result.case.transform]
+    if result.evidence is None:
+        return [*head, *[""] * (len(COLUMNS) - len(head) - 1), verdict]
+    law, accuracy = result.evidence.law, result.evidence.accuracy
+    metrics = {
+        name: value for check in result.result.checks for name, value in check.metrics.items()
+    }
+    return [
+        *head,
+        str(law.n_distinct),
+        f"{metrics['mean_from_nominal_sigma']:+.3g}",
+        f"{metrics['variance_from_nominal']:+.3g}",
+        f"{law.skewness:+.3g}",
+        f"{law.kurtosis:.4g}",
+        f"{law.minimum:.6g}",
+        f"{law.maximum:.6g}",
+        f"{accuracy.at_value.ulp:.0f}" if accuracy.at_value else "",
+        f"{accuracy.at_sigma.ulp:.3g}" if accuracy.at_sigma else "",
+        verdict,
+    ]
+
+
+def print_plain(row: Iterable[str]) -> None:
+    """Print the row in columns of fixed width."""
+    first, *others = row
+    print(f"{first:33}" + "".join(f"{text:13}" for text in others).rstrip(), flush=True)
+
+
+def print_markdown(row: Iterable[str]) -> None:
+    """Print the row as one of a Markdown table."""
+    print(f"| {' | '.join(row)} |", flush=True)

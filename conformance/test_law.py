@@ -1,0 +1,52 @@
+"""One test a sweep: the exact law of each elementwise initializer, eager and jitted."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance import options
+from conformance.backends import BackendUnavailable
+from conformance.budgets import FILE_NAME, BudgetTable, load
+from conformance.matrix import SelectionError
+from conformance.model import Case
+from conformance.pytest_plugin import SESSION, Session
+from conformance.sweeps import evaluate, law_cases
+
+NOTHING = pytest.param(
+    None, id="none", marks=pytest.mark.skip(reason="nothing with an elementwise law is selected")
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one item of every selected sweep."""
+    if "law_case" not in metafunc.fixturenames:
+        return
+    option = metafunc.config.getoption
+    try:
+        selection = options.selection_from(lambda name: option(f"--{name}"))
+    except SelectionError as error:
+        raise pytest.UsageError(str(error)) from error
+    cases = law_cases(metafunc.config.stash[SESSION].catalogue, selection)
+    items = [pytest.param(case, id=case.id) for case in cases]
+    metafunc.parametrize("law_case", items or [NOTHING])
+
+
+@pytest.fixture(scope="session")
+def budgets(request: pytest.FixtureRequest) -> BudgetTable:
+    """The errors that the sweeps may show."""
+    return load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME)
+
+
+def test_law(law_case: Case, conformance_session: Session, budgets: BudgetTable) -> None:
+    """Every point of the lattice is where the definition has it, and so are mean and variance."""
+    try:
+        result = evaluate(
+            law_case,
+            catalogue=conformance_session.catalogue,
+            budgets=budgets,
+            ledger=conformance_session.ledger,
+        )
+    except BackendUnavailable as error:
+        pytest.fail(str(error), pytrace=False)
+    if result.messages:
+        pytest.fail("\n".join(result.messages), pytrace=False)
