@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.backends import present_backends
+from conformance.backends.process import force_host_devices
 from conformance.matrix import Selection, SelectionError
 from conformance.model import DriftClass, Tier
+
+Value = Callable[[str], Any]
+"""Returns the value of an option by its name, as both front ends hold it."""
 
 AUTO = "auto"
 DEFAULT_GOLDENS = Path(__file__).parent.parent / "golden"
@@ -43,26 +50,50 @@ def add_judging_options(add: Callable[..., Any]) -> None:
         help="worst class of drift that passes (default: rounding)",
     )
     add("--ledger", default=None, metavar="FILE", help="known limitations (default: shipped)")
-    add(
-        "--reports",
-        default="reports",
-        metavar="DIR",
-        help="reports are written to DIR/<run> (default: reports)",
-    )
 
 
-def selection_from(value: Callable[[str], Any], cases: tuple[str, ...] = ()) -> Selection:
-    """Return the selection that the options make; `value` returns an option's value by name.
+def add_report_options(add: Callable[..., Any]) -> None:
+    """Declare which reports are written, and where."""
+    text = "reports are written to DIR/<run> (default: reports)"
+    add("--reports", default="reports", metavar="DIR", help=text)
+    add("--junit-report", action="store_true", help="also write junit.xml to the reports")
+    add("--html-report", action="store_true", help="also write report.html")
 
-    `auto` becomes the backends present in this process, which starts JAX.
+
+def values_of(arguments: argparse.Namespace) -> Value:
+    """Return the options that argparse holds, by name."""
+    return lambda name: getattr(arguments, name.replace("-", "_"))
+
+
+def selection_from(value: Value, cases: tuple[str, ...] = ()) -> Selection:
+    """Return the selection that the options make, and make this process fit to run it.
+
+    `auto` becomes the backends present in this process, which starts JAX; before that, XLA is
+    asked for the host devices that sharded cases need.
 
     Raises:
-        SelectionError: a value cannot be read.
+        SelectionError: a value cannot be read, or case ids come with --backend.
+    """
+    selection = selection_on(("cpu",), value, cases)
+    if may_shard(selection):
+        force_host_devices()
+    if cases or not _is_auto(value):
+        return selection
+    return dataclasses.replace(selection, backends=present_backends())
+
+
+def selection_on(auto: tuple[str, ...], value: Value, cases: tuple[str, ...] = ()) -> Selection:
+    """Return the selection that the options make, with `auto` where no backend was named.
+
+    Raises:
+        SelectionError: a value cannot be read, or case ids come with --backend.
     """
     lists = {name: _split(value(name)) for name in LIST_OPTIONS}
+    if cases and lists["backend"]:
+        raise SelectionError("case ids name their backend: leave out --backend")
     return Selection(
         tier=_tier(value("tier")),
-        backends=_backends(lists["backend"]),
+        backends=auto if _is_auto(value) else lists["backend"],
         initializers=lists["initializer"],
         dtypes=lists["dtype"],
         shapes=lists["shape"],
@@ -72,6 +103,20 @@ def selection_from(value: Callable[[str], Any], cases: tuple[str, ...] = ()) -> 
         cases=cases,
         shard=_shard(value("shard")),
     )
+
+
+def is_narrowed(value: Value) -> bool:
+    """Return whether any option narrows the selection; a shard alone does not."""
+    return value("tier") is not None or any(value(name) for name in LIST_OPTIONS)
+
+
+def may_shard(selection: Selection) -> bool:
+    """Return whether cases of the selection may spread an array over several devices."""
+    if selection.cases:
+        return any(case.endswith("-sharded") for case in selection.cases)
+    if selection.transforms:
+        return "sharded" in selection.transforms
+    return selection.tier is Tier.FULL
 
 
 def golden_folder(text: str | None) -> Path:
@@ -92,12 +137,9 @@ def _tier(text: str | None) -> Tier:
         raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
 
 
-def _backends(names: tuple[str, ...]) -> tuple[str, ...]:
-    if names and AUTO not in names:
-        return names
-    from conformance.backends import present_backends
-
-    return present_backends()
+def _is_auto(value: Value) -> bool:
+    names = _split(value("backend"))
+    return not names or AUTO in names
 
 
 def _integer(kind: str, text: str) -> int:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
-from collections.abc import Collection, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-
-from conformance.model import Case
 
 HOST_DEVICES_FLAG = "--xla_force_host_platform_device_count"
 SHARDS = 8
 """Devices that the `sharded` transform spreads an array over."""
 
+DEVICES = Path("/dev")
+GPU_FILES, TPU_FILES = r"nvidia\d+", r"accel\d+|vfio/\d+"
+"""What the device files of one GPU and of one TPU chip are called."""
 
-def needs_host_devices(cases: Collection[Case]) -> bool:
-    """Return whether a case shards over CPU devices."""
-    return any(case.transform == "sharded" and case.backend == "cpu" for case in cases)
+ONE_CHIP = {"TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1", "TPU_PROCESS_BOUNDS": "1,1,1"}
+"""Tells libtpu that the visible chip is a topology of its own, not a part of the host's."""
 
 
 def force_host_devices(variables: MutableMapping[str, str] = os.environ) -> None:
@@ -33,24 +34,40 @@ def force_host_devices(variables: MutableMapping[str, str] = os.environ) -> None
 def assign_accelerator(
     worker: int,
     variables: MutableMapping[str, str] = os.environ,
-    device_folder: Path = Path("/dev"),
+    device_folder: Path = DEVICES,
 ) -> None:
     """Show worker number `worker` one GPU or TPU chip of those the process may use.
 
-    Several workers may land on one GPU, so its memory is not claimed in advance.
+    Several workers may land on one GPU, so its memory is not claimed in advance. A chip takes one
+    process only: see `most_workers`.
     """
-    for variable, pattern in (
-        ("CUDA_VISIBLE_DEVICES", r"nvidia(\d+)"),
-        ("TPU_VISIBLE_CHIPS", r"accel(\d+)"),
-    ):
-        devices = _visible(variables.get(variable), pattern, device_folder)
-        if devices:
-            variables[variable] = devices[worker % len(devices)]
-            variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if gpus := _visible(variables.get("CUDA_VISIBLE_DEVICES"), GPU_FILES, device_folder):
+        variables["CUDA_VISIBLE_DEVICES"] = gpus[worker % len(gpus)]
+        variables.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if chips := _visible(variables.get("TPU_VISIBLE_CHIPS"), TPU_FILES, device_folder):
+        variables["TPU_VISIBLE_CHIPS"] = chips[worker % len(chips)]
+        variables.update(ONE_CHIP)
+
+
+def most_workers(
+    variables: Mapping[str, str] = os.environ, device_folder: Path = DEVICES
+) -> int | None:
+    """Return how many processes the accelerators can take, a TPU chip being good for one only.
+
+    None: any number.
+    """
+    if importlib.util.find_spec("libtpu") is None:
+        return None
+    return len(_visible(variables.get("TPU_VISIBLE_CHIPS"), TPU_FILES, device_folder)) or None
 
 
 def _visible(allowed: str | None, pattern: str, device_folder: Path) -> list[str]:
+    """Return the names of the devices that this process may use.
+
+    Without a list they are numbers from 0. The numbers of the files are others in a container that
+    was given only some devices, so the files are counted, not read.
+    """
     if allowed is not None:
         return [device for device in allowed.split(",") if device]
-    names = (re.fullmatch(pattern, path.name) for path in device_folder.glob("*"))
-    return sorted((match[1] for match in names if match), key=int)
+    paths = (path.relative_to(device_folder).as_posix() for path in device_folder.glob("**/*"))
+    return [str(number) for number, _ in enumerate(filter(re.compile(pattern).fullmatch, paths))]

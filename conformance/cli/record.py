@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 from conformance import options
-from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
 from conformance.cli.main import INFRASTRUCTURE, OK
 from conformance.golden import Store
 from conformance.matrix import select
-from conformance.model import Observation, Raised, Tier
+from conformance.model import Observation, Raised
 from conformance.recording import record
 
 
@@ -31,12 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; INFRASTRUCTURE when the machine failed one of them."""
-    if arguments.tier == Tier.FULL or "sharded" in str([*arguments.transform, *arguments.cases]):
-        force_host_devices()  # before `auto` starts JAX
     catalogue = load_catalogue()
-    selection = options.selection_from(
-        lambda name: getattr(arguments, name), tuple(arguments.cases)
-    )
+    selection = options.selection_from(options.values_of(arguments), tuple(arguments.cases))
     cases = select(catalogue, selection)
     store = record(
         cases, catalogue, arguments.out, resume=arguments.resume, progress=ProgressLine()
@@ -65,9 +60,13 @@ def first_line(text: str) -> str:
 
 
 class ProgressLine:
-    """Says on stderr how far a recording is: in place on a terminal, else every ten seconds."""
+    """Says on stderr how far a run is: in place on a terminal, else every ten seconds.
 
-    def __init__(self) -> None:
+    verb: what happens to each case, as in `recorded`.
+    """
+
+    def __init__(self, verb: str = "recorded") -> None:
+        self._verb = verb
         self._start = self._said = time.monotonic()
         self._in_place = sys.stderr.isatty()
 
@@ -77,9 +76,15 @@ class ProgressLine:
         if time_s - self._said < (0.2 if self._in_place else 10.0) and number < total:
             return
         self._said = time_s
-        text = f"recorded {number} of {total} in {time_s - self._start:.0f} s"
+        text = f"{self._verb} {number} of {total} in {time_s - self._start:.0f} s"
         text += f": {observation.case.id}"
         sys.stderr.write(f"\r\x1b[2K{text[:100]}" if self._in_place else f"{text}\n")
         if self._in_place and number == total:
             sys.stderr.write("\n")
         sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for a line of output; the next call draws the progress again."""
+        if self._in_place:
+            sys.stderr.write("\r\x1b[2K")
+            sys.stderr.flush()

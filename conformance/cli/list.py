@@ -1,0 +1,58 @@
+"""`conformance list`: what there is to run, one a line, for eyes and for `xargs`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from conformance import options
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli.main import OK
+from conformance.matrix import select
+from conformance.model import Case
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is listed, and the selection."""
+    parser.description = (
+        "List what a selection holds, one a line. Lists cases on the CPU unless --backend says "
+        "otherwise, whatever devices are present; never starts JAX."
+    )
+    kind = parser.add_mutually_exclusive_group()
+    for name, (_, text) in KINDS.items():
+        kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=text)
+    options.add_selection_options(parser.add_argument)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line for each initializer, problem or case of the selection."""
+    catalogue = load_catalogue()
+    selection = options.selection_on(("cpu",), options.values_of(arguments))
+    lines, _ = KINDS[arguments.kind or "cases"]
+    print("\n".join(lines(catalogue, select(catalogue, selection))))
+    return OK
+
+
+def _initializers(catalogue: Catalogue, cases: list[Case]) -> list[str]:
+    names = sorted({case.problem.initializer for case in cases})
+    specs = map(catalogue.lookup, names)
+    return [
+        f"{spec.name}\t{spec.family}\t{spec.tier}\t{spec.definition or 'no definition'}"
+        for spec in specs
+    ]
+
+
+def _problems(_: Catalogue, cases: list[Case]) -> list[str]:
+    return sorted({case.problem.id for case in cases})
+
+
+def _cases(_: Catalogue, cases: list[Case]) -> list[str]:
+    return [case.id for case in cases]
+
+
+KINDS: dict[str, tuple[Callable[[Catalogue, list[Case]], list[str]], str]] = {
+    "cases": (_cases, "case ids (default), as `conformance run` takes them"),
+    "problems": (_problems, "problem ids: what goldens are kept for"),
+    "initializers": (_initializers, "name, family, smallest tier and definition, between tabs"),
+}
