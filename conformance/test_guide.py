@@ -6,6 +6,7 @@ fails as soon as the outcome is any other than the finding states.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -141,12 +142,13 @@ def test_a_key_must_be_passed_even_where_it_is_ignored(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["zeros", "ones", "constant"])
-def test_what_is_passed_as_key_must_be_a_key(name: str) -> None:
+def test_what_is_passed_as_key_must_be_a_key() -> None:
     """A finding: deterministic initializers take anything."""
-    initializer = guide.initializer(name)
+    built = [guide.initializer(name) for name in ("zeros", "ones", "constant")]
 
-    report("key-is-never-looked-at", guide.outcome(lambda: initializer(None, (3,))))
+    outcomes = {guide.outcome(functools.partial(call, None, (3,))) for call in built}
+
+    report("key-is-never-looked-at", " or ".join(sorted(outcomes)))
 
 
 @pytest.mark.parametrize("layer", [guide.dense, guide.linear], ids=["linen", "nnx"])
@@ -200,17 +202,21 @@ def test_orthogonal_initializers_fail_for_a_bias(name: str, message: str) -> Non
     assert outcome == f"raises ValueError: {message}", f"{name} as bias_init {outcome}"
 
 
-@pytest.mark.parametrize("name", guide.NOT_FOR_VECTORS)
-def test_variance_scaling_fails_for_a_bias_whatever_the_axes(name: str) -> None:
+def test_variance_scaling_fails_for_a_bias_whatever_the_axes() -> None:
     """A finding: with an explicit in_axis it returns, with fan 1 whatever the length."""
+    outcomes = {vector_outcome(name) for name in guide.NOT_FOR_VECTORS}
+
+    report("vector-with-explicit-in-axis", " or ".join(sorted(outcomes)))
+
+
+def vector_outcome(name: str) -> str:
+    """Return what a bias of this initializer comes to when its in_axis is explicit."""
     initializer = guide.initializer(name, in_axis=-1)
-    row_of_fan_1 = guide.initializer(name, in_axis=0, out_axis=0, batch_axis=1)
-
     outcome = guide.outcome(lambda: guide.dense(bias_init=initializer)["bias"])
-    if outcome.startswith("returns"):
-        bias = guide.dense(bias_init=initializer)["bias"]
-        expected = row_of_fan_1(guide.lazy_key(2), (1, 5), np.float32)
-        assert_same_bits(bias, np.asarray(expected)[0], f"{name}: the fan of a vector is 1")
-        outcome += " of variance scale / 1"
-
-    report("vector-with-explicit-in-axis", outcome)
+    if not outcome.startswith("returns"):
+        return outcome
+    bias = guide.dense(bias_init=initializer)["bias"]
+    row_of_fan_1 = guide.initializer(name, in_axis=0, out_axis=0, batch_axis=1)
+    expected = np.asarray(row_of_fan_1(guide.lazy_key(2), (1, 5), np.float32))[0]
+    same = bias.tobytes() == expected.tobytes()
+    return f"{outcome} of variance {'scale / 1' if same else 'other than scale / 1'}"

@@ -1,0 +1,76 @@
+"""Accept today's trees as goldens: `python -m conformance.modules.accept --reason "..."`."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from conformance.golden import GoldenError
+from conformance.model import Outcome, Raised
+from conformance.modules import store
+from conformance.modules.layers import PARAM_DTYPES
+from conformance.modules.observe import LAYERS, tree
+
+DEFAULT_FOLDER = Path(__file__).parents[2] / "golden"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what changes, old -> new, and replace the goldens."""
+    parser = argparse.ArgumentParser(prog="python -m conformance.modules.accept")
+    parser.add_argument("--reason", required=True, help="why the new values are right")
+    parser.add_argument("--golden", type=Path, default=DEFAULT_FOLDER, help="golden folder")
+    options = parser.parse_args(arguments)
+    if not options.reason.strip():
+        parser.error("--reason is empty: say why the new values are right")
+    new = observed()
+    for line in changes(_old(options.golden), new):
+        print(line)  # noqa: T201 (a command line prints)
+    store.save(options.golden, new, _provenance(options.reason))
+    return 0
+
+
+def observed() -> dict[str, Outcome]:
+    """Return today's outcome of every parameter of every layer in every dtype."""
+    return {
+        name: outcome
+        for layer in LAYERS
+        for dtype in PARAM_DTYPES
+        for name, outcome in store.outcomes_of(layer.name, dtype, tree(layer, dtype)).items()
+    }
+
+
+def changes(old: Mapping[str, Outcome], new: Mapping[str, Outcome]) -> list[str]:
+    """Return one line for each entry that comes, goes or changes, and a count of the rest."""
+    lines = [f"new      {name}" for name in sorted(set(new) - set(old))]
+    lines += [f"gone     {name}" for name in sorted(set(old) - set(new))]
+    both = sorted(set(old) & set(new))
+    changed = [name for name in both if _digest(old[name]) != _digest(new[name])]
+    lines += [f"changed  {name}: {_digest(old[name])} -> {_digest(new[name])}" for name in changed]
+    return [*lines, f"{len(both) - len(changed)} entries stay as they were"]
+
+
+def _digest(outcome: Outcome) -> str:
+    if isinstance(outcome, Raised):
+        return f"raises {outcome.exception}"
+    return f"{outcome.dtype}{list(outcome.shape)} {outcome.sha256[:12]}"
+
+
+def _old(folder: Path) -> dict[str, Outcome]:
+    try:
+        return store.load(folder)
+    except GoldenError:
+        return {}  # a damaged file cannot say what changes; everything is then shown as new
+
+
+def _provenance(reason: str) -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return {"reason": reason, "date": today, **versions}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

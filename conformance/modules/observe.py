@@ -1,0 +1,164 @@
+"""Initialize a layer, or call one initializer with a given key, and return the arrays."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.arrays import Array, as_dtype
+from conformance.builtin import JAX, namespace_module
+from conformance.definition import (
+    Constant,
+    Definition,
+    Normal,
+    Orthogonal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.model import Raised
+from conformance.modules import linen_layers, nnx_layers
+from conformance.modules.layers import Layer
+
+SEED = 0
+"""Of the root key in linen, and of the stream `default` in nnx."""
+
+Tree = dict[str, Array]
+"""Arrays by path, parts joined by dots."""
+
+LAYERS = linen_layers.LAYERS + nnx_layers.LAYERS
+
+REVEALING = Uniform(scale=1.0)
+"""Passed instead of a constant initializer, it shows which key the layer hands over."""
+
+
+def public_modules(namespace: str) -> dict[str, type]:
+    """Return the public Module classes by qualified name; aliases once, under the class's name.
+
+    The bases that have no call of their own (`Module`, `RNNCellBase`) are left out: they are no
+    layers.
+    """
+    module = importlib.import_module(namespace)
+    found = {
+        value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and inspect.isclass(value) and issubclass(value, module.Module)
+    }
+    bases = {module.Module, module.RNNCellBase}
+    return {f"{namespace}.{value.__name__}": value for value in found - bases}
+
+
+def uncovered_layers() -> list[str]:
+    """Return the public layers of the installed Flax that no `Layer` stands for."""
+    public = {
+        name for namespace in ("flax.linen", "flax.nnx") for name in public_modules(namespace)
+    }
+    return sorted(public - {layer.public_name for layer in LAYERS})
+
+
+def tree(layer: Layer, dtype: str, *, revealing: bool = False) -> Tree | Raised:
+    """Return the layer's variables, or the error of initializing it."""
+    arguments: dict[str, Any] = {"param_dtype": as_dtype(dtype)}
+    if revealing:
+        arguments |= dict.fromkeys(layer.arguments, initializer(REVEALING))
+    observe = _linen_tree if layer.is_linen else _nnx_tree
+    try:
+        with warnings.catch_warnings():
+            # A deprecated layer must draw what it did as long as it is there.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return observe(layer, arguments)
+    except Exception as error:
+        return Raised(exception=type(error).__name__, message=str(error))
+
+
+def _linen_tree(layer: Layer, arguments: Mapping[str, Any]) -> Tree:
+    """Initialize from shapes alone: `lazy_init` runs the initializers and nothing else."""
+    import flax.linen as nn
+    import jax
+
+    def shape(*sizes: int, dtype: str = "float32") -> Any:
+        return jax.ShapeDtypeStruct(sizes, np.dtype(dtype))  # type: ignore[no-untyped-call]  # JAX
+
+    module = layer.build(nn, **arguments)
+    root = jax.random.key(SEED)
+    return flatten(module.lazy_init(root, *layer.inputs(shape), **layer.options))
+
+
+def _nnx_tree(layer: Layer, arguments: Mapping[str, Any]) -> Tree:
+    from flax import nnx
+
+    return nnx_state(layer.build(nnx, nnx.Rngs(SEED), **arguments))
+
+
+def nnx_state(module: Any) -> Tree:
+    """Return the variables of an nnx module but for its random streams."""
+    from flax import nnx
+
+    pairs = nnx.to_flat_state(nnx.state(module, nnx.Not(nnx.RngState)))
+    return {".".join(map(_part, path)): np.asarray(value[...]) for path, value in pairs}
+
+
+def _part(part: Any) -> str:
+    return "/".join(part) if isinstance(part, tuple) else str(part)
+
+
+def flatten(variables: Mapping[str, Any], path: tuple[str, ...] = ()) -> Tree:
+    """Return a linen variable dictionary as arrays by path; boxed ones without their box."""
+    from flax.core import meta
+
+    found: Tree = {}
+    for name, value in meta.unbox(variables).items():
+        if isinstance(value, Mapping):
+            found |= flatten(value, (*path, name))
+        else:
+            found[".".join((*path, name))] = np.asarray(value)
+    return found
+
+
+@functools.cache
+def initializer(definition: Definition) -> Any:
+    """Return the JAX initializer that the definition describes.
+
+    Raises:
+        ValueError: JAX has none that this function knows of.
+    """
+    public = namespace_module(JAX)
+    match definition:
+        case Constant(value=value):
+            return public.constant(value)
+        case Normal(stddev=stddev):
+            return public.normal(stddev)
+        case Uniform(scale=scale):
+            return public.uniform(scale)
+        case Orthogonal(scale=scale, column_axis=axis):
+            return public.orthogonal(scale, axis)
+        case VarianceScaling(scale=scale, mode=mode, distribution=distribution) as scaling:
+            return public.variance_scaling(
+                scale,
+                mode,
+                distribution,
+                in_axis=scaling.in_axis,
+                out_axis=scaling.out_axis,
+                batch_axis=scaling.batch_axis,
+            )
+        case _:
+            raise ValueError(f"no JAX initializer is known for {definition}")
+
+
+def draw(
+    definition: Definition, key: npt.NDArray[np.uint32], shape: tuple[int, ...], dtype: str
+) -> Array | Raised:
+    """Return what JAX's initializer makes of the two key words."""
+    import jax
+
+    typed = jax.random.wrap_key_data(jax.numpy.asarray(key), impl="threefry2x32")
+    try:
+        return np.asarray(initializer(definition)(typed, shape, as_dtype(dtype)))
+    except Exception as error:
+        return Raised(exception=type(error).__name__, message=str(error))

@@ -1,0 +1,99 @@
+"""Goldens of the trees: every parameter of every layer, one sorted line each in one JSON file.
+
+The trees are small, so all bits are kept, and a drift has a class. Reading verifies every digest.
+Only `accept` writes, on an explicit command with a reason:
+
+    python -m conformance.modules.accept --reason "..."
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import as_dtype, returned
+from conformance.golden import GoldenError
+from conformance.model import SCHEMA, Outcome, Raised, Returned
+
+FILE = "modules.json"
+
+RENAMED = {"NotImplementedError": "TypeError"}
+"""JAX 0.11 changed the type of the error for dtypes without a QR decomposition."""
+
+
+def entry_id(layer: str, dtype: str, parameter: str = "") -> str:
+    """Return `flax.linen.Dense/float32/params.kernel`; without a parameter, of an error."""
+    return "/".join((layer, dtype, parameter)) if parameter else f"{layer}/{dtype}"
+
+
+def outcomes_of(layer: str, dtype: str, tree: Mapping[str, Any] | Raised) -> dict[str, Outcome]:
+    """Return what a tree comes to, by entry: an outcome a parameter, or the error alone."""
+    if isinstance(tree, Raised):
+        name = RENAMED.get(tree.exception, tree.exception)
+        return {entry_id(layer, dtype): Raised(exception=name, message=tree.message)}
+    return {entry_id(layer, dtype, name): returned(array) for name, array in tree.items()}
+
+
+def load(folder: Path) -> dict[str, Outcome]:
+    """Return all goldens of the trees.
+
+    Raises:
+        GoldenError: the file is missing, is no such file, is of another schema, or is damaged.
+    """
+    path = folder / FILE
+    try:
+        document = json.loads(path.read_text())
+        schema, lines = document["schema"], document["entries"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GoldenError(
+            f"{path} cannot be read as goldens of layers ({error!r}): restore it from version "
+            "control, or name another folder with --golden"
+        ) from error
+    if schema != SCHEMA:
+        raise GoldenError(f"{path} has schema {schema}, this release reads {SCHEMA}: upgrade it")
+    return {name: _outcome(path, name, fields) for name, fields in lines.items()}
+
+
+def _outcome(path: Path, name: str, fields: Mapping[str, Any]) -> Outcome:
+    try:
+        if "raises" in fields:
+            return Raised(exception=fields["raises"], message=fields["message"])
+        bits = bytes.fromhex(fields["bits"])
+        array = np.frombuffer(bits, as_dtype(fields["dtype"])).reshape(fields["shape"])
+        intact = hashlib.sha256(bits).hexdigest() == fields["sha256"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise GoldenError(f"{path}: {name} is damaged: {error!r}. Restore the file") from error
+    if not intact:
+        raise GoldenError(f"{path}: {name} does not have the digest it states. Restore the file")
+    return returned(array)
+
+
+def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, str]) -> None:
+    """Replace the goldens in one step; a reader sees the old file or the new one."""
+    lines = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(_fields(entries[name]), sort_keys=True)}"
+        for name in sorted(entries)
+    )
+    head = json.dumps({"schema": SCHEMA, "accepted": accepted}, sort_keys=True)[:-1]
+    path = folder / FILE
+    staged = path.with_suffix(".staged")
+    staged.write_text(f'{head}, "entries": {{\n{lines}\n}}}}\n')
+    os.replace(staged, path)
+
+
+def _fields(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, Raised):
+        return {"raises": outcome.exception, "message": outcome.message}
+    assert isinstance(outcome, Returned)
+    return {
+        "dtype": outcome.dtype,
+        "shape": list(outcome.shape),
+        "sha256": outcome.sha256,
+        "bits": outcome.bits.hex(),
+    }
