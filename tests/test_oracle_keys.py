@@ -1,0 +1,184 @@
+"""Which key Flax hands to each parameter: real modules, several paths, both ways to join a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from conformance.arrays import Array
+from conformance.oracle import linen_key, nnx_key, seed_key, split
+
+SEED = 11
+
+
+def words_of(key: Any) -> Array:
+    return np.asarray(jax.random.key_data(key))
+
+
+class Leaf(nn.Module):
+    """Two parameters, whose values are the words of the keys that they were given."""
+
+    @nn.compact
+    def __call__(self) -> None:  # noqa: D102 (Flax names it)
+        self.param("kernel", words_of_traced)
+        self.param("bias", words_of_traced)
+
+
+def words_of_traced(key: Any) -> Any:
+    return jax.random.key_data(key)
+
+
+class Tree(nn.Module):
+    """Modules within modules, some named, some not; and a parameter drawn between them."""
+
+    @nn.compact
+    def __call__(self) -> None:  # noqa: D102 (Flax names it)
+        Leaf(name="head")()
+        self.param("scale", words_of_traced)
+        Leaf()()
+        Branch(name="block")()
+        Branch(name="block1")()
+
+
+class Branch(nn.Module):
+    """Leaves whose names, joined to that of their branch, run together."""
+
+    @nn.compact
+    def __call__(self) -> None:  # noqa: D102 (Flax names it)
+        Leaf(name="1x")()
+        Leaf(name="x")()
+
+
+def linen_words() -> dict[str, Any]:
+    variables = Tree().init(jax.random.key(SEED))
+    params: dict[str, Any] = variables["params"]
+    return params
+
+
+PATHS: dict[tuple[str, ...], tuple[str | int, ...]] = {
+    ("scale",): (1,),
+    ("head", "kernel"): ("head", 1),
+    ("head", "bias"): ("head", 2),
+    ("Leaf_0", "kernel"): ("Leaf_0", 1),
+    ("Leaf_0", "bias"): ("Leaf_0", 2),
+    ("block", "1x", "kernel"): ("block", "1x", 1),
+    ("block1", "x", "kernel"): ("block1", "x", 1),
+    ("block1", "x", "bias"): ("block1", "x", 2),
+}
+"""Where a parameter lies in the tree, and the path that Flax hashes for it."""
+
+
+@pytest.mark.parametrize("separator", [False, True])
+def test_linen_keys_are_those_that_flax_hands_out(separator: bool) -> None:
+    with flax.config.temp_flip_flag("fix_rng_separator", separator):
+        words = linen_words()
+
+    for place, path in PATHS.items():
+        found: Any = words
+        for name in place:
+            found = found[name]
+        expected = linen_key(seed_key(SEED), path, separator=separator)
+        np.testing.assert_array_equal(np.asarray(found), expected, err_msg=str(place))
+
+
+def test_without_separators_two_layers_share_their_keys() -> None:
+    words = linen_words()
+
+    np.testing.assert_array_equal(words["block"]["1x"]["kernel"], words["block1"]["x"]["kernel"])
+    root = seed_key(SEED)
+    np.testing.assert_array_equal(
+        linen_key(root, ("block", "1x", 1)), linen_key(root, ("block1", "x", 1))
+    )
+
+
+def test_with_separators_they_do_not() -> None:
+    root = seed_key(SEED)
+    one, other = (
+        linen_key(root, path, separator=True) for path in (("block", "1x", 1), ("block1", "x", 1))
+    )
+
+    assert one.tolist() != other.tolist()
+
+
+def test_no_path_leaves_the_root_key() -> None:
+    root = seed_key(SEED)
+
+    assert linen_key(root, ()) is root
+
+
+STREAMS: dict[str, int] = {"default": 3, "params": 5}
+
+
+@pytest.mark.parametrize("name", ["params", "default", "dropout"])
+def test_nnx_keys_are_counted_by_stream(name: str) -> None:
+    """A stream without a seed of its own, such as dropout, is the default stream."""
+    rngs = nnx.Rngs(**STREAMS)
+    actual = [words_of(rngs[name]()) for _ in range(3)]
+
+    expected = [nnx_key(STREAMS, name, count) for count in range(3)]
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_stream_without_a_seed_takes_its_turn_in_the_default_one() -> None:
+    rngs = nnx.Rngs(3)
+    rngs.dropout()
+
+    np.testing.assert_array_equal(words_of(rngs.params()), nnx_key({"default": 3}, "params", 1))
+
+
+def test_a_root_key_is_taken_as_it_is() -> None:
+    root = np.array([7, 9], np.uint32)
+    rngs = nnx.Rngs(params=jax.random.wrap_key_data(jax.numpy.asarray(root)))
+
+    np.testing.assert_array_equal(words_of(rngs.params()), nnx_key({"params": root}, "params", 0))
+
+
+def test_the_roots_of_split_streams_are_the_split_of_the_next_key() -> None:
+    rngs = nnx.Rngs(**STREAMS)
+    rngs.params()
+    roots = words_of(rngs.params.split(4).key[...])
+
+    np.testing.assert_array_equal(roots, split(nnx_key(STREAMS, "params", 1), 4))
+
+
+def test_a_forked_stream_starts_from_the_next_key() -> None:
+    forked = nnx.Rngs(**STREAMS).fork()
+    root = nnx_key(STREAMS, "params", 0)
+
+    np.testing.assert_array_equal(words_of(forked.params()), nnx_key({"params": root}, "params", 0))
+
+
+def test_layers_draw_their_keys_in_the_order_in_which_they_are_built() -> None:
+    drawn: list[Array] = []
+
+    def recording(initializer: Callable[..., Any]) -> Callable[..., Any]:
+        def record(key: Any, shape: Any, dtype: Any) -> Any:
+            drawn.append(words_of(key))
+            return initializer(key, shape, dtype)
+
+        return record
+
+    rngs = nnx.Rngs(**STREAMS)
+    for _ in range(2):
+        nnx.Linear(
+            2,
+            3,
+            kernel_init=recording(nnx.initializers.lecun_normal()),
+            bias_init=recording(nnx.initializers.zeros_init()),
+            rngs=rngs,
+        )
+
+    expected = [nnx_key(STREAMS, "params", count) for count in range(4)]
+    np.testing.assert_array_equal(drawn, expected)
+
+
+def test_a_stream_that_nobody_seeded_is_refused() -> None:
+    with pytest.raises(KeyError, match="no stream 'dropout' and no 'default' among params"):
+        nnx_key({"params": 1}, "dropout", 0)
