@@ -20,7 +20,7 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +163,7 @@ def _moments(fields: Mapping[str, Any], dtype: str, bits: bytes) -> Moments:
 
 
 def write_store(
-    folder: Path, entries: list[Entry], *, kind: str, provenance: list[Mapping[str, Any]]
+    folder: Path, entries: list[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write a new store into `folder`, which must be absent or empty, and flush it to the disk.
 

@@ -154,9 +154,7 @@ def _stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: 
     staged = Stage(
         scope=scope, reason=reason, date=now(), overlay=overlay, base=_digest(folder, overlay)
     )
-    provenance: list[Mapping[str, Any]] = [
-        {"environment": dataclasses.asdict(recording.environment)}
-    ]
+    provenance = [{"environment": dataclasses.asdict(recording.environment)}]
     with _scratch(folder) as scratch:
         draft = scratch / "draft"
         write_store(draft, entries, kind=GOLDEN, provenance=provenance)

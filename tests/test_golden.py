@@ -1,0 +1,509 @@
+"""The store gives back what was put in, proves it by digests, and names what is damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.arrays import as_dtype, returned
+from conformance.golden import (
+    GOLDEN,
+    MANIFEST,
+    OVERLAYS,
+    RECORDING,
+    Entry,
+    GoldenError,
+    open_store,
+    shard_name,
+    textconv,
+    verify,
+    write_store,
+)
+from conformance.model import DTYPES, Environment, Problem, Raised, Returned
+
+ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
+PROVENANCE: list[Mapping[str, Any]] = [{"environment": ENVIRONMENT, "reason": "first"}]
+
+
+def entry(key: str, array: Any, **extra: Any) -> Entry:
+    name = key.partition("-")[0]
+    return Entry(
+        id=key, shard=shard_name("normal", name), outcome=returned(np.asarray(array)), extra=extra
+    )
+
+
+def ramp(size: int, start: float = 0.0) -> np.ndarray[Any, Any]:
+    return np.arange(size, dtype=np.float32) + np.float32(start)
+
+
+def write(folder: Path, *entries: Entry, kind: str = GOLDEN) -> Path:
+    write_store(folder, list(entries), kind=kind, provenance=PROVENANCE)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A set of three problems in two shards."""
+    return write(
+        tmp_path / "golden",
+        entry("normal-float32-64-s0", ramp(64)),
+        entry("normal-float32-64-s1", ramp(64, 0.5)),
+        entry("uniform-float32-4x4-s0", ramp(16).reshape(4, 4)),
+    )
+
+
+# --- What is put in comes out ---------------------------------------------------------------------
+
+
+@given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.lists(st.integers(0, 5), max_size=3).map(tuple),
+    weak_type=st.booleans(),
+    data=st.data(),
+)
+def test_an_array_is_read_back_bit_by_bit(
+    dtype: str,
+    shape: tuple[int, ...],
+    weak_type: bool,
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    size_bytes = int(np.prod(shape, dtype=int)) * as_dtype(dtype).itemsize
+    bits = data.draw(st.binary(min_size=size_bytes, max_size=size_bytes))
+    with np.errstate(all="ignore"):  # any bits may come, signalling not-a-numbers included
+        array = np.frombuffer(bits, as_dtype(dtype)).reshape(shape)
+        outcome = returned(array, weak_type=weak_type)
+        key = Problem(initializer="normal", dtype=dtype, shape=shape, seed=3).id
+        folder = tmp_path_factory.mktemp("store") / "golden"
+        write(folder, dataclasses.replace(entry(key, array), outcome=outcome))
+
+        kept = open_store(folder).entry(key)
+
+    assert kept is not None
+    assert isinstance(kept.outcome, Returned)
+    assert (kept.outcome.bits, kept.outcome.sha256) == (bits, outcome.sha256)
+    assert (kept.outcome.dtype, kept.outcome.shape) == (dtype, shape)
+    assert kept.outcome.weak_type is weak_type
+    assert repr(kept.outcome.moments) == repr(outcome.moments)  # not-a-number is not itself
+
+
+def test_an_outcome_of_another_dtype_and_shape_than_asked_is_kept_as_it_was(
+    tmp_path: Path,
+) -> None:
+    key = "normal-float32-64-s0"
+    folder = write(tmp_path / "golden", entry(key, np.ones((2, 3), np.float16)))
+
+    kept = open_store(folder).entry(key)
+
+    assert kept is not None
+    assert isinstance(kept.outcome, Returned)
+    assert (kept.outcome.dtype, kept.outcome.shape) == ("float16", (2, 3))
+
+
+def test_an_exception_is_an_outcome(tmp_path: Path) -> None:
+    raised = Raised(exception="ValueError", message="no fans in\nscalars")
+    key = "normal-float32-scalar-s0"
+    shard = shard_name("normal", "normal")
+    folder = write(tmp_path / "golden", Entry(id=key, shard=shard, outcome=raised))
+
+    kept = open_store(folder).entry(key)
+
+    assert kept == Entry(id=key, shard=shard, outcome=raised)
+
+
+def test_a_large_array_is_kept_as_digest_moments_and_a_strided_sample(tmp_path: Path) -> None:
+    array = ramp(1 << 16).reshape(256, 256)
+    full = returned(array)
+    key = "normal-float32-256x256-s0"
+    folder = write(tmp_path / "golden", entry(key, array))
+
+    kept = open_store(folder).entry(key)
+
+    assert kept is not None
+    assert isinstance(kept.outcome, Returned)
+    assert (kept.outcome.sha256, kept.outcome.moments) == (full.sha256, full.moments)
+    assert kept.outcome.stride % 2 == 1
+    sample = np.frombuffer(kept.outcome.bits, np.float32)
+    np.testing.assert_array_equal(sample, array.reshape(-1)[:: kept.outcome.stride])
+
+
+def test_stages_are_kept_in_the_order_of_the_computation(tmp_path: Path) -> None:
+    key = "normal-float32-64-s0"
+    stages = {"unit": "dd", "bits": "bb", "key": "aa", "uniform": "cc"}
+    folder = write(tmp_path / "golden", entry(key, ramp(64), stages=stages))
+
+    kept = open_store(folder).entry(key)
+
+    assert kept is not None
+    assert list(kept.stages.items()) == [
+        ("key", "aa"),
+        ("bits", "bb"),
+        ("uniform", "cc"),
+        ("unit", "dd"),
+    ]
+
+
+def test_a_problem_that_is_not_stored_has_no_entry(folder: Path) -> None:
+    assert open_store(folder).entry("normal-float32-64-s7") is None
+
+
+def test_an_observation_is_read_back_from_a_recording(tmp_path: Path) -> None:
+    key = "normal-float32-64-s0-cuda-jit"
+    extra = {"device": "H100", "elapsed_s": 0.5, "repeat_sha256": "ab", "stages": {"key": "cd"}}
+    folder = write(tmp_path / "rec", entry(key, ramp(64), **extra), kind=RECORDING)
+
+    observation = open_store(folder).observation(key)
+
+    assert observation.case.id == key
+    assert observation.outcome == returned(ramp(64))
+    assert (observation.device, observation.elapsed_s) == ("H100", 0.5)
+    assert (observation.repeat_sha256, observation.stages) == ("ab", {"key": "cd"})
+    assert observation.mode == "executed"
+
+
+def test_a_golden_set_holds_no_observations(folder: Path) -> None:
+    with pytest.raises(GoldenError, match="is a golden that holds no observation of normal-"):
+        open_store(folder).observation("normal-float32-64-s0")
+
+
+def test_the_environment_is_that_of_the_last_record_that_names_one(tmp_path: Path) -> None:
+    later = {"environment": {**ENVIRONMENT, "packages": {"jax": "4.5.6"}}}
+    provenance: list[Mapping[str, Any]] = [*PROVENANCE, later, {"reason": "pruned"}]
+    write_store(tmp_path / "golden", [], kind=GOLDEN, provenance=provenance)
+
+    environment = open_store(tmp_path / "golden").environment
+
+    assert environment == Environment(packages={"jax": "4.5.6"}, config={}, host={}, devices={})
+
+
+def test_a_provenance_without_an_environment_is_refused_by_name(tmp_path: Path) -> None:
+    write_store(tmp_path / "golden", [], kind=GOLDEN, provenance=[])
+
+    with pytest.raises(GoldenError, match=r"provenance\.json names no environment"):
+        open_store(tmp_path / "golden").environment  # noqa: B018
+
+
+def test_an_overlay_goes_before_the_set_on_its_backend_only(folder: Path) -> None:
+    key, other = "normal-float32-64-s0", ramp(64, 7.0)
+    write(folder / OVERLAYS / "cuda", entry(key, other))
+    store = open_store(folder)
+
+    on_cuda, on_cpu = store.golden(key, "cuda"), store.golden(key, "cpu")
+
+    assert on_cuda is not None
+    assert on_cpu is not None
+    assert on_cuda.outcome == returned(other)
+    assert on_cpu.outcome == returned(ramp(64))
+
+
+def test_what_an_overlay_lacks_comes_from_the_set(folder: Path) -> None:
+    write(folder / OVERLAYS / "cuda", entry("normal-float32-64-s0", ramp(64, 7.0)))
+    store = open_store(folder)
+
+    assert store.golden("normal-float32-64-s1", "cuda") == store.entry("normal-float32-64-s1")
+
+
+# --- The files -----------------------------------------------------------------------------------
+
+
+def test_the_files_depend_on_the_entries_alone_not_on_their_order(tmp_path: Path) -> None:
+    entries = [entry(f"normal-float32-8-s{seed}", ramp(8, seed)) for seed in range(12)]
+
+    one, two = write(tmp_path / "one", *entries), write(tmp_path / "two", *reversed(entries))
+
+    for path in (MANIFEST, shard_name("normal", "normal")):
+        assert (one / path).read_bytes() == (two / path).read_bytes()
+
+
+def test_one_changed_problem_changes_one_line_of_the_manifest_and_that_of_its_shard(
+    tmp_path: Path,
+) -> None:
+    entries = [entry(f"normal-float32-8-s{seed}", ramp(8, seed)) for seed in range(12)]
+    changed = [*entries[:-1], entry(entries[-1].id, ramp(8, 99.0))]
+
+    one, two = write(tmp_path / "one", *entries), write(tmp_path / "two", *changed)
+
+    lines = [(path / MANIFEST).read_text().splitlines() for path in (one, two)]
+    differing = {line.split(":")[0] for line in set(lines[0]) ^ set(lines[1])}
+    assert differing == {'"normal/normal.safetensors"', f'"{entries[-1].id}"'}
+
+
+def test_judging_by_a_set_of_the_standard_tier_costs_far_less_than_a_second(
+    tmp_path: Path,
+) -> None:
+    entries = [
+        entry(f"normal_{i % 55}-float32-{size}-s{i}", ramp(size))
+        for i in range(4500)
+        for size in (64 + i % 2,)
+    ]
+    folder = write(tmp_path / "golden", *entries)
+    start_s = time.process_time()
+
+    store = open_store(folder)
+    found = [store.golden(key, "cpu") for key in store.ids()]
+
+    assert time.process_time() - start_s < 1.0
+    assert None not in found
+
+
+# --- What cannot be written ----------------------------------------------------------------------
+
+
+def test_a_store_is_never_written_over_another(folder: Path) -> None:
+    with pytest.raises(GoldenError, match="golden is not empty: name a new folder"):
+        write(folder)
+
+
+def test_an_id_is_stored_once(tmp_path: Path) -> None:
+    twice = [entry("normal-float32-8-s0", ramp(8))] * 2
+
+    with pytest.raises(GoldenError, match="normal-float32-8-s0 would be stored twice"):
+        write(tmp_path / "golden", *twice)
+
+
+def test_a_full_disk_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(GoldenError, match=r"golden cannot be written: No space left .*Free the"):
+        write(tmp_path / "golden", entry("normal-float32-8-s0", ramp(8)))
+
+
+# --- What cannot be read -------------------------------------------------------------------------
+
+
+def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(GoldenError, match=r"holds no manifest\.json: name a golden set or"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"schema": 1, "kind"', r"manifest\.json cannot be read .*restore it"),
+        ("[]", r"manifest\.json is not a manifest"),
+        ('{"schema": 9}', r"has schema 9, this version reads 1: install the version"),
+        ('{"schema": 1, "kind": "golden"}', r"manifest\.json lacks entries, shards"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(text: str, message: str, folder: Path) -> None:
+    (folder / MANIFEST).write_text(text)
+
+    with pytest.raises(GoldenError, match=message):
+        open_store(folder)
+
+
+def damaged(folder: Path, find: str, replacement: str) -> Path:
+    """Return the folder once the manifest's text has been changed."""
+    text = (folder / MANIFEST).read_text()
+    assert find in text
+    (folder / MANIFEST).write_text(text.replace(find, replacement))
+    return folder
+
+
+def read_first(folder: Path) -> None:
+    open_store(folder).entry("normal-float32-64-s0")
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    (folder / "normal/normal.safetensors").unlink()
+
+    with pytest.raises(GoldenError, match=r"normal\.safetensors cannot be read \(No such file"):
+        read_first(folder)
+
+
+def test_a_truncated_shard_is_named(folder: Path) -> None:
+    path = folder / "normal/normal.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    with pytest.raises(GoldenError, match=r"normal\.safetensors has \d+ bytes, the manifest says"):
+        read_first(folder)
+
+
+def test_a_flipped_byte_is_found(folder: Path) -> None:
+    path = folder / "normal/normal.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(GoldenError, match=r"normal\.safetensors is damaged, its sha256 is not"):
+        read_first(folder)
+
+
+def test_damage_to_one_shard_leaves_the_others_readable(folder: Path) -> None:
+    (folder / "normal/normal.safetensors").unlink()
+
+    assert open_store(folder).entry("uniform-float32-4x4-s0") is not None
+
+
+def test_a_shard_that_only_pretends_is_refused(folder: Path) -> None:
+    """Its digest may be right: whoever wrote the manifest put something else there."""
+    path = folder / "normal/normal.safetensors"
+    path.write_bytes(b"no shard")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["shards"]["normal/normal.safetensors"] = {
+        "sha256": hashlib.sha256(b"no shard").hexdigest(),
+        "size_bytes": 8,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    with pytest.raises(GoldenError, match=r"normal\.safetensors is no safetensors file"):
+        read_first(folder)
+
+
+@pytest.mark.parametrize(
+    ("find", "replacement", "message"),
+    [
+        ('"shard":"normal/', '"shard":"other/', r"names the unlisted shard other/normal"),
+        ("normal/normal.", "../normal/normal.", r"'\.\./normal/normal\.\S+ lies outside"),
+        ('"shard":', '"shart":', r"entry of normal-float32-64-s0 cannot be read \(KeyError"),
+        ("-float32-64-s0", "-float32-65-s0", r"holds no array for normal-float32-65-s0"),
+        ('"sha256":', '"shape":[3],"sha256":', r"256 bytes are stored, float32\[3\] needs 12"),
+    ],
+)
+def test_a_manifest_that_disagrees_with_its_shard_is_named(
+    find: str, replacement: str, message: str, folder: Path
+) -> None:
+    damaged(folder, find, replacement)
+
+    with pytest.raises(GoldenError, match=message):
+        list(open_store(folder).entries())
+
+
+# --- Verifying -----------------------------------------------------------------------------------
+
+
+def test_a_sound_set_has_no_faults(folder: Path) -> None:
+    write(folder / OVERLAYS / "cuda", entry("normal-float32-64-s0", ramp(64, 7.0)))
+
+    assert verify(folder) == []
+
+
+def test_verify_names_file_and_problem_of_a_forged_array(folder: Path) -> None:
+    sha256 = returned(ramp(64)).sha256
+    damaged(folder, sha256, "0" * 64)
+
+    assert verify(folder) == [
+        f"{folder}/normal/normal.safetensors holds another array for normal-float32-64-s0 than "
+        "the manifest's digest says: restore it from version control, or stage new goldens with "
+        "scripts/regenerate_goldens.py"
+    ]
+
+
+def test_verify_names_every_fault_once(folder: Path) -> None:
+    (folder / "normal/normal.safetensors").unlink()
+    (folder / "normal/uniform.safetensors").write_bytes(b"")
+
+    faults = verify(folder)
+
+    assert [fault.split()[0] for fault in faults] == [
+        f"{folder}/normal/normal.safetensors",
+        f"{folder}/normal/uniform.safetensors",
+    ]
+
+
+def test_verify_finds_an_array_that_no_entry_speaks_of(folder: Path) -> None:
+    lines = (folder / MANIFEST).read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith('"normal-float32-64-s1"')]
+    (folder / MANIFEST).write_text("".join(kept))
+
+    (fault,) = verify(folder)
+
+    assert "holds an array normal-float32-64-s1 that the manifest does not list" in fault
+
+
+def test_verify_finds_a_shard_that_the_manifest_does_not_list(folder: Path) -> None:
+    (folder / "normal/normal.safetensors").rename(folder / "normal/old.safetensors")
+
+    assert (
+        f"{folder}/normal/old.safetensors is a shard that the manifest does not list: delete it"
+        in verify(folder)
+    )
+
+
+def test_verify_looks_into_overlays(folder: Path) -> None:
+    overlay = write(folder / OVERLAYS / "cuda", entry("normal-float32-64-s0", ramp(64, 7.0)))
+    (overlay / "normal/normal.safetensors").unlink()
+
+    (fault,) = verify(folder)
+
+    assert f"{overlay}/normal/normal.safetensors cannot be read" in fault
+
+
+def test_verify_leaves_alone_what_is_pending(folder: Path) -> None:
+    write(folder / ".pending", entry("normal-float32-64-s0", ramp(64, 7.0)))
+
+    assert verify(folder) == []
+
+
+# --- Showing -------------------------------------------------------------------------------------
+
+
+def test_a_shard_as_text_shows_ids_and_values(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "golden",
+        entry("normal-bfloat16-2-s0", np.array([1 / 3, np.nan], ml_dtypes.bfloat16)),
+        entry("normal-complex64-1-s0", np.array([1 - 2j], np.complex64)),
+        entry("normal-float32-9-s0", np.array([0.1, *range(8)], np.float32)),
+    )
+
+    assert textconv(folder / shard_name("normal", "normal")) == (
+        "normal-bfloat16-2-s0\n  [0] 0.334 nan:7fc0\n"
+        "normal-complex64-1-s0\n  [0] 1 -2\n"
+        "normal-float32-9-s0\n  [0] 0.100000001 0 1 2 3 4 5 6\n  [8] 7\n"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32", "float64"])
+def test_neighbours_show_as_different_text(dtype: str, tmp_path: Path) -> None:
+    width = as_dtype(dtype).itemsize
+    one = np.ones(1, as_dtype(dtype)).view(f"u{width}")
+    words = (one + np.arange(-500, 500)).astype(f"u{width}")
+    folder = write(
+        tmp_path / "golden", entry(f"normal-{dtype}-1000-s0", words.view(as_dtype(dtype)))
+    )
+    finite = {
+        w for w in words.tolist() if np.isfinite(np.array(w, f"u{width}").view(as_dtype(dtype)))
+    }
+
+    text = textconv(folder / shard_name("normal", "normal"))
+
+    shown = {value for line in text.splitlines()[1:] for value in line.split()[1:]}
+    assert len({value for value in shown if "nan" not in value}) == len(finite)
+
+
+def test_what_is_no_shard_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"no shard")
+
+    with pytest.raises(GoldenError, match=r"x\.safetensors cannot be shown"):
+        textconv(path)
+
+
+def test_git_takes_shards_for_binary_files_that_have_a_text() -> None:
+    attributes = subprocess.run(
+        ["git", "check-attr", "text", "diff", "merge", "--", "golden/normal/normal.safetensors"],  # noqa: S607
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+
+    values = [line.rsplit(": ", 1)[1] for line in attributes.stdout.splitlines()]
+    assert values == ["unset", "safetensors", "unset"]
