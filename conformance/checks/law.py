@@ -273,11 +273,10 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
     values = evidence.sweep.values.astype(np.float64)
     nominal, law = evidence.reference.nominal, evidence.reference.law
     if law.scale == 1:
-        too_low = (
-            values <= nominal.lower if law.kind is Kind.TRUNCATED_NORMAL else values < nominal.lower
-        )
+        is_open = law.kind is Kind.TRUNCATED_NORMAL
+        too_low = values <= nominal.lower if is_open else values < nominal.lower
         outside = too_low | (values >= nominal.upper)
-        interval = f"({nominal.lower:g}, {nominal.upper:g})"
+        interval = f"{'(' if is_open else '['}{nominal.lower:g}, {nominal.upper:g})"
     else:
         roundings = roundings_of_scale(evidence.definition) + 1
         slack = roundings * unit_roundoff(evidence.sweep.values.dtype)
