@@ -225,6 +225,10 @@ FAMILIES: dict[type, str] = {
 }
 
 
+BUILTIN_FAMILIES = frozenset(FAMILIES.values())
+"""Families whose budgets are measured; those of users' initializers are not."""
+
+
 def _spec(row: Row, tier: Tier, public_names: tuple[str, ...] = ()) -> InitializerSpec:
     name, builder, arguments, definition = row
     return InitializerSpec(

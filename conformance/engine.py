@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from conformance.arrays import as_dtype
+from conformance.backends.stages import sampler_of
+from conformance.builtin import BUILTIN_FAMILIES
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
@@ -122,11 +124,14 @@ class Engine:
         return verdict(observation, apply(entries, observation, results), drift, entries)
 
     def _budget(self, case: Case, spec: InitializerSpec) -> Budget:
-        if isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
-            return orthogonal_budget(case.problem.shape, as_dtype(case.problem.dtype))
-        if self._budgets is None:
+        """Return the measured budget; a derived one where a law of single words has none."""
+        problem, definition = case.problem, spec.definition
+        if isinstance(definition, Orthogonal | DeltaOrthogonal):
+            return orthogonal_budget(problem.shape, as_dtype(problem.dtype))
+        is_swept = sampler_of(definition, problem.shape) and problem.dtype[:7] != "complex"
+        if self._budgets is None or not is_swept or spec.family not in BUILTIN_FAMILIES:
             return DEFAULT_BUDGET
-        return self._budgets.budget(case.backend, spec.family, case.problem.dtype)
+        return self._budgets.budget(case.backend, spec.family, problem.dtype)
 
     def _limitations(
         self, case: Case, spec: InitializerSpec, jax_version: str
