@@ -152,7 +152,7 @@ def test_complex_truncated_normals_of_jax_are_wider_than_defined(dtype: str) -> 
 
 
 def test_jax_forgot_the_mass_within_the_complex_bound() -> None:
-    """Its constant is the root of 1 - 5 exp(-4): the variance is 1 / (1 - exp(-4)) times nominal."""
+    """Its constant is the root of 1 - 5 exp(-4): variance grows by 1 / (1 - exp(-4))."""
     assert pytest.approx(1 - 5 * math.exp(-4), rel=1e-12) == JAX_CONSTANT**2
 
     too_wide = (COMPLEX_TRUNCATED_STDDEV / JAX_CONSTANT) ** 2

@@ -275,9 +275,10 @@ def _delta_orthogonal(
     *,
     partitionable: bool,
 ) -> Solution:
-    """Return zeros with the orthogonal matrix of the last two axes at the spatial centre."""
+    """Return zeros with the orthogonal matrix of the last two axes at the spatial centre, if any."""
     inner = Orthogonal(scale=definition.scale, column_axis=definition.column_axis)
     centre = _orthogonal(key, inner, shape[-2:], dtype, partitionable=partitionable)
     value = np.zeros(shape, centre.value.dtype)
-    value[tuple((size - 1) // 2 for size in shape[:-2])] = centre.value
+    if value.size:
+        value[tuple((size - 1) // 2 for size in shape[:-2])] = centre.value
     return dataclasses.replace(centre, value=value, expected=round_once(value, dtype))
