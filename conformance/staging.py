@@ -502,7 +502,8 @@ def _swap(folder: Path) -> None:
     except OSError:
         _replaced(folder).rename(folder)
         raise
-    _sync(folder.parent)
+    with contextlib.suppress(OSError):  # the change is made; an error would say that it is not
+        _sync(folder.parent)
     shutil.rmtree(_replaced(folder), ignore_errors=True)
 
 
@@ -520,16 +521,16 @@ def recover(folder: Path) -> str:
 
 def _recover(folder: Path) -> str:
     draft, replaced = _draft(folder), _replaced(folder)
+    interrupted = draft.exists() or replaced.exists()
+    has_changed = replaced.exists() and (folder.exists() or draft.exists())
     with _writing(folder):
-        if not folder.exists() and replaced.exists():
-            (draft if draft.exists() else replaced).rename(folder)
-        finished = replaced.exists()
-        undone = draft.exists()
-        for path in (draft, replaced):
-            shutil.rmtree(path, ignore_errors=True)
-    if finished:
-        return f"finished the change of {folder} that was interrupted"
-    return f"undid the change of {folder} that was interrupted" if undone else ""
+        if replaced.exists() and not folder.exists():
+            (draft if has_changed else replaced).rename(folder)
+    for path in (draft, replaced):
+        shutil.rmtree(path, ignore_errors=True)
+    if not interrupted:
+        return ""
+    return f"{'finished' if has_changed else 'undid'} the change of {folder} that was interrupted"
 
 
 # --- The folder ----------------------------------------------------------------------------------

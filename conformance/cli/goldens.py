@@ -66,6 +66,7 @@ def _add_stage_arguments(command: argparse.ArgumentParser) -> None:
         command.add_argument(f"--{name}", action="append", default=[], help=text)
     command.add_argument("--all", action="store_true", help="every problem of the tier")
     command.add_argument("--tier", default=None, help="quick, standard (default) or full")
+    command.set_defaults(transform=[], backend=[], shard="1/1")
     command.add_argument("--reason", default="", help="why the goldens change; kept for ever")
     command.add_argument(
         "--from",
@@ -217,8 +218,7 @@ def _scope(arguments: argparse.Namespace) -> Selection:
             f"a scope is needed, and {found} was given: "
             f"narrow it by {', '.join(f'--{name}' for name in SCOPE)}, or say --all"
         )
-    fixed = {"transform": [], "backend": ["cpu"], "shard": "1/1"}
-    return options.selection_from(lambda name: fixed.get(name, getattr(arguments, name, None)))
+    return options.selection_on(("cpu",), options.values_of(arguments))
 
 
 def _scope_text(arguments: argparse.Namespace) -> str:
