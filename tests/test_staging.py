@@ -1,0 +1,756 @@
+"""Golden sets change by review and acceptance only, and no accident costs more than the change."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance import staging
+from conformance.arrays import returned
+from conformance.catalogue import Catalogue
+from conformance.definition import Normal
+from conformance.golden import (
+    MANIFEST,
+    OVERLAYS,
+    PROVENANCE,
+    RECORDING,
+    Entry,
+    GoldenError,
+    Store,
+    open_store,
+    shard_name,
+    verify,
+    write_store,
+)
+from conformance.matrix import Selection
+from conformance.model import DriftClass, Outcome, Raised, Tier
+from conformance.staging import StagingError
+
+ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
+A, B, C = "mine-float32-64-s0", "mine-bfloat16-64-s0", "other-float32-64-s0"
+
+
+def draws(seed: int) -> Any:
+    return np.random.default_rng(seed).normal(size=64).astype(np.float32)
+
+
+VALUES: dict[str, Any] = {A: draws(0), B: draws(1).astype("float16"), C: draws(2)}
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    """Two initializers that nobody calls here."""
+    catalogue = Catalogue()
+    for name in ("mine", "other"):
+        catalogue.register(name, lambda: lambda *_: None, definition=Normal(stddev=1.0))
+    return catalogue
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[..., Store]:
+    """Return a function that makes a recording of outcomes by problem id."""
+    numbers = itertools.count()
+
+    def make(
+        values: dict[str, Any], *, backend: str = "cpu", transform: str = "eager", **more: Any
+    ) -> Store:
+        folder = tmp_path / f"recording{next(numbers)}"
+        entries = [
+            recorded_entry(f"{key}-{backend}-{transform}", value) for key, value in values.items()
+        ]
+        provenance = {"environment": ENVIRONMENT, "left_out": [], **more}
+        write_store(folder, entries, kind=RECORDING, provenance=[provenance])
+        return open_store(folder)
+
+    return make
+
+
+def recorded_entry(case_id: str, value: Any) -> Entry:
+    outcome: Outcome = value if isinstance(value, Raised) else returned(value)
+    repeat = None if isinstance(outcome, Raised) else outcome.sha256
+    return Entry(
+        id=case_id,
+        shard=shard_name("custom", case_id.partition("-")[0]),
+        outcome=outcome,
+        extra={"device": "cpu", "repeat_sha256": repeat, "stages": {"key": "abcd"}},
+    )
+
+
+Recorded = Callable[..., Store]
+
+
+def stage(folder: Path, recording: Store, **arguments: Any) -> None:
+    arguments = {"scope": "--all", "reason": "because", **arguments}
+    staging.stage(folder, recording, **arguments)
+
+
+@pytest.fixture
+def golden(tmp_path: Path, recorded: Recorded, catalogue: Catalogue) -> Path:
+    """An accepted set of VALUES."""
+    folder = tmp_path / "sets" / "golden"
+    stage(folder, recorded(VALUES), reason="first")
+    staging.accept(folder, catalogue)
+    return folder
+
+
+def content(folder: Path) -> dict[str, Outcome]:
+    assert verify(folder) == []
+    return {entry.id: entry.outcome for entry in open_store(folder).entries()}
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+# --- Staging -------------------------------------------------------------------------------------
+
+
+def test_staging_leaves_the_set_as_it_is(golden: Path, recorded: Recorded) -> None:
+    before = files(golden)
+
+    stage(golden, recorded({A: draws(7)}))
+
+    after = files(golden)
+    assert {name: data for name, data in after.items() if not name.startswith(".")} == before
+
+
+def test_what_is_staged_says_scope_reason_and_target(golden: Path, recorded: Recorded) -> None:
+    stage(golden, recorded({A: draws(7)}), scope="--initializer mine", reason="a new stream")
+
+    staged = staging.pending(golden)
+
+    assert staged is not None
+    assert (staged.scope, staged.reason, staged.overlay) == (
+        "--initializer mine",
+        "a new stream",
+        "",
+    )
+
+
+def test_nothing_is_staged_without_a_reason(golden: Path, recorded: Recorded) -> None:
+    with pytest.raises(StagingError, match="no reason is given: say by --reason why"):
+        stage(golden, recorded({A: draws(7)}), reason=" ")
+
+
+def test_a_second_staging_is_refused_and_the_first_is_kept(
+    golden: Path, recorded: Recorded
+) -> None:
+    stage(golden, recorded({A: draws(7)}), reason="one")
+
+    with pytest.raises(StagingError, match=r"\.pending is waiting already: see it with"):
+        stage(golden, recorded({A: draws(8)}), reason="two")
+
+    staged = staging.pending(golden)
+    assert staged is not None
+    assert staged.reason == "one"
+
+
+def test_only_recordings_are_staged(golden: Path) -> None:
+    with pytest.raises(StagingError, match="is a golden: only a recording is staged"):
+        stage(golden, open_store(golden))
+
+
+def test_a_recording_without_an_eager_case_of_the_cpu_is_refused(
+    golden: Path, recorded: Recorded
+) -> None:
+    with pytest.raises(StagingError, match="holds no eager case of cpu: record some with"):
+        stage(golden, recorded({A: draws(7)}, transform="jit"))
+
+
+def test_a_recording_without_flax_is_refused_by_what_it_lacks(
+    golden: Path, recorded: Recorded
+) -> None:
+    with pytest.raises(StagingError, match="made without Flax and lacks ones_init_nnx: install"):
+        stage(golden, recorded({A: draws(7)}, left_out=["ones_init_nnx"]))
+
+
+@pytest.mark.parametrize(
+    ("exception", "message", "why"),
+    [
+        ("XlaRuntimeError", "RESOURCE_EXHAUSTED: no memory", "was failed by the machine"),
+        ("SpecError", "ValueError: no mode", "cannot be built: ValueError: no mode"),
+    ],
+)
+def test_what_no_golden_can_be_is_refused_by_name(
+    exception: str, message: str, why: str, golden: Path, recorded: Recorded
+) -> None:
+    raised = Raised(exception=exception, message=message)
+
+    with pytest.raises(StagingError, match=f"1 outcomes .* first: {A}-cpu-eager .*{why}"):
+        stage(golden, recorded({A: raised, C: draws(7)}))
+
+
+def test_an_initializer_that_does_not_repeat_itself_gets_no_golden(
+    golden: Path, tmp_path: Path
+) -> None:
+    entry = recorded_entry(f"{A}-cpu-eager", draws(7))
+    fickle = dataclasses.replace(entry, extra={**entry.extra, "repeat_sha256": "0" * 64})
+    provenance = [{"environment": ENVIRONMENT, "left_out": []}]
+    write_store(tmp_path / "fickle", [fickle], kind=RECORDING, provenance=provenance)
+
+    with pytest.raises(StagingError, match="returned other bits when it was called again"):
+        stage(golden, open_store(tmp_path / "fickle"))
+
+
+def test_cases_are_recorded_and_staged_in_one_go(tmp_path: Path) -> None:
+    import jax
+
+    catalogue = Catalogue()
+    catalogue.register("mine", lambda: jax.nn.initializers.ones)
+    selection = Selection(tier=Tier.QUICK, dtypes=("float32",), shapes=("64",))
+    cases = staging.golden_cases(catalogue, selection)
+
+    staging.record_and_stage(tmp_path / "golden", catalogue, cases, scope="all", reason="first")
+    reviewed = staging.accept(tmp_path / "golden", catalogue)
+
+    assert reviewed.new == (A,)
+    assert content(tmp_path / "golden") == {A: returned(np.ones(64, np.float32))}
+    assert [path.name for path in (tmp_path / "golden").glob(".*")] == []
+
+
+def test_a_problem_asked_by_any_transform_has_its_golden_from_the_eager_call(
+    catalogue: Catalogue,
+) -> None:
+    selection = Selection(tier=Tier.FULL, transforms=("jit", "vmap"), shapes=("64",), seeds=(0,))
+
+    cases = staging.golden_cases(catalogue, selection)
+
+    assert {case.transform for case in cases} == {"eager"}
+    assert A in {case.problem.id for case in cases}
+
+
+# --- Reviewing -----------------------------------------------------------------------------------
+
+
+def test_a_review_gives_each_change_its_class(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    nudged = np.nextafter(VALUES[A], np.float32(9))
+    error = Raised(exception="ValueError", message="no")
+    new = "other-float16-64-s0"
+    values = {A: nudged, B: VALUES[B], C: error, new: draws(5).astype("float16")}
+    stage(golden, recorded(values))
+
+    reviewed = staging.review(golden, catalogue)
+
+    classes = {key: drift.drift_class for key, drift in reviewed.drifts.items()}
+    assert classes == {
+        A: DriftClass.ROUNDING,
+        B: DriftClass.IDENTICAL,
+        C: DriftClass.CONTRACT,
+    }
+    assert reviewed.new == (new,)
+    assert reviewed.counts() == {"identical": 1, "rounding": 1, "contract": 1, "new": 1}
+
+
+def test_a_review_names_orphans(golden: Path, recorded: Recorded) -> None:
+    alone = Catalogue()
+    alone.register("mine", lambda: lambda *_: None)
+    stage(golden, recorded({A: draws(7)}))
+
+    assert staging.review(golden, alone).orphans == (C,)
+
+
+def test_there_is_nothing_to_review_unless_something_is_pending(
+    golden: Path, catalogue: Catalogue
+) -> None:
+    with pytest.raises(StagingError, match=r"nothing is pending in .*golden: stage something"):
+        staging.review(golden, catalogue)
+
+
+def test_a_stage_that_cannot_be_read_says_how_to_drop_it(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+    (golden / staging.PENDING / staging.STAGE).write_text("{")
+
+    with pytest.raises(GoldenError, match=r"stage\.json cannot be read .* goldens reject"):
+        staging.review(golden, catalogue)
+
+
+# --- Accepting -----------------------------------------------------------------------------------
+
+
+def test_accepting_replaces_what_was_staged_and_keeps_the_rest(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+
+    staging.accept(golden, catalogue)
+
+    expected = {**VALUES, A: draws(7)}
+    assert content(golden) == {key: returned(value) for key, value in expected.items()}
+    assert staging.pending(golden) is None
+
+
+def test_accepting_rewrites_no_shard_that_did_not_change(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    before = files(golden)
+    stage(golden, recorded({A: draws(7)}))
+
+    staging.accept(golden, catalogue)
+
+    after = files(golden)
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    assert changed == {MANIFEST, PROVENANCE, shard_name("custom", "mine")}
+
+
+def test_accepting_keeps_files_that_are_no_part_of_the_set(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    (golden / "budgets.json").write_text("{}")
+    stage(golden, recorded({A: draws(7)}))
+
+    staging.accept(golden, catalogue)
+
+    assert (golden / "budgets.json").read_text() == "{}"
+
+
+def test_the_provenance_grows_by_what_was_accepted(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: VALUES[A], C: draws(7)}), scope="--shape 64", reason="why not")
+
+    staging.accept(golden, catalogue)
+
+    first, second = open_store(golden).provenance
+    assert first["reason"] == "first"
+    assert (second["scope"], second["reason"]) == ("--shape 64", "why not")
+    assert second["counts"] == {"identical": 1, "stream": 1}
+    assert second["environment"] == ENVIRONMENT
+
+
+def test_goldens_keep_stages_and_nothing_else_of_the_recording(golden: Path) -> None:
+    entry = open_store(golden).entry(A)
+
+    assert entry is not None
+    assert entry.extra == {"stages": {"key": "abcd"}}
+
+
+def test_accepting_without_anything_pending_is_refused(golden: Path, catalogue: Catalogue) -> None:
+    with pytest.raises(StagingError, match=r"nothing is pending in .*golden"):
+        staging.accept(golden, catalogue)
+
+
+def test_what_was_staged_against_another_set_is_refused(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+    manifest = (golden / MANIFEST).read_text()
+    (golden / MANIFEST).write_text(manifest + "\n")
+
+    with pytest.raises(StagingError, match="staged against another golden set than is there now"):
+        staging.accept(golden, catalogue)
+
+    assert staging.pending(golden) is not None
+
+
+def test_a_damaged_set_is_not_built_upon(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+    (golden / shard_name("custom", "other")).unlink()
+
+    with pytest.raises(GoldenError, match=r"other\.safetensors cannot be read"):
+        staging.accept(golden, catalogue)
+
+    assert staging.pending(golden) is not None
+
+
+def test_rejecting_drops_what_is_pending_and_nothing_else(golden: Path, recorded: Recorded) -> None:
+    before = files(golden)
+    stage(golden, recorded({A: draws(7)}))
+
+    staging.reject(golden)
+
+    assert files(golden) == before
+
+
+def test_there_is_nothing_to_reject_unless_something_is_pending(golden: Path) -> None:
+    with pytest.raises(StagingError, match="there is nothing to reject"):
+        staging.reject(golden)
+
+
+# --- Pruning -------------------------------------------------------------------------------------
+
+
+def test_pruning_removes_orphans_from_the_set_and_its_overlays(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    cuda = recorded({A: draws(7), C: draws(8)}, backend="cuda")
+    staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    alone = Catalogue()
+    alone.register("mine", lambda: lambda *_: None)
+
+    removed = staging.prune(golden, alone, reason="other is gone")
+
+    assert removed == [C]
+    assert sorted(content(golden)) == [B, A]
+    assert sorted(content(golden / OVERLAYS / "cuda")) == [A]
+    assert open_store(golden).provenance[-1]["reason"] == "other is gone"
+    assert not (golden / shard_name("custom", "other")).exists()
+
+
+def test_pruning_without_orphans_changes_nothing(golden: Path, catalogue: Catalogue) -> None:
+    before = files(golden)
+
+    assert staging.prune(golden, catalogue, reason="tidy") == []
+    assert files(golden) == before
+
+
+def test_pruning_demands_a_reason(golden: Path, catalogue: Catalogue) -> None:
+    with pytest.raises(StagingError, match="no reason is given"):
+        staging.prune(golden, catalogue, reason="")
+
+
+def test_pruning_waits_until_nothing_is_pending(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+
+    with pytest.raises(StagingError, match="is waiting already"):
+        staging.prune(golden, catalogue, reason="tidy")
+
+
+# --- Overlays ------------------------------------------------------------------------------------
+
+
+def test_an_overlay_holds_only_what_differs(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    before = content(golden)
+    cuda = recorded({A: draws(7), B: VALUES[B], C: VALUES[C]}, backend="cuda")
+
+    staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+
+    assert content(golden / OVERLAYS / "cuda") == {A: returned(draws(7))}
+    assert content(golden) == before
+
+
+def test_a_problem_on_which_a_backend_agrees_again_leaves_its_overlay(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    first = recorded({A: draws(7), C: draws(8)}, backend="cuda")
+    staging.accept_overlay(golden, catalogue, first, backend="cuda", reason="FMA")
+    second = recorded({A: VALUES[A]}, backend="cuda")
+
+    reviewed = staging.accept_overlay(golden, catalogue, second, backend="cuda", reason="mended")
+
+    assert reviewed.removed == (A,)
+    assert sorted(content(golden / OVERLAYS / "cuda")) == [C]
+
+
+def test_an_overlay_differs_from_something(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    unknown = "other-float16-64-s0"
+    cuda = recorded({unknown: draws(7)}, backend="cuda")
+
+    with pytest.raises(StagingError, match=f"1 problems that have no golden .* first: {unknown}"):
+        staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+
+
+def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
+    golden: Path,
+    recorded: Recorded,
+    catalogue: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise GoldenError("refused")
+
+    monkeypatch.setattr(staging, "_accept", refuse)
+
+    with pytest.raises(GoldenError, match="refused"):
+        staging.accept_overlay(
+            golden, catalogue, recorded({A: draws(7)}, backend="cuda"), backend="cuda", reason="x"
+        )
+
+    assert staging.pending(golden) is None
+
+
+# --- Accidents -----------------------------------------------------------------------------------
+
+
+def test_a_disk_that_is_full_at_any_write_costs_nothing(
+    golden: Path,
+    recorded: Recorded,
+    catalogue: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Room is refused at the first flush, then at the second, until accepting needs no more."""
+    stage(golden, recorded({A: draws(7), C: draws(8)}))
+    before, neighbours = files(golden), os.listdir(golden.parent)
+    for room in itertools.count():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fsync_for(room))
+            error = error_of(staging.accept, golden, catalogue)
+        if not error:
+            break
+        assert "No space left on device. Free the disk" in error
+        assert files(golden) == before
+        assert os.listdir(golden.parent) == neighbours
+
+    assert room > 4
+    assert content(golden)[A] == returned(draws(7))
+
+
+def fsync_for(room: int) -> Callable[[int], None]:
+    """Return an fsync that fails once it has been called `room` times."""
+    left, flush = iter(range(room)), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        flush(descriptor)
+
+    return fsync
+
+
+def error_of(function: Callable[..., object], *arguments: object) -> str:
+    try:
+        function(*arguments)
+    except GoldenError as error:
+        return str(error)
+    return ""
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(
+    tmp_path: Path, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    recording = recorded({A: draws(7)})
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+    with pytest.raises(GoldenError, match="golden cannot be written: Read-only file system"):
+        stage(tmp_path / "golden", recording)
+
+
+def test_two_commands_do_not_change_a_set_at_once(golden: Path, recorded: Recorded) -> None:
+    descriptor = os.open(golden.parent, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(GoldenError, match="another command is changing the goldens in"):
+            stage(golden, recorded({A: draws(7)}))
+    finally:
+        os.close(descriptor)
+
+
+KILLED = """
+import os, shutil, sys
+from pathlib import Path
+from conformance import staging
+from conformance.catalogue import Catalogue
+from conformance.golden import open_store, verify
+
+golden, work = Path(sys.argv[1]), Path(sys.argv[2])
+catalogue = Catalogue()
+for name in ("mine", "other"):
+    catalogue.register(name, lambda: None)
+
+def accept_until(step):
+    count = 0
+    def watch(event, arguments):
+        nonlocal count
+        if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"):
+            count += 1
+            if count == step:
+                os._exit(9)
+    sys.addaudithook(watch)
+    staging.accept(folder, catalogue)
+    os._exit(0)
+
+step, code = 0, 9
+while code == 9:
+    step += 1
+    folder = work / str(step) / "golden"
+    shutil.copytree(golden, folder)
+    child = os.fork()
+    if not child:
+        accept_until(step)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    words = [staging.recover(folder)]
+    words += [f"faults {verify(folder)}", f"left {os.listdir(folder.parent)}"]
+    words += [f"pending {(folder / '.pending').exists()}"]
+    words += [open_store(folder).entry(key).outcome.sha256 for key in sys.argv[3:]]
+    print(" | ".join(words))
+assert code == 0, code
+"""
+
+
+def test_a_kill_at_any_step_leaves_the_old_set_or_the_new_one(
+    golden: Path, recorded: Recorded, tmp_path: Path
+) -> None:
+    """The process ends without a word at its first touch of the disk, then at its second, ..."""
+    stage(golden, recorded({A: draws(7), C: draws(8)}))
+    command = [sys.executable, "-c", KILLED, str(golden), str(tmp_path / "work"), A, C]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.stderr == ""
+    old = " | ".join(returned(value).sha256 for value in (VALUES[A], VALUES[C]))
+    new = " | ".join(returned(draws(seed)).sha256 for seed in (7, 8))
+    outcomes = [line.split(" | ", 1) for line in done.stdout.splitlines()]
+    allowed = {
+        f"faults [] | left ['golden'] | pending True | {old}",
+        f"faults [] | left ['golden'] | pending False | {new}",
+    }
+    assert {state for _, state in outcomes} == allowed
+    kinds = {said.split()[0] if said else "" for said, _ in outcomes}
+    assert kinds == {"", "undid", "finished"}
+
+
+def test_what_a_killed_staging_left_is_cleared_away(golden: Path, recorded: Recorded) -> None:
+    (golden / ".scratch-killed").mkdir()
+
+    stage(golden, recorded({A: draws(7)}))
+
+    assert [path.name for path in golden.glob(".*")] == [staging.PENDING]
+
+
+# --- The command line ----------------------------------------------------------------------------
+
+
+def goldens(*words: object) -> int:
+    from conformance.cli import main
+
+    return main(["goldens", *map(str, words)])
+
+
+def test_staging_without_a_scope_is_a_wrong_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert goldens("stage", "--golden", tmp_path / "golden", "--reason", "x") == 4
+    assert "a scope is needed, and none was given" in capsys.readouterr().err
+
+
+def test_staging_all_of_a_part_is_a_wrong_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--all", "--dtype", "float32", "--reason", "x")
+
+    assert goldens("stage", "--golden", tmp_path / "golden", *words) == 4
+    assert "and --all beside --dtype was given" in capsys.readouterr().err
+
+
+def test_an_overlay_without_a_recording_is_a_wrong_call(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert goldens("accept", "--golden", golden, "--overlay", "cuda") == 4
+    assert "--overlay and --from go together" in capsys.readouterr().err
+
+
+def test_a_reason_comes_with_staging_not_with_accepting(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert goldens("accept", "--golden", golden, "--reason", "x") == 4
+    assert "--reason belongs to `stage`" in capsys.readouterr().err
+
+
+def test_stage_review_accept_and_verify_by_command(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The specs of this set are not installed, so the review is of public ones."""
+    key = "normal-float32-64-s0"
+    one, two = recorded({key: draws(0)}).folder, recorded({key: draws(1)}).folder
+
+    for recording in (one, two):
+        assert goldens("stage", "--golden", golden, "--from", recording, "--reason", "x") == 0
+        assert goldens("pending", "--golden", golden) == 0
+        assert goldens("accept", "--golden", golden) == 0
+    assert goldens("verify", "--golden", golden) == 0
+
+    said = capsys.readouterr().out
+    assert "for the set: recording recording1; reason: x" in said
+    assert "new               1" in said
+    assert "stream: normal 1" in said or "law: normal 1" in said
+    assert f"  {key}: 64 of 64 elements, at most" in said
+    assert "orphans, kept until `conformance goldens prune`: mine 2, other 1" in said
+    assert f"{golden}: all 4 problems are as the manifest says" in said
+
+
+def test_reject_and_prune_by_command(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded({"normal-float32-64-s0": draws(0)}).folder
+
+    assert goldens("stage", "--golden", golden, "--from", recording, "--reason", "x") == 0
+    assert goldens("reject", "--golden", golden) == 0
+    assert goldens("pending", "--golden", golden) == 0
+    assert goldens("prune", "--golden", golden, "--reason", "not mine") == 0
+
+    said = capsys.readouterr().out
+    assert f"nothing is pending in {golden}" in said
+    assert f"removed {C}\nremoved 3 orphans from {golden}" in said
+
+
+def test_a_broken_set_fails_verify_by_file_and_problem(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = golden / MANIFEST
+    path.write_text(path.read_text().replace(returned(VALUES[C]).sha256, "0" * 64))
+
+    assert goldens("verify", "--golden", golden) == 3
+    said = capsys.readouterr().err
+    assert f"other.safetensors holds another array for {C} than the manifest's digest" in said
+    assert f"{golden}: 1 faults" in said
+
+
+def test_an_interrupted_change_is_undone_by_the_next_command(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden.rename(golden.with_name(".golden.replaced"))
+
+    assert goldens("pending", "--golden", golden) == 0
+
+    assert f"undid the change of {golden} that was interrupted" in capsys.readouterr().err
+    assert sorted(content(golden)) == sorted(VALUES)
+
+
+def test_git_shows_shards_as_text_once_that_is_installed(
+    golden: Path,
+    recorded: Recorded,
+    catalogue: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+        return done.stdout
+
+    monkeypatch.chdir(golden.parent)
+    attributes = Path(__file__).parent.parent / ".gitattributes"
+    (golden.parent / ".gitattributes").write_text(attributes.read_text())
+    git("init", "--quiet")
+    assert goldens("install-textconv") == 0
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "goldens")
+    changed = VALUES[A].copy()
+    changed[20] = 0.25
+    stage(golden, recorded({A: changed}))
+    staging.accept(golden, catalogue)
+
+    diff = git("diff", "--", "golden/custom/mine.safetensors")
+
+    added = [line for line in diff.splitlines() if line.startswith("+ ")]
+    assert len(added) == 1
+    assert added[0].startswith("+  [16] ")
+    assert added[0].split()[6] == "0.25"
+    assert A in diff
+    assert "git diff now shows golden shards as text" in capsys.readouterr().out
