@@ -275,7 +275,7 @@ def _delta_orthogonal(
     *,
     partitionable: bool,
 ) -> Solution:
-    """Return zeros with the orthogonal matrix of the last two axes at the spatial centre, if any."""
+    """Return zeros but for the spatial centre, if any: there the orthogonal matrix lies."""
     inner = Orthogonal(scale=definition.scale, column_axis=definition.column_axis)
     centre = _orthogonal(key, inner, shape[-2:], dtype, partitionable=partitionable)
     value = np.zeros(shape, centre.value.dtype)
