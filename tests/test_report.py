@@ -44,7 +44,7 @@ from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
-from conformance.report.recorder import RunRecorder, new_run_id
+from conformance.report.recorder import RunRecorder, run_id_at
 from conformance.report.rows import COLUMNS, DEFAULT_CONFIG, Row, from_json, row, to_json
 from conformance.report.run import Run
 from conformance.ulp import INCOMPARABLE
@@ -347,11 +347,19 @@ def test_a_row_is_on_disk_before_the_run_ends(tmp_path: Path) -> None:
     assert from_json(line).case == "normal-float32-64x32-s0-cpu-eager"
 
 
-def test_run_ids_sort_by_time_and_differ() -> None:
-    ids = [new_run_id() for _ in range(200)]
+def test_run_ids_sort_by_time() -> None:
+    start = dt.datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC)
+    steps = (dt.timedelta(microseconds=1), dt.timedelta(days=30), dt.timedelta(days=400))
 
-    assert len(set(ids)) == 200
-    assert [name[:20] for name in ids] == sorted(name[:20] for name in ids)
+    ids = [run_id_at(start), *(run_id_at(start + step) for step in steps)]
+
+    assert ids == sorted(ids)
+
+
+def test_runs_that_start_together_have_different_ids() -> None:
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+    assert run_id_at(moment) != run_id_at(moment)
 
 
 def test_a_finished_run_leaves_its_reports(tmp_path: Path) -> None:
@@ -580,6 +588,15 @@ def test_a_summary_fits_a_ci_step_and_says_what_was_cut() -> None:
     assert "\n12 of 20 left out here; drift.csv has all.\n" in text
 
 
+def test_a_summary_names_the_sections_that_do_not_fit_at_all() -> None:
+    text = markdown(run_of(failure()), max_bytes=700)
+
+    assert text.endswith(
+        "\nToo long to show here: By dtype, Environment, What failed. "
+        "The files beside summary.md have all.\n"
+    )
+
+
 @pytest.mark.parametrize("max_bytes", [700, 1000, 1500, 2000, 5000])
 def test_a_summary_never_exceeds_its_size(max_bytes: int) -> None:
     text = markdown(run_of(*(failure(seed=seed) for seed in range(50))), max_bytes=max_bytes)
@@ -609,6 +626,7 @@ def test_junit_tells_failed_limited_and_missing_cases_apart(tmp_path: Path) -> N
     failed = suite.find("testcase/failure")
     assert failed is not None
     assert failed.get("message") == "first line"
+    assert [case.get("message") for case in suite.iter("skipped")] == ["known limitation l"]
     assert failed.text == (
         "first line\nsecond <line>\nconformance run normal-float32-64x32-s1-cpu-eager"
     )
@@ -745,7 +763,8 @@ def test_a_folder_without_a_run_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_all_runs_are_read_oldest_first_with_the_same_dtypes(tmp_path: Path) -> None:
-    runs = [recorded(tmp_path, result("normal")), recorded(tmp_path, failure(initializer="zeros"))]
+    verdicts = [result("normal"), failure(initializer="zeros"), *[result("ones")] * 4]
+    runs = [recorded(tmp_path, verdict) for verdict in verdicts]
 
     records = read_runs(tmp_path)
 
@@ -763,7 +782,7 @@ def test_a_run_without_rows_can_be_read_beside_others(tmp_path: Path) -> None:
 def test_drift_csv_reads_as_the_run_does_even_where_pandas_would_see_missing_values(
     tmp_path: Path,
 ) -> None:
-    verdicts = [failure(initializer="NA", message=""), failure(initializer="nan", seed=1)]
+    verdicts = [failure(initializer="NA", message="\r a\r\n"), failure(initializer="nan", seed=1)]
     folder = recorded(tmp_path, *verdicts).folder
 
     pd.testing.assert_frame_equal(read_drift(folder), read_run(folder), check_exact=True)

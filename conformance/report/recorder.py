@@ -30,7 +30,7 @@ class RunRecorder:
     """
 
     def __init__(self, *, folder: Path, command: str) -> None:
-        self.run_id = new_run_id()
+        self.run_id = run_id_at(dt.datetime.now(dt.UTC))
         self.folder = folder / self.run_id
         self._command = command
         self._started_s = time.monotonic()
@@ -109,6 +109,6 @@ class RunRecorder:
         partial.replace(self.folder / RECORDS)
 
 
-def new_run_id() -> str:
-    """Return a name that sorts by time (UTC) and that no two runs share."""
-    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(2)}"
+def run_id_at(moment: dt.datetime) -> str:
+    """Return a name that sorts by time, given in UTC, and that no two runs share."""
+    return f"{moment:%Y%m%dT%H%M%S.%f}Z-{secrets.token_hex(4)}"
