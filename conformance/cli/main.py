@@ -20,6 +20,10 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "run cases and report the verdict",
     "record": "run cases and store what they returned, without judging",
+    "compare": "compare two recordings or golden sets, case by case",
+    "gate": "record under two releases and say whether the upgrade changes anything",
+    "bisect": "find the release since which something differs",
+    "history": "show when each case last changed class, over many runs",
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
@@ -83,6 +87,7 @@ def exit_codes() -> dict[type[Exception], int]:
     from conformance.ledger import LedgerError
     from conformance.matrix import EmptySelection, SelectionError
     from conformance.report.errors import ReportError
+    from conformance.upgrade.tools import SideError
 
     return {
         EmptySelection: EMPTY,
@@ -92,6 +97,7 @@ def exit_codes() -> dict[type[Exception], int]:
         GoldenError: INFRASTRUCTURE,
         BackendUnavailable: INFRASTRUCTURE,
         ReportError: INFRASTRUCTURE,
+        SideError: INFRASTRUCTURE,
     }
 
 

@@ -1,0 +1,151 @@
+"""`conformance bisect --from X --to Y`: since which release does it differ?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli.gate import (
+    SELECTION,
+    Status,
+    add_asked_arguments,
+    add_release_arguments,
+    asked_from,
+    registry_from,
+)
+from conformance.cli.main import FAILED, OK
+from conformance.matrix import Selection, SelectionError, select
+from conformance.model import DriftClass
+from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
+from conformance.upgrade.recordings import Asked
+from conformance.upgrade.releases import CURRENT, LATEST, list_releases
+from conformance.upgrade.runs import Releases
+from conformance.upgrade.tables import ulp_text
+
+N_SHOWN = 5
+CHANGELOG = "https://docs.jax.dev/en/latest/changelog.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the releases, what is looked at, and what counts as a change."""
+    add_release_arguments(parser)
+    add_asked_arguments(parser)
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="ID", help="look at this case"
+    )
+    parser.add_argument("--all", action="store_true", help="find every change, not the first")
+    parser.add_argument(
+        "--class",
+        dest="at_least",
+        default=DriftClass.ROUNDING.value,
+        choices=[name.value for name in DriftClass][1:],
+        help="smallest class that counts as a change (default: rounding)",
+    )
+    parser.add_argument(
+        "--changelog", type=Path, metavar="FILE", help="JAX's CHANGELOG.md, to quote from"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search and report; FAILED when a change was found, OK when there is none."""
+    catalogue = load_catalogue()
+    asked = _asked(arguments, catalogue)
+    registry = registry_from(arguments)
+    listed = list_releases(arguments.package, registry)
+    if listed.note:
+        print(listed.note, file=sys.stderr)
+    last = listed.latest if arguments.after == LATEST else arguments.after
+    if CURRENT in (arguments.before, last):
+        raise SelectionError("bisect goes over releases: give versions, or --to latest")
+    names = listed.between(arguments.before, last)
+    with Status() as status:
+        releases = Releases(arguments.package, registry, asked, catalogue, status)
+        search = Search(
+            names,
+            releases.probe,
+            releases.compare,
+            at_least=DriftClass(arguments.at_least),
+            say=_say,
+        )
+        found = search.all() if arguments.all else search.first()
+    print(_json(found) if arguments.json else _text(found, arguments), end="")
+    return FAILED if found.points else OK
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
+    if not arguments.case:
+        return asked_from(arguments, catalogue)
+    if narrowed := [name for name in SELECTION if getattr(arguments, name)]:
+        raise SelectionError(f"--case and --{narrowed[0]} contradict each other: give one")
+    return Asked(cases=tuple(select(catalogue, Selection(cases=tuple(arguments.case)))))
+
+
+def _text(found: Found, arguments: argparse.Namespace) -> str:
+    lines = []
+    if not found.points:
+        lines.append(
+            f"no change of class {arguments.at_least} or worse between "
+            f"{arguments.package} {arguments.before} and {arguments.after}"
+        )
+    for point in found.points:
+        lines += _point_lines(point, arguments.package, arguments.changelog)
+    lines += [f"skipped {name}: {reason}" for name, reason in found.failures.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _point_lines(point: ChangePoint, package: str, changelog: Path | None) -> list[str]:
+    counts = point.comparison.counts()
+    classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    lines = [f"{package} {point.before} -> {point.after}: {classes}"]
+    if point.skipped:
+        lines.append(f"  or in one of these, which could not be had: {', '.join(point.skipped)}")
+    for pair in point.changed[:N_SHOWN]:
+        stage = f", first differing stage {pair.drift.stage}" if pair.drift.stage else ""
+        ulp = f", {ulp_text(pair.drift.max_ulp)} ULP" if pair.drift.max_ulp is not None else ""
+        detail = f": {pair.drift.detail}" if pair.drift.detail else ""
+        lines.append(f"  {pair.name}: {pair.drift.drift_class}{stage}{ulp}{detail}")
+    if (rest := len(point.changed) - N_SHOWN) > 0:
+        lines.append(f"  and {rest} more cases")
+    lines += _changelog_lines(point, package, changelog)
+    return lines
+
+
+def _changelog_lines(point: ChangePoint, package: str, changelog: Path | None) -> list[str]:
+    if package != "jax":
+        return []
+    if changelog is None:
+        return [f"  changelog: {CHANGELOG}#jax-{point.after.replace('.', '-')}"]
+    entries = changelog_entries(changelog, point.after)
+    return [f"  changelog: {entry}" for entry in entries] or ["  changelog: says nothing of it"]
+
+
+def _json(found: Found) -> str:
+    points = [
+        {
+            "before": point.before,
+            "after": point.after,
+            "skipped": point.skipped,
+            "counts": {name.value: n for name, n in point.comparison.counts().items()},
+            "changed": [
+                {
+                    "name": pair.name,
+                    "class": pair.drift.drift_class.value,
+                    "stage": pair.drift.stage,
+                    "max_ulp": pair.drift.max_ulp,
+                    "detail": pair.drift.detail,
+                }
+                for pair in point.changed
+            ],
+        }
+        for point in found.points
+    ]
+    return json.dumps({"changes": points, "skipped": found.failures}, indent=1) + "\n"

@@ -1,0 +1,85 @@
+"""`conformance compare A B`: how every case of B lies to the same case of A."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.builtin import load_catalogue
+from conformance.cli.main import FAILED, OK
+from conformance.model import DriftClass
+from conformance.report.errors import cannot_write
+from conformance.upgrade import policy, tables
+from conformance.upgrade.compare import compare_folders
+
+STDOUT = "-"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two sides, the policy and the outputs."""
+    parser.add_argument("before", type=Path, help="recording or golden set to compare with")
+    parser.add_argument("after", type=Path, help="recording or golden set that is compared")
+    add_verdict_arguments(parser)
+
+
+def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the policy and the outputs, which `gate` takes too."""
+    parser.add_argument(
+        "--max-drift",
+        choices=[name.value for name in DriftClass],
+        help="worst class that passes (default: the policy's, else rounding)",
+    )
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        default=Path(policy.FILE_NAME),
+        metavar="FILE",
+        help="TOML file with [tool.conformance] (default: ./pyproject.toml)",
+    )
+    for name in ("json", "markdown"):
+        parser.add_argument(
+            f"--{name}",
+            nargs="?",
+            const=STDOUT,
+            metavar="FILE",
+            help=f"write {name} to FILE, or print it instead of the text",
+        )
+    for name in ("csv", "parquet"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write every case to FILE")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare and report; FAILED when something drifted beyond the policy."""
+    rules = policy.load_policy(arguments.policy, arguments.max_drift)
+    comparison = compare_folders(arguments.before, arguments.after, load_catalogue())
+    return report(policy.judge(comparison, rules, datetime.date.today()), arguments)
+
+
+def report(
+    verdict: policy.Verdict, arguments: argparse.Namespace, notes: Sequence[str] = ()
+) -> int:
+    """Print and write the verdict as was asked; return the exit code."""
+    texts = {"json": tables.to_json, "markdown": tables.to_markdown}
+    printed = [name for name in texts if getattr(arguments, name) == STDOUT]
+    for name, render in texts.items():
+        if getattr(arguments, name) not in (None, STDOUT):
+            _write(Path(getattr(arguments, name)), render(verdict, notes))
+    if arguments.csv:
+        _write(arguments.csv, tables.to_csv(verdict))
+    if arguments.parquet:
+        tables.write_parquet(verdict, arguments.parquet)
+    if printed:
+        sys.stdout.write("".join(texts[name](verdict, notes) for name in printed))
+    else:
+        sys.stdout.write(tables.to_text(verdict, notes))
+    return OK if verdict.is_clean else FAILED
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise cannot_write(path, error) from error

@@ -1,0 +1,130 @@
+"""`conformance gate --from X --to Y`: can we take the new release?"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import time
+
+from conformance import options
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli.compare import add_verdict_arguments, report
+from conformance.matrix import SelectionError, select
+from conformance.model import Tier
+from conformance.upgrade import flax_keys, gate
+from conformance.upgrade.policy import load_policy
+from conformance.upgrade.recordings import Asked
+from conformance.upgrade.releases import Registry, parse_side
+
+SELECTION = ("initializer", "dtype", "shape", "seed", "prng", "transform")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sides, what is recorded on both, the policy and the outputs."""
+    add_release_arguments(parser)
+    add_asked_arguments(parser)
+    parser.add_argument(
+        "--target",
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="compare the parameters that this function returns, instead of initializers",
+    )
+    parser.add_argument(
+        "--with",
+        dest="extra",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT",
+        help="package or folder that the target needs, installed on both sides; repeat it",
+    )
+    add_verdict_arguments(parser)
+
+
+def add_release_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two sides and where releases come from, which `bisect` takes too."""
+    sides = "a release, `current`, `latest`, a file of constraints, or wheels joined by commas"
+    parser.add_argument("--from", dest="before", required=True, metavar="SIDE", help=sides)
+    parser.add_argument("--to", dest="after", required=True, metavar="SIDE", help=sides)
+    parser.add_argument(
+        "--package", choices=("jax", "flax"), default="jax", help="what is upgraded"
+    )
+    parser.add_argument("--pre", action="store_true", help="take development releases too")
+    parser.add_argument("--index", metavar="URL", help="another index, of nightly builds, say")
+
+
+def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the selection of cases; the backend is the CPU, which every release can install."""
+    for name in SELECTION:
+        text = options.LIST_OPTIONS[name]
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
+        )
+    parser.add_argument(
+        "--tier", default=Tier.QUICK.value, help="quick (default: minutes), standard or full"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record both sides, compare, and report; FAILED when something drifted beyond the policy."""
+    policy = load_policy(arguments.policy, arguments.max_drift)
+    catalogue = load_catalogue()
+    registry = registry_from(arguments)
+    asked = asked_from(arguments, catalogue)
+    texts = (arguments.before, arguments.after)
+    before, after = (parse_side(text, arguments.package, registry) for text in texts)
+    request = gate.Gate(
+        sides=(before, after), asked=asked, registry=registry, extra=tuple(arguments.extra)
+    )
+    with Status() as status:
+        verdict = gate.run(request, catalogue, policy, datetime.date.today(), status)
+    return report(verdict, arguments, notes=gate.notes(request, verdict))
+
+
+def registry_from(arguments: argparse.Namespace) -> Registry:
+    """Return where releases come from."""
+    return Registry(index=arguments.index, pre=arguments.pre)
+
+
+def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
+    """Return what is to be recorded.
+
+    Raises:
+        SelectionError: a target beside a selection of cases, or a selection that is none.
+    """
+    narrowed = [name for name in SELECTION if getattr(arguments, name)]
+    if arguments.target and narrowed:
+        raise SelectionError(f"--target and --{narrowed[0]} contradict each other: give one")
+    if arguments.target:
+        return Asked(target=arguments.target)
+    if arguments.package == "flax" and not narrowed:
+        # Flax takes its initializers from JAX; what is its own is how it derives their keys.
+        return Asked(target=flax_keys.TARGET)
+    fixed = {"backend": ["cpu"], "shard": "1/1"}
+    selection = options.selection_from(lambda name: fixed.get(name) or getattr(arguments, name))
+    return Asked(cases=tuple(select(catalogue, selection)))
+
+
+class Status:
+    """One line on stderr that says how far a command is: in place on a terminal, else at times."""
+
+    def __init__(self) -> None:
+        self._in_place = sys.stderr.isatty()
+        self._said_s = 0.0
+        self._text = ""
+
+    def __enter__(self) -> Status:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._in_place and self._text:
+            sys.stderr.write("\n")
+
+    def __call__(self, text: str) -> None:
+        """Show the text, unless it was shown already or another was a moment ago."""
+        time_s = time.monotonic()
+        if text == self._text or time_s - self._said_s < (0.1 if self._in_place else 15.0):
+            return
+        self._said_s, self._text = time_s, text
+        sys.stderr.write(f"\r\x1b[2K{text[:150]}" if self._in_place else f"{text}\n")
+        sys.stderr.flush()

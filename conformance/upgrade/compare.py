@@ -1,0 +1,244 @@
+"""Two stores -> a comparison: how every case of the second lies to the first.
+
+A store is a recording, a golden set, or the parameters of a user's model. Recordings are matched by
+case; golden sets by problem and backend; a recording with a golden set as `conformance run` would;
+parameters by path, for their dtype and shape are part of what is compared.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from conformance.arrays import as_dtype
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks.structure import orthogonal_budget
+from conformance.definition import DeltaOrthogonal, Orthogonal
+from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.engine import law_of
+from conformance.environment import differences
+from conformance.golden import GOLDEN, RECORDING, Entry, GoldenError, Store, open_store
+from conformance.matrix import EmptySelection
+from conformance.model import (
+    Budget,
+    Case,
+    Drift,
+    DriftClass,
+    Environment,
+    Outcome,
+    Problem,
+    Raised,
+    Returned,
+    parse_case,
+    parse_problem,
+)
+from conformance.upgrade.target import TREE, parameter_path
+
+ANY = "any"
+"""Backend and transform of a golden, which answers for all of them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One case on both sides, and how the second outcome lies to the first."""
+
+    case: Case
+    drift: Drift
+
+    @property
+    def name(self) -> str:
+        """The case's id; of a golden the problem's; of a parameter its path."""
+        if self.case.transform != ANY:
+            return self.case.id
+        problem, backend = self.case.problem, self.case.backend
+        if backend == TREE:
+            return problem.initializer
+        return problem.id if backend == ANY else f"{problem.id} on {backend}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All pairs, sorted by name, what only one side holds, and what else differs between them.
+
+    before, after: what the two sides are called. lost, new: cases that only the one side holds.
+    """
+
+    before: str
+    after: str
+    environments: tuple[Environment, Environment]
+    pairs: tuple[Pair, ...]
+    lost: tuple[str, ...]
+    new: tuple[str, ...]
+
+    @property
+    def differences(self) -> list[str]:
+        """One line `name: before -> after` for every fact of the environments that differs."""
+        return differences(*self.environments)
+
+    def counts(self) -> dict[DriftClass, int]:
+        """Return how many pairs each class has, harmless first; all classes."""
+        found = collections.Counter(pair.drift.drift_class for pair in self.pairs)
+        return {drift_class: found[drift_class] for drift_class in DriftClass}
+
+
+class NothingToCompare(EmptySelection):
+    """The two sides have no case in common."""
+
+
+def compare_folders(before: Path, after: Path, catalogue: Catalogue) -> Comparison:
+    """Return the comparison of the stores in two folders.
+
+    Raises:
+        GoldenError: a store is missing, damaged or of another schema, or the two are of kinds that
+            cannot be compared.
+        NothingToCompare: they have no case in common.
+    """
+    return compare_stores(
+        open_store(before), open_store(after), catalogue, names=(str(before), str(after))
+    )
+
+
+def compare_stores(
+    before: Store,
+    after: Store,
+    catalogue: Catalogue,
+    *,
+    names: tuple[str, str],
+    only: Collection[str] = (),
+) -> Comparison:
+    """Return the comparison of two stores; see `compare_folders`.
+
+    names: what the sides are called. only: the cases to compare, where not all are meant.
+    """
+    if TREE in (before.kind, after.kind) and before.kind != after.kind:
+        raise GoldenError(
+            f"{names[0]} is a {before.kind} and {names[1]} a {after.kind}: parameters of a model "
+            "compare with parameters only; record the other side with the same --target"
+        )
+    cases = [_cases(store, other) for store, other in ((before, after), (after, before))]
+    if only:
+        cases = [{key: held[key] for key in only if key in held} for held in cases]
+    common = sorted(cases[0].keys() & cases[1].keys())
+    if not common:
+        raise NothingToCompare(_nothing(names, cases))
+    pairs = (_pair(name, cases[0][name], before, after, catalogue) for name in common)
+    return Comparison(
+        before=names[0],
+        after=names[1],
+        environments=(before.environment, after.environment),
+        pairs=tuple(pairs),
+        lost=tuple(sorted(cases[0].keys() - cases[1].keys())),
+        new=tuple(sorted(cases[1].keys() - cases[0].keys())),
+    )
+
+
+def _nothing(names: tuple[str, str], cases: list[dict[str, Case]]) -> str:
+    holdings = (
+        f"{name} holds {len(held)}" + (f" such as {min(held)}" if held else "")
+        for name, held in zip(names, cases, strict=True)
+    )
+    return f"no case is on both sides: {'; '.join(holdings)}. Record the same selection on both"
+
+
+# --- Which case is which -------------------------------------------------------------------------
+
+
+def _cases(store: Store, other: Store) -> dict[str, Case]:
+    """Return the cases of a store by the name under which the other side may hold them too."""
+    if store.kind == TREE:
+        return {key: _parameter(key) for key in store.ids()}
+    if store.kind == RECORDING:
+        return {key: parse_case(key) for key in store.ids()}
+    if other.kind == GOLDEN:
+        return dict(_golden_cases(store, other))
+    # A golden answers for every case of its problem: take the cases that the recording asks.
+    asked = {key: parse_case(key) for key in other.ids()}
+    return {key: case for key, case in asked.items() if _entry(store, case) is not None}
+
+
+def _golden_cases(store: Store, other: Store) -> Iterator[tuple[str, Case]]:
+    for key in store.ids():
+        yield key, Case(problem=parse_problem(key), backend=ANY, transform=ANY)
+    for backend in sorted({*store.overlay_names(), *other.overlay_names()}):
+        overlays = (side.overlay(backend) for side in (store, other))
+        for key in sorted({key for overlay in overlays if overlay for key in overlay.ids()}):
+            case = Case(problem=parse_problem(key), backend=backend, transform=ANY)
+            if _entry(store, case) is not None:
+                yield f"{key} on {backend}", case
+
+
+def _parameter(key: str) -> Case:
+    problem = dataclasses.replace(parse_problem(key), initializer=parameter_path(key))
+    return Case(problem=problem, backend=TREE, transform=ANY)
+
+
+def _entry(store: Store, case: Case) -> Entry | None:
+    if store.kind == RECORDING:
+        return store.entry(case.id)
+    return store.golden(case.problem.id, case.backend)
+
+
+# --- One pair ------------------------------------------------------------------------------------
+
+
+def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalogue) -> Pair:
+    if case.backend == TREE:
+        return _parameter_pair(case, before.entry(name), after.entry(name))
+    expected, actual = _entry(before, case), _entry(after, case)
+    assert expected is not None
+    assert actual is not None
+    initializer = case.problem.initializer
+    spec = catalogue.lookup(initializer) if initializer in catalogue else None
+    moments = law_of(spec, expected.outcome) if spec else None
+    drift = classify(
+        actual.outcome, expected.outcome, moments=moments, budget=_budget(case.problem, spec)
+    )
+    return Pair(case=case, drift=_with_stage(drift, actual, expected))
+
+
+def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:
+    if drift.drift_class is DriftClass.IDENTICAL:
+        return drift
+    if isinstance(actual.outcome, Raised) or isinstance(expected.outcome, Raised):
+        return drift
+    return dataclasses.replace(drift, stage=first_differing_stage(actual.stages, expected.stages))
+
+
+def _budget(problem: Problem, spec: InitializerSpec | None) -> Budget:
+    """Return how far apart two releases may lie and be called rounding.
+
+    Not the measured budgets: those say how far a release may lie from the exact value, and a
+    sampler that is 60 ULP off may still not move by 60 ULP unnoticed.
+    """
+    if spec is not None and isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
+        return orthogonal_budget(problem.shape, as_dtype(problem.dtype)).doubled()
+    return DEFAULT_BUDGET
+
+
+def _parameter_pair(case: Case, before: Entry | None, after: Entry | None) -> Pair:
+    assert before is not None
+    assert after is not None
+    outcome = before.outcome
+    assert isinstance(outcome, Returned)
+    problem = dataclasses.replace(case.problem, dtype=outcome.dtype, shape=outcome.shape)
+    judge = _classify_exact if _is_exact(outcome) else classify
+    drift = judge(after.outcome, outcome)
+    return Pair(case=dataclasses.replace(case, problem=problem), drift=drift)
+
+
+def _is_exact(outcome: Returned) -> bool:
+    """Return whether the elements are integers or truths, which no rounding can change."""
+    return as_dtype(outcome.dtype).kind in "iub"
+
+
+def _classify_exact(actual: Outcome, expected: Outcome) -> Drift:
+    assert isinstance(actual, Returned)
+    assert isinstance(expected, Returned)
+    one, two = (f"{side.dtype}{list(side.shape)}" for side in (expected, actual))
+    if one != two:
+        return Drift(drift_class=DriftClass.STRUCTURAL, detail=f"{one} -> {two}")
+    if actual.sha256 == expected.sha256:
+        return Drift(drift_class=DriftClass.IDENTICAL)
+    return Drift(drift_class=DriftClass.LAW, detail="integers have other values")

@@ -1,0 +1,227 @@
+"""An isolated environment for one side: solved once, built once, kept by content.
+
+A plan is a Python and a list of exact pins. Its digest names the environment, so two sides that
+need the same packages share one, and a plan solved before needs no network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.upgrade.releases import Registry, Side
+from conformance.upgrade.tools import (
+    SideError,
+    cache_folder,
+    digest,
+    draft_of,
+    publish,
+    replace_file,
+    uv,
+)
+
+OLDEST_PYTHON = (3, 11)
+"""What recording itself needs."""
+
+NOT_SHARED = re.compile(r"(jax|jaxlib|flax|orbax-checkpoint|optax|chex|tensorstore)\b|jax-|libtpu")
+"""Pins that the second side does not take over from the first: what is compared, and Flax with what
+it needs, since an old Flax may not import beside a new JAX."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What one side installs. An empty `python` means the running environment, taken as it is."""
+
+    name: str
+    python: str
+    pins: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Name of the environment, by content; a local wheel counts with its bytes."""
+        wheels = (_file_digest(pin) for pin in self.pins if "file://" in pin)
+        return digest(self.python, *self.pins, *wheels)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the environment that the program runs in."""
+        return not self.python
+
+
+def _file_digest(pin: str) -> str:
+    path = Path(pin.partition("file://")[2].partition(" ")[0])
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.cache
+def pythons() -> tuple[str, ...]:
+    """Return the interpreters to try: the running one, then those found, newest first.
+
+    Searched are PATH and pyenv's folder; a Python too old to record is left out.
+    """
+    found: dict[tuple[int, int], str] = {}
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    for minor in range(OLDEST_PYTHON[1], OLDEST_PYTHON[1] + 10):
+        name = f"python3.{minor}"
+        kept = sorted(pyenv.glob(f"3.{minor}.*/bin/{name}"))
+        candidates = [shutil.which(name), *map(str, kept)]
+        # A shim of pyenv answers to every name, and fails for a version that is not chosen.
+        works = (path for path in candidates if path and _runs(path, minor))
+        if path := next(works, None):
+            found[(3, minor)] = path
+    found.pop(sys.version_info[:2], None)
+    return (sys.executable, *(found[version] for version in sorted(found, reverse=True)))
+
+
+def _runs(python: str, minor: int) -> bool:
+    code = f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))"
+    command = [python, "-c", code]
+    return not subprocess.run(command, capture_output=True, check=False).returncode  # noqa: S603
+
+
+# --- Solving -------------------------------------------------------------------------------------
+
+
+def solve(
+    side: Side,
+    registry: Registry,
+    *,
+    extra: Sequence[str] = (),
+    like: Plan | None = None,
+    fresh: bool = False,
+) -> Plan:
+    """Return the plan of a side, on the first Python for which there is one.
+
+    extra: requirements of the user's own code. like: the other side's plan, whose Python and pins
+    are taken over as far as this side allows. fresh: ask the registry even if the same was solved
+    before, as for a nightly build.
+
+    Raises:
+        SideError: there is no solution on any Python; the message carries the resolver's reason.
+    """
+    if side.is_current:
+        return _current_plan(side)
+    question = _question(side, extra)
+    asked = digest(question, *registry.uv_arguments(), *_shared(like), *pythons()[:1])
+    path = cache_folder("plans") / f"{asked}.json"
+    if path.exists() and not fresh:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Plan(name=fields["name"], python=fields["python"], pins=tuple(fields["pins"]))
+    plan = _solve(side, question, registry, like)
+    replace_file(path, json.dumps(dataclasses.asdict(plan), indent=1))
+    return plan
+
+
+def _current_plan(side: Side) -> Plan:
+    installed = {
+        f"{found.name}=={found.version}".lower() for found in importlib.metadata.distributions()
+    }
+    return Plan(name=side.name, python="", pins=tuple(sorted(installed)))
+
+
+def _question(side: Side, extra: Sequence[str]) -> str:
+    lines = [*side.requirements, *extra]
+    if side.constraints:
+        lines += side.constraints.read_text(encoding="utf-8").splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def _shared(like: Plan | None) -> tuple[str, ...]:
+    if like is None or like.is_current:
+        return ()
+    return tuple(pin for pin in like.pins if not NOT_SHARED.match(pin))
+
+
+def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> Plan:
+    preferred = (like.python,) if like and like.python else ()
+    reasons = []
+    for python in dict.fromkeys((*preferred, *pythons())):
+        try:
+            pins = _compile(question, registry, python, _shared(like))
+        except subprocess.CalledProcessError as error:
+            reasons.append(f"{python}: {_reason(error.stderr)}")
+            continue
+        return Plan(name=side.name, python=python, pins=pins)
+    raise SideError(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(reasons))
+
+
+def _compile(
+    question: str, registry: Registry, python: str, preferences: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the pins that uv finds. It keeps those of an earlier output file where it can."""
+    folder = draft_of(cache_folder("plans") / "solving")
+    folder.mkdir(parents=True)
+    try:
+        inputs, output = folder / "requirements.in", folder / "requirements.txt"
+        inputs.write_text(question, encoding="utf-8")
+        output.write_text("\n".join(preferences) + "\n", encoding="utf-8")
+        uv(
+            *("pip", "compile", str(inputs), "--output-file", str(output), "--python", python),
+            *("--no-header", "--no-annotate", "--quiet", *registry.uv_arguments()),
+        )
+        return tuple(output.read_text(encoding="utf-8").split("\n")[:-1])
+    finally:
+        shutil.rmtree(folder)
+
+
+def _reason(stderr: str) -> str:
+    text = " ".join(stderr.split())
+    return text[:600] + ("..." if len(text) > 600 else "")
+
+
+def _way_out(reasons: Sequence[str]) -> str:
+    text = " ".join(reasons)
+    if re.search(r"client error|dns error|connect|timed out|Could not connect|offline", text):
+        return "the registry does not answer: restore the network, or give a side solved before"
+    if "no wheels with a matching Python" in text or "requires-python" in text.lower():
+        return "no installed Python suits it: install the one that its wheels are for"
+    if "no version of" in text:
+        return "there is no such release: `uv pip index` or the registry's page lists them"
+    return "the requirements contradict each other: loosen --with or the constraints"
+
+
+# --- Building ------------------------------------------------------------------------------------
+
+
+def build(plan: Plan) -> Path:
+    """Return the interpreter of the plan's environment, made now if it was not before.
+
+    Raises:
+        SideError: a package cannot be installed.
+    """
+    if plan.is_current:
+        return Path(sys.executable)
+    folder = cache_folder("environments") / plan.key
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _build(plan, folder)
+    return folder / "bin" / "python"
+
+
+def _build(plan: Plan, folder: Path) -> None:
+    draft = draft_of(folder)
+    try:
+        uv("venv", "--quiet", "--python", plan.python, "--relocatable", str(draft))
+        (draft / "pins.txt").write_text("\n".join(plan.pins) + "\n", encoding="utf-8")
+        uv(
+            *("pip", "install", "--quiet", "--python", str(draft / "bin" / "python"), "--no-deps"),
+            *("--requirements", str(draft / "pins.txt")),
+        )
+        publish(draft, folder)
+    except subprocess.CalledProcessError as error:
+        raise SideError(
+            f"the environment of {plan.name} cannot be built ({_reason(error.stderr)}): "
+            "restore the network or free the disk, and run the command again"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

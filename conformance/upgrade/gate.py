@@ -1,0 +1,94 @@
+"""Both sides recorded, compared and judged: can we take the new release?"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Sequence
+
+from conformance.catalogue import Catalogue
+from conformance.golden import Store
+from conformance.upgrade.compare import compare_stores
+from conformance.upgrade.environments import Plan, solve
+from conformance.upgrade.policy import DriftPolicy, Verdict, judge
+from conformance.upgrade.recordings import Asked, Say, record_sides
+from conformance.upgrade.releases import Registry, Side
+from conformance.upgrade.tools import SideError
+
+UPGRADED = ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
+"""What an upgrade of JAX is."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What is compared, and how: see `run`.
+
+    extra: requirements of the user's own code, installed on both sides.
+    """
+
+    sides: tuple[Side, Side]
+    asked: Asked
+    registry: Registry
+    extra: tuple[str, ...] = ()
+
+    def plans(self) -> tuple[Plan, Plan]:
+        """Return what each side installs; the second takes over what it can from the first.
+
+        Raises:
+            SideError: a side cannot be solved; both are named where neither can.
+        """
+        plans: list[Plan] = []
+        failures = []
+        for side in self.sides:
+            try:
+                like = plans[0] if plans else None
+                plans.append(
+                    solve(side, self.registry, extra=self.extra, like=like, fresh=self.registry.pre)
+                )
+            except SideError as error:
+                failures.append(str(error))
+        if failures:
+            raise SideError("\n".join(failures))
+        return plans[0], plans[1]
+
+
+def run(
+    gate: Gate, catalogue: Catalogue, policy: DriftPolicy, today: datetime.date, say: Say
+) -> Verdict:
+    """Return the verdict on the second side; record on both what was not recorded before.
+
+    Raises:
+        SideError: a side cannot be installed, or crashed, or its machine failed cases.
+        NothingToCompare: no case is on both sides.
+    """
+    before, after = record_sides(gate.plans(), gate.asked, say)
+    require_sound([before, after])
+    names = (gate.sides[0].name, gate.sides[1].name)
+    return judge(compare_stores(before, after, catalogue, names=names), policy, today)
+
+
+def notes(gate: Gate, verdict: Verdict) -> list[str]:
+    """Return what a reader of the verdict must know: what else had to differ, and why."""
+    lines = [note for side in gate.sides for note in side.notes]
+    packages = [environment.packages for environment in verdict.comparison.environments]
+    others = sorted({*packages[0], *packages[1]} - set(UPGRADED))
+    changed = [
+        f"{name} {packages[0].get(name, 'absent')} -> {packages[1].get(name, 'absent')}"
+        for name in others
+        if packages[0].get(name) != packages[1].get(name)
+    ]
+    return [*lines, f"besides, these had to differ: {', '.join(changed)}"] if changed else lines
+
+
+def require_sound(stores: Sequence[Store]) -> None:
+    """Ensure that no case failed for want of memory or of a device.
+
+    Raises:
+        SideError: some did; the message names them, and the recording to remove.
+    """
+    for store in stores:
+        if faults := store.provenance[-1].get("machine_faults"):
+            raise SideError(
+                f"the machine failed {', '.join(faults)}: free its memory, remove {store.folder}, "
+                "and run the command again"
+            )

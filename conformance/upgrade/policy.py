@@ -1,0 +1,206 @@
+"""How much drift passes: for all, and by exception for some, with a reason and until a date.
+
+[tool.conformance]
+max-drift = "rounding"
+
+[[tool.conformance.allow]]
+initializer = "*_normal"          # or the path of a parameter; default: all
+dtype = "bfloat16"                # default: all
+max-drift = "transform"
+reason = "we train in float32; bfloat16 is for export only"
+expires = 2027-01-31              # optional; from that day on it no longer counts
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import fnmatch
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.matrix import SelectionError
+from conformance.model import DriftClass
+from conformance.upgrade.compare import Comparison, Pair
+
+FILE_NAME = "pyproject.toml"
+
+
+class PolicyError(SelectionError):
+    """The policy cannot be read: where, what was found, what is needed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """More drift than usual, for what matches both patterns, for a reason, perhaps until a day."""
+
+    initializer: str = "*"
+    dtype: str = "*"
+    max_drift: DriftClass
+    reason: str
+    expires: datetime.date | None = None
+
+    def covers(self, pair: Pair) -> bool:
+        """Return whether the pair matches, and its drift is within the allowance."""
+        problem = pair.case.problem
+        return (
+            fnmatch.fnmatchcase(problem.initializer, self.initializer)
+            and fnmatch.fnmatchcase(problem.dtype, self.dtype)
+            and pair.drift.drift_class.rank <= self.max_drift.rank
+        )
+
+    def is_expired(self, today: datetime.date) -> bool:
+        """Return whether the day has come from which it no longer counts."""
+        return self.expires is not None and today >= self.expires
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DriftPolicy:
+    """The worst class that passes, and the exceptions."""
+
+    max_drift: DriftClass = DriftClass.ROUNDING
+    allowances: tuple[Allowance, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A comparison judged by a policy on a day.
+
+    beyond: pairs that nothing allows, worst first. acknowledged: pairs that only an exception
+    allows, with it. expired: exceptions that would have helped, had their day not come.
+    """
+
+    comparison: Comparison
+    policy: DriftPolicy
+    beyond: tuple[Pair, ...]
+    acknowledged: tuple[tuple[Pair, Allowance], ...]
+    expired: tuple[Allowance, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing drifted beyond the policy and no case was lost."""
+        return not self.beyond and not self.comparison.lost
+
+    @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        counts = self.comparison.counts()
+        classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        total = len(self.comparison.pairs)
+        sides = f"{self.comparison.before} -> {self.comparison.after}"
+        if self.is_clean:
+            return f"CLEAN: {sides}: {total} cases: {classes}"
+        lost = f", {len(self.comparison.lost)} cases lost" if self.comparison.lost else ""
+        return (
+            f"DRIFT: {sides}: {len(self.beyond)} of {total} cases beyond "
+            f"{self.policy.max_drift}{lost}: {classes}"
+        )
+
+
+def judge(comparison: Comparison, policy: DriftPolicy, today: datetime.date) -> Verdict:
+    """Return the verdict on a comparison."""
+    beyond, acknowledged, expired = [], [], []
+    for pair in comparison.pairs:
+        if pair.drift.drift_class.rank <= policy.max_drift.rank:
+            continue
+        covering = [allowance for allowance in policy.allowances if allowance.covers(pair)]
+        valid = [allowance for allowance in covering if not allowance.is_expired(today)]
+        if valid:
+            acknowledged.append((pair, valid[0]))
+            continue
+        beyond.append(pair)
+        expired += covering
+    return Verdict(
+        comparison=comparison,
+        policy=policy,
+        beyond=worst_first(beyond),
+        acknowledged=tuple(acknowledged),
+        expired=tuple(dict.fromkeys(expired)),
+    )
+
+
+def worst_first(pairs: list[Pair]) -> tuple[Pair, ...]:
+    """Return the pairs by class, then ULP at sigma, then name; the worst first."""
+    return tuple(
+        sorted(
+            pairs,
+            key=lambda pair: (
+                -pair.drift.drift_class.rank,
+                -(pair.drift.max_ulp_at_sigma or 0.0),
+                pair.name,
+            ),
+        )
+    )
+
+
+def load_policy(path: Path, max_drift: str | None = None) -> DriftPolicy:
+    """Return the policy of a pyproject.toml, the default one if there is no such file or table.
+
+    max_drift: takes the place of the file's, if given.
+
+    Raises:
+        PolicyError: the file is no TOML, or a key is unknown or has a wrong value.
+    """
+    table = _table(path)
+    _refuse_unknown(path, "tool.conformance", table, {"max-drift", "allow"})
+    rows = table.get("allow", [])
+    if not isinstance(rows, list):
+        raise PolicyError(f"{path}: allow is no array of tables: write [[tool.conformance.allow]]")
+    return DriftPolicy(
+        max_drift=_drift_class(path, max_drift or table.get("max-drift", DriftClass.ROUNDING)),
+        allowances=tuple(_allowance(path, row) for row in rows),
+    )
+
+
+def _table(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise PolicyError(f"{path} cannot be read as TOML: {error}") from error
+    table: Mapping[str, Any] = document.get("tool", {}).get("conformance", {})
+    return table
+
+
+def _allowance(path: Path, row: Any) -> Allowance:
+    where = "[[tool.conformance.allow]]"
+    known = {"initializer", "dtype", "max-drift", "reason", "expires"}
+    if not isinstance(row, dict):
+        raise PolicyError(f"{path}: {where} holds {row!r}, not a table")
+    _refuse_unknown(path, where, row, known)
+    if missing := sorted({"max-drift", "reason"} - row.keys()):
+        raise PolicyError(f"{path}: {where} lacks {' and '.join(missing)}: {row}")
+    expires = row.get("expires")
+    if expires is not None and type(expires) is not datetime.date:
+        raise PolicyError(
+            f"{path}: expires = {expires!r} is no date: write it without quotes, as in 2027-01-31"
+        )
+    if not str(row["reason"]).strip():
+        raise PolicyError(f"{path}: {where} has an empty reason: say why the drift is acceptable")
+    return Allowance(
+        initializer=row.get("initializer", "*"),
+        dtype=row.get("dtype", "*"),
+        max_drift=_drift_class(path, row["max-drift"]),
+        reason=row["reason"],
+        expires=expires,
+    )
+
+
+def _refuse_unknown(path: Path, where: str, table: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(table.keys() - known):
+        raise PolicyError(
+            f"{path}: {where} does not know {', '.join(unknown)}: choose from "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def _drift_class(path: Path, text: Any) -> DriftClass:
+    try:
+        return DriftClass(text)
+    except ValueError:
+        raise PolicyError(
+            f"{path}: max-drift {text!r} is unknown: choose from {', '.join(DriftClass)}"
+        ) from None

@@ -1,0 +1,221 @@
+"""What a side returned: recorded once in its environment, kept by content, and read ever after.
+
+A recording is named by all that it depends on: the environment's pins, the part of this package
+that records, what was asked, the flags, and the host's processor. Parameters of a user's model
+depend on files that nobody can list, so those are recorded every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from conformance.environment import environment_variables, host_facts
+from conformance.golden import Store, open_store
+from conformance.model import Case
+from conformance.recording import journal_path
+from conformance.upgrade.child import REFUSED
+from conformance.upgrade.environments import Plan, build
+from conformance.upgrade.tools import SideError, cache_folder, digest, draft_of, publish
+
+RECORDER = (
+    *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
+    *("matrix.py", "observer.py", "recording.py", "golden.py", "environment.py"),
+    *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
+    *("backends/process.py", "backends/stages.py"),
+    *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),
+)
+"""The files that record. Only these are given to a release: a change to any other cannot change a
+recording, and a file that is missing here fails every recording at once."""
+
+Say = Callable[[str], None]
+"""Shows how far the recordings are; called a few times a second."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What to record: the cases, or the target instead; target: `package.module:function`."""
+
+    cases: tuple[Case, ...] = ()
+    target: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of the cases."""
+        return tuple(case.id for case in self.cases)
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the answer depends on nothing but the environment and this package."""
+        return self.target is None or self.target.startswith("conformance.")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    plan: Plan
+    asked: Asked
+    folder: Path
+
+    @property
+    def total(self) -> int:
+        return len(self.asked.cases)
+
+    @property
+    def log(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    def done(self) -> int:
+        """Return how many cases the journal holds."""
+        try:
+            return max(0, journal_path(self.folder).read_bytes().count(b"\n") - 1)
+        except OSError:
+            return 0
+
+
+def record_sides(plans: Sequence[Plan], asked: Asked, say: Say) -> list[Store]:
+    """Return what each side returned, recording side by side what was not recorded before.
+
+    An interrupted recording goes on where it was. A side that fails does not stop the other, whose
+    recording is kept.
+
+    Raises:
+        SideError: a side cannot be installed, refuses, or crashes; all that failed are named.
+    """
+    jobs = [_job(plan, asked) for plan in plans]
+    missing = {job.folder: job for job in jobs if not job.folder.exists()}
+    failures = _record(list(missing.values()), say)
+    if failures:
+        raise SideError("\n".join(failures))
+    return [open_store(job.folder) for job in jobs]
+
+
+def find_recording(plan: Plan, asked: Asked) -> Store | None:
+    """Return an earlier recording of the plan that holds all the cases, or None."""
+    for folder in sorted(_recordings_of(plan).glob("*/")):
+        if not folder.name.startswith("."):
+            store = open_store(folder)
+            if all(key in store for key in asked.ids):
+                return store
+    return None
+
+
+def _recordings_of(plan: Plan) -> Path:
+    facts = sorted({**environment_variables(), **host_facts()}.items())
+    name = digest(plan.key, sources().name, *map(str, facts))
+    return cache_folder("recordings") / name
+
+
+def _job(plan: Plan, asked: Asked) -> _Job:
+    if asked.is_lasting:
+        folder = _recordings_of(plan) / digest(asked.target or "", *asked.ids)
+    else:
+        assert asked.target is not None
+        folder = cache_folder("parameters") / digest(plan.key, asked.target)
+        shutil.rmtree(folder, ignore_errors=True)
+    return _Job(plan=plan, asked=asked, folder=folder)
+
+
+# --- Running -------------------------------------------------------------------------------------
+
+
+def _record(jobs: list[_Job], say: Say) -> list[str]:
+    """Run the jobs side by side to their ends; return one message for each that failed."""
+    failures, running = [], {}
+    with contextlib.ExitStack() as stack:
+        for job in jobs:
+            say(f"{job.plan.name}: preparing its environment")
+            try:
+                running[job.folder] = (job, stack.enter_context(_started(job)))
+            except SideError as error:
+                failures.append(str(error))
+        _wait(list(running.values()), say)
+    ended = [(job, process.returncode) for job, process in running.values()]
+    return [*failures, *(_failure(job, code) for job, code in ended if code)]
+
+
+@contextlib.contextmanager
+def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the recorder in the job's environment; end it if this block is left before it ends."""
+    python = build(job.plan)
+    request: dict[str, object] = {"out": str(job.folder), "cases": job.asked.ids}
+    if job.asked.target is not None:
+        request = {"out": str(job.folder), "target": job.asked.target}
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    request_file = job.folder.with_name(f"{job.folder.name}.request.json")
+    request_file.write_text(json.dumps(request), encoding="utf-8")
+    command = [str(python), "-m", "conformance.upgrade.child", str(request_file)]
+    with job.log.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603  # the command is this package's own
+            command, stdout=log, stderr=log, env=_variables(), cwd=_work_folder(job)
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def _work_folder(job: _Job) -> Path:
+    """Return where the recorder runs: for a target, where the user stands, to find its module."""
+    return Path.cwd() if job.asked.target else job.folder.parent
+
+
+def _variables() -> dict[str, str]:
+    """Return the variables of this process, less those that would let its packages leak in."""
+    dropped = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    kept = {name: value for name, value in os.environ.items() if name not in dropped}
+    return {**kept, "PYTHONPATH": str(sources()), "PYTHONUNBUFFERED": "1"}
+
+
+def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> None:
+    start = time.monotonic()
+    while any(process.poll() is None for _, process in running):
+        states = (f"{job.plan.name}: {_state(job, process)}" for job, process in running)
+        say(f"{'; '.join(states)}; {time.monotonic() - start:.0f} s")
+        time.sleep(0.2)
+
+
+def _state(job: _Job, process: subprocess.Popen[bytes]) -> str:
+    if process.poll() is not None:
+        return "failed" if process.returncode else "done"
+    return "running" if job.asked.target else f"{job.done()} of {job.total} cases"
+
+
+def _failure(job: _Job, code: int) -> str:
+    """Return what is known of a recorder that ended with a code other than 0."""
+    words = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = words[-1] if words else "none"
+    if code == REFUSED:
+        return f"{job.plan.name}: {last}"
+    ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    kept = f"; {job.done()} cases are kept and will not run again" if job.done() else ""
+    return f"{job.plan.name} {ended} while recording{kept}. Its last words: {last} (all: {job.log})"
+
+
+# --- The part of this package that records -------------------------------------------------------
+
+
+@functools.cache
+def sources() -> Path:
+    """Return a folder that holds the recorder and nothing else of this package, by content."""
+    package = Path(__file__).parents[1]
+    texts = [(package / name).read_text(encoding="utf-8") for name in RECORDER]
+    folder = cache_folder("recorders") / digest(*RECORDER, *texts)
+    if not folder.exists():
+        draft = draft_of(folder)
+        for name, text in zip(RECORDER, texts, strict=True):
+            path = draft / "conformance" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        publish(draft, folder)
+    return folder

@@ -1,0 +1,55 @@
+"""One recording for each release of a package, had when it is asked for."""
+
+from __future__ import annotations
+
+from conformance.catalogue import Catalogue
+from conformance.golden import Store
+from conformance.upgrade.compare import Comparison, compare_stores
+from conformance.upgrade.environments import solve
+from conformance.upgrade.gate import require_sound
+from conformance.upgrade.recordings import Asked, Say, find_recording, record_sides
+from conformance.upgrade.releases import Registry, release_side
+
+
+class Releases:
+    """The recordings of one selection under the releases of one package."""
+
+    def __init__(
+        self, package: str, registry: Registry, asked: Asked, catalogue: Catalogue, say: Say
+    ) -> None:
+        self._package = package
+        self._registry = registry
+        self._asked = asked
+        self._catalogue = catalogue
+        self._say = say
+        self._stores: dict[str, Store] = {}
+
+    def probe(self, release: str) -> None:
+        """Record the release, unless a recording holds all that is asked.
+
+        Raises:
+            SideError: it cannot be installed, or crashes.
+        """
+        self.store(release)
+
+    def store(self, release: str) -> Store:
+        """Return the recording of the release; see `probe`."""
+        if release not in self._stores:
+            plan = solve(release_side(release, self._package), self._registry)
+            store = find_recording(plan, self._asked) if self._asked.cases else None
+            if store is None:
+                (store,) = record_sides([plan], self._asked, self._say)
+            require_sound([store])
+            self._stores[release] = store
+        return self._stores[release]
+
+    def compare(self, older: str, newer: str) -> Comparison:
+        """Return how the newer release lies to the older, in the cases that are asked for."""
+        names = (f"{self._package} {older}", f"{self._package} {newer}")
+        return compare_stores(
+            self.store(older),
+            self.store(newer),
+            self._catalogue,
+            names=names,
+            only=self._asked.ids,
+        )

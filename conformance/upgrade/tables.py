@@ -1,0 +1,340 @@
+"""A verdict as text, Markdown, JSON, CSV and Parquet.
+
+ULP figures of a group are of the cases that kept their stream, which are those of class rounding or
+transform: between two streams, or two laws, a distance says nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from conformance.model import SCHEMA, STAGES, DriftClass, format_shape
+from conformance.report.errors import cannot_write
+from conformance.report.tables import Table
+from conformance.ulp import INCOMPARABLE
+from conformance.upgrade.compare import Pair
+from conformance.upgrade.policy import Verdict, worst_first
+from conformance.upgrade.target import TREE
+
+N_LINES = 20
+"""Lines of one table; the files hold all."""
+
+SAME_STREAM = (DriftClass.ROUNDING, DriftClass.TRANSFORM)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    """One pair as flat scalars that stand alone: what CSV, JSON and Parquet hold."""
+
+    before: str
+    after: str
+    name: str
+    initializer: str
+    dtype: str
+    shape: str
+    seed: int
+    prng: str
+    backend: str
+    transform: str
+    drift_class: str
+    is_allowed: bool
+    stage: str | None
+    n_elements: int
+    n_different: int
+    max_ulp: int | None
+    max_ulp_at_sigma: float | None
+    worst_index: str | None
+    worst_before: str | None
+    worst_after: str | None
+    detail: str
+
+
+def pair_rows(verdict: Verdict) -> list[PairRow]:
+    """Return every pair of the comparison as a row, in the order of names."""
+    beyond = {pair.name for pair in verdict.beyond}
+    return [
+        _pair_row(verdict, pair, is_allowed=pair.name not in beyond) for pair in _pairs(verdict)
+    ]
+
+
+def _pairs(verdict: Verdict) -> tuple[Pair, ...]:
+    return verdict.comparison.pairs
+
+
+def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
+    problem, drift = pair.case.problem, pair.drift
+    return PairRow(
+        before=verdict.comparison.before,
+        after=verdict.comparison.after,
+        name=pair.name,
+        initializer=problem.initializer,
+        dtype=problem.dtype,
+        shape=format_shape(problem.shape),
+        seed=problem.seed,
+        prng=problem.prng,
+        backend=pair.case.backend,
+        transform=pair.case.transform,
+        drift_class=drift.drift_class.value,
+        is_allowed=is_allowed,
+        stage=drift.stage,
+        n_elements=drift.n_elements,
+        n_different=drift.n_different,
+        max_ulp=drift.max_ulp,
+        max_ulp_at_sigma=drift.max_ulp_at_sigma,
+        worst_index=None if drift.worst_index is None else str(drift.worst_index),
+        worst_before=_value(drift.worst_expected),
+        worst_after=_value(drift.worst_actual),
+        detail=drift.detail,
+    )
+
+
+def _value(value: complex | None) -> str | None:
+    return None if value is None else repr(value)
+
+
+# --- Tables --------------------------------------------------------------------------------------
+
+
+def tables(verdict: Verdict) -> list[Table]:
+    """Return the tables that have a line, the differing environment on top."""
+    comparison = verdict.comparison
+    drifted = [pair for pair in comparison.pairs if _has_drifted(pair)]
+    axes: list[tuple[str, Callable[[Pair], str]]] = [
+        ("initializer", lambda pair: pair.case.problem.initializer),
+        ("dtype", lambda pair: pair.case.problem.dtype),
+        ("transform", lambda pair: pair.case.transform),
+    ]
+    if any(pair.case.backend == TREE for pair in comparison.pairs):
+        axes = [("dtype", lambda pair: pair.case.problem.dtype)]
+    candidates = [
+        _environment(verdict),
+        _by_class(comparison.pairs),
+        *(_by(axis, key, comparison.pairs) for axis, key in axes if drifted),
+        _by_stage(drifted),
+        _worst(drifted),
+        _acknowledged(verdict),
+        _expired(verdict),
+        _names("Lost: only the first side has them", comparison.lost),
+        _names("New: only the second side has them", comparison.new),
+    ]
+    return [table for table in candidates if table.lines]
+
+
+def _table(title: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    return Table(
+        title=title,
+        head=tuple(head),
+        lines=tuple(map(tuple, lines)),
+        elsewhere="the CSV file",
+    )
+
+
+def _environment(verdict: Verdict) -> Table:
+    lines = []
+    for line in verdict.comparison.differences:
+        name, _, values = line.partition(": ")
+        before, _, after = values.partition(" -> ")
+        lines.append((name, before, after))
+    return _table("What differs between the sides", ("fact", "before", "after"), lines)
+
+
+def _by_class(pairs: Sequence[Pair]) -> Table:
+    lines = []
+    for drift_class in DriftClass:
+        mine = [pair for pair in pairs if pair.drift.drift_class is drift_class]
+        if mine:
+            lines.append((drift_class.value, str(len(mine)), *_figures(mine, mine)))
+    return _table("By class", ("class", "cases", *FIGURES), lines)
+
+
+FIGURES = ("elements changed", "worst ULP", "worst ULP of sigma")
+
+
+def _by(axis: str, key: Callable[[Pair], str], pairs: Sequence[Pair]) -> Table:
+    """Return the counts of each value of an axis; those without drift share one line."""
+    used = [name for name in DriftClass if any(pair.drift.drift_class is name for pair in pairs)]
+    groups: dict[str, list[Pair]] = {}
+    for pair in sorted(pairs, key=key):
+        groups.setdefault(key(pair), []).append(pair)
+    quiet = [
+        name for name, mine in groups.items() if not any(p.drift.drift_class.rank for p in mine)
+    ]
+    if len(quiet) > 1:
+        groups[f"{len(quiet)} others"] = [pair for name in quiet for pair in groups.pop(name)]
+    lines = []
+    for name, mine in groups.items():
+        counts = (sum(pair.drift.drift_class is each for pair in mine) for each in used)
+        near = [pair for pair in mine if pair.drift.drift_class in SAME_STREAM]
+        lines.append(
+            (name, str(len(mine)), *(str(n or "-") for n in counts), *_figures(mine, near))
+        )
+    return _table(f"By {axis}", (axis, "cases", *map(str, used), *FIGURES), lines)
+
+
+def _has_drifted(pair: Pair) -> bool:
+    return pair.drift.drift_class is not DriftClass.IDENTICAL
+
+
+def _figures(pairs: Sequence[Pair], near: Sequence[Pair]) -> tuple[str, str, str]:
+    elements = sum(pair.drift.n_elements for pair in pairs)
+    different = sum(pair.drift.n_different for pair in pairs)
+    ulp = max((pair.drift.max_ulp for pair in near if pair.drift.max_ulp is not None), default=None)
+    at_sigma = [pair.drift.max_ulp_at_sigma for pair in near]
+    worst = max((value for value in at_sigma if value is not None), default=None)
+    return f"{different} of {elements}", ulp_text(ulp), "-" if worst is None else f"{worst:.3g}"
+
+
+def ulp_text(ulp: int | None) -> str:
+    """Return the distance as text; "-" for none, and words where no number of steps connects."""
+    if ulp is None:
+        return "-"
+    return "no number" if ulp == INCOMPARABLE else str(ulp)
+
+
+def _by_stage(drifted: Sequence[Pair]) -> Table:
+    stages = [pair.drift.stage for pair in drifted]
+    lines = [(stage, str(stages.count(stage))) for stage in STAGES if stage in stages]
+    return _table("First differing stage", ("stage", "cases"), lines)
+
+
+def _worst(drifted: Sequence[Pair]) -> Table:
+    lines = [
+        (
+            pair.name,
+            pair.drift.drift_class.value,
+            ulp_text(pair.drift.max_ulp),
+            "-" if pair.drift.max_ulp_at_sigma is None else f"{pair.drift.max_ulp_at_sigma:.3g}",
+            pair.drift.stage or "-",
+            pair.drift.detail,
+        )
+        for pair in worst_first(list(drifted))
+    ]
+    head = ("case", "class", "ULP", "ULP of sigma", "first differing stage", "detail")
+    return _table("Worst cases", head, lines)
+
+
+def _acknowledged(verdict: Verdict) -> Table:
+    counts: dict[tuple[str, ...], int] = {}
+    for _, allowance in verdict.acknowledged:
+        until = str(allowance.expires or "for good")
+        key = (allowance.initializer, allowance.dtype, allowance.max_drift, allowance.reason, until)
+        counts[key] = counts.get(key, 0) + 1
+    lines = [(*key, str(count)) for key, count in counts.items()]
+    head = ("initializer", "dtype", "allowed", "reason", "until", "cases")
+    return _table("Acknowledged", head, lines)
+
+
+def _expired(verdict: Verdict) -> Table:
+    lines = [(one.initializer, one.dtype, one.reason, str(one.expires)) for one in verdict.expired]
+    return _table("Expired acknowledgements", ("initializer", "dtype", "reason", "expired"), lines)
+
+
+def _names(title: str, names: Sequence[str]) -> Table:
+    return _table(title, ("case",), [(name,) for name in names])
+
+
+# --- Text and Markdown ---------------------------------------------------------------------------
+
+
+def to_text(verdict: Verdict, notes: Sequence[str] = ()) -> str:
+    """Return the verdict, the notes and the tables for a terminal."""
+    parts = ["\n".join([verdict.line, *notes])]
+    parts += [_aligned(table) for table in tables(verdict)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _aligned(table: Table) -> str:
+    shown = [table.head, *table.lines[:N_LINES]]
+    widths = [max(len(line[i]) for line in shown) for i in range(len(table.head))]
+    rows = [
+        "  "
+        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in shown
+    ]
+    return "\n".join([table.title, *rows, *_rest(table)])
+
+
+def _rest(table: Table) -> list[str]:
+    rest = len(table.lines) - N_LINES
+    return [f"  and {rest} more: write them by --csv FILE"] if rest > 0 else []
+
+
+def to_markdown(verdict: Verdict, notes: Sequence[str] = ()) -> str:
+    """Return the same as Markdown, short enough for an issue."""
+    parts = [f"## {_cell(verdict.line)}", *map(_cell, notes)]
+    for table in tables(verdict):
+        lines = [table.head, ("---",) * len(table.head), *table.lines[:N_LINES]]
+        rows = ["| " + " | ".join(map(_cell, line)) + " |" for line in lines]
+        parts += [f"### {table.title}", "\n".join(rows), *map(str.strip, _rest(table))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+# --- Files ---------------------------------------------------------------------------------------
+
+
+def to_json(verdict: Verdict, notes: Sequence[str] = ()) -> str:
+    """Return everything as one JSON document; distances that are no number are text."""
+    comparison = verdict.comparison
+    document = {
+        "schema": SCHEMA,
+        "before": comparison.before,
+        "after": comparison.after,
+        "is_clean": verdict.is_clean,
+        "verdict": verdict.line,
+        "notes": list(notes),
+        "differences": comparison.differences,
+        "counts": {name.value: count for name, count in comparison.counts().items()},
+        "lost": comparison.lost,
+        "new": comparison.new,
+        "pairs": [_scalars(row) for row in pair_rows(verdict)],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _scalars(row: PairRow) -> dict[str, Any]:
+    values = dataclasses.asdict(row)
+    at_sigma = values["max_ulp_at_sigma"]
+    if at_sigma is not None and not math.isfinite(at_sigma):
+        values["max_ulp_at_sigma"] = str(at_sigma)
+    return values
+
+
+def to_csv(verdict: Verdict) -> str:
+    """Return every pair as a line of CSV; what is absent is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(PairRow))
+    writer.writerows(dataclasses.astuple(row) for row in pair_rows(verdict))
+    return text.getvalue()
+
+
+def write_parquet(verdict: Verdict, path: Path) -> None:
+    """Write every pair as a row of Parquet.
+
+    Raises:
+        ReportError: the file cannot be written.
+    """
+    import pandas as pd
+
+    rows = [dataclasses.asdict(row) for row in pair_rows(verdict)]
+    types: dict[str, Any] = {"seed": "UInt64", "max_ulp": "UInt64", "max_ulp_at_sigma": "Float64"}
+    # Column by column: a frame of rows would read 2^64 - 1 beside a missing value as a float.
+    columns = {
+        field.name: pd.array([row[field.name] for row in rows], dtype=types.get(field.name))
+        for field in dataclasses.fields(PairRow)
+    }
+    try:
+        pd.DataFrame(columns).to_parquet(path, index=False)
+    except OSError as error:
+        raise cannot_write(path, error) from error

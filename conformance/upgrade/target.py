@@ -1,0 +1,176 @@
+"""The parameters of a user's own model as a recording.
+
+Runs inside the environment of one release, so it needs what recording needs and nothing more. The
+target is a function without arguments that returns the parameters: any tree of arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance import environment
+from conformance.arrays import returned
+from conformance.golden import Entry, write_store
+from conformance.model import Problem, Returned, parse_problem
+
+TREE = "parameters"
+"""Kind of the store that holds a tree of parameters."""
+
+SHARD = "parameters.safetensors"
+Target = Callable[[], Any]
+
+
+class TargetError(Exception):
+    """The target cannot be recorded: what it did, and what it must do."""
+
+
+def record_target(name: str, folder: Path) -> None:
+    """Call the target twice and store its parameters in the new `folder`, by path.
+
+    Raises:
+        TargetError: it cannot be imported or called, raises, returns something else than arrays, or
+            returns other values the second time.
+        GoldenError: the folder is not empty, or the disk refuses.
+    """
+    target = load_target(name)
+    first, second = (parameters(name, call(name, target)) for _ in range(2))
+    require_same(name, first, second)
+    captured = environment.capture(("cpu",))
+    provenance = {"environment": dataclasses.asdict(captured), "target": name}
+    entries = [
+        Entry(id=parameter_id(path), shard=SHARD, outcome=outcome)
+        for path, outcome in first.items()
+    ]
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    write_store(draft, entries, kind=TREE, provenance=[provenance])
+    draft.rename(folder)
+
+
+def load_target(name: str) -> Target:
+    """Return the function that `package.module:function` names.
+
+    Raises:
+        TargetError: the name is malformed, or there is no such thing, or it needs arguments.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not (module_name and colon and attribute):
+        raise TargetError(f"target {name!r} is not understood: write package.module:function")
+    try:
+        target = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:
+        raise TargetError(
+            f"target {name!r} cannot be imported ({_said(error)}): run from the folder that holds "
+            f"{module_name.partition('.')[0]!r}, and name what it needs by --with PACKAGE"
+        ) from error
+    if not callable(target):
+        raise TargetError(f"target {name!r} is a {type(target).__name__}, not a function")
+    if needed := _required_arguments(target):
+        raise TargetError(
+            f"target {name!r} needs the arguments {', '.join(needed)}: name a function without "
+            "arguments that makes its own key and sample input"
+        )
+    function: Target = target
+    return function
+
+
+def _required_arguments(target: Any) -> list[str]:
+    kinds = inspect.Parameter
+    return [
+        parameter.name
+        for parameter in inspect.signature(target).parameters.values()
+        if parameter.default is kinds.empty
+        and parameter.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
+    ]
+
+
+def call(name: str, target: Target) -> Any:
+    """Return what the target returns.
+
+    Raises:
+        TargetError: it raises.
+    """
+    try:
+        return target()
+    except Exception as error:
+        raise TargetError(f"target {name!r} raises {_said(error)}") from error
+
+
+def parameters(name: str, tree: Any) -> dict[str, Returned]:
+    """Return the arrays of a tree by path, `layer/kernel`. Keys count as their words.
+
+    Raises:
+        TargetError: there are none, or a leaf is no array.
+    """
+    import jax
+
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    if not leaves:
+        raise TargetError(f"target {name!r} returns no parameters: return a tree of arrays")
+    found = {}
+    for path, leaf in leaves:
+        text = "/".join(map(_step, path)) or "(the array)"
+        found[text] = _as_outcome(name, text, leaf)
+    return found
+
+
+def _step(step: Any) -> str:
+    for attribute in ("key", "name", "idx"):
+        if hasattr(step, attribute):
+            return str(getattr(step, attribute))
+    return str(step)
+
+
+def _as_outcome(name: str, path: str, leaf: Any) -> Returned:
+    import jax
+
+    if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+        raise TargetError(
+            f"target {name!r} returns a {type(leaf).__name__} at {path}, not an array: return the "
+            "parameters alone, of a Flax NNX module nnx.state(module)"
+        )
+    return returned(np.asarray(leaf))
+
+
+def require_same(name: str, first: dict[str, Returned], second: dict[str, Returned]) -> None:
+    """Ensure that both calls returned the same bits under the same paths.
+
+    Raises:
+        TargetError: they did not; the message names the first path that differs.
+    """
+    for path in [*first, *second]:
+        one, two = first.get(path), second.get(path)
+        if one is None or two is None or one.sha256 != two.sha256:
+            raise TargetError(
+                f"target {name!r} is not deterministic, a second call differs at {path}: take all "
+                "randomness from a key with a fixed seed"
+            )
+
+
+def parameter_id(path: str) -> str:
+    """Return the id under which a store holds a parameter.
+
+    The id of a problem whose initializer is the path. Dtype and shape are placeholders: they are
+    part of the answer, and a parameter that changes them is still the same parameter.
+    """
+    escaped = path.replace("%", "%25").replace("-", "%2D")
+    return Problem(initializer=escaped, dtype="float32", shape=(), seed=0).id
+
+
+def parameter_path(key: str) -> str:
+    """Return the path whose id is `key`."""
+    return parse_problem(key).initializer.replace("%2D", "-").replace("%25", "%")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
