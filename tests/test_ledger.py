@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,28 @@ def test_another_exception_than_announced_fails() -> None:
     assert results[-1].status is Status.FAILED
     assert "expects" in results[-1].message
     assert "raises NotImplementedError" in results[-1].message
+
+
+def limited_by(entry: Limitation, variance_error: float) -> CheckResult:
+    metrics = {"variance_error": variance_error}
+    failure = CheckResult(check="contract", status=Status.FAILED, metrics=metrics)
+    return apply((entry,), observation(REFUSED), (failure,))[-1]
+
+
+def test_a_figure_that_still_holds_is_a_known_limitation() -> None:
+    entry = dataclasses.replace(ENTRY, figures={"variance_error": 0.667})
+
+    assert limited_by(entry, 0.6671).status is Status.LIMITED
+
+
+def test_a_figure_that_changed_fails_and_shows_both() -> None:
+    entry = dataclasses.replace(ENTRY, figures={"variance_error": 0.667})
+
+    result = limited_by(entry, 0.5)
+
+    assert result.status is Status.FAILED
+    assert "low-precision of ledger.toml states variance_error = 0.667" in result.message
+    assert f"but {CASE.id} has 0.5: it changed" in result.message
 
 
 def test_an_entry_holds_for_the_releases_it_names() -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from conformance import options
-from conformance.budgets import FILE_NAME, BudgetTable, load, merged, save
+from conformance.budgets import FILE_NAME, BudgetTable, LooserBudget, load, merged, save
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
-from conformance.cli.main import FAILED, OK
+from conformance.cli.main import FAILED, OK, USAGE
 from conformance.ledger import load as load_ledger
 from conformance.matrix import Selection
 from conformance.model import Status
-from conformance.sweeps import LawResult, evaluate, measurements, select_sweeps
+from conformance.sweeps import (
+    LawResult,
+    UnfitForBudget,
+    evaluate,
+    measurements,
+    select_sweeps,
+)
 
 SCOPE = ("initializer", "dtype", "transform", "backend")
 
@@ -24,7 +31,7 @@ COLUMNS = (
     "initializer",
     "dtype",
     "transform",
-    "values",
+    "distinct",
     "mean / sigma",
     "variance - 1",
     "skewness",
@@ -77,9 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
         results.append(result)
     if arguments.write_budgets:
         return write_budgets(path, budgets, results, catalogue, arguments.reason)
-    for message in (message for result in results for message in result.messages):
+    messages = dict.fromkeys(message for result in results for message in result.messages)
+    for message in messages:
         print(f"\n{message}")
-    return FAILED if any(result.messages for result in results) else OK
+    return FAILED if messages else OK
 
 
 def selection_from(arguments: argparse.Namespace) -> Selection:
@@ -95,10 +103,14 @@ def write_budgets(
     catalogue: Catalogue,
     reason: str,
 ) -> int:
-    """Store what was measured, and say how many lines that makes."""
+    """Store what was measured; FAILED if a law is wrong, USAGE if a reason is missing."""
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
-    measured = measurements(results, catalogue, date=date)
-    table = merged(budgets, measured, reason)
+    try:
+        measured = measurements(results, catalogue, date=date)
+        table = merged(budgets, measured, reason)
+    except (UnfitForBudget, LooserBudget) as error:
+        print(f"conformance: {error}", file=sys.stderr)
+        return FAILED if isinstance(error, UnfitForBudget) else USAGE
     save(path, table)
     print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
     return OK
@@ -134,7 +146,7 @@ def cells(result: LawResult) -> list[str]:
 def print_plain(row: Iterable[str]) -> None:
     """Print the row in columns of fixed width."""
     first, *others = row
-    print(f"{first:33}" + "".join(f"{text:13}" for text in others).rstrip(), flush=True)
+    print(f"{first:38}" + "".join(f"{text:13}" for text in others).rstrip(), flush=True)
 
 
 def print_markdown(row: Iterable[str]) -> None:

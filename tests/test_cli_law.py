@@ -1,0 +1,99 @@
+"""`conformance law`: the table, the budgets it writes, and its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conformance.budgets import FILE_NAME, load
+from conformance.cli import main
+
+WRITE = "--write-budgets"
+SMALL = ["law", "--initializer", "he_uniform,normal_1", "--dtype", "bfloat16", "--backend", "cpu"]
+
+
+def test_a_clean_sweep_prints_one_row_each_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(SMALL)
+
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert head.split()[:4] == ["initializer", "dtype", "transform", "distinct"]
+    assert [row.split()[:4] for row in rows] == [
+        ["normal_1", "bfloat16", "eager", "128"],
+        ["normal_1", "bfloat16", "jit", "128"],
+        ["he_uniform", "bfloat16", "eager", "128"],
+        ["he_uniform", "bfloat16", "jit", "128"],
+    ]
+    assert all(row.endswith("passed") for row in rows)
+
+
+def test_markdown_makes_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*SMALL, "--markdown", "--transform", "jit"])
+
+    head, rule, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("| initializer | dtype |")
+    assert set(rule) == set("| -")
+    assert len(rows) == 2
+
+
+def test_a_missing_budget_fails_and_is_explained_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*SMALL, "--golden", str(tmp_path)])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert out.count("no budget is stored for normal_1 in bfloat16 on cpu") == 1
+
+
+def test_budgets_are_written_and_then_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*SMALL, "--golden", str(tmp_path), WRITE])
+
+    assert code == 0
+    assert f"2 budgets measured, 2 now in {tmp_path / FILE_NAME}" in capsys.readouterr().out
+    assert main([*SMALL, "--golden", str(tmp_path)]) == 0
+
+
+def test_a_budget_that_would_grow_needs_a_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*SMALL, "--golden", str(tmp_path), WRITE])
+    path = tmp_path / FILE_NAME
+    path.write_text(path.read_text().replace('"ulp": 1.0', '"ulp": 0.25'))
+
+    refused = main([*SMALL, "--golden", str(tmp_path), WRITE])
+    told = capsys.readouterr().err
+    accepted = main([*SMALL, "--golden", str(tmp_path), WRITE, "--reason", "why not"])
+
+    assert (refused, accepted) == (4, 0)
+    assert "these budgets would grow" in told
+    assert "why not" in {line.reason for line in load(path).measurements.values()}
+
+
+def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "ledger.toml"
+    empty.touch()
+    arguments = [
+        "--initializer",
+        "truncated_normal_tail",
+        "--dtype",
+        "bfloat16",
+        "--backend",
+        "cpu",
+    ]
+
+    code = main(["law", *arguments, "--golden", str(tmp_path), "--ledger", str(empty), WRITE])
+
+    assert code == 1
+    assert "sets no budget until this is explained" in capsys.readouterr().err
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_nothing_to_sweep_is_an_empty_run(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["law", "--initializer", "orthogonal"])
+
+    assert code == 5
+    assert "matches no sweep" in capsys.readouterr().err
