@@ -15,9 +15,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
-
 from conformance.catalogue import unknown
 from conformance.model import Case, CheckResult, Observation, Raised, Status
 
@@ -71,6 +68,9 @@ class Limitation:
 
     def holds_for(self, jax_version: str) -> bool:
         """Return whether this JAX is one of those the defect is known in."""
+        from packaging.specifiers import SpecifierSet  # absent where only recordings are made
+        from packaging.version import Version
+
         return SpecifierSet(self.jax, prereleases=True).contains(Version(jax_version))
 
 
@@ -192,6 +192,8 @@ _TYPES: Mapping[str, type] = {"empty": bool, "figures": dict} | dict.fromkeys(
 
 
 def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     name = fields.get("id", "without id")
     known = {field.name: field for field in dataclasses.fields(Limitation)}
     for key, value in fields.items():
