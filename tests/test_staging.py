@@ -648,6 +648,25 @@ def test_staging_all_of_a_part_is_a_wrong_call(
     assert "and --all beside --dtype was given" in capsys.readouterr().err
 
 
+def test_a_scope_beside_a_recording_is_a_wrong_call(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded({A: draws(7)}).folder
+    words = ("--from", recording, "--dtype", "float32", "--reason", "x")
+
+    assert goldens("stage", "--golden", golden, *words) == 4
+    assert "--from stages the whole recording: leave out" in capsys.readouterr().err
+
+
+def test_textconv_is_installed_within_a_clone_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert goldens("install-textconv") == 4
+    assert "call this within the clone" in capsys.readouterr().err
+
+
 def test_an_overlay_without_a_recording_is_a_wrong_call(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
