@@ -1,0 +1,479 @@
+"""A recording holds what was observed, survives a kill, and needs next to nothing installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance import recording
+from conformance.backends import BackendUnavailable
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.definition import Normal
+from conformance.golden import GoldenError, open_store
+from conformance.matrix import EmptySelection
+from conformance.model import Case, Raised, parse_case
+from conformance.observer import Observer
+from conformance.recording import journal_path, machine_fault, record
+
+CASES = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in (2, 3, 4)]
+
+
+class Calls:
+    """An initializer that counts its calls, and may do something else at one of them."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.instead: dict[tuple[int, ...], Callable[[], Any]] = {}
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return standard normal draws, unless something else is to happen."""
+        import jax
+
+        self.shapes.append(shape)
+        if shape in self.instead:
+            return self.instead[shape]()
+        return jax.random.normal(key, shape, dtype)
+
+
+@pytest.fixture
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def catalogue(calls: Calls) -> Catalogue:
+    """One initializer, `mine`, that counts its calls."""
+    catalogue = Catalogue()
+    catalogue.register("mine", lambda: calls, definition=Normal(stddev=1.0))
+    return catalogue
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where to record."""
+    return tmp_path / "recording"
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def interrupted(calls: Calls, catalogue: Catalogue, folder: Path) -> Path:
+    """A recording that stopped in its last case."""
+    calls.instead = {(4,): interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        record(CASES, catalogue, folder)
+    calls.shapes.clear()
+    calls.instead.clear()
+    return folder
+
+
+# --- What is recorded ----------------------------------------------------------------------------
+
+
+def test_a_recording_holds_what_was_observed(catalogue: Catalogue, folder: Path) -> None:
+    observer = Observer(catalogue)
+
+    store = record(CASES, catalogue, folder)
+
+    for case in CASES:
+        expected = observer.with_stages(observer.observe(case))
+        found = store.observation(case.id)
+        assert found == dataclasses.replace(expected, elapsed_s=found.elapsed_s)
+        assert found.elapsed_s > 0
+        assert list(found.stages) == ["key", "bits", "uniform", "unit"]
+
+
+def test_a_recording_knows_its_environment(catalogue: Catalogue, folder: Path) -> None:
+    import jax
+
+    store = record(CASES, catalogue, folder)
+
+    assert store.environment.packages["jax"] == jax.__version__
+    assert store.environment.devices["cpu.kind"] == "cpu"
+
+
+def test_an_exception_is_recorded_like_an_array(
+    calls: Calls, catalogue: Catalogue, folder: Path
+) -> None:
+    def refuse() -> None:
+        raise ValueError("not three")
+
+    calls.instead = {(3,): refuse}
+
+    store = record(CASES, catalogue, folder)
+
+    outcome = store.observation(CASES[1].id).outcome
+    assert outcome == Raised(exception="ValueError", message="not three")
+
+
+def test_a_failure_among_the_stages_does_not_cost_the_observation(
+    catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("RESOURCE_EXHAUSTED: no room for a second array")
+
+    monkeypatch.setattr(Observer, "with_stages", fail)
+
+    store = record(CASES, catalogue, folder)
+
+    assert len(store) == 3
+    assert store.observation(CASES[0].id).stages == {}
+
+
+def test_progress_is_told_after_every_case(catalogue: Catalogue, folder: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    record(
+        CASES,
+        catalogue,
+        folder,
+        progress=lambda number, total, seen: told.append((number, total, seen.case.id)),
+    )
+
+    assert told == [(i + 1, 3, case.id) for i, case in enumerate(CASES)]
+
+
+# --- What is not there ---------------------------------------------------------------------------
+
+
+def flax_spec(name: str, missing: str) -> InitializerSpec:
+    def build() -> Any:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    return InitializerSpec(
+        name=name,
+        build=build,
+        definition=None,
+        family="constant",
+        public_names=(f"flax.linen.initializers.{name}",),
+    )
+
+
+def test_initializers_of_an_absent_flax_are_left_out_by_name(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    catalogue.add(flax_spec("theirs", "flax"))
+    theirs = parse_case("theirs-float32-2-s0-cpu-eager")
+
+    store = record([*CASES, theirs], catalogue, folder)
+
+    assert store.ids() == [case.id for case in CASES]
+    assert store.provenance[0]["left_out"] == ["theirs"]
+
+
+def test_a_flax_that_is_broken_is_not_absent(catalogue: Catalogue, folder: Path) -> None:
+    catalogue.add(flax_spec("theirs", "msgpack"))
+    theirs = parse_case("theirs-float32-2-s0-cpu-eager")
+
+    store = record([*CASES, theirs], catalogue, folder)
+
+    outcome = store.observation(theirs.id).outcome
+    assert isinstance(outcome, Raised)
+    assert outcome.exception == "SpecError"
+    assert "msgpack" in outcome.message
+
+
+def test_nothing_but_an_absent_flax_is_an_empty_selection(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    catalogue.add(flax_spec("theirs", "flax"))
+
+    with pytest.raises(EmptySelection, match="Flax is not installed, and only it has theirs"):
+        record([parse_case("theirs-float32-2-s0-cpu-eager")], catalogue, folder)
+
+
+def test_an_absent_backend_fails_before_anything_is_written(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    absent = [parse_case(f"mine-float32-{size}-s0-abacus-eager") for size in (2, 3)]
+
+    with pytest.raises(BackendUnavailable, match="'abacus' was asked for and has no device here"):
+        record([*CASES, *absent], catalogue, folder)
+
+    assert list(folder.parent.iterdir()) == []
+
+
+# --- The machine's faults ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("exception", "message", "is_fault"),
+    [
+        ("MemoryError", "", True),
+        ("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 4 bytes.", True),
+        ("JaxRuntimeError", "UNAVAILABLE: TPU worker is gone", True),
+        ("JaxRuntimeError", "INTERNAL: CUDA_ERROR_ILLEGAL_ADDRESS", True),
+        ("JaxRuntimeError", "INVALID_ARGUMENT: Binary op compare with different types", False),
+        ("ValueError", "no fans of a scalar", False),
+    ],
+)
+def test_a_fault_of_the_machine_is_told_from_one_of_the_initializer(
+    exception: str, message: str, is_fault: bool
+) -> None:
+    assert machine_fault(Raised(exception=exception, message=message)) is is_fault
+
+
+def exhaust() -> None:
+    raise MemoryError("no room for 4 elements")
+
+
+def test_a_machine_fault_is_recorded_and_the_rest_goes_on(
+    calls: Calls, catalogue: Catalogue, folder: Path
+) -> None:
+    calls.instead = {(3,): exhaust}
+
+    store = record(CASES, catalogue, folder)
+
+    assert len(store) == 3
+    assert store.provenance[0]["machine_faults"] == [CASES[1].id]
+
+
+def test_the_command_fails_when_the_machine_did(
+    calls: Calls, catalogue: Catalogue, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conformance.cli.record import report
+
+    calls.instead = {(3,): exhaust}
+    store = record(CASES, catalogue, folder)
+
+    assert report(store) == 3
+    said = capsys.readouterr()
+    assert f"recorded 3 cases in {folder}" in said.out
+    assert f"the machine failed {CASES[1].id}: no room for 4 elements" in said.err
+
+
+def test_a_case_that_the_machine_failed_is_run_again_on_resuming(
+    calls: Calls, catalogue: Catalogue, folder: Path
+) -> None:
+    calls.instead = {(3,): exhaust, (4,): interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        record(CASES, catalogue, folder)
+    calls.instead = {}
+
+    store = record(CASES, catalogue, folder, resume=True)
+
+    assert store.provenance[0]["machine_faults"] == []
+
+
+# --- Surviving -----------------------------------------------------------------------------------
+
+
+def test_the_folder_appears_only_when_the_recording_is_whole(interrupted: Path) -> None:
+    assert not interrupted.exists()
+    assert journal_path(interrupted).exists()
+
+
+def test_resuming_runs_only_what_is_missing(
+    interrupted: Path, calls: Calls, catalogue: Catalogue
+) -> None:
+    store = record(CASES, catalogue, interrupted, resume=True)
+
+    assert set(calls.shapes) == {(4,)}
+    assert store.ids() == [case.id for case in CASES]
+    assert list(interrupted.parent.iterdir()) == [interrupted]
+
+
+def test_a_resumed_recording_equals_one_that_was_never_stopped(
+    interrupted: Path, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    resumed = record(CASES, catalogue, interrupted, resume=True)
+
+    straight = record(CASES, catalogue, tmp_path / "straight")
+
+    for one, two in zip(resumed.entries(), straight.entries(), strict=True):
+        assert (one.id, one.shard, one.outcome) == (two.id, two.shard, two.outcome)
+        assert one.stages == two.stages
+
+
+def test_resuming_where_nothing_was_begun_begins(catalogue: Catalogue, folder: Path) -> None:
+    assert len(record(CASES, catalogue, folder, resume=True)) == 3
+
+
+def test_a_line_that_a_kill_tore_is_recorded_again(
+    interrupted: Path, calls: Calls, catalogue: Catalogue
+) -> None:
+    path = journal_path(interrupted)
+    os.truncate(path, path.stat().st_size - 9)
+
+    store = record(CASES, catalogue, interrupted, resume=True)
+
+    assert set(calls.shapes) == {(3,), (4,)}
+    assert len(store) == 3
+
+
+def test_an_unfinished_recording_is_not_begun_anew_unasked(
+    interrupted: Path, catalogue: Catalogue
+) -> None:
+    with pytest.raises(
+        GoldenError, match=r"\.journal holds an unfinished recording: go on .*--res"
+    ):
+        record(CASES, catalogue, interrupted)
+
+
+def test_another_selection_is_not_mixed_into_a_journal(
+    interrupted: Path, catalogue: Catalogue
+) -> None:
+    with pytest.raises(GoldenError, match=r"was begun otherwise \(another selection of cases\)"):
+        record(CASES[:2], catalogue, interrupted, resume=True)
+
+
+def test_another_environment_is_not_mixed_into_a_journal(
+    interrupted: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
+
+    with pytest.raises(GoldenError, match=r"begun otherwise \(XLA_FLAGS: .* -> --xla_dump_to=\)"):
+        record(CASES, catalogue, interrupted, resume=True)
+
+
+def test_a_damaged_journal_is_refused(interrupted: Path, catalogue: Catalogue) -> None:
+    with journal_path(interrupted).open("a") as stream:
+        stream.write("{}\n")
+
+    with pytest.raises(GoldenError, match=r"\.journal is damaged .*: delete it and record anew"):
+        record(CASES, catalogue, interrupted, resume=True)
+
+
+def test_a_recording_is_never_written_over(catalogue: Catalogue, folder: Path) -> None:
+    record(CASES, catalogue, folder)
+
+    with pytest.raises(GoldenError, match="recording is not empty: name a new folder"):
+        record(CASES, catalogue, folder)
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_keeps_what_was_recorded(
+    calls: Calls, catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = recording._append
+
+    def until_full(stream: Any, row: Any) -> None:
+        append(stream, row) if row.get("id") != CASES[2].id else full()
+
+    monkeypatch.setattr(recording, "_append", until_full)
+    with pytest.raises(GoldenError, match=r"No space left .* is kept: free the disk .*--resume"):
+        record(CASES, catalogue, folder)
+    monkeypatch.undo()
+    calls.shapes.clear()
+
+    record(CASES, catalogue, folder, resume=True)
+
+    assert set(calls.shapes) == {(4,)}
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_all(
+    calls: Calls, catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(GoldenError, match=r"cannot be written: No space left"):
+        record(CASES, catalogue, folder)
+    monkeypatch.undo()
+    calls.shapes.clear()
+
+    store = record(CASES, catalogue, folder, resume=True)
+
+    assert calls.shapes == []
+    assert len(store) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from conformance.cli import main
+from conformance.catalogue import register
+
+def mine(key, shape, dtype):
+    import jax
+    if shape == (3,) and sys.argv[2] == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return jax.numpy.ones(shape, dtype)
+
+register("mine", lambda: mine)
+ids = [f"mine-float32-{size}-s0-cpu-eager" for size in (2, 3)]
+sys.exit(main(["record", *ids, "--out", sys.argv[1], "--resume"]))
+"""
+
+
+def run(script: str, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", script, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_a_killed_recording_goes_on_where_it_was(folder: Path) -> None:
+    killed = run(KILLED, folder, "kill")
+    resumed = run(KILLED, folder, "live")
+
+    assert killed.returncode == -signal.SIGKILL
+    assert resumed.returncode == 0, resumed.stderr
+    assert "recorded 2 of 2" in resumed.stderr
+    assert "recorded 1 of 2" not in resumed.stderr
+    assert len(open_store(folder)) == 2
+
+
+# --- Where little is installed -------------------------------------------------------------------
+
+BARE = """
+import sys
+
+class Absent:
+    names = {"pandas", "pyarrow", "pytest", "xdist", "packaging", "flax", "hypothesis"}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from conformance.cli import main
+code = main(sys.argv[1:])
+print("judging is loaded:", "conformance.engine" in sys.modules)
+sys.exit(code)
+"""
+
+
+def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path) -> None:
+    selection = ("--initializer", "ones*", "--dtype", "float32", "--shape", "64", "--seed", "0")
+
+    done = run(BARE, "record", "--out", folder, "--tier", "quick", *selection)
+
+    assert done.returncode == 0, done.stderr
+    assert "judging is loaded: False" in done.stdout
+    assert "left out, since Flax is not installed: ones_init_linen, ones_init_nnx" in done.stderr
+    assert open_store(folder).ids() == ["ones-float32-64-s0-cpu-eager"]
+
+
+def test_a_wrong_call_is_one_line_where_little_is_installed(folder: Path) -> None:
+    done = run(BARE, "record", "--out", folder, "--tier", "qick")
+
+    assert done.returncode == 4, done.stderr
+    assert "tier 'qick' is unknown" in done.stderr
+
+
+def test_the_cases_of_a_recording_may_be_named(folder: Path) -> None:
+    from conformance.cli import main
+
+    assert main(["record", "ones-float32-3-s0-cpu-eager", "--out", str(folder)]) == 0
+    assert open_store(folder).ids() == ["ones-float32-3-s0-cpu-eager"]
+
+
+def test_cases_of_one_recording_lie_in_one_shard_an_initializer(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    jitted: list[Case] = [dataclasses.replace(case, transform="jit") for case in CASES]
+
+    store = record([*CASES, *jitted], catalogue, folder)
+
+    assert store.shards() == ["custom/mine.safetensors"]
+    assert len(store) == 6
