@@ -1,193 +1,128 @@
 """The pytest front end: options, cases as items, scheduling by compile group, rows, summary.
 
-Thin: what a case comes to is the engine's business, what a reader sees is the report's.
+Thin: what a case comes to is the engine's business, what a reader sees is the report's. pytest
+loads this module in every run of everybody who has the package installed, so it imports next to
+nothing, and does nothing, until a run addresses the package: `pytest --pyargs conformance`, or the
+path of its folder. Only then do its options exist, so they clash with no other project's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import shlex
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import environment, options
-from conformance.backends import BackendUnavailable
-from conformance.backends.process import assign_accelerator, force_host_devices
-from conformance.builtin import load_catalogue
-from conformance.engine import Engine, Policy
-from conformance.golden import GoldenError, open_store
-from conformance.ledger import LedgerError
-from conformance.ledger import load as load_ledger
-from conformance.matrix import SelectionError, select
-from conformance.model import Case, CaseResult, DriftClass, Environment, Status, Tier, parse_case
-from conformance.report.errors import ReportError
-from conformance.report.recorder import RunRecorder
-from conformance.report.rows import Row, from_json, row, to_json
+from conformance import options
+from conformance.model import Case, Environment, parse_case
 
-ROW, RUN_ID, ENVIRONMENT = "conformance_row", "conformance_run", "conformance_environment"
-CASE_TEST = "test_initializers.py::test_case["
+if TYPE_CHECKING:
+    from conformance.session import Session
 
+PACKAGE = Path(__file__).parent
+ROW, FAULT = "conformance_row", "conformance_fault"
+RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
+CASE_TEST = "::test_case["
+"""What the node id of a case holds; its path is empty for a package outside of the root folder."""
+INFRASTRUCTURE, EMPTY = 3, 5
+"""Exit codes as the command line has them; UsageError makes the 4 of a wrong call."""
 
-class Session:
-    """What the tests of one process share: catalogue, goldens, ledger, engine."""
-
-    def __init__(self, config: pytest.Config, run_id: str) -> None:
-        self._config = config
-        self.run_id = run_id
-        self.has_run = False
-
-    @functools.cached_property
-    def catalogue(self) -> Any:
-        """The builtin initializers and those that users registered."""
-        return load_catalogue()
-
-    @functools.cached_property
-    def goldens(self) -> Any:
-        """The golden set that judges this run."""
-        return open_store(options.golden_folder(self._config.getoption("--golden")))
-
-    @functools.cached_property
-    def ledger(self) -> Any:
-        """The known limitations."""
-        path = self._config.getoption("--ledger")
-        return load_ledger(Path(path)) if path else load_ledger()
-
-    @functools.cached_property
-    def engine(self) -> Engine:
-        """The engine under this run's policy."""
-        return Engine(
-            catalogue=self.catalogue,
-            goldens=self.goldens,
-            ledger=self.ledger,
-            policy=Policy(max_drift=DriftClass(self._config.getoption("--max-drift"))),
-        )
-
-    @functools.cached_property
-    def cases(self) -> list[Case]:
-        """The selected cases."""
-        selection = options.selection_from(lambda name: self._config.getoption(f"--{name}"))
-        return select(self.catalogue, selection)
-
-    @functools.cached_property
-    def captured(self) -> Environment:
-        """The environment of this process, devices included."""
-        return environment.capture(tuple(sorted({case.backend for case in self.cases})))
-
-    def run(self, case: Case, item: pytest.Item) -> str:
-        """Evaluate the case, attach its row to the item, and return why it failed, or ""."""
-        self.has_run = True
-        try:
-            result = self.engine.evaluate(case)
-        except (BackendUnavailable, GoldenError) as error:
-            return str(error)
-        values = row(result, self.captured, run_id=self.run_id)
-        item.user_properties.append((ROW, to_json(values)))
-        return failure_text(result)
+SESSION = pytest.StashKey["Session"]()
 
 
-SESSION = pytest.StashKey[Session]()
+# --- Whether the run is about this package -------------------------------------------------------
 
 
-def failure_text(result: CaseResult) -> str:
-    """Return the messages of the failed checks and how to run the case again; "" if none failed."""
-    if result.status is not Status.FAILED:
-        return ""
-    messages = [check.message for check in result.checks if check.status is Status.FAILED]
-    rerun = f"rerun: conformance run {result.observation.case.id}"
-    if not any(rerun in message for message in messages):
-        messages.append(f"  {rerun}")
-    return "\n".join(messages)
+def is_addressed(arguments: Sequence[str], folder: Path) -> bool:
+    """Return whether any positional argument, relative to the folder, names this package."""
+    return any(_names_package(argument, folder) for argument in arguments)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the selection, the judging options and where reports go."""
-    group = parser.getgroup("conformance", "numerical conformance of initializers")
-    options.add_selection_options(group.addoption)
-    options.add_judging_options(group.addoption)
-    group.addoption(
-        "--junit-report", action="store_true", help="also write junit.xml to the reports"
-    )
-    group.addoption("--html-report", action="store_true", help="also write report.html")
+def _names_package(argument: str, folder: Path) -> bool:
+    name = argument.partition("::")[0]
+    if name.split(".")[0] == PACKAGE.name:
+        return True
+    path = (folder / name).resolve()
+    return path.is_relative_to(PACKAGE) or path == PACKAGE.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
+    """Declare the options, if the run may be about this package.
+
+    Values of options that do not exist yet look like positional arguments here, so the folders of
+    the ini file count even where an argument was given.
+    """
+    folder = early_config.invocation_params.dir
+    given = early_config.known_args_namespace.file_or_dir
+    arguments = [*given, *early_config.getini("testpaths"), str(folder)]
+    if is_addressed(arguments, folder):
+        group = parser.getgroup("conformance", "numerical conformance of initializers")
+        options.add_selection_options(group.addoption)
+        options.add_judging_options(group.addoption)
+        options.add_report_options(group.addoption)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the report session; in a worker, take one accelerator before JAX starts."""
-    worker = getattr(config, "workerinput", None)
-    if "sharded" in str(config.getoption("--transform")) or config.getoption("--tier") == Tier.FULL:
-        force_host_devices()
-    if worker is not None:
-        assign_accelerator(int(worker["workerid"].removeprefix("gw")))
-        config.pluginmanager.register(EnvironmentSender(), "conformance-environment")
-        config.stash[SESSION] = Session(config, worker[RUN_ID])
+    """Start the session of a run about this package; in a worker, before JAX can start."""
+    if not is_addressed(config.args, config.invocation_params.dir):
         return
-    collector = RowCollector(config)
-    config.pluginmanager.register(collector, "conformance-rows")
-    config.stash[SESSION] = Session(config, collector.run_id)
+    from conformance.session import Session
 
-
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Show versions, backends, tier and goldens."""
-    versions = environment.package_versions()
-    shown = ("jax", "jaxlib", "flax", "numpy", "python")
-    backends = ",".join(config.getoption("--backend")) or "auto"
-    return [
-        "conformance: " + ", ".join(f"{name} {versions.get(name, 'absent')}" for name in shown),
-        f"conformance: backends {backends}, tier {config.getoption('--tier') or 'standard'}, "
-        f"goldens {options.golden_folder(config.getoption('--golden'))}, "
-        f"run {config.stash[SESSION].run_id}",
-    ]
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one item of every selected case."""
-    if metafunc.definition.name == "test_case" and "case" in metafunc.fixturenames:
-        try:
-            cases = metafunc.config.stash[SESSION].cases
-        except (SelectionError, LedgerError, ValueError) as error:
-            raise pytest.UsageError(str(error)) from error
-        metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    part: Controller | Worker
+    if worker is None:
+        part = Controller(config)
+        run_id = part.run_id
+    else:
+        part = Worker(int(worker["workerid"].removeprefix("gw")))
+        run_id = worker[RUN_ID]
+    config.stash[SESSION] = Session(lambda name: config.getoption(f"--{name}"), run_id)
+    config.pluginmanager.register(part, "conformance-session")
 
 
 @pytest.fixture(scope="session")
 def conformance_session(request: pytest.FixtureRequest) -> Session:
-    """The catalogue, goldens, ledger and engine of this process."""
+    """The catalogue, goldens, ledger, engine and cases of this process."""
     return request.config.stash[SESSION]
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Send all cases of a compile group to one worker, so that each program compiles once."""
-    from xdist.scheduler.loadscope import LoadScopeScheduling
-
-    class CompileGroupScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-        def _split_scope(self, nodeid: str) -> str:
-            return compile_group(nodeid)
-
-    return CompileGroupScheduling(config, log)
+# --- Workers -------------------------------------------------------------------------------------
 
 
-def compile_group(nodeid: str) -> str:
-    """Return the compile group of a case's item; any other item is a group of its own."""
-    if CASE_TEST not in nodeid:
-        return nodeid
-    return parse_case(case_id(nodeid)).group
+class Worker:
+    """One process of several: takes an accelerator, and sends home what it ran in."""
+
+    def __init__(self, number: int) -> None:
+        from conformance.backends.process import assign_accelerator
+
+        assign_accelerator(number)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Attach the environment to what xdist returns from this worker."""
+        shared = session.config.stash[SESSION]
+        if shared.has_run:
+            output = session.config.workeroutput  # type: ignore[attr-defined]  # added by xdist
+            output[ENVIRONMENT] = json.dumps(dataclasses.asdict(shared.environment))
 
 
-def case_id(nodeid: str) -> str:
-    """Return the id of the case that an item runs."""
-    return nodeid.partition("[")[2].removesuffix("]")
+# --- The controlling process, which may be the only one ------------------------------------------
 
 
-class RowCollector:
-    """Gathers the rows of all workers in the controlling process, and reports on them."""
+class Controller:
+    """Checks the options before all else, gathers the rows of all processes, and reports."""
 
     def __init__(self, config: pytest.Config) -> None:
+        from conformance.report.recorder import RunRecorder
+
         self._config = config
         self._expected: set[str] = set()
+        self._failed_others: set[str] = set()
+        self._faults: list[str] = []
         self._environment: Environment | None = None
         self._recorder = RunRecorder(
             folder=Path(config.getoption("--reports")),
@@ -199,28 +134,108 @@ class RowCollector:
         """Name of the run and of its report folder."""
         return self._recorder.run_id
 
+    @property
+    def _session(self) -> Session:
+        return self._config.stash[SESSION]
+
+    def pytest_report_header(self) -> list[str]:
+        """Show versions, backends, tier, goldens, and what is unusual about this process."""
+        from conformance import environment
+
+        option, versions = self._config.getoption, environment.package_versions()
+        shown = ("jax", "jaxlib", "flax", "numpy", "python")
+        ambient = Environment(
+            packages={},
+            config=environment.environment_variables(),
+            host=environment.host_facts(),
+            devices={},
+        )
+        return [
+            "conformance: " + ", ".join(f"{name} {versions.get(name, 'absent')}" for name in shown),
+            f"conformance: backends {','.join(option('--backend')) or options.AUTO}, "
+            f"tier {option('--tier') or 'standard'}, "
+            f"goldens {options.golden_folder(option('--golden'))}, run {self.run_id}",
+            *(f"conformance: note: {line}" for line in environment.unusual(ambient)),
+        ]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Refuse a selection that is wrong or empty, before a worker starts."""
+        from conformance.catalogue import CatalogueError
+        from conformance.matrix import EmptySelection, SelectionError
+
+        try:
+            self._session.validate_selection()
+        except EmptySelection as error:
+            pytest.exit(str(error), returncode=EMPTY)
+        except (SelectionError, CatalogueError) as error:
+            raise pytest.UsageError(str(error)) from error
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_auto_num_workers(self) -> int | None:
+        """Start no more workers than accelerators can take."""
+        from conformance.backends.process import most_workers
+
+        return most_workers()
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker the id of the run."""
         node.workerinput[RUN_ID] = self.run_id
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Any:
+        """Send all cases of a compile group to one worker, unless --dist asks otherwise."""
+        if config.getvalue("dist") != "load":
+            return None
+        from xdist.workermanage import parse_tx_spec_config
+
+        from conformance.scheduling import GroupScheduling
+
+        return GroupScheduling(len(parse_tx_spec_config(config)), compile_group, cost)
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the cases of a run without workers."""
-        self._expected |= {
-            case_id(item.nodeid) for item in session.items if CASE_TEST in item.nodeid
-        }
+        self._expect([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note the cases that a worker collected; all workers collect the same."""
-        self._expected |= {case_id(nodeid) for nodeid in ids if CASE_TEST in nodeid}
+        self._expect(ids)
+
+    def _expect(self, nodeids: list[str]) -> None:
+        """Note the cases among the tests, and refuse to run them without goldens and ledger."""
+        from conformance.golden import GoldenError
+        from conformance.ledger import LedgerError
+
+        cases = {case.id for case in map(case_of, nodeids) if case}
+        if not cases or self._config.option.collectonly:
+            return
+        self._expected |= cases
+        try:
+            self._session.validate_files()
+        except LedgerError as error:
+            raise pytest.UsageError(str(error)) from error
+        except GoldenError as error:
+            pytest.exit(str(error), returncode=INFRASTRUCTURE)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the row that came with a finished case, at once."""
-        if report.when == "call":
-            for name, value in report.user_properties:
-                if name == ROW:
-                    self._add(from_json(str(value)))
+        if report.failed and case_of(report.nodeid) is None:
+            self._failed_others.add(report.nodeid)
+        if report.when != "call":
+            return
+        from conformance.report.errors import ReportError
+        from conformance.report.rows import from_json
+
+        properties = dict(report.user_properties)
+        if FAULT in properties:
+            self._faults.append(str(properties[FAULT]))
+        if ROW in properties:
+            try:
+                self._recorder.add(from_json(str(properties[ROW])))
+            except ReportError as error:
+                pytest.exit(str(error), returncode=INFRASTRUCTURE)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -230,45 +245,77 @@ class RowCollector:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the reports, whether or not every case left a row."""
+        """Write the reports, whether or not every case left a row, and settle the exit code."""
         if not self._expected:
             return
-        if self._environment is None and not session.config.option.collectonly:
-            self._environment = self._config.stash[SESSION].captured
-        if self._environment is not None:
-            self._finish(self._environment)
+        from conformance.report.errors import ReportError
 
-    def _add(self, row: Row) -> None:
         try:
-            self._recorder.add(row)
-        except ReportError as error:
-            pytest.exit(str(error), returncode=3)
-
-    def _finish(self, environment: Environment) -> None:
-        try:
-            self._recorder.finish(
+            run = self._recorder.finish(
                 expected=sorted(self._expected),
-                environment=environment,
+                environment=self._ran_in(),
                 junit=self._config.getoption("--junit-report"),
                 html=self._config.getoption("--html-report"),
             )
         except ReportError as error:
-            pytest.exit(str(error), returncode=3)
+            pytest.exit(str(error), returncode=INFRASTRUCTURE)
+        if self._faults:
+            session.exitstatus = INFRASTRUCTURE
+        elif session.exitstatus == pytest.ExitCode.OK and not run.is_green:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the verdict by class and by initializer."""
-        if lines := self._recorder.summary_lines():
-            terminalreporter.section("conformance")
-            for line in lines:
-                terminalreporter.write_line(line)
+    def _ran_in(self) -> Environment:
+        """Return the environment of the first worker that told it, or else of this process."""
+        from conformance import environment
+        from conformance.backends import BackendUnavailable
+
+        if self._environment is None:
+            try:
+                self._environment = self._session.environment
+            except BackendUnavailable:
+                self._environment = environment.capture()
+        return self._environment
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
+        """Say what explains a failure by itself before all failures, and the verdict after them."""
+        from conformance.environment import unusual
+
+        lines = self._recorder.summary_lines()
+        notes = [f"note: {line}" for line in unusual(self._ran_in())] if lines else []
+        _section(terminalreporter, "conformance: read this first", notes)
+        yield
+        others = len(self._failed_others)
+        also = [f"and {others} tests that are no cases failed, see above"] if others else []
+        faults = list(dict.fromkeys(self._faults))
+        _section(terminalreporter, "conformance", [*faults, *lines, *also] if lines else [])
 
 
-class EnvironmentSender:
-    """In a worker: send home the environment that the cases ran in."""
+def _section(reporter: Any, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        reporter.section(title)
+        for line in lines:
+            reporter.write_line(line)
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Attach the environment to what xdist returns from this worker."""
-        shared = session.config.stash[SESSION]
-        output = session.config.workeroutput  # type: ignore[attr-defined]  # added by xdist
-        if shared.has_run:
-            output[ENVIRONMENT] = json.dumps(dataclasses.asdict(shared.captured))
+
+# --- Cases as tests ------------------------------------------------------------------------------
+
+
+def case_of(nodeid: str) -> Case | None:
+    """Return the case that a test runs; None for any other test."""
+    _, is_case, name = nodeid.partition(CASE_TEST)
+    try:
+        return parse_case(name.removesuffix("]")) if is_case else None
+    except ValueError:  # a test of somebody else's by the same name
+        return None
+
+
+def compile_group(nodeid: str) -> str:
+    """Return the compile group of a case's test; any other test is a group of its own."""
+    case = case_of(nodeid)
+    return case.group if case else nodeid
+
+
+def cost(nodeids: Sequence[str]) -> float:
+    """Return what the tests of one compile group cost, in tests."""
+    return len(nodeids)

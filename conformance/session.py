@@ -30,6 +30,7 @@ class Session:
 
     def __init__(self, value: options.Value, run_id: str, case_ids: tuple[str, ...] = ()) -> None:
         self.run_id = run_id
+        self.has_run = False
         self._value = value
         self._case_ids = case_ids
 
@@ -65,36 +66,44 @@ class Session:
 
     @functools.cached_property
     def environment(self) -> Environment:
-        """The environment of this process, with the devices that the cases run on."""
-        return environment.capture(tuple(sorted({case.backend for case in self.cases})))
+        """The environment of this process, with the devices that the cases run on.
 
-    def validate(self) -> None:
-        """Read all that the options name, so that a mistake is told before the first case runs.
+        Raises:
+            BackendUnavailable: a backend that a case asks for has no device in this process.
+        """
+        names = tuple(sorted({case.backend for case in self.cases}))
+        for name in names:
+            open_backend(name)
+        return environment.capture(names)
 
-        Does not start JAX: `auto` counts as `cpu`.
+    def validate_selection(self) -> None:
+        """Ensure that the selection makes sense, without starting JAX: `auto` counts as `cpu`.
+
+        Raises:
+            SelectionError, CatalogueError: it does not, or selects nothing.
         """
         selection = options.selection_on(("cpu",), self._value, self._case_ids)
         select(self.catalogue, selection)
-        _ = self.goldens, self.ledger
 
-    def require_backends(self) -> None:
-        """Ensure that every backend of the cases is there.
+    def validate_files(self) -> None:
+        """Ensure that the golden set and the ledger can be read.
 
         Raises:
-            BackendUnavailable: one has no device in this process.
+            GoldenError, LedgerError: one cannot.
         """
-        for name in sorted({case.backend for case in self.cases}):
-            open_backend(name)
+        _ = self.goldens, self.ledger
 
     def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
         """Run the case here and return its verdict, and that as a row.
 
         Raises:
-            BackendUnavailable: the backend has no device in this process.
+            BackendUnavailable: a backend of the session has no device in this process.
             GoldenError: the golden cannot be read.
         """
+        captured = self.environment
         result = self.engine.evaluate(case)
-        return result, row(result, self.environment, run_id=self.run_id)
+        self.has_run = True
+        return result, row(result, captured, run_id=self.run_id)
 
 
 class Recorded(Session):
@@ -125,9 +134,6 @@ class Recorded(Session):
     def environment(self) -> Environment:
         """The environment that the recording was made in."""
         return self._recording.environment
-
-    def require_backends(self) -> None:
-        """Nothing runs, so nothing is needed."""
 
     def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
         """Judge the recorded observation of the case, by the JAX version that made it.

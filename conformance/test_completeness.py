@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.builtin import alias_faults, uncovered_public_names
 from conformance.matrix import Selection, problems, select
 from conformance.model import Tier
-from conformance.pytest_plugin import Session
+from conformance.session import Session
 from conformance.sweeps import law_cases
 
 

@@ -9,7 +9,8 @@ from conformance.backends import BackendUnavailable
 from conformance.budgets import FILE_NAME, BudgetTable, load
 from conformance.matrix import SelectionError
 from conformance.model import Case
-from conformance.pytest_plugin import SESSION, Session
+from conformance.pytest_plugin import SESSION
+from conformance.session import Session
 from conformance.sweeps import evaluate, law_cases
 
 NOTHING = pytest.param(

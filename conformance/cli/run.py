@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     command = shlex.join(["conformance", *sys.argv[1:]])
     recorder = RunRecorder(folder=Path(arguments.reports), command=command)
     session = _session(arguments, recorder.run_id)
-    session.validate()
-    session.require_backends()
+    session.validate_selection()
+    session.validate_files()
     for line in unusual(session.environment):
         print(f"note: {line}")
     is_whole = False

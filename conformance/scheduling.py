@@ -1,0 +1,128 @@
+"""How `pytest -n` deals out cases: whole compile groups, the most expensive first.
+
+`--dist loadgroup` would do it, but pytest 9.2 with xdist 3.8 ignores it (pytest-xdist issue 1386),
+and `loadscope` runs a test that killed its worker again, and kills the next one with it.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Sequence
+from typing import Any
+
+KEPT_BUSY = 2
+"""Tests that a worker must hold: it starts one only when it knows the next."""
+
+
+class GroupScheduling:
+    """An xdist scheduler. A group's tests run on one worker, in the order of collection.
+
+    group: returns the group of a test by its node id. cost: returns what a group's tests cost.
+    What a crashed worker had not begun goes to another one; the test that crashed it is lost.
+    """
+
+    def __init__(
+        self,
+        n_workers: int,
+        group: Callable[[str], str],
+        cost: Callable[[Sequence[str]], float],
+    ) -> None:
+        self.collection: list[str] | None = None
+        self._n_workers = n_workers
+        self._group = group
+        self._cost = cost
+        self._collected: dict[Any, list[str]] = {}
+        self._held: dict[Any, dict[int, None]] = {}
+        self._queue: collections.deque[list[int]] = collections.deque()
+
+    @property
+    def nodes(self) -> list[Any]:
+        """The workers that are alive."""
+        return list(self._held)
+
+    @property
+    def collection_is_completed(self) -> bool:
+        """Whether every worker has said what it collected."""
+        return len(self._collected) >= self._n_workers
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether no test waits, and each worker is at its last."""
+        held = self._held.values()
+        return (
+            self.collection_is_completed
+            and not self._queue
+            and all(len(tests) < KEPT_BUSY for tests in held)
+        )
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether any test has still to finish."""
+        return bool(self._queue) or any(self._held.values())
+
+    def add_node(self, node: Any) -> None:
+        """Take in a worker."""
+        self._held[node] = {}
+
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """Note what a worker collected."""
+        self._collected[node] = list(collection)
+
+    def remove_node(self, node: Any) -> str | None:
+        """Part with a worker; return the test that it crashed in, or None if it had finished."""
+        held = list(self._held.pop(node))
+        if not held:
+            return None
+        crashed, *rest = held
+        if rest:
+            self._queue.appendleft(rest)
+        for other in self.nodes:
+            self._refill(other)
+        assert self.collection is not None
+        return self.collection[crashed]
+
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:  # noqa: ARG002  # xdist passes it
+        """Note that a worker finished a test, and give it more if it runs short."""
+        del self._held[node][item_index]
+        self._refill(node)
+
+    def mark_test_pending(self, item: str) -> None:
+        """Refuse: no plugin may ask for a test to run again."""
+        raise NotImplementedError(f"{item} cannot run again: a crash is a result")
+
+    def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
+        """Refuse: nothing is ever stolen from a worker."""
+        raise NotImplementedError(f"{len(indices)} tests cannot be taken from {node}")
+
+    def schedule(self) -> None:
+        """Deal out what is collected, or what is left when a worker has been replaced."""
+        if self.collection is None:
+            first, *others = self._collected.values()
+            if any(other != first for other in others):
+                raise RuntimeError("workers collected different tests: give all the same options")
+            self.collection = first
+            self._queue.extend(self._groups())
+        for node in self.nodes:
+            self._refill(node)
+
+    def _groups(self) -> list[list[int]]:
+        groups: dict[str, list[int]] = {}
+        assert self.collection is not None
+        for index, nodeid in enumerate(self.collection):
+            groups.setdefault(self._group(nodeid), []).append(index)
+        names = self.collection
+
+        def descending(indices: list[int]) -> float:
+            return -self._cost([names[index] for index in indices])
+
+        return sorted(groups.values(), key=descending)
+
+    def _refill(self, node: Any) -> None:
+        if node.shutting_down:
+            return
+        while self._queue and len(self._held[node]) <= KEPT_BUSY:
+            tests = self._queue.popleft()
+            self._held[node].update(dict.fromkeys(tests))
+            node.send_runtest_some(tests)
+        if not self._queue:
+            node.shutdown()
