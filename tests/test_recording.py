@@ -300,15 +300,20 @@ def test_resuming_where_nothing_was_begun_begins(catalogue: Catalogue, folder: P
     assert len(record(CASES, catalogue, folder, resume=True)) == 3
 
 
-def test_a_line_that_a_kill_tore_is_recorded_again(
+def test_a_line_that_a_kill_tore_is_recorded_again_and_spoils_no_later_one(
     interrupted: Path, calls: Calls, catalogue: Catalogue
 ) -> None:
     path = journal_path(interrupted)
     os.truncate(path, path.stat().st_size - 9)
+    calls.instead = {(4,): interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        record(CASES, catalogue, interrupted, resume=True)
+    again, calls.shapes, calls.instead = set(calls.shapes), [], {}
 
     store = record(CASES, catalogue, interrupted, resume=True)
 
-    assert set(calls.shapes) == {(3,), (4,)}
+    assert again == {(3,), (4,)}
+    assert set(calls.shapes) == {(4,)}
     assert len(store) == 3
 
 
