@@ -27,6 +27,7 @@ COMMANDS = {
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
+    "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
     "doctor": "show what in this environment can change numbers",
 }
@@ -86,6 +87,7 @@ def exit_codes() -> dict[type[Exception], int]:
     from conformance.golden import GoldenError
     from conformance.ledger import LedgerError
     from conformance.matrix import EmptySelection, SelectionError
+    from conformance.modules.model import TargetError
     from conformance.report.errors import ReportError
     from conformance.upgrade.tools import SideError
 
@@ -94,6 +96,7 @@ def exit_codes() -> dict[type[Exception], int]:
         SelectionError: USAGE,
         CatalogueError: USAGE,
         LedgerError: USAGE,
+        TargetError: USAGE,
         GoldenError: INFRASTRUCTURE,
         BackendUnavailable: INFRASTRUCTURE,
         ReportError: INFRASTRUCTURE,

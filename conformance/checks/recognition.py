@@ -1,0 +1,331 @@
+"""From an array back to its initializer: which key, which law, which fan.
+
+A key is recognised without knowing the law. Every elementwise initializer is monotone in the random
+word, so under the right key the values rise when they are sorted by their words. Under a wrong key
+n values do so with probability 1 / n!: below 1e-9 for 13 of them. With the key known, the unit
+variates are known, and the law is the one of which the values are a multiple.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from conformance.arrays import Array, widen
+from conformance.definition import (
+    TRUNCATED_STDDEV,
+    Definition,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+    fans,
+    nominal_moments,
+)
+from conformance.oracle import Kind, Law, random_bits, solve_words, unit_variate, word_bits
+from conformance.oracle.distributions import lattice, mantissa_bits
+from conformance.oracle.threefry import Key
+
+Values = npt.NDArray[np.float64]
+
+Source = TypeVar("Source")
+"""Whatever names a candidate key."""
+
+PREFIX = 64
+"""Elements that are looked at: of the flattened array the first ones, whose words are the first."""
+
+FEWEST_FOR_A_KEY = 13
+"""13! > 6e9: so many values rise with the wrong words less than once in 6e9 tries."""
+
+UNIT_LAWS = {
+    "truncated_normal": Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=-2.0, upper=2.0),
+    "normal": Law(kind=Kind.NORMAL, scale=1.0),
+    "uniform": Law(kind=Kind.UNIFORM, scale=1.0, lower=-1.0, upper=1.0),
+    "uniform from 0": Law(kind=Kind.UNIFORM, scale=1.0, lower=0.0, upper=1.0),
+}
+
+UNIT_STDDEV = {
+    "truncated_normal": TRUNCATED_STDDEV,
+    "normal": 1.0,
+    "uniform": 1 / math.sqrt(3),
+    "uniform from 0": 1 / math.sqrt(12),
+}
+
+SCALINGS = {
+    "lecun": (1.0, "fan_in"),
+    "he": (2.0, "fan_in"),
+    "glorot": (1.0, "fan_avg"),
+    "lecun of fan_out": (1.0, "fan_out"),
+    "he of fan_out": (2.0, "fan_out"),
+}
+
+EMBEDDING = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=0)
+"""Flax's default for embeddings: the variance is 1 over the number of columns."""
+
+FAN_OUT_IS_A_FAULT = ("lecun of fan_out", "he of fan_out")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Recognised:
+    """What an array was found to be.
+
+    initializer: e.g. `lecun_normal`, `normal(stddev=0.02)`, `constant(0)`.
+    definition: which law that is; None for constants and where nothing was recognised.
+    fan: the fan that scales the variance; None where none does.
+    is_exact: the values match key and law one by one; otherwise the law is a statistical guess.
+    fault: why a fan is not the one of the shape; "" if it is.
+    """
+
+    initializer: str
+    definition: Definition | None = None
+    fan: float | None = None
+    is_exact: bool = False
+    fault: str = ""
+
+
+UNKNOWN = Recognised(initializer="not recognised")
+
+
+def matching_key(
+    array: Array, candidates: Sequence[tuple[Source, Key]], *, partitionable: bool = True
+) -> tuple[Source, Key] | None:
+    """Return the first candidate under whose words the array is monotone, or None.
+
+    Arrays of fewer than FEWEST_FOR_A_KEY distinct elements match no key with certainty.
+    """
+    values = _prefix(array)
+    if not candidates or len(np.unique(values)) < FEWEST_FOR_A_KEY:
+        return None
+    keys = np.stack([key for _, key in candidates]).tobytes()
+    size = len(values) if partitionable else array.size
+    for dtype in _drawn_dtypes(array.dtype):
+        fractions = _fractions(keys, dtype, size, partitionable)
+        # A step down among the values where the words step up, or the reverse, rules a key out.
+        opposed = np.diff(values) * np.diff(fractions, axis=1) < 0
+        for index in np.flatnonzero(~opposed.any(axis=1)):
+            if _rises(values, fractions[index]):
+                return candidates[int(index)]
+    return None
+
+
+def _prefix(array: Array) -> Values:
+    return widen(array.reshape(-1)[:PREFIX])
+
+
+def _drawn_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
+    """Return the dtypes in which the draw may have been: its own, or float32 and then cast."""
+    float32 = np.dtype(np.float32)
+    return (dtype,) if dtype == float32 else (dtype, float32)
+
+
+@functools.lru_cache(maxsize=8)
+def _fractions(keys: bytes, dtype: np.dtype[Any], size: int, partitionable: bool) -> Values:
+    """Return the lattice points of the prefix, one row a key.
+
+    The words of a prefix are the first words, if the layout is partitionable.
+    """
+    rows = np.frombuffer(keys, np.uint32).reshape(-1, 2)
+    return np.stack([lattice(_words(key, dtype, size, partitionable), dtype) for key in rows])
+
+
+def _words(key: Key, dtype: np.dtype[Any], size: int, partitionable: bool) -> Any:
+    return random_bits(key, word_bits(dtype), (size,), partitionable=partitionable)[:PREFIX]
+
+
+def _rises(values: Values, fraction: Values) -> bool:
+    """Return whether larger lattice points never have smaller values, and equal ones equal."""
+    order = np.argsort(fraction, kind="stable")
+    steps, same_point = np.diff(values[order]), np.diff(fraction[order]) == 0
+    return bool((steps >= 0).all() and (steps[same_point] == 0).all())
+
+
+def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> Recognised:
+    """Return the initializer of the array: by its key if that is known, else by its statistics."""
+    values = widen(array.reshape(-1))
+    if array.size and (values == values[0]).all():
+        return Recognised(initializer=f"constant({values[0]:g})", is_exact=True)
+    if key is None and _is_orthogonal(array):
+        return Recognised(initializer="orthogonal")
+    fit = _by_key(array, key, partitionable) if key is not None else _by_statistics(values)
+    if fit is None:
+        return UNKNOWN
+    kind, scale = fit
+    return _named(kind, scale, array, is_exact=key is not None)
+
+
+def _by_key(array: Array, key: Key, partitionable: bool) -> tuple[str, float] | None:
+    """Return the law of whose unit variates the prefix is a multiple, and the factor."""
+    values = _prefix(array)
+    fits = []
+    for dtype in _drawn_dtypes(array.dtype):
+        size = len(values) if partitionable else array.size
+        words = _words(key, dtype, size, partitionable)
+        for kind, law in UNIT_LAWS.items():
+            unit = unit_variate(words, law, dtype)
+            scale = float(values @ unit / (unit @ unit))
+            fits.append((float(np.abs(values - scale * unit).max() / abs(scale)), kind, scale))
+    residual, kind, scale = min(fits)
+    return (kind, scale) if residual <= _residual_bound(array.dtype) else None
+
+
+def _residual_bound(dtype: np.dtype[Any]) -> float:
+    """Return how far, in sigma, a correct value may lie from its multiple of the unit variate.
+
+    float32: JAX's erf_inv errs by 91 ULP at worst, 1e-5 sigma. 16 bits: six roundings of half an
+    ULP, at 4 sigma at most. The wrong one of two laws misses by more than 0.1 sigma.
+    """
+    return max(1e-4, 12 * 2.0 ** -mantissa_bits(dtype))
+
+
+def _by_statistics(values: Values) -> tuple[str, float] | None:
+    """Return the law that the values have by their moments and distribution, or None.
+
+    A correct law is refused less than once in 1e6 arrays (Kolmogorov's distribution at 2.8).
+    """
+    if len(values) < PREFIX:
+        return None
+    sample = values[:: max(1, len(values) // 4096)]
+    sigma = float(values.std())
+    distances = {
+        kind: float(stats.kstest(sample / (sigma / UNIT_STDDEV[kind]), _cdf(kind)).statistic)
+        for kind in UNIT_LAWS
+    }
+    kind = min(distances, key=distances.__getitem__)
+    if distances[kind] * math.sqrt(len(sample)) > 2.8:
+        return None
+    return kind, sigma / UNIT_STDDEV[kind]
+
+
+def _cdf(kind: str) -> Any:
+    return {
+        "truncated_normal": stats.truncnorm(-2, 2).cdf,
+        "normal": stats.norm.cdf,
+        "uniform": stats.uniform(-1, 2).cdf,
+        "uniform from 0": stats.uniform(0, 1).cdf,
+    }[kind]
+
+
+def _named(kind: str, scale: float, array: Array, *, is_exact: bool) -> Recognised:
+    """Return the initializer that has this law: a scaling of the shape's fan, or a plain one."""
+    stddev = abs(scale) * UNIT_STDDEV[kind]
+    tolerance = _stddev_tolerance(array, is_exact)
+    for name, definition, fan, is_natural in _scalings(kind, array.shape):
+        moments = nominal_moments(definition, array.shape)
+        assert moments is not None
+        if abs(stddev / math.sqrt(moments.variance) - 1) > tolerance:
+            continue
+        fault = "" if is_natural else f"its variance is that of {name}, fan {fan:g}"
+        return Recognised(
+            initializer=name, definition=definition, fan=fan, is_exact=is_exact, fault=fault
+        )
+    return _plain(kind, scale, is_exact)
+
+
+def _stddev_tolerance(array: Array, is_exact: bool) -> float:
+    """Return how far the fitted stddev may be off: six roundings, or five standard errors."""
+    if is_exact:
+        return max(1e-4, 6 * 2.0 ** -mantissa_bits(array.dtype) / 2)
+    return 5 / math.sqrt(2 * array.size)
+
+
+def _scalings(
+    kind: str, shape: tuple[int, ...]
+) -> Iterator[tuple[str, VarianceScaling, float, bool]]:
+    """Yield name, definition, fan, and whether the fan is what the shape calls for.
+
+    Fans of convolutions and matrices come first; then those of kernels with several axes in or out,
+    as attention has; last the fans of the wrong side.
+    """
+    if kind == "uniform from 0" or len(shape) < 2 or 0 in shape:
+        return
+    if kind == "normal" and len(shape) == 2:
+        yield "embedding", EMBEDDING, float(shape[1]), True
+    suffix = {"truncated_normal": "normal", "normal": "normal (not truncated)"}.get(kind, kind)
+    for name, (scale, mode) in SCALINGS.items():
+        for in_axis, out_axis in _axes(shape):
+            definition = VarianceScaling(
+                scale=scale, mode=mode, distribution=kind, in_axis=in_axis, out_axis=out_axis
+            )
+            fan_in, fan_out = fans(shape, definition)
+            fan = {"fan_in": fan_in, "fan_out": fan_out}.get(mode, (fan_in + fan_out) / 2)
+            base, _, side = name.partition(" ")
+            full_name = f"{base}_{suffix}" + (f" {side}" if side else "")
+            yield full_name, definition, fan, name not in FAN_OUT_IS_A_FAULT
+
+
+def _axes(shape: tuple[int, ...]) -> list[tuple[Any, Any]]:
+    """Return the ways to split the axes into those that go in and those that come out."""
+    axes = tuple(range(len(shape)))
+    splits = [(axes[:k], axes[k:]) for k in range(1, len(shape))] if len(shape) > 2 else []
+    return [(-2, -1), *splits]
+
+
+def _plain(kind: str, scale: float, is_exact: bool) -> Recognised:
+    definition: Definition
+    match kind:
+        case "truncated_normal":
+            definition = TruncatedNormal(stddev=abs(scale))
+            name = f"truncated_normal(stddev={abs(scale):.4g})"
+        case "normal":
+            definition = Normal(stddev=abs(scale))
+            name = f"normal(stddev={abs(scale):.4g})"
+        case "uniform from 0":
+            definition = Uniform(scale=scale)
+            name = f"uniform(scale={scale:.4g})"
+        case _:
+            bound = abs(scale)
+            return Recognised(initializer=f"uniform(-{bound:.4g}, {bound:.4g})", is_exact=is_exact)
+    return Recognised(initializer=name, definition=definition, is_exact=is_exact)
+
+
+def _is_orthogonal(array: Array) -> bool:
+    """Return whether rows or columns, the smaller side, are orthogonal and of one length."""
+    if array.ndim < 2 or min(array.shape) < 2 or array.size > 1 << 22:
+        return False
+    matrix = widen(array).reshape(-1, array.shape[-1])
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    gram = tall.T @ tall
+    length = float(np.trace(gram)) / len(gram)
+    # Rounding the elements moves a product of unit columns by one epsilon at most (Cauchy-Schwarz),
+    # and their lengths as much; the float32 factorization adds n of its epsilons.
+    bound = 4 * 2.0 ** -mantissa_bits(array.dtype) + len(tall) * 2.0**-23
+    return length > 0 and bool(np.abs(gram / length - np.eye(len(gram))).max() < bound)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ExactMoments:
+    """Mean, stddev and kurtosis of the law over all lattice points of the dtype."""
+
+    mean: float
+    stddev: float
+    kurtosis: float
+
+
+def exact_moments(
+    definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> ExactMoments:
+    """Return the moments of what JAX draws in the dtype.
+
+    16-bit dtypes have so few lattice points that all are enumerated; for float32 2**16 evenly
+    spaced ones stand for the 2**23, at the middle of their strata, which leaves 1e-5 of sigma.
+    """
+    kept = min(mantissa_bits(dtype), 16)
+    width = word_bits(dtype)
+    centre = (1 << (width - kept)) >> 1 if mantissa_bits(dtype) > kept else 0
+    words = (np.arange(1 << kept, dtype=np.uint64) << np.uint64(width - kept)) + np.uint64(centre)
+    solution = solve_words(words.astype(f"u{width // 8}"), definition, dtype, shape)
+    values = widen(solution.expected if solution.followed is None else solution.followed)
+    deviation = values - values.mean()
+    variance = float((deviation**2).mean())
+    return ExactMoments(
+        mean=float(values.mean()),
+        stddev=math.sqrt(variance),
+        kurtosis=float((deviation**4).mean()) / variance**2,
+    )

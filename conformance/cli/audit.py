@@ -1,0 +1,92 @@
+"""`conformance audit package.module:make`: the initial parameters of a model, one line each."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from conformance.model import format_shape
+
+if TYPE_CHECKING:
+    from conformance.audit import Audit, Audited
+
+COLUMNS = ("parameter", "shape", "dtype", "draw", "initializer", "fan", "std", "expected", "moves")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the target and how to show the result."""
+    parser.add_argument(
+        "target",
+        metavar="MODULE:FUNCTION",
+        help="function that returns (linen module, inputs), an nnx module, or a parameter tree",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")
+    parser.add_argument(
+        "--abstract",
+        action="store_true",
+        help="run nothing: shapes, dtypes and possible key collisions of a model that does not fit",
+    )
+    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the audit; return 1 if it found a fault."""
+    from conformance.audit import audit
+    from conformance.modules.model import load
+
+    model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
+    result = audit(model)
+    print("\n".join([as_json(result)] if arguments.json else as_text(result)))
+    return 1 if result.n_faults else 0
+
+
+def as_json(result: Audit) -> str:
+    """Return the audit as one JSON document."""
+    return json.dumps({"n_faults": result.n_faults, **dataclasses.asdict(result)}, indent=1)
+
+
+def as_text(result: Audit) -> list[str]:
+    """Return the table, and under it every fault and note."""
+    rows = [COLUMNS, *(_cells(parameter) for parameter in result.parameters)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines += _remarks(result, "faults") + _remarks(result, "notes")
+    what = "shapes only" if result.is_abstract else f"seed {result.seed}"
+    count = f"{len(result.parameters)} parameters, {result.n_faults} faults"
+    return [*lines, f"{result.framework}, {what}: {count}"]
+
+
+def _remarks(result: Audit, kind: str) -> list[str]:
+    return [
+        f"{kind[:-1]}  {parameter.path}: {text}"
+        for parameter in result.parameters
+        for text in getattr(parameter, kind)
+    ]
+
+
+def _cells(parameter: Audited) -> tuple[str, ...]:
+    return (
+        parameter.path,
+        format_shape(parameter.shape),
+        parameter.dtype,
+        parameter.draw,
+        ("" if parameter.is_exact or not parameter.fan else "~ ") + parameter.initializer,
+        _number(parameter.fan),
+        _number(parameter.actual_std),
+        _expectation(parameter),
+        str(parameter.n_moved or ""),
+    )
+
+
+def _expectation(parameter: Audited) -> str:
+    """Return the expected stddev, with the distance of the actual one in standard errors."""
+    if parameter.expected_std is None or parameter.actual_std is None or not parameter.std_error:
+        return ""
+    distance = (parameter.actual_std - parameter.expected_std) / parameter.std_error
+    return f"{parameter.expected_std:.4g} ({distance:+.1f} se)"
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}"

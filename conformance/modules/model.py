@@ -1,0 +1,172 @@
+"""The parameters of a user's model: from `package.module:make` to arrays by path.
+
+`make` takes nothing (or, for nnx, the `rngs` to use) and returns one of
+
+    a linen module and its example inputs:  return Model(), (jnp.ones((1, 28, 28)),)
+    an nnx module:                          return Model(rngs=rngs)
+    a parameter tree, whose keys are then unknown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import Array
+from conformance.modules.observe import flatten, nnx_state
+
+LINEN, NNX, TREE = "linen", "nnx", "tree"
+
+
+class TargetError(ValueError):
+    """The target is no model that can be audited; the message says what it is instead."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """The parameters of one model under one seed.
+
+    arrays: by path, parts joined by dots; in linen without the collection `params`.
+    is_abstract: only shapes and dtypes are known, and the arrays are stand-ins.
+    separator, partitionable: of Flax's key derivation and of JAX's bits, as configured.
+    """
+
+    framework: str
+    seed: int
+    arrays: Mapping[str, Array]
+    is_abstract: bool
+    separator: bool
+    partitionable: bool
+
+
+def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
+    """Import the target, call it, and return its parameters.
+
+    Linen models are initialized from shapes: no forward pass runs, unless a parameter depends on
+    one. abstract: nothing runs at all, and only shapes and dtypes come back.
+
+    Raises:
+        TargetError: the target cannot be imported, raises, or returns something else.
+    """
+    try:
+        import jax
+        from flax import config
+    except ImportError as error:
+        raise TargetError(f"an audit needs JAX and Flax ({error}): pip install flax") from error
+
+    framework, arrays = _observe(_resolve(target), target, seed, abstract)
+    if not arrays:
+        raise TargetError(f"{target} has no parameters: nothing to audit")
+    return Model(
+        framework=framework,
+        seed=seed,
+        arrays=arrays,
+        is_abstract=abstract,
+        separator=bool(config.flax_fix_rng_separator),
+        partitionable=bool(jax.config.jax_threefry_partitionable),
+    )
+
+
+def _resolve(target: str) -> Any:
+    module_name, colon, name = target.partition(":")
+    if not (colon and module_name and name):
+        raise TargetError(f"target {target!r} is not understood: write package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise TargetError(
+            f"{module_name} cannot be imported ({type(error).__name__}: {error}): run from where "
+            "`import` finds it, or set PYTHONPATH"
+        ) from error
+    if not callable(getattr(module, name, None)):
+        raise TargetError(f"{module_name} has no function {name!r}")
+    return getattr(module, name)
+
+
+def _observe(make: Any, target: str, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
+    try:
+        return _arrays(make, seed, abstract)
+    except TargetError as error:
+        raise TargetError(f"{target}: {error}") from None
+    except Exception as error:
+        raise TargetError(f"{target} raises {type(error).__name__}: {error}") from error
+
+
+def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
+    import flax.linen as nn
+    from flax import nnx
+
+    made = _abstract_nnx(make, seed) if abstract and _takes_rngs(make) else _call(make, seed)
+    if isinstance(made, nnx.Module):
+        return NNX, nnx_state(made) if not abstract else _stand_ins(
+            nnx.to_pure_dict(nnx.state(made))
+        )
+    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
+        return LINEN, _linen_arrays(*made, seed, abstract)
+    if isinstance(made, Mapping) and not abstract:
+        return TREE, {name.removeprefix("params."): value for name, value in flatten(made).items()}
+    wanted = "a linen module with a tuple of inputs, an nnx module, or a parameter tree"
+    raise TargetError(f"returns {type(made).__name__}; needed is {wanted}")
+
+
+def _takes_rngs(make: Any) -> bool:
+    return "rngs" in inspect.signature(make).parameters
+
+
+def _call(make: Any, seed: int) -> Any:
+    from flax import nnx
+
+    return make(nnx.Rngs(seed)) if _takes_rngs(make) else make()
+
+
+def _abstract_nnx(make: Any, seed: int) -> Any:
+    from flax import nnx
+
+    return nnx.eval_shape(lambda: make(nnx.Rngs(seed)))
+
+
+def _abstract_state(module: Any) -> dict[str, Array]:
+    from flax import nnx
+
+    return _stand_ins(nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState))))
+
+
+def _linen_arrays(module: Any, inputs: Any, seed: int, abstract: bool) -> dict[str, Array]:
+    import jax
+    from flax.errors import LazyInitError
+
+    root = jax.random.key(seed)
+    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
+    if abstract:
+        tree = jax.eval_shape(module.init, root, *arguments)
+        found = _stand_ins(tree)
+    else:
+        try:
+            found = flatten(module.lazy_init(root, *arguments))
+        except LazyInitError:  # a parameter is computed from the inputs, so they must be real
+            found = flatten(module.init(root, *arguments))
+    return {
+        name.removeprefix("params."): value
+        for name, value in found.items()
+        if name.startswith("params.")
+    }
+
+
+def _stand_ins(tree: Any) -> dict[str, Array]:
+    """Return arrays of the right shape and dtype that occupy no memory."""
+    import jax
+
+    def stand_in(leaf: Any) -> Array:
+        return np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): stand_in(leaf)
+        for path, leaf in leaves
+        if not str(leaf.dtype).startswith("key<")
+    }

@@ -1,0 +1,178 @@
+"""An audit names each planted fault, and finds none in a healthy model."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+import pytest
+
+from conformance.audit import Audit, Audited, audit
+from conformance.cli import main
+from conformance.modules.model import TargetError, load
+
+MODELS = "tests.audited_models"
+
+
+@functools.cache
+def audited(name: str) -> Audit:
+    return audit(load(f"{MODELS}:{name}"))
+
+
+def row(name: str, path: str) -> Audited:
+    return next(one for one in audited(name).parameters if one.path == path)
+
+
+def test_a_healthy_transformer_has_no_faults_and_every_key_and_law_is_recognised() -> None:
+    parameters = audited("transformer").parameters
+
+    assert audited("transformer").n_faults == 0
+    assert len(parameters) == 35
+    random = [one for one in parameters if not one.initializer.startswith("constant")]
+    assert {one.initializer for one in random} == {"lecun_normal", "embedding"}
+    assert all(one.key and one.is_exact for one in random)
+
+
+def test_fans_follow_the_axes_that_go_in() -> None:
+    block = "Block_0.MultiHeadDotProductAttention_0"
+
+    assert row("transformer", f"{block}.query.kernel").fan == 16
+    assert row("transformer", f"{block}.out.kernel").fan == 16
+    assert row("transformer", "Block_0.Dense_1.kernel").fan == 64
+
+
+def test_paths_that_join_to_one_text_collide() -> None:
+    faults = row("colliding", "block.1x.kernel").faults
+
+    assert faults == (
+        "key collision: drawn from the key of block1.x.kernel",
+        "identical to block1.x.kernel",
+    )
+
+
+def test_a_stream_that_is_started_again_collides_even_where_shapes_differ() -> None:
+    faults = row("duplicated_key", "second.kernel").faults
+
+    assert "key collision: drawn from the key of first.kernel" in faults
+
+
+def test_a_fan_of_the_wrong_side_is_named() -> None:
+    assert row("wrong_fan", "kernel").faults == (
+        "wrong fan: its variance is that of lecun_normal of fan_out, fan 64",
+    )
+
+
+def test_a_transposed_copy_is_a_reordering() -> None:
+    assert row("transposed_copy", "two").faults == ("a reordering of one",)
+
+
+def test_correlated_parameters_are_named_with_their_correlation() -> None:
+    assert row("correlated", "one").faults == ("correlated with two (r = 0.74 over 64 elements)",)
+
+
+def test_a_lifted_module_without_split_keys_has_identical_slices() -> None:
+    assert row("vmapped_without_split", "kernel").faults == (
+        "its 3 slices along axis 0 are identical",
+    )
+
+
+def test_a_lifted_module_with_split_keys_is_recognised_by_its_first_slice() -> None:
+    kernel = row("vmapped", "kernel")
+
+    assert kernel.faults == ()
+    assert (kernel.draw, kernel.initializer, kernel.fan) == (". #1 split 3", "lecun_normal", 16)
+
+
+def test_a_tree_without_keys_is_recognised_by_its_statistics() -> None:
+    one = row("healthy_tree", "one")
+
+    assert (one.initializer[:17], one.key, one.is_exact) == ("normal(stddev=0.0", "", False)
+    assert one.faults == ()
+
+
+def test_an_unknown_law_is_said_to_be_unknown() -> None:
+    assert row("unknown_law", "one").notes == ("law not recognised",)
+
+
+def test_a_law_that_bfloat16_biases_is_noted_with_its_figures() -> None:
+    (note,) = row("transformer_in_bfloat16", "Block_0.Dense_0.kernel").notes
+
+    assert note == "bfloat16 law: mean -0.018 sigma, variance -0.03%"
+
+
+def test_removing_a_layer_renames_later_modules_of_its_class_in_linen() -> None:
+    assert row("transformer", "Block_0.Dense_0.kernel").n_moved == 1
+    assert row("transformer", "Block_0.Dense_1.kernel").n_moved == 0
+
+
+def test_removing_a_layer_renumbers_all_later_draws_in_nnx() -> None:
+    assert row("two_linear", "first.kernel").n_moved == 1
+    assert row("two_linear", "second.kernel").n_moved == 0
+
+
+def test_an_abstract_audit_runs_nothing_and_still_sees_collisions() -> None:
+    result = audit(load(f"{MODELS}:colliding", abstract=True))
+
+    assert result.n_faults == 4
+    assert result.parameters[1].faults == (
+        "key collision: its scope hands out the keys of block1/x",
+    )
+    assert {one.actual_std for one in result.parameters} == {None}
+
+
+@pytest.mark.parametrize("name", ["transformer", "two_linear"])
+def test_an_abstract_audit_of_a_healthy_model_has_no_faults(name: str) -> None:
+    result = audit(load(f"{MODELS}:{name}", abstract=True))
+
+    assert result.n_faults == 0
+    assert {one.shape for one in result.parameters} == {
+        one.shape for one in audited(name).parameters
+    }
+
+
+def test_another_seed_gives_other_keys() -> None:
+    other = audit(load(f"{MODELS}:two_linear", seed=1))
+
+    assert other.parameters[1].key not in {"", audited("two_linear").parameters[1].key}
+
+
+def test_the_command_prints_the_table_and_the_faults_and_exits_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["audit", f"{MODELS}:colliding"])
+
+    out = capsys.readouterr().out
+    assert code == 1
+    assert "block.1x.kernel  16x16  float32  block/1x #1  lecun_normal" in out
+    assert "fault  block.1x.kernel: key collision: drawn from the key of block1.x.kernel" in out
+    assert out.endswith("linen, seed 0: 4 parameters, 4 faults\n")
+
+
+def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["audit", f"{MODELS}:two_linear", "--json"])
+
+    document = json.loads(capsys.readouterr().out)
+    assert (code, document["n_faults"], document["framework"]) == (0, 0, "nnx")
+    assert document["parameters"][1]["initializer"] == "lecun_normal"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("nowhere", "'nowhere' is not understood: write package.module:function"),
+        ("no_such_module:make", "no_such_module cannot be imported .ModuleNotFoundError"),
+        (f"{MODELS}:no_such_function", "has no function 'no_such_function'"),
+        (f"{MODELS}:constant", "has no function 'constant'"),
+        (f"{MODELS}:raising", "raising raises RuntimeError: no checkpoint"),
+        (f"{MODELS}:a_number", "a_number: returns int; needed is a linen module"),
+        (f"{MODELS}:nothing", "nothing has no parameters"),
+    ],
+)
+def test_a_target_that_is_no_model_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], target: str, message: str
+) -> None:
+    with pytest.raises(TargetError, match=message):
+        load(target)
+
+    assert main(["audit", target]) == 4
+    assert capsys.readouterr().err.count("\n") == 1
