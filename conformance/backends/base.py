@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from conformance.catalogue import InitializerSpec
 from conformance.model import Case, Observation
+
+if TYPE_CHECKING:  # NumPy is not for whoever only asks for BackendUnavailable
+    from conformance.arrays import Array
 
 
 class BackendUnavailable(RuntimeError):  # noqa: N818  # names a state, not a mistake
@@ -28,3 +31,6 @@ class Backend(Protocol):
 
         They are shared by all cases that draw alike, so asking for one more is cheap.
         """
+
+    def stage_arrays(self, case: Case, spec: InitializerSpec) -> Mapping[str, Array]:
+        """Return the stages themselves; none where none are defined, as for complex dtypes."""

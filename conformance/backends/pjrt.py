@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import as_dtype, returned
+from conformance.arrays import Array, as_dtype, returned
 from conformance.backends.base import BackendUnavailable
 from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
-from conformance.backends.stages import sampler_of, stage_digests
+from conformance.backends.stages import Sampler, sampler_of, stage_arrays, stage_digests
 from conformance.catalogue import Initializer, InitializerSpec
 from conformance.model import WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
 
@@ -69,14 +69,22 @@ class PjrtBackend:
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
         problem = case.problem
-        sampler = sampler_of(spec.definition, problem.shape)
-        if sampler is None or problem.dtype.startswith("complex"):
+        sampler = _sampler(case, spec)
+        if sampler is None:
             return {}
         asked = (problem.dtype, problem.seed, problem.prng, sampler)
         if asked not in self._stages:
             with self._ambient(problem):
                 self._stages[asked] = stage_digests(typed_key(problem), problem, sampler)
         return self._stages[asked]
+
+    def stage_arrays(self, case: Case, spec: InitializerSpec) -> Mapping[str, Array]:
+        """Return the stages before the result; empty where none are defined."""
+        sampler = _sampler(case, spec)
+        if sampler is None:
+            return {}
+        with self._ambient(case.problem):
+            return stage_arrays(typed_key(case.problem), case.problem, sampler)
 
     def _observation(
         self,
@@ -112,6 +120,13 @@ class PjrtBackend:
                 partitionable = not problem.prng.endswith("nonpartitionable")
                 stack.enter_context(jax.threefry_partitionable(partitionable))
             yield
+
+
+def _sampler(case: Case, spec: InitializerSpec) -> Sampler | None:
+    """Return how the case's elements are drawn; None where that is unknown or has two parts."""
+    if case.problem.dtype.startswith("complex"):
+        return None
+    return sampler_of(spec.definition, case.problem.shape)
 
 
 def present_platforms() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import as_dtype, digest
+from conformance.arrays import Array, as_dtype, digest
 from conformance.definition import (
     Definition,
     DeltaOrthogonal,
@@ -68,16 +68,22 @@ def _tall(shape: tuple[int, ...], column_axis: int) -> tuple[int, ...]:
 
 def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str]:
     """Return a digest of each stage before the result, in order; real dtypes only."""
+    arrays = stage_arrays(key, problem, sampler)
+    return {name: digest(array) for name, array in arrays.items()}
+
+
+def stage_arrays(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Array]:
+    """Return each stage before the result, in order; real dtypes only."""
     import jax
 
     dtype = as_dtype(problem.dtype)
     bits = jax.random.bits(key, sampler.shape, _word(dtype))
     uniform = jax.random.uniform(key, sampler.shape, dtype, *_uniform_range(sampler, dtype))
     return {
-        "key": digest(np.asarray(jax.random.key_data(key))),
-        "bits": digest(np.asarray(bits)),
-        "uniform": digest(np.asarray(uniform)),
-        "unit": digest(np.asarray(_unit(key, sampler, dtype))),
+        "key": np.asarray(jax.random.key_data(key)),
+        "bits": np.asarray(bits),
+        "uniform": np.asarray(uniform),
+        "unit": np.asarray(_unit(key, sampler, dtype)),
     }
 
 

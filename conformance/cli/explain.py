@@ -1,0 +1,201 @@
+"""`conformance explain`: each stage of one case, from seed to array, beside the oracle's."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from conformance import environment, options
+from conformance.arrays import Array, as_dtype, whole, widen
+from conformance.backends import open_backend
+from conformance.backends.process import force_host_devices
+from conformance.builtin import load_catalogue
+from conformance.catalogue import InitializerSpec
+from conformance.checks.moments import law_of_element
+from conformance.cli.main import OK
+from conformance.definition import expected_error, nominal_moments
+from conformance.matrix import Selection, select
+from conformance.model import STAGES, Case, Outcome, Problem, Raised, Returned
+from conformance.oracle import OracleUnavailable, Solution, solve
+from conformance.oracle.rounding import round_once
+from conformance.ulp import INCOMPARABLE, ulp_at, ulp_distance
+
+SHOWN = 4
+"""Elements of each stage that are printed."""
+
+RESULT = STAGES[-1]
+FOLLOWED = "scaled, rounded at every step as JAX does"
+"""The result beside the oracle's other answer: what JAX returns if it does what it says."""
+
+Stages = Mapping[str, Array]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the case."""
+    parser.add_argument("case", metavar="CASE", help="case id, as `conformance list` prints it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the case here and print every stage; that it differs is no failure of this command."""
+    catalogue = load_catalogue()
+    selection = Selection(cases=(arguments.case,))
+    (case,) = select(catalogue, selection)
+    if options.may_shard(selection):
+        force_host_devices()
+    for line in environment.unusual(environment.capture()):
+        print(f"note: {line}")
+    print("\n".join(explanation(case, catalogue.lookup(case.problem.initializer))))
+    return OK
+
+
+def explanation(case: Case, spec: InitializerSpec) -> list[str]:
+    """Return what was asked, what the law is, and what each stage gave here and by the oracle."""
+    backend = open_backend(case.backend)
+    observation = backend.observe(case, spec)
+    lines = [
+        f"{case.id} on {observation.device}",
+        f"definition: {spec.definition or 'none; only contract and golden are checked'}",
+        *law_lines(spec, case.problem),
+    ]
+    outcome = observation.outcome
+    if isinstance(outcome, Raised):
+        return [*lines, *raised_lines(outcome, spec, case.problem)]
+    observed = {**backend.stage_arrays(case, spec), RESULT: whole(outcome)}
+    expected, reason = oracle_stages(spec, case.problem)
+    lines += [sample_line(outcome), *([f"no oracle: {reason}"] if reason else [])]
+    for name in (*STAGES, FOLLOWED):
+        seen = observed.get(RESULT if name == FOLLOWED else name)
+        if name in expected or (seen is not None and name != FOLLOWED):
+            lines += stage_lines(name, seen, expected.get(name), sigma_of(spec, outcome))
+    return lines
+
+
+def law_lines(spec: InitializerSpec, problem: Problem) -> list[str]:
+    """Return the moments of one element: as defined, and exactly, on the lattice of the dtype."""
+    definition = spec.definition
+    if definition is None or expected_error(definition, problem.shape, problem.dtype):
+        return []
+    is_complex = problem.dtype.startswith("complex")
+    nominal = nominal_moments(definition, problem.shape, is_complex=is_complex)
+    if nominal is None:
+        return ["law: elements follow none in common"]
+    lines = [
+        f"law: mean {nominal.mean:.9g}, variance {nominal.variance:.9g}, "
+        f"within [{nominal.lower:.9g}, {nominal.upper:.9g}]"
+    ]
+    exact = law_of_element(definition, problem.shape, problem.dtype)
+    if exact is not None and (exact.mean, exact.variance) != (nominal.mean, nominal.variance):
+        lines.append(
+            f"law in {problem.dtype}: mean {exact.mean.real:.9g}, variance {exact.variance:.9g}"
+        )
+    return lines
+
+
+def raised_lines(outcome: Raised, spec: InitializerSpec, problem: Problem) -> list[str]:
+    """Return what was raised, and whether that is what the definition demands."""
+    error = expected_error(spec.definition, problem.shape, problem.dtype)
+    wanted = f"{error} must be raised" if error else "an array must be returned"
+    return [f"raised: {outcome.exception}: {outcome.message}", f"by definition: {wanted}"]
+
+
+def sample_line(outcome: Returned) -> str:
+    """Return the moments of the array itself."""
+    moments = outcome.moments
+    if not math.prod(outcome.shape):
+        return "sample: no elements"
+    return (
+        f"sample: mean {moments.mean:.9g}, variance {moments.variance:.9g}, "
+        f"within [{moments.minimum:.9g}, {moments.maximum:.9g}], "
+        f"{moments.nonfinite} of {math.prod(outcome.shape)} not finite"
+    )
+
+
+def oracle_stages(spec: InitializerSpec, problem: Problem) -> tuple[Stages, str]:
+    """Return the oracle's stages, rounded once to the dtype; or none, and why there are none."""
+    if spec.definition is None or spec.no_oracle:
+        return {}, spec.no_oracle or "registered without a definition"
+    try:
+        solution = solve(problem, spec.definition)
+    except OracleUnavailable as error:
+        return {}, str(error)
+    return _stages(solution, as_dtype(problem.dtype)), ""
+
+
+def _stages(solution: Solution, dtype: np.dtype[np.generic]) -> dict[str, Array]:
+    found: dict[str, Array | None] = {
+        "key": None if solution.key is None else np.asarray(solution.key, np.uint32),
+        "bits": solution.bits,
+        "uniform": None if solution.uniform is None else round_once(solution.uniform, dtype),
+        "unit": None if solution.unit is None else round_once(solution.unit, dtype),
+        RESULT: solution.expected,
+        FOLLOWED: solution.followed,
+    }
+    return {name: array for name, array in found.items() if array is not None}
+
+
+def sigma_of(spec: InitializerSpec, outcome: Outcome) -> float:
+    """Return the standard deviation of the law, or else of the sample."""
+    assert isinstance(outcome, Returned)
+    nominal = None
+    if spec.definition is not None:
+        is_complex = outcome.dtype.startswith("complex")
+        nominal = nominal_moments(spec.definition, outcome.shape, is_complex=is_complex)
+    variance = nominal.variance if nominal else outcome.moments.variance
+    return math.sqrt(variance) if variance > 0 else 0.0
+
+
+def stage_lines(
+    name: str, observed: Array | None, expected: Array | None, sigma: float
+) -> list[str]:
+    """Return one stage: how far apart the two are, then the first elements of each."""
+    lines = [f"{name}: {comparison(name, observed, expected, sigma)}"]
+    for side, array in (("observed", observed), ("oracle", expected)):
+        if array is not None:
+            lines.append(f"  {side:8} {first_elements(array)}")
+    return lines
+
+
+def comparison(name: str, observed: Array | None, expected: Array | None, sigma: float) -> str:
+    """Return `equal`, or how many elements differ and the worst of them."""
+    if observed is None:
+        return "not observed"
+    if expected is None:
+        return "nothing to compare with"
+    if (observed.dtype, observed.shape) != (expected.dtype, expected.shape):
+        return f"{observed.dtype}{list(observed.shape)}, not {expected.dtype}{list(expected.shape)}"
+    if observed.dtype.kind == "u":
+        wrong = np.argwhere(observed != expected)
+        if not len(wrong):
+            return "equal"
+        return f"{len(wrong)} of {observed.size} words differ, first at {_index(wrong[0])}"
+    distance = ulp_distance(observed, expected)
+    if not distance.any():
+        return "equal"
+    # Stages before the scaling are standardised: their sigma is of order 1.
+    is_scaled = name in (RESULT, FOLLOWED)
+    scale = sigma if is_scaled else 1.0
+    index = np.unravel_index(int(ulp_at(observed, expected, scale).argmax()), observed.shape)
+    worst, at_sigma = int(distance[index]), float(ulp_at(observed, expected, scale)[index])
+    return (
+        f"{np.count_nonzero(distance)} of {observed.size} elements differ, "
+        f"at most {'no number of' if worst == INCOMPARABLE else worst} ULP "
+        f"({at_sigma:.3g} ULP {'of sigma' if is_scaled else 'at 1'}) at {_index(index)}: "
+        f"{observed[index]} and {expected[index]}"
+    )
+
+
+def first_elements(array: Array) -> str:
+    """Return the first elements of the array, words in hexadecimal."""
+    flat = array.reshape(-1)[:SHOWN]
+    if array.dtype.kind == "u":
+        texts = [f"{int(word):0{2 * array.dtype.itemsize}x}" for word in flat]
+    else:
+        texts = [f"{value:.9g}" for value in widen(flat).tolist()]
+    return " ".join(texts) + (" ..." if array.size > SHOWN else "") or "no elements"
+
+
+def _index(index: object) -> str:
+    return str(tuple(int(i) for i in np.asarray(index)))
