@@ -54,6 +54,10 @@ MACHINE_FAULTS = (
 """XLA status codes that speak of the machine, not of the program that ran on it."""
 
 
+class JournalError(GoldenError):
+    """The journal could not be written any further; `resume` goes on with it."""
+
+
 def record(
     cases: list[Case],
     catalogue: Catalogue,
@@ -73,8 +77,8 @@ def record(
     Raises:
         BackendUnavailable: a backend has no device here; nothing has been written then.
         EmptySelection: no case is left.
-        GoldenError: the folder is not empty, its journal belongs to another recording, or the disk
-            refuses; what was recorded by then is kept in the journal.
+        GoldenError: the folder is not empty, or its journal belongs to another recording.
+        JournalError: the disk refuses; what was recorded by then is kept in the journal.
     """
     cases, left_out = _without_absent_flax(cases, catalogue)
     if not cases:
@@ -265,7 +269,7 @@ class _Journal:
         """Return a function that appends an entry and hands it to the system at once.
 
         Raises:
-            GoldenError: the disk refuses.
+            JournalError: the disk refuses.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -274,9 +278,9 @@ class _Journal:
                     _append(stream, self._header)
                 yield lambda entry: _append(stream, _journal_row(entry))
         except OSError as error:
-            raise GoldenError(
-                f"{self.path} cannot be written: {error.strerror or error}. What was recorded is "
-                "kept: free the disk or fix the permissions, and go on with --resume"
+            raise JournalError(
+                f"{self.path} cannot be written: {error.strerror or error}. "
+                "Free the disk or fix the permissions"
             ) from error
 
 

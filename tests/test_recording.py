@@ -22,7 +22,7 @@ from conformance.golden import GoldenError, open_store
 from conformance.matrix import EmptySelection
 from conformance.model import Case, Raised, parse_case
 from conformance.observer import Observer
-from conformance.recording import journal_path, machine_fault, record
+from conformance.recording import JournalError, journal_path, machine_fault, record
 
 CASES = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in (2, 3, 4)]
 
@@ -370,7 +370,7 @@ def test_a_full_disk_keeps_what_was_recorded(
         append(stream, row) if row.get("id") != CASES[2].id else full()
 
     monkeypatch.setattr(recording, "_append", until_full)
-    with pytest.raises(GoldenError, match=r"No space left .* is kept: free the disk .*--resume"):
+    with pytest.raises(JournalError, match=r"\.journal cannot be written: No space .*Free the"):
         record(CASES, catalogue, folder)
     monkeypatch.undo()
     calls.shapes.clear()
@@ -471,6 +471,18 @@ def test_the_cases_of_a_recording_may_be_named(folder: Path) -> None:
 
     assert main(["record", "ones-float32-3-s0-cpu-eager", "--out", str(folder)]) == 0
     assert open_store(folder).ids() == ["ones-float32-3-s0-cpu-eager"]
+
+
+def test_an_interrupted_command_says_how_to_go_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conformance.cli import main
+
+    monkeypatch.setattr(Observer, "observe", lambda *_: interrupt())
+
+    assert main(["record", "ones-float32-3-s0-cpu-eager", "--out", str(folder)]) == 130
+    said = capsys.readouterr().err
+    assert f"{journal_path(folder)} keeps the rows so far: go on with --resume" in said
 
 
 def test_cases_of_one_recording_lie_in_one_shard_an_initializer(

@@ -13,7 +13,7 @@ from conformance.cli.main import INFRASTRUCTURE, OK
 from conformance.golden import Store
 from conformance.matrix import select
 from conformance.model import Observation, Raised
-from conformance.recording import record
+from conformance.recording import JournalError, journal_path, record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     selection = options.selection_from(options.values_of(arguments), tuple(arguments.cases))
     cases = select(catalogue, selection)
-    store = record(
-        cases, catalogue, arguments.out, resume=arguments.resume, progress=ProgressLine()
-    )
+    out: Path = arguments.out
+    try:
+        store = record(cases, catalogue, out, resume=arguments.resume, progress=ProgressLine())
+    except (KeyboardInterrupt, JournalError):
+        print(f"{journal_path(out)} keeps the rows so far: go on with --resume", file=sys.stderr)
+        raise
     return report(store)
 
 
