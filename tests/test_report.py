@@ -538,6 +538,7 @@ def test_the_summary_counts_classes_by_initializer_and_dtype() -> None:
     assert "| initializer | cases | failed | limited | identical | stream |" in text
     assert "| normal | 2 | 1 | 0 | 1 | 1 |" in text
     assert "| 2 others | 2 | 0 | 0 | 2 | 0 |" in text
+    assert "| zeros |" not in text
     assert "| bfloat16 | 1 | 0 | 0 | 1 | 0 |" in text
 
 
@@ -782,7 +783,10 @@ def test_a_run_without_rows_can_be_read_beside_others(tmp_path: Path) -> None:
 def test_drift_csv_reads_as_the_run_does_even_where_pandas_would_see_missing_values(
     tmp_path: Path,
 ) -> None:
-    verdicts = [failure(initializer="NA", message="\r a\r\n"), failure(initializer="nan", seed=1)]
+    verdicts = [
+        failure(initializer="NA", message="lone\rreturn"),
+        failure(initializer="nan", seed=1, message="a\r\nb"),
+    ]
     folder = recorded(tmp_path, *verdicts).folder
 
     pd.testing.assert_frame_equal(read_drift(folder), read_run(folder), check_exact=True)
