@@ -165,7 +165,7 @@ def _stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: 
 
 
 def _require_whole(recording: Store) -> None:
-    if left_out := recording.provenance[-1]["left_out"]:
+    if left_out := recording.provenance[-1].get("left_out"):
         raise StagingError(
             f"{recording.folder} was made without Flax and lacks {', '.join(left_out)}: "
             "install Flax and record again"

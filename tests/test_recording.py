@@ -455,7 +455,7 @@ def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path)
 
     assert done.returncode == 0, done.stderr
     assert "judging is loaded: False" in done.stdout
-    assert "left out, since Flax is not installed: ones_init_linen, ones_init_nnx" in done.stderr
+    assert "Flax is absent or does not have them: ones_init_linen, ones_init_nnx" in done.stderr
     assert open_store(folder).ids() == ["ones-float32-64-s0-cpu-eager"]
 
 

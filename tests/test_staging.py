@@ -741,6 +741,20 @@ def test_an_interrupted_change_is_undone_by_the_next_command(
     assert sorted(content(golden)) == sorted(VALUES)
 
 
+def test_a_set_behind_a_link_changes_where_it_is(
+    golden: Path, recorded: Recorded, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(golden)
+    recording = recorded({"normal-float32-64-s0": draws(0)}).folder
+
+    assert goldens("stage", "--golden", link, "--from", recording, "--reason", "x") == 0
+    assert goldens("accept", "--golden", link) == 0
+
+    assert link.is_symlink()
+    assert len(content(golden)) == 4
+
+
 def test_git_shows_shards_as_text_once_that_is_installed(
     golden: Path,
     recorded: Recorded,

@@ -120,7 +120,7 @@ COMMANDS = {
 
 def _recovered(arguments: argparse.Namespace) -> Path:
     """Return the golden set, after finishing what a killed command left undone."""
-    folder = options.golden_folder(arguments.golden).absolute()
+    folder = options.golden_folder(arguments.golden).resolve()  # a link stays where it is
     if done := recover(folder):
         print(done, file=sys.stderr)
     return folder

@@ -48,7 +48,7 @@ def report(store: Store) -> int:
     print(f"recorded {len(store)} cases in {store.folder}")
     if provenance["left_out"]:
         names = ", ".join(provenance["left_out"])
-        print(f"left out, since Flax is not installed: {names}", file=sys.stderr)
+        print(f"left out, since Flax is absent or does not have them: {names}", file=sys.stderr)
     faults = provenance["machine_faults"]
     for key in faults:
         outcome = store.observation(key).outcome
