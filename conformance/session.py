@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from conformance import environment, options
+from conformance import budgets, environment, options
 from conformance.backends import open_backend
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
@@ -56,6 +56,7 @@ class Session:
             catalogue=self.catalogue,
             goldens=self.goldens,
             ledger=self.ledger,
+            budgets=budgets.load(self.goldens.folder / budgets.FILE_NAME),
             policy=Policy(max_drift=DriftClass(self._value("max-drift"))),
         )
 

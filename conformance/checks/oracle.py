@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from conformance.arrays import Array, as_dtype, digest, returned, thin
+from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin
 from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.definition import Constant, expected_error, nominal_moments
 from conformance.drift import classify, explain, first_differing_stage
@@ -45,8 +45,10 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
     """
     definition = evidence.spec.definition
     assert definition is not None
-    solution = solve(problem, definition)
-    stage = first_differing_stage(evidence.observation.stages, exact_stages(solution, problem.dtype))
+    outcome = sampled(outcome)
+    solution = solve(problem, definition, stride=outcome.stride)
+    exact = exact_stages(solution, problem.dtype) if outcome.stride == 1 else {}
+    stage = first_differing_stage(evidence.observation.stages, exact)
     drifts = [
         _drift(evidence, outcome, reference)
         for reference in (solution.expected, solution.followed)
@@ -68,5 +70,13 @@ def _drift(evidence: Evidence, outcome: Returned, reference: Array) -> Drift:
     assert evidence.spec.definition is not None
     is_complex = problem.dtype.startswith("complex")
     moments = nominal_moments(evidence.spec.definition, problem.shape, is_complex=is_complex)
-    expected = thin(returned(reference), outcome.stride)
+    expected = _as_sample(reference, outcome)
     return classify(outcome, expected, moments=moments, budget=evidence.budget)
+
+
+def _as_sample(reference: Array, outcome: Returned) -> Returned:
+    """Return the reference, whole or already thinned, as a record like the outcome's."""
+    if reference.shape == outcome.shape:
+        return thin(returned(reference), outcome.stride)
+    thinned = returned(reference)
+    return dataclasses.replace(thinned, shape=outcome.shape, stride=outcome.stride)

@@ -74,12 +74,15 @@ def solve(
     partitionable: bool = True,
     x64: bool = False,
     fused: Collection[str] = FUSED_DTYPES,
+    stride: int = 1,
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
+    stride: other than 1 asks for every stride-th element only, C order, as 1-D stages: a million
+        elements are drawn in no time, and their quantiles are not. Matrices come whole.
 
     Raises:
         OracleUnavailable: the PRNG is not Threefry, the law is stated by moments only, or the
@@ -98,6 +101,9 @@ def solve(
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
             words = _draw(key, problem.shape, dtype, partitionable=layout)
+            if stride != 1:
+                words = words.reshape(*words.shape[: words.ndim - len(problem.shape)], -1)
+                words = np.ascontiguousarray(words[..., ::stride])
             solution = solve_words(words, definition, dtype, problem.shape, fused=fused)
             return dataclasses.replace(solution, key=key)
 
