@@ -1,0 +1,366 @@
+"""Measure the speed of the harness, on this machine, in one run, as a Markdown table.
+
+    python scripts/benchmark.py                          the figures of the README: ten minutes
+    python scripts/benchmark.py --tier quick             a rehearsal
+    python scripts/benchmark.py -- --golden DIR          what follows -- is given to pytest
+
+Ratios compare serial runs, whose time in XLA is measured within the run itself: a busy machine
+slows both sides. Three runs of the tier and two of a sample:
+
+    cold     `pytest conformance -n auto` without a compilation cache: a user's first run
+    serial   the same in one process with an empty cache, under compile_meter.py: the compile floor
+             of its cases, the ratio to it, and the cost of a case whose programs exist already
+    warm     `pytest conformance -n auto` with the cache that the serial run filled
+    naive    jit each case, one test each, own npz golden: recorded, then measured, serially
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime as dt
+import json
+import math
+import os
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import compile_meter
+import numpy as np
+
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.definition import expected_error
+from conformance.environment import host_facts, package_versions
+from conformance.matrix import LARGEST_SEED, Selection, select
+from conformance.model import Case, Tier
+
+SCRIPTS = Path(__file__).parent
+NORMALS = 5_000_000
+CASE_TEST = "::test_case["
+NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
+
+NAIVE_TEST = """
+import json, pathlib
+import jax, numpy, pytest
+from conformance.arrays import as_dtype
+from conformance.builtin import load_catalogue
+
+HERE = pathlib.Path(__file__).parent
+CATALOGUE = load_catalogue()
+CASES = json.loads((HERE / "cases.json").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_naive(case):
+    initializer = CATALOGUE.lookup(case["initializer"]).build()
+    shape, dtype = tuple(case["shape"]), as_dtype(case["dtype"])
+    call = jax.jit(lambda key: initializer(key, shape, dtype))
+    actual = numpy.asarray(call(jax.random.key(case["seed"]))).astype(numpy.float64)
+    golden = HERE / (case["id"] + ".npz")
+    if not golden.exists():
+        numpy.savez(golden, value=actual)
+    numpy.testing.assert_array_equal(actual, numpy.load(golden)["value"])
+"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long a command took, and how much of all processors."""
+
+    wall_s: float
+    cpu_s: float
+
+    def __str__(self) -> str:
+        return f"{self.wall_s:.1f} s wall, {self.cpu_s:.1f} s CPU"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the table. `aim` is empty where there is none."""
+
+    what: str
+    figure: str
+    aim: str = ""
+
+
+# --- Running --------------------------------------------------------------------------------------
+
+
+def run_pytest(arguments: Iterable[str], variables: Mapping[str, str], folder: Path) -> Timing:
+    """Run pytest in a process of its own and return its times.
+
+    Raises:
+        SystemExit: it failed; a failing run does other work than a passing one.
+    """
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path} | dict(variables)
+    start, before = time.perf_counter(), _children_cpu_s()
+    done = subprocess.run(  # noqa: S603  # the arguments are the caller's own
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    wall_s = time.perf_counter() - start
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
+        raise SystemExit(f"{' '.join(command)} failed ({done.returncode}), not timed:\n{tail}")
+    return Timing(wall_s=wall_s, cpu_s=_children_cpu_s() - before)
+
+
+def _children_cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def cache_variables(folder: Path) -> dict[str, str]:
+    """Return what makes JAX cache every program in the folder, however small or quick."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+# --- The tier -------------------------------------------------------------------------------------
+
+
+def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
+    """Measure the tier cold, serially and warm, and a naive harness over a sample of it."""
+    root, cache = SCRIPTS.parent, cache_variables(scratch / "cache")
+    common = ["conformance", "--tier", options.tier, "--reports", str(scratch / "reports")]
+    common += options.pytest_arguments
+    meter = ["-n", "0", "-p", "compile_meter", "--meter", str(scratch / "serial.json")]
+    cold = run_pytest([*common, "-n", options.workers], NO_CACHE, root)
+    serial = run_pytest([*common, *meter], cache, root)
+    warm = run_pytest([*common, "-n", options.workers], cache, root)
+    own = OwnFigures.of(compile_meter.read(scratch / "serial.json"))
+    return [
+        Line(what=f"the whole run, cold, -n {options.workers}", figure=str(cold)),
+        Line(what=f"the whole run, warm cache, -n {options.workers}", figure=str(warm)),
+        Line(what="the whole run, cold, one process", figure=str(serial)),
+        *own.lines(),
+        *naive_lines(options, scratch, own),
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFigures:
+    """What the cases of a serial run took, by the time each needed and compiled."""
+
+    n_cases: int
+    elapsed_s: float
+    compile_s: float
+    n_programs: int
+    again_s: list[float]
+
+    @staticmethod
+    def of(measures: compile_meter.Measures) -> OwnFigures:
+        """Return the figures of the cases alone, without laws and modules.
+
+        The second seed of a problem follows the first and finds every program compiled, unless
+        an accident of caches made it compile again: `again_s` hides nothing.
+        """
+        cases = {item: s for item, s in measures.item_s.items() if CASE_TEST in item}
+        compiles = [s for item in cases for s in measures.compile_s[item]]
+        return OwnFigures(
+            n_cases=len(cases),
+            elapsed_s=sum(cases.values()),
+            compile_s=sum(compiles),
+            n_programs=len(compiles),
+            again_s=[s for item, s in cases.items() if f"-s{LARGEST_SEED}-" in item],
+        )
+
+    def lines(self) -> list[Line]:
+        """Return the lines of the table."""
+        ratio = Line(
+            what="ratio to the floor",
+            figure=f"{self.elapsed_s / self.compile_s:.2f}",
+            aim="at most 1.3",
+        )
+        lines = [
+            Line(what=f"of that, the {self.n_cases} cases", figure=f"{self.elapsed_s:.1f} s"),
+            Line(
+                what=f"compile floor: XLA's time for their {self.n_programs} distinct programs",
+                figure=f"{self.compile_s:.1f} s",
+            ),
+            ratio,
+        ]
+        return [*lines, self._again()] if self.again_s else lines
+
+    def _again(self) -> Line:
+        mean_s, median_s = statistics.mean(self.again_s), statistics.median(self.again_s)
+        return Line(
+            what=f"one more seed, per case: mean, median of {len(self.again_s)}",
+            figure=f"{1e3 * mean_s:.2f} ms, {1e3 * median_s:.2f} ms",
+            aim="at most 1 ms",
+        )
+
+
+def naive_lines(options: argparse.Namespace, scratch: Path, own: OwnFigures) -> list[Line]:
+    """Measure the naive harness over a random sample, and scale to all cases of the tier."""
+    catalogue, folder = load_catalogue(), scratch / "naive"
+    cases = select(catalogue, Selection(tier=Tier(options.tier)))
+    chosen = naive_sample(catalogue, cases, options.naive_cases)
+    folder.mkdir()
+    (folder / "test_naive.py").write_text(NAIVE_TEST)
+    (folder / "cases.json").write_text(json.dumps([_fields(case) for case in chosen]))
+    arguments = ["test_naive.py", "-p", "no:conformance", "-p", "compile_meter", "--meter"]
+    for name in ("record.json", "judge.json"):
+        run_pytest([*arguments, name], NO_CACHE, folder)
+    item_s = list(compile_meter.read(folder / "judge.json").item_s.values())
+    mean_s = statistics.mean(item_s)
+    error_s = statistics.stdev(item_s) / math.sqrt(len(item_s))
+    total_s = own.n_cases * mean_s
+    return [
+        Line(
+            what=f"naive harness for the same cases, scaled from {len(item_s)} random ones",
+            figure=f"{total_s:.0f} s ({1e3 * mean_s:.0f} +- {1e3 * error_s:.0f} ms a case)",
+        ),
+        Line(what="naive / ours", figure=f"{total_s / own.elapsed_s:.1f}", aim="at least 10"),
+    ]
+
+
+def naive_sample(catalogue: Catalogue, cases: list[Case], count: int) -> list[Case]:
+    """Return random cases that the naive harness can run: those that return an array everywhere."""
+    possible = [case for case in cases if _returns_an_array(catalogue, case)]
+    return random.Random(0).sample(possible, min(count, len(possible)))  # noqa: S311  # a sample, no secret
+
+
+def _returns_an_array(catalogue: Catalogue, case: Case) -> bool:
+    problem = case.problem
+    definition = catalogue.lookup(problem.initializer).definition
+    is_refused = expected_error(definition, problem.shape, problem.dtype) is not None
+    is_limited = "orthogonal" in problem.initializer and problem.dtype != "float32"
+    return not is_refused and not is_limited
+
+
+def _fields(case: Case) -> dict[str, Any]:
+    return dataclasses.asdict(case.problem) | {"id": case.id}
+
+
+# --- The oracle and the law -----------------------------------------------------------------------
+
+
+def oracle_lines() -> list[Line]:
+    """Measure the oracle's float32 normals against JAX's."""
+    import jax
+
+    from conformance.model import Problem
+    from conformance.oracle import Kind, Law, random_bits, seed_key, unit_variate
+    from conformance.oracle.rounding import round_once
+
+    law, float32 = Law(kind=Kind.NORMAL, scale=1.0), np.dtype(np.float32)
+    problem = Problem(initializer="normal", dtype="float32", shape=(NORMALS,), seed=0)
+
+    def oracle() -> None:
+        words = random_bits(seed_key(problem.seed), 32, problem.shape)
+        round_once(unit_variate(words, law, float32), float32)
+
+    draw = jax.jit(lambda key: jax.random.normal(key, problem.shape))
+    lines = []
+    for name, call, aim in (
+        ("oracle", oracle, "at least 5"),
+        ("JAX, compiled", lambda: draw(jax.random.key(0)).block_until_ready(), ""),
+    ):
+        call()
+        rate = NORMALS / least_cpu_s(call) / 1e6
+        what = f"{name}: threefry float32 normals, millions per CPU second"
+        lines.append(Line(what=what, figure=f"{rate:.1f}", aim=aim))
+    return lines
+
+
+def least_cpu_s(call: Callable[[], object], repeats: int = 5) -> float:
+    """Return the least CPU time of the call, in all threads of this process."""
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def law_lines() -> list[Line]:
+    """Measure the exact law of a float32 initializer, and of the next that shares its oracle."""
+    import jax
+
+    from conformance.budgets import FILE_NAME, load
+    from conformance.law import SHAPES, sweep_case
+    from conformance.ledger import load as load_ledger
+    from conformance.options import golden_folder
+    from conformance.sweeps import evaluate
+
+    catalogue, budgets, ledger = (
+        load_catalogue(),
+        load(golden_folder(None) / FILE_NAME),
+        load_ledger(),
+    )
+    lines = []
+    for name, what in (("lecun_normal", "the first of its kind"), ("he_normal", "the next ones")):
+        case = sweep_case(catalogue.lookup(name), "float32", "cpu", "eager")
+        start = time.perf_counter()
+        evaluate(case, catalogue=catalogue, budgets=budgets, ledger=ledger)
+        elapsed_s = time.perf_counter() - start
+        lines.append(
+            Line(
+                what=f"exact law of {name} in float32, all 2^23 points, {what}",
+                figure=f"{elapsed_s:.2f} s",
+                aim="at most 1.5 s",
+            )
+        )
+    initializer = catalogue.lookup("lecun_normal").build()
+    start = time.perf_counter()
+    initializer(jax.random.key(0), SHAPES["float32"][0]).block_until_ready()
+    figure = f"{time.perf_counter() - start:.2f} s"
+    return [*lines, Line(what="JAX: one draw of lecun_normal of that size, cold", figure=figure)]
+
+
+# --- The table ------------------------------------------------------------------------------------
+
+
+def table(lines: Iterable[Line]) -> str:
+    """Return the lines as a Markdown table."""
+    head = ["| what | figure | aim |", "| --- | --- | --- |"]
+    return "\n".join([*head, *(f"| {line.what} | {line.figure} | {line.aim} |" for line in lines)])
+
+
+def headline(load_before: float) -> str:
+    """Return what the figures depend on, in one line."""
+    versions, host = package_versions(), host_facts()
+    names = ("python", "jax", "jaxlib", "numpy")
+    return (
+        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {host.get('cpu', host['machine'])}, "
+        f"{len(os.sched_getaffinity(0))} cores, load average {load_before:.1f} before and "
+        f"{os.getloadavg()[0]:.1f} after; "
+        + ", ".join(f"{name} {versions[name]}" for name in names)
+    )
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--tier", default="standard", choices=[tier.value for tier in Tier])
+    parser.add_argument("--workers", default="auto", help="as for pytest -n (default: auto)")
+    parser.add_argument("--naive-cases", type=int, default=100, help="size of the naive sample")
+    parser.add_argument("pytest_arguments", nargs="*", help="after --: given to every run of ours")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, then print the table."""
+    options, load_before = parsed(arguments), os.getloadavg()[0]
+    lines = [*oracle_lines(), *law_lines()]
+    with tempfile.TemporaryDirectory() as scratch:
+        lines = [*tier_lines(options, Path(scratch)), *lines]
+    print(f"{headline(load_before)}\n\n{table(lines)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
