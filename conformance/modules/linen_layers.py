@@ -137,7 +137,8 @@ def _sequence(shape: Callable[..., Any]) -> tuple[Any, ...]:
 
 
 def _image(shape: Callable[..., Any]) -> tuple[Any, ...]:
-    return (shape(1, 2, 4),)
+    """Return three positions, so that the middle one sees the whole of a kernel of three."""
+    return (shape(1, 3, 4),)
 
 
 def _layer(name: str, build: Any, *claims: Claim, **fields: Any) -> Layer:

@@ -90,6 +90,22 @@ def _linen_tree(layer: Layer, arguments: Mapping[str, Any]) -> Tree:
     return flatten(module.lazy_init(root, *layer.inputs(shape), **layer.options))
 
 
+def terms_per_output(layer: Layer) -> int:
+    """Return how many inputs a linen layer sums into one output: its value where all is one."""
+    import flax.linen as nn
+    import jax
+
+    def ones(*sizes: int, dtype: str = "float32") -> Any:
+        return jax.numpy.ones(sizes, dtype)
+
+    fill = {claim.path[-1]: float(claim.path[-1] == "kernel") for claim in layer.claims}
+    parameters = {
+        claim.path[-1]: jax.numpy.full(claim.shape, fill[claim.path[-1]]) for claim in layer.claims
+    }
+    output = layer.build(nn).apply({"params": parameters}, *layer.inputs(ones))
+    return int(output.max())
+
+
 def _nnx_tree(layer: Layer, arguments: Mapping[str, Any]) -> Tree:
     from flax import nnx
 

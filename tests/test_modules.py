@@ -1,0 +1,334 @@
+"""The checks of Flax layers catch what they are there for, one planted fault each."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, returned
+from conformance.checks import recognition
+from conformance.checks.modules import derived_key, parameter_fault, tree_fault
+from conformance.definition import Definition, Normal, VarianceScaling
+from conformance.golden import GoldenError
+from conformance.model import Outcome, Raised
+from conformance.modules import accept, coverage, findings, observe, store, transforms
+from conformance.modules.layers import HAAR, LECUN, UNIT_NORMAL, Claim, Layer
+from conformance.modules.observe import LAYERS
+from conformance.oracle import fold_in, linen_key, seed_key
+from conformance.oracle.threefry import Key
+from conformance.test_modules import claim_faults, golden_faults
+
+ROOT = Path(__file__).parent.parent
+DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
+LINEAR = next(layer for layer in LAYERS if layer.name == "flax.nnx.Linear")
+KERNEL, BIAS = DENSE.claims
+KEY = seed_key(7)
+
+
+def draw(definition: Definition, key: Key, shape: tuple[int, ...] = (4, 4)) -> Array:
+    array = observe.draw(definition, key, shape, "float32")
+    assert not isinstance(array, Raised)
+    return array
+
+
+def healthy() -> dict[str, Array]:
+    """Return a Dense as it should be, without asking Flax."""
+    kernel = draw(LECUN, linen_key(seed_key(0), (1,)))
+    return {"params.kernel": kernel, "params.bias": np.zeros(4, np.float32)}
+
+
+def faults(**changes: Array) -> str:
+    tree = healthy() | {f"params.{name}": array for name, array in changes.items()}
+    return "; ".join(claim_faults(DENSE, "float32", tree))
+
+
+def test_a_layer_as_claimed_has_no_faults() -> None:
+    assert claim_faults(DENSE, "float32", healthy()) == []
+
+
+def test_a_kernel_of_another_draw_is_caught() -> None:
+    other = draw(LECUN, linen_key(seed_key(0), (2,)))
+
+    assert "params.kernel is not VarianceScaling(" in faults(kernel=other)
+    assert "of draw 1: 16 of 16 elements differ" in faults(kernel=other)
+
+
+def test_a_kernel_with_the_fan_of_the_other_side_is_caught() -> None:
+    narrow = Claim(path=("kernel",), shape=(4, 16), draw=1, definition=LECUN, drawn_shape=(4, 16))
+    wrong = VarianceScaling(scale=1.0, mode="fan_out", distribution="truncated_normal")
+
+    fault = parameter_fault(narrow, "float32", draw(wrong, KEY, (4, 16)), draw(LECUN, KEY, (4, 16)))
+
+    assert "elements differ" in fault
+
+
+def test_one_flipped_bit_is_caught() -> None:
+    kernel = healthy()["params.kernel"].copy()
+    kernel.view(np.uint32)[0, 0] ^= 1
+
+    assert "1 of 16 elements differ" in faults(kernel=kernel)
+
+
+def test_a_renamed_parameter_is_caught() -> None:
+    tree = healthy()
+    tree["params.weight"] = tree.pop("params.kernel")
+
+    assert tree_fault(DENSE, tree) == (
+        "flax.linen.Dense lacks params.kernel; flax.linen.Dense has no claim for params.weight"
+    )
+
+
+def test_a_parameter_of_another_dtype_or_shape_is_caught() -> None:
+    assert "bias is float16[4], not float32[4]" in faults(bias=np.zeros(4, np.float16))
+    assert "bias is float32[5], not float32[4]" in faults(bias=np.zeros(5, np.float32))
+
+
+def test_a_column_that_is_not_its_draw_times_a_factor_is_caught() -> None:
+    claim = dataclasses.replace(KERNEL, normalized=True)
+    drawn = healthy()["params.kernel"]
+    bent = drawn * np.float32(0.5)
+    bent[0, 0] *= np.float32(1.001)
+
+    assert parameter_fault(claim, "float32", drawn * np.float32(0.5), drawn) == ""
+    assert "the factors spread by 0.001" in parameter_fault(claim, "float32", bent, drawn)
+
+
+def test_a_layer_that_no_longer_raises_is_caught() -> None:
+    cell = next(layer for layer in LAYERS if layer.name == "flax.linen.SimpleCell")
+    tree = {claim.name: np.zeros(claim.shape, np.float16) for claim in cell.claims}
+
+    (fault,) = claim_faults(cell, "float16", tree)
+
+    assert fault.startswith("returns, though an initializer of its claims raises ")
+
+
+def test_a_layer_that_raises_for_no_reason_is_caught() -> None:
+    refused = Raised(exception="TypeError", message="no")
+
+    assert claim_faults(DENSE, "float32", refused) == ["raises TypeError: no"]
+
+
+def test_a_linen_that_hands_one_key_to_all_parameters_is_caught(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flax.core import scope
+
+    first = scope.LazyRng.create
+    monkeypatch.setattr(
+        scope.Scope, "make_rng", lambda self, name: first(self.rngs[name], 1).as_jax_rng()
+    )
+
+    found = claim_faults(
+        DENSE, "float32", observe.tree(DENSE, "float32", revealing=True), revealing=True
+    )
+
+    assert [fault.partition(" is not")[0] for fault in found] == ["params.bias"]
+
+
+def test_an_nnx_that_does_not_count_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+    from flax.nnx import rnglib
+
+    monkeypatch.setattr(
+        rnglib.RngStream, "__call__", lambda self: jax.random.fold_in(self.key[...], 0)
+    )
+
+    found = claim_faults(
+        LINEAR, "float32", observe.tree(LINEAR, "float32", revealing=True), revealing=True
+    )
+
+    assert [fault.partition(" is not")[0] for fault in found] == ["bias"]
+
+
+@pytest.mark.parametrize("layer", [DENSE, LINEAR], ids=["linen", "nnx"])
+def test_each_draw_of_a_layer_has_a_key_of_its_own(layer: Layer) -> None:
+    keys = [derived_key(layer, claim, 0) for claim in layer.claims]
+
+    assert len({key.tobytes() for key in keys if key is not None}) == 2
+
+
+def test_a_new_public_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import flax.linen as nn
+
+    novel = type("Novel", (nn.Dense,), {})
+    monkeypatch.setattr(nn, "Novel", novel, raising=False)
+
+    assert observe.uncovered_layers() == ["flax.linen.Novel"]
+
+
+def test_a_layer_without_parameters_is_claimed_to_have_none() -> None:
+    without = {layer.name for layer in LAYERS if not layer.claims}
+
+    assert without == {"flax.linen.Dropout", "flax.nnx.Dropout", "flax.nnx.RoPE"}
+
+
+# --- Recognition ---------------------------------------------------------------------------------
+
+
+def test_a_key_is_recognised_whatever_the_law() -> None:
+    array = draw(Normal(stddev=3.0), fold_in(KEY, 5), (8, 8))
+    candidates = [(number, fold_in(KEY, number)) for number in range(10)]
+
+    match = recognition.matching_key(array, candidates)
+
+    assert match is not None
+    assert match[0] == 5
+
+
+def test_no_key_is_recognised_among_wrong_ones() -> None:
+    array = draw(UNIT_NORMAL, KEY, (8, 8))
+    candidates = [(number, fold_in(KEY, number)) for number in range(200)]
+
+    assert recognition.matching_key(array, candidates) is None
+
+
+def test_few_values_tell_no_key() -> None:
+    array = draw(UNIT_NORMAL, KEY, (3, 4))
+
+    assert recognition.matching_key(array, [("its own", KEY)]) is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("distribution", ["truncated_normal", "normal", "uniform"])
+def test_a_law_is_recognised_in_every_dtype(distribution: str, dtype: str) -> None:
+    definition = VarianceScaling(scale=2.0, mode="fan_in", distribution=distribution)
+    array = observe.draw(definition, KEY, (8, 16), dtype)
+    assert not isinstance(array, Raised)
+
+    found = recognition.recognise(array, KEY)
+
+    assert found.is_exact
+    assert (found.definition, found.fan) == (definition, 8)
+
+
+def test_an_orthogonal_kernel_is_recognised_and_a_random_one_is_not() -> None:
+    assert recognition.recognise(draw(HAAR, KEY, (16, 8)), None).initializer == "orthogonal"
+    assert recognition.recognise(draw(LECUN, KEY, (16, 8)), None).initializer != "orthogonal"
+
+
+# --- Goldens -------------------------------------------------------------------------------------
+
+
+def entries() -> dict[str, Outcome]:
+    return store.outcomes_of(DENSE.name, "float32", healthy())
+
+
+def saved(folder: Path) -> Path:
+    store.save(folder, entries(), {"reason": "a test"})
+    return folder / store.FILE
+
+
+def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
+    saved(tmp_path)
+
+    assert store.load(tmp_path) == entries()
+
+
+def test_a_missing_golden_fails_by_name() -> None:
+    (kernel, bias) = golden_faults(DENSE, "float32", healthy(), {})
+
+    assert kernel == (
+        "flax.linen.Dense/float32/params.kernel has no golden: "
+        "run python -m conformance.modules.accept"
+    )
+    assert "params.bias has no golden" in bias
+
+
+def test_a_golden_of_other_values_names_the_class_of_the_drift() -> None:
+    goldens = entries()
+    goldens["flax.linen.Dense/float32/params.kernel"] = returned(draw(LECUN, KEY))
+
+    (fault,) = golden_faults(DENSE, "float32", healthy(), goldens)
+
+    assert fault.startswith("flax.linen.Dense/float32/params.kernel drifted from its golden: ")
+
+
+def test_a_golden_one_rounding_away_passes() -> None:
+    goldens = entries()
+    kernel = healthy()["params.kernel"].copy()
+    kernel.view(np.uint32)[...] += np.uint32(1)
+    goldens["flax.linen.Dense/float32/params.kernel"] = returned(kernel)
+
+    assert golden_faults(DENSE, "float32", healthy(), goldens) == []
+
+
+def _drop(document: dict[str, Any]) -> None:
+    del document["entries"]["flax.linen.Dense/float32/params.bias"]["bits"]
+
+
+def _flip(document: dict[str, Any]) -> None:
+    document["entries"]["flax.linen.Dense/float32/params.bias"]["bits"] = "01" * 16
+
+
+def _newer(document: dict[str, Any]) -> None:
+    document["schema"] = 99
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_drop, "Dense/float32/params.bias is damaged"),
+        (_flip, "Dense/float32/params.bias does not have the digest it states"),
+        (_newer, "has schema 99, this release reads 1"),
+    ],
+)
+def test_a_damaged_file_of_goldens_is_refused_by_entry(
+    tmp_path: Path, damage: Any, message: str
+) -> None:
+    path = saved(tmp_path)
+    document = json.loads(path.read_text())
+    damage(document)
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(GoldenError, match=message):
+        store.load(tmp_path)
+
+
+def test_a_missing_file_of_goldens_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(GoldenError, match=r"modules.json cannot be read .* restore it"):
+        store.load(tmp_path)
+
+
+def test_accepting_shows_what_comes_goes_and_changes() -> None:
+    new = entries()
+    old = dict(new)
+    old["gone"] = old.pop("flax.linen.Dense/float32/params.bias")
+    old["flax.linen.Dense/float32/params.kernel"] = returned(draw(LECUN, KEY))
+
+    lines = accept.changes(old, new)
+
+    assert lines[0] == "new      flax.linen.Dense/float32/params.bias"
+    assert lines[1] == "gone     gone"
+    assert lines[2].startswith("changed  flax.linen.Dense/float32/params.kernel: float32[4, 4] ")
+    assert lines[3] == "0 entries stay as they were"
+
+
+def test_accepting_without_a_reason_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        accept.main(["--reason", " "])
+
+    assert "--reason is empty: say why" in capsys.readouterr().err
+
+
+# --- Findings and documentation ------------------------------------------------------------------
+
+
+def test_a_finding_holds_only_while_its_outcome_is_seen() -> None:
+    finding = transforms.FINDINGS["scan-counts-its-traces"]
+
+    assert findings.verdict(finding, "draw 3") == ""
+    assert "no longer happens: the outcome is 'draw 1'" in findings.verdict(finding, "draw 1")
+    assert "has changed: the outcome is 'draw 5'" in findings.verdict(finding, "draw 5")
+
+
+def test_the_table_of_layers_is_up_to_date() -> None:
+    text = (ROOT / "docs" / "flax-layers.md").read_text()
+
+    today = coverage.document(text, store.load(ROOT / "golden"))
+
+    assert text == today, "run python -m conformance.modules.document"
