@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise SelectionError("bisect goes over releases: give versions, or --to latest")
     names = listed.between(arguments.before, last)
     with Status() as status:
-        releases = Releases(arguments.package, registry, asked, catalogue, status)
+        releases = Releases(
+            arguments.package, registry, asked, catalogue, status, extra=arguments.extra
+        )
         search = Search(
             names,
             releases.probe,
@@ -84,7 +86,8 @@ def _say(text: str) -> None:
 def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     if not arguments.case:
         return asked_from(arguments, catalogue)
-    if narrowed := [name for name in SELECTION if getattr(arguments, name)]:
+    others = ("target", *SELECTION)
+    if narrowed := [name for name in others if getattr(arguments, name)]:
         raise SelectionError(f"--case and --{narrowed[0]} contradict each other: give one")
     return Asked(cases=tuple(select(catalogue, Selection(cases=tuple(arguments.case)))))
 

@@ -25,19 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sides, what is recorded on both, the policy and the outputs."""
     add_release_arguments(parser)
     add_asked_arguments(parser)
-    parser.add_argument(
-        "--target",
-        metavar="PACKAGE.MODULE:FUNCTION",
-        help="compare the parameters that this function returns, instead of initializers",
-    )
-    parser.add_argument(
-        "--with",
-        dest="extra",
-        action="append",
-        default=[],
-        metavar="REQUIREMENT",
-        help="package or folder that the target needs, installed on both sides; repeat it",
-    )
     add_verdict_arguments(parser)
 
 
@@ -54,7 +41,7 @@ def add_release_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the selection of cases; the backend is the CPU, which every release can install."""
+    """Declare what is recorded: on the CPU, since that is what every release can install."""
     for name in SELECTION:
         text = options.LIST_OPTIONS[name]
         parser.add_argument(
@@ -62,6 +49,19 @@ def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--tier", default=Tier.QUICK.value, help="quick (default: minutes), standard or full"
+    )
+    parser.add_argument(
+        "--target",
+        metavar="PACKAGE.MODULE:FUNCTION",
+        help="look at the parameters that this function returns, instead of initializers",
+    )
+    parser.add_argument(
+        "--with",
+        dest="extra",
+        action="append",
+        default=[],
+        metavar="REQUIREMENT",
+        help="package or folder that the target needs, installed beside every release; repeat it",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from conformance.catalogue import Catalogue
 from conformance.golden import Store
 from conformance.upgrade.compare import Comparison, compare_stores
@@ -12,16 +14,27 @@ from conformance.upgrade.releases import Registry, release_side
 
 
 class Releases:
-    """The recordings of one selection under the releases of one package."""
+    """The recordings of one selection under the releases of one package.
+
+    extra: requirements of the user's own code, installed beside every release.
+    """
 
     def __init__(
-        self, package: str, registry: Registry, asked: Asked, catalogue: Catalogue, say: Say
+        self,
+        package: str,
+        registry: Registry,
+        asked: Asked,
+        catalogue: Catalogue,
+        say: Say,
+        *,
+        extra: Sequence[str] = (),
     ) -> None:
         self._package = package
         self._registry = registry
         self._asked = asked
         self._catalogue = catalogue
         self._say = say
+        self._extra = tuple(extra)
         self._stores: dict[str, Store] = {}
 
     def probe(self, release: str) -> None:
@@ -35,7 +48,7 @@ class Releases:
     def store(self, release: str) -> Store:
         """Return the recording of the release; see `probe`."""
         if release not in self._stores:
-            plan = solve(release_side(release, self._package), self._registry)
+            plan = solve(release_side(release, self._package), self._registry, extra=self._extra)
             store = find_recording(plan, self._asked) if self._asked.cases else None
             if store is None:
                 (store,) = record_sides([plan], self._asked, self._say)

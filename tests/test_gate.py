@@ -1,0 +1,396 @@
+"""The gate, end to end, between the made-up releases of fake_uv.py and between real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conformance.cli import main
+from conformance.upgrade import environments, recordings
+from conformance.upgrade.releases import Registry, parse_side, release_side
+from conformance.upgrade.tools import SideError, cache_folder
+
+FAKE_UV = Path(__file__).with_name("fake_uv.py")
+CASES = ["--initializer", "uniform", "--dtype", "float32", "--shape", "64x32"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with a uv of its own and an empty cache, shared by the tests of this file."""
+    folder = tmp_path_factory.mktemp("world")
+    program = folder / "bin" / "uv"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {FAKE_UV} "$@"\n')
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("FAKE_UV_LOG", str(folder / "calls.log"))
+        patch.setenv("FAKE_UV_PYTHON", sys.executable)
+        recordings.sources.cache_clear()
+        patch.chdir(folder)
+        yield folder
+    recordings.sources.cache_clear()
+
+
+Gate = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def gate(world: Path, capfd: pytest.CaptureFixture[str]) -> Gate:
+    """Return a function that runs the command and returns its exit code and what it printed."""
+    assert world.is_dir()
+
+    def run(before: str, after: str, *options: str, command: str = "gate") -> tuple[int, str, str]:
+        what = list(options) if "--target" in options else [*CASES, *options]
+        code = main([command, "--from", before, "--to", after, *what])
+        printed = capfd.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def calls(world: Path) -> list[str]:
+    path = world / "calls.log"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+# --- The whole way -------------------------------------------------------------------------------
+
+
+def test_a_new_stream_is_found_with_its_first_cause(gate: Gate) -> None:
+    code, out, _ = gate("1.0", "2.0", "--json")
+
+    (pair,) = json.loads(out)["pairs"]
+    assert code == 1
+    assert (pair["drift_class"], pair["stage"]) == ("stream", "bits")
+
+
+def test_releases_that_agree_are_clean(gate: Gate) -> None:
+    code, out, _ = gate("2.0", "3.0")
+
+    assert code == 0
+    assert out.startswith("CLEAN: jax 2.0 -> jax 3.0: 1 cases: 1 identical")
+
+
+def test_the_same_pair_is_recorded_once(gate: Gate, world: Path) -> None:
+    gate("2.0", "3.0")
+    before = calls(world)
+
+    code, _, _ = gate("2.0", "3.0")
+
+    assert code == 0
+    assert calls(world) == before
+
+
+def test_the_policy_decides(gate: Gate) -> None:
+    code, _, _ = gate("1.0", "2.0", "--max-drift", "stream")
+
+    assert code == 0
+
+
+def test_the_second_side_takes_over_what_it_can(gate: Gate, world: Path) -> None:
+    gate("1.0", "2.0")
+
+    plans = [json.loads(path.read_text()) for path in (world / "cache").rglob("plans/*.json")]
+
+    assert ["jax==2.0", "numpy==1.0"] in [plan["pins"] for plan in plans]
+
+
+def test_what_a_release_needs_is_said_with_the_reason(gate: Gate) -> None:
+    _, out, _ = gate("1.0", "2.0", "--max-drift", "stream")
+
+    assert "needs" not in out  # 1.0 is newer than every cap
+    assert "it calls np.trapz" in str(release_side("0.4.20", "jax").notes)
+
+
+def test_latest_is_the_newest_release(world: Path) -> None:
+    assert world.is_dir()
+
+    assert parse_side("latest", "jax", Registry()).version == "4.0"
+
+
+def test_the_running_environment_is_a_side(gate: Gate) -> None:
+    code, out, _ = gate("2.0", "current")
+
+    assert code == 0
+    assert "jax 2.0 -> current (jax " in out
+
+
+def test_a_file_of_constraints_is_a_side(gate: Gate, world: Path) -> None:
+    (world / "constraints.txt").write_text("jax==1.0\n")
+
+    code, out, _ = gate("constraints.txt", "2.0")
+
+    assert code == 1
+    assert "constraints.txt -> jax 2.0" in out
+
+
+def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
+    code, out, err = gate("1.0", "3.0", command="bisect")
+
+    assert code == 1
+    assert out.startswith("jax 1.0 -> 2.0: 1 stream")
+    assert "first differing stage bits" in out
+    assert "releases left" in err
+
+
+# --- What goes wrong -----------------------------------------------------------------------------
+
+
+def test_a_crash_is_told_and_the_other_side_is_kept(gate: Gate, world: Path) -> None:
+    kept = set((world / "cache").rglob("recordings/*/*/manifest.json"))
+
+    code, _, err = gate("2.0", "4.0", "--initializer", "zeros")
+
+    assert code == 3
+    assert "jax 4.0 was killed by SIGSEGV while recording" in err
+    assert "about to crash" in err
+    assert len(set((world / "cache").rglob("recordings/*/*/manifest.json")) - kept) == 1
+
+
+def test_a_python_that_suits_a_side_is_looked_for(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.is_dir()
+    monkeypatch.setattr(environments, "pythons", lambda: (sys.executable, "/another/python"))
+
+    plan = environments.solve(release_side("9.9", "jax"), Registry())
+
+    assert plan.python == "/another/python"
+
+
+def test_no_wheel_for_any_python_is_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environments, "pythons", lambda: (sys.executable,))
+
+    code, _, err = gate("2.0", "9.9", "--seed", "0")
+
+    assert code == 3
+    assert "no installed Python suits it: install the one that its wheels are for" in err
+
+
+def test_a_conflict_is_told_with_the_resolvers_reason(gate: Gate) -> None:
+    code, _, err = gate("2.0", "8.8")
+
+    assert code == 3
+    assert "jax 8.8 cannot be installed: the requirements contradict each other" in err
+    assert "needs numpy<2" in err
+
+
+def test_something_that_is_no_side_is_a_wrong_call(gate: Gate) -> None:
+    code, _, err = gate("2.0", "newest")
+
+    assert code == 4
+    assert "'newest' is no release of jax: give a version, `current`, `latest`" in err
+
+
+def test_a_wheel_that_does_not_exist_is_a_wrong_call(gate: Gate) -> None:
+    code, _, err = gate("2.0", "jax-3.0-py3-none-any.whl")
+
+    assert code == 4
+    assert "jax-3.0-py3-none-any.whl does not exist" in err
+
+
+def test_without_network_what_was_recorded_is_compared(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate("1.0", "2.0")
+    monkeypatch.setenv("FAKE_UV_OFFLINE", "1")
+
+    code, out, _ = gate("1.0", "2.0")
+
+    assert code == 1
+    assert out.startswith("DRIFT: ")
+
+
+def test_without_network_a_new_side_is_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_UV_OFFLINE", "1")
+
+    code, _, err = gate("2.0", "7.7")
+
+    assert code == 3
+    assert "the registry does not answer: restore the network, or give a side solved before" in err
+
+
+def test_without_network_latest_is_that_of_last_time(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.is_dir()
+    parse_side("latest", "jax", Registry())
+    monkeypatch.setenv("FAKE_UV_OFFLINE", "1")
+
+    side = parse_side("latest", "jax", Registry())
+
+    assert side.version == "4.0"
+    assert "the registry does not answer" in side.notes[0]
+
+
+def test_without_network_and_list_latest_is_unknown(
+    tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.is_dir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("FAKE_UV_OFFLINE", "1")
+
+    with pytest.raises(SideError, match="no earlier one is at hand: restore the network"):
+        parse_side("latest", "jax", Registry())
+
+
+def test_without_uv_the_way_out_is_told(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(environments, "pythons", lambda: (sys.executable,))
+
+    code, _, err = gate("2.0", "7.7")
+
+    assert code == 3
+    assert "uv is not installed, and builds the environments: `pip install uv`" in err
+
+
+def test_a_half_built_environment_is_never_used(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert world.is_dir()
+    plan = environments.Plan(name="jax 2.0", python=sys.executable, pins=("jax==2.0", "a==1"))
+    monkeypatch.setattr(environments, "publish", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        environments.build(plan)
+
+    assert not (cache_folder("environments") / plan.key).exists()
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_plan_of_a_local_wheel_changes_with_its_bytes(tmp_path: Path) -> None:
+    wheel = tmp_path / "jax-1.0-py3-none-any.whl"
+    keys = []
+    for content in (b"one", b"two"):
+        wheel.write_bytes(content)
+        pin = f"jax @ {wheel.as_uri()}"
+        keys.append(environments.Plan(name="", python="python", pins=(pin,)).key)
+
+    assert keys[0] != keys[1]
+
+
+def test_a_side_of_flax_pins_flax() -> None:
+    side = release_side("0.10.4", "flax")
+
+    assert "flax==0.10.4" in side.requirements
+    assert "jax" in side.requirements
+
+
+# --- A user's own parameters ---------------------------------------------------------------------
+
+MODELS = """
+import jax, itertools
+counter = itertools.count()
+def init(): return {"dense": {"kernel": jax.random.normal(jax.random.key(0), (64, 32))}, "n": 3}
+def raises(): raise ValueError("no data here")
+def restless(): return {"bias": jax.numpy.zeros(3) + next(counter)}
+def with_arguments(key, shape=(3,)): return key
+def nothing(): return {}
+def text(): return {"name": "dense"}
+number = 3
+"""
+
+
+@pytest.fixture
+def models(world: Path) -> None:
+    """Write a module of targets into the working folder."""
+    (world / "mymodels.py").write_text(MODELS)
+
+
+@pytest.mark.usefixtures("models")
+def test_the_parameters_of_a_model_are_compared_by_path(gate: Gate) -> None:
+    code, out, _ = gate("1.0", "2.0", "--target", "mymodels:init", "--json")
+
+    assert code == 1
+    assert {pair["name"]: pair["drift_class"] for pair in json.loads(out)["pairs"]} == {
+        "dense/kernel": "stream",
+        "n": "identical",
+    }
+
+
+@pytest.mark.usefixtures("models")
+def test_a_selection_beside_a_target_is_a_wrong_call(gate: Gate) -> None:
+    code, _, err = gate("1.0", "2.0", "--target", "mymodels:init", "--dtype", "float32")
+
+    assert code == 4
+    assert "--target and --dtype contradict each other" in err
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("mymodels", "is not understood: write package.module:function"),
+        ("nomodels:init", "cannot be imported (ModuleNotFoundError: No module named 'nomodels')"),
+        ("mymodels:absent", "cannot be imported (AttributeError"),
+        ("mymodels:number", "is a int, not a function"),
+        ("mymodels:raises", "raises ValueError: no data here"),
+        ("mymodels:with_arguments", "needs the arguments key: name a function without arguments"),
+        ("mymodels:restless", "is not deterministic, a second call differs at bias"),
+        ("mymodels:nothing", "returns no parameters"),
+        ("mymodels:text", "returns a str at name, not an array"),
+    ],
+)
+def test_a_target_that_cannot_be_recorded_is_told(
+    world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    message: str,
+) -> None:
+    from conformance.upgrade.target import TargetError, record_target
+
+    monkeypatch.syspath_prepend(str(world))
+
+    with pytest.raises(TargetError, match=re.escape(message)):
+        record_target(target, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("models")
+def test_a_fault_of_the_target_is_one_line_of_the_gate(gate: Gate) -> None:
+    code, _, err = gate("2.0", "3.0", "--target", "mymodels:raises")
+
+    assert code == 3
+    assert "jax 2.0: target 'mymodels:raises' raises ValueError: no data here" in err
+    assert "jax 3.0: target 'mymodels:raises' raises ValueError: no data here" in err
+
+
+# --- Real releases -------------------------------------------------------------------------------
+
+
+@pytest.mark.registry
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after", "selection", "drift_class", "stage"),
+    [
+        ("0.4.38", "0.5.0", ["normal", "float32"], "stream", "bits"),
+        ("0.6.2", "0.8.3", ["truncated_normal", "float32"], "rounding", "unit"),
+        ("0.11.2", "0.12.0.1", ["normal", "float32"], "rounding", "unit"),
+    ],
+)
+def test_known_changes_of_real_releases_are_found(
+    before: str,
+    after: str,
+    selection: list[str],
+    drift_class: str,
+    stage: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    initializer, dtype = selection
+    what = ["--initializer", initializer, "--dtype", dtype, "--shape", "64x32"]
+
+    main(["gate", "--from", before, "--to", after, *what, "--json"])
+
+    (pair,) = json.loads(capfd.readouterr().out)["pairs"]
+    assert (pair["drift_class"], pair["stage"]) == (drift_class, stage)
