@@ -1,0 +1,57 @@
+"""Run every program and every table of docs/findings.md again, and put in what they print now.
+
+A table stands under a comment with its command; a program's output in the `text` block after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from conformance.cli import main
+
+FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
+
+TABLE = re.compile(r"<!-- conformance (?P<command>.*) -->\n\n(?:\|.*\n)+")
+PROGRAM = re.compile(r"```python\n(?P<source>.*?)```\n\n```text\n.*?```\n", re.DOTALL)
+
+
+def refreshed(text: str) -> str:
+    """Return the document with all that is generated made again."""
+    return PROGRAM.sub(_program, TABLE.sub(_table, text))
+
+
+def _table(match: re.Match[str]) -> str:
+    command = match["command"]
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        main(shlex.split(command))
+    return f"<!-- conformance {command} -->\n\n{output.getvalue()}"
+
+
+def _program(match: re.Match[str]) -> str:
+    source = match["source"]
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(compile(source, str(FINDINGS), "exec"), {"__name__": "__main__"})  # noqa: S102  # ours
+    return f"```python\n{source}```\n\n```text\n{output.getvalue()}```\n"
+
+
+def check(text: str) -> int:
+    """Print what would change; 1 if anything would."""
+    lines = difflib.unified_diff(text.splitlines(), refreshed(text).splitlines(), lineterm="", n=0)
+    changed = "\n".join(lines)
+    print(changed or f"{FINDINGS.name} is up to date")
+    return 1 if changed else 0
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only say what would change")
+    if parser.parse_args().check:
+        sys.exit(check(FINDINGS.read_text()))
+    FINDINGS.write_text(refreshed(FINDINGS.read_text()))
