@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import shlex
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -28,6 +29,9 @@ ROW, FAULT = "conformance_row", "conformance_fault"
 RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
 CASE_TEST = "::test_case["
 """What the node id of a case holds; its path is empty for a package outside of the root folder."""
+ELEMENTS_PER_COMPILATION = 1e6
+"""Elements that are drawn and judged in the time that a vector's program takes to compile."""
+
 INFRASTRUCTURE, EMPTY = 3, 5
 """Exit codes as the command line has them; UsageError makes the 4 of a wrong call."""
 
@@ -317,5 +321,14 @@ def compile_group(nodeid: str) -> str:
 
 
 def cost(nodeids: Sequence[str]) -> float:
-    """Return what the tests of one compile group cost, in tests."""
-    return len(nodeids)
+    """Return what the tests of one compile group cost, in compilations of a vector's program.
+
+    Compiling dominates. XLA's CPU compiler unrolls loop nests, so a program's time grows about as
+    the square of the array's rank. Eager calls of a group share their programs, others share none.
+    """
+    cases = [case for case in map(case_of, nodeids) if case]
+    if not cases:
+        return len(nodeids)
+    n_programs = 1 if cases[0].transform in ("eager", "legacy_key") else len(cases)
+    rank, size = len(cases[0].problem.shape), math.prod(cases[0].problem.shape)
+    return n_programs * rank**2 + len(cases) * size / ELEMENTS_PER_COMPILATION

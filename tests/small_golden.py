@@ -1,0 +1,36 @@
+"""A golden set of a few problems, made in a moment by the JAX that is here."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from conformance.budgets import FILE_NAME
+from conformance.builtin import load_catalogue
+from conformance.environment import capture
+from conformance.golden import GOLDEN, RECORDING, Entry, write_store
+from conformance.model import parse_case
+from conformance.observer import Observer
+from conformance.options import golden_folder
+from conformance.recording import entry_of
+
+
+def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "") -> Path:
+    """Write what the cases return here, as goldens of their problems or as a recording.
+
+    jax: version to pretend to. The budgets are those of the shipped set.
+    """
+    catalogue = load_catalogue()
+    observer = Observer(catalogue)
+    entries: list[Entry] = []
+    for case in map(parse_case, case_ids):
+        entry = entry_of(observer.observe(case), catalogue.lookup(case.problem.initializer).family)
+        entries.append(entry if is_recording else dataclasses.replace(entry, id=case.problem.id))
+    kind = RECORDING if is_recording else GOLDEN
+    environment = dataclasses.asdict(capture(("cpu",)))
+    environment["packages"] |= {"jax": jax} if jax else {}
+    provenance = {"environment": environment, "machine_faults": []}
+    write_store(folder, entries, kind=kind, provenance=[provenance])
+    shutil.copy(golden_folder(None) / FILE_NAME, folder)
+    return folder

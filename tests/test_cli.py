@@ -1,0 +1,472 @@
+"""The command line: what is printed, what is written, which exit code comes of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from conformance import catalogue
+from conformance.cli import main
+from conformance.cli.record import ProgressLine
+from conformance.definition import Normal
+from conformance.report.recorder import RECORDS
+from tests import small_golden
+
+ZEROS, UNIFORM = "zeros-float32-64-s0-cpu-eager", "uniform-float32-64-s0-cpu-eager"
+OTHER_SEED = "uniform-float32-64-s1-cpu-eager"
+ORTHOGONAL = "orthogonal-float32-64-s0-cpu-eager"
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_golden.write(tmp_path_factory.mktemp("set") / "golden", ZEROS, UNIFORM, ORTHOGONAL)
+
+
+@pytest.fixture
+def run_cases(golden: Path, tmp_path: Path) -> list[str]:
+    """Return the words of `conformance run` up to the cases."""
+    return ["run", "--golden", str(golden), "--reports", str(tmp_path / "reports")]
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what a test registers."""
+    monkeypatch.setattr(catalogue, "_REGISTERED", [])
+
+
+def reports_of(tmp_path: Path) -> Path:
+    (folder,) = (tmp_path / "reports").iterdir()
+    return folder
+
+
+# --- Starting ------------------------------------------------------------------------------------
+
+
+def test_help_imports_nothing_slow() -> None:
+    program = (
+        "import sys; from conformance.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'jax', 'numpy', 'pandas', 'flax', 'pytest'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+
+    assert printed.splitlines()[-1] == "[]"
+
+
+def test_an_unknown_command_is_a_wrong_call_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["lst"])
+
+    assert exit_info.value.code == 4
+    assert "command 'lst' is unknown: did you mean list?" in capsys.readouterr().err
+
+
+def test_a_wrong_option_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["list", "--no-such-option"])
+
+    assert exit_info.value.code == 4
+    assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    script = "from conformance.cli import main; raise SystemExit(main(['list']))"
+    with subprocess.Popen(  # noqa: S603  # ours
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complaints = process.stderr.read()
+
+    assert (process.returncode, complaints) == (0, b"")
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+def test_equal_bits_pass_and_are_reported(
+    run_cases: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, ZEROS, UNIFORM])
+
+    assert code == 0
+    assert "PASSED: 2 cases, 2 identical" in capsys.readouterr().out
+    assert (reports_of(tmp_path) / RECORDS).exists()
+
+
+def test_a_case_without_a_golden_fails_with_a_way_out(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, OTHER_SEED])
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert "no golden is stored for uniform-float32-64-s1" in printed
+    assert f"rerun: conformance run {OTHER_SEED}" in printed
+
+
+def test_a_drift_is_told_by_worst_element_class_stage_and_rerun(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with jax.threefry_partitionable(False):
+        code = main([*run_cases, UNIFORM])
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert f"64 of 64 elements of {UNIFORM} differ from the golden" in printed
+    assert "first differing stage: bits; class: stream" in printed
+    assert f"rerun: conformance run {UNIFORM}" in printed
+
+
+def test_what_explains_a_difference_is_said_before_it(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with jax.threefry_partitionable(False):
+        main([*run_cases, UNIFORM])
+
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == (
+        "note: jax_threefry_partitionable=False: every draw of threefry2x32 is another stream"
+    )
+
+
+def test_a_raise_that_is_due_passes(run_cases: list[str]) -> None:
+    assert main([*run_cases, ORTHOGONAL]) == 0
+
+
+def test_junit_and_html_are_written_on_request(run_cases: list[str], tmp_path: Path) -> None:
+    main([*run_cases, ZEROS, "--junit-report", "--html-report"])
+
+    assert {"junit.xml", "report.html"} <= {path.name for path in reports_of(tmp_path).iterdir()}
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_initializer_gets_every_check(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It states N(0, 1) and returns twice that: the oracle sees it, and a golden is missing."""
+    catalogue.register(
+        "doubled",
+        lambda: lambda key, shape, dtype: 2 * jax.random.normal(key, shape, dtype),
+        definition=Normal(stddev=1.0),
+    )
+
+    code = main([*run_cases, "doubled-float32-64-s0-cpu-eager"])
+
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert "no golden is stored for doubled-float32-64-s0" in printed
+    assert "differ from the definition" in printed
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_spec_that_raises_while_building_fails_by_name(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build() -> catalogue.Initializer:
+        raise RuntimeError("no such layer")
+
+    catalogue.register("broken", build)
+
+    code = main([*run_cases, "broken-float32-64-s0-cpu-eager"])
+
+    assert code == 1
+    assert "the `build` of its spec raised RuntimeError: no such layer" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_name_that_is_registered_twice_is_a_wrong_call(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.register("zeros", lambda: dict)
+
+    assert main([*run_cases, ZEROS]) == 4
+    assert "initializer 'zeros' is registered twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--initializer", "nromal"], "initializer 'nromal' is unknown: did you mean normal"),
+        (["--dtype", "float31"], "dtype 'float31' is unknown: did you mean float32"),
+        (["--dtype", "float64"], "dtype 'float64' is not part of tier standard: add --tier full"),
+        (["--shape", "64,32"], "shape '32' is unknown"),
+        (["--tier", "quik"], "tier 'quik' is unknown: choose from quick, standard, full"),
+        (["--seed", "-1"], "seed '-1' is not a whole number of 0 or more"),
+        (["--shard", "3"], "shard '3' is not understood: write --shard 2/5"),
+        (["--shard", "3/2"], "shard 3/2 does not exist"),
+        ([ZEROS, "--backend", "cpu"], "case ids name their backend: leave out --backend"),
+        ([ZEROS, "--dtype", "float32"], "case ids and a selection contradict each other"),
+        (["zeros-float32-64-s0"], "transform 's0' in 'zeros-float32-64-s0' is unknown"),
+        (["--ledger", "/no/ledger.toml"], "/no/ledger.toml: cannot be read"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    run_cases: list[str], words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, *words])
+
+    complaint = capsys.readouterr().err
+    assert code == 4
+    assert message in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_a_selection_that_holds_nothing_is_not_green(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--shape", "1024x1024", "--transform", "legacy_key"]
+
+    assert main([*run_cases, *words]) == 5
+    assert "the selection matches no case" in capsys.readouterr().err
+
+
+def test_an_absent_backend_fails_by_name(
+    run_cases: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, ZEROS, ZEROS.replace("cpu", "quantum")])
+
+    assert code == 3
+    assert "backend 'quantum' was asked for and has no device here" in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_missing_golden_set_is_told_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["run", ZEROS, "--golden", str(tmp_path), "--reports", str(tmp_path / "reports")])
+
+    assert code == 3
+    assert f"{tmp_path} holds no manifest.json" in capsys.readouterr().err
+
+
+def test_a_damaged_shard_costs_the_verdict_on_its_cases_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden = small_golden.write(tmp_path / "golden", ZEROS, UNIFORM)
+    shard = golden / "uniform" / "uniform.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"!")
+
+    code = main(
+        ["run", ZEROS, UNIFORM, "--golden", str(golden), "--reports", str(tmp_path / "reports")]
+    )
+
+    printed = capsys.readouterr().out
+    assert code == 3
+    assert f"no verdict on {UNIFORM}: {shard} is damaged" in printed
+    assert "INCOMPLETE: 1 of 2 cases left no result; 0 of the other 1 failed" in printed
+
+
+def test_reports_where_a_file_stands_are_refused(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+
+    code = main(["run", ZEROS, "--golden", str(golden), "--reports", str(tmp_path / "file")])
+
+    assert code == 3
+    assert "choose another with --reports DIR" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_reports_what_it_has(
+    run_cases: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ProgressLine, "__call__", interrupt)
+
+    code = main([*run_cases, ZEROS, UNIFORM])
+
+    assert code == 130
+    assert "INCOMPLETE: 1 of 2 cases left no result" in capsys.readouterr().out
+
+
+# --- run --recording -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("elsewhere") / "recording"
+    return small_golden.write(folder, ZEROS, UNIFORM, is_recording=True)
+
+
+def test_a_recording_is_judged_without_running(
+    run_cases: list[str], recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, "--recording", str(recording)])
+
+    assert code == 0
+    assert "PASSED: 2 cases" in capsys.readouterr().out
+
+
+def test_a_recording_is_judged_by_the_jax_that_made_it(
+    tmp_path: Path, run_cases: list[str]
+) -> None:
+    """An entry for old releases excuses a missing golden: it must match the recording only."""
+    old = small_golden.write(tmp_path / "old", OTHER_SEED, is_recording=True, jax="0.4.20")
+    ledger = tmp_path / "ledger.toml"
+    ledger.write_text(
+        '[[limitation]]\nid = "old"\ninitializer = ["uniform"]\nchecks = ["values"]\n'
+        'reason = "a test"\nlink = "none"\njax = "<0.5"\n'
+    )
+    words = [*run_cases, "--ledger", str(ledger)]
+
+    assert main([*words, "--recording", str(old)]) == 0
+    assert main([*words, OTHER_SEED]) == 1
+
+
+def test_a_case_that_was_not_recorded_keeps_the_run_from_being_whole(
+    run_cases: list[str], recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, ZEROS, ORTHOGONAL, "--recording", str(recording)])
+
+    printed = capsys.readouterr().out
+    assert code == 3
+    assert f"no verdict on {ORTHOGONAL}" in printed
+    assert "INCOMPLETE: 1 of 2 cases left no result" in printed
+
+
+def test_a_selection_narrows_a_recording(
+    run_cases: list[str], recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--initializer", "zeros", "--dtype", "float32", "--shape", "64", "--tier", "quick"]
+
+    code = main([*run_cases, *words, "--recording", str(recording)])
+
+    assert code == 0
+    assert "PASSED: 1 cases" in capsys.readouterr().out
+
+
+def test_a_golden_set_is_no_recording(
+    run_cases: list[str], golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*run_cases, "--recording", str(golden)])
+
+    assert code == 3
+    assert "is a golden set: --recording takes" in capsys.readouterr().err
+
+
+# --- list ----------------------------------------------------------------------------------------
+
+
+def test_cases_are_listed_one_a_line_as_run_takes_them(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    selection = ["--initializer", "zeros,uniform", "--dtype", "float32", "--shape", "64"]
+
+    main(["list", *selection, "--tier", "quick"])
+
+    listed = capsys.readouterr().out.split()
+    assert listed == [UNIFORM, ZEROS]
+    assert main([*run_cases, *listed]) == 0
+
+
+def test_problems_name_no_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["list", "--problems", "--initializer", "zeros", "--tier", "quick", "--shape", "64"])
+
+    assert capsys.readouterr().out.split() == [
+        "zeros-bfloat16-64-s0",
+        "zeros-float16-64-s0",
+        "zeros-float32-64-s0",
+    ]
+
+
+def test_initializers_are_listed_with_family_tier_and_definition(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["list", "--initializers", "--initializer", "normal_1"])
+
+    assert capsys.readouterr().out == "normal_1\tnormal\tstandard\tNormal(stddev=1.0)\n"
+
+
+# --- explain -------------------------------------------------------------------------------------
+
+
+def explained(capsys: pytest.CaptureFixture[str], case: str) -> str:
+    assert main(["explain", case]) == 0
+    return capsys.readouterr().out
+
+
+def test_each_stage_is_shown_beside_the_oracles(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, UNIFORM)
+
+    for stage in ("key", "bits", "uniform", "unit", "scaled, rounded at every step as JAX does"):
+        assert f"\n{stage}: equal\n  observed " in printed
+    assert "law: mean 0.005, variance 8.33333333e-06, within [0, 0.01]" in printed
+
+
+def test_a_stage_that_differs_shows_its_worst_element(capsys: pytest.CaptureFixture[str]) -> None:
+    with jax.threefry_partitionable(False):
+        printed = explained(capsys, UNIFORM)
+
+    assert "note: jax_threefry_partitionable=False" in printed
+    assert "key: equal" in printed
+    assert "bits: 64 of 64 words differ, first at (0,)" in printed
+    assert "scaled: 64 of 64 elements differ, at most " in printed
+
+
+def test_a_constant_has_only_its_result(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, ZEROS)
+
+    assert "scaled: equal\n  observed 0 0 0 0 ..." in printed
+    assert "bits" not in printed
+
+
+def test_an_array_without_elements_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, "uniform-float32-0x8-s0-cpu-eager")
+
+    assert "sample: no elements" in printed
+    assert "scaled: equal\n  observed no elements" in printed
+
+
+def test_a_raise_is_set_against_the_definition(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, ORTHOGONAL)
+
+    assert "raised: ValueError: orthogonal initializer requires at least a 2D shape" in printed
+    assert "by definition: ValueError must be raised" in printed
+
+
+def test_without_an_oracle_the_reason_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, "uniform-float32-64-s0-rbg-cpu-eager")
+
+    assert "no oracle: uniform-float32-64-s0-rbg draws from rbg" in printed
+    assert "scaled: nothing to compare with" in printed
+
+
+def test_an_unknown_case_cannot_be_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", UNIFORM.replace("uniform", "uniforn")]) == 4
+    assert "did you mean uniform" in capsys.readouterr().err
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+def test_what_is_unusual_is_named_with_its_consequence(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with jax.enable_x64(True):
+        main(["doctor", "--golden", str(golden)])
+
+    printed = capsys.readouterr().out
+    assert "jax_enable_x64=True: seeds keep their high word" in printed
+    assert f"unlike where {golden} was made\n  jax_enable_x64: False -> True" in printed
+
+
+def test_versions_devices_and_instruction_sets_are_shown(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor", "--golden", str(golden)])
+
+    printed = capsys.readouterr().out
+    assert f"jax          {jax.__version__}" in printed
+    for fact in ("cpu.kind", "isa", "jax_threefry_partitionable"):
+        assert f"  {fact} " in printed
