@@ -17,7 +17,7 @@ from conformance.model import (
     Case,
     CaseResult,
     DriftClass,
-    Outcome,
+    Observation,
     Problem,
     Status,
 )
@@ -28,14 +28,15 @@ CHECKS = {"contract", "repeatable", "values", "oracle", "structure", "moments"}
 
 
 class OneGolden:
-    """A golden set of one outcome."""
+    """A golden set that holds one observation, with its stages."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
 
     def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
         """Return it."""
-        return Entry(id=problem_id, shard="", outcome=self._outcome)
+        stages = {"stages": dict(self._observation.stages)}
+        return Entry(id=problem_id, shard="", outcome=self._observation.outcome, extra=stages)
 
 
 def case_of(fault: Fault) -> Case:
@@ -44,25 +45,26 @@ def case_of(fault: Fault) -> Case:
 
 
 @functools.cache
-def right_outcome(case: Case) -> Outcome:
-    return Observer(load_catalogue()).observe(case).outcome
+def right(case: Case) -> Observation:
+    observer = Observer(load_catalogue())
+    return observer.with_stages(observer.observe(case))
 
 
 def catalogue_with(fault: Fault) -> Catalogue:
     """Return a catalogue in which the fault takes the place of what it claims to be."""
-    right = load_catalogue().lookup(fault.base)
-    definition = None if fault.is_undefined else fault.definition or right.definition
+    base = load_catalogue().lookup(fault.base)
+    definition = None if fault.is_undefined else fault.definition or base.definition
     catalogue = Catalogue()
     catalogue.add(
-        dataclasses.replace(right, build=lambda: fault.build(right.build()), definition=definition)
+        dataclasses.replace(base, build=lambda: fault.build(base.build()), definition=definition)
     )
     return catalogue
 
 
-def judged(fault: Fault, golden: Outcome | None) -> CaseResult:
+def judged(fault: Fault, golden: Observation | None) -> CaseResult:
     """Return the verdict on the fault; without a golden its own outcome was accepted as one."""
     catalogue, case = catalogue_with(fault), case_of(fault)
-    golden = golden or Observer(catalogue).observe(case).outcome
+    golden = golden or Observer(catalogue).observe(case)
     engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
     return engine.evaluate(case)
 
@@ -78,13 +80,13 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 
 
 def test_the_check_that_must_catch_a_fault_does(fault: Fault) -> None:
-    result = judged(fault, right_outcome(case_of(fault)))
+    result = judged(fault, right(case_of(fault)))
 
     assert fault.caught_by in failed(result)
 
 
 def test_a_fault_has_its_drift_class(fault: Fault) -> None:
-    result = judged(fault, right_outcome(case_of(fault)))
+    result = judged(fault, right(case_of(fault)))
 
     assert result.drift is not None
     assert result.drift.drift_class is fault.drift
@@ -109,12 +111,12 @@ def test_every_check_has_a_fault_that_only_it_catches() -> None:
 
 def _judged_undefined() -> CaseResult:
     undefined = next(fault for fault in FAULTS if fault.is_undefined)
-    return judged(undefined, right_outcome(case_of(undefined)))
+    return judged(undefined, right(case_of(undefined)))
 
 
 def test_the_list_of_checks_is_complete() -> None:
     """The names above are those of the checks that run."""
-    result = judged(FAULTS[0], right_outcome(case_of(FAULTS[0])))
+    result = judged(FAULTS[0], right(case_of(FAULTS[0])))
 
     assert {check.check for check in result.checks} == CHECKS
     assert len(default_checks(DriftClass.ROUNDING)) == len(CHECKS)
@@ -126,8 +128,55 @@ def test_right_initializers_pass_every_check() -> None:
         case = case_of(fault)
         engine = Engine(
             catalogue=catalogue,
-            goldens=OneGolden(right_outcome(case)),
+            goldens=OneGolden(right(case)),
             ledger=Ledger(limitations=()),
         )
 
         assert not failed(engine.evaluate(case))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "name",
+    ["truncation_correction_dropped", "transposed", "key_ignored", "second_half_copied"],
+)
+def test_faults_that_16_bits_can_show_are_caught_there_by_check_and_class(
+    name: str, dtype: str
+) -> None:
+    fault = dataclasses.replace(_named(name), dtype=dtype)
+
+    result = judged(fault, right(case_of(fault)))
+
+    assert fault.caught_by in failed(result)
+    assert result.drift is not None
+    assert result.drift.drift_class is fault.drift
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "variance_off_by_1e_5",
+        "mean_off_by_1e_6_sigma",
+        "truncation_correction_dropped",
+        "gain_off_by_1e_4",
+        "transposed",
+        "key_ignored",
+        "second_half_copied",
+    ],
+)
+def test_a_fault_behind_intact_samplers_is_located_in_the_scaling(name: str) -> None:
+    result = judged(_named(name), right(case_of(_named(name))))
+
+    assert result.drift is not None
+    assert result.drift.stage == "scaled"
+
+
+def test_another_key_behind_intact_samplers_is_called_so() -> None:
+    result = judged(_named("key_ignored"), right(case_of(_named("key_ignored"))))
+
+    messages = [check.message for check in result.checks if check.check == "values"]
+    assert "the initializer itself took another key" in messages[0]
+
+
+def _named(name: str) -> Fault:
+    return next(fault for fault in FAULTS if fault.name == name)

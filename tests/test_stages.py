@@ -6,18 +6,19 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 from conformance.backends import open_backend
 from conformance.builtin import load_catalogue
 from conformance.checks.oracle import exact_stages
 from conformance.drift import first_differing_stage
-from conformance.engine import Engine
-from conformance.golden import Entry
+from conformance.engine import Engine, Policy
 from conformance.ledger import Ledger
-from conformance.model import Case, DriftClass, Observation, Status, parse_case
+from conformance.model import Case, DriftClass, Status, parse_case
 from conformance.observer import Observer
 from conformance.oracle import solve
+from tests.test_faults import OneGolden
 
 CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")
 
@@ -64,24 +65,12 @@ def test_a_constant_has_no_stages() -> None:
     assert stages(changed(CASE, initializer="zeros")) == {}
 
 
-class Recorded:
-    """A golden set that holds one observation with its stages."""
-
-    def __init__(self, observation: Observation) -> None:
-        self._observation = observation
-
-    def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
-        """Return it."""
-        stages = {"stages": dict(self._observation.stages)}
-        return Entry(id=problem_id, shard="", outcome=self._observation.outcome, extra=stages)
-
-
 def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     """`jax_threefry_partitionable` became True in 0.5.0; turned off, today's JAX drifts back."""
     catalogue = load_catalogue()
     observer = Observer(catalogue)
     golden = observer.with_stages(observer.observe(CASE))
-    engine = Engine(catalogue=catalogue, goldens=Recorded(golden), ledger=Ledger(limitations=()))
+    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
 
     with jax.threefry_partitionable(False):
         result = engine.evaluate(CASE)
@@ -91,3 +80,32 @@ def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     assert result.drift.stage == "bits"
     messages = [check.message for check in result.checks if check.status is Status.FAILED]
     assert all("first differing stage: bits; class: stream" in message for message in messages)
+
+
+def test_one_ulp_in_the_unit_variate_is_rounding_of_that_stage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A kernel that errs by one ULP: harmless by default, and named under the strict policy."""
+    case = changed(CASE, initializer="truncated_normal_1")
+    catalogue = load_catalogue()
+    observer = Observer(catalogue)
+    golden = observer.with_stages(observer.observe(case))
+    engine = Engine(
+        catalogue=catalogue,
+        goldens=OneGolden(golden),
+        ledger=Ledger(limitations=()),
+        policy=Policy(max_drift=DriftClass.IDENTICAL),
+    )
+    right = jax.random.truncated_normal
+    for module in (jax.random, jax._src.random):
+        monkeypatch.setattr(
+            module, "truncated_normal", lambda *a, **k: jnp.nextafter(right(*a, **k), 9.0)
+        )
+
+    result = engine.evaluate(case)
+
+    assert result.drift is not None
+    assert result.drift.drift_class is DriftClass.ROUNDING
+    assert result.drift.max_ulp == 1
+    assert result.drift.stage == "unit"
+    assert [c.check for c in result.checks if c.status is Status.FAILED] == ["values"]

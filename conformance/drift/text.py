@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.model import Drift
+from conformance.model import STAGES, Drift, DriftClass
 from conformance.ulp import INCOMPARABLE
 
 
@@ -15,6 +15,8 @@ def explain(drift: Drift, case_id: str) -> str:
     lines.append(f"  {stage}class: {drift.drift_class.value}")
     if drift.detail and drift.n_different:
         lines.append(f"  {drift.detail}")
+    if drift.stage == STAGES[-1] and drift.drift_class is DriftClass.STREAM:
+        lines.append("  the samplers agree up to there: the initializer itself took another key")
     lines.append(f"  rerun: conformance run {case_id}")
     return "\n".join(lines)
 
