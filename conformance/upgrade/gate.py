@@ -68,7 +68,7 @@ def run(
 
 
 def notes(gate: Gate, verdict: Verdict) -> list[str]:
-    """Return what a reader of the verdict must know: what else had to differ, and why."""
+    """Return what a reader of the verdict must know: what else differs, and why."""
     lines = [note for side in gate.sides for note in side.notes]
     packages = [environment.packages for environment in verdict.comparison.environments]
     others = sorted({*packages[0], *packages[1]} - set(UPGRADED))
@@ -77,7 +77,7 @@ def notes(gate: Gate, verdict: Verdict) -> list[str]:
         for name in others
         if packages[0].get(name) != packages[1].get(name)
     ]
-    return [*lines, f"besides, these had to differ: {', '.join(changed)}"] if changed else lines
+    return [*lines, f"besides, these differ: {', '.join(changed)}"] if changed else lines
 
 
 def require_sound(stores: Sequence[Store]) -> None:

@@ -62,11 +62,11 @@ class Registry:
 
     def uv_arguments(self) -> list[str]:
         """Return the options that say the same to uv."""
-        arguments = ["--prerelease", "allow"] if self.pre else []
-        if self.index:
-            # A nightly index holds the same names as the registry: the newest of both is meant.
-            arguments += ["--index", self.index, "--index-strategy", "unsafe-best-match"]
-        return arguments
+        if self.index is None:
+            return []
+        # A nightly index holds the same names as the registry: the newest of both is meant. Which
+        # development release is meant the requirements say; the rest stays with its releases.
+        return ["--index", self.index, "--index-strategy", "unsafe-best-match"]
 
     def pip_arguments(self) -> list[str]:
         """Return the options that say the same to pip."""

@@ -81,7 +81,10 @@ def survey(names: Sequence[str], cases: Releases, keys: Releases, *, described: 
         cases=described,
         host=dict(cases.store(recorded[-1]).environment.host) if recorded else {},
         releases=tuple(outcomes),
-        steps=tuple(_step(*pair, cases, keys) for pair in itertools.pairwise(recorded)),
+        steps=tuple(
+            step(before, after, cases.compare(before, after), keys.compare(before, after))
+            for before, after in itertools.pairwise(recorded)
+        ),
     )
 
 
@@ -108,9 +111,9 @@ def _count_raised(store: Store) -> int:
     return sum(isinstance(entry.outcome, Raised) for entry in store.entries())
 
 
-def _step(before: str, after: str, cases: Releases, keys: Releases) -> Step:
-    comparison, of_keys = cases.compare(before, after), keys.compare(before, after)
-    changed = [pair for pair in comparison.pairs if _class(pair) is not DriftClass.IDENTICAL]
+def step(before: str, after: str, cases: Comparison, keys: Comparison) -> Step:
+    """Return the figures of one step. cases, keys: what changed from `before` to `after`."""
+    changed = [pair for pair in cases.pairs if _class(pair) is not DriftClass.IDENTICAL]
     near = [pair.drift for pair in changed if _class(pair) in SAME_STREAM]
     stages = collections.Counter(pair.drift.stage for pair in changed)
     errors = collections.Counter(
@@ -120,17 +123,17 @@ def _step(before: str, after: str, cases: Releases, keys: Releases) -> Step:
     return Step(
         before=before,
         after=after,
-        counts={name.value: count for name, count in comparison.counts().items() if count},
+        counts={name.value: count for name, count in cases.counts().items() if count},
         max_ulp=max((drift.max_ulp for drift in near if drift.max_ulp is not None), default=None),
         max_ulp_at_sigma=max(at_sigma, default=None),
         stages={stage: stages[stage] for stage in STAGES if stages[stage]},
         dtypes=tuple(sorted({pair.case.problem.dtype for pair in changed})),
         initializers=tuple(sorted({pair.case.problem.initializer for pair in changed})),
         errors=dict(sorted(errors.items())),
-        n_keys=len(of_keys.pairs),
-        n_keys_changed=_count_changed(of_keys),
-        n_keys_new=len(of_keys.new),
-        n_keys_lost=len(of_keys.lost),
+        n_keys=len(keys.pairs),
+        n_keys_changed=_count_changed(keys),
+        n_keys_new=len(keys.new),
+        n_keys_lost=len(keys.lost),
     )
 
 

@@ -1,0 +1,126 @@
+"""When each case last changed class, over runs written as the harness writes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conformance.arrays import returned
+from conformance.cli import main
+from conformance.model import (
+    CaseResult,
+    Drift,
+    DriftClass,
+    Environment,
+    Observation,
+    Status,
+    parse_case,
+)
+from conformance.report.recorder import ROWS
+from conformance.report.rows import row, to_json
+from conformance.upgrade.history import LastChange, read_history
+
+NORMAL, ZEROS = "normal-float32-64-s0-cpu-eager", "zeros-float32-64-s0-cpu-eager"
+pytestmark = pytest.mark.filterwarnings("ignore::conformance.report.errors.UnfinishedRunWarning")
+
+
+def write_run(reports: Path, run_id: str, jax: str, classes: dict[str, DriftClass | None]) -> None:
+    environment = Environment(packages={"jax": jax}, config={}, host={}, devices={})
+    lines = []
+    for case, drift_class in classes.items():
+        observation = Observation(
+            case=parse_case(case),
+            outcome=returned(np.zeros(64, np.float32)),
+            repeat_sha256=None,
+            device="cpu",
+            elapsed_s=0.0,
+        )
+        result = CaseResult(
+            observation=observation,
+            status=Status.PASSED,
+            checks=(),
+            drift=Drift(drift_class=drift_class) if drift_class else None,
+        )
+        lines.append(to_json(row(result, environment, run_id=run_id)))
+    (reports / run_id).mkdir(parents=True)
+    (reports / run_id / ROWS).write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Return a folder of four runs in which one case changed twice, and another never."""
+    folder = tmp_path / "reports"
+    same, near, other = DriftClass.IDENTICAL, DriftClass.ROUNDING, DriftClass.STREAM
+    for run_id, jax, drift_class in (
+        ("r1", "1.0", same),
+        ("r2", "2.0", near),
+        ("r3", "3.0", other),
+        ("r4", "3.0", other),
+    ):
+        write_run(folder, run_id, jax, {NORMAL: drift_class, ZEROS: same})
+    return folder
+
+
+def test_only_the_last_change_of_a_case_is_told(reports: Path) -> None:
+    history = read_history(reports)
+
+    assert history.changes == (
+        LastChange(
+            backend="cpu",
+            case=NORMAL,
+            run_id="r3",
+            class_before="rounding",
+            class_after="stream",
+            jax_before="2.0",
+            jax_after="3.0",
+        ),
+    )
+    assert (history.n_runs, history.n_steady) == (4, 1)
+
+
+def test_each_backend_has_a_history_of_its_own(reports: Path) -> None:
+    on_tpu = NORMAL.replace("-cpu-", "-tpu-")
+    for run_id, drift_class in (("r5", DriftClass.LAW), ("r6", DriftClass.IDENTICAL)):
+        write_run(reports, run_id, "3.0", {on_tpu: drift_class})
+
+    changes = read_history(reports).changes
+
+    assert [(change.backend, change.run_id) for change in changes] == [("tpu", "r6"), ("cpu", "r3")]
+
+
+def test_a_first_golden_is_a_change(tmp_path: Path) -> None:
+    write_run(tmp_path, "r1", "1.0", {NORMAL: None})
+    write_run(tmp_path, "r2", "1.0", {NORMAL: DriftClass.IDENTICAL})
+
+    (change,) = read_history(tmp_path).changes
+
+    assert (change.class_before, change.class_after) == ("no golden", "identical")
+
+
+def test_the_command_prints_the_changes(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["history", str(reports)])
+
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "4 runs; 1 cases kept their class in all of them" in out
+    assert f"{NORMAL} on cpu: rounding -> stream (jax 2.0 -> 3.0)" in out
+
+
+def test_the_command_prints_json(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["history", str(reports), "--json"])
+
+    changes = json.loads(capsys.readouterr().out)["changes"]
+    assert changes == [dataclasses.asdict(change) for change in read_history(reports).changes]
+
+
+def test_a_folder_without_runs_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["history", str(tmp_path)])
+
+    assert code == 3
+    assert "holds no run" in capsys.readouterr().err
