@@ -15,8 +15,8 @@ import pytest
 
 from conformance.arrays import Array
 from conformance.modules import guide
-from conformance.modules.findings import verdict
 from conformance.oracle import linen_key, seed_key
+from conformance.test_modules import report
 
 TOO_FEW_DIMENSIONS = "raises ValueError: Can't compute input and output sizes of a 1-dimensional"
 """How the error starts; which sentence follows depends on the release of JAX."""
@@ -28,14 +28,6 @@ def assert_same_bits(actual: Array, expected: Any, claim: str) -> None:
     assert actual.dtype == wanted.dtype, f"{claim}: dtype {actual.dtype}, not {wanted.dtype}"
     assert actual.shape == wanted.shape, f"{claim}: shape {actual.shape}, not {wanted.shape}"
     assert actual.tobytes() == wanted.tobytes(), f"{claim}: it is\n{actual}\nand not\n{wanted}"
-
-
-def report(finding_id: str, outcome: str) -> None:
-    """Report a finding that still describes the outcome; fail if it does not."""
-    finding = guide.FINDINGS[finding_id]
-    if message := verdict(finding, outcome):
-        pytest.fail(message, pytrace=False)
-    pytest.xfail(f"finding {finding.id}: {outcome}, promised: {finding.promised}. {finding.reason}")
 
 
 def test_the_default_kernel_is_lecun_normal_of_the_first_key() -> None:
@@ -148,7 +140,7 @@ def test_what_is_passed_as_key_must_be_a_key() -> None:
 
     outcomes = {guide.outcome(functools.partial(call, None, (3,))) for call in built}
 
-    report("key-is-never-looked-at", " or ".join(sorted(outcomes)))
+    report(guide.FINDINGS["key-is-never-looked-at"], " or ".join(sorted(outcomes)))
 
 
 @pytest.mark.parametrize("layer", [guide.dense, guide.linear], ids=["linen", "nnx"])
@@ -206,7 +198,7 @@ def test_variance_scaling_fails_for_a_bias_whatever_the_axes() -> None:
     """A finding: with an explicit in_axis it returns, with fan 1 whatever the length."""
     outcomes = {vector_outcome(name) for name in guide.NOT_FOR_VECTORS}
 
-    report("vector-with-explicit-in-axis", " or ".join(sorted(outcomes)))
+    report(guide.FINDINGS["vector-with-explicit-in-axis"], " or ".join(sorted(outcomes)))
 
 
 def vector_outcome(name: str) -> str:
