@@ -64,6 +64,16 @@ class LawResult:
         """Return what the failed checks say."""
         return [check.message for check in self.result.checks if check.status is Status.FAILED]
 
+    @property
+    def line(self) -> str:
+        """Return the verdict with its figures, as in `passed: variance_error -2.02e-07, ...`."""
+        figures = [
+            f"{name} {value:.3g}"
+            for check in self.result.checks
+            for name, value in check.metrics.items()
+        ]
+        return f"{self.result.status.value}: {', '.join(figures)}"
+
 
 def is_swept(spec: InitializerSpec) -> bool:
     """Return whether the spec's law is enumerated: one word an element, and an oracle for it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from conformance import options
@@ -38,7 +40,12 @@ def budgets(request: pytest.FixtureRequest) -> BudgetTable:
     return load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME)
 
 
-def test_law(law_case: Case, conformance_session: Session, budgets: BudgetTable) -> None:
+def test_law(
+    law_case: Case,
+    conformance_session: Session,
+    budgets: BudgetTable,
+    record_property: Callable[[str, object], None],
+) -> None:
     """Every point of the lattice is where the definition has it, and so are mean and variance."""
     try:
         result = evaluate(
@@ -49,5 +56,6 @@ def test_law(law_case: Case, conformance_session: Session, budgets: BudgetTable)
         )
     except BackendUnavailable as error:
         pytest.fail(str(error), pytrace=False)
+    record_property("law", result.line)
     if result.messages:
         pytest.fail("\n".join(result.messages), pytrace=False)

@@ -223,6 +223,14 @@ def test_a_missing_budget_fails_and_says_how_to_measure_it() -> None:
     assert "`conformance law --initializer mine --dtype bfloat16" in result.messages[0]
 
 
+def test_the_verdict_fits_in_a_line_with_its_figures() -> None:
+    line = judged(CATALOGUE.lookup("uniform_1"), "bfloat16").line
+
+    assert line.startswith("passed: n_wrong 0, ")
+    assert "variance_from_nominal -6.1e-05" in line
+    assert "max_ulp 0" in line
+
+
 def test_an_initializer_that_raises_fails_its_sweep() -> None:
     def broken(*_: Any) -> Any:
         raise TypeError("no such dtype")
