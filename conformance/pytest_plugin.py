@@ -8,6 +8,7 @@ path of its folder. Only then do its options exist, so they clash with no other 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -55,20 +56,26 @@ def _names_package(argument: str, folder: Path) -> bool:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
     """Declare the options, if the run may be about this package.
 
     Values of options that do not exist yet look like positional arguments here, so the folders of
-    the ini file count even where an argument was given.
+    the ini file count even where an argument was given; and pytest would look for conftest files
+    beside the folder that `--golden` names, so it gets the arguments parsed anew.
     """
-    folder = early_config.invocation_params.dir
-    given = early_config.known_args_namespace.file_or_dir
-    arguments = [*given, *early_config.getini("testpaths"), str(folder)]
-    if is_addressed(arguments, folder):
-        group = parser.getgroup("conformance", "numerical conformance of initializers")
-        options.add_selection_options(group.addoption)
-        options.add_judging_options(group.addoption)
-        options.add_report_options(group.addoption)
+    folder, known = early_config.invocation_params.dir, early_config.known_args_namespace
+    arguments = [*known.file_or_dir, *early_config.getini("testpaths"), str(folder)]
+    if not is_addressed(arguments, folder):
+        return
+    group = parser.getgroup("conformance", "numerical conformance of initializers")
+    options.add_selection_options(group.addoption)
+    options.add_judging_options(group.addoption)
+    options.add_report_options(group.addoption)
+    again = parser.parse_known_args(args, copy.copy(early_config.option))
+    again.confcutdir = known.confcutdir
+    early_config.known_args_namespace = again
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -215,13 +222,13 @@ class Controller:
         cases = {case.id for case in map(case_of, nodeids) if case}
         if not cases or self._config.option.collectonly:
             return
-        self._expected |= cases
         try:
             self._session.validate_files()
         except LedgerError as error:
             raise pytest.UsageError(str(error)) from error
         except GoldenError as error:
             pytest.exit(str(error), returncode=INFRASTRUCTURE)
+        self._expected |= cases
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the row that came with a finished case, at once."""

@@ -1,0 +1,378 @@
+"""The pytest front end, run for real: in this process where that is enough, else in another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance import catalogue
+from conformance.cli import main
+from conformance.pytest_plugin import compile_group, cost, is_addressed
+from conformance.report.recorder import RECORDS, ROWS
+from tests import small_golden
+
+pytest_plugins = ["pytester"]
+
+NAMES = ("ones", "uniform", "zeros")
+QUICK = ("--tier", "quick", "--dtype", "float32", "--shape", "64")
+CASES = tuple(f"{name}-float32-64-s0-cpu-eager" for name in NAMES)
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a golden set, after a run of the command line has imported all that a run needs.
+
+    A pytest run in this process forgets what it imports, and extension modules load only once.
+    """
+    folder = tmp_path_factory.mktemp("set")
+    golden = small_golden.write(folder / "golden", *CASES)
+    assert main(["run", *CASES, "--golden", str(golden), "--reports", str(folder)]) == 0
+    return golden
+
+
+@pytest.fixture
+def conform(pytester: pytest.Pytester, golden: Path, monkeypatch: pytest.MonkeyPatch) -> Conform:
+    monkeypatch.setattr(catalogue, "_REGISTERED", [])
+    return Conform(pytester, golden)
+
+
+class Conform:
+    """Runs `pytest --pyargs conformance.test_initializers` from an empty folder."""
+
+    def __init__(self, pytester: pytest.Pytester, golden: Path) -> None:
+        self._pytester = pytester
+        self._golden = golden
+
+    def __call__(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
+        """Run in this process."""
+        return self._pytester.runpytest_inprocess(*self._words(initializers), *words)
+
+    def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
+        """Run in a process of its own, as workers and dying initializers need."""
+        return self._pytester.runpytest_subprocess(*self._words(initializers), *words, timeout=120)
+
+    def reports(self) -> set[str]:
+        """Return the names of the files of the only run."""
+        (folder,) = (self._pytester.path / "reports").iterdir()
+        return {path.name for path in folder.iterdir()}
+
+    def _words(self, initializers: str) -> tuple[str, ...]:
+        selection = ("--initializer", initializers, *QUICK, "--golden", str(self._golden))
+        return ("--pyargs", "conformance.test_initializers", *selection)
+
+
+# --- In the runs of others -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["conformance"],
+        ["conformance.test_initializers"],
+        ["conformance/test_initializers.py::test_case[zeros-float32-64-s0-cpu-eager]"],
+        ["tests", "."],
+    ],
+)
+def test_the_package_is_addressed_by_name_path_or_the_folder_around_it(
+    arguments: list[str], pytestconfig: pytest.Config
+) -> None:
+    assert is_addressed(arguments, pytestconfig.rootpath)
+
+
+def test_the_tests_of_others_do_not_address_the_package(pytestconfig: pytest.Config) -> None:
+    assert not is_addressed(["tests", "tests/test_plugin.py::test_case"], pytestconfig.rootpath)
+
+
+def test_options_of_others_may_have_the_same_names(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_addoption(parser): parser.addoption('--backend')")
+    pytester.makepyfile("def test_it(pytestconfig): assert pytestconfig.getoption('--backend')")
+
+    outcome = pytester.runpytest_inprocess("--backend", "numpy")
+
+    outcome.assert_outcomes(passed=1)
+
+
+def test_a_run_of_others_leaves_no_trace(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+
+    outcome = pytester.runpytest_inprocess()
+
+    outcome.stdout.no_fnmatch_line("*conformance:*")
+    assert not (pytester.path / "reports").exists()
+
+
+def test_the_plugin_imports_nothing_slow() -> None:
+    program = (
+        "import sys, conformance.pytest_plugin\n"
+        "print(sorted({'jax', 'numpy', 'pandas', 'flax', 'xdist'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+
+    assert printed == "[]\n"
+
+
+# --- A run ---------------------------------------------------------------------------------------
+
+
+def test_each_case_is_an_item_and_the_verdict_is_told(conform: Conform) -> None:
+    outcome = conform()
+
+    outcome.assert_outcomes(passed=3)
+    outcome.stdout.fnmatch_lines(
+        [
+            "conformance: jax *, numpy *",
+            "conformance: backends auto, tier quick, goldens *",
+            "*= conformance =*",
+            "PASSED: 3 cases, 3 identical, in *",
+            "reports: *",
+        ]
+    )
+    assert {ROWS, RECORDS, "summary.md", "drift.csv"} <= conform.reports()
+
+
+def test_the_name_filter_of_pytest_works(conform: Conform) -> None:
+    outcome = conform("-k", "zeros and float32")
+
+    outcome.assert_outcomes(passed=1, deselected=2)
+    outcome.stdout.fnmatch_lines(["PASSED: 1 cases, 1 identical, in *"])
+
+
+def test_without_xdist_each_case_runs_once(conform: Conform) -> None:
+    outcome = conform("-p", "no:xdist")
+
+    outcome.assert_outcomes(passed=3)
+    outcome.stdout.fnmatch_lines(["PASSED: 3 cases, 3 identical, in *"])
+
+
+def test_collecting_only_lists_the_cases_and_writes_nothing(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    outcome = conform("--collect-only", "-q")
+
+    outcome.stdout.fnmatch_lines([f"*::test_case?{case}?" for case in CASES])
+    assert outcome.ret == 0
+    assert not (pytester.path / "reports").exists()
+
+
+def test_junit_and_html_are_written_on_request(conform: Conform) -> None:
+    conform("--junit-report", "--html-report")
+
+    assert {"junit.xml", "report.html"} <= conform.reports()
+
+
+def test_a_failure_is_the_message_alone(conform: Conform) -> None:
+    outcome = conform(initializers="zeros,zeros_init_nnx")
+
+    outcome.assert_outcomes(passed=1, failed=1)
+    outcome.stdout.fnmatch_lines(
+        [
+            "no golden is stored for zeros_init_nnx-float32-64-s0: *",
+            "  rerun: conformance run zeros_init_nnx-float32-64-s0-cpu-eager",
+            "FAILED: 1 of 2 cases, in *",
+        ]
+    )
+    outcome.stdout.no_fnmatch_line("*Traceback*")
+    assert outcome.ret == 1
+
+
+def test_what_explains_a_failure_is_said_before_it(
+    conform: Conform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+
+    outcome = conform(initializers="zeros,zeros_init_nnx")
+
+    note = "note: XLA_FLAGS=--xla_cpu_enable_fast_math=true: compiler flags may change rounding"
+    outcome.stdout.fnmatch_lines([f"conformance: {note}", note, "FAILED: *"])
+
+
+# --- Wrong calls and broken files ----------------------------------------------------------------
+
+
+def test_an_unknown_name_is_a_wrong_call_with_a_hint(conform: Conform) -> None:
+    outcome = conform(initializers="nromal")
+
+    outcome.stderr.fnmatch_lines(["ERROR: initializer 'nromal' is unknown: did you mean normal*"])
+    assert outcome.ret == 4
+
+
+def test_a_selection_that_holds_nothing_is_not_green(conform: Conform) -> None:
+    outcome = conform("--tier", "standard", "--transform", "legacy_key")
+
+    outcome.stdout.fnmatch_lines(["*the selection matches no case of tier standard: *"])
+    assert outcome.ret == 5
+
+
+def test_filtering_out_every_case_is_not_green(conform: Conform) -> None:
+    assert conform("-k", "no_such_case").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_an_absent_backend_fails_the_run_by_name(conform: Conform) -> None:
+    outcome = conform("--backend", "cpu,quantum")
+
+    outcome.stdout.fnmatch_lines(
+        [
+            "*= conformance =*",
+            "backend 'quantum' was asked for and has no device here (present: cpu)*",
+            "INCOMPLETE: 6 of 6 cases left no result; *",
+        ]
+    )
+    assert outcome.ret == 3
+
+
+def test_a_missing_golden_set_ends_the_run(conform: Conform, tmp_path: Path) -> None:
+    outcome = conform("--golden", str(tmp_path))
+
+    outcome.stdout.fnmatch_lines([f"*{tmp_path} holds no manifest.json: *"])
+    assert outcome.ret == 3
+
+
+def test_a_ledger_with_a_typing_error_is_a_wrong_call(conform: Conform, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.toml"
+    ledger.write_text('[[limitation]]\nid = "x"\nresaon = "y"\n')
+
+    outcome = conform("--ledger", str(ledger))
+
+    outcome.stderr.fnmatch_lines(["ERROR: *field 'resaon' is unknown: did you mean reason*"])
+    assert outcome.ret == 4
+
+
+def test_a_damaged_shard_fails_its_cases_only(conform: Conform, tmp_path: Path) -> None:
+    golden = small_golden.write(tmp_path / "golden", *CASES)
+    shard = golden / "uniform" / "uniform.safetensors"
+    shard.write_bytes(b"!" + shard.read_bytes()[1:])
+
+    outcome = conform("--golden", str(golden))
+
+    outcome.assert_outcomes(passed=2, failed=1)
+    outcome.stdout.fnmatch_lines(
+        ["*= conformance =*", f"{shard} is damaged*", "INCOMPLETE: 1 of 3 cases left no result; *"]
+    )
+    assert outcome.ret == 3
+
+
+def test_reports_that_cannot_be_written_end_the_run(conform: Conform, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    outcome = conform("--reports", str(tmp_path / "file"))
+
+    outcome.stdout.fnmatch_lines(["*choose another with --reports DIR*"])
+    assert outcome.ret == 3
+
+
+# --- Initializers of users -----------------------------------------------------------------------
+
+DOUBLED = """
+import jax
+from conformance import Normal
+
+def build():
+    return lambda key, shape, dtype: 2 * jax.random.normal(key, shape, dtype)
+"""
+
+
+def test_an_initializer_of_a_conftest_gets_every_check(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        f"from conformance import register\n{DOUBLED}\n"
+        "register('doubled', build, definition=Normal(stddev=1.0))"
+    )
+
+    outcome = conform(initializers="doubled")
+
+    outcome.stdout.fnmatch_lines(
+        ["no golden is stored for doubled-*", "* differ from the definition.", "FAILED: 1 of 1 *"]
+    )
+
+
+def test_an_initializer_of_an_entry_point_gets_every_check(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(
+        doubling=f"{DOUBLED}\n"
+        "def add(catalogue): catalogue.register('doubled', build, definition=Normal(stddev=1.0))"
+    )
+    installed = pytester.mkdir("doubling-1.dist-info")
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: doubling\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[conformance.initializers]\nx = doubling:add\n")
+    pytester.syspathinsert()
+
+    outcome = conform(initializers="doubled")
+
+    outcome.stdout.fnmatch_lines(["* differ from the definition.", "FAILED: 1 of 1 *"])
+
+
+def test_a_registration_that_cannot_be_is_a_wrong_call(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest("from conformance import register; register('zeros', dict)")
+
+    outcome = conform()
+
+    outcome.stderr.fnmatch_lines(["ERROR: initializer 'zeros' is registered twice*"])
+    assert outcome.ret == 4
+
+
+# --- Workers -------------------------------------------------------------------------------------
+
+
+def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pytester) -> None:
+    """The case that kills its process is lost and not run again; the others are all there."""
+    pytester.makeconftest(
+        "import os\nfrom conformance import register\n"
+        "register('deadly', lambda: lambda key, shape, dtype: os._exit(9))"
+    )
+
+    outcome = conform.apart("-n", "2", initializers="deadly,ones,uniform,zeros")
+
+    outcome.stdout.fnmatch_lines(
+        [
+            "*worker 'gw?' crashed while running *deadly-float32-64-s0-cpu-eager*",
+            "INCOMPLETE: 1 of 4 cases left no result; 0 of the other 3 failed, in *",
+            "  deadly-float32-64-s0-cpu-eager",
+        ]
+    )
+    outcome.assert_outcomes(passed=3, failed=1)
+    assert RECORDS in conform.reports()
+
+
+# --- Scheduling ----------------------------------------------------------------------------------
+
+
+def nodeid(case: str) -> str:
+    return f"conformance/test_initializers.py::test_case[{case}]"
+
+
+def test_cases_of_one_shape_and_dtype_are_one_group() -> None:
+    groups = {compile_group(nodeid(f"{name}-float32-64x32-s0-cpu-eager")) for name in NAMES}
+
+    assert groups == {"cpu-eager-float32-threefry2x32-64x32"}
+
+
+def test_other_tests_are_groups_of_their_own() -> None:
+    others = ["a.py::test_case[b]", "a.py::test_case[c]", "a.py::test_d"]
+
+    assert [compile_group(other) for other in others] == others
+
+
+def test_arrays_of_many_dimensions_and_many_elements_come_first() -> None:
+    shapes = ["64", "64x32", "1024x1024", "3x3x4x8", "2x3x3x4x4"]
+
+    costs = [cost([nodeid(f"normal-float32-{shape}-s0-cpu-eager")]) for shape in shapes]
+
+    assert costs == sorted(costs)
+
+
+def test_jitted_cases_share_no_program() -> None:
+    eager, jitted = (
+        [nodeid(f"{name}-float32-64-s0-cpu-{transform}") for name in NAMES]
+        for transform in ("eager", "jit")
+    )
+
+    assert cost(jitted) > 2 * cost(eager)
