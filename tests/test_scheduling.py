@@ -1,0 +1,111 @@
+"""Compile groups go whole to one worker, the dearest first, and survive the worker."""
+
+from __future__ import annotations
+
+import pytest
+
+from conformance.scheduling import GroupScheduling
+
+TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
+"""Three groups, by their first letter."""
+
+
+class Worker:
+    """Notes what xdist's controller would send."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        """Note the tests."""
+        self.sent += [TESTS[index] for index in indices]
+
+    def shutdown(self) -> None:
+        """Note the end."""
+        self.shutting_down = True
+
+
+def started(n_workers: int) -> tuple[GroupScheduling, list[Worker]]:
+    scheduling = GroupScheduling(n_workers, lambda test: test[0], len)
+    workers = [Worker() for _ in range(n_workers)]
+    for worker in workers:
+        scheduling.add_node(worker)
+    for worker in workers:
+        scheduling.add_node_collection(worker, TESTS)
+    scheduling.schedule()
+    return scheduling, workers
+
+
+def finish(scheduling: GroupScheduling, worker: Worker, *tests: str) -> None:
+    for test in tests:
+        scheduling.mark_test_complete(worker, TESTS.index(test))
+
+
+def test_each_worker_begins_with_a_whole_group_the_dearest_first() -> None:
+    _, (one, two) = started(2)
+
+    assert one.sent == ["b1", "b2", "b3"]
+    assert two.sent[:2] == ["c1", "c2"]
+
+
+def test_a_worker_gets_more_before_it_runs_dry() -> None:
+    """A worker begins a test only when it knows the next."""
+    scheduling, (worker,) = started(1)
+    assert worker.sent == ["b1", "b2", "b3"]
+
+    finish(scheduling, worker, "b1")
+
+    assert worker.sent == ["b1", "b2", "b3", "c1", "c2"]
+
+
+def test_a_worker_is_told_when_nothing_more_will_come() -> None:
+    scheduling, (worker,) = started(1)
+
+    finish(scheduling, worker, "b1", "b2", "b3")
+
+    assert worker.sent == ["b1", "b2", "b3", "c1", "c2", "a1"]
+    assert worker.shutting_down
+    assert not scheduling.tests_finished
+    finish(scheduling, worker, "c1", "c2", "a1")
+    assert scheduling.tests_finished
+    assert not scheduling.has_pending
+
+
+def test_the_rest_of_a_crashed_workers_group_goes_to_another() -> None:
+    scheduling, (worker,) = started(1)
+    finish(scheduling, worker, "b1")
+
+    crashed = scheduling.remove_node(worker)
+    heir = Worker()
+    scheduling.add_node(heir)
+    scheduling.add_node_collection(heir, TESTS)
+    scheduling.schedule()
+
+    assert crashed == "b2"
+    assert heir.sent == ["b3", "c1", "c2"]
+
+
+def test_a_worker_that_is_done_has_not_crashed() -> None:
+    scheduling, (worker,) = started(1)
+    finish(scheduling, worker, "b1", "b2", "b3", "c1", "c2", "a1")
+
+    assert scheduling.remove_node(worker) is None
+
+
+def test_a_crashed_test_is_not_run_again() -> None:
+    scheduling, _ = started(1)
+
+    with pytest.raises(NotImplementedError, match="b1 cannot run again"):
+        scheduling.mark_test_pending("b1")
+
+
+def test_workers_that_collected_different_tests_are_refused() -> None:
+    scheduling = GroupScheduling(2, lambda test: test[0], len)
+    for tests in (TESTS, TESTS[1:]):
+        worker = Worker()
+        scheduling.add_node(worker)
+        scheduling.add_node_collection(worker, tests)
+
+    with pytest.raises(RuntimeError, match="workers collected different tests"):
+        scheduling.schedule()
