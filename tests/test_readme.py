@@ -1,0 +1,297 @@
+"""What README and docs tell a reader to type is understood, and what they say comes out does."""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance import catalogue as catalogue_module
+from conformance import options
+from conformance.builtin import load_catalogue
+from conformance.catalogue import ENTRY_POINT_GROUP
+from conformance.checks import default_checks
+from conformance.cli.main import (
+    COMMANDS,
+    EMPTY,
+    FAILED,
+    INFRASTRUCTURE,
+    OK,
+    USAGE,
+    parse,
+)
+from conformance.engine import Engine
+from conformance.ledger import Ledger
+from conformance.matrix import Selection, select
+from conformance.model import DriftClass, Status, Tier
+from tests.faults import FAULTS
+from tests.test_faults import case_of, judged, right
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
+OWN_DOCS = ("how-it-works.md", "reading-a-failure.md", "adding-an-initializer.md", "goldens.md")
+SETUP = "pip install tox tox-uv"
+PROGRAM = Path(sys.executable).with_name("conformance")
+SHOWN_AS_FAILING = (
+    "wrong_dtype",
+    "one_nan",
+    "returns_where_it_must_raise",
+    "another_exception",
+    "stateful",
+    "sign_flipped",
+    "orthogonal_scale_ignored",
+    "declared_mean_shifted",
+    "variance_doubled",
+)
+"""The faults whose messages docs/reading-a-failure.md shows."""
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Return every line of every shell block of README and docs, without its comment."""
+    texts = (README, *(DOCS[name] for name in OWN_DOCS))
+    lines = [line for text in texts for block in blocks(text, "sh") for line in block.splitlines()]
+    return sorted({re.sub(r"\s+#.*", "", line) for line in lines})
+
+
+def without_digits(text: str) -> str:
+    """Return the text with # for each number: the last digits depend on the machine."""
+    return re.sub(r"-?(0x[0-9a-f.]+p[-+]\d+|[\d.]+(e[-+]?\d+)?)", "#", text)
+
+
+# --- Commands ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tox() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini")
+    return parser
+
+
+def test_the_readme_begins_with_two_commands_that_ci_runs() -> None:
+    first, second = [block.strip() for block in blocks(README, "sh")[:2]]
+
+    assert (first, second) == (
+        f"{SETUP} && tox run -e conformance",
+        f"{SETUP} && tox run -e tests",
+    )
+    assert {*first.split(" && "), *second.split(" && ")} < set(
+        (ROOT / ".ci" / "run").read_text().splitlines()
+    )
+
+
+def test_ci_stops_at_the_first_failure() -> None:
+    assert "set -euo pipefail" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_every_tox_environment_that_is_named_exists(tox: configparser.ConfigParser) -> None:
+    text = README + (ROOT / ".ci" / "run").read_text() + "".join(DOCS.values())
+    named = {
+        name for names in re.findall(r"tox run -e ([\w,-]+)", text) for name in names.split(",")
+    }
+
+    unknown = {name for name in named if not _is_environment(name, tox)}
+
+    assert named
+    assert not unknown
+
+
+def _is_environment(name: str, tox: configparser.ConfigParser) -> bool:
+    listed = [entry.strip() for entry in tox["tox"]["env_list"].split(",")]
+    return name in listed or re.fullmatch(r"py3(11|12|13)-quick", name) is not None
+
+
+@pytest.mark.parametrize(
+    "line", [line for line in commands() if not line.startswith("pip install")]
+)
+def test_a_command_is_understood(line: str) -> None:
+    """By the real parser and the real catalogue. A command of an unknown kind fails."""
+    words = shlex.split(line)
+    if words[0] == "python":
+        words = {
+            "scripts/regenerate_goldens.py": ["conformance", "goldens", "stage", *words[2:]],
+            "-m": words[2:],
+        }[words[1]]
+
+    {"conformance": _understand_conformance, "pytest": _understand_pytest}[words[0]](words[1:])
+
+
+def _understand_conformance(words: list[str]) -> None:
+    arguments = parse(words)
+    if words[0] in ("run", "record", "list") and "--golden" not in words:
+        cases = tuple(getattr(arguments, "cases", ())) if words[0] != "list" else ()
+        select(
+            load_catalogue(), options.selection_on(("cpu",), options.values_of(arguments), cases)
+        )
+
+
+def _understand_pytest(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--pyargs", action="store_true")
+    parser.add_argument("-n")
+    parser.add_argument("-p")
+    parser.add_argument("package", choices=["conformance"])
+    options.add_selection_options(parser.add_argument)
+    options.add_judging_options(parser.add_argument)
+    options.add_report_options(parser.add_argument)
+    arguments = parser.parse_args(words)
+    selection = options.selection_on(("cpu",), options.values_of(arguments))
+    if arguments.p is None:  # a plugin brings initializers of its own
+        select(load_catalogue(), selection)
+
+
+def test_every_command_of_the_program_is_told_of() -> None:
+    told = README + "".join(DOCS[name] for name in OWN_DOCS)
+
+    assert [name for name in COMMANDS if f"conformance {name}" not in told] == []
+
+
+def test_every_link_leads_somewhere() -> None:
+    for folder, text in ((ROOT, README), *((ROOT / "docs", text) for text in DOCS.values())):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (folder / target).exists(), target
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
+
+    assert codes == {OK, FAILED, INFRASTRUCTURE, USAGE, EMPTY}
+
+
+# --- Examples ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the command of the README's verdict was run; its output is beside."""
+    path = tmp_path_factory.mktemp("readme")
+    command = blocks(README, "text")[1].partition("\n")[0]
+    setting, _, words = command.removeprefix("$ ").partition(" conformance ")
+    name, _, value = setting.partition("=")
+    done = subprocess.run(  # noqa: S603  # it is ours
+        [PROGRAM, *shlex.split(words)],
+        cwd=path,
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (path / "output").write_text(done.stdout)
+    assert done.returncode == 1, done.stderr
+    return path
+
+
+def test_the_verdict_of_the_readme_is_what_comes_out(folder: Path) -> None:
+    shown = blocks(README, "text")[1].split("\n", 1)[1]
+
+    assert without_digits(shown) in without_digits((folder / "output").read_text())
+
+
+def test_the_reports_are_read_as_the_readme_says(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    snippet = next(block for block in blocks(README, "python") if "read_runs" in block)
+
+    exec(snippet, {})  # noqa: S102  # it is ours
+
+    assert re.search(r"lecun_normal +float32 +1", capsys.readouterr().out)
+
+
+def test_an_initializer_is_registered_as_the_readme_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue_module, "_REGISTERED", [])
+    snippet = next(block for block in blocks(README, "python") if "register" in block)
+
+    exec(snippet, {"small_normal": None})  # noqa: S102  # it is ours
+
+    assert "small_normal" in load_catalogue()
+
+
+def test_the_initializer_of_the_docs_passes_all_but_the_golden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue_module, "_REGISTERED", [])
+    exec(blocks(DOCS["adding-an-initializer.md"], "python")[0], {})  # noqa: S102  # it is ours
+    catalogue = load_catalogue()
+    selection = Selection(tier=Tier.QUICK, initializers=("small_normal",), shapes=("64x32",))
+    engine = Engine(catalogue=catalogue, goldens=None, ledger=Ledger(limitations=()))
+
+    results = list(engine.run(select(catalogue, selection)))
+
+    assert [result.observation.case.problem.dtype for result in results] == [
+        "bfloat16",
+        "float16",
+        "float32",
+    ]
+    for result in results:
+        failed = {check.check for check in result.checks if check.status is Status.FAILED}
+        assert failed == {"values"}
+
+
+def test_an_entry_point_is_found_as_the_docs_say(tmp_path: Path) -> None:
+    text = DOCS["adding-an-initializer.md"]
+    (tmp_path / "my_initializers.py").write_text("\n".join(blocks(text, "python")))
+    (tmp_path / "mine-1.dist-info").mkdir()
+    (tmp_path / "mine-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\n")
+    declared = blocks(text, "toml")[0].splitlines()
+    (tmp_path / "mine-1.dist-info" / "entry_points.txt").write_text(
+        f"[{ENTRY_POINT_GROUP}]\n{declared[1].replace(chr(34), '')}\n"
+    )
+
+    listed = subprocess.run(  # noqa: S603  # it is ours
+        [PROGRAM, "list", "--initializers"],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert declared[0] == f'[project.entry-points."{ENTRY_POINT_GROUP}"]'
+    assert "small_normal\tcustom\tquick\tNormal(stddev=0.125)" in listed.stdout
+
+
+# --- Claims --------------------------------------------------------------------------------------
+
+
+def test_every_check_is_explained() -> None:
+    known = {check.check for check in judged(FAULTS[0], right(case_of(FAULTS[0]))).checks}
+
+    assert len(known) == len(default_checks(DriftClass.ROUNDING))
+    for name in known:
+        assert f"| `{name}` |" in DOCS["how-it-works.md"]
+        assert f"**{name}**:" in DOCS["reading-a-failure.md"]
+
+
+def test_every_drift_class_is_explained() -> None:
+    for name in DriftClass:
+        assert f"| {name.value} |" in DOCS["how-it-works.md"]
+        if name is not DriftClass.IDENTICAL:
+            assert f"| {name.value} |" in DOCS["reading-a-failure.md"]
+
+
+def test_the_failures_of_the_docs_are_real() -> None:
+    shown = [
+        line.strip()
+        for line in DOCS["reading-a-failure.md"].splitlines()
+        if re.match(r" {4}\w+-\w+-[\dx]+-s1-cpu-eager", line)
+    ]
+    faults = [fault for fault in FAULTS if fault.name in SHOWN_AS_FAILING]
+    messages = "\n".join(
+        check.message for fault in faults for check in judged(fault, right(case_of(fault))).checks
+    )
+
+    assert len(shown) == 7
+    for line in shown:
+        assert without_digits(line) in without_digits(messages), line
