@@ -13,12 +13,6 @@ def environment(isa: str = "avx2 fma", **config: str) -> Environment:
     return Environment(packages={}, config=config, host={"isa": isa}, devices={})
 
 
-def test_the_defaults_are_those_of_the_newest_jax() -> None:
-    found = jax_config()
-
-    assert found == {name: DEFAULT_CONFIG[name] for name in found}
-
-
 def test_every_setting_that_is_read_has_a_default_and_a_consequence() -> None:
     assert set(CONFIG) == set(DEFAULT_CONFIG)
     assert set(CONFIG) <= set(CONSEQUENCES)

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.environment import DEFAULT_CONFIG
 from conformance.model import (
     SCHEMA,
     Case,
@@ -45,7 +46,7 @@ from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
 from conformance.report.recorder import RunRecorder, run_id_at
-from conformance.report.rows import COLUMNS, DEFAULT_CONFIG, Row, from_json, row, to_json
+from conformance.report.rows import COLUMNS, Row, from_json, row, to_json
 from conformance.report.run import Run
 from conformance.ulp import INCOMPARABLE
 

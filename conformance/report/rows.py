@@ -15,6 +15,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from conformance.environment import DEFAULT_CONFIG
 from conformance.model import (
     DTYPES,
     SCHEMA,
@@ -142,23 +143,6 @@ def _column(name: str, hint: Any) -> Column:
 
 COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
-
-DEFAULT_CONFIG: Mapping[str, str] = {
-    "jax_default_prng_impl": "threefry2x32",
-    "jax_threefry_partitionable": "True",
-    "jax_threefry_gpu_kernel_lowering": "False",
-    "jax_enable_x64": "False",
-    "jax_random_seed_offset": "0",
-    "jax_default_matmul_precision": "None",
-    "jax_numpy_rank_promotion": "allow",
-    "jax_numpy_dtype_promotion": "standard",
-    "jax_default_dtype_bits": "64",
-    "jax_disable_jit": "False",
-    "jax_debug_nans": "False",
-    "jax_cpu_enable_fast_math": "False",
-}
-"""The settings of JAX 0.12. What an older release had by default shows as a flag where it differs,
-as it should: `jax_threefry_partitionable=False` before 0.5.0 is another stream."""
 
 
 def row(result: CaseResult, environment: Environment, *, run_id: str) -> Row:
