@@ -27,7 +27,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "layer" not in metafunc.fixturenames:
         return
     is_quick = metafunc.config.getoption("--tier") == Tier.QUICK
-    layers = [layer for layer in LAYERS if not is_quick or layer.name in QUICK_LAYERS]
+    installed = observe.installed_layers()
+    layers = [layer for layer in installed if not is_quick or layer.name in QUICK_LAYERS]
     if "dtype" not in metafunc.fixturenames:
         layers = [layer for layer in layers if layer.arguments]
         metafunc.parametrize("layer", layers, ids=[layer.name for layer in layers])

@@ -150,6 +150,14 @@ def test_partitioning_over_devices_leaves_every_parameter_as_it_was(n_devices: i
     assert digests(sharded) == digests(transforms.dense(transforms.WIDE))
 
 
+def test_nnx_sharding_metadata_leaves_every_parameter_as_it_was(n_devices: int) -> None:
+    """The same in nnx, where the mesh is ambient."""
+    sharded = transforms.nnx_partitioned(n_devices)
+
+    plain = transforms.nnx_linear(transforms.nnx_rngs(default=SEED), transforms.WIDE)
+    assert digests(sharded) == digests(plain)
+
+
 @pytest.mark.parametrize("lifted", [transforms.nnx_vmapped, transforms.nnx_scanned])
 def test_nnx_copies_with_split_keys_are_independent(lifted: Callable[..., observe.Tree]) -> None:
     """Copy i draws number 0 of the i-th stream split from the first key."""

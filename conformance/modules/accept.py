@@ -13,7 +13,7 @@ from conformance.golden import GoldenError
 from conformance.model import Outcome, Raised
 from conformance.modules import store
 from conformance.modules.layers import PARAM_DTYPES
-from conformance.modules.observe import LAYERS, tree
+from conformance.modules.observe import installed_layers, tree
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "golden"
 
@@ -37,7 +37,7 @@ def observed() -> dict[str, Outcome]:
     """Return today's outcome of every parameter of every layer in every dtype."""
     return {
         name: outcome
-        for layer in LAYERS
+        for layer in installed_layers()
         for dtype in PARAM_DTYPES
         for name, outcome in store.outcomes_of(layer.name, dtype, tree(layer, dtype)).items()
     }

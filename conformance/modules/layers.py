@@ -95,6 +95,7 @@ class Layer:
     name: the qualified public name; with `:variant` for a second configuration of one layer.
     inputs: from `shape(*sizes, dtype=...)`, the arguments of the call that initializes (linen).
     options: keyword arguments of that call.
+    since: the first release of Flax that has the layer, where that is younger than 0.12.8.
     """
 
     name: str
@@ -102,6 +103,7 @@ class Layer:
     claims: tuple[Claim, ...] = ()
     inputs: Callable[[Callable[..., Any]], tuple[Any, ...]] = lambda shape: (shape(2, 4),)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    since: str = "0"
 
     @property
     def public_name(self) -> str:

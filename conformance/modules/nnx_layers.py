@@ -77,8 +77,8 @@ def _simple(path: str, draw: int = 0) -> tuple[Claim, ...]:
     )
 
 
-def _layer(name: str, build: Any, *claims: Claim) -> Layer:
-    return Layer(name=f"{NAMESPACE}.{name}", build=build, claims=claims)
+def _layer(name: str, build: Any, *claims: Claim, since: str = "0") -> Layer:
+    return Layer(name=f"{NAMESPACE}.{name}", build=build, claims=claims, since=since)
 
 
 LAYERS: tuple[Layer, ...] = (
@@ -222,5 +222,9 @@ LAYERS: tuple[Layer, ...] = (
         *_affine("0", (4, 4), (4,)),
     ),
     _layer("Dropout", lambda nnx, rngs, **_: nnx.Dropout(0.5, rngs=rngs)),
-    _layer("RoPE", lambda nnx, rngs, **_: nnx.RoPE()),  # noqa: ARG005 (it draws no key)
+    _layer(
+        "RoPE",
+        lambda nnx, rngs, **_: nnx.RoPE(),  # noqa: ARG005 (it draws no key)
+        since="0.12.9",
+    ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 import warnings
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from packaging.version import Version
 
 from conformance.arrays import Array, as_dtype
 from conformance.builtin import JAX, namespace_module
@@ -60,6 +62,12 @@ def uncovered_layers() -> list[str]:
         name for namespace in ("flax.linen", "flax.nnx") for name in public_modules(namespace)
     }
     return sorted(public - {layer.public_name for layer in LAYERS})
+
+
+def installed_layers() -> tuple[Layer, ...]:
+    """Return the layers that the installed release of Flax must have."""
+    installed = Version(importlib.metadata.version("flax"))
+    return tuple(layer for layer in LAYERS if installed >= Version(layer.since))
 
 
 def tree(layer: Layer, dtype: str, *, revealing: bool = False) -> Tree | Raised:

@@ -182,11 +182,26 @@ def partitioned(n_devices: int) -> Tree:
     return flatten(jax.jit(module.init, out_shardings=shardings)(root, inputs))
 
 
-def nnx_linear(rngs: Any) -> Tree:
+def nnx_partitioned(n_devices: int) -> Tree:
+    """Return a Linear with sharding metadata, made in one program over a mesh of devices."""
+    import jax
+    from flax import nnx
+    from jax.sharding import Mesh
+
+    kernel_init = nnx.with_partitioning(nnx.initializers.lecun_normal(), (None, "devices"))
+
+    def make() -> Any:
+        return nnx.Linear(FEATURES, WIDE, kernel_init=kernel_init, rngs=nnx.Rngs(SEED))
+
+    with jax.set_mesh(Mesh(np.array(jax.devices("cpu")[:n_devices]), ("devices",))):
+        return nnx_state(nnx.jit(make)())
+
+
+def nnx_linear(rngs: Any, features: int = FEATURES) -> Tree:
     """Return a Linear drawn from the given streams."""
     from flax import nnx
 
-    return nnx_state(nnx.Linear(FEATURES, FEATURES, rngs=rngs))
+    return nnx_state(nnx.Linear(FEATURES, features, rngs=rngs))
 
 
 def nnx_rngs(**streams: int) -> Any:
