@@ -75,12 +75,17 @@ class BudgetTable:
         found = self.measurements.get(f"{backend} {initializer} {dtype}")
         return found.budget if found else None
 
-    def budget(self, backend: str, family: str, dtype: str) -> Budget:
-        """Return the worst of a family: how far its correct elements may lie from the exact ones.
+    def budget(self, backend: str, initializer: str, family: str, dtype: str) -> Budget:
+        """Return how far an initializer's correct elements may lie from the exact ones.
+
+        Its own measurement, or, where it has none or one under a known defect, its family's worst.
 
         Raises:
             MissingBudget: none of the family was measured in this dtype on this backend.
         """
+        own = self.measurements.get(f"{backend} {initializer} {dtype}")
+        if own and not own.limitation:
+            return own.budget
         members = [
             measurement.budget
             for measurement in self.measurements.values()

@@ -232,7 +232,7 @@ def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype:
         case Constant(value=tuple() as value) if not _broadcasts(value, shape):
             return "ValueError"
         case TruncatedNormal() | Uniform() if is_complex:
-            return "TypeError"
+            return "ValueError"
         case VarianceScaling(in_axis=-2) if len(shape) < 2:
             return "ValueError"
         case VarianceScaling():

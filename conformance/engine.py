@@ -12,17 +12,12 @@ import importlib.metadata
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from conformance.arrays import as_dtype
-from conformance.backends.stages import sampler_of
-from conformance.builtin import BUILTIN_FAMILIES
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
-from conformance.checks.structure import orthogonal_budget
+from conformance.checks.budget import Budgets, budget_for
 from conformance.definition import (
-    DeltaOrthogonal,
     NominalMoments,
-    Orthogonal,
     expected_error,
     nominal_moments,
 )
@@ -56,13 +51,6 @@ class Goldens(Protocol):
 
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return what a backend must return for a problem, or None."""
-
-
-class Budgets(Protocol):
-    """Where the measured budgets come from: `budgets.BudgetTable`."""
-
-    def budget(self, backend: str, family: str, dtype: str) -> Budget:
-        """Return how far a correct element may lie from the exact one."""
 
 
 class Engine:
@@ -110,7 +98,7 @@ class Engine:
         case = observation.case
         spec = self._catalogue.lookup(case.problem.initializer)
         golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
-        budget = self._budget(case, spec)
+        budget = budget_for(spec, case, self._budgets)
         drift = None if golden is None else _drift(observation, golden, spec, budget)
         evidence = Evidence(
             spec=spec,
@@ -122,16 +110,6 @@ class Engine:
         results = tuple(check(evidence) for check in self._checks)
         entries = self._limitations(case, spec, jax_version or installed_jax())
         return verdict(observation, apply(entries, observation, results), drift, entries)
-
-    def _budget(self, case: Case, spec: InitializerSpec) -> Budget:
-        """Return the measured budget; a derived one where a law of single words has none."""
-        problem, definition = case.problem, spec.definition
-        if isinstance(definition, Orthogonal | DeltaOrthogonal):
-            return orthogonal_budget(problem.shape, as_dtype(problem.dtype))
-        is_swept = sampler_of(definition, problem.shape) and problem.dtype[:7] != "complex"
-        if self._budgets is None or not is_swept or spec.family not in BUILTIN_FAMILIES:
-            return DEFAULT_BUDGET
-        return self._budgets.budget(case.backend, spec.family, problem.dtype)
 
     def _limitations(
         self, case: Case, spec: InitializerSpec, jax_version: str

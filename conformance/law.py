@@ -35,6 +35,9 @@ TRANSFORMS = ("eager", "jit")
 LOG2_POINTS = {8: 7, 16: 10, 32: 23, 64: 20}
 """Points of a sweep by width of the word, as a power of two."""
 
+FIBONACCI = 0x9E3779B97F4A7C15
+"""2^64 divided by the golden ratio, made odd."""
+
 WORD_BITS = {"bfloat16": 8, "float16": 16, "float32": 32, "float64": 64}
 """Width of the word from which JAX draws one element of each dtype."""
 
@@ -125,18 +128,24 @@ def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) 
 def lattice_words(bits: int) -> Array:
     """Return the words of a sweep, ascending: all that differ in a bit that counts.
 
-    Of 64-bit words, the middle of each stratum.
+    Of 64-bit words, one point of each stratum, scattered within it.
     """
-    log2_points = LOG2_POINTS[bits]
-    words = np.arange(1 << log2_points, dtype=f"u{bits // 8}")
-    words <<= words.dtype.type(bits - log2_points)
-    words |= words.dtype.type(_offset(bits))
-    return words
+    counter = np.arange(1 << LOG2_POINTS[bits], dtype=f"u{bits // 8}")
+    return np.asarray(_spread(counter, bits))
 
 
-def _offset(bits: int) -> int:
-    """Return the bits below the counter: zero, or half a stratum where the word has more to say."""
-    return 1 << (bits - LOG2_POINTS[bits] - 1) if bits == 64 else 0
+def _spread(counter: Any, bits: int) -> Any:
+    """Return the words that the counters stand for; NumPy's integers or JAX's.
+
+    The bits below the counter are zero, or scattered where the word has more to say: the middle of
+    each stratum would be a number of few bits, whose square is exact, and hide what rounding costs.
+    Fibonacci hashing: Knuth, The Art of Computer Programming 3, section 6.4.
+    """
+    leading = counter << counter.dtype.type(bits - LOG2_POINTS[bits])
+    if bits != 64:
+        return leading
+    scattered = counter * counter.dtype.type(FIBONACCI)
+    return leading | (scattered >> counter.dtype.type(LOG2_POINTS[bits]))
 
 
 # --- Observing -----------------------------------------------------------------------------------
@@ -218,8 +227,7 @@ def _counting_bits(_: Any, bits: int, shape: tuple[int, ...]) -> Any:
 
     word = jax.numpy.dtype(f"u{bits // 8}")
     counter = jax.lax.iota(jax.numpy.uint32, math.prod(shape)) % (1 << LOG2_POINTS[bits])
-    leading = counter.astype(word) << (bits - LOG2_POINTS[bits])
-    return (leading | word.type(_offset(bits))).reshape(shape)
+    return _spread(counter.astype(word), bits).reshape(shape)
 
 
 def _require_one_word_each(initializer: Initializer, case: Case) -> None:

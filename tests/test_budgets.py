@@ -82,19 +82,25 @@ def test_a_reason_stays_with_the_line_that_it_loosened() -> None:
 def test_a_family_takes_the_worst_of_its_members() -> None:
     held = table(measurement("normal", 3.0), measurement("normal_1", 5.0))
 
-    assert held.budget("cpu", "normal", "bfloat16").max_ulp == 5
+    assert held.budget("cpu", "normal_new", "normal", "bfloat16").max_ulp == 5
+
+
+def test_an_initializer_has_its_own_budget_before_its_familys() -> None:
+    held = table(measurement("normal", 3.0), measurement("normal_1", 5.0))
+
+    assert held.budget("cpu", "normal", "normal", "bfloat16").max_ulp == 3
 
 
 def test_a_known_defect_sets_no_budget_for_its_family() -> None:
     held = table(measurement("normal", 3.0), measurement("normal_1", 99.0, limitation="defect"))
 
-    assert held.budget("cpu", "normal", "bfloat16").max_ulp == 3
+    assert held.budget("cpu", "normal_1", "normal", "bfloat16").max_ulp == 3
     assert held.of("cpu", "normal_1", "bfloat16") == Budget(max_ulp=99, max_ulp_at_sigma=0.0)
 
 
 def test_a_backend_that_was_never_measured_has_no_budget_and_says_how_to_get_one() -> None:
     with pytest.raises(MissingBudget) as caught:
-        table(measurement()).budget("tpu", "normal", "bfloat16")
+        table(measurement()).budget("tpu", "normal", "normal", "bfloat16")
 
     assert "the family 'normal' in bfloat16 on tpu" in str(caught.value)
     assert "`conformance law --backend tpu --dtype bfloat16 --write-budgets`" in str(caught.value)

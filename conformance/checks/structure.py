@@ -17,7 +17,7 @@ from conformance.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.model import Budget, CheckResult, Raised, Returned
+from conformance.model import CheckResult, Raised, Returned
 from conformance.ulp import unit_roundoff
 
 STRUCTURE = "structure"
@@ -99,18 +99,6 @@ def orthogonality_tolerance(rows: int, columns: int, dtype: np.dtype[Any]) -> fl
     float32.
     """
     return 30 * max(rows, columns) * 2 * unit_roundoff(dtype)
-
-
-def orthogonal_budget(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Budget:
-    """Return how far an element of Q may lie from the exact one: the residual's tolerance.
-
-    An orthonormal column errs by what its residual shows, and its elements have a sigma of
-    1 / sqrt(n), n the larger side, here its upper bound for any choice of the column axis.
-    """
-    longer = math.prod(shape) // min(shape, default=1) if math.prod(shape) else 1
-    tolerance = orthogonality_tolerance(longer, 1, dtype)
-    at_sigma = tolerance * math.sqrt(longer) / (2 * unit_roundoff(dtype))
-    return Budget(max_ulp=0, max_ulp_at_sigma=at_sigma)
 
 
 def _fault_of_orthogonal(

@@ -1,0 +1,77 @@
+"""How far a correct element may lie from the exact one: measured where it can be, else derived."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+
+from conformance.arrays import as_dtype
+from conformance.backends.stages import sampler_of
+from conformance.builtin import BUILTIN_FAMILIES
+from conformance.catalogue import InitializerSpec
+from conformance.checks.structure import orthogonality_tolerance
+from conformance.definition import DeltaOrthogonal, Orthogonal
+from conformance.drift import DEFAULT_BUDGET
+from conformance.drift.classify import ROUNDINGS
+from conformance.model import Budget, Case
+from conformance.ulp import unit_roundoff
+
+REAL_PARTS = {"complex64": "float32", "complex128": "float64"}
+
+POLAR_REACH = 2.0 / 0.95
+"""Largest modulus of a complex variate in units of sigma: truncated at 2, rescaled by 0.95."""
+
+POLAR_ROUNDINGS = 4 * math.pi + 2 + 4 + 3
+"""Error of radius * exp(i angle), relative to the radius, in units of the unit roundoff u. The
+angle 2 pi f has a rounded constant and a rounded product, each u of at most 2 pi; sine and cosine
+err by one ULP, 2 u; the radius takes four operations, its scaling three."""
+
+
+class Budgets(Protocol):
+    """Where the measured budgets come from: `budgets.BudgetTable`."""
+
+    def budget(self, backend: str, initializer: str, family: str, dtype: str) -> Budget:
+        """Return the initializer's measured budget, or its family's."""
+
+
+def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> Budget:
+    """Return the budget of a case's elements.
+
+    Laws of single words are measured by the exhaustive sweep, one word an element. Matrices and
+    complex variates are no such laws: theirs follow from the measured parts and from the number of
+    roundings. A user's law has `DEFAULT_BUDGET`, and so has everything where nothing is measured.
+
+    Raises:
+        GoldenError: the backend has never been swept.
+    """
+    problem, definition = case.problem, spec.definition
+    if isinstance(definition, Orthogonal | DeltaOrthogonal):
+        return orthogonal_budget(problem.shape, as_dtype(problem.dtype))
+    if measured is None or definition is None or spec.family not in BUILTIN_FAMILIES:
+        return DEFAULT_BUDGET
+    sampler = sampler_of(definition, problem.shape)
+    if sampler is None:
+        return DEFAULT_BUDGET
+    if problem.dtype not in REAL_PARTS:
+        return measured.budget(case.backend, spec.name, spec.family, problem.dtype)
+    if sampler.kind != "normal":
+        return Budget(max_ulp=0, max_ulp_at_sigma=POLAR_ROUNDINGS * POLAR_REACH)
+    parts = measured.budget(case.backend, "normal_1", "normal", REAL_PARTS[problem.dtype])
+    return Budget(
+        max_ulp=parts.max_ulp + ROUNDINGS // 2,
+        max_ulp_at_sigma=parts.max_ulp_at_sigma + ROUNDINGS / 2,
+    )
+
+
+def orthogonal_budget(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Budget:
+    """Return how far an element of Q may lie from the exact one: the residual's tolerance.
+
+    An orthonormal column errs by what its residual shows, and its elements have a sigma of
+    1 / sqrt(n), n the larger side, here its upper bound for any choice of the column axis.
+    """
+    longer = math.prod(shape) // min(shape, default=1) if math.prod(shape) else 1
+    tolerance = orthogonality_tolerance(longer, 1, dtype)
+    at_sigma = tolerance * math.sqrt(longer) / (2 * unit_roundoff(dtype))
+    return Budget(max_ulp=0, max_ulp_at_sigma=at_sigma)
