@@ -19,12 +19,12 @@ from conformance.cli.gate import (
 )
 from conformance.cli.main import FAILED, OK
 from conformance.matrix import Selection, SelectionError, select
-from conformance.model import DriftClass
+from conformance.model import Drift, DriftClass
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import CURRENT, LATEST, list_releases
 from conformance.upgrade.runs import Releases
-from conformance.upgrade.tables import ulp_text
+from conformance.upgrade.tables import distance_text
 
 N_SHOWN = 5
 CHANGELOG = "https://docs.jax.dev/en/latest/changelog.html"
@@ -111,15 +111,17 @@ def _point_lines(point: ChangePoint, package: str, changelog: Path | None) -> li
     lines = [f"{package} {point.before} -> {point.after}: {classes}"]
     if point.skipped:
         lines.append(f"  or in one of these, which could not be had: {', '.join(point.skipped)}")
-    for pair in point.changed[:N_SHOWN]:
-        stage = f", first differing stage {pair.drift.stage}" if pair.drift.stage else ""
-        ulp = f", {ulp_text(pair.drift.max_ulp)} ULP" if pair.drift.max_ulp is not None else ""
-        detail = f": {pair.drift.detail}" if pair.drift.detail else ""
-        lines.append(f"  {pair.name}: {pair.drift.drift_class}{stage}{ulp}{detail}")
+    lines += [f"  {pair.name}: {_change_text(pair.drift)}" for pair in point.changed[:N_SHOWN]]
     if (rest := len(point.changed) - N_SHOWN) > 0:
         lines.append(f"  and {rest} more cases")
     lines += _changelog_lines(point, package, changelog)
     return lines
+
+
+def _change_text(drift: Drift) -> str:
+    stage = f"first differing stage {drift.stage}" if drift.stage else ""
+    facts = (drift.drift_class.value, stage, distance_text(drift), drift.detail)
+    return ", ".join(filter(None, facts))
 
 
 def _changelog_lines(point: ChangePoint, package: str, changelog: Path | None) -> list[str]:

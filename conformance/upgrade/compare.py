@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conformance.arrays import as_dtype
 from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.structure import orthogonal_budget
+from conformance.checks.budget import orthogonal_budget
 from conformance.definition import DeltaOrthogonal, Orthogonal
 from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
 from conformance.engine import law_of

@@ -33,9 +33,13 @@ from conformance.upgrade.tools import (
 OLDEST_PYTHON = (3, 11)
 """What recording itself needs."""
 
-NOT_SHARED = re.compile(r"(jax|jaxlib|flax|orbax-checkpoint|optax|chex|tensorstore)\b|jax-|libtpu")
-"""Pins that the second side does not take over from the first: what is compared, and Flax with what
-it needs, since an old Flax may not import beside a new JAX."""
+_FLAX = "flax|orbax-checkpoint|optax|chex|tensorstore"
+NOT_SHARED = {
+    "jax": re.compile(rf"(?:jax|jaxlib|jax-[\w-]+|libtpu|{_FLAX})\b"),
+    "flax": re.compile(rf"(?:{_FLAX})\b"),
+}
+"""Pins that the second side does not take over from the first, by what is upgraded. Under another
+JAX, Flax and what it needs follow: an old Flax may not import beside a new JAX."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ def solve(
     if side.is_current:
         return _current_plan(side)
     question = _question(side, extra)
-    asked = digest(question, *registry.uv_arguments(), *_shared(like), *pythons()[:1])
+    asked = digest(question, *registry.uv_arguments(), *_shared(side, like), *pythons()[:1])
     path = cache_folder("plans") / f"{asked}.json"
     if path.exists() and not fresh:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -136,10 +140,10 @@ def _question(side: Side, extra: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _shared(like: Plan | None) -> tuple[str, ...]:
+def _shared(side: Side, like: Plan | None) -> tuple[str, ...]:
     if like is None or like.is_current:
         return ()
-    return tuple(pin for pin in like.pins if not NOT_SHARED.match(pin))
+    return tuple(pin for pin in like.pins if not NOT_SHARED[side.package].match(pin))
 
 
 def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> Plan:
@@ -147,7 +151,7 @@ def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> 
     reasons = []
     for python in dict.fromkeys((*preferred, *pythons())):
         try:
-            pins = _compile(question, registry, python, _shared(like))
+            pins = _compile(question, registry, python, _shared(side, like))
         except subprocess.CalledProcessError as error:
             reasons.append(f"{python}: {_reason(error.stderr)}")
             continue

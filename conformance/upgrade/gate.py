@@ -15,8 +15,11 @@ from conformance.upgrade.recordings import Asked, Say, record_sides
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.tools import SideError
 
-UPGRADED = ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu")
-"""What an upgrade of JAX is."""
+UPGRADED = {
+    "jax": ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu"),
+    "flax": ("flax",),
+}
+"""What an upgrade of a package consists of."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +74,7 @@ def notes(gate: Gate, verdict: Verdict) -> list[str]:
     """Return what a reader of the verdict must know: what else differs, and why."""
     lines = [note for side in gate.sides for note in side.notes]
     packages = [environment.packages for environment in verdict.comparison.environments]
-    others = sorted({*packages[0], *packages[1]} - set(UPGRADED))
+    others = sorted({*packages[0], *packages[1]} - set(UPGRADED[gate.sides[1].package]))
     changed = [
         f"{name} {packages[0].get(name, 'absent')} -> {packages[1].get(name, 'absent')}"
         for name in others

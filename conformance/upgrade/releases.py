@@ -48,9 +48,22 @@ CAPS = (
         requirement="flax<0.10.3",
         reason="has no jax.sharding.AbstractMesh, which flax.nnx imports from 0.10.3 on",
     ),
+    *(
+        Cap(package="flax", before=before, requirement=requirement, reason=reason)
+        for before, requirement, reason in (
+            ("0.8.5", "jax<0.4.27", "imports jax.experimental.maps, which is gone"),
+            ("0.10.3", "jax<0.4.36", "imports MainTrace from jax.core, which is gone"),
+            ("0.10.5", "jax<0.5.1", "reads jax.core.get_opaque_trace_state, which is gone"),
+            ("0.12.0", "jax<0.7", "imports mutable_array from jax._src.core, which is gone"),
+            ("0.12.1", "jax<0.8", "imports mutable_array from jax._src.core, which is gone"),
+            ("0.12.7", "jax<0.9", "reads jax.core.Effect, which is gone"),
+            ("0.12.9", "jax<0.11", "goes with it; newer pairs were not tried"),
+        )
+    ),
 )
-"""The one table of what releases need beside what their metadata says. Found by importing each one
-beside the newest companions that its metadata allows, and drawing from its initializers."""
+"""The one table of what releases need beside what their metadata says. Found by importing releases
+beside the newest companions that their metadata allows, and drawing from their initializers. The
+bounds of Flax are the newest JAX that was seen to work; what came between was not tried."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,12 +182,14 @@ def _today() -> datetime.date:
 class Side:
     """One side of a comparison, before it is solved.
 
-    name: what reports call it. requirements: what is asked of the resolver, of the package and its
-    companions. constraints: a file of more. version: the release, where it is one. is_current: the
-    environment that this program runs in, taken as it is. notes: what a reader must know of it.
+    name: what reports call it. package: what is upgraded. requirements: what is asked of the
+    resolver, of the package and its companions. constraints: a file of more. version: the release,
+    where it is one. is_current: the environment that this program runs in, taken as it is. notes:
+    what a reader must know of it.
     """
 
     name: str
+    package: str
     requirements: tuple[str, ...] = ()
     constraints: Path | None = None
     version: str | None = None
@@ -193,7 +208,7 @@ def parse_side(text: str, package: str, registry: Registry) -> Side:
     """
     if text == CURRENT:
         name = f"current ({package} {importlib.metadata.version(package)})"
-        return Side(name=name, is_current=True)
+        return Side(name=name, package=package, is_current=True)
     if text == LATEST:
         releases = list_releases(package, registry)
         side = release_side(releases.latest, package)
@@ -203,7 +218,12 @@ def parse_side(text: str, package: str, registry: Registry) -> Side:
         return _wheels(text, package)
     if Path(text).is_file():
         companions = (package, *companions_of(package))
-        return Side(name=text, requirements=companions, constraints=Path(text).absolute())
+        return Side(
+            name=text,
+            package=package,
+            requirements=companions,
+            constraints=Path(text).absolute(),
+        )
     return release_side(text, package)
 
 
@@ -214,7 +234,9 @@ def _wheels(text: str, package: str) -> Side:
             raise SelectionError(f"wheel {path} does not exist")
     name = ", ".join(path.name for path in paths)
     wheels = tuple(f"{path.name.partition('-')[0]} @ {path.as_uri()}" for path in paths)
-    return Side(name=name, requirements=(*wheels, package, *companions_of(package)))
+    return Side(
+        name=name, package=package, requirements=(*wheels, package, *companions_of(package))
+    )
 
 
 def release_side(text: str, package: str) -> Side:
@@ -237,6 +259,7 @@ def release_side(text: str, package: str) -> Side:
     caps = caps_of(package, version)
     return Side(
         name=f"{package} {text}",
+        package=package,
         requirements=(*pinned, *companions_of(package), *(cap.requirement for cap in caps)),
         version=text,
         notes=tuple(f"{package} {text} needs {cap.requirement}: it {cap.reason}" for cap in caps),

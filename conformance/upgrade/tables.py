@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.model import SCHEMA, STAGES, DriftClass, format_shape
+from conformance.model import SCHEMA, STAGES, Drift, DriftClass, format_shape
 from conformance.report.errors import cannot_write
 from conformance.report.tables import Table
 from conformance.ulp import INCOMPARABLE
@@ -190,6 +190,11 @@ def _figures(pairs: Sequence[Pair], near: Sequence[Pair]) -> tuple[str, str, str
     at_sigma = [pair.drift.max_ulp_at_sigma for pair in near]
     worst = max((value for value in at_sigma if value is not None), default=None)
     return f"{different} of {elements}", ulp_text(ulp), "-" if worst is None else f"{worst:.3g}"
+
+
+def distance_text(drift: Drift) -> str:
+    """Return the worst distance in ULP, where the stream was kept, and "" elsewhere."""
+    return f"{ulp_text(drift.max_ulp)} ULP" if drift.drift_class in SAME_STREAM else ""
 
 
 def ulp_text(ulp: int | None) -> str:
