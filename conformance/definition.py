@@ -80,7 +80,7 @@ class Orthogonal:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaOrthogonal:
-    """Zero but for the spatial centre, which is `Orthogonal` of shape[-2:]. Source: Xiao et al. 2018."""
+    """Zero but for the spatial centre: `Orthogonal` of shape[-2:]. Source: Xiao et al. 2018."""
 
     scale: float = 1.0
     column_axis: int = -1

@@ -114,7 +114,7 @@ class SelectionError(ValueError):
     """What was asked for names something unknown, contradicts itself, or selects nothing."""
 
 
-class EmptySelection(SelectionError):
+class EmptySelection(SelectionError):  # noqa: N818  # names what was selected
     """Every value asked for is known, and yet no case has them all."""
 
 
