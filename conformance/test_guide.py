@@ -16,6 +16,7 @@ import pytest
 from conformance.arrays import Array
 from conformance.modules import guide
 from conformance.oracle import linen_key, seed_key
+from conformance.test_modules import on_cpu as on_cpu
 from conformance.test_modules import report
 
 TOO_FEW_DIMENSIONS = "raises ValueError: Can't compute input and output sizes of a 1-dimensional"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -43,6 +43,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def goldens(request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """The goldens of the trees."""
     return store.load(options.golden_folder(request.config.getoption("--golden")))
+
+
+@pytest.fixture(autouse=True)
+def on_cpu() -> Iterator[None]:
+    """Hold all of this to the CPU, accelerators or not."""
+    with observe.on_cpu():
+        yield
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from conformance.modules import findings, observe, transforms
 from conformance.modules.layers import HAAR, Layer
 from conformance.modules.observe import LAYERS
 from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
+from conformance.test_modules import on_cpu as on_cpu
 from conformance.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")

@@ -15,6 +15,7 @@ from conformance.modules.observe import SEED
 from conformance.oracle import fold_in, linen_key, seed_key, split
 from conformance.oracle.threefry import Key
 from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
+from conformance.test_modules import on_cpu as on_cpu
 from conformance.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")

@@ -13,7 +13,7 @@ from conformance.golden import GoldenError
 from conformance.model import Outcome, Raised
 from conformance.modules import store
 from conformance.modules.layers import PARAM_DTYPES
-from conformance.modules.observe import installed_layers, tree
+from conformance.modules.observe import installed_layers, on_cpu, tree
 
 DEFAULT_FOLDER = Path(__file__).parents[2] / "golden"
 
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not options.reason.strip():
         parser.error("--reason is empty: say why the new values are right")
-    new = observed()
+    with on_cpu():
+        new = observed()
     for line in changes(_old(options.golden), new):
         print(line)  # noqa: T201 (a command line prints)
     store.save(options.golden, new, _provenance(options.reason))

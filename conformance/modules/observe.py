@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,15 @@ LAYERS = linen_layers.LAYERS + nnx_layers.LAYERS
 
 REVEALING = Uniform(scale=1.0)
 """Passed instead of a constant initializer, it shows which key the layer hands over."""
+
+
+@contextlib.contextmanager
+def on_cpu() -> Iterator[None]:
+    """Run on the CPU, whatever else is there: claims are bitwise and goldens made on it."""
+    import jax
+
+    with jax.default_device(jax.devices("cpu")[0]):
+        yield
 
 
 def public_modules(namespace: str) -> dict[str, type]:
