@@ -284,7 +284,13 @@ def test_a_side_of_flax_pins_flax() -> None:
     side = release_side("0.10.4", "flax")
 
     assert "flax==0.10.4" in side.requirements
-    assert "jax" in side.requirements
+    assert "jax[cpu]" in side.requirements
+
+
+def test_of_several_bounds_the_tightest_is_asked_for() -> None:
+    side = release_side("0.8.4", "flax")
+
+    assert [need for need in side.requirements if need.startswith("jax<")] == ["jax<0.4.27"]
 
 
 # --- A user's own parameters ---------------------------------------------------------------------

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from conformance.arrays import as_dtype
+from conformance.arrays import as_dtype, flat
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import orthogonal_budget
 from conformance.definition import DeltaOrthogonal, Orthogonal
@@ -239,6 +240,12 @@ def _classify_exact(actual: Outcome, expected: Outcome) -> Drift:
     one, two = (f"{side.dtype}{list(side.shape)}" for side in (expected, actual))
     if one != two:
         return Drift(drift_class=DriftClass.STRUCTURAL, detail=f"{one} -> {two}")
+    n_elements = math.prod(expected.shape)
     if actual.sha256 == expected.sha256:
-        return Drift(drift_class=DriftClass.IDENTICAL)
-    return Drift(drift_class=DriftClass.LAW, detail="integers have other values")
+        return Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements)
+    return Drift(
+        drift_class=DriftClass.LAW,
+        n_elements=n_elements,
+        n_different=int((flat(actual) != flat(expected)).sum()),
+        detail="integers have other values",
+    )

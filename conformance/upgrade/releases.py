@@ -63,7 +63,8 @@ CAPS = (
 )
 """The one table of what releases need beside what their metadata says. Found by importing releases
 beside the newest companions that their metadata allows, and drawing from their initializers. The
-bounds of Flax are the newest JAX that was seen to work; what came between was not tried."""
+bounds of Flax are the newest JAX that was seen to work; what came between was not tried. Of several
+bounds on one companion the tightest stands first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,10 +268,16 @@ def release_side(text: str, package: str) -> Side:
 
 
 def caps_of(package: str, version: Version) -> list[Cap]:
-    """Return what a release needs beyond its metadata."""
-    return [cap for cap in CAPS if cap.package == package and version < Version(cap.before)]
+    """Return what a release needs beyond its metadata: of each companion the tightest bound."""
+    tightest: dict[str, Cap] = {}
+    for cap in CAPS:
+        if cap.package == package and version < Version(cap.before):
+            tightest.setdefault(cap.requirement.partition("<")[0], cap)
+    return list(tightest.values())
 
 
 def companions_of(package: str) -> tuple[str, ...]:
     """Return what is installed beside the package: what recording needs, and Flax."""
-    return ("jax" if package == "flax" else "flax", "numpy", "ml_dtypes", "safetensors>=0.4.3")
+    # The extra `cpu` pins the jaxlib of the same release, which old releases alone do not.
+    other = "jax[cpu]" if package == "flax" else "flax"
+    return (other, "numpy", "ml_dtypes", "safetensors>=0.4.3")
