@@ -339,6 +339,7 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
         ]
     )
     outcome.assert_outcomes(passed=3, failed=1)
+    assert outcome.ret == 1
     assert RECORDS in conform.reports()
 
 
