@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import stats
 
-from conformance.arrays import Array, widen
+from conformance.arrays import Array, as_dtype, widen
 from conformance.checks.recognition import (
     FEWEST_FOR_A_KEY,
     PREFIX,
@@ -27,6 +27,7 @@ from conformance.checks.recognition import (
     Recognised,
     exact_moments,
     matching_key,
+    matching_orthogonal_key,
     recognise,
 )
 from conformance.definition import Definition, nominal_moments
@@ -42,6 +43,9 @@ SPARE_DRAWS = 8
 
 NOTABLE_BIAS = 1e-3
 """Of the mean in sigma, or of the variance: what a 16-bit law is worth a note for."""
+
+UNSEEN = Recognised(initializer="not looked at")
+"""What an abstract audit says of every parameter."""
 
 AUTOMATIC_NAME = re.compile(r"(.+)_(\d+)")
 """What linen calls a module that was given no name: its class and a count."""
@@ -156,13 +160,13 @@ def _find(model: Model, name: str) -> _Found:
     """Recognise one parameter: as it is, then as one of several stacked by a lifted transform."""
     path, array = tuple(name.split(".")), model.arrays[name]
     if model.is_abstract:
-        unseen = Recognised(initializer="not looked at")
-        return _Found(path=path, array=array, unit=array, draw=None, key=None, recognised=unseen)
+        return _Found(path=path, array=array, unit=array, draw=None, key=None, recognised=UNSEEN)
     for unit, copies in _units(array):
         candidates = _candidates(model, path[:-1], copies)
-        match = matching_key(unit, candidates, partitionable=model.partitionable)
-        if match:
-            return _found(model, path, array, unit, match)
+        for seek in (matching_key, matching_orthogonal_key):
+            match = seek(unit, candidates, partitionable=model.partitionable)
+            if match:
+                return _found(model, path, array, unit, match)
     return _found(model, path, array, _units(array)[0][0], None)
 
 
@@ -345,7 +349,9 @@ def _row(model: Model, one: _Found, found: Sequence[_Found], faults: Sequence[st
 
 def _exact(one: _Found) -> ExactMoments | None:
     definition = one.recognised.definition
-    return exact_moments(definition, one.unit.shape, one.unit.dtype) if definition else None
+    if definition is None:
+        return None
+    return exact_moments(definition, one.unit.shape, as_dtype(one.recognised.drawn_dtype))
 
 
 def _std_error(exact: ExactMoments, size: int) -> float:
@@ -354,18 +360,21 @@ def _std_error(exact: ExactMoments, size: int) -> float:
 
 
 def _notes(one: _Found, exact: ExactMoments | None) -> Iterator[str]:
+    if one.recognised is UNSEEN:
+        return
     if one.array.size < FEWEST_FOR_A_KEY and one.is_random:
         yield f"fewer than {FEWEST_FOR_A_KEY} values tell no key"
     elif one.recognised is UNKNOWN:
         yield "law not recognised"
-    if exact is None or one.unit.dtype.itemsize > 2:
+    drawn_dtype = one.recognised.drawn_dtype
+    if exact is None or as_dtype(drawn_dtype).itemsize > 2:
         return
     nominal = nominal_moments(_definition(one), one.unit.shape)
     assert nominal is not None
     bias = (exact.mean - float(np.real(nominal.mean))) / exact.stddev
     excess = exact.stddev**2 / nominal.variance - 1
     if max(abs(bias), abs(excess)) > NOTABLE_BIAS:
-        yield f"{one.unit.dtype} law: mean {bias:+.2g} sigma, variance {excess:+.2%}"
+        yield f"{drawn_dtype} law: mean {bias:+.2g} sigma, variance {excess:+.2%}"
 
 
 def _definition(one: _Found) -> Definition:

@@ -83,6 +83,16 @@ def wrong_fan() -> tuple[Any, Inputs]:
     return nn.Dense(64, kernel_init=swapped), _inputs(1, 16)
 
 
+def recurrent() -> tuple[Any, Inputs]:
+    return nn.RNN(nn.SimpleCell(16)), _inputs(1, 2, 16)
+
+
+def cast_to_bfloat16() -> tuple[Any, Inputs]:
+    draw = nn.initializers.lecun_normal()
+    module = nn.Dense(16, kernel_init=lambda key, shape, _: draw(key, shape).astype(jnp.bfloat16))
+    return module, _inputs(1, 16)
+
+
 class Repeating(nnx.Module):
     """Two layers, of which the second starts the stream of keys again."""
 
@@ -101,6 +111,7 @@ class Stacked(nnx.Module):
     def __init__(self, rngs: Any) -> None:
         self.first = nnx.Linear(16, 16, rngs=rngs)
         self.second = nnx.Linear(16, 16, rngs=rngs)
+        self.dropout = nnx.Dropout(0.1, rngs=rngs)
 
 
 def two_linear(rngs: Any) -> Any:

@@ -33,6 +33,13 @@ def test_a_healthy_transformer_has_no_faults_and_every_key_and_law_is_recognised
     assert all(one.key and one.is_exact for one in random)
 
 
+def test_the_key_of_an_orthogonal_kernel_is_recognised_by_factoring_its_normals() -> None:
+    kernel = row("recurrent", "cell.h.kernel")
+
+    assert (kernel.initializer, kernel.draw) == ("orthogonal", "cell/h #1")
+    assert kernel.is_exact
+
+
 def test_fans_follow_the_axes_that_go_in() -> None:
     block = "Block_0.MultiHeadDotProductAttention_0"
 
@@ -100,6 +107,13 @@ def test_a_law_that_bfloat16_biases_is_noted_with_its_figures() -> None:
     assert note == "bfloat16 law: mean -0.018 sigma, variance -0.03%"
 
 
+def test_a_float32_draw_that_was_cast_has_the_law_of_float32() -> None:
+    kernel = row("cast_to_bfloat16", "kernel")
+
+    assert (kernel.dtype, kernel.initializer, kernel.notes) == ("bfloat16", "lecun_normal", ())
+    assert kernel.expected_std == pytest.approx(0.25, rel=1e-4)
+
+
 def test_removing_a_layer_renames_later_modules_of_its_class_in_linen() -> None:
     assert row("transformer", "Block_0.Dense_0.kernel").n_moved == 1
     assert row("transformer", "Block_0.Dense_1.kernel").n_moved == 0
@@ -125,9 +139,10 @@ def test_an_abstract_audit_of_a_healthy_model_has_no_faults(name: str) -> None:
     result = audit(load(f"{MODELS}:{name}", abstract=True))
 
     assert result.n_faults == 0
-    assert {one.shape for one in result.parameters} == {
-        one.shape for one in audited(name).parameters
-    }
+    assert [(one.path, one.shape) for one in result.parameters] == [
+        (one.path, one.shape) for one in audited(name).parameters
+    ]
+    assert {one.notes for one in result.parameters} == {()}
 
 
 def test_another_seed_gives_other_keys() -> None:

@@ -103,9 +103,7 @@ def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]
 
     made = _abstract_nnx(make, seed) if abstract and _takes_rngs(make) else _call(make, seed)
     if isinstance(made, nnx.Module):
-        return NNX, nnx_state(made) if not abstract else _stand_ins(
-            nnx.to_pure_dict(nnx.state(made))
-        )
+        return NNX, _abstract_state(made) if abstract else nnx_state(made)
     if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
         return LINEN, _linen_arrays(*made, seed, abstract)
     if isinstance(made, Mapping) and not abstract:
