@@ -13,7 +13,7 @@ import pytest
 from conformance.arrays import Array, returned
 from conformance.checks import recognition
 from conformance.checks.modules import derived_key, parameter_fault, tree_fault
-from conformance.definition import Definition, Normal, VarianceScaling
+from conformance.definition import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.golden import GoldenError
 from conformance.model import Outcome, Raised
 from conformance.modules import accept, coverage, findings, observe, store, transforms
@@ -209,6 +209,18 @@ def test_a_law_is_recognised_in_every_dtype(distribution: str, dtype: str) -> No
 def test_an_orthogonal_kernel_is_recognised_and_a_random_one_is_not() -> None:
     assert recognition.recognise(draw(HAAR, KEY, (16, 8)), None).initializer == "orthogonal"
     assert recognition.recognise(draw(LECUN, KEY, (16, 8)), None).initializer != "orthogonal"
+
+
+def test_the_key_of_an_orthogonal_kernel_is_told_from_others() -> None:
+    scaled = draw(Orthogonal(scale=1.5), fold_in(KEY, 3), (8, 32))
+    candidates = [(number, fold_in(KEY, number)) for number in range(5)]
+
+    match = recognition.matching_orthogonal_key(scaled, candidates)
+
+    assert match is not None
+    assert match[0] == 3
+    assert recognition.matching_orthogonal_key(scaled, candidates[:3]) is None
+    assert recognition.recognise(scaled, match[1]).initializer == "orthogonal(scale=1.5)"
 
 
 # --- Goldens -------------------------------------------------------------------------------------

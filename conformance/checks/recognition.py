@@ -31,6 +31,7 @@ from conformance.definition import (
 )
 from conformance.oracle import Kind, Law, random_bits, solve_words, unit_variate, word_bits
 from conformance.oracle.distributions import lattice, mantissa_bits
+from conformance.oracle.initializers import haar
 from conformance.oracle.threefry import Key
 
 Values = npt.NDArray[np.float64]
@@ -43,6 +44,16 @@ PREFIX = 64
 
 FEWEST_FOR_A_KEY = 13
 """13! > 6e9: so many values rise with the wrong words less than once in 6e9 tries."""
+
+MOST_FACTORED = 1 << 14
+"""Elements of the largest matrix whose key is sought by factoring the normals of each candidate."""
+
+FACTOR_TOLERANCE = 0.01
+"""In stddevs of an entry, for JAX's float32 factorization against one in float64. Four orthogonal
+columns leave six free angles, which agree so closely by chance less than once in 1e11."""
+
+LENGTH_TOLERANCE = 1e-2
+"""Columns rounded to bfloat16 may be longer than 1 by one of its epsilons, 2**-7."""
 
 UNIT_LAWS = {
     "truncated_normal": Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=-2.0, upper=2.0),
@@ -78,6 +89,7 @@ class Recognised:
 
     initializer: e.g. `lecun_normal`, `normal(stddev=0.02)`, `constant(0)`.
     definition: which law that is; None for constants and where nothing was recognised.
+    drawn_dtype: in which it was drawn: float32 where the values were cast afterwards.
     fan: the fan that scales the variance; None where none does.
     is_exact: the values match key and law one by one; otherwise the law is a statistical guess.
     fault: why a fan is not the one of the shape; "" if it is.
@@ -85,6 +97,7 @@ class Recognised:
 
     initializer: str
     definition: Definition | None = None
+    drawn_dtype: str = ""
     fan: float | None = None
     is_exact: bool = False
     fault: str = ""
@@ -151,16 +164,29 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     values = widen(array.reshape(-1))
     if array.size and (values == values[0]).all():
         return Recognised(initializer=f"constant({values[0]:g})", is_exact=True)
-    if key is None and _is_orthogonal(array):
-        return Recognised(initializer="orthogonal")
-    fit = _by_key(array, key, partitionable) if key is not None else _by_statistics(values)
+    fit = None if key is None else _by_key(array, key, partitionable)
+    if fit is None and (length := _orthogonal_length(array)):
+        suffix = "" if abs(length - 1) < LENGTH_TOLERANCE else f"(scale={length:.4g})"
+        return Recognised(initializer=f"orthogonal{suffix}", is_exact=key is not None)
+    if key is None:
+        fit = _by_statistics(array)
     if fit is None:
         return UNKNOWN
-    kind, scale = fit
-    return _named(kind, scale, array, is_exact=key is not None)
+    found = _named(fit.kind, fit.scale, array, is_exact=key is not None)
+    return dataclasses.replace(found, drawn_dtype=fit.dtype)
 
 
-def _by_key(array: Array, key: Key, partitionable: bool) -> tuple[str, float] | None:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class _Fit:
+    """A law of UNIT_LAWS and its factor; `residual` in units of the factor orders the fits."""
+
+    residual: float
+    kind: str
+    scale: float
+    dtype: str
+
+
+def _by_key(array: Array, key: Key, partitionable: bool) -> _Fit | None:
     """Return the law of whose unit variates the prefix is a multiple, and the factor."""
     values = _prefix(array)
     fits = []
@@ -170,9 +196,10 @@ def _by_key(array: Array, key: Key, partitionable: bool) -> tuple[str, float] | 
         for kind, law in UNIT_LAWS.items():
             unit = unit_variate(words, law, dtype)
             scale = float(values @ unit / (unit @ unit))
-            fits.append((float(np.abs(values - scale * unit).max() / abs(scale)), kind, scale))
-    residual, kind, scale = min(fits)
-    return (kind, scale) if residual <= _residual_bound(array.dtype) else None
+            residual = float(np.abs(values - scale * unit).max() / abs(scale))
+            fits.append(_Fit(residual=residual, kind=kind, scale=scale, dtype=str(dtype)))
+    best = min(fits)
+    return best if best.residual <= _residual_bound(array.dtype) else None
 
 
 def _residual_bound(dtype: np.dtype[Any]) -> float:
@@ -184,11 +211,12 @@ def _residual_bound(dtype: np.dtype[Any]) -> float:
     return max(1e-4, 12 * 2.0 ** -mantissa_bits(dtype))
 
 
-def _by_statistics(values: Values) -> tuple[str, float] | None:
+def _by_statistics(array: Array) -> _Fit | None:
     """Return the law that the values have by their moments and distribution, or None.
 
     A correct law is refused less than once in 1e6 arrays (Kolmogorov's distribution at 2.8).
     """
+    values = widen(array.reshape(-1))
     if len(values) < PREFIX:
         return None
     sample = values[:: max(1, len(values) // 4096)]
@@ -200,7 +228,8 @@ def _by_statistics(values: Values) -> tuple[str, float] | None:
     kind = min(distances, key=distances.__getitem__)
     if distances[kind] * math.sqrt(len(sample)) > 2.8:
         return None
-    return kind, sigma / UNIT_STDDEV[kind]
+    scale = sigma / UNIT_STDDEV[kind]
+    return _Fit(residual=distances[kind], kind=kind, scale=scale, dtype=str(array.dtype))
 
 
 def _cdf(kind: str) -> Any:
@@ -285,18 +314,48 @@ def _plain(kind: str, scale: float, is_exact: bool) -> Recognised:
     return Recognised(initializer=name, definition=definition, is_exact=is_exact)
 
 
-def _is_orthogonal(array: Array) -> bool:
-    """Return whether rows or columns, the smaller side, are orthogonal and of one length."""
+def matching_orthogonal_key(
+    array: Array, candidates: Sequence[tuple[Source, Key]], *, partitionable: bool = True
+) -> tuple[Source, Key] | None:
+    """Return the first candidate whose normals have this orthogonal factor, or None.
+
+    Entries of an unrelated Haar matrix lie stddevs away, each 1 / sqrt(longer side).
+    """
+    length = _orthogonal_length(array)
+    if not length or not FEWEST_FOR_A_KEY <= array.size <= MOST_FACTORED:
+        return None
+    matrix = widen(array).reshape(-1, array.shape[-1]) / length
+    rounding = 2.0 ** -mantissa_bits(array.dtype)
+    bound = FACTOR_TOLERANCE / math.sqrt(max(matrix.shape)) + rounding
+    for label, key in candidates:
+        if np.abs(matrix - _factor(key, matrix.shape, partitionable)).max() < bound:
+            return label, key
+    return None
+
+
+def _factor(key: Key, shape: tuple[int, ...], partitionable: bool) -> Values:
+    """Return the orthogonal factor of the tall matrix of normals that the key draws."""
+    tall = (max(shape), min(shape))
+    words = random_bits(key, 32, tall, partitionable=partitionable)
+    normals = solve_words(words, Normal(stddev=1.0), np.dtype(np.float32), tall)
+    factor = haar(normals.value)
+    return factor if shape == tall else factor.T
+
+
+def _orthogonal_length(array: Array) -> float:
+    """Return the length of the rows or columns, the smaller side, if they are orthogonal; or 0."""
     if array.ndim < 2 or min(array.shape) < 2 or array.size > 1 << 22:
-        return False
+        return 0.0
     matrix = widen(array).reshape(-1, array.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     gram = tall.T @ tall
-    length = float(np.trace(gram)) / len(gram)
+    square = float(np.trace(gram)) / len(gram)
     # Rounding the elements moves a product of unit columns by one epsilon at most (Cauchy-Schwarz),
     # and their lengths as much; the float32 factorization adds n of its epsilons.
     bound = 4 * 2.0 ** -mantissa_bits(array.dtype) + len(tall) * 2.0**-23
-    return length > 0 and bool(np.abs(gram / length - np.eye(len(gram))).max() < bound)
+    if square > 0 and np.abs(gram / square - np.eye(len(gram))).max() < bound:
+        return math.sqrt(square)
+    return 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
