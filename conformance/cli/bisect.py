@@ -15,6 +15,7 @@ from conformance.cli.gate import (
     add_asked_arguments,
     add_release_arguments,
     asked_from,
+    extra_from,
     registry_from,
 )
 from conformance.cli.main import FAILED, OK
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = listed.between(arguments.before, last)
     with Status() as status:
         releases = Releases(
-            arguments.package, registry, asked, catalogue, status, extra=arguments.extra
+            arguments.package, registry, asked, catalogue, status, extra=extra_from(arguments)
         )
         search = Search(
             names,

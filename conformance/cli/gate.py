@@ -6,6 +6,7 @@ import argparse
 import datetime
 import sys
 import time
+from pathlib import Path
 
 from conformance import options
 from conformance.builtin import load_catalogue
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     texts = (arguments.before, arguments.after)
     before, after = (parse_side(text, arguments.package, registry) for text in texts)
     request = gate.Gate(
-        sides=(before, after), asked=asked, registry=registry, extra=tuple(arguments.extra)
+        sides=(before, after), asked=asked, registry=registry, extra=extra_from(arguments)
     )
     with Status() as status:
         verdict = gate.run(request, catalogue, policy, datetime.date.today(), status)
@@ -103,6 +104,13 @@ def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     fixed = {"backend": ["cpu"], "shard": "1/1"}
     selection = options.selection_from(lambda name: fixed.get(name) or getattr(arguments, name))
     return Asked(cases=tuple(select(catalogue, selection)))
+
+
+def extra_from(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return the requirements of the target; folders and files by their whole path."""
+    return tuple(
+        str(Path(text).absolute()) if Path(text).exists() else text for text in arguments.extra
+    )
 
 
 class Status:

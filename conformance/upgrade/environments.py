@@ -16,8 +16,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.tools import (
@@ -52,9 +54,9 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Name of the environment, by content; a local wheel counts with its bytes."""
-        wheels = (_file_digest(pin) for pin in self.pins if "file://" in pin)
-        return digest(self.python, *self.pins, *wheels)
+        """Name of the environment, by content; what is local counts with its bytes."""
+        local = (_content(pin) for pin in self.pins if " @ file://" in pin)
+        return digest(self.python, *self.pins, *local)
 
     @property
     def is_current(self) -> bool:
@@ -62,9 +64,20 @@ class Plan:
         return not self.python
 
 
-def _file_digest(pin: str) -> str:
-    path = Path(pin.partition("file://")[2].partition(" ")[0])
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _content(pin: str) -> str:
+    """Return the digest of what a pin points at: a wheel, or the sources of a folder."""
+    path = Path(url2pathname(urlsplit(pin.partition(" @ ")[2]).path))
+    files = [path] if path.is_file() else sorted(_sources(path))
+    parts = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    return digest(*map(str, files), *parts)
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    for pattern in ("*.py", "*.toml", "*.cfg"):
+        for path in folder.rglob(pattern):
+            # Hidden folders hold environments and version control, not sources.
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+                yield path
 
 
 @functools.cache
