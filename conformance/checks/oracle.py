@@ -31,7 +31,7 @@ def check_oracle(evidence: Evidence) -> CheckResult:
     except OracleUnavailable:
         return not_applicable(ORACLE)
     metrics = {"oracle_ulp_at_sigma": drift.max_ulp_at_sigma or 0.0}
-    if drift.drift_class.rank <= DriftClass.ROUNDING.rank:
+    if _is_rounding(drift):
         return passed(ORACLE, metrics)
     text = explain(drift, case.id).replace("the golden", "the definition")
     return failed(ORACLE, text, metrics)
@@ -47,15 +47,19 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
     assert definition is not None
     outcome = sampled(outcome)
     solution = solve(problem, definition, stride=outcome.stride)
+    nearest = _drift(evidence, outcome, solution.expected)
+    if _is_rounding(nearest):
+        return nearest
+    if solution.followed is not None:
+        followed = _drift(evidence, outcome, solution.followed)
+        nearest = min(nearest, followed, key=lambda drift: drift.drift_class.rank)
     exact = exact_stages(solution, problem.dtype) if outcome.stride == 1 else {}
     stage = first_differing_stage(evidence.observation.stages, exact)
-    drifts = [
-        _drift(evidence, outcome, reference)
-        for reference in (solution.expected, solution.followed)
-        if reference is not None
-    ]
-    nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
     return dataclasses.replace(nearest, stage=stage)
+
+
+def _is_rounding(drift: Drift) -> bool:
+    return drift.drift_class.rank <= DriftClass.ROUNDING.rank
 
 
 def exact_stages(solution: Solution, dtype: str) -> dict[str, str]:
