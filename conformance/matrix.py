@@ -27,6 +27,9 @@ NARROW_DTYPES = ("float32", "bfloat16", "float16")
 LARGEST_SEED = 2**32 - 1
 """The largest seed that means the same with x64 on and off; a larger one loses its high word."""
 
+FORCED_DEVICES = ("cpu",)
+"""Backends that can be told to have as many devices as `sharded` needs."""
+
 BIAS, DENSE, CONV = (64,), (64, 32), (3, 3, 4, 8)
 USUAL_SHAPES = (
     (),
@@ -191,7 +194,8 @@ def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...])
                     )
                     for transform in plane.transforms:
                         for backend in backends:
-                            yield Case(problem=problem, backend=backend, transform=transform)
+                            if transform != "sharded" or backend in FORCED_DEVICES:
+                                yield Case(problem=problem, backend=backend, transform=transform)
 
 
 def _selected(cases: Iterable[Case], selection: Selection) -> Iterator[Case]:

@@ -55,6 +55,12 @@ def test_an_absent_backend_does_not_shrink_the_list(catalogue: Catalogue) -> Non
     assert len(two) == 2 * len(one)
 
 
+def test_only_backends_whose_devices_can_be_forced_are_sharded_over(catalogue: Catalogue) -> None:
+    cases = select(catalogue, Selection(backends=("cpu", "cuda"), tier=Tier.FULL))
+
+    assert {case.backend for case in cases if case.transform == "sharded"} == {"cpu"}
+
+
 def test_shards_partition_the_cases_by_whole_groups(catalogue: Catalogue) -> None:
     whole = select(catalogue, Selection())
     parts = [select(catalogue, Selection(shard=(i, 3))) for i in (1, 2, 3)]

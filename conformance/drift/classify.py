@@ -146,8 +146,6 @@ def _nonfinite(actual: Returned, expected: Returned) -> str:
 
 
 def _of_values(pair: _Pair, budget: Budget) -> _Change:
-    if order := "" if pair.is_sample else geometry.reordering(pair.actual, pair.expected):
-        return _Change(drift_class=DriftClass.STRUCTURAL, detail=order)
     lost = np.isfinite(pair.expected) & ~np.isfinite(pair.actual)
     if lost.any():
         detail = f"{int(lost.sum())} elements became NaN or infinite"
@@ -156,6 +154,8 @@ def _of_values(pair: _Pair, budget: Budget) -> _Change:
         return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
     if _is_within(pair, budget):
         return _of_rounding(pair)
+    if order := "" if pair.is_sample else geometry.reordering(pair.actual, pair.expected):
+        return _Change(drift_class=DriftClass.STRUCTURAL, detail=order)
     return _of_stream(pair)
 
 
