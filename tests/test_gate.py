@@ -155,6 +155,34 @@ def test_a_crash_is_told_and_the_other_side_is_kept(gate: Gate, world: Path) -> 
     assert len(set((world / "cache").rglob("recordings/*/*/manifest.json")) - kept) == 1
 
 
+def test_an_interrupted_recording_goes_on_where_it_was(
+    gate: Gate, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = ("--initializer", "constant", "--dtype", "bfloat16", "--dtype", "float16")
+    with monkeypatch.context() as patch:
+        patch.setattr("conformance.upgrade.recordings.time.sleep", lambda _: interrupt_begun(world))
+        interrupted, _, _ = gate("2.0", "3.0", *what)
+    journal = max(
+        (world / "cache").rglob("recordings/*/*.journal"), key=lambda path: path.stat().st_size
+    )
+    (first, *_) = journal.read_text().splitlines()[1:]
+
+    code, _, _ = gate("2.0", "3.0", *what)
+
+    assert (interrupted, code) == (130, 0)
+    assert not journal.exists()
+    manifest = journal.with_suffix("") / "manifest.json"
+    elapsed_s = json.loads(first)["elapsed_s"]
+    assert f'"elapsed_s":{elapsed_s}' in manifest.read_text()
+
+
+def interrupt_begun(world: Path) -> None:
+    """Be the user who presses Ctrl-C when the first side has recorded something."""
+    journals = (world / "cache").rglob("recordings/*/*.journal")
+    if any(path.read_bytes().count(b"\n") > 1 for path in journals):
+        raise KeyboardInterrupt
+
+
 def test_a_python_that_suits_a_side_is_looked_for(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,13 +299,25 @@ def interrupt(*_: object) -> None:
 
 def test_the_plan_of_a_local_wheel_changes_with_its_bytes(tmp_path: Path) -> None:
     wheel = tmp_path / "jax-1.0-py3-none-any.whl"
-    keys = []
+    keys = set()
     for content in (b"one", b"two"):
         wheel.write_bytes(content)
-        pin = f"jax @ {wheel.as_uri()}"
-        keys.append(environments.Plan(name="", python="python", pins=(pin,)).key)
+        keys.add(plan_of(f"jax @ {wheel.as_uri()}").key)
 
-    assert keys[0] != keys[1]
+    assert len(keys) == 2
+
+
+def test_the_plan_of_a_local_folder_changes_with_its_sources(tmp_path: Path) -> None:
+    keys = []
+    for name, text in (("a.py", "one"), ("a.py", "two"), (".venv.py", "hidden")):
+        (tmp_path / name).write_text(text)
+        keys.append(plan_of(str(tmp_path)).key)
+
+    assert keys[0] != keys[1] == keys[2]
+
+
+def plan_of(pin: str) -> environments.Plan:
+    return environments.Plan(name="", python="python", pins=(pin,))
 
 
 def test_a_side_of_flax_pins_flax() -> None:

@@ -55,7 +55,7 @@ class Plan:
     @property
     def key(self) -> str:
         """Name of the environment, by content; what is local counts with its bytes."""
-        local = (_content(pin) for pin in self.pins if " @ file://" in pin)
+        local = (_content(path) for path in map(_local, self.pins) if path)
         return digest(self.python, *self.pins, *local)
 
     @property
@@ -64,9 +64,16 @@ class Plan:
         return not self.python
 
 
-def _content(pin: str) -> str:
-    """Return the digest of what a pin points at: a wheel, or the sources of a folder."""
-    path = Path(url2pathname(urlsplit(pin.partition(" @ ")[2]).path))
+def _local(pin: str) -> Path | None:
+    """Return the wheel or folder that a pin points at, None for a release of the registry."""
+    place = pin.rpartition(" @ ")[2]
+    if place.startswith("file://"):
+        return Path(url2pathname(urlsplit(place).path))
+    return Path(place) if Path(place).is_absolute() else None
+
+
+def _content(path: Path) -> str:
+    """Return the digest of a wheel, or of the sources in a folder."""
     files = [path] if path.is_file() else sorted(_sources(path))
     parts = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
     return digest(*map(str, files), *parts)
