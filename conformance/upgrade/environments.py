@@ -44,6 +44,9 @@ NOT_SHARED = {
 JAX, Flax and what it needs follow: an old Flax may not import beside a new JAX."""
 
 
+OWN_BUILD = re.compile(r"(jax|jaxlib|flax)==.*(dev|\+)")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What one side installs. An empty `python` means the running environment, taken as it is."""
@@ -62,6 +65,11 @@ class Plan:
     def is_current(self) -> bool:
         """Whether this is the environment that the program runs in."""
         return not self.python
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the pins say all: a build of one's own keeps its version when it changes."""
+        return not (self.is_current and any(map(OWN_BUILD.match, self.pins)))
 
 
 def _local(pin: str) -> Path | None:

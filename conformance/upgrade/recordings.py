@@ -2,13 +2,15 @@
 
 A recording is named by all that it depends on: the environment's pins, the part of this package
 that records, what was asked, the flags, and the host's processor. Parameters of a user's model
-depend on files that nobody can list, so those are recorded every time.
+depend on files that nobody can list, and so does a JAX built at home: those are recorded every
+time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import functools
 import json
 import os
@@ -115,11 +117,10 @@ def _recordings_of(plan: Plan) -> Path:
 
 
 def _job(plan: Plan, asked: Asked) -> _Job:
-    if asked.is_lasting:
+    if asked.is_lasting and plan.is_lasting:
         folder = _recordings_of(plan) / digest(asked.target or "", *asked.ids)
     else:
-        assert asked.target is not None
-        folder = cache_folder("parameters") / digest(plan.key, asked.target)
+        folder = cache_folder("passing") / digest(plan.key, asked.target or "", *asked.ids)
         shutil.rmtree(folder, ignore_errors=True)
     return _Job(plan=plan, asked=asked, folder=folder)
 
@@ -129,17 +130,34 @@ def _job(plan: Plan, asked: Asked) -> _Job:
 
 def _record(jobs: list[_Job], say: Say) -> list[str]:
     """Run the jobs side by side to their ends; return one message for each that failed."""
-    failures, running = [], {}
+    failures, running = [], []
     with contextlib.ExitStack() as stack:
-        for job in jobs:
+        # In one order everywhere, or two processes could wait for each other.
+        for job in sorted(jobs, key=lambda each: each.folder):
+            stack.enter_context(_locked(job, say))
+            if job.folder.exists():
+                continue
             say(f"{job.plan.name}: preparing its environment")
             try:
-                running[job.folder] = (job, stack.enter_context(_started(job)))
+                running.append((job, stack.enter_context(_started(job))))
             except SideError as error:
                 failures.append(str(error))
-        _wait(list(running.values()), say)
-    ended = [(job, process.returncode) for job, process in running.values()]
-    return [*failures, *(_failure(job, code) for job, code in ended if code)]
+        _wait(running, say)
+        ended = [(job, process.returncode) for job, process in running]
+        return [*failures, *(_failure(job, code) for job, code in ended if code)]
+
+
+@contextlib.contextmanager
+def _locked(job: _Job, say: Say) -> Iterator[None]:
+    """Hold the recording for this process; wait while another one makes it."""
+    job.folder.parent.mkdir(parents=True, exist_ok=True)
+    with job.folder.with_name(f"{job.folder.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{job.plan.name}: another process records it; waiting")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager
@@ -149,7 +167,6 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     request: dict[str, object] = {"out": str(job.folder), "cases": job.asked.ids}
     if job.asked.target is not None:
         request = {"out": str(job.folder), "target": job.asked.target}
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
     request_file = job.folder.with_name(f"{job.folder.name}.request.json")
     request_file.write_text(json.dumps(request), encoding="utf-8")
     command = [str(python), "-m", "conformance.upgrade.child", str(request_file)]
