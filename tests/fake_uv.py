@@ -2,8 +2,8 @@
 """A uv for tests: installs made-up releases of JAX, each this environment with another flag.
 
 Release 1.0 draws the bits of JAX before 0.5, 2.0 and 3.0 those of today, and 4.0 crashes. 9.9 has
-no wheel for the first Python that is tried, 8.8 contradicts everything, and the registry can be
-silent. Every call is appended to the file that FAKE_UV_LOG names.
+no wheel for the first Python that is tried, 8.8 contradicts everything, 5.5 was never released,
+and the registry can be silent. Every call is appended to the file that FAKE_UV_LOG names.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def compile_pins(words: list[str]) -> None:
     release = pinned(asked)
     if release == "8.8":
         sys.exit("error: Because jax==8.8 needs numpy<2 and you require numpy>=2, unsatisfiable")
+    if release == "5.5":
+        sys.exit("error: there is no version of jax==5.5 and you require jax==5.5")
     if release == "9.9" and words[words.index("--python") + 1] == sys.executable:
         sys.exit("error: jax==9.9 has no wheels with a matching Python version tag")
     kept = [line for line in output.read_text().splitlines() if line]

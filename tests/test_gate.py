@@ -239,6 +239,13 @@ def test_a_conflict_is_told_with_the_resolvers_reason(gate: Gate) -> None:
     assert "needs numpy<2" in err
 
 
+def test_a_release_that_never_was_is_told(gate: Gate) -> None:
+    code, _, err = gate("2.0", "5.5")
+
+    assert code == 3
+    assert "there is no such release: `pip index versions NAME` lists those there are" in err
+
+
 def test_something_that_is_no_side_is_a_wrong_call(gate: Gate) -> None:
     code, _, err = gate("2.0", "newest")
 

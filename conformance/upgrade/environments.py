@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -176,15 +176,16 @@ def _shared(side: Side, like: Plan | None) -> tuple[str, ...]:
 
 def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> Plan:
     preferred = (like.python,) if like and like.python else ()
-    reasons = []
+    reasons: dict[str, list[str]] = {}
     for python in dict.fromkeys((*preferred, *pythons())):
         try:
             pins = _compile(question, registry, python, _shared(side, like))
         except subprocess.CalledProcessError as error:
-            reasons.append(f"{python}: {_reason(error.stderr)}")
+            reasons.setdefault(_reason(error.stderr), []).append(python)
             continue
         return Plan(name=side.name, python=python, pins=pins)
-    raise SideError(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(reasons))
+    tried = (f"{reason} (tried {', '.join(tried)})" for reason, tried in reasons.items())
+    raise SideError(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(tried))
 
 
 def _compile(
@@ -208,18 +209,28 @@ def _compile(
 
 def _reason(stderr: str) -> str:
     text = " ".join(stderr.split())
+    text = text.removeprefix("error: No solution found when resolving dependencies cause: ")
     return text[:600] + ("..." if len(text) > 600 else "")
 
 
-def _way_out(reasons: Sequence[str]) -> str:
+WAYS_OUT = (
+    (
+        r"client error|dns error|timed out|network was disabled",
+        "the registry does not answer: restore the network, or give a side solved before",
+    ),
+    (
+        r"no wheels with a matching Python|requires-python|requires Python|only jaxlib\S+ is avail",
+        "no installed Python suits it: install the one that its wheels are for",
+    ),
+    (r"no version of", "there is no such release: `pip index versions NAME` lists those there are"),
+    (r"", "the requirements contradict each other: loosen --with or the constraints"),
+)
+"""What the resolver says, and what to do about it; the first that matches counts."""
+
+
+def _way_out(reasons: Iterable[str]) -> str:
     text = " ".join(reasons)
-    if re.search(r"client error|dns error|connect|timed out|Could not connect|offline", text):
-        return "the registry does not answer: restore the network, or give a side solved before"
-    if "no wheels with a matching Python" in text or "requires-python" in text.lower():
-        return "no installed Python suits it: install the one that its wheels are for"
-    if "no version of" in text:
-        return "there is no such release: `uv pip index` or the registry's page lists them"
-    return "the requirements contradict each other: loosen --with or the constraints"
+    return next(way for said, way in WAYS_OUT if re.search(said, text, re.IGNORECASE))
 
 
 # --- Building ------------------------------------------------------------------------------------
