@@ -47,9 +47,7 @@ GOLDEN, RECORDING = "golden", "recording"
 EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256")
 """What an entry may say beside its outcome; goldens keep the stages alone."""
 
-_RESTORE = (
-    "restore it from version control, or stage new goldens with scripts/regenerate_goldens.py"
-)
+_RESTORE = "restore it from version control, or stage new goldens with `conformance goldens stage`"
 
 
 class GoldenError(Exception):
@@ -440,7 +438,7 @@ def open_store(folder: Path) -> Store:
     if not path.exists():
         raise GoldenError(
             f"{folder} holds no {MANIFEST}: name a golden set or a recording, or make one with "
-            "scripts/regenerate_goldens.py or `conformance record`"
+            "`conformance goldens stage` or `conformance record`"
         )
     manifest = _read_json(path)
     if not isinstance(manifest, dict) or "schema" not in manifest:

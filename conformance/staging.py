@@ -311,7 +311,7 @@ def _require_pending(folder: Path) -> Stage:
     staged = pending(folder)
     if staged is None:
         raise StagingError(
-            f"nothing is pending in {folder}: stage something with scripts/regenerate_goldens.py"
+            f"nothing is pending in {folder}: stage something with `conformance goldens stage`"
         )
     if staged.base != _digest(folder, staged.overlay):
         raise StagingError(

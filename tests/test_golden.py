@@ -402,7 +402,7 @@ def test_verify_names_file_and_problem_of_a_forged_array(folder: Path) -> None:
     assert verify(folder) == [
         f"{folder}/normal/normal.safetensors holds another array for normal-float32-64-s0 than "
         "the manifest's digest says: restore it from version control, or stage new goldens with "
-        "scripts/regenerate_goldens.py"
+        "`conformance goldens stage`"
     ]
 
 

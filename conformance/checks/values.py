@@ -31,6 +31,6 @@ def _missing(problem_id: str) -> str:
     initializer = problem_id.partition("-")[0]
     return (
         f"no golden is stored for {problem_id}: record one with "
-        f"`python scripts/regenerate_goldens.py --initializer {initializer} --reason '...'` "
+        f"`conformance goldens stage --initializer {initializer} --reason '...'` "
         "and review what it stages"
     )
