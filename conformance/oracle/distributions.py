@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from conformance.definition import (
+    COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Definition,
     Normal,
@@ -30,13 +31,6 @@ from conformance.oracle.threefry import Words
 
 COMPLEX_TRUNCATION = 2.0
 """Bound on the modulus of the complex truncated normal of variance scaling."""
-
-COMPLEX_TRUNCATED_STDDEV = math.sqrt(1 - 4 * math.exp(-4) / -math.expm1(-4))
-"""Root of E|z|^2 for a circular complex normal, E|z|^2 = 1, with |z| < 2: 0.96196182800820835.
-
-JAX 0.12 divides by 0.95311164380491208, the root of 1 - 5 exp(-4). That is the second moment before
-division by the mass 1 - exp(-4) within the bound, so its variance comes out 1.87 % too large.
-"""
 
 MANTISSA_BITS = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
 """Random bits in one uniform of each format: those below the leading 1."""
