@@ -1,15 +1,20 @@
 """Can we take the new JAX? Record under each release, compare, and say what changed and since when.
 
+    tools          uv, the cache folder, files that appear whole or not at all
+    target         a user's own parameters as a recording; runs inside an environment
+    flax_keys      the keys that Flax derives, as such a target
+    child          what runs inside the environment of a release
     compare        two recordings or golden sets -> a comparison, case by case
-    policy         how much drift passes, for which initializer and dtype, until when
-    tables         a comparison as text, Markdown, JSON, CSV and Parquet
     releases       which releases there are, and what each of them needs beside it
+    policy         how much drift passes, for which initializer and dtype, until when
     environments   an isolated environment for a release, solved and built once
+    tables         a verdict as text, Markdown, JSON, CSV and Parquet
     recordings     what a release returned, recorded once in its environment
-    target         a user's own parameters as a recording; runs inside the environment
     gate           both sides recorded, compared, judged
+    runs           one recording for each release, had when it is asked for
     bisect         the first release that differs; every release that does
-    history        when each case last changed, over many runs
+    survey         what changed from each release to the next, as a document
+    history        when each case last changed class, over many runs
 
-Imports point down: each uses only what stands above it. `target` imports no other of them.
+Imports point up this list.
 """

@@ -144,7 +144,8 @@ def solve(
     if side.is_current:
         return _current_plan(side)
     question = _question(side, extra)
-    asked = digest(question, *registry.uv_arguments(), *_shared(side, like), *pythons()[:1])
+    preferred = (like.python if like else "", *_shared(side, like))
+    asked = digest(question, *registry.uv_arguments(), *preferred, sys.executable)
     path = cache_folder("plans") / f"{asked}.json"
     if path.exists() and not fresh:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -169,7 +170,7 @@ def _question(side: Side, extra: Sequence[str]) -> str:
 
 
 def _shared(side: Side, like: Plan | None) -> tuple[str, ...]:
-    if like is None or like.is_current:
+    if like is None:
         return ()
     return tuple(pin for pin in like.pins if not NOT_SHARED[side.package].match(pin))
 
