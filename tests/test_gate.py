@@ -144,6 +144,31 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
     assert "releases left" in err
 
 
+def test_bisect_says_when_nothing_changed(gate: Gate) -> None:
+    code, out, _ = gate("2.0", "3.0", command="bisect")
+
+    assert code == 0
+    assert out == "no change of class rounding or worse between jax 2.0 and 3.0\n"
+
+
+def test_bisect_over_an_unknown_release_is_a_wrong_call(gate: Gate) -> None:
+    code, _, err = gate("2.0", "3.1", command="bisect")
+
+    assert code == 4
+    assert "jax release '3.1' is unknown: did you mean" in err
+
+
+def test_a_nightly_is_looked_for_in_its_index(world: Path) -> None:
+    registry = Registry(index="https://nightly.example/simple", pre=True)
+    side = parse_side("latest", "jax", registry)
+
+    environments.solve(side, registry, fresh=True)
+
+    listing, solving = calls(world)[-2:]
+    assert listing.endswith("--pre --extra-index-url https://nightly.example/simple")
+    assert "--index https://nightly.example/simple" in solving
+
+
 # --- What goes wrong -----------------------------------------------------------------------------
 
 
