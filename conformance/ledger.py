@@ -36,7 +36,8 @@ class Limitation:
     `transform`, `prng` or `empty` matches all; `jax` is a version specifier, `empty` restricts to
     arrays without (True) or with (False) elements. It speaks only of calls that the definition
     wants to return an array, never of those that must be refused anyway.
-    checks: the checks that fail. outcome: "raises X", or "" when an array is returned.
+    checks: the checks that fail. also: those that fail where the sample happens to show the defect.
+    outcome: "raises X", or "" when an array is returned.
     figures: metrics of those checks, as measured; within FIGURE_TOLERANCE they must still be so.
     """
 
@@ -46,6 +47,7 @@ class Limitation:
     reason: str
     link: str
     outcome: str = ""
+    also: tuple[str, ...] = ()
     dtype: tuple[str, ...] = ()
     backend: tuple[str, ...] = ()
     transform: tuple[str, ...] = ()
@@ -105,7 +107,7 @@ def apply(
 
     An announced failure or outcome that did not come is a failure of the check `ledger`.
     """
-    announced = {check: entry for entry in entries for check in entry.checks}
+    announced = {check: entry for entry in entries for check in (*entry.checks, *entry.also)}
     marked = tuple(
         dataclasses.replace(
             result,

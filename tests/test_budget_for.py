@@ -34,10 +34,17 @@ def budget(case_id: str, measured: Measured | None = None) -> Budget:
 def test_a_law_of_single_words_has_its_measured_budget() -> None:
     measured = Measured()
 
-    found = budget("he_normal-float32-64x32-s0-cuda-jit", measured)
+    found = budget("normal-float32-64x32-s0-cuda-jit", measured)
 
     assert found == MEASURED
-    assert measured.asked == [("cuda", "he_normal", "variance_scaling", "float32")]
+    assert measured.asked == [("cuda", "normal", "normal", "float32")]
+
+
+def test_a_scale_that_follows_from_the_fan_adds_its_roundings() -> None:
+    """The sweep has one shape; float64 uniforms err by 0 ULP there and by 1 at other fans."""
+    found = budget("he_normal-float32-64x32-s0-cpu-eager")
+
+    assert (found.max_ulp, found.max_ulp_at_sigma) == (94, 7.0)
 
 
 def test_a_complex_normal_is_made_of_measured_parts() -> None:

@@ -52,6 +52,17 @@ def test_a_limitation_that_no_longer_happens_fails() -> None:
     assert "low-precision of ledger.toml no longer happens" in results[-1].message
 
 
+def test_a_consequence_is_limited_where_it_shows_and_not_missed_where_it_does_not() -> None:
+    entry = dataclasses.replace(ENTRY, also=("structure",))
+    structure = CheckResult(check="structure", status=Status.FAILED, message="too large")
+
+    shown = apply((entry,), observation(REFUSED), (FAILED, structure))
+    not_shown = apply((entry,), observation(REFUSED), (FAILED,))
+
+    assert [result.status for result in shown] == [Status.LIMITED, Status.LIMITED]
+    assert [result.status for result in not_shown] == [Status.LIMITED]
+
+
 def test_another_exception_than_announced_fails() -> None:
     other = Raised(exception="NotImplementedError", message="")
 

@@ -15,6 +15,7 @@ from conformance.backends.pjrt import x64
 from conformance.builtin import load_catalogue
 from conformance.catalogue import InitializerSpec
 from conformance.definition import (
+    COMPLEX_TRUNCATED_STDDEV,
     Constant,
     Declared,
     Definition,
@@ -39,7 +40,6 @@ from conformance.oracle import (
     solve_words,
     split,
 )
-from conformance.oracle.distributions import COMPLEX_TRUNCATED_STDDEV
 from conformance.ulp import ulp_at, ulp_distance
 from tests.test_oracle_followed import LOG1P_ULP, flushed, fused_here
 

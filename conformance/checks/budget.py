@@ -12,7 +12,7 @@ from conformance.backends.stages import sampler_of
 from conformance.builtin import BUILTIN_FAMILIES
 from conformance.catalogue import InitializerSpec
 from conformance.checks.structure import orthogonality_tolerance
-from conformance.definition import DeltaOrthogonal, Orthogonal
+from conformance.definition import DeltaOrthogonal, Orthogonal, VarianceScaling
 from conformance.drift import DEFAULT_BUDGET
 from conformance.drift.classify import ROUNDINGS
 from conformance.model import Budget, Case
@@ -55,13 +55,22 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     if sampler is None:
         return DEFAULT_BUDGET
     if problem.dtype not in REAL_PARTS:
-        return measured.budget(case.backend, spec.name, spec.family, problem.dtype)
+        found = measured.budget(case.backend, spec.name, spec.family, problem.dtype)
+        return _rescaled(found) if isinstance(definition, VarianceScaling) else found
     if sampler.kind != "normal":
         return Budget(max_ulp=0, max_ulp_at_sigma=POLAR_ROUNDINGS * POLAR_REACH)
     parts = measured.budget(case.backend, "normal_1", "normal", REAL_PARTS[problem.dtype])
+    return _rescaled(parts)
+
+
+def _rescaled(measured: Budget) -> Budget:
+    """Return the budget under another scale factor than the sweep's: its roundings come on top.
+
+    The sweep has one shape, hence one fan; another fan's factor is rounded at other places.
+    """
     return Budget(
-        max_ulp=parts.max_ulp + ROUNDINGS // 2,
-        max_ulp_at_sigma=parts.max_ulp_at_sigma + ROUNDINGS / 2,
+        max_ulp=measured.max_ulp + ROUNDINGS // 2,
+        max_ulp_at_sigma=measured.max_ulp_at_sigma + ROUNDINGS / 2,
     )
 
 
