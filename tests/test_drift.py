@@ -321,7 +321,7 @@ def test_the_explanation_shows_the_worst_element_the_class_and_the_rerun() -> No
     assert "1 of 2048 elements of normal-float32-64x32-s0-cpu-jit differ from the golden." in text
     assert "worst: 1 ULP" in text
     assert "at index (5, 1)" in text
-    assert float(actual[5, 1]).hex() in text
+    assert float(actual[5, 1]).hex().replace("0000000p", "p") in text
     assert "class: rounding" in text
     assert "rerun: conformance run normal-float32-64x32-s0-cpu-jit" in text
 

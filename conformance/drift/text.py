@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from conformance.model import STAGES, Drift, DriftClass
 from conformance.ulp import INCOMPARABLE
 
@@ -35,12 +37,14 @@ def _worst(drift: Drift) -> list[str]:
     return [
         f"  worst: {distance} ULP ({drift.max_ulp_at_sigma:.3g} ULP of sigma) "
         f"at index {drift.worst_index}",
-        f"    actual   {_number(drift.worst_actual)}",
-        f"    expected {_number(drift.worst_expected)}",
+        f"    actual   {number(drift.worst_actual)}",
+        f"    expected {number(drift.worst_expected)}",
     ]
 
 
-def _number(value: float | complex | None) -> str:
-    if isinstance(value, float):
-        return f"{value:.9g} ({value.hex()})"
-    return str(value)
+def number(value: float | complex | None) -> str:
+    """Return a number to nine digits, which tell float32 numbers apart, and in hexadecimal."""
+    if not isinstance(value, float):
+        return str(value)
+    hexadecimal = re.sub(r"\.?0+p", "p", value.hex())
+    return f"{value:.9g} ({hexadecimal})"
