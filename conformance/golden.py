@@ -123,6 +123,8 @@ def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
     asked = problem_of(key)
     dtype, shape = fields.get("dtype", asked.dtype), tuple(fields.get("shape", asked.shape))
     stride = fields.get("stride", 1)
+    if stride < 1 or min(shape, default=0) < 0:
+        raise ValueError(f"stride {stride} of shape {list(shape)} describes no array")
     needed = -(-math.prod(shape) // stride) * as_dtype(dtype).itemsize
     if len(bits) != needed:
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")
@@ -450,13 +452,15 @@ def open_store(folder: Path) -> Store:
         )
     if missing := {"kind", "shards", "entries"} - set(manifest):
         raise GoldenError(f"{path} lacks {', '.join(sorted(missing))}: {_RESTORE}")
+    if not (isinstance(manifest["shards"], dict) and isinstance(manifest["entries"], dict)):
+        raise GoldenError(f"{path} is not a manifest: {_RESTORE}")
     return Store(folder, manifest)
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise GoldenError(f"{path} cannot be read ({error}): {_RESTORE}") from error
 
 

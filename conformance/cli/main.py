@@ -23,6 +23,7 @@ COMMANDS = {
     "compare": "compare two recordings or golden sets, case by case",
     "gate": "record under two releases and say whether the upgrade changes anything",
     "bisect": "find the release since which something differs",
+    "merge": "merge results of several machines, nights and shards into one verdict",
     "history": "show when each case last changed class, over many runs",
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",

@@ -48,8 +48,8 @@ class Section:
 
 def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
-    text = f"# {_cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
-    sections = [_table(table) for table in tables(run)]
+    text = f"# {cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
+    sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
     dropped_note = "\nToo long to show here: {}. The files beside summary.md have all.\n"
     titles = ", ".join(section.title for section in sections)
@@ -69,7 +69,8 @@ def size_bytes(text: str) -> int:
     return len(text.encode(errors="backslashreplace"))
 
 
-def _table(table: Table) -> Section:
+def table_section(table: Table) -> Section:
+    """Return the table as a section that may be cut."""
     rule = "|".join(" --- " for _ in table.head)
     return Section(
         title=table.title,
@@ -93,9 +94,9 @@ def _messages(run: Run) -> Section:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(_cell, cells)) + " |\n"
+    return "| " + " | ".join(map(cell, cells)) + " |\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Return the text so that it stays in its cell and is not read as markup."""
     return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")

@@ -164,7 +164,7 @@ def row(result: CaseResult, environment: Environment, *, run_id: str) -> Row:
         **_verdict_values(result),
         **_drift_values(result.drift),
         **_observation_values(result.observation),
-        **_environment_values(environment, case.backend),
+        **environment_values(environment, case.backend),
     }
     return Row(**{column.name: _coerce(values[column.name], column) for column in COLUMNS})
 
@@ -227,7 +227,7 @@ _DRIFT_COLUMNS = tuple(_drift_values(Drift(drift_class=DriftClass.IDENTICAL)))
 def _observation_values(observation: Observation) -> dict[str, Any]:
     outcome = observation.outcome
     return {
-        "outcome": _describe(outcome),
+        "outcome": outcome_text(outcome),
         "is_repeatable": (
             observation.repeat_sha256 == outcome.sha256
             if isinstance(outcome, Returned) and observation.repeat_sha256 is not None
@@ -239,13 +239,15 @@ def _observation_values(observation: Observation) -> dict[str, Any]:
     }
 
 
-def _describe(outcome: Returned | Raised) -> str:
+def outcome_text(outcome: Returned | Raised) -> str:
+    """Return `bfloat16[64x32] <sha256>` or `raises TypeError`: equal exactly when the bits are."""
     if isinstance(outcome, Raised):
         return f"raises {outcome.exception}"
     return f"{outcome.dtype}[{format_shape(outcome.shape)}] {outcome.sha256}"
 
 
-def _environment_values(environment: Environment, backend: str) -> dict[str, Any]:
+def environment_values(environment: Environment, backend: str) -> dict[str, Any]:
+    """Return the columns, `runtime` to `flags`, of whatever ran on the backend there."""
     packages = environment.packages
     return {
         "runtime": environment.devices.get(f"{backend}.runtime"),

@@ -1,0 +1,87 @@
+"""`conformance merge DIR...`: one verdict on the results of several machines, nights and shards."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from conformance import budgets, options
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
+from conformance.golden import open_store
+from conformance.ledger import DEFAULT_PATH, load
+from conformance.matrix import Selection, SelectionError, select
+from conformance.merge import Merged, Question, Referee, Sources, merge, read_sources
+from conformance.merge.text import to_json, to_markdown, to_text
+from conformance.model import DriftClass, Tier
+from conformance.report.errors import cannot_write
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what is merged, what is expected, what judges it and what is written."""
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="a recording, a run's reports, or a folder that holds some, at any depth",
+    )
+    parser.add_argument(
+        "--tier", help="every place must have all cases of this tier (default: what any place has)"
+    )
+    options.add_judging_options(parser.add_argument)
+    for name in ("json", "markdown"):
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {name}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Merge and report; INFRASTRUCTURE where something could not be read."""
+    catalogue = load_catalogue()
+    expected = _questions(arguments.tier, catalogue)
+    sources = read_sources(arguments.folders)
+    referee = _referee(arguments, catalogue, sources)
+    merged = merge(sources.facts, referee, expected=expected, faults=sources.faults)
+    for path, render in ((arguments.json, to_json), (arguments.markdown, to_markdown)):
+        if path is not None:
+            _write(path, render(merged))
+    sys.stdout.write(to_text(merged))
+    return _exit_code(merged)
+
+
+def _exit_code(merged: Merged) -> int:
+    if not merged.is_whole:
+        return INFRASTRUCTURE
+    if not merged.n_results:
+        return EMPTY
+    return OK if merged.is_clean else FAILED
+
+
+def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
+    if text is None:
+        return []
+    if text not in list(Tier):
+        raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}")
+    return [
+        (case.problem, case.transform) for case in select(catalogue, Selection(tier=Tier(text)))
+    ]
+
+
+def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sources) -> Referee:
+    goldens = open_store(options.golden_folder(arguments.golden))
+    return Referee(
+        catalogue=catalogue,
+        goldens=goldens,
+        budgets=budgets.load(goldens.folder / budgets.FILE_NAME),
+        ledger=load(Path(arguments.ledger or DEFAULT_PATH)),
+        outcomes=sources.outcomes,
+        max_drift=DriftClass(arguments.max_drift),
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise cannot_write(path, error) from error

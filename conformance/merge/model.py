@@ -1,0 +1,147 @@
+"""What is merged, and what a merge comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from conformance.model import Drift, Problem
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Place:
+    """Where a case ran, by all that can change numbers: a case has one right result there.
+
+    mode: executed, predicted or compiled; see `Observation`. flags: as in `report.rows.Row`, less
+    those that change no bit. Empty text stands for what the source does not say.
+    """
+
+    backend: str
+    mode: str
+    jax: str
+    flags: str
+    isa: str
+    cpu: str
+    device: str
+    runtime: str
+    packages: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What a run said of a case, by its goldens, its ledger and its policy: see `report.rows`."""
+
+    status: str
+    drift_class: str = ""
+    failed_checks: str = ""
+    limitation: str = ""
+    max_ulp: int | None = None
+    max_ulp_at_sigma: float | None = None
+
+    def __str__(self) -> str:
+        parts = (self.status, self.failed_checks, self.limitation, self.drift_class or "no golden")
+        return ", ".join(filter(None, parts))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One result: which case, where, what came of it, and by which folder we know.
+
+    outcome: as `report.rows.outcome_text` writes it. judgement: None in a recording, which judges
+    nothing.
+    """
+
+    problem: Problem
+    transform: str
+    place: Place
+    outcome: str
+    source: str
+    judgement: Judgement | None = None
+
+    @property
+    def case(self) -> str:
+        """The id of the case."""
+        return case_id(self.problem, self.transform, self.place)
+
+
+def case_id(problem: Problem, transform: str, place: Place) -> str:
+    """Return the id of the case that asks the problem there."""
+    return f"{problem.id}-{place.backend}-{transform}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Conflict:
+    """One case at one place with several results, of which no one can say which is right.
+
+    claims: each result, and the folders that hold it.
+    """
+
+    case: str
+    place: Place
+    claims: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Class:
+    """The places, each with a transform, that returned the same bits for a problem.
+
+    drift: how these bits lie to those of the first class of the problem; None for that class,
+    and where nobody kept the bits. excuses: why a member may differ whatever the drift.
+    """
+
+    outcome: str
+    members: tuple[tuple[Place, str], ...]
+    drift: Drift | None = None
+    excuses: Mapping[tuple[Place, str], str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def drift_name(self) -> str:
+        """The name of the drift's class."""
+        return str(self.drift.drift_class) if self.drift else "bits not kept"
+
+    @property
+    def excuse(self) -> str:
+        """All excuses in one line, or ""."""
+        return "; ".join(sorted(set(self.excuses.values())))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemClasses:
+    """One problem and its equivalence classes: first what the goldens hold, or what most have."""
+
+    problem: Problem
+    classes: tuple[Class, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """One verdict on all that was read, every part sorted.
+
+    missing: cases that another place, or the tier, has and this one does not. failed: cases that
+    a run failed, with what it said. beyond: cases whose bits lie to the first class's beyond the
+    policy, without excuse. faults: what could not be read or is unfinished, and why.
+    """
+
+    places: tuple[Place, ...]
+    n_results: int
+    problems: tuple[ProblemClasses, ...]
+    conflicts: tuple[Conflict, ...]
+    missing: Mapping[Place, tuple[str, ...]]
+    failed: tuple[tuple[str, Place, str], ...]
+    beyond: tuple[tuple[str, Place, str], ...]
+    faults: tuple[str, ...]
+
+    @property
+    def n_missing(self) -> int:
+        """How many cases are missing, over all places."""
+        return sum(map(len, self.missing.values()))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that was named could be read, so that there is a verdict."""
+        return not self.faults
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is missing, contradictory, failed, or beyond the policy."""
+        return not (self.conflicts or self.n_missing or self.failed or self.beyond)

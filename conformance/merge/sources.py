@@ -1,0 +1,172 @@
+"""Folders -> facts. What cannot be read is named and left out; it never stops the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.environment import HARMLESS_FLAGS
+from conformance.golden import MANIFEST, RECORDING, GoldenError, Store, open_store, verify
+from conformance.merge.model import Fact, Judgement, Place
+from conformance.model import NAME, Case, Outcome, parse_case
+from conformance.recording import machine_fault
+from conformance.report.errors import ReportError, UnfinishedRunWarning
+from conformance.report.recorder import RECORDS, ROWS
+from conformance.report.rows import environment_values, outcome_text
+
+JOURNALS = "*.journal"
+
+PLACE_COLUMNS = tuple(field.name for field in dataclasses.fields(Place))
+JUDGEMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Judgement))
+
+MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""What a file of the right format and the wrong content may lead to."""
+
+# `XLA_FLAGS=` is left with nothing behind it when its harmless flags are gone.
+_EMPTY_FLAGS = re.compile(r"XLA_FLAGS=\s*(?=\w+=|$)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """All that was read.
+
+    outcomes: the arrays that recordings hold, by their text. faults: one line for each folder that
+    could not be read or is unfinished.
+    """
+
+    facts: frozenset[Fact]
+    outcomes: Mapping[str, Outcome]
+    faults: tuple[str, ...]
+
+
+def read_sources(folders: Iterable[Path]) -> Sources:
+    """Return what the recordings and runs in the folders say, at whatever depth they lie."""
+    facts: set[Fact] = set()
+    outcomes: dict[str, Outcome] = {}
+    faults: list[str] = []
+    for folder in sorted({folder.resolve(): folder for folder in folders}.values()):
+        found = list(_sources(folder))
+        if not found:
+            faults.append(
+                f"{folder} holds neither a recording ({MANIFEST}) nor a run ({ROWS}): "
+                "name folders that `conformance record --out` or `--reports` wrote to"
+            )
+        for path in found:
+            try:
+                _read(path, facts, outcomes, faults)
+            except (GoldenError, ReportError) as error:
+                faults.append(str(error))
+            except (OSError, *MALFORMED) as error:
+                faults.append(
+                    f"{path} is not what its format says ({type(error).__name__}: {error}): "
+                    "record or run it again"
+                )
+    return Sources(facts=frozenset(facts), outcomes=outcomes, faults=tuple(sorted(set(faults))))
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    if any((folder / name).exists() for name in (MANIFEST, ROWS, RECORDS)):
+        yield folder
+    elif folder.is_dir():
+        yield from sorted(folder.glob(JOURNALS))
+        for child in sorted(folder.iterdir()):
+            if child.is_dir() and not child.name.startswith("."):
+                yield from _sources(child)
+
+
+def _read(path: Path, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]) -> None:
+    if path.is_file():
+        raise GoldenError(f"{path} is an unfinished recording: go on with it by --resume")
+    if (path / MANIFEST).exists():
+        _read_recording(path, facts, outcomes, faults)
+    else:
+        _read_run(path, facts, faults)
+
+
+# --- Recordings ----------------------------------------------------------------------------------
+
+
+def _read_recording(
+    folder: Path, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
+) -> None:
+    """Read a recording whole, or nothing of it."""
+    store = open_store(folder)
+    if store.kind != RECORDING:
+        raise GoldenError(f"{folder} is a {store.kind}: a merge takes recordings and runs")
+    if found := verify(folder):
+        raise GoldenError(found[0])
+    read = dict(_recorded(store))
+    sound = {fact: outcome for fact, outcome in read.items() if not machine_fault(outcome)}
+    faults += [
+        f"{folder}: the machine failed {fact.case} ({fact.outcome}): record it again"
+        for fact in read.keys() - sound.keys()
+    ]
+    facts.update(sound)
+    outcomes.update({fact.outcome: outcome for fact, outcome in sound.items()})
+
+
+def _recorded(store: Store) -> Iterator[tuple[Fact, Outcome]]:
+    places: dict[tuple[str, ...], Place] = {}
+    for entry in store.entries():
+        case = _case(entry.id)
+        mode, device = (str(entry.extra.get(name, "")) for name in ("mode", "device"))
+        key = (case.backend, mode, device)
+        if key not in places:
+            asked = {"backend": case.backend, "mode": mode, "device": device}
+            places[key] = _place({**environment_values(store.environment, case.backend), **asked})
+        fact = Fact(
+            problem=case.problem,
+            transform=case.transform,
+            place=places[key],
+            outcome=outcome_text(entry.outcome),
+            source=str(store.folder),
+        )
+        yield fact, entry.outcome
+
+
+# --- Runs ----------------------------------------------------------------------------------------
+
+
+def _read_run(folder: Path, facts: set[Fact], faults: list[str]) -> None:
+    from conformance.report.frames import read_run
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnfinishedRunWarning)
+        records = read_run(folder)
+    faults += [str(warning.message) for warning in caught]
+    columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
+    values = records[sorted(columns)].astype(object)
+    rows = values.where(values.notna(), None).to_dict("records")
+    facts.update([_fact({str(key): row[key] for key in row}, folder) for row in rows])
+
+
+def _fact(row: Mapping[str, Any], folder: Path) -> Fact:
+    case = _case(row["case"])
+    texts = {name: row[name] or "" for name in JUDGEMENT_COLUMNS if not name.startswith("max_")}
+    return Fact(
+        problem=case.problem,
+        transform=case.transform,
+        place=_place(row),
+        outcome=row["outcome"],
+        source=str(folder),
+        judgement=Judgement(
+            **texts, max_ulp=row["max_ulp"], max_ulp_at_sigma=row["max_ulp_at_sigma"]
+        ),
+    )
+
+
+def _place(values: Mapping[str, Any]) -> Place:
+    texts = {name: str(values[name] or "") for name in PLACE_COLUMNS}
+    flags = HARMLESS_FLAGS.sub("", texts["flags"])
+    return Place(**{**texts, "flags": " ".join(_EMPTY_FLAGS.sub("", flags).split())})
+
+
+def _case(text: str) -> Case:
+    case = parse_case(text)
+    if not NAME.fullmatch(case.backend):  # it becomes part of the path of an overlay
+        raise ValueError(f"backend {case.backend!r} is no name")
+    return case

@@ -1,0 +1,245 @@
+"""A merge as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from conformance.merge.model import Class, Conflict, Merged, Place, ProblemClasses
+from conformance.model import SCHEMA, Drift
+from conformance.report.markdown import MAX_BYTES, cell, size_bytes, table_section
+from conformance.report.tables import Table
+from conformance.ulp import INCOMPARABLE
+
+N_SHOWN = 20
+"""Lines of one kind that a terminal shows; Markdown shows more, JSON all."""
+
+TOLD_APART_BY = ("jax", "flags", "isa", "mode", "device", "cpu", "runtime", "packages")
+"""Facts of a place in the order in which its name takes them up, until all names differ."""
+
+
+def place_names(places: Sequence[Place]) -> dict[Place, str]:
+    """Return a name for each place: its backend, and of the facts only what tells it apart.
+
+    Of a CPU's instruction sets the largest is named, and all where nothing else tells two apart.
+    """
+    names = {place: place.backend for place in places}
+    for fact in TOLD_APART_BY:
+        if len(set(names.values())) == len(places):
+            break
+        longer = {place: f"{name} {_short(place, fact)}".rstrip() for place, name in names.items()}
+        if len(set(longer.values())) > len(set(names.values())):
+            names = _where_it_helps(names, longer)
+    return _where_it_helps(names, {place: f"{name} {place.isa}" for place, name in names.items()})
+
+
+def _where_it_helps(names: Mapping[Place, str], longer: Mapping[Place, str]) -> dict[Place, str]:
+    """Lengthen the names that several places share, and only those."""
+    shared = collections.Counter(names.values())
+    return {place: longer[place] if shared[name] > 1 else name for place, name in names.items()}
+
+
+def _short(place: Place, fact: str) -> str:
+    value: str = getattr(place, fact)
+    return value.rpartition(" ")[2] if fact == "isa" else value
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """Problems whose classes have the same members and drifts.
+
+    text: e.g. `cpu = cuda; iree differs, rounding`. worst: the worst drift, and its problem;
+        what is excused counts only where nothing else differs.
+    """
+
+    text: str
+    problems: tuple[str, ...]
+    worst: Drift | None
+    worst_problem: str
+
+
+def patterns(merged: Merged, names: Mapping[Place, str]) -> list[Pattern]:
+    """Return the patterns, the most frequent first."""
+    groups: dict[str, list[ProblemClasses]] = {}
+    for each in merged.problems:
+        groups.setdefault(_pattern_text(each, names), []).append(each)
+    return sorted(
+        (_pattern(text, group) for text, group in groups.items()),
+        key=lambda pattern: (-len(pattern.problems), pattern.text),
+    )
+
+
+def _pattern(text: str, group: list[ProblemClasses]) -> Pattern:
+    drifts = [
+        (not each.excuses, each.drift, classes.problem.id)
+        for classes in group
+        for each in classes.classes
+        if each.drift is not None
+    ]
+    _, worst, problem = max(drifts, key=_severity, default=(True, None, ""))
+    ids = tuple(classes.problem.id for classes in group)
+    return Pattern(text=text, problems=ids, worst=worst, worst_problem=problem)
+
+
+def _severity(found: tuple[bool, Drift, str]) -> tuple[bool, int, float, int, str]:
+    """Return what is worse of two drifts; one that is excused counts for less."""
+    counts, drift, problem = found
+    ulp = drift.max_ulp_at_sigma or 0.0, drift.max_ulp or 0
+    return counts, drift.drift_class.rank, *ulp, problem
+
+
+def _pattern_text(classes: ProblemClasses, names: Mapping[Place, str]) -> str:
+    """Return which places agree; a transform is named only where those of a place disagree."""
+    transforms: dict[Place, set[str]] = {}
+    classes_of: dict[Place, set[str]] = {}
+    for each in classes.classes:
+        for place, transform in each.members:
+            transforms.setdefault(place, set()).add(transform)
+            classes_of.setdefault(place, set()).add(each.outcome)
+    divided = {place for place, found in classes_of.items() if len(found) > 1}
+    first, *others = (_members_text(each, names, divided) for each in classes.classes)
+    rest = [
+        f"{text} differs, {each.drift_name}" + (f" ({each.excuse})" if each.excuse else "")
+        for text, each in zip(others, classes.classes[1:], strict=True)
+    ]
+    return "; ".join([first, *sorted(rest)])
+
+
+def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) -> str:
+    texts = {
+        f"{names[place]} ({transform})" if place in divided else names[place]
+        for place, transform in each.members
+    }
+    return " = ".join(sorted(texts))
+
+
+# --- Text ----------------------------------------------------------------------------------------
+
+
+def verdict_line(merged: Merged) -> str:
+    """Return one line: INCOMPLETE before all else, then FAILED or PASSED, with the counts."""
+    parts = {
+        "not readable or unfinished": len(merged.faults),
+        "missing": merged.n_missing,
+        "contradictory": len(merged.conflicts),
+        "failed in their runs": len(merged.failed),
+        "beyond the policy": len(merged.beyond),
+    }
+    counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    places = f"{len(merged.problems)} problems at {len(merged.places)} places"
+    results = f"{merged.n_results} results of {places}"
+    if merged.faults or merged.n_missing or not merged.n_results:
+        return f"INCOMPLETE: {counts or 'nothing was merged'}; {results}"
+    return f"{'PASSED' if merged.is_clean else 'FAILED'}: {results}{', ' * bool(counts)}{counts}"
+
+
+def to_text(merged: Merged) -> str:
+    """Return what a terminal shows: places, who agrees with whom, what is wrong, the verdict."""
+    names = place_names(merged.places)
+    lines = ["places", *(f"  {name}: {facts}" for name, facts in _place_rows(merged, names))]
+    lines.append("classes")
+    for pattern in patterns(merged, names):
+        lines.append(f"  {len(pattern.problems)} x {pattern.text}")
+        if worst := _worst_text(pattern):
+            lines.append(f"    worst: {worst}")
+    for title, blocks in _wrong(merged, names):
+        lines += [title, *(f"  {block}" for block in blocks[:N_SHOWN])]
+        if len(blocks) > N_SHOWN:
+            lines.append(f"  and {len(blocks) - N_SHOWN} more: write them by --json FILE")
+    return "\n".join([*lines, verdict_line(merged), ""])
+
+
+def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:
+    """Return the verdict and its tables in at most `max_bytes`; what was cut is counted."""
+    names = place_names(merged.places)
+    text = f"# {cell(verdict_line(merged))}\n"
+    for table in _tables(merged, names):
+        text += table_section(table).text(max_bytes - size_bytes(text))
+    return text
+
+
+def _tables(merged: Merged, names: Mapping[Place, str]) -> list[Table]:
+    agreeing = (
+        (str(len(each.problems)), each.text, _worst_text(each)) for each in patterns(merged, names)
+    )
+    wrong = _wrong(merged, names)
+    return [
+        *(_table(title, ("what",), ((line,) for line in lines)) for title, lines in wrong),
+        _table("Who agrees with whom", ("problems", "classes", "worst"), agreeing),
+        _table("Places", ("place", "facts"), _place_rows(merged, names)),
+    ]
+
+
+def _table(title: str, head: tuple[str, ...], lines: Iterable[tuple[str, ...]]) -> Table:
+    return Table(title=title, head=head, lines=tuple(lines), elsewhere="the JSON beside it")
+
+
+def to_json(merged: Merged) -> str:
+    """Return everything as one JSON document; the same facts give the same bytes."""
+    names = place_names(merged.places)
+    document = {
+        "schema": SCHEMA,
+        "verdict": verdict_line(merged),
+        "is_clean": merged.is_clean and merged.is_whole,
+        "places": {names[place]: dataclasses.asdict(place) for place in merged.places},
+        "patterns": [
+            {"classes": each.text, "worst": _worst_text(each), "problems": each.problems}
+            for each in patterns(merged, names)
+        ],
+        **dict(_wrong(merged, names)),
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[str]]]:
+    """Return what stands against the verdict, by title, a line each; nothing empty."""
+    kinds = {
+        "cannot be read, or is unfinished": list(merged.faults),
+        "same case and place, other results": [
+            f"{each.case} at {names[each.place]}: {_claims(each)}" for each in merged.conflicts
+        ],
+        "missing": [
+            f"{case} at {names[place]}" for place, cases in merged.missing.items() for case in cases
+        ],
+        "failed in their runs": _rows(merged.failed, names),
+        "beyond the policy": _rows(merged.beyond, names),
+    }
+    return [(title, lines) for title, lines in kinds.items() if lines]
+
+
+def _rows(rows: Iterable[tuple[str, Place, str]], names: Mapping[Place, str]) -> list[str]:
+    return [f"{case} at {names[place]}: {text}" for case, place, text in rows]
+
+
+def _claims(conflict: Conflict) -> str:
+    return "; ".join(f"{text} says {', '.join(sources)}" for text, sources in conflict.claims)
+
+
+EVERYWHERE = "everywhere"
+SHOWN_FACTS = ("cpu", "isa", "flags", "device", "runtime", "packages")
+
+
+def _place_rows(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, str]]:
+    """Return what each place is, and first what all are."""
+    shared = [fact for fact in SHOWN_FACTS if len({getattr(p, fact) for p in merged.places}) == 1]
+    own = [fact for fact in SHOWN_FACTS if fact not in shared]
+    rows = [(names[place], _facts(place, own) or "nothing else") for place in merged.places]
+    return [(EVERYWHERE, _facts(merged.places[0], shared)), *rows] if shared else rows
+
+
+def _facts(place: Place, facts: Iterable[str]) -> str:
+    return "; ".join(filter(None, (getattr(place, fact) for fact in facts)))
+
+
+def _worst_text(pattern: Pattern) -> str:
+    """Return the worst problem of a pattern, and how far it drifted; "" where all agree."""
+    drift = pattern.worst
+    if drift is None:
+        return ""
+    if drift.max_ulp is None or drift.max_ulp_at_sigma is None:
+        return f"{pattern.worst_problem}: {drift.detail}"
+    steps = "no number of" if drift.max_ulp == INCOMPARABLE else str(drift.max_ulp)
+    distance = f"{steps} ULP ({drift.max_ulp_at_sigma:.3g} of sigma)"
+    return f"{pattern.worst_problem}: {distance} in {drift.n_different} of {drift.n_elements}"

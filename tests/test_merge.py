@@ -1,0 +1,622 @@
+"""Results of many places become one verdict that no order, repetition or hostile file can bend."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conformance.arrays import returned
+from conformance.builtin import load_catalogue
+from conformance.catalogue import Catalogue
+from conformance.cli import main
+from conformance.golden import MANIFEST, RECORDING, Entry, shard_name, write_store
+from conformance.ledger import DEFAULT_PATH, Ledger, load
+from conformance.merge import (
+    Fact,
+    Judgement,
+    Merged,
+    Place,
+    Referee,
+    merge,
+    read_sources,
+)
+from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
+from conformance.model import (
+    SCHEMA,
+    CaseResult,
+    CheckResult,
+    Drift,
+    DriftClass,
+    Environment,
+    Observation,
+    Outcome,
+    Problem,
+    Raised,
+    Status,
+    parse_case,
+    parse_problem,
+)
+from conformance.report.recorder import RunRecorder
+from conformance.report.rows import outcome_text, row
+
+NORMAL = parse_problem("normal-float32-64-s0")
+UNIFORM = parse_problem("uniform-float32-64-s0")
+CPU = Place(
+    backend="cpu",
+    mode="executed",
+    jax="0.12.0.1",
+    flags="",
+    isa="avx2 fma avx512f",
+    cpu="EPYC",
+    device="cpu",
+    runtime="cpu",
+    packages="jax==0.12.0.1",
+)
+AVX2 = dataclasses.replace(CPU, isa="avx2 fma")
+CUDA = dataclasses.replace(CPU, backend="cuda", device="H100", runtime="CUDA 13")
+
+
+def draws(shift_ulp: int = 0, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Return 64 normal draws, every other one moved by some ULP."""
+    bits = np.random.default_rng(seed).standard_normal(64).astype(np.float32).view(np.int32)
+    bits[::2] += shift_ulp
+    return bits.view(np.float32)
+
+
+AS_ALWAYS, ROUNDED, NEW_STREAM = (
+    returned(array) for array in (draws(), draws(shift_ulp=1), draws(seed=7))
+)
+ARRAYS = {outcome_text(each): each for each in (AS_ALWAYS, ROUNDED, NEW_STREAM)}
+
+
+def fact(
+    place: Place, outcome: Outcome = AS_ALWAYS, problem: Problem = NORMAL, **values: Any
+) -> Fact:
+    return Fact(
+        **{
+            "problem": problem,
+            "transform": "eager",
+            "place": place,
+            "outcome": outcome_text(outcome),
+            "source": "a",
+            **values,
+        }
+    )
+
+
+def referee(
+    outcomes: Mapping[str, Outcome] = ARRAYS, max_drift: DriftClass = DriftClass.ROUNDING
+) -> Referee:
+    return Referee(
+        catalogue=_catalogue(),
+        goldens=None,
+        budgets=None,
+        ledger=_ledger(),
+        outcomes=outcomes,
+        max_drift=max_drift,
+    )
+
+
+@functools.cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@functools.cache
+def _ledger() -> Ledger:
+    return load(DEFAULT_PATH)
+
+
+def merged(*facts: Fact, **options: Any) -> Merged:
+    return merge(facts, options.pop("referee", None) or referee(), **options)
+
+
+# --- A function of the set -----------------------------------------------------------------------
+
+FACTS = st.builds(
+    fact,
+    place=st.sampled_from([CPU, AVX2, CUDA]),
+    outcome=st.sampled_from([AS_ALWAYS, ROUNDED, NEW_STREAM, Raised(exception="E", message="")]),
+    problem=st.sampled_from([NORMAL, UNIFORM]),
+    transform=st.sampled_from(["eager", "jit"]),
+    source=st.sampled_from(["a", "b"]),
+    judgement=st.sampled_from(
+        [None, Judgement(status="passed", drift_class="identical"), Judgement(status="failed")]
+    ),
+)
+
+
+@given(facts=st.lists(FACTS, min_size=1, max_size=12), data=st.data())
+def test_neither_order_nor_repetition_changes_a_merge(facts: list[Fact], data: Any) -> None:
+    repeated = facts + data.draw(st.lists(st.sampled_from(facts)))
+    shuffled = data.draw(st.permutations(repeated))
+
+    assert to_json(merged(*shuffled)) == to_json(merged(*facts))
+    assert to_text(merged(*shuffled)) == to_text(merged(*facts))
+
+
+@given(facts=st.lists(FACTS, min_size=1, max_size=12))
+def test_every_result_is_in_a_class_or_in_a_conflict(facts: list[Fact]) -> None:
+    result = merged(*facts)
+
+    in_classes = {
+        (each.problem, place, transform)
+        for each in result.problems
+        for cls in each.classes
+        for place, transform in cls.members
+    }
+    in_conflicts = {(each.case, each.place) for each in result.conflicts}
+    for each in facts:
+        is_kept = (each.problem, each.place, each.transform) in in_classes
+        assert is_kept != ((each.case, each.place) in in_conflicts)
+
+
+# --- Classes -------------------------------------------------------------------------------------
+
+
+def test_places_with_the_same_bits_are_one_class() -> None:
+    result = merged(fact(CPU), fact(AVX2), fact(CUDA))
+
+    assert "1 x cpu avx512f = cpu fma = cuda" in to_text(result)
+    assert result.is_clean
+
+
+def test_other_bits_are_another_class_with_its_drift() -> None:
+    result = merged(fact(CPU), fact(AVX2), fact(CUDA, ROUNDED))
+
+    assert "1 x cpu avx512f = cpu fma; cuda differs, rounding" in to_text(result)
+    assert "worst: normal-float32-64-s0: 1 ULP" in to_text(result)
+    assert result.is_clean
+
+
+def test_drift_beyond_the_policy_fails_by_name() -> None:
+    result = merged(fact(CPU), fact(AVX2), fact(CUDA, NEW_STREAM))
+
+    assert result.beyond == (("normal-float32-64-s0-cuda-eager", CUDA, "stream"),)
+    assert verdict_line(result).startswith("FAILED: 3 results of 1 problems at 3 places")
+
+
+def test_the_strict_policy_fails_rounding() -> None:
+    strict = referee(max_drift=DriftClass.IDENTICAL)
+
+    result = merged(fact(CPU), fact(CUDA, ROUNDED), referee=strict)
+
+    assert [name for _, _, name in result.beyond] == ["rounding"]
+
+
+def test_what_nobody_kept_the_bits_of_is_never_taken_for_rounding() -> None:
+    result = merged(fact(CPU), fact(CUDA, ROUNDED), referee=referee(outcomes={}))
+
+    assert "cuda differs, bits not kept" in to_text(result)
+    assert not result.is_clean
+
+
+def test_a_transform_that_disagrees_with_the_others_of_its_place_is_named() -> None:
+    result = merged(fact(CPU), fact(CPU, ROUNDED, transform="jit"))
+
+    assert "1 x cpu (eager); cpu (jit) differs, rounding" in to_text(result)
+
+
+def test_bits_that_jax_does_not_promise_elsewhere_are_said_to_be_so() -> None:
+    problem = dataclasses.replace(NORMAL, prng="rbg")
+
+    result = merged(fact(CPU, problem=problem), fact(CUDA, NEW_STREAM, problem=problem))
+
+    assert "cuda differs, stream (rbg promises no equal bits there)" in to_text(result)
+    assert result.is_clean
+
+
+def test_bits_that_jax_does_not_promise_elsewhere_hold_on_one_backend() -> None:
+    problem = dataclasses.replace(NORMAL, prng="rbg")
+
+    result = merged(fact(CPU, problem=problem), fact(AVX2, NEW_STREAM, problem=problem))
+
+    assert len(result.beyond) == 1
+
+
+def test_what_the_ledger_announces_is_excused_by_its_entry() -> None:
+    problem = parse_problem("orthogonal-float32-64x32-s0")
+    interpreter = dataclasses.replace(CPU, backend="stablehlo")
+    refusal = Raised(exception="UnsupportedOperation", message="")
+
+    result = merged(fact(CPU, problem=problem), fact(interpreter, refusal, problem=problem))
+
+    assert "stablehlo differs, contract (limited by orthogonal-without-lapack)" in to_text(result)
+    assert result.is_clean
+
+
+# --- What is missing, contradictory, failed ------------------------------------------------------
+
+
+def test_a_case_that_only_another_place_has_is_missing_by_name() -> None:
+    result = merged(fact(CPU), fact(CPU, problem=UNIFORM), fact(CUDA))
+
+    assert result.missing == {CUDA: ("uniform-float32-64-s0-cuda-eager",)}
+    assert verdict_line(result).startswith("INCOMPLETE: 1 missing")
+
+
+def test_a_case_that_no_place_has_is_missing_where_it_is_expected() -> None:
+    result = merged(fact(CPU), expected=[(UNIFORM, "eager")])
+
+    assert result.missing == {CPU: ("uniform-float32-64-s0-cpu-eager",)}
+
+
+def test_what_a_backend_cannot_be_asked_is_not_missing() -> None:
+    interpreter = dataclasses.replace(CPU, backend="stablehlo")
+
+    result = merged(fact(CPU), fact(CPU, transform="jit"), fact(interpreter))
+
+    assert result.missing == {}
+
+
+def test_another_result_of_one_case_at_one_place_is_a_conflict_that_keeps_both() -> None:
+    result = merged(fact(CPU, source="monday"), fact(CPU, ROUNDED, source="tuesday"))
+
+    ((claims),) = (each.claims for each in result.conflicts)
+    assert dict(claims) == {
+        outcome_text(AS_ALWAYS): ("monday",),
+        outcome_text(ROUNDED): ("tuesday",),
+    }
+    assert not result.is_clean
+
+
+def test_one_result_judged_by_two_sets_of_goldens_is_a_conflict() -> None:
+    old = fact(CPU, source="old", judgement=Judgement(status="passed", drift_class="identical"))
+    new = fact(CPU, source="new", judgement=Judgement(status="failed", drift_class="law"))
+
+    result = merged(old, new)
+
+    assert "judged passed, identical says old" in to_text(result)
+    assert "judged failed, law says new" in to_text(result)
+    assert not result.is_clean
+
+
+def test_a_recording_and_a_run_of_one_machine_agree() -> None:
+    judged = fact(CPU, source="run", judgement=Judgement(status="passed"))
+
+    assert merged(fact(CPU), judged).is_clean
+
+
+def test_a_case_that_its_run_failed_is_named_with_what_the_run_said() -> None:
+    judgement = Judgement(status="failed", drift_class="law", failed_checks="values oracle")
+
+    result = merged(fact(CPU, judgement=judgement))
+
+    line = "normal-float32-64-s0-cpu-eager at cpu: failed, values oracle, law"
+    assert line in to_text(result)
+    assert not result.is_clean
+
+
+def test_places_are_named_by_what_tells_them_apart() -> None:
+    old = dataclasses.replace(CPU, jax="0.11.2")
+
+    names = place_names([CPU, AVX2, CUDA, old])
+
+    assert names[old] == "cpu 0.11.2"
+    assert names[CUDA] == "cuda"
+    assert len(set(names.values())) == 4
+
+
+def test_places_that_only_small_instruction_sets_tell_apart_have_two_names() -> None:
+    other = dataclasses.replace(CPU, isa="avx512f")
+
+    assert len(set(place_names([CPU, other]).values())) == 2
+
+
+def test_markdown_stays_below_its_limit_and_says_what_it_left_out() -> None:
+    facts = [fact(CPU, problem=dataclasses.replace(NORMAL, seed=seed)) for seed in range(1000)]
+
+    text = to_markdown(merged(*facts, fact(CUDA)), max_bytes=4000)
+
+    assert len(text.encode()) <= 4000
+    assert "left out here; the JSON beside it has all" in text
+
+
+# --- Folders -------------------------------------------------------------------------------------
+
+
+def environment_of(flags: str = "") -> Environment:
+    return Environment(
+        packages={"jax": "0.12.0.1"}, config={"XLA_FLAGS": flags}, host={}, devices={}
+    )
+
+
+def recording(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, flags: str = "") -> Path:
+    """Write a recording in which every case returned the same."""
+    entries = [
+        Entry(
+            id=key,
+            shard=shard_name("normal", key.partition("-")[0]),
+            outcome=outcome,
+            extra={"device": "cpu", "mode": "executed"},
+        )
+        for key in ids
+    ]
+    provenance = {"environment": dataclasses.asdict(environment_of(flags))}
+    write_store(folder, entries, kind=RECORDING, provenance=[provenance])
+    return folder
+
+
+def run_of(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, finish: bool = True) -> Path:
+    """Write a run in which every case passed."""
+    recorder = RunRecorder(folder=folder, command="conformance run")
+    for key in ids:
+        observation = Observation(
+            case=parse_case(key), outcome=outcome, repeat_sha256=None, device="cpu", elapsed_s=0.0
+        )
+        result = CaseResult(
+            observation=observation,
+            status=Status.PASSED,
+            checks=(CheckResult(check="values", status=Status.PASSED),),
+            drift=Drift(drift_class=DriftClass.IDENTICAL),
+        )
+        recorder.add(row(result, environment_of(), run_id=recorder.run_id))
+    if finish:
+        recorder.finish(expected=ids, environment=environment_of())
+    return recorder.folder
+
+
+ONE, TWO = "normal-float32-64-s0-cpu-eager", "normal-float32-64-s1-cpu-eager"
+
+
+def test_recordings_and_runs_are_found_at_any_depth(tmp_path: Path) -> None:
+    recording(tmp_path / "artifacts" / "night" / "cpu", ONE)
+    run_of(tmp_path / "artifacts" / "reports", TWO)
+
+    sources = read_sources([tmp_path])
+
+    assert sorted(each.case for each in sources.facts) == [ONE, TWO]
+    assert len({each.place for each in sources.facts}) == 1
+    assert sources.faults == ()
+
+
+def test_a_folder_named_twice_counts_once(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "cpu", ONE)
+
+    assert read_sources([folder, folder, tmp_path]) == read_sources([tmp_path])
+
+
+def test_forced_host_devices_do_not_make_another_place(tmp_path: Path) -> None:
+    recording(tmp_path / "plain", ONE)
+    recording(tmp_path / "forced", ONE, flags="--xla_force_host_platform_device_count=8")
+
+    assert len({each.place for each in read_sources([tmp_path]).facts}) == 1
+
+
+def test_another_instruction_set_makes_another_place(tmp_path: Path) -> None:
+    recording(tmp_path / "plain", ONE)
+    recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX")
+
+    assert len({each.place for each in read_sources([tmp_path]).facts}) == 2
+
+
+def test_a_case_that_the_machine_failed_is_no_result(tmp_path: Path) -> None:
+    lost = Raised(exception="XlaRuntimeError", message="RESOURCE_EXHAUSTED: out of memory")
+    recording(tmp_path / "cpu", ONE, outcome=lost)
+
+    sources = read_sources([tmp_path])
+
+    assert sources.facts == frozenset()
+    assert f"the machine failed {ONE} (raises XlaRuntimeError)" in sources.faults[0]
+
+
+def test_an_unfinished_run_counts_but_is_said_to_be_unfinished(tmp_path: Path) -> None:
+    run_of(tmp_path, ONE, finish=False)
+
+    sources = read_sources([tmp_path])
+
+    assert len(sources.facts) == 1
+    assert "the run did not finish" in sources.faults[0]
+
+
+def test_an_unfinished_recording_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cpu.journal").write_text("{}\n")
+
+    assert (
+        "is an unfinished recording: go on with it by --resume"
+        in read_sources([tmp_path]).faults[0]
+    )
+
+
+def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
+    (fault,) = read_sources([tmp_path / "typo"]).faults
+
+    assert "holds neither a recording (manifest.json) nor a run (rows.jsonl)" in fault
+
+
+# --- Hostile recordings --------------------------------------------------------------------------
+
+
+def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:
+    """Edit the manifest, as somebody would who can also compute digests."""
+    manifest = json.loads((folder / MANIFEST).read_text())
+    edit(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def shard_in(folder: Path) -> Path:
+    (path,) = folder.rglob("*.safetensors")
+    return path
+
+
+def escape(folder: Path) -> None:
+    """Place the shard outside the recording."""
+    outside = folder.parent / "outside.safetensors"
+    shard_in(folder).rename(outside)
+
+    def edit(manifest: dict[str, Any]) -> None:
+        (described,) = manifest["shards"].values()
+        manifest["shards"] = {"../outside.safetensors": described}
+        for entry in manifest["entries"].values():
+            entry["shard"] = "../outside.safetensors"
+
+    change(folder, edit)
+
+
+def grow_header(folder: Path) -> None:
+    """Claim a header of 2^60 bytes, with a digest that agrees."""
+    path = shard_in(folder)
+    data = (2**60).to_bytes(8, "little") + path.read_bytes()[8:]
+    path.write_bytes(data)
+
+    def edit(manifest: dict[str, Any]) -> None:
+        (described,) = manifest["shards"].values()
+        described["sha256"] = hashlib.sha256(data).hexdigest()
+
+    change(folder, edit)
+
+
+def truncate(folder: Path) -> None:
+    shard_in(folder).write_bytes(shard_in(folder).read_bytes()[:-7])
+
+
+def truncate_manifest(folder: Path) -> None:
+    (folder / MANIFEST).write_text((folder / MANIFEST).read_text()[:-40])
+
+
+def forge(folder: Path) -> None:
+    """Claim another machine's digest for bits that are one's own."""
+
+    def edit(manifest: dict[str, Any]) -> None:
+        manifest["entries"][ONE]["sha256"] = "0" * 64
+
+    change(folder, edit)
+
+
+def set_schema(folder: Path) -> None:
+    change(folder, lambda manifest: manifest.update(schema=SCHEMA + 1))
+
+
+def nest(folder: Path) -> None:
+    (folder / MANIFEST).write_text("[" * 100_000)
+
+
+def list_entries(folder: Path) -> None:
+    change(folder, lambda manifest: manifest.update(entries=[]))
+
+
+def set_stride(folder: Path) -> None:
+    change(folder, lambda manifest: manifest["entries"][ONE].update(stride=0))
+
+
+def set_shape(folder: Path) -> None:
+    change(folder, lambda manifest: manifest["entries"][ONE].update(shape=[-8, -8]))
+
+
+def rename_backend(folder: Path) -> None:
+    """Name a backend that leads out of the golden set, where overlays are looked up by backend."""
+    entries = {"normal-float32-64-s0-..-eager": {"shard": "", "raised": "E", "message": ""}}
+    shard_in(folder).unlink()
+    change(folder, lambda manifest: manifest.update(entries=entries, shards={}))
+
+
+def forget_environment(folder: Path) -> None:
+    (folder / "provenance.json").write_text('{"environment": 1}')
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (escape, "lies outside"),
+        (grow_header, "is no safetensors file"),
+        (truncate, "the manifest says"),
+        (truncate_manifest, "manifest.json cannot be read"),
+        (forge, "holds another array for"),
+        (set_schema, f"has schema {SCHEMA + 1}, this version reads {SCHEMA}"),
+        (nest, "manifest.json cannot be read"),
+        (list_entries, "is not a manifest"),
+        (set_stride, "stride 0 of shape [64] describes no array"),
+        (set_shape, "describes no array"),
+        (rename_backend, "backend '..' is no name"),
+        (forget_environment, "is not what its format says"),
+    ],
+)
+def test_a_hostile_recording_is_named_and_loses_nothing_else(
+    spoil: Callable[[Path], None], message: str, tmp_path: Path
+) -> None:
+    recording(tmp_path / "good", TWO)
+    spoil(recording(tmp_path / "hostile", ONE))
+
+    sources = read_sources([tmp_path])
+
+    assert [each.case for each in sources.facts] == [TWO]
+    assert len(sources.faults) == 1
+    assert message in sources.faults[0]
+    assert str(tmp_path / "hostile") in sources.faults[0]
+
+
+def test_rows_of_a_newer_schema_are_named_and_lose_nothing_else(tmp_path: Path) -> None:
+    recording(tmp_path / "good", TWO)
+    rows = run_of(tmp_path / "reports", ONE, finish=False) / "rows.jsonl"
+    rows.write_text(rows.read_text().replace(f'"schema": {SCHEMA}', f'"schema": {SCHEMA + 1}'))
+
+    sources = read_sources([tmp_path])
+
+    assert [each.case for each in sources.facts] == [TWO]
+    assert f"rows have schema {SCHEMA + 1}" in sources.faults[0]
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+def test_a_clean_merge_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording(tmp_path / "plain", ONE)
+    recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX", outcome=ROUNDED)
+
+    assert main(["merge", str(tmp_path)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "1 x cpu; cpu XLA_FLAGS=--xla_cpu_max_isa=AVX differs, rounding" in printed
+    assert "PASSED: 2 results of 1 problems at 2 places" in printed
+
+
+def test_a_merge_with_a_conflict_exits_with_1(tmp_path: Path) -> None:
+    recording(tmp_path / "monday", ONE)
+    recording(tmp_path / "tuesday", ONE, outcome=ROUNDED)
+
+    assert main(["merge", str(tmp_path)]) == 1
+
+
+def test_a_merge_that_lacks_a_source_exits_with_3(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording(tmp_path / "plain", ONE)
+
+    assert main(["merge", str(tmp_path), str(tmp_path / "typo")]) == 3
+    assert "INCOMPLETE: 1 not readable or unfinished" in capsys.readouterr().out
+
+
+def test_a_tier_makes_absent_cases_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording(tmp_path / "plain", ONE)
+
+    assert main(["merge", str(tmp_path), "--tier", "quick"]) == 1
+    assert "constant-bfloat16-5x4x8-s0-cpu-eager at cpu" in capsys.readouterr().out
+
+
+def test_an_unknown_tier_is_a_wrong_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["merge", str(tmp_path), "--tier", "all"]) == 4
+    assert "tier 'all' is unknown: choose from quick, standard, full" in capsys.readouterr().err
+
+
+def test_files_are_written_beside_the_text(tmp_path: Path) -> None:
+    recording(tmp_path / "in" / "plain", ONE)
+    paths = [tmp_path / name for name in ("merge.json", "merge.md")]
+
+    main(["merge", str(tmp_path / "in"), "--json", str(paths[0]), "--markdown", str(paths[1])])
+
+    assert json.loads(paths[0].read_text())["is_clean"] is True
+    assert paths[1].read_text().startswith("# PASSED")
