@@ -201,6 +201,14 @@ def test_what_nobody_kept_the_bits_of_is_never_taken_for_rounding() -> None:
     assert not result.is_clean
 
 
+def test_an_initializer_that_is_registered_elsewhere_is_compared_without_its_law() -> None:
+    problem = dataclasses.replace(NORMAL, initializer="of_a_user")
+
+    result = merged(fact(CPU, problem=problem), fact(CUDA, ROUNDED, problem=problem))
+
+    assert "cuda differs, rounding" in to_text(result)
+
+
 def test_a_transform_that_disagrees_with_the_others_of_its_place_is_named() -> None:
     result = merged(fact(CPU), fact(CPU, ROUNDED, transform="jit"))
 
