@@ -223,7 +223,7 @@ WAYS_OUT = (
         r"no wheels with a matching Python|requires-python|requires Python|only jaxlib\S+ is avail",
         "no installed Python suits it: install the one that its wheels are for",
     ),
-    (r"no version of", "there is no such release: `pip index versions NAME` lists those there are"),
+    (r"no version of", "there is no such release: `pip index versions jax` (or flax) lists them"),
     (r"", "the requirements contradict each other: loosen --with or the constraints"),
 )
 """What the resolver says, and what to do about it; the first that matches counts."""
