@@ -23,6 +23,8 @@ PACKAGES = (
     "jax-cuda12-plugin",
     "jax-cuda13-plugin",
     "libtpu",
+    "iree-base-compiler",
+    "iree-base-runtime",
 )
 
 CONFIG = (

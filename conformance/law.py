@@ -5,8 +5,8 @@ JAX makes a float32 uniform of 23 random bits, a float16 of 10, a bfloat16 of 7.
 any backend and in under a second. What is then said of mean, variance, support and error holds for
 certain: there is no sampling noise.
 
-A float64 has 52 bits, too many to count: its sweep takes one word in the middle of each of 2^20
-equal strata, and the case says so by its prng.
+A float64 has 52 bits, too many to count: its sweep takes one word in each of 2^20 equal strata, and
+the case says so by its prng. So does float32 where an interpreter takes 40 us for each point.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,8 +32,14 @@ LATTICE, STRATA = "lattice", "strata"
 TRANSFORMS = ("eager", "jit")
 """Ways of asking that a sweep knows."""
 
-LOG2_POINTS = {8: 7, 16: 10, 32: 23, 64: 20}
-"""Points of a sweep by width of the word, as a power of two."""
+LOG2_LATTICE = {8: 7, 16: 10, 32: 23, 64: 52}
+"""Points of the whole lattice by width of the word, as a power of two."""
+
+LOG2_STRATA = 20
+"""Strata of a float64 sweep, as a power of two."""
+
+SLOW = {"stablehlo": 16}
+"""Backends that take 40 us a point, and the strata of their sweeps, float32's too."""
 
 FIBONACCI = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, made odd."""
@@ -47,6 +53,7 @@ SHAPES = {
     "float32": ((2896, 2897), (203, 204, 203)),
     "float64": ((1023, 1026), (101, 102, 102)),
 }
+SLOW_SHAPES = ((257, 258), (41, 41, 42))
 """Shapes of at least as many elements as the sweep has points. No size is a power of two, for then
 the arithmetic of the fans would be exact, and its roundings, which users see, would not be. The
 second is for axes that need a third dimension."""
@@ -116,57 +123,79 @@ class ExactLaw:
 
 def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) -> Case:
     """Return the case of a sweep, in the first of SHAPES that the definition takes."""
-    shapes = SHAPES[dtype]
+    is_stratified = dtype in WIDE_DTYPES or (backend in SLOW and dtype == "float32")
+    shapes = SLOW_SHAPES if is_stratified and backend in SLOW else SHAPES[dtype]
     shape = next(
         (s for s in shapes if expected_error(spec.definition, s, dtype) is None), shapes[0]
     )
-    prng = STRATA if dtype in WIDE_DTYPES else LATTICE
+    prng = STRATA if is_stratified else LATTICE
     problem = Problem(initializer=spec.name, dtype=dtype, shape=shape, seed=0, prng=prng)
     return Case(problem=problem, backend=backend, transform=transform)
 
 
-def lattice_words(bits: int) -> Array:
-    """Return the words of a sweep, ascending: all that differ in a bit that counts.
+def log2_points(case: Case) -> int:
+    """Return how many points a sweep has, as a power of two."""
+    if case.problem.prng == STRATA and case.backend in SLOW:
+        return SLOW[case.backend]
+    return default_log2_points(WORD_BITS[case.problem.dtype])
 
-    Of 64-bit words, one point of each stratum, scattered within it.
+
+def default_log2_points(bits: int) -> int:
+    """Return the points of a sweep on a fast backend, as a power of two."""
+    return LOG2_STRATA if bits == 64 else LOG2_LATTICE[bits]
+
+
+def lattice_words(bits: int, log2_count: int | None = None) -> Array:
+    """Return 2^log2_count words, ascending: all that differ in a bit that counts, or of strata.
+
+    Without a count: the whole lattice; of 64-bit words, one point of each of 2^LOG2_STRATA strata.
     """
-    counter = np.arange(1 << LOG2_POINTS[bits], dtype=f"u{bits // 8}")
-    return np.asarray(_spread(counter, bits))
+    log2_count = log2_count or default_log2_points(bits)
+    counter = np.arange(1 << log2_count, dtype=f"u{bits // 8}")
+    return np.asarray(_spread(counter, bits, log2_count))
 
 
-def _spread(counter: Any, bits: int) -> Any:
+def _spread(counter: Any, bits: int, log2_count: int) -> Any:
     """Return the words that the counters stand for; NumPy's integers or JAX's.
 
     The bits below the counter are zero, or scattered where the word has more to say: the middle of
     each stratum would be a number of few bits, whose square is exact, and hide what rounding costs.
     Fibonacci hashing: Knuth, The Art of Computer Programming 3, section 6.4.
     """
-    leading = counter << counter.dtype.type(bits - LOG2_POINTS[bits])
-    if bits != 64:
+    leading = counter << counter.dtype.type(bits - log2_count)
+    if log2_count == LOG2_LATTICE[bits]:
         return leading
-    scattered = counter * counter.dtype.type(FIBONACCI)
-    return leading | (scattered >> counter.dtype.type(LOG2_POINTS[bits]))
+    scattered = counter * counter.dtype.type(FIBONACCI >> (64 - bits))
+    return leading | (scattered >> counter.dtype.type(log2_count))
 
 
 # --- Observing -----------------------------------------------------------------------------------
 
 
-def sweep(spec: InitializerSpec, case: Case) -> Sweep:
-    """Run the unmodified initializer over all words, on the first device of the case's backend.
+class Executor(Protocol):
+    """What a sweep runs on: a backend."""
+
+    @property
+    def device(self) -> str:
+        """What the rows call it."""
+
+    def execute(self, function: Callable[[Any], Any], key: Any) -> Array:
+        """Return what a function of a typed key returns there."""
+
+
+def sweep(spec: InitializerSpec, case: Case, executor: Executor) -> Sweep:
+    """Run the unmodified initializer over all words, on the executor.
 
     Raises:
         NotElementwise: it draws other than one word per element.
         SweepError: it raised, or returned another dtype or shape.
     """
-    import jax
-
-    device = jax.devices(case.backend)[0]
     start = time.perf_counter()
-    with jax.default_device(device), _x64_for(case.problem.dtype):
+    with _x64_for(case.problem.dtype):
         try:
-            initializer = spec.build()
-            _require_one_word_each(initializer, case)
-            array = np.asarray(_call(initializer, case)(lattice_key()))
+            initializer, key = spec.build(), lattice_key(log2_points(case))
+            _require_one_word_each(initializer, case, key)
+            array = executor.execute(_call(initializer, case), key)
         except NotElementwise:
             raise
         except Exception as error:
@@ -177,10 +206,10 @@ def sweep(spec: InitializerSpec, case: Case) -> Sweep:
             f"{case.id} returned {array.dtype}{list(array.shape)}, "
             f"asked for {problem.dtype}{list(problem.shape)}"
         )
-    words = lattice_words(WORD_BITS[problem.dtype])
+    words = lattice_words(WORD_BITS[problem.dtype], log2_points(case))
     return Sweep(
         case=case,
-        device=device.device_kind,
+        device=executor.device,
         words=words,
         values=array.reshape(-1)[: words.size],
         elapsed_s=time.perf_counter() - start,
@@ -205,7 +234,7 @@ def _x64_for(dtype: str) -> Any:
 
 
 @functools.cache
-def lattice_key() -> Any:
+def lattice_key(log2_count: int | None = None) -> Any:
     """Return a typed key whose random bits are `lattice_words`, over and over."""
     import jax
     from jax.extend.random import define_prng_impl
@@ -214,23 +243,24 @@ def lattice_key() -> Any:
         key_shape=(1,),
         seed=lambda _: jax.numpy.zeros((1,), "uint32"),
         split=lambda key, shape: jax.numpy.broadcast_to(key, (*shape, 1)),
-        random_bits=_counting_bits,
+        random_bits=functools.partial(_counting_bits, log2_count),
         fold_in=lambda key, _: key,
         name=LATTICE,
     )
     return jax.random.key(0, impl=implementation)
 
 
-def _counting_bits(_: Any, bits: int, shape: tuple[int, ...]) -> Any:
-    """Return `lattice_words(bits)` in the shape, starting again at the end."""
+def _counting_bits(log2_count: int | None, _: Any, bits: int, shape: tuple[int, ...]) -> Any:
+    """Return `lattice_words(bits, log2_count)` in the shape, starting again at the end."""
     import jax
 
+    log2_count = log2_count or default_log2_points(bits)
     word = jax.numpy.dtype(f"u{bits // 8}")
-    counter = jax.lax.iota(jax.numpy.uint32, math.prod(shape)) % (1 << LOG2_POINTS[bits])
-    return _spread(counter.astype(word), bits).reshape(shape)
+    counter = jax.lax.iota(jax.numpy.uint32, math.prod(shape)) % (1 << log2_count)
+    return _spread(counter.astype(word), bits, log2_count).reshape(shape)
 
 
-def _require_one_word_each(initializer: Initializer, case: Case) -> None:
+def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> None:
     """Raise unless the traced program draws once: a word of the usual width for each element."""
     import jax
 
@@ -238,7 +268,7 @@ def _require_one_word_each(initializer: Initializer, case: Case) -> None:
     traced = jax.make_jaxpr(lambda key: initializer(key, problem.shape, as_dtype(problem.dtype)))
     draws = [
         (equation.params["bit_width"], math.prod(equation.params["shape"]))
-        for equation in _equations(traced(lattice_key()).jaxpr)
+        for equation in _equations(traced(key).jaxpr)
         if equation.primitive.name == "random_bits"
     ]
     needed = (WORD_BITS[problem.dtype], math.prod(problem.shape))

@@ -27,7 +27,8 @@ LIST_OPTIONS: Mapping[str, str] = {
     "seed": "seeds",
     "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
     "transform": "eager, legacy_key, jit, vmap, sharded",
-    "backend": f"cpu, cuda, tpu or another PJRT platform; {AUTO} takes what is present (default)",
+    "backend": "cpu, cuda, tpu or another PJRT platform; stablehlo, iree: without any; "
+    f"{AUTO} takes what is present (default)",
 }
 """Options that take values separated by commas, and may be repeated."""
 

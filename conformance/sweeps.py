@@ -26,7 +26,7 @@ from conformance.engine import installed_jax, verdict
 from conformance.environment import host_facts
 from conformance.law import Point
 from conformance.ledger import Ledger, apply
-from conformance.matrix import EmptySelection, Selection
+from conformance.matrix import EmptySelection, Selection, refusal, require_offered
 from conformance.model import (
     Case,
     CaseResult,
@@ -84,8 +84,10 @@ def select_sweeps(catalogue: Catalogue, selection: Selection) -> list[Case]:
     """Return `law_cases`, of which there must be some.
 
     Raises:
+        SelectionError: a backend cannot be asked the transform.
         EmptySelection: nothing that can be swept has all that was asked for.
     """
+    require_offered(selection)
     cases = law_cases(catalogue, selection)
     if not cases:
         names = ", ".join(spec.name for spec in catalogue if is_swept(spec))
@@ -111,6 +113,7 @@ def law_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
         if is_swept(spec) and _runs(spec, dtype, selection)
         for transform in law.TRANSFORMS
         if not selection.transforms or transform in selection.transforms
+        if not refusal(backend, transform, "threefry2x32", ())
     ]
 
 
@@ -139,7 +142,7 @@ def evaluate(
     Raises:
         BackendUnavailable: the backend has no device in this process.
     """
-    open_backend(case.backend)
+    backend = open_backend(case.backend)
     spec = catalogue.lookup(case.problem.initializer)
     assert spec.definition is not None
     entries = tuple(
@@ -148,7 +151,7 @@ def evaluate(
         if case.problem.prng in entry.prng  # an entry about draws says nothing of sweeps
     )
     try:
-        swept = law.sweep(spec, case)
+        swept = law.sweep(spec, case, backend)
     except (law.NotElementwise, law.SweepError) as error:
         outcome = Raised(exception=type(error).__name__, message=str(error))
         observation = _observation(case, outcome, "", 0.0)

@@ -18,6 +18,7 @@ import pytest
 from jax import lax
 
 from conformance.arrays import Array, as_dtype
+from conformance.backends import open_backend
 from conformance.builtin import load_catalogue
 from conformance.catalogue import InitializerSpec
 from conformance.definition import Normal, TruncatedNormal, expected_error
@@ -66,7 +67,7 @@ def swept(spec: InitializerSpec, dtype: str) -> tuple[Array, Solution, Law]:
     """Return JAX's values at every lattice point, the oracle's, and the law."""
     case = sweep_case(spec, dtype, "cpu", "eager")
     definition, shape = spec.definition, case.problem.shape
-    observed = sweep(spec, case)
+    observed = sweep(spec, case, open_backend("cpu"))
     assert definition is not None
     law = law_of(definition, shape)
     assert law is not None

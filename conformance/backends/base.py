@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from conformance.catalogue import InitializerSpec
 from conformance.model import Case, Observation
@@ -23,6 +23,10 @@ class Backend(Protocol):
     def name(self) -> str:
         """The name that case ids carry."""
 
+    @property
+    def device(self) -> str:
+        """What runs the cases: a kind of device, or an executor with its version."""
+
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case, twice, and return what came of it; an exception is an outcome."""
 
@@ -34,3 +38,9 @@ class Backend(Protocol):
 
     def stage_arrays(self, case: Case, spec: InitializerSpec) -> Mapping[str, Array]:
         """Return the stages themselves; none where none are defined, as for complex dtypes."""
+
+    def execute(self, function: Callable[[Any], Any], key: Any) -> Array:
+        """Return the array that a function of a typed key returns here; it raises what that raises.
+
+        How laws are swept: the key's "random bits" are the words of the lattice.
+        """

@@ -70,7 +70,7 @@ class PjrtBackend:
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
         problem = case.problem
-        sampler = _sampler(case, spec)
+        sampler = sampler_for(case, spec)
         if sampler is None:
             return {}
         asked = (problem.dtype, problem.seed, problem.prng, sampler)
@@ -81,11 +81,23 @@ class PjrtBackend:
 
     def stage_arrays(self, case: Case, spec: InitializerSpec) -> Mapping[str, Array]:
         """Return the stages before the result; empty where none are defined."""
-        sampler = _sampler(case, spec)
+        sampler = sampler_for(case, spec)
         if sampler is None:
             return {}
         with self._ambient(case.problem):
             return stage_arrays(self._key(case.problem), case.problem, sampler)
+
+    def execute(self, function: Call, key: Any) -> Array:
+        """Return what the function makes of the key on this device."""
+        import jax
+
+        with jax.default_device(self._devices[0]):
+            return np.asarray(function(key))
+
+    @property
+    def device(self) -> str:
+        """Return the kind of the device that cases run on."""
+        return str(self._devices[0].device_kind)
 
     def _observation(
         self,
@@ -98,7 +110,7 @@ class PjrtBackend:
             case=case,
             outcome=outcome,
             repeat_sha256=repeat.sha256 if isinstance(repeat, Returned) else None,
-            device=self._devices[0].device_kind,
+            device=self.device,
             elapsed_s=elapsed_s,
         )
 
@@ -120,17 +132,25 @@ class PjrtBackend:
     def _ambient(self, problem: Problem) -> Iterator[None]:
         import jax
 
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(jax.default_device(self._devices[0]))
-            if problem.dtype in WIDE_DTYPES:
-                stack.enter_context(x64())
-            if problem.prng.endswith("partitionable"):
-                partitionable = not problem.prng.endswith("nonpartitionable")
-                stack.enter_context(jax.threefry_partitionable(partitionable))
+        with jax.default_device(self._devices[0]), settings(problem):
             yield
 
 
-def _sampler(case: Case, spec: InitializerSpec) -> Sampler | None:
+@contextlib.contextmanager
+def settings(problem: Problem) -> Iterator[None]:
+    """Enter the JAX settings that a problem asks for: 64 bits, and how threefry lays out bits."""
+    import jax
+
+    with contextlib.ExitStack() as stack:
+        if problem.dtype in WIDE_DTYPES:
+            stack.enter_context(x64())
+        if problem.prng.endswith("partitionable"):
+            partitionable = not problem.prng.endswith("nonpartitionable")
+            stack.enter_context(jax.threefry_partitionable(partitionable))
+        yield
+
+
+def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
     """Return how the case's elements are drawn; None where that is unknown or has two parts."""
     if case.problem.dtype.startswith("complex"):
         return None
@@ -173,28 +193,31 @@ def _as_outcome(array: Any) -> Returned:
     return returned(np.asarray(array), weak_type=weak_type)
 
 
-def _eager(initializer: Initializer, problem: Problem, _: list[Any]) -> Call:
+def eager(initializer: Initializer, problem: Problem, _: list[Any]) -> Call:
+    """Return the plain call."""
     return lambda key: initializer(key, problem.shape, as_dtype(problem.dtype))
 
 
-def _legacy_key(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+def legacy_key(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    """Return the call with a raw uint32 key, as before typed keys."""
     import jax
 
-    call = _eager(initializer, problem, devices)
+    call = eager(initializer, problem, devices)
     return lambda key: call(jax.random.key_data(key))
 
 
 def _jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
     import jax
 
-    call: Call = jax.jit(_eager(initializer, problem, devices))
+    call: Call = jax.jit(eager(initializer, problem, devices))
     return call
 
 
-def _vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+def vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    """Return the call mapped over VMAP_SEEDS keys, reduced to the case's own."""
     import jax
 
-    call = jax.vmap(_eager(initializer, problem, devices))
+    call = jax.vmap(eager(initializer, problem, devices))
     others = [typed_key(problem, 1000 + i) for i in range(VMAP_SEEDS - 1)]
     return lambda key: call(jax.numpy.stack([*others[:-1], key, others[-1]]))[VMAP_SEEDS - 2]
 
@@ -207,7 +230,7 @@ def _sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> 
     split = _sharded_axis(problem.shape)
     axes = ["devices" if axis == split else None for axis in range(len(problem.shape))]
     sharding = NamedSharding(mesh, PartitionSpec(*axes))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-    call: Call = jax.jit(_eager(initializer, problem, devices), out_shardings=sharding)
+    call: Call = jax.jit(eager(initializer, problem, devices), out_shardings=sharding)
     return call
 
 
@@ -218,9 +241,9 @@ def _sharded_axis(shape: tuple[int, ...]) -> int | None:
 
 
 TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
-    "eager": _eager,
-    "legacy_key": _legacy_key,
+    "eager": eager,
+    "legacy_key": legacy_key,
     "jit": _jit,
-    "vmap": _vmap,
+    "vmap": vmap,
     "sharded": _sharded,
 }

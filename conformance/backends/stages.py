@@ -74,16 +74,21 @@ def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str
 
 def stage_arrays(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Array]:
     """Return each stage before the result, in order; real dtypes only."""
+    return {name: np.asarray(array) for name, array in staged(key, problem, sampler).items()}
+
+
+def staged(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Any]:
+    """Return each stage before the result as JAX's arrays, traced ones too."""
     import jax
 
     dtype = as_dtype(problem.dtype)
     bits = jax.random.bits(key, sampler.shape, _word(dtype))
     uniform = jax.random.uniform(key, sampler.shape, dtype, *_uniform_range(sampler, dtype))
     return {
-        "key": np.asarray(jax.random.key_data(key)),
-        "bits": np.asarray(bits),
-        "uniform": np.asarray(uniform),
-        "unit": np.asarray(_unit(key, sampler, dtype)),
+        "key": jax.random.key_data(key),
+        "bits": bits,
+        "uniform": uniform,
+        "unit": _unit(key, sampler, dtype),
     }
 
 

@@ -28,6 +28,7 @@ from conformance.definition import (
     VarianceScaling,
     nominal_moments,
 )
+from conformance.drift.text import number
 from conformance.law import (
     CHUNK,
     SUMMATION_ERROR,
@@ -37,6 +38,7 @@ from conformance.law import (
     Sweep,
     exact_law,
     lattice_words,
+    log2_points,
 )
 from conformance.model import Budget, CheckResult
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
@@ -130,7 +132,8 @@ LawCheck = Callable[[LawEvidence], CheckResult]
 def gather(definition: Definition, sweep: Sweep, budget: Budget | None) -> LawEvidence:
     """Return the sweep with all that it must be compared with."""
     problem = sweep.case.problem
-    reference = reference_for(definition, problem.shape, problem.dtype)
+    log2_count = log2_points(sweep.case)
+    reference = reference_for(definition, problem.shape, problem.dtype, log2_count)
     return LawEvidence(
         definition=definition,
         sweep=sweep,
@@ -149,19 +152,21 @@ def judge_law(evidence: LawEvidence) -> tuple[CheckResult, ...]:
 # --- The yardstick -------------------------------------------------------------------------------
 
 
-def reference_for(definition: Definition, shape: tuple[int, ...], dtype: str) -> Reference:
-    """Return the definition's law over the words of a sweep."""
+def reference_for(
+    definition: Definition, shape: tuple[int, ...], dtype: str, log2_count: int | None = None
+) -> Reference:
+    """Return the definition's law over the words of a sweep; see `lattice_words`."""
     law = law_of(definition, shape)
     nominal = nominal_moments(definition, shape)
     assert law is not None
     assert nominal is not None
-    unit, unit_law = _unit(dataclasses.replace(law, scale=1.0), dtype)
+    unit, unit_law = _unit(dataclasses.replace(law, scale=1.0), dtype, log2_count)
     return Reference(law=law, unit=unit, unit_law=unit_law, nominal=nominal)
 
 
 @functools.lru_cache(maxsize=2)  # 64 MiB each; all variance scalings of one distribution share one
-def _unit(law: Law, dtype: str) -> tuple[npt.NDArray[np.float64], ExactLaw]:
-    words = lattice_words(WORD_BITS[dtype])
+def _unit(law: Law, dtype: str, log2_count: int | None) -> tuple[npt.NDArray[np.float64], ExactLaw]:
+    words = lattice_words(WORD_BITS[dtype], log2_count)
     parts = [
         unit_variate(words[start : start + CHUNK], law, as_dtype(dtype))
         for start in range(0, words.size, CHUNK)
@@ -451,7 +456,7 @@ def _place(point: Point) -> str:
 
 def _values(point: Point) -> Iterator[str]:
     for name, value in (("actual", point.actual), ("expected", point.expected)):
-        yield f"    {name:8} {value:.9g} ({value.hex()})"
+        yield f"    {name:8} {number(value)}"
 
 
 def _rerun(evidence: LawEvidence) -> str:

@@ -1,0 +1,69 @@
+"""IREE: the exported program compiled by another compiler, and run on this CPU.
+
+It is optional. The target is the generic CPU of the architecture, so that results depend on IREE's
+version, not on the machine. Compiling takes seconds of LLVM's time, so programs are kept.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import Array
+from conformance.backends.base import BackendUnavailable
+from conformance.backends.exported import ExportedBackend, Program
+
+NAME = "iree"
+COMPILER, RUNTIME = "iree-base-compiler", "iree-base-runtime"
+
+OPTIONS = (
+    "--iree-llvmcpu-target-cpu=generic",
+    "--iree-input-demote-f64-to-f32=false",  # the default makes float64 a float32
+)
+
+
+def open_backend() -> ExportedBackend:
+    """Return IREE as a backend.
+
+    Raises:
+        BackendUnavailable: its compiler or runtime is not installed; the message says what does it.
+    """
+    try:
+        versions = {name: importlib.metadata.version(name) for name in (COMPILER, RUNTIME)}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise BackendUnavailable(
+            f"backend {NAME!r} was asked for, and {error.name} is not installed: "
+            f"pip install {COMPILER} {RUNTIME} (the extra [iree] of this package), "
+            "or leave it out of --backend"
+        ) from error
+    return ExportedBackend(
+        name=NAME, device=f"iree llvm-cpu generic ({versions[COMPILER]})", runner=run
+    )
+
+
+def run(program: Program, words: Array) -> Sequence[Array]:
+    """Return the words that the compiled program computes.
+
+    Raises:
+        CompilerToolError: IREE cannot compile the program; the message holds its reasons.
+    """
+    results = _compiled(program.text)(words)
+    parts = results if isinstance(results, tuple | list) else [results]
+    # A view would show what the runtime puts there next: it reuses the memory of dead results.
+    return [np.array(part.to_host(), copy=True) for part in parts]
+
+
+@functools.cache
+def _compiled(text: str) -> Any:
+    from iree import compiler, runtime
+
+    binary = compiler.compile_str(
+        text, input_type="stablehlo", target_backends=["llvm-cpu"], extra_args=list(OPTIONS)
+    )
+    config = runtime.Config("local-sync")
+    module = runtime.VmModule.copy_buffer(config.vm_instance, binary)
+    return runtime.load_vm_module(module, config)["main"]
