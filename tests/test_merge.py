@@ -89,6 +89,7 @@ def fact(
             "place": place,
             "outcome": outcome_text(outcome),
             "source": "a",
+            "root": values.get("source", "a"),
             **values,
         }
     )
@@ -130,6 +131,7 @@ FACTS = st.builds(
     problem=st.sampled_from([NORMAL, UNIFORM]),
     transform=st.sampled_from(["eager", "jit"]),
     source=st.sampled_from(["a", "b"]),
+    root=st.sampled_from(["a", "b"]),
     judgement=st.sampled_from(
         [None, Judgement(status="passed", drift_class="identical"), Judgement(status="failed")]
     ),
@@ -257,6 +259,24 @@ def test_a_case_that_no_place_has_is_missing_where_it_is_expected() -> None:
     result = merged(fact(CPU), expected=[(UNIFORM, "eager")])
 
     assert result.missing == {CPU: ("uniform-float32-64-s0-cpu-eager",)}
+
+
+def test_shards_on_hosts_with_other_cpus_are_whole_together_beneath_one_folder() -> None:
+    shards = fact(CPU, root="night"), fact(AVX2, problem=UNIFORM, root="night")
+
+    assert merged(*shards).missing == {}
+
+
+def test_machines_in_two_folders_must_each_be_whole() -> None:
+    apart = fact(CPU, root="one"), fact(AVX2, problem=UNIFORM, root="two")
+
+    assert merged(*apart).n_missing == 2
+
+
+def test_shards_of_one_host_are_whole_together_wherever_they_lie() -> None:
+    shards = fact(CPU, root="one"), fact(CPU, problem=UNIFORM, root="two")
+
+    assert merged(*shards).missing == {}
 
 
 def test_what_a_backend_cannot_be_asked_is_not_missing() -> None:
@@ -391,7 +411,7 @@ def test_recordings_and_runs_are_found_at_any_depth(tmp_path: Path) -> None:
 def test_a_folder_named_twice_counts_once(tmp_path: Path) -> None:
     folder = recording(tmp_path / "cpu", ONE)
 
-    assert read_sources([folder, folder, tmp_path]) == read_sources([tmp_path])
+    assert read_sources([folder, folder]) == read_sources([folder])
 
 
 def test_forced_host_devices_do_not_make_another_place(tmp_path: Path) -> None:

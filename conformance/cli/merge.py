@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="DIR",
-        help="a recording, a run's reports, or a folder that holds some, at any depth",
+        help="a recording, a run's reports, or a folder that holds the shards of one machine",
     )
     parser.add_argument(
         "--tier", help="every place must have all cases of this tier (default: what any place has)"

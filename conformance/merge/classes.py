@@ -218,16 +218,22 @@ def _failure(fact: Fact) -> tuple[str, Place, str] | None:
     return fact.case, fact.place, str(fact.judgement)
 
 
-def _missing(facts: Iterable[Fact], expected: set[Question]) -> dict[Place, tuple[str, ...]]:
-    answered = _grouped(facts, lambda fact: fact.place)
-    questions = expected | {(fact.problem, fact.transform) for fact in facts}
+def _missing(facts: Collection[Fact], expected: set[Question]) -> dict[Place, tuple[str, ...]]:
+    questions = expected | {_question(fact) for fact in facts}
+    by_shards = _grouped(facts, lambda fact: (fact.root, fact.place.kind))
     missing = {}
-    for place in sorted(answered):
-        left = questions - {(fact.problem, fact.transform) for fact in answered[place]}
+    for place, mine in sorted(_grouped(facts, lambda fact: fact.place).items()):
+        fellows = {(fact.root, place.kind) for fact in mine}
+        answered = {_question(fact) for key in fellows for fact in by_shards[key]}
+        left = questions - answered - {_question(fact) for fact in mine}
         ids = [case_id(*each, place) for each in left if _can_be_asked(*each, place)]
         if ids:
             missing[place] = tuple(sorted(ids))
     return missing
+
+
+def _question(fact: Fact) -> Question:
+    return fact.problem, fact.transform
 
 
 def _can_be_asked(problem: Problem, transform: str, place: Place) -> bool:

@@ -26,6 +26,11 @@ class Place:
     runtime: str
     packages: str
 
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """What shards must share to be one run: hosts of a pool have several CPUs."""
+        return self.backend, self.mode, self.jax, self.flags, self.device
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
@@ -48,7 +53,8 @@ class Fact:
     """One result: which case, where, what came of it, and by which folder we know.
 
     outcome: as `report.rows.outcome_text` writes it. judgement: None in a recording, which judges
-    nothing.
+    nothing. source: the recording or run. root: the folder that was named, which holds the source;
+    shards beneath one root count as one machine: see `Place.kind`.
     """
 
     problem: Problem
@@ -56,6 +62,7 @@ class Fact:
     place: Place
     outcome: str
     source: str
+    root: str
     judgement: Judgement | None = None
 
     @property
@@ -117,7 +124,8 @@ class ProblemClasses:
 class Merged:
     """One verdict on all that was read, every part sorted.
 
-    missing: cases that another place, or the tier, has and this one does not. failed: cases that
+    missing: cases that another place, or the tier, has, and neither this place nor its fellow
+    shards have. failed: cases that
     a run failed, with what it said. beyond: cases whose bits lie to the first class's beyond the
     policy, without excuse. faults: what could not be read or is unfinished, and why.
     """

@@ -57,7 +57,7 @@ def read_sources(folders: Iterable[Path]) -> Sources:
             )
         for path in found:
             try:
-                _read(path, facts, outcomes, faults)
+                _read(path, str(folder), facts, outcomes, faults)
             except (GoldenError, ReportError) as error:
                 faults.append(str(error))
             except (OSError, *MALFORMED) as error:
@@ -78,20 +78,22 @@ def _sources(folder: Path) -> Iterator[Path]:
                 yield from _sources(child)
 
 
-def _read(path: Path, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]) -> None:
+def _read(
+    path: Path, root: str, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
+) -> None:
     if path.is_file():
         raise GoldenError(f"{path} is an unfinished recording: go on with it by --resume")
     if (path / MANIFEST).exists():
-        _read_recording(path, facts, outcomes, faults)
+        _read_recording(path, root, facts, outcomes, faults)
     else:
-        _read_run(path, facts, faults)
+        _read_run(path, root, facts, faults)
 
 
 # --- Recordings ----------------------------------------------------------------------------------
 
 
 def _read_recording(
-    folder: Path, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
+    folder: Path, root: str, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
 ) -> None:
     """Read a recording whole, or nothing of it."""
     store = open_store(folder)
@@ -99,7 +101,7 @@ def _read_recording(
         raise GoldenError(f"{folder} is a {store.kind}: a merge takes recordings and runs")
     if found := verify(folder):
         raise GoldenError(found[0])
-    read = dict(_recorded(store))
+    read = dict(_recorded(store, root))
     sound = {fact: outcome for fact, outcome in read.items() if not machine_fault(outcome)}
     faults += [
         f"{folder}: the machine failed {fact.case} ({fact.outcome}): record it again"
@@ -109,7 +111,7 @@ def _read_recording(
     outcomes.update({fact.outcome: outcome for fact, outcome in sound.items()})
 
 
-def _recorded(store: Store) -> Iterator[tuple[Fact, Outcome]]:
+def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
     places: dict[tuple[str, ...], Place] = {}
     for entry in store.entries():
         case = _case(entry.id)
@@ -124,6 +126,7 @@ def _recorded(store: Store) -> Iterator[tuple[Fact, Outcome]]:
             place=places[key],
             outcome=outcome_text(entry.outcome),
             source=str(store.folder),
+            root=root,
         )
         yield fact, entry.outcome
 
@@ -131,7 +134,7 @@ def _recorded(store: Store) -> Iterator[tuple[Fact, Outcome]]:
 # --- Runs ----------------------------------------------------------------------------------------
 
 
-def _read_run(folder: Path, facts: set[Fact], faults: list[str]) -> None:
+def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> None:
     from conformance.report.frames import read_run
 
     with warnings.catch_warnings(record=True) as caught:
@@ -141,10 +144,10 @@ def _read_run(folder: Path, facts: set[Fact], faults: list[str]) -> None:
     columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
     values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
-    facts.update([_fact({str(key): row[key] for key in row}, folder) for row in rows])
+    facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in rows])
 
 
-def _fact(row: Mapping[str, Any], folder: Path) -> Fact:
+def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
     case = _case(row["case"])
     texts = {name: row[name] or "" for name in JUDGEMENT_COLUMNS if not name.startswith("max_")}
     return Fact(
@@ -153,6 +156,7 @@ def _fact(row: Mapping[str, Any], folder: Path) -> Fact:
         place=_place(row),
         outcome=row["outcome"],
         source=str(folder),
+        root=root,
         judgement=Judgement(
             **texts, max_ulp=row["max_ulp"], max_ulp_at_sigma=row["max_ulp_at_sigma"]
         ),
