@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from conformance.arrays import Array
+from conformance.matrix import SelectionError
 from conformance.modules.observe import flatten, nnx_state
 
 LINEN, NNX, TREE = "linen", "nnx", "tree"
 
 
-class TargetError(ValueError):
+class TargetError(SelectionError):
     """The target is no model that can be audited; the message says what it is instead."""
 
 
