@@ -28,6 +28,7 @@ COMMANDS = {
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
+    "lowering": "compare the programs that JAX lowers with the accepted ones",
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
     "doctor": "show what in this environment can change numbers",
