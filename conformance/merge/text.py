@@ -188,7 +188,14 @@ def to_json(merged: Merged) -> str:
             {"classes": each.text, "worst": _worst_text(each), "problems": each.problems}
             for each in patterns(merged, names)
         ],
-        **dict(_wrong(merged, names)),
+        "faults": merged.faults,
+        "conflicts": [
+            {"case": each.case, "place": names[each.place], "claims": dict(each.claims)}
+            for each in merged.conflicts
+        ],
+        "missing": {names[place]: cases for place, cases in merged.missing.items()},
+        "failed": _records(merged.failed, names),
+        "beyond": _records(merged.beyond, names),
     }
     return json.dumps(document, indent=1) + "\n"
 
@@ -211,6 +218,15 @@ def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[s
 
 def _rows(rows: Iterable[tuple[str, Place, str]], names: Mapping[Place, str]) -> list[str]:
     return [f"{case} at {names[place]}: {text}" for case, place, text in rows]
+
+
+def _records(
+    rows: Iterable[tuple[str, Place, str]], names: Mapping[Place, str]
+) -> list[dict[str, str]]:
+    return [
+        {"case": case, "backend": place.backend, "place": names[place], "what": text}
+        for case, place, text in rows
+    ]
 
 
 def _claims(conflict: Conflict) -> str:

@@ -1,0 +1,391 @@
+"""The nightly workflow's steps, run here with stand-ins for what only GitHub has."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nightly
+import pytest
+from nightly import MACHINES, cases, left_out, main, plan
+from track_issue import MAX_CHARACTERS
+
+from tests.test_merge import ONE, ROUNDED, TWO, run_of
+
+ROOT = Path(__file__).parents[1]
+WORKFLOWS = ROOT / ".github" / "workflows"
+yaml: Any = importlib.import_module("yaml")  # it has no types
+
+
+def workflow(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text())
+    return document
+
+
+def step_of(job: str, name: str) -> str:
+    """Return the shell of the step of that name or id."""
+    steps = workflow("nightly")["jobs"][job]["steps"]
+    (found,) = (step["run"] for step in steps if name in (step.get("name"), step.get("id")))
+    return str(found)
+
+
+def stand_in(folder: Path, name: str, body: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/bash\n{body}\n")
+    path.chmod(0o755)
+
+
+def shell(script: str, folder: Path, **variables: str) -> int:
+    """Run a step as GitHub does, in `folder`, which comes first on the path."""
+    environment = {"PATH": f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(  # noqa: S603  # our own script
+        ["/bin/bash", "-e", "-c", script],
+        cwd=folder,
+        env={**os.environ, **environment, **variables},
+        check=False,
+        capture_output=True,
+    )
+    return done.returncode
+
+
+# --- Who may do what -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_only_the_job_that_runs_nothing_new_may_write(name: str) -> None:
+    document = workflow(name)
+
+    assert document["permissions"] == {}
+    for job, spec in document["jobs"].items():
+        writes = [what for what, how in spec["permissions"].items() if how != "read"]
+        assert writes == (["issues"] if job == "tell" else []), job
+
+
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_the_job_with_the_token_installs_nothing_and_others_never_see_it(name: str) -> None:
+    for job, spec in workflow(name)["jobs"].items():
+        text = json.dumps(spec)
+        if job == "tell":
+            commands = [step["run"] for step in spec["steps"] if "run" in step]
+            assert [command.strip().split()[:2] for command in commands] == [
+                ["python3", "scripts/track_issue.py"]
+            ]
+        else:
+            assert "github.token" not in text
+            assert "secrets." not in text
+
+
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_no_checkout_leaves_credentials_behind(name: str) -> None:
+    steps = [step for spec in workflow(name)["jobs"].values() for step in spec["steps"]]
+    checkouts = [step for step in steps if step.get("uses", "").startswith("actions/checkout")]
+
+    assert checkouts
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_artifacts_are_uploaded_whatever_came_before(name: str) -> None:
+    steps = [step for spec in workflow(name)["jobs"].values() for step in spec["steps"]]
+    uploads = [step for step in steps if step.get("uses", "").startswith("actions/upload")]
+
+    assert uploads
+    assert all(step["if"] == "always()" for step in uploads)
+    assert all(step["with"]["if-no-files-found"] == "error" for step in uploads)
+
+
+def test_runner_labels_of_accelerators_stand_in_one_file_only() -> None:
+    assert "self-hosted" in MACHINES.read_text()
+    assert all("self-hosted" not in path.read_text() for path in WORKFLOWS.iterdir())
+
+
+# --- Plan ----------------------------------------------------------------------------------------
+
+
+def test_every_machine_runs_every_shard_under_both_jax() -> None:
+    jobs = plan(MACHINES, ["cuda", "tpu"])
+
+    assert {job.machine for job in jobs} == {
+        f"{machine}-{jax}"
+        for machine in ("x86", "x86-avx", "arm", "cuda", "tpu")
+        for jax in ("newest", "nightly")
+    }
+    assert [job.shard for job in jobs if job.machine == "arm-nightly"] == [
+        "1/4",
+        "2/4",
+        "3/4",
+        "4/4",
+    ]
+    assert len({job.artifact for job in jobs}) == len(jobs)
+
+
+def test_accelerators_without_a_runner_do_not_wait_for_one_and_are_said_to_be_absent() -> None:
+    jobs = plan(MACHINES, [])
+
+    assert {job.backend for job in jobs} == {"cpu"}
+    assert left_out(MACHINES, [job.machine for job in jobs]) == ["cuda", "tpu"]
+
+
+def test_an_unknown_accelerator_is_refused_by_name() -> None:
+    with pytest.raises(SystemExit, match=r"ACCELERATORS names gpu: machines\.toml knows"):
+        plan(MACHINES, ["gpu"])
+
+
+def test_the_plan_is_one_line_for_the_output_of_a_step(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plan", "--accelerators", "tpu"])
+
+    name, _, value = capsys.readouterr().out.partition("=")
+    assert name == "jobs"
+    assert "tpu" in {job["backend"] for job in json.loads(value)}
+
+
+# --- Observe -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "fails"), [(0, False), (1, False), (3, True), (5, True)])
+def test_a_run_without_a_verdict_fails_its_job_and_leaves_its_code(
+    code: int, fails: bool, tmp_path: Path
+) -> None:
+    stand_in(tmp_path, "pytest", f'echo "$@" > words; exit {code}')
+
+    status = shell(step_of("observe", "Observe and judge"), tmp_path, BACKEND="cpu", SHARD="2/4")
+
+    assert bool(status) is fails
+    assert (tmp_path / "night" / "code").read_text() == f"{code}\n"
+    assert (
+        "--tier full --backend cpu --shard 2/4 --reports night" in (tmp_path / "words").read_text()
+    )
+
+
+# --- Verdict -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """Two shards of one machine, as JSON."""
+    machines = tmp_path / "machines.toml"
+    machines.write_text(
+        '[[machine]]\nname = "x86"\nrunner = ["ubuntu"]\nbackend = "cpu"\nshards = 2\n'
+        '[jax.newest]\ncpu = "jax"\n'
+    )
+    monkeypatch.setattr(nightly, "MACHINES", machines)
+    return json.dumps([vars_of(job) for job in plan(machines, [])])
+
+
+def vars_of(job: nightly.Job) -> dict[str, Any]:
+    return {name: getattr(job, name) for name in nightly.Job.__slots__}
+
+
+def shard(night: Path, index: int, case: str, code: str = "0") -> Path:
+    folder = night / f"night-x86-newest-{index}"
+    run_of(folder, case)
+    (folder / "code").write_text(f"{code}\n")
+    return folder
+
+
+def judged(tmp_path: Path, jobs: str) -> tuple[str, str]:
+    """Return the code and the table of the night."""
+    out = tmp_path / "verdict"
+    main(["verdict", "--jobs", jobs, "--night", str(tmp_path / "night"), "--out", str(out)])
+    return (out / "code").read_text().strip(), (out / "table.md").read_text()
+
+
+@pytest.fixture
+def only_two_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the two cases for the whole tier."""
+    monkeypatch.setattr("conformance.cli.merge._questions", lambda *_: [])
+
+
+@pytest.mark.usefixtures("only_two_cases")
+def test_a_night_of_clean_shards_is_clean(tmp_path: Path, jobs: str) -> None:
+    shard(tmp_path / "night", 1, ONE)
+    shard(tmp_path / "night", 2, TWO)
+
+    code, table = judged(tmp_path, jobs)
+
+    assert code == "0"
+    assert "# PASSED: 2 results of 2 problems" in table
+
+
+@pytest.mark.usefixtures("only_two_cases")
+def test_a_planned_job_that_left_nothing_makes_the_night_incomplete(
+    tmp_path: Path, jobs: str
+) -> None:
+    shard(tmp_path / "night", 1, ONE)
+
+    code, table = judged(tmp_path, jobs)
+
+    assert code == "3"
+    assert "No verdict came from night-x86-newest-2: see its job." in table
+
+
+@pytest.mark.usefixtures("only_two_cases")
+def test_a_job_that_broke_down_is_no_verdict(tmp_path: Path, jobs: str) -> None:
+    shard(tmp_path / "night", 1, ONE)
+    shard(tmp_path / "night", 2, TWO, code="3")
+
+    code, table = judged(tmp_path, jobs)
+
+    assert code == "3"
+    assert "No verdict came from night-x86-newest-2" in table
+
+
+@pytest.mark.usefixtures("only_two_cases")
+def test_an_artifact_that_is_named_like_no_job_is_not_believed(tmp_path: Path, jobs: str) -> None:
+    shard(tmp_path / "night", 1, ONE)
+    shard(tmp_path / "night", 2, TWO)
+    stranger = shard(tmp_path / "night", 3, ONE)
+    run_of(stranger, ONE, outcome=ROUNDED)
+
+    assert judged(tmp_path, jobs)[0] == "0"
+
+
+def test_cases_that_no_shard_ran_are_missing(tmp_path: Path, jobs: str) -> None:
+    shard(tmp_path / "night", 1, ONE)
+    shard(tmp_path / "night", 2, TWO)
+
+    code, table = judged(tmp_path, jobs)
+
+    assert code == "1"
+    assert "# INCOMPLETE" in table
+
+
+def test_a_table_is_cut_below_what_github_drops(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jobs: str
+) -> None:
+    monkeypatch.setattr(nightly, "MAX_SUMMARY_BYTES", 500)
+    shard(tmp_path / "night", 1, ONE)
+    shard(tmp_path / "night", 2, TWO)
+
+    _, table = judged(tmp_path, jobs)
+
+    assert len(table.encode()) <= 500
+    assert table.endswith("\nThe artifacts hold the rest.\n")
+
+
+# --- The first bad version -----------------------------------------------------------------------
+
+
+def merge_json(path: Path, **lists: list[dict[str, str]]) -> Path:
+    path.write_text(json.dumps({"failed": [], "beyond": [], **lists}))
+    return path
+
+
+def rows(n: int, backend: str = "cpu") -> list[dict[str, str]]:
+    return [{"case": f"case-{number:03}-{backend}", "backend": backend} for number in range(n)]
+
+
+def test_what_drifted_on_the_cpu_is_bisected(tmp_path: Path) -> None:
+    merged = merge_json(tmp_path / "merge.json", failed=rows(2), beyond=rows(2) + rows(1, "tpu"))
+
+    assert cases(merged) == ["case-000-cpu", "case-001-cpu"]
+
+
+def test_of_many_cases_some_that_lie_apart_are_bisected(tmp_path: Path) -> None:
+    found = cases(merge_json(tmp_path / "merge.json", failed=rows(1000)))
+
+    assert len(found) == nightly.MAX_CASES
+    assert found[1] == "case-050-cpu"
+
+
+@pytest.mark.parametrize(("code", "fails"), [(0, False), (1, False), (3, True)])
+def test_the_bisection_takes_the_drifted_cases_from_the_accepted_release_on(
+    code: int, fails: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / ".github").symlink_to(ROOT / ".github")
+    (tmp_path / "verdict").mkdir()
+    merge_json(tmp_path / "verdict" / "merge.json", beyond=rows(2))
+    stand_in(tmp_path, "conformance", f'echo "$@"; exit {code}')
+
+    status = shell(step_of("first-bad", "Bisect"), tmp_path, NAME="nightly", OPTIONS="--pre")
+
+    assert bool(status) is fails
+    text = (tmp_path / "first-bad" / "first-bad-nightly.txt").read_text()
+    accepted = (ROOT / ".github" / "accepted.txt").read_text()
+    assert f"jax=={text.split()[2]}\n" in accepted
+    assert "--to latest --pre --case=case-000-cpu --case=case-001-cpu" in text
+
+
+def test_without_drift_on_the_cpu_nothing_is_bisected(tmp_path: Path) -> None:
+    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
+    (tmp_path / "verdict").mkdir()
+    merge_json(tmp_path / "verdict" / "merge.json", beyond=rows(2, "tpu"))
+    stand_in(tmp_path, "conformance", "exit 9")
+
+    assert shell(step_of("first-bad", "Bisect"), tmp_path, NAME="newest", OPTIONS="") == 0
+    text = (tmp_path / "first-bad" / "first-bad-newest.txt").read_text()
+    assert text.startswith("No case drifted on the CPU")
+
+
+# --- The tracking issue --------------------------------------------------------------------------
+
+TITLE = "Nightly conformance"
+
+
+def tracked(folder: Path, code: str | None, table: str = "table\n", issues: str = "[]") -> str:
+    """Return the calls of `gh`, and what it was given to read."""
+    verdict = folder / "verdict"
+    verdict.mkdir(exist_ok=True)
+    if code is not None:
+        (verdict / "code").write_text(f"{code}\n")
+        (verdict / "table.md").write_text(table)
+    listing = f"[ $2 = list ] && echo '{issues}'"
+    stand_in(
+        folder, "gh", f'echo "gh $@" >> calls; {listing}; [ "${{!#}}" = - ] && cat >> calls; true'
+    )
+    command = f'python3 {ROOT}/scripts/track_issue.py verdict --title "{TITLE}" --run URL'
+    assert shell(command, folder) == 0
+    return (folder / "calls").read_text()
+
+
+OPEN = json.dumps([{"number": 7, "title": TITLE}, {"number": 8, "title": "another"}])
+
+
+def test_drift_opens_an_issue_with_the_table_and_the_first_bad_version(tmp_path: Path) -> None:
+    (tmp_path / "verdict").mkdir()
+    (tmp_path / "verdict" / "first-bad-newest.txt").write_text("jax 1 -> 2: 3 stream\n")
+
+    calls = tracked(tmp_path, "1")
+
+    assert f"gh issue create --title {TITLE} --body-file -\ntable\n" in calls
+    assert "first-bad-newest:\n\n```text\njax 1 -> 2: 3 stream\n```" in calls
+    assert "From URL" in calls
+
+
+def test_more_drift_brings_the_same_issue_up_to_date(tmp_path: Path) -> None:
+    calls = tracked(tmp_path, "1", issues=OPEN)
+
+    assert "gh issue edit 7 --body-file -\ntable\n" in calls
+    assert "create" not in calls
+
+
+def test_a_clean_night_closes_the_issue(tmp_path: Path) -> None:
+    assert "gh issue close 7 --comment Clean again: URL" in tracked(tmp_path, "0", issues=OPEN)
+
+
+def test_a_clean_night_without_an_issue_does_nothing(tmp_path: Path) -> None:
+    calls = tracked(tmp_path, "0").splitlines()
+
+    assert [call.split()[:3] for call in calls] == [["gh", "issue", "list"]]
+
+
+@pytest.mark.parametrize(("code", "said"), [("3", "exit code 3"), (None, "exit code unknown")])
+def test_a_night_without_a_verdict_does_not_pass_for_clean(
+    code: str | None, said: str, tmp_path: Path
+) -> None:
+    calls = tracked(tmp_path, code, issues=OPEN)
+
+    assert f"gh issue edit 7 --body-file -\nThere is no verdict ({said})." in calls
+
+
+def test_a_long_table_is_cut_to_what_an_issue_holds(tmp_path: Path) -> None:
+    calls = tracked(tmp_path, "1", table="line\n" * 20_000)
+
+    assert MAX_CHARACTERS - 1000 < len(calls) < MAX_CHARACTERS + 500
+    assert "line\n\nThe artifacts hold the rest.\n\nFrom URL\n" in calls
