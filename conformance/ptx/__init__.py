@@ -1,0 +1,17 @@
+"""A NumPy emulator of the PTX that XLA compiles initializers to: a GPU's bits, on a CPU.
+
+The subset is what these kernels use: one thread an element, IEEE operations with their rounding
+written in the opcode, integer arithmetic, branches, global memory. Everything outside it is refused
+by name. Three instructions have several permitted results; predictions then are intervals.
+"""
+
+from conformance.ptx.approximate import Choice as Choice
+from conformance.ptx.approximate import Prediction as Prediction
+from conformance.ptx.approximate import predict as predict
+from conformance.ptx.errors import PtxError as PtxError
+from conformance.ptx.errors import UnsupportedPtx as UnsupportedPtx
+from conformance.ptx.parser import Kernel as Kernel
+from conformance.ptx.parser import parse as parse
+from conformance.ptx.program import Program as Program
+from conformance.ptx.program import entry as entry
+from conformance.ptx.program import load as load

@@ -1,0 +1,253 @@
+"""Run a kernel: all threads at once, one NumPy array a register.
+
+Threads do not talk to each other: shared memory, barriers and atomics are outside the subset, so
+the order in which threads run cannot matter. Where they take different branches, the threads that
+are furthest behind run until all have met again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.ptx.approximate import Choice
+from conformance.ptx.errors import PtxError, UnsupportedPtx
+from conformance.ptx.operations import DTYPES, OPERATIONS, Operation
+from conformance.ptx.parser import Instruction, Kernel
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+
+CHUNK = 1 << 16
+"""Threads per pass: a few hundred registers of 64 Ki words stay below 100 MiB."""
+
+ADDRESS_BITS = 40
+"""Each buffer has its own range of addresses; number 0 stays empty, as the null page."""
+
+MEMORY = re.compile(r"(ld|st)\.global(?:\.nc)?(?:\.v([24]))?\.(?:b|u|f)(16|32|64)")
+LOAD_PARAMETER = re.compile(r"ld\.param(::entry)?\.[bu]64")
+ADDRESS = re.compile(r"\[(%\w+)(?:\+(-?\d+))?\]")
+PACKING = {"mov.b32": "b32", "mov.b64": "b64"}
+IGNORED = "_"
+"""What stands in a vector for a part that nobody wants."""
+
+NO_EFFECT = ("griddepcontrol.wait", "griddepcontrol.launch_dependents")
+"""They order whole kernels, which run one after the other here anyway."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How many blocks of how many threads, along x."""
+
+    blocks: int
+    threads: int
+
+
+def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice) -> None:
+    """Run a kernel; it reads and writes the buffers, one for each parameter.
+
+    Raises:
+        UnsupportedPtx: an instruction outside the subset; the message names it.
+        PtxError: parameters and buffers do not match, or an address lies outside its buffer.
+    """
+    if len(buffers) != len(kernel.parameters):
+        raise PtxError(
+            f"{kernel.name} takes {len(kernel.parameters)} buffers, {len(buffers)} were given"
+        )
+    total = launch.blocks * launch.threads
+    for start in range(0, total, CHUNK):
+        threads = np.arange(start, min(start + CHUNK, total), dtype=np.uint32)
+        _Machine(kernel, launch, buffers, choice, threads).run()
+
+
+class _Machine:
+    """The threads of one pass: their registers, and where each of them is."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        launch: Launch,
+        buffers: Sequence[Bytes],
+        choice: Choice,
+        threads: Array,
+    ) -> None:
+        self._kernel = kernel
+        self._buffers = buffers
+        self._choice = choice
+        self._size = len(threads)
+        self._registers: dict[str, Array] = {}
+        block, thread = np.divmod(threads, np.uint32(launch.threads))
+        self._special = {
+            "%tid.x": thread,
+            "%ctaid.x": block,
+            "%ntid.x": self._filled(launch.threads, "u32"),
+            "%nctaid.x": self._filled(launch.blocks, "u32"),
+        }
+        self._at = np.zeros(self._size, dtype=np.int64)
+
+    def run(self) -> None:
+        """Run until every thread has returned."""
+        end = len(self._kernel.instructions)
+        while (behind := int(self._at.min(initial=end))) < end:
+            self._step(behind, self._at == behind)
+
+    def _step(self, index: int, active: Array) -> None:
+        """Run one instruction in the active threads."""
+        instruction = self._kernel.instructions[index]
+        self._at[active] = index + 1
+        if instruction.guard:
+            active = active & (self._read(instruction.guard, "pred") ^ instruction.is_negated)
+        opcode = instruction.opcode
+        if opcode in PACKING and any("{" in operand for operand in instruction.operands):
+            self._pack(instruction, active)
+        elif opcode in OPERATIONS:
+            self._compute(OPERATIONS[opcode], index, instruction, active)
+        elif found := MEMORY.fullmatch(opcode):
+            self._access(instruction, active, found)
+        elif opcode == "ret":
+            self._at[active] = len(self._kernel.instructions)
+        elif opcode in ("bra", "bra.uni"):
+            self._at[active] = self._kernel.labels[instruction.operands[0]]
+        elif LOAD_PARAMETER.fullmatch(opcode):
+            name = instruction.operands[1].strip("[]")
+            number = self._kernel.parameters.index(name) + 1
+            self._write(
+                instruction.operands[0], self._filled(number << ADDRESS_BITS, "u64"), active
+            )
+        elif opcode not in NO_EFFECT:
+            raise UnsupportedPtx(
+                f"{self._kernel.name}: instruction {str(instruction)!r} is outside the emulated "
+                "subset: add it to conformance/ptx/operations.py with its rounding from the manual"
+            )
+
+    def _compute(
+        self, operation: Operation, index: int, instruction: Instruction, active: Array
+    ) -> None:
+        target, *sources = instruction.operands
+        values = [
+            self._read(source, kind)
+            for source, kind in zip(sources, operation.operands, strict=True)
+        ]
+        with np.errstate(all="ignore"):
+            result = operation.compute(*values)
+        if operation.is_approximate:
+            result = self._choice.take((self._kernel.name, index), *result)
+        self._write(target, np.asarray(result, DTYPES[operation.result]), active)
+
+    def _pack(self, instruction: Instruction, active: Array) -> None:
+        """`mov` between a register and a vector of narrower ones, lowest first (9.7.9.1 mov)."""
+        wide = PACKING[instruction.opcode]
+        target, source = instruction.operands
+        names = _vector(target if target.startswith("{") else source)
+        size = 8 * DTYPES[wide].itemsize // len(names)
+        shifts = [DTYPES[wide].type(size * position) for position in range(len(names))]
+        if target.startswith("{"):
+            whole = self._read(source, wide)
+            for name, shift in zip(names, shifts, strict=True):
+                if name != IGNORED:
+                    self._write(name, (whole >> shift).astype(f"u{size // 8}"), active)
+            return
+        parts = [self._read(name, f"b{size}").astype(DTYPES[wide]) for name in names]
+        shifted = [part << shift for part, shift in zip(parts, shifts, strict=True)]
+        self._write(target, np.bitwise_or.reduce(shifted), active)
+
+    # --- Registers and immediates ----------------------------------------------------------------
+
+    def _read(self, operand: str, kind: str) -> Array:
+        """Return an operand as the type says, one value a thread."""
+        dtype = DTYPES[kind]
+        if operand in self._special:
+            return self._special[operand].view(dtype)
+        if not operand.startswith("%"):
+            return self._filled(_immediate(operand, dtype), kind)
+        if operand not in self._registers:
+            raise PtxError(f"{self._kernel.name}: register {operand} is read before it is written")
+        held = self._registers[operand]
+        if held.dtype.itemsize != dtype.itemsize:
+            raise PtxError(
+                f"{self._kernel.name}: register {operand} of {8 * held.dtype.itemsize} bits is "
+                f"read as {kind}"
+            )
+        return held.view(dtype)
+
+    def _write(self, register: str, values: Array, active: Array) -> None:
+        raw = values if values.dtype == np.bool_ else values.view(f"u{values.dtype.itemsize}")
+        if not active.all():
+            before = self._registers.get(register, np.zeros_like(raw))
+            raw = np.where(active, raw, before)
+        self._registers[register] = raw
+
+    def _filled(self, value: int, kind: str) -> Array:
+        """Return the value in every thread; it is the bit pattern of a float."""
+        dtype = DTYPES[kind]
+        if dtype == np.bool_:
+            return np.full(self._size, bool(value))
+        width = 8 * dtype.itemsize
+        return np.full(self._size, value % (1 << width), f"u{dtype.itemsize}").view(dtype)
+
+    # --- Memory ----------------------------------------------------------------------------------
+
+    def _access(self, instruction: Instruction, active: Array, found: re.Match[str]) -> None:
+        """Load or store words; a vector lies in consecutive addresses (PTX ISA 9.0, 9.7.9)."""
+        is_load, size = found[1] == "ld", int(found[3]) // 8
+        register, address = instruction.operands[:: 1 if is_load else -1]
+        names = _vector(register)
+        if len(names) != int(found[2] or 1):
+            raise PtxError(f"{self._kernel.name}: {str(instruction)!r} has {len(names)} registers")
+        start = self._addresses(address)
+        for position, name in enumerate(names):
+            buffer, word = self._locate(start + np.uint64(position * size), size, active)
+            if is_load:
+                loaded = np.zeros(self._size, f"u{size}")
+                loaded[active] = buffer[word[active]]
+                self._write(name, loaded, active)
+            else:
+                buffer[word[active]] = self._read(name, f"b{8 * size}")[active]
+
+    def _addresses(self, operand: str) -> Array:
+        found = ADDRESS.fullmatch(operand)
+        if found is None:
+            raise UnsupportedPtx(f"{self._kernel.name}: address {operand!r} is not understood")
+        return self._read(found[1], "u64") + np.uint64(int(found[2] or 0) % (1 << 64))
+
+    def _locate(self, addresses: Array, size: int, active: Array) -> tuple[Array, Array]:
+        """Return the one buffer that the addresses lie in, as words, and the index of each."""
+        numbers, offsets = (
+            addresses >> np.uint64(ADDRESS_BITS),
+            addresses & np.uint64((1 << ADDRESS_BITS) - 1),
+        )
+        used = np.unique(numbers[active])
+        if not used.size:
+            return np.zeros(0, f"u{size}"), offsets
+        if used.size > 1 or not 1 <= used[0] <= len(self._buffers):
+            raise PtxError(f"{self._kernel.name}: addresses lie in no or in several buffers")
+        words = self._buffers[int(used[0]) - 1].view(f"u{size}")
+        index, rest = np.divmod(offsets, np.uint64(size))
+        if rest[active].any() or index[active].max() >= words.size:
+            raise PtxError(
+                f"{self._kernel.name}: an address is misaligned, or outside the "
+                f"{words.nbytes} bytes of its buffer"
+            )
+        return words, index.astype(np.int64)
+
+
+def _vector(operand: str) -> list[str]:
+    """Return the registers of {a, b}, or the one that is no vector."""
+    return [name.strip() for name in operand.strip("{}").split(",")]
+
+
+def _immediate(text: str, dtype: np.dtype[Any]) -> int:
+    """Return the bit pattern of a constant. `0f` is the pattern of a float32 (PTX ISA 9.0, 4.5)."""
+    if text.startswith("0f"):
+        if dtype.itemsize != 4:
+            raise PtxError(f"constant {text} has 32 bits, and {dtype} is needed")
+        return int(text[2:], 16)
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise PtxError(f"constant {text!r} is not understood") from None

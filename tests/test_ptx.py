@@ -1,0 +1,577 @@
+"""The emulator: each rounding, each refusal, and whole kernels against XLA, store and oracle."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from conformance import ptx
+from conformance.arrays import Array, as_dtype, returned, whole
+from conformance.budgets import FILE_NAME, load
+from conformance.builtin import load_catalogue
+from conformance.checks.budget import budget_for
+from conformance.drift import classify
+from conformance.engine import law_of
+from conformance.golden import open_store
+from conformance.model import Budget, Case, DriftClass, Problem, Returned, parse_problem
+from conformance.oracle import solve
+from conformance.ptx import approximate, machine, operations, rounding
+from conformance.ptx.parser import parse
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "tests" / "data" / "ptx"
+PREDICTED = ROOT / "predicted" / "h100"
+PROBLEMS = sorted(path.stem for path in FIXTURES.glob("*.ptx"))
+SAME_AS_CPU = [name for name in PROBLEMS if "float32" not in name or "uniform" in name]
+FLOAT32_NORMALS = [name for name in PROBLEMS if name not in SAME_AS_CPU]
+
+FLOAT32, FLOAT16, BFLOAT16 = map(as_dtype, ("float32", "float16", "bfloat16"))
+NAN = float("nan")
+
+
+def f32(values: list[Any]) -> Array:
+    return np.array(values, np.float32)
+
+
+def program_of(name: str) -> ptx.Program:
+    hlo, modules, thunks = (
+        (FIXTURES / f"{name}.{suffix}").read_text() for suffix in ("hlo", "ptx", "thunks")
+    )
+    return ptx.load(hlo, [modules], thunks)
+
+
+def emulated(name: str, key: tuple[int, int] = (0, 0)) -> Array:
+    return program_of(name).run([np.array(key, np.uint32)], ptx.Choice())
+
+
+def on_cpu(problem: Problem, key: tuple[int, int]) -> Array:
+    import jax
+
+    initializer = load_catalogue().lookup(problem.initializer).build()
+    dtype = as_dtype(problem.dtype)
+    typed = jax.random.wrap_key_data(jax.numpy.array(key, jax.numpy.uint32))
+    return np.asarray(jax.jit(lambda key: initializer(key, problem.shape, dtype))(typed))
+
+
+def measured_budget(problem: Problem) -> Budget:
+    spec = load_catalogue().lookup(problem.initializer)
+    case = Case(problem=problem, backend="cpu", transform="jit")
+    return budget_for(spec, case, load(ROOT / "golden" / FILE_NAME))
+
+
+# --- Whole kernels -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", [(0, 0), (0, 42), (0xDEADBEEF, 0x12345678)])
+@pytest.mark.parametrize("name", SAME_AS_CPU)
+def test_uniforms_and_16_bit_floats_are_bitwise_those_of_xla_on_the_cpu(
+    name: str, key: tuple[int, int]
+) -> None:
+    expected = on_cpu(parse_problem(name), key)
+
+    assert emulated(name, key).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", FLOAT32_NORMALS)
+def test_float32_normals_lie_to_the_cpu_by_rounding(name: str) -> None:
+    problem = parse_problem(name)
+    spec = load_catalogue().lookup(problem.initializer)
+    expected = returned(on_cpu(problem, (0, 7)))
+
+    drift = classify(
+        returned(emulated(name, (0, 7))),
+        expected,
+        moments=law_of(spec, expected),
+        budget=measured_budget(problem).doubled(),
+    )
+
+    assert drift.drift_class is DriftClass.ROUNDING
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_kernel_is_within_the_measured_budget_of_the_oracle(name: str) -> None:
+    problem = parse_problem(name)
+    spec = load_catalogue().lookup(problem.initializer)
+    assert spec.definition is not None
+    expected = returned(solve(problem, spec.definition).expected)
+
+    drift = classify(
+        returned(emulated(name)),
+        expected,
+        moments=law_of(spec, expected),
+        budget=measured_budget(problem),
+    )
+
+    assert drift.drift_class in (DriftClass.IDENTICAL, DriftClass.ROUNDING)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_stored_predictions_are_what_the_kernels_give(name: str) -> None:
+    assert emulated(name).tobytes() == predicted(name).bits
+
+
+def predicted(name: str) -> Returned:
+    entry = open_store(PREDICTED).entry(f"{name}-cuda-jit")
+    assert entry is not None
+    assert isinstance(entry.outcome, Returned)
+    return entry.outcome
+
+
+def rounded_twice(a: Array, b: Array, c: Array) -> Array:
+    return rounding.add(rounding.multiply(a, b), c)
+
+
+MUTATIONS: dict[str, Callable[..., Any]] = {
+    "fma.rn.f32": rounded_twice,
+    "mul.rn.f32": lambda a, b: rounding.towards_zero(a.astype(float) * b, np.zeros(a.shape)),
+    "add.rn.f32": operations.add_towards_zero,
+    "sub.rn.f32": lambda a, b: operations.add_towards_zero(a, -b),
+    "max.NaN.f32": operations.minimum,
+}
+
+
+@pytest.mark.parametrize("opcode", MUTATIONS)
+def test_one_wrong_rounding_is_seen_in_the_bits(
+    monkeypatch: pytest.MonkeyPatch, opcode: str
+) -> None:
+    right = operations.OPERATIONS[opcode]
+    wrong = dataclasses.replace(right, compute=MUTATIONS[opcode])
+    monkeypatch.setattr(machine, "OPERATIONS", {**operations.OPERATIONS, opcode: wrong})
+
+    assert emulated("lecun_normal-float32-64x32-s0").tobytes() != (
+        predicted("lecun_normal-float32-64x32-s0").bits
+    )
+
+
+def test_products_contracted_with_their_sums_are_seen_in_the_bits() -> None:
+    """The CPU contracts the polynomial; a GPU that did so too would be this far off."""
+    name = "lecun_normal-float32-64x32-s0"
+    different = emulated(name) != on_cpu(parse_problem(name), (0, 0))
+
+    assert 0.3 < different.mean() < 0.7
+
+
+# --- Intervals -----------------------------------------------------------------------------------
+
+
+def prediction(name: str) -> ptx.Prediction:
+    program = program_of(name)
+    return ptx.predict(lambda choice: program.run([np.zeros(2, np.uint32)], choice))
+
+
+def test_only_the_tail_of_a_normal_depends_on_the_approximate_root() -> None:
+    found = prediction("normal-float32-64x32-s0")
+
+    sigmas = np.abs(found.values[found.is_open]) / 0.01
+    assert found.n_sites == 1
+    assert 0 < found.is_open.sum() < 20
+    assert sigmas.min() > 2.5
+
+
+def test_a_truncated_normal_never_reaches_the_approximate_root() -> None:
+    found = prediction("lecun_normal-float32-64x32-s0")
+
+    assert found.n_sites == 1
+    assert not found.is_open.any()
+
+
+def test_an_interval_holds_its_value() -> None:
+    found = prediction("normal-float32-64x32-s0")
+
+    assert (found.lowest <= found.values).all()
+    assert (found.values <= found.highest).all()
+
+
+def test_without_approximate_instructions_nothing_is_open() -> None:
+    found = prediction("he_uniform-float32-64x32-s0")
+
+    assert (found.n_sites, int(found.is_open.sum())) == (0, 0)
+
+
+def test_permitted_roots_are_all_those_within_the_bound_of_the_manual() -> None:
+    values = f32([1.0, 2.0, 3.0, 0.09375, 1e-40, 3e38])
+    nearest, lowest, highest = approximate.square_root(values)
+
+    for value, near, low, high in zip(values, nearest, lowest, highest, strict=True):
+        exact = math.sqrt(float(value))
+        reached = [float(near)]
+        for step in range(1, approximate.REACH + 2):
+            for target in (-np.inf, np.inf):
+                other = near
+                for _ in range(step):
+                    other = np.nextafter(other, np.float32(target))
+                reached.append(float(other))
+        permitted = [root for root in reached if abs(root - exact) <= exact * 2**-23]
+        assert (min(permitted), max(permitted)) == (low, high)
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, math.inf, -1.0, NAN])
+def test_special_roots_have_one_result(value: float) -> None:
+    results = [
+        approximate.Choice(site=("k", 0), offset=offset).take(
+            ("k", 0), *approximate.square_root(f32([value]))
+        )
+        for offset in range(-2, 3)
+    ]
+
+    expected = math.nan if value < 0 or math.isnan(value) else value
+    assert all(np.array_equal(one, f32([expected]), equal_nan=True) for one in results)
+
+
+def test_a_quotient_may_be_two_steps_off_and_no_more() -> None:
+    nearest, lowest, highest = approximate.divide(f32([1.0]), f32([3.0]))
+
+    steps = [int(one.view(np.int32)[0]) for one in (lowest, nearest, highest)]
+    assert np.diff(steps).tolist() == [2, 2]
+
+
+def test_a_flushed_power_of_two_is_zero_and_closed() -> None:
+    results = approximate.exponential(f32([-149.0]))
+
+    assert all(one[0] == 0 for one in results)
+
+
+# --- Roundings -----------------------------------------------------------------------------------
+
+
+def round_exactly(exact: Fraction, dtype: np.dtype[Any]) -> float:
+    """Round a rational number to nearest even, by integers alone."""
+    info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]  # ml_dtypes has no types
+    if exact == 0:
+        return 0.0
+    exponent = math.floor(math.log2(abs(exact)))
+    while abs(exact) >= Fraction(2) ** (exponent + 1):
+        exponent += 1
+    while abs(exact) < Fraction(2) ** exponent:
+        exponent -= 1
+    unit = Fraction(2) ** (max(exponent, info.minexp) - info.nmant)
+    result = round(exact / unit) * unit
+    return (
+        math.copysign(math.inf, result)
+        if abs(result) > Fraction(float(info.max))
+        else float(result)
+    )
+
+
+def patterns(dtype: np.dtype[Any], seed: int, size: int = 1500) -> Array:
+    """Return random finite numbers of the format, of all magnitudes, subnormal ones too."""
+    words = np.random.default_rng(seed).integers(0, 2 ** (8 * dtype.itemsize), size)
+    values = words.astype(f"u{dtype.itemsize}").view(dtype)
+    return np.where(np.isfinite(values), values, dtype.type(1.5))
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT16, BFLOAT16], ids=str)
+def test_a_fused_multiply_add_rounds_once(dtype: np.dtype[Any]) -> None:
+    a, b = patterns(dtype, 1), patterns(dtype, 2)
+    # An addend near the product makes cancellation and ties likely.
+    with np.errstate(all="ignore"):
+        near = (-(a.astype(np.float64) * b)).astype(dtype)
+    c = np.where(np.isfinite(near), near, patterns(dtype, 3))
+    c[::2] = patterns(dtype, 4)[::2]
+
+    actual = rounding.multiply_add(a, b, c)
+
+    for one, x, y, z in zip(actual, a, b, c, strict=True):
+        exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+        assert float(one) == round_exactly(exact, dtype)
+
+
+def test_a_fused_multiply_add_in_float64_would_round_twice() -> None:
+    """(1 + 2^-23)(1 + 2^-23) + 2^-60 ... is just above a tie that float64 rounds onto."""
+    a = f32([1 + 2**-12])
+    c = f32([2.0**-80])
+    b = f32([1 + 2**-12])  # the product is 1 + 2^-11 + 2^-24: a tie in float32
+
+    naive = (a.astype(np.float64) * b + c).astype(np.float32)
+
+    assert naive == np.float32(1 + 2**-11)
+    assert rounding.multiply_add(a, b, c) == np.float32(1 + 2**-11 + 2**-23)
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT16, BFLOAT16], ids=str)
+@pytest.mark.parametrize("operation", ["add", "multiply"])
+def test_sums_and_products_round_once(operation: str, dtype: np.dtype[Any]) -> None:
+    a, b = patterns(dtype, 5), patterns(dtype, 6)
+    actual = getattr(rounding, operation)(a, b)
+
+    for one, x, y in zip(actual, a, b, strict=True):
+        left, right = Fraction(float(x)), Fraction(float(y))
+        exact = left + right if operation == "add" else left * right
+        assert float(one) == round_exactly(exact, dtype)
+
+
+def test_a_sum_towards_zero_is_the_largest_number_that_does_not_exceed_it() -> None:
+    a, b = patterns(FLOAT32, 7), patterns(FLOAT32, 8)
+    actual = operations.add_towards_zero(a, b)
+
+    for one, x, y in zip(actual, a, b, strict=True):
+        exact = Fraction(float(x)) + Fraction(float(y))
+        beyond = np.nextafter(one, np.float32(math.copysign(math.inf, exact)))
+        assert abs(Fraction(float(one))) <= abs(exact)
+        assert math.isinf(beyond) or exact == 0 or abs(Fraction(float(beyond))) > abs(exact)
+
+
+def test_a_sum_towards_zero_never_overflows_to_infinity() -> None:
+    largest = np.finfo(np.float32).max
+
+    assert operations.add_towards_zero(f32([largest]), f32([largest])) == largest
+
+
+def test_not_a_number_is_the_canonical_one() -> None:
+    product = rounding.multiply(f32([math.inf]), f32([0.0]))
+
+    assert product.view(np.uint32) == 0x7FFFFFFF
+
+
+@pytest.mark.parametrize(("a", "b"), list(itertools.product([0.0, -0.0, 1.0, NAN], repeat=2)))
+def test_extremes_pass_nan_on_and_order_zeros(a: float, b: float) -> None:
+    one, two = f32([a]), f32([b])
+    found = [float(operations.maximum(one, two)[0]), float(operations.minimum(one, two)[0])]
+
+    if math.isnan(a) or math.isnan(b):
+        assert all(map(math.isnan, found))
+        return
+    ordered = sorted([a, b], key=lambda value: (value, math.copysign(1, value)))
+    assert list(map(repr, found)) == list(map(repr, ordered[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("opcode", "operands", "expected"),
+    [
+        ("shf.l.wrap.b32", (0x80000001, 0x80000001, 13), 0x00003000),
+        ("shl.b32", (1, 32), 0),
+        ("shr.u32", (0x80000000, 31), 1),
+        ("shr.s32", (-8, 40), -1),
+        ("mul.wide.u32", (0xFFFFFFFF, 0xFFFFFFFF), 0xFFFFFFFE00000001),
+        ("mul.hi.u32", (0x80000000, 6), 3),
+        ("mad.lo.s32", (3, 33, 5), 104),
+        ("cvt.u16.u32", (0x12345,), 0x2345),
+        ("cvt.rn.f32.s32", (16777217,), 16777216.0),
+        ("setp.gt.s32", (-1, 1), False),
+        ("setp.gt.u32", (0xFFFFFFFF, 1), True),
+        ("setp.ne.f32", (NAN, 1.0), False),
+        ("setp.ltu.f32", (NAN, 1.0), True),
+        ("setp.nan.f32", (NAN, 1.0), True),
+        ("selp.b32", (7, 9, False), 9),
+        ("copysign.f32", (-1.0, 2.0), -2.0),
+        ("abs.bf16", (-1.5,), 1.5),
+        ("not.pred", (True,), False),
+    ],
+)
+def test_an_instruction_does_what_the_manual_says(
+    opcode: str, operands: tuple[Any, ...], expected: Any
+) -> None:
+    operation = operations.OPERATIONS[opcode]
+    typed = [
+        np.array([value], operations.DTYPES[kind])
+        for value, kind in zip(operands, operation.operands, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        result = operation.compute(*typed)
+
+    assert result.dtype == operations.DTYPES[operation.result]
+    assert result[0] == expected
+
+
+# --- Machine and parser --------------------------------------------------------------------------
+
+HEAD = """
+.version 9.0
+.target sm_90a
+.address_size 64
+.visible .entry kernel(
+	.param .u64 .ptr .align 16 in,
+	.param .u64 .ptr .align 16 out
+)
+.reqntid 4, 1, 1
+{
+	.reg .pred 	%p<9>;
+	.reg .b16 	%rs<9>;
+	.reg .b32 	%r<99>;
+	.reg .b64 	%rd<9>;
+	ld.param::entry.b64 	%rd1, [in];
+	ld.param::entry.b64 	%rd2, [out];
+	mov.u32 	%r1, %tid.x;
+	mul.wide.u32 	%rd3, %r1, 4;
+	add.s64 	%rd4, %rd2, %rd3;
+"""
+
+
+def run_kernel(body: str, size: int = 4, blocks: int = 1) -> list[int]:
+    """Run a kernel of four threads; each thread has the address of its own result in %rd4."""
+    (kernel,) = parse(HEAD + body + "\n}\n")
+    words, result = np.arange(10, 14, dtype=np.uint32), np.zeros(size, np.uint32)
+    launch = machine.Launch(blocks=blocks, threads=4)
+    machine.run(kernel, launch, [words.view(np.uint8), result.view(np.uint8)], ptx.Choice())
+    return [int(value) for value in result]
+
+
+def test_threads_that_branch_apart_meet_again() -> None:
+    body = """
+	setp.lt.u32 	%p1, %r1, 2;
+	@%p1 bra 	$L_small;
+	mov.b32 	%r2, 100;
+	bra.uni 	$L_end;
+$L_small:
+	mov.b32 	%r2, 200;
+$L_end:
+	add.s32 	%r3, %r2, %r1;
+	st.global.b32 	[%rd4], %r3;
+	ret;"""
+
+    assert run_kernel(body) == [200, 201, 102, 103]
+
+
+def test_threads_leave_a_loop_at_their_own_time() -> None:
+    body = """
+	mov.b32 	%r2, 0;
+	mov.b32 	%r3, 0;
+$L_again:
+	add.s32 	%r2, %r2, %r3;
+	add.s32 	%r3, %r3, 1;
+	setp.le.u32 	%p1, %r3, %r1;
+	@%p1 bra 	$L_again;
+	st.global.b32 	[%rd4], %r2;
+	ret;"""
+
+    assert run_kernel(body) == [0, 1, 3, 6]
+
+
+def test_a_negated_guard_holds_where_the_predicate_does_not() -> None:
+    body = """
+	setp.eq.u32 	%p1, %r1, 0;
+	mov.b32 	%r2, 1;
+	@!%p1 mov.b32 	%r2, 2;
+	st.global.b32 	[%rd4], %r2;
+	ret;"""
+
+    assert run_kernel(body) == [1, 2, 2, 2]
+
+
+def test_vectors_are_loaded_stored_and_unpacked_lowest_first() -> None:
+    body = """
+	ld.global.nc.v2.b32 	{%r5, %r6}, [%rd1+8];
+	mov.b64 	%rd5, {%r6, %r5};
+	mov.b64 	{_, %r7}, %rd5;
+	st.global.v2.b32 	[%rd2], {%r5, %r6};
+	st.global.b32 	[%rd2+8], %r7;
+	ret;"""
+
+    assert run_kernel(body) == [12, 13, 12, 0]
+
+
+def test_blocks_know_their_number() -> None:
+    body = """
+	mov.u32 	%r2, %ctaid.x;
+	mad.lo.s32 	%r3, %r2, 4, %r1;
+	mul.wide.u32 	%rd5, %r3, 4;
+	add.s64 	%rd6, %rd2, %rd5;
+	st.global.b32 	[%rd6], %r2;
+	ret;"""
+
+    assert run_kernel(body, size=8, blocks=2) == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("\tadd.sat.s32 \t%r2, %r1, 1;\n\tret;", ["'add.sat.s32 %r2, %r1, 1'", "operations.py"]),
+        ("\tbar.sync \t0;\n\tret;", ["'bar.sync 0'"]),
+        ("\tadd.s32 \t%r2, %r3, 1;\n\tret;", ["register %r3", "before it is written"]),
+        ("\tst.global.b32 \t[%rd4+400], %r1;\n\tret;", ["outside the 16 bytes"]),
+        ("\tst.global.b32 \t[%rd4+2], %r1;\n\tret;", ["misaligned"]),
+        ("\tst.global.b32 \t[%rd3], %r1;\n\tret;", ["no or in several buffers"]),
+        ("\tcvt.f32.f16 \t%r2, %r1;\n\tret;", ["%r1 of 32 bits", "f16"]),
+        ("\tadd.rn.f16 \t%rs1, 0f3F800000, 0f3F800000;\n\tret;", ["0f3F800000 has 32 bits"]),
+        ("\tmov.b32 \t%r2, shared_0;\n\tret;", ["'shared_0' is not understood"]),
+        ("\t.shared .b8 tile[4];\n\tret;", ["directive '.shared .b8 tile[4]'"]),
+    ],
+)
+def test_what_cannot_be_run_is_refused_by_name(body: str, words: list[str]) -> None:
+    with pytest.raises(ptx.PtxError) as caught:
+        run_kernel(body)
+
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_module_with_shared_memory_is_refused_by_name() -> None:
+    with pytest.raises(ptx.UnsupportedPtx, match=r"directive '\.shared \.align 4"):
+        parse(".shared .align 4 .b8 tile[4224];\n" + HEAD + "\tret;\n}\n")
+
+
+def test_a_text_that_is_cut_off_is_refused() -> None:
+    with pytest.raises(ptx.PtxError, match="body of kernel does not end"):
+        parse(HEAD)
+
+
+# --- Programs ------------------------------------------------------------------------------------
+
+THUNKS = "001: kCustomKernel [source | sink] k grid: [1, 1, 1] threads: [4, 1, 1]  shared_memory: 0"
+
+
+def entry_with(instruction: str) -> str:
+    parameter = "%p = u32[2]{0} parameter(0)"
+    return f"ENTRY %main (p: u32[2]) -> f32[2] {{\n  {parameter}\n  {instruction}\n}}"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "words"),
+    [
+        (
+            'ROOT %c = (f32[2]{0}, s32[]) custom-call(%p), custom_call_target="cusolver_geqrf_ffi"',
+            "a call of cusolver_geqrf_ffi",
+        ),
+        ("ROOT %r = u32[2]{0} rng-bit-generator(%p)", "needs rng-bit-generator"),
+        ("ROOT %k = f32[2]{0} fusion(%p), kind=kLoop", "k is not in the PTX, which holds nothing"),
+        ("ROOT %c = f32[2,2]{0,1} copy(%p)", "layout {0,1}, not C order"),
+        ("ROOT %c = f8e4m3[2]{0} copy(%p)", "dtype f8e4m3"),
+        ("ROOT %c = f32[2]{0} constant({1, 2})", "of shape [2] is not read"),
+        ("what is this", "'what is this' is not understood"),
+    ],
+)
+def test_a_program_beyond_its_kernels_is_refused_by_name(instruction: str, words: str) -> None:
+    with pytest.raises(ptx.PtxError) as caught:
+        ptx.load(entry_with(instruction), [], THUNKS)
+
+    assert words in str(caught.value)
+
+
+def test_hlo_without_an_entry_is_refused() -> None:
+    with pytest.raises(ptx.PtxError, match="no entry computation"):
+        ptx.load("HloModule empty", [], "")
+
+
+def test_a_grid_of_several_dimensions_is_refused() -> None:
+    with pytest.raises(ptx.UnsupportedPtx, match="k is launched on a grid of several dimensions"):
+        ptx.load(entry_with("ROOT %c = u32[2]{0} copy(%p)"), [], THUNKS.replace("[4, 1", "[4, 2"))
+
+
+def test_an_argument_of_another_shape_is_refused() -> None:
+    with pytest.raises(ptx.PtxError, match=r"is uint32\[3\], the program needs uint32\[2\]"):
+        program_of(PROBLEMS[0]).run([np.zeros(3, np.uint32)], ptx.Choice())
+
+
+def test_constants_and_copies_need_no_kernel() -> None:
+    hlo = entry_with("%c = bf16[] constant(0.5)\n  ROOT %d = bf16[] copy(%c)")
+
+    result = ptx.load(hlo, [], "").run([np.zeros(2, np.uint32)], ptx.Choice())
+
+    assert result == BFLOAT16.type(0.5)
+
+
+def test_predictions_are_stored_as_such() -> None:
+    store = open_store(PREDICTED)
+    observation = store.observation("normal-float32-64x32-s0-cuda-jit")
+
+    assert observation.mode == "predicted"
+    assert "H100" in observation.device
+    assert whole(returned(emulated("normal-float32-64x32-s0"))).shape == (64, 32)
