@@ -31,6 +31,9 @@ suffixed names force one."""
 TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
 
+EMULATED = "emulated"
+"""Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 """What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
 
@@ -180,6 +183,9 @@ def parse_case(text: str) -> Case:
     """
     problem, _, tail = text.rpartition("-")
     problem, _, backend = problem.rpartition("-")
+    if backend == EMULATED:
+        problem, _, platform = problem.rpartition("-")
+        backend = f"{platform}-{EMULATED}"
     if tail not in TRANSFORMS:
         raise ValueError(
             f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}"

@@ -10,6 +10,7 @@ from conformance.backends.base import BackendUnavailable as BackendUnavailable
 EXECUTORS = {
     "stablehlo": "conformance.backends.stablehlo",
     "iree": "conformance.backends.iree",
+    "cuda-emulated": "conformance.backends.cuda_emulated",
 }
 """Backends that need no device, and the modules whose `open_backend` opens each."""
 

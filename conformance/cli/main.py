@@ -29,6 +29,7 @@ COMMANDS = {
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
     "lowering": "compare the programs that JAX lowers with the accepted ones",
+    "compile": "compile for an accelerator that is not here, and predict CUDA's bits",
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
     "doctor": "show what in this environment can change numbers",
@@ -85,6 +86,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def exit_codes() -> dict[type[Exception], int]:
     """Return the exit code of each kind of expected error, the special before the general."""
+    from conformance.aot import CompilerAbsent, UnknownTarget
     from conformance.backends.base import BackendUnavailable
     from conformance.golden import GoldenError
     from conformance.ledger import LedgerError
@@ -99,8 +101,10 @@ def exit_codes() -> dict[type[Exception], int]:
         CatalogueError: USAGE,
         LedgerError: USAGE,
         TargetError: USAGE,
+        UnknownTarget: USAGE,
         GoldenError: INFRASTRUCTURE,
         BackendUnavailable: INFRASTRUCTURE,
+        CompilerAbsent: INFRASTRUCTURE,
         ReportError: INFRASTRUCTURE,
         SideError: INFRASTRUCTURE,
     }

@@ -1,0 +1,189 @@
+"""Compile for an accelerator that is not here: JAX's ahead-of-time path and a device description.
+
+A topology describes devices without opening one. What comes back is text and sizes: the optimized
+HLO, for CUDA the PTX of every kernel and how it is launched, for a TPU the size of the code. Rows
+made of it say "compiled for", never "executed on".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+PLATFORMS = ("cuda", "tpu")
+EXTRAS = {"cuda": "cuda-aot", "tpu": "tpu"}
+"""The extra of this package that installs the compiler of each platform."""
+
+MODULES = {"cuda": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",)}
+"""The modules of which one must be installed."""
+
+INSTANCES = ("1x1x1", "1x1", "1")
+"""What one chip is called in a TPU topology of three, two or one dimensions."""
+
+
+class CompilerAbsent(RuntimeError):  # noqa: N818  # names a state, not a mistake
+    """The compiler of a platform does not run here; the message says what to do."""
+
+
+class UnknownTarget(ValueError):  # noqa: N818  # names what is wrong with it
+    """No such target, or the compiler refuses its description."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A device that is compiled for.
+
+    name: `h100`, or a TPU topology such as `v5e:1x1`. kind: what JAX calls the device.
+    handle: the described device, for JAX.
+    """
+
+    platform: str
+    name: str
+    kind: str
+    handle: Any = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """What the compiler made of one function.
+
+    hlo: the optimized module. ptx: the modules of its kernels. thunks: what the runtime does, one
+    line a step: kernels with their grids, copies, calls of libraries. Both are of CUDA only.
+    code_bytes: of the machine code; 0 where the compiler does not say. temp_bytes: of scratch.
+    """
+
+    hlo: str = dataclasses.field(repr=False)
+    ptx: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    thunks: str = dataclasses.field(default="", repr=False)
+    code_bytes: int
+    temp_bytes: int
+    elapsed_s: float
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a digest of the optimized program, free of names of files, lines and scopes."""
+        return hashlib.sha256(stripped(self.hlo).encode()).hexdigest()[:16]
+
+
+def stripped(hlo: str) -> str:
+    """Return HLO text without what moves when nothing that computes has changed.
+
+    That is the name of the module, the metadata of instructions and the tables of source locations
+    that follow the header.
+    """
+    text = re.sub(r", metadata=\{[^}]*\}", "", hlo)
+    text = re.sub(r"^HloModule [^,\n]*", "HloModule", text)
+    tables = r"^(FileNames|FunctionNames|FileLocations|StackFrames)\n(.+\n)*"
+    return re.sub(tables, "", text, flags=re.MULTILINE)
+
+
+def target_names() -> list[str]:
+    """Return the CUDA devices whose description comes with this package."""
+    folder = resources.files("conformance.ptx") / "targets"
+    return sorted(path.name.removesuffix(".txtpb") for path in folder.iterdir())
+
+
+def open_target(platform: str, name: str) -> Target:
+    """Return a target to compile for.
+
+    name: of a CUDA device, or a TPU topology, as in `v5e:1x1`.
+
+    Raises:
+        CompilerAbsent: the platform's compiler is not installed.
+        UnknownTarget: the target is unknown.
+    """
+    if not any(importlib.util.find_spec(module) for module in MODULES[platform]):
+        raise CompilerAbsent(
+            f"compiling for {platform} needs {' or '.join(MODULES[platform])}, which is not "
+            f"installed: pip install 'initializer-conformance[{EXTRAS[platform]}]'"
+        )
+    arguments = {"tpu": _tpu_arguments, "cuda": _cuda_arguments}[platform](name)
+    from jax.experimental import topologies
+
+    try:
+        described = topologies.get_topology_desc(platform=platform, **arguments)
+    except Exception as error:  # whatever the plugin makes of a name it does not know
+        text = str(error).partition("\n")[0]
+        raise UnknownTarget(
+            f"{platform} target {name!r} is refused by its compiler: {text}"
+        ) from error
+    device: Any = described.devices[0]
+    return Target(platform=platform, name=name, kind=device.device_kind, handle=device)
+
+
+def _cuda_arguments(name: str) -> dict[str, str]:
+    if name not in target_names():
+        raise UnknownTarget(
+            f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
+            "description to conformance/ptx/targets"
+        )
+    text = (resources.files("conformance.ptx") / "targets" / f"{name}.txtpb").read_text()
+    return {"target_config": text, "topology": INSTANCES[0]}
+
+
+def _tpu_arguments(name: str) -> dict[str, str]:
+    if not re.fullmatch(r"[\w]+:\d+(x\d+)*", name):
+        raise UnknownTarget(
+            f"tpu topology {name!r} is not understood: write generation:shape, as in v5e:1x1"
+        )
+    return {"topology_name": name}
+
+
+def lower(target: Target, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    """Return what JAX lowers for the target; its `as_text()` tells equal programs.
+
+    arguments: arrays or keys, of which only shape and dtype count; all are kept, in order. Whatever
+    tracing or lowering raises passes through: it is a result of the caller's.
+    """
+    import jax
+    from jax.sharding import SingleDeviceSharding
+
+    placed = SingleDeviceSharding(target.handle)
+    jitted = jax.jit(function, in_shardings=placed, out_shardings=placed, keep_unused=True)
+    shapes = [jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arguments]  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    return jitted.trace(*shapes).lower(lowering_platforms=(target.platform,))
+
+
+def compile_lowered(target: Target, lowered: Any) -> Compiled:
+    """Return what the target's compiler makes of a lowered function; it raises what that raises.
+
+    Raises:
+        CompilerAbsent: the compiler did not run, because a compilation cache answered.
+    """
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        options = _dump_options(folder) if target.platform == "cuda" else {}
+        compiled = lowered.compile(compiler_options=options)
+        elapsed_s = time.perf_counter() - start
+        ptx = _texts(folder, "*.ptx")
+        thunks = "".join(_texts(folder, "*.thunk_sequence.txt"))
+    if options and not thunks:
+        raise CompilerAbsent(
+            f"compiling for {target.name} wrote no dump: a compilation cache answered. "
+            "Unset JAX_COMPILATION_CACHE_DIR"
+        )
+    memory = compiled.memory_analysis()
+    return Compiled(
+        hlo=compiled.as_text(),
+        ptx=ptx,
+        thunks=thunks,
+        code_bytes=memory.generated_code_size_in_bytes,
+        temp_bytes=memory.temp_size_in_bytes,
+        elapsed_s=elapsed_s,
+    )
+
+
+def _dump_options(folder: str) -> dict[str, str]:
+    return {"xla_dump_to": folder, "xla_dump_emitter_re": ".*"}
+
+
+def _texts(folder: str, pattern: str) -> tuple[str, ...]:
+    return tuple(path.read_text() for path in sorted(Path(folder).glob(pattern)))

@@ -1,0 +1,174 @@
+"""What a CUDA device will return, how that lies to the CPU and to the definition, and its record.
+
+A prediction is stored as a recording of the backend `cuda` whose observations say `predicted`. The
+first recording made on such a device confirms it or refutes it: `conformance compare`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from conformance import aot, environment, ptx
+from conformance.arrays import returned
+from conformance.backends.cuda_emulated import CudaEmulatedBackend
+from conformance.backends.pjrt import PjrtBackend
+from conformance.budgets import BudgetTable
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks.budget import budget_for
+from conformance.drift import classify
+from conformance.engine import law_of
+from conformance.golden import RECORDING, write_store
+from conformance.model import Budget, Case, Drift, Observation, Outcome, Problem, Raised
+from conformance.oracle import OracleUnavailable, solve
+from conformance.recording import entry_of, now
+
+PLATFORM = "cuda"
+TRANSFORMS = ("eager", "jit")
+
+COLUMNS = (
+    "case",
+    "equal to CPU",
+    "ULP",
+    "ULP of sigma",
+    "class",
+    "open",
+    "ULP of sigma from oracle",
+    "class from oracle",
+)
+"""`open`: elements with more than one permitted result."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One predicted case. prediction: None where something was raised.
+
+    from_cpu, from_oracle: how it lies to the CPU's array, and to the definition's where there is an
+    oracle.
+    """
+
+    observation: Observation
+    prediction: ptx.Prediction | None
+    from_cpu: Drift
+    from_oracle: Drift | None
+
+    @property
+    def n_open(self) -> int:
+        """Elements for which several results are permitted."""
+        return int(self.prediction.is_open.sum()) if self.prediction else 0
+
+
+def judge(
+    problems: Sequence[Problem],
+    target: aot.Target,
+    catalogue: Catalogue,
+    measured: BudgetTable,
+) -> Iterator[Judged]:
+    """Predict every problem, eager and jitted, and judge it by the measured budgets of the CPU."""
+    emulated, cpu = CudaEmulatedBackend(target), PjrtBackend("cpu")
+    for problem in problems:
+        spec = catalogue.lookup(problem.initializer)
+        for transform in TRANSFORMS:
+            case = Case(problem=problem, backend="cpu", transform=transform)
+            yield _judged(case, spec, emulated, cpu, measured)
+
+
+def _judged(
+    case: Case,
+    spec: InitializerSpec,
+    emulated: CudaEmulatedBackend,
+    cpu: PjrtBackend,
+    measured: BudgetTable,
+) -> Judged:
+    observed = emulated.observe(case, spec)
+    outcome = observed.outcome
+    prediction = None if isinstance(outcome, Raised) else emulated.predict(case, spec)
+    budget = budget_for(spec, case, measured)
+    expected = cpu.observe(case, spec).outcome
+    on_device = dataclasses.replace(case, backend=PLATFORM)
+    return Judged(
+        observation=dataclasses.replace(observed, case=on_device),
+        prediction=prediction,
+        from_cpu=_drift(outcome, expected, spec, budget.doubled()),
+        from_oracle=_from_oracle(outcome, case.problem, spec, budget),
+    )
+
+
+def _from_oracle(
+    outcome: Outcome, problem: Problem, spec: InitializerSpec, budget: Budget
+) -> Drift | None:
+    if isinstance(outcome, Raised) or spec.definition is None:
+        return None
+    try:
+        expected = returned(solve(problem, spec.definition).expected)
+    except OracleUnavailable:
+        return None
+    return _drift(outcome, expected, spec, budget)
+
+
+def _drift(actual: Outcome, expected: Outcome, spec: InitializerSpec, budget: Budget) -> Drift:
+    return classify(actual, expected, moments=law_of(spec, expected), budget=budget)
+
+
+def cells(judged: Judged) -> tuple[str, ...]:
+    """Return the row of one prediction; see COLUMNS."""
+    case_id, drift = judged.observation.case.id, judged.from_cpu
+    outcome = judged.observation.outcome
+    if isinstance(outcome, Raised):
+        return (case_id, f"raises {outcome.exception}", "", "", str(drift.drift_class), "", "", "")
+    equal = f"{drift.n_elements - drift.n_different} of {drift.n_elements}"
+    oracle = judged.from_oracle
+    figures = ("", "") if oracle is None else (_ulp(oracle), str(oracle.drift_class))
+    return (
+        case_id,
+        equal,
+        str(drift.max_ulp or 0),
+        _ulp(drift),
+        str(drift.drift_class),
+        str(judged.n_open),
+        *figures,
+    )
+
+
+def _ulp(drift: Drift) -> str:
+    return f"{drift.max_ulp_at_sigma or 0:.3g}"
+
+
+def summary(judged: Sequence[Judged]) -> str:
+    """Return one line: how many predictions there are, and how they lie to the CPU."""
+    arrays = [one for one in judged if one.prediction]
+    equal = sum(one.from_cpu.n_different == 0 for one in arrays)
+    decided = sum(one.n_open == 0 for one in arrays)
+    return (
+        f"predicted {len(arrays)} of {len(judged)} cases: {equal} bitwise equal to the CPU, "
+        f"{decided} without an open element"
+    )
+
+
+def store(judged: Sequence[Judged], target: aot.Target, catalogue: Catalogue, folder: Path) -> int:
+    """Write the predictions as a new recording, and return how many; provenance counts open ones.
+
+    What the emulator cannot run is left out: it says nothing about the device.
+
+    Raises:
+        GoldenError: the folder is not empty, or the disk refuses.
+    """
+    kept = [one for one in judged if not _is_beyond(one.observation.outcome)]
+    entries = [
+        entry_of(one.observation, catalogue.lookup(one.observation.case.problem.initializer).family)
+        for one in kept
+    ]
+    provenance = {
+        "environment": dataclasses.asdict(environment.capture(())),
+        "date": now(),
+        "predicted_for": f"{target.kind} ({target.name})",
+        "open_elements": {one.observation.case.id: one.n_open for one in kept if one.n_open},
+    }
+    write_store(folder, entries, kind=RECORDING, provenance=[provenance])
+    return len(entries)
+
+
+def _is_beyond(outcome: Outcome) -> bool:
+    emulator = (ptx.PtxError.__name__, ptx.UnsupportedPtx.__name__)
+    return isinstance(outcome, Raised) and outcome.exception in emulator
