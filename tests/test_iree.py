@@ -1,0 +1,108 @@
+"""IREE compiles and runs what JAX lowers; where it is not installed, the way to it is named."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, whole
+from conformance.backends import BackendUnavailable, open_backend
+from conformance.builtin import load_catalogue
+from conformance.cli import main
+from conformance.matrix import Selection, SelectionError, select
+from conformance.model import Observation, Raised, Returned, parse_case
+
+CATALOGUE = load_catalogue()
+
+needs_iree = pytest.mark.skipif(
+    importlib.util.find_spec("iree") is None, reason="the extra [iree] is not installed"
+)
+
+
+def observe(text: str) -> Observation:
+    case = parse_case(text)
+    return open_backend(case.backend).observe(case, CATALOGUE.lookup(case.problem.initializer))
+
+
+def array_of(text: str) -> Array:
+    found = observe(text).outcome
+    assert isinstance(found, Returned)
+    return whole(found)
+
+
+@pytest.fixture
+def no_iree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no package of IREE be installed."""
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name.startswith("iree"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+
+
+@pytest.mark.usefixtures("no_iree")
+def test_a_missing_extra_says_which_command_installs_it() -> None:
+    with pytest.raises(BackendUnavailable) as caught:
+        open_backend("iree")
+
+    assert "iree-base-compiler is not installed" in str(caught.value)
+    assert "pip install iree-base-compiler iree-base-runtime (the extra [iree]" in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_iree")
+def test_a_run_without_the_extra_is_a_fault_of_the_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["run", "normal-float32-64-s0-iree-eager"])
+
+    assert code == 3
+    assert "iree-base-compiler is not installed" in capsys.readouterr().err
+
+
+def test_bits_that_each_compiler_makes_as_it_likes_are_not_asked_for() -> None:
+    with pytest.raises(SelectionError, match="each compiler implements rng_bit_generator as it"):
+        select(CATALOGUE, Selection(cases=("normal-float32-64-s0-rbg-iree-eager",)))
+
+
+@needs_iree
+def test_uniforms_are_those_of_xla_and_come_out_twice() -> None:
+    observation = observe("uniform_1-float32-17x13-s0-iree-eager")
+
+    assert isinstance(observation.outcome, Returned)
+    assert observation.repeat_sha256 == observation.outcome.sha256
+    assert observation.device.startswith("iree llvm-cpu generic (")
+    expected = array_of("uniform_1-float32-17x13-s0-cpu-eager")
+    assert np.array_equal(whole(observation.outcome), expected)
+
+
+@needs_iree
+def test_results_do_not_share_the_runtimes_memory() -> None:
+    """A view of a result shows the next one, for the runtime uses the memory again."""
+    first = array_of("normal-float32-64-s0-iree-eager")
+    before = first.copy()
+
+    array_of("normal-float32-64-s1-iree-eager")
+
+    assert np.array_equal(first, before)
+
+
+@needs_iree
+def test_float64_is_not_demoted() -> None:
+    """By default IREE computes float64 in float32."""
+    found = array_of("uniform_1-float64-17x13-s0-iree-eager")
+
+    assert np.array_equal(found, array_of("uniform_1-float64-17x13-s0-cpu-eager"))
+
+
+@needs_iree
+def test_lapack_is_refused_before_the_compiler_is_asked() -> None:
+    found = observe("orthogonal-float32-17x13-s0-iree-eager").outcome
+
+    assert isinstance(found, Raised)
+    assert found.exception == "UnsupportedOperation"
