@@ -1,0 +1,372 @@
+"""Compiling for what is not here: targets, refusals, the command, and the backend that emulates."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance import aot, predictions, ptx
+from conformance.arrays import returned
+from conformance.backends import BackendUnavailable, open_backend
+from conformance.builtin import load_catalogue
+from conformance.cli import compile as command
+from conformance.cli.main import main
+from conformance.golden import RECORDING, Entry, open_store, write_store
+from conformance.model import (
+    Case,
+    Drift,
+    DriftClass,
+    Observation,
+    Problem,
+    Raised,
+    Returned,
+    parse_case,
+)
+
+ROOT = Path(__file__).parent.parent
+PTX = ROOT / "tests" / "data" / "ptx"
+PREDICTED = ROOT / "predicted" / "h100"
+PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
+
+needs_cuda_compiler = pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda13_plugin") is None,
+    reason="needs the extra cuda-aot, which holds the CUDA compiler",
+)
+
+
+@pytest.fixture
+def no_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aot, "MODULES", {"cuda": ("absent_plugin",), "tpu": ("absent_tpu",)})
+
+
+# --- Targets -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_compilers")
+@pytest.mark.parametrize(("platform", "extra"), [("cuda", "cuda-aot"), ("tpu", "tpu")])
+def test_an_absent_compiler_is_said_with_the_command_that_installs_it(
+    platform: str, extra: str
+) -> None:
+    with pytest.raises(aot.CompilerAbsent, match=rf"pip install '[\w-]+\[{extra}\]'"):
+        aot.open_target(platform, "h100")
+
+
+def test_the_extras_that_messages_name_exist() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert set(aot.EXTRAS.values()) <= set(project["optional-dependencies"])
+
+
+def present(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every compiler look installed."""
+    monkeypatch.setattr(aot, "MODULES", {"cuda": ("json",), "tpu": ("json",)})
+
+
+def test_an_unknown_device_is_said_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    present(monkeypatch)
+
+    with pytest.raises(aot.UnknownTarget, match=r"'a100x' is unknown: choose from .*h100"):
+        aot.open_target("cuda", "a100x")
+
+
+@pytest.mark.parametrize("name", ["v5e", "v5e:", "v5e:1x", "v5e 1x1"])
+def test_a_topology_that_cannot_be_read_is_said_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    present(monkeypatch)
+
+    with pytest.raises(aot.UnknownTarget, match="write generation:shape, as in v5e:1x1"):
+        aot.open_target("tpu", name)
+
+
+def test_what_the_plugin_refuses_is_an_unknown_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    from jax.experimental import topologies
+
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("no such topology\nand a trace")
+
+    present(monkeypatch)
+    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+
+    with pytest.raises(aot.UnknownTarget, match=r"'v9z:1x1' is refused .*: no such topology$"):
+        aot.open_target("tpu", "v9z:1x1")
+
+
+def test_every_described_device_says_its_compute_capability() -> None:
+    folder = ROOT / "conformance" / "ptx" / "targets"
+    texts = [(folder / f"{name}.txtpb").read_text() for name in aot.target_names()]
+
+    assert texts
+    assert all("cuda_compute_capability" in text for text in texts)
+
+
+# --- Fingerprints --------------------------------------------------------------------------------
+
+HLO = """HloModule jit_f, is_scheduled=true
+
+FileNames
+1 "/somewhere/a.py"
+
+StackFrames
+1 {file_location_id=1}
+
+ENTRY %main (p: u32[2]) -> u32[2] {
+  ROOT %p = u32[2]{0} parameter(0), metadata={op_name="jit(f)/mul" stack_frame_id=6}
+}
+"""
+
+
+def compiled(hlo: str = HLO, texts: tuple[str, ...] = ()) -> aot.Compiled:
+    return aot.Compiled(hlo=hlo, ptx=texts, code_bytes=7, temp_bytes=9, elapsed_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("jit_f", "jit_g"), ("a.py", "b.py"), ("stack_frame_id=6", "stack_frame_id=7")]
+)
+def test_names_and_places_do_not_change_a_fingerprint(old: str, new: str) -> None:
+    assert compiled(HLO.replace(old, new)).fingerprint == compiled().fingerprint
+
+
+def test_another_instruction_changes_a_fingerprint() -> None:
+    assert compiled(HLO.replace("u32[2]{0}", "u32[3]{0}")).fingerprint != compiled().fingerprint
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+def row(**fields: Any) -> command.Row:
+    given: dict[str, Any] = {
+        "problem": PROBLEM,
+        "target": "h100",
+        "compiled": None,
+        "error": "",
+        "excuse": "",
+        **fields,
+    }
+    return command.Row(**given)
+
+
+@pytest.mark.parametrize(
+    ("error", "excuse", "is_wrong"),
+    [
+        ("", "", False),
+        ("TypeError: x", "", True),
+        ("TypeError: x", "as defined", False),
+        ("", "as defined", True),
+    ],
+)
+def test_a_row_is_wrong_when_error_and_excuse_disagree(
+    error: str, excuse: str, is_wrong: bool
+) -> None:
+    assert row(error=error, excuse=excuse).is_wrong is is_wrong
+
+
+def test_the_summary_counts_wrong_rows_by_error() -> None:
+    rows = [row(error="TypeError: x"), row(error="TypeError: x"), row(compiled=compiled())]
+
+    lines = list(command._summary(rows))
+
+    assert lines == [
+        "compiled for h100: 1 of 3; 0 refused as the definition demands or the ledger knows; "
+        "2 wrong",
+        "  2 x TypeError: x",
+    ]
+
+
+def test_kernels_instructions_and_registers_are_counted_in_the_text() -> None:
+    text = (PTX / "normal-float32-64x32-s0.ptx").read_text()
+    (kernel,) = ptx.parse(text)
+
+    kernels, instructions, registers = command._counts([text])
+
+    assert (kernels, instructions) == (1, len(kernel.instructions))
+    assert registers == 162
+
+
+def test_a_table_lines_up() -> None:
+    lines = command.table(("a", "long"), [("wide cell", "b")]).splitlines()
+
+    assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--platform", "cuda", "--topology", "v5e:1x1"], "--topology is not for cuda"),
+        (["--platform", "tpu", "--target", "h100"], "--target is not for tpu"),
+        (["--platform", "tpu", "--predict"], "only CUDA is predicted"),
+        (["--platform", "tpu", "--record", "x"], "only CUDA is predicted"),
+    ],
+)
+def test_options_of_another_platform_are_a_wrong_call(
+    capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    code = main(["compile", *words])
+
+    assert code == 4
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_compilers")
+def test_the_command_without_a_compiler_is_the_fault_of_the_machine(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = main(["compile", "--platform", "tpu", "--tier", "quick"])
+
+    assert code == 3
+    assert "pip install" in capsys.readouterr().err
+
+
+def arguments(**fields: Any) -> argparse.Namespace:
+    given = {"platform": "cuda", "target": None, "topology": None, "predict": False, "record": None}
+    return argparse.Namespace(**{**given, **fields})
+
+
+def test_several_topologies_are_separated_by_commas() -> None:
+    asked = arguments(platform="tpu", topology="v5e:1x1, v4:1x1x1")
+
+    assert command._targets(asked) == ["v5e:1x1", "v4:1x1x1"]
+
+
+# --- The backend ---------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_compilers")
+def test_the_backend_without_its_extra_is_unavailable_and_says_what_to_install() -> None:
+    with pytest.raises(BackendUnavailable, match=r"'cuda-emulated' .*\[cuda-aot\]"):
+        open_backend("cuda-emulated")
+
+
+def test_a_backend_of_two_words_is_read_from_a_case_id() -> None:
+    case = Case(problem=PROBLEM, backend="cuda-emulated", transform="jit")
+
+    assert parse_case(case.id) == case
+
+
+@needs_cuda_compiler
+@pytest.mark.parametrize("transform", ["eager", "jit"])
+def test_a_case_is_compiled_and_emulated(transform: str) -> None:
+    backend = open_backend("cuda-emulated")
+    case = Case(problem=PROBLEM, backend="cuda-emulated", transform=transform)
+
+    observation = backend.observe(case, load_catalogue().lookup("normal"))
+
+    assert isinstance(observation.outcome, Returned)
+    assert observation.mode == "predicted"
+    assert observation.repeat_sha256 == observation.outcome.sha256
+
+
+@needs_cuda_compiler
+def test_a_call_of_a_library_is_an_outcome_that_names_it() -> None:
+    problem = dataclasses.replace(PROBLEM, initializer="orthogonal")
+    case = Case(problem=problem, backend="cuda-emulated", transform="jit")
+
+    outcome = open_backend("cuda-emulated").observe(case, load_catalogue().lookup("orthogonal"))
+
+    assert isinstance(outcome.outcome, Raised)
+    assert "cusolver_geqrf" in outcome.outcome.message
+
+
+@needs_cuda_compiler
+def test_the_command_reproduces_the_kept_programs(tmp_path: Path) -> None:
+    words = ["--platform", "cuda", "--tier", "quick", "--shape", "64x32", "--dtype", "float32"]
+    main(["compile", *words, "--initializer", "normal", "--out", str(tmp_path)])
+
+    made = (tmp_path / "h100" / "normal-float32-64x32-s0.ptx").read_text()
+    assert made == (PTX / "normal-float32-64x32-s0.ptx").read_text()
+
+
+# --- Predictions ---------------------------------------------------------------------------------
+
+
+def judged(outcome: Returned | Raised, n_open: int = 0) -> predictions.Judged:
+    case = Case(problem=PROBLEM, backend="cuda", transform="jit")
+    observation = Observation(
+        case=case, outcome=outcome, repeat_sha256=None, device="H", elapsed_s=0.1, mode="predicted"
+    )
+    values = np.zeros((64, 32), np.float32)
+    highest = values.copy()
+    highest.reshape(-1)[:n_open] = 1
+    prediction = ptx.Prediction(values=values, lowest=values, highest=highest, n_sites=1)
+    drift = Drift(
+        drift_class=DriftClass.ROUNDING,
+        n_elements=2048,
+        n_different=48,
+        max_ulp=2,
+        max_ulp_at_sigma=4.0,
+    )
+    return predictions.Judged(
+        observation=observation,
+        prediction=None if isinstance(outcome, Raised) else prediction,
+        from_cpu=drift,
+        from_oracle=None,
+    )
+
+
+def test_a_prediction_is_told_in_one_row() -> None:
+    cells = predictions.cells(judged(returned(np.zeros((64, 32), np.float32)), n_open=7))
+
+    assert cells == (
+        "normal-float32-64x32-s0-cuda-jit",
+        "2000 of 2048",
+        "2",
+        "4",
+        "rounding",
+        "7",
+        "",
+        "",
+    )
+
+
+def test_predictions_are_stored_but_for_what_the_emulator_cannot_run(tmp_path: Path) -> None:
+    target = aot.Target(platform="cuda", name="h100", kind="NVIDIA H100", handle=None)
+    array = judged(returned(np.zeros((64, 32), np.float32)), n_open=3)
+    beyond = judged(Raised(exception="UnsupportedPtx", message="a call of cusolver"))
+
+    count = predictions.store([array, beyond], target, load_catalogue(), tmp_path / "out")
+
+    store = open_store(tmp_path / "out")
+    assert (count, store.ids()) == (1, ["normal-float32-64x32-s0-cuda-jit"])
+    assert store.provenance[-1]["open_elements"] == {"normal-float32-64x32-s0-cuda-jit": 3}
+
+
+def recording_on_a_gpu(folder: Path, change: float) -> Path:
+    """Write what a GPU would have recorded, with one element moved."""
+    entries = []
+    for entry in open_store(PREDICTED).entries():
+        outcome = entry.outcome
+        if entry.id == "normal-float32-64x32-s0-cuda-jit":
+            assert isinstance(outcome, Returned)
+            array = np.frombuffer(outcome.bits, np.float32).reshape(64, 32).copy()
+            array[0, 0] += change
+            outcome = returned(array)
+        entries.append(Entry(id=entry.id, shard=entry.shard, outcome=outcome, extra=entry.extra))
+    provenance = open_store(PREDICTED).provenance
+    write_store(folder, entries, kind=RECORDING, provenance=provenance)
+    return folder
+
+
+@pytest.mark.parametrize(("change", "code"), [(0.0, 0), (0.001, 1)])
+def test_a_recording_confirms_or_refutes_the_predictions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: float, code: int
+) -> None:
+    recording = recording_on_a_gpu(tmp_path / "gpu", change)
+
+    assert main(["compare", str(PREDICTED), str(recording), "--max-drift", "identical"]) == code
+    assert ("normal-float32-64x32-s0-cuda-jit" in capsys.readouterr().out) is bool(change)
+
+
+def test_the_kept_predictions_say_for_what_and_with_what_they_were_made() -> None:
+    provenance = json.loads((PREDICTED / "provenance.json").read_text())[-1]
+
+    assert "H100" in provenance["predicted_for"]
+    assert "jax-cuda13-plugin" in provenance["environment"]["packages"]
