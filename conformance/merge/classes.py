@@ -32,14 +32,11 @@ from conformance.model import (
     Raised,
     Status,
 )
+from conformance.promises import Promise, is_promised
 from conformance.report.rows import outcome_text
 
 Question = tuple[Problem, str]
 """A problem and a transform: what a case is when no backend is named yet."""
-
-UNPROMISED_PRNGS = ("rbg", "unsafe_rbg")
-"""JAX promises their bits neither across backends nor across releases of the compiler:
-docs.jax.dev/en/latest/jax.random.html, "Advanced RNG configuration"."""
 
 BASE = "any"
 """Names no backend: what the goldens hold for it, they hold for all that have no overlay."""
@@ -114,7 +111,7 @@ class Referee:
             return f"accepted as golden of {place.backend}"
         if entries := self._ledger.matching(case, place.jax):
             return f"limited by {entries[0].id}"
-        if problem.prng in UNPROMISED_PRNGS and _is_elsewhere(place, first):
+        if not is_promised(Promise.BACKENDS, problem.prng) and _is_elsewhere(place, first):
             return f"{problem.prng} promises no equal bits there"
         return ""
 
