@@ -54,6 +54,10 @@ OFFERS: Mapping[str, Offer] = {
         reason="it compiles the exported program, for one device, for which eager and jit are one; "
         "and each compiler implements rng_bit_generator as it likes",
     ),
+    "cuda-emulated": Offer(
+        transforms=("eager", "legacy_key", "jit"),
+        reason="it emulates the kernels of one device, and only those",
+    ),
 }
 """Backends that are asked a part of the matrix; all others are asked the whole."""
 
