@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from typing import Any
 
 import ml_dtypes
@@ -71,13 +72,15 @@ def returned(array: Array, *, weak_type: bool = False) -> Returned:
 def sampled(outcome: Returned) -> Returned:
     """Return the outcome as it is stored: whole up to FULL_SIZE_LIMIT elements, else a sample.
 
-    The stride is odd, hence coprime to the powers of two that array sizes and shards are made of:
-    a sample of even stride would see one half of the columns only.
+    The stride has no factor in common with any size of the shape, nor with the powers of two that
+    shards are made of: else the sample would see some of the columns only.
     """
     size = int(np.prod(outcome.shape, dtype=np.int64))
     if size <= FULL_SIZE_LIMIT or outcome.stride != 1:
         return outcome
     stride = (size // SAMPLE_SIZE - 1) | 1
+    while any(math.gcd(stride, axis) > 1 for axis in outcome.shape):
+        stride -= 2
     return thin(outcome, stride)
 
 

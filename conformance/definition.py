@@ -160,7 +160,10 @@ def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
 
     Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 1, section 13.10.1.
     """
-    mass = (math.erf(upper / math.sqrt(2)) - math.erf(lower / math.sqrt(2))) / 2
+    if lower > 0:  # there erf is 1 but for its last digits; the mirrored law has them
+        mean, variance = truncated_normal_moments(-upper, -lower)
+        return -mean, variance
+    mass = (math.erfc(-upper / math.sqrt(2)) - math.erfc(-lower / math.sqrt(2))) / 2
     density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in (lower, upper)]
     edge = [
         x * d if math.isfinite(x) else 0.0 for x, d in zip((lower, upper), density, strict=True)
@@ -263,7 +266,7 @@ def _broadcasts(value: tuple[object, ...], shape: tuple[int, ...]) -> bool:
     inner: object = value
     while isinstance(inner, tuple):
         sizes.append(len(inner))
-        inner = inner[0]
+        inner = inner[0] if inner else None
     if len(sizes) > len(shape):
         return False
     pairs = zip(reversed(sizes), reversed(shape), strict=False)

@@ -63,11 +63,19 @@ def test_a_complex_variate_in_polar_form_has_the_roundings_of_its_angle(name: st
     assert found == Budget(max_ulp=0, max_ulp_at_sigma=POLAR_ROUNDINGS * POLAR_REACH)
 
 
-def test_the_budget_of_a_matrix_grows_with_its_longer_side() -> None:
-    short, long = (budget(f"orthogonal-float32-{n}x4-s0-cpu-eager") for n in (16, 256))
+def test_the_budget_of_a_matrix_grows_with_its_condition() -> None:
+    """A square Gaussian matrix is far worse conditioned than a tall one of as many elements."""
+    square, tall = (budget(f"orthogonal-float32-{s}-s0-cpu-eager") for s in ("32x32", "256x4"))
 
-    assert short.max_ulp == long.max_ulp == 0
-    assert long.max_ulp_at_sigma == pytest.approx(64 * short.max_ulp_at_sigma)
+    assert square.max_ulp == tall.max_ulp == 0
+    assert square.max_ulp_at_sigma > tall.max_ulp_at_sigma
+
+
+def test_a_matrix_without_an_oracle_has_the_condition_of_the_bulk() -> None:
+    with_oracle = budget("orthogonal-float32-256x4-s0-cpu-eager")
+    without = budget("orthogonal-float32-256x4-s0-rbg-cpu-eager")
+
+    assert without.max_ulp_at_sigma > with_oracle.max_ulp_at_sigma
 
 
 def test_constants_and_users_laws_have_the_default() -> None:

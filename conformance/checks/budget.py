@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from conformance.arrays import as_dtype
 from conformance.backends.stages import sampler_of
@@ -15,7 +13,8 @@ from conformance.checks.structure import orthogonality_tolerance
 from conformance.definition import DeltaOrthogonal, Orthogonal, VarianceScaling
 from conformance.drift import DEFAULT_BUDGET
 from conformance.drift.classify import ROUNDINGS
-from conformance.model import Budget, Case
+from conformance.model import Budget, Case, Problem
+from conformance.oracle import condition_number
 from conformance.ulp import unit_roundoff
 
 REAL_PARTS = {"complex64": "float32", "complex128": "float64"}
@@ -48,7 +47,7 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     """
     problem, definition = case.problem, spec.definition
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
-        return orthogonal_budget(problem.shape, as_dtype(problem.dtype))
+        return orthogonal_budget(problem, definition)
     if measured is None or definition is None or spec.family not in BUILTIN_FAMILIES:
         return DEFAULT_BUDGET
     sampler = sampler_of(definition, problem.shape)
@@ -74,13 +73,21 @@ def _rescaled(measured: Budget) -> Budget:
     )
 
 
-def orthogonal_budget(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Budget:
-    """Return how far an element of Q may lie from the exact one: the residual's tolerance.
+def orthogonal_budget(problem: Problem, definition: Orthogonal | DeltaOrthogonal) -> Budget:
+    """Return how far an element of Q may lie from the exact one.
 
-    An orthonormal column errs by what its residual shows, and its elements have a sigma of
-    1 / sqrt(n), n the larger side, here its upper bound for any choice of the column axis.
+    The factor of A + dA moves by sqrt(2) cond(A) |dA| / |A| (Sun, Perturbation bounds for the
+    Cholesky and QR factorizations, BIT 31 (1991)), and dA is what `orthogonality_tolerance` allows.
+    An element has a sigma of 1 / sqrt(n), n the larger side. Where the oracle does not know A the
+    condition is that of the bulk of square Gaussian matrices, n (Edelman 1988).
     """
-    longer = math.prod(shape) // min(shape, default=1) if math.prod(shape) else 1
-    tolerance = orthogonality_tolerance(longer, 1, dtype)
-    at_sigma = tolerance * math.sqrt(longer) / (2 * unit_roundoff(dtype))
+    shape = problem.shape[-2:] if isinstance(definition, DeltaOrthogonal) else problem.shape
+    if len(shape) < 2 or not math.prod(problem.shape):
+        return DEFAULT_BUDGET
+    columns = shape[definition.column_axis]
+    rows = math.prod(shape) // columns
+    dtype = as_dtype(problem.dtype)
+    condition = condition_number(problem, definition) or float(max(rows, columns))
+    moved = math.sqrt(2) * condition * orthogonality_tolerance(rows, columns, dtype) / 2
+    at_sigma = moved * math.sqrt(max(rows, columns)) / unit_roundoff(dtype)
     return Budget(max_ulp=0, max_ulp_at_sigma=at_sigma)

@@ -26,6 +26,8 @@ def check_oracle(evidence: Evidence) -> CheckResult:
         return not_applicable(ORACLE)  # the structure check compares constants with the definition
     if expected_error(definition, case.problem.shape, case.problem.dtype):
         return not_applicable(ORACLE)
+    if (outcome.dtype, outcome.shape) != (case.problem.dtype, case.problem.shape):
+        return not_applicable(ORACLE)  # the contract check speaks of this
     try:
         drift = _deviation(evidence, outcome, case.problem)
     except OracleUnavailable:

@@ -27,6 +27,10 @@ ROUNDINGS = 6
 constant, their quotient, the unit variate, the product. Each moves the result by half an ULP."""
 
 
+LAMBDA = 6.0
+"""Standard errors that a sum of roundings strays at most: exceeded once in 5e8."""
+
+
 def check_structure(evidence: Evidence) -> CheckResult:
     """Ensure what the definition promises of every element.
 
@@ -42,6 +46,9 @@ def check_structure(evidence: Evidence) -> CheckResult:
         return not_applicable(STRUCTURE)
     if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
         return not_applicable(STRUCTURE)  # the contract check speaks of this
+    is_matrix = isinstance(definition, Orthogonal | DeltaOrthogonal)
+    if is_matrix and (outcome.stride != 1 or not math.prod(outcome.shape)):
+        return not_applicable(STRUCTURE)  # nothing to multiply, or only a sample is stored
     metrics: dict[str, float] = {}
     if isinstance(definition, Constant):
         fault = _fault_of_constant(outcome, definition)
@@ -59,7 +66,9 @@ def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     value = np.asarray(definition.value).astype(dtype)
     expected = np.broadcast_to(value, outcome.shape).reshape(-1)[:: outcome.stride]
     actual = flat(outcome)
-    wrong = np.flatnonzero(actual != expected)
+    # By bits: -0.0 equals 0.0, and is another constant.
+    width = f"V{actual.dtype.itemsize}"
+    wrong = np.flatnonzero(actual.view(width) != np.ascontiguousarray(expected).view(width))
     if not wrong.size:
         return ""
     first = int(wrong[0])
@@ -91,21 +100,18 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
 def orthogonality_tolerance(rows: int, columns: int, dtype: np.dtype[Any]) -> float:
     """Return the bound on max|Q^T Q - I| of a Householder QR in this dtype.
 
-    Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., theorem 19.4: each column of
-    the computed Q is within sqrt(n) gamma_mn of an exactly orthonormal one. Its gamma_mn carries a
-    factor m n of worst cases that rounding errors of random sign do not reach; the tolerance takes
-    n eps, as `numpy.linalg` and LAPACK's own test ratios (residual / (n eps) < 30) do, with n the
-    larger side. The gap to a wrong matrix, whose residual is of order 1, is five decades in
-    float32.
+    Rounding errors of random sign add up as their root: each column of the computed Q is within
+    LAMBDA sqrt(rows columns) u of an orthonormal one, and the residual within twice that. Source:
+    Connolly & Higham, Probabilistic rounding error analysis of Householder QR factorization, SIAM
+    J. Matrix Anal. Appl. 44 (2023), theorem 4.1; the worst case of Higham's theorem 19.4 has the
+    product itself, and would let a matrix pass that was rounded to bfloat16.
     """
-    return 30 * max(rows, columns) * 2 * unit_roundoff(dtype)
+    return 2 * LAMBDA * math.sqrt(rows * columns) * unit_roundoff(dtype)
 
 
 def _fault_of_orthogonal(
     outcome: Returned, definition: Orthogonal | DeltaOrthogonal, metrics: dict[str, float]
 ) -> str:
-    if outcome.stride != 1 or not math.prod(outcome.shape):
-        return ""
     array = whole(outcome)
     if isinstance(definition, DeltaOrthogonal):
         centre = tuple((size - 1) // 2 for size in outcome.shape[:-2])

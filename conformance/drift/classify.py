@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, flat, thin, whole, widen
+from conformance.arrays import Array, as_dtype, flat, thin, whole, widen
 from conformance.definition import NominalMoments
 from conformance.drift import geometry, statistics
 from conformance.model import Budget, Drift, DriftClass, Outcome, Raised, Returned
@@ -67,11 +67,16 @@ def _of_type(actual: Returned, expected: Returned) -> str:
 
 
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
-    """Return the scale of distances: sigma, or the magnitude where nothing varies."""
-    if moments is not None and moments.variance > 0:
+    """Return the scale of distances: sigma, or the magnitude where nothing varies.
+
+    0 where neither is a number: then only the distance at the value counts.
+    """
+    if moments is not None and 0 < moments.variance < math.inf:
         return math.sqrt(moments.variance)
     observed = expected.moments
-    return math.sqrt(observed.variance) if observed.variance > 0 else abs(observed.maximum)
+    if 0 < observed.variance < math.inf:
+        return math.sqrt(observed.variance)
+    return abs(observed.maximum) if math.isfinite(observed.maximum) else 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +138,11 @@ def _of_unseen(actual: Returned, expected: Returned) -> _Change:
         f"every {expected.stride}th element is equal, the whole arrays are not: record both sides "
         "in full to see where"
     )
-    if statistics.is_reordering(actual.moments, expected.moments):
-        return _Change(drift_class=DriftClass.STRUCTURAL, detail=f"perhaps reordered; {detail}")
+    ratio = actual.moments.variance / expected.moments.variance if expected.moments.variance else 1
+    if abs(ratio - 1) > 2 * ROUNDINGS * unit_roundoff(as_dtype(expected.dtype)):
+        return _Change(
+            drift_class=DriftClass.LAW, detail=f"variance {ratio:.9g} of before; {detail}"
+        )
     return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
 
 
@@ -179,6 +187,8 @@ def _of_rounding(pair: _Pair) -> _Change:
 
 def _systematic(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> str:
     """Return how elements moved together, beyond what the roundings of one factor explain."""
+    finite = np.isfinite(actual) & np.isfinite(expected)
+    actual, expected = actual[finite], expected[finite]
     if len(actual) < statistics.FEWEST or _spread(expected) == 0:
         return ""
     line = statistics.fit(actual, expected)
@@ -188,7 +198,10 @@ def _systematic(actual: statistics.Values, expected: statistics.Values, pair: _P
             f"scaled by {line.scale:.9g}, so the variance by {line.scale**2:.9g} "
             f"(standard error of the scale {line.scale_error:.2g})"
         )
-    if abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error:
+    if (
+        pair.sigma
+        and abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error
+    ):
         return f"shifted by {line.shift:.6g} ({line.shift / pair.sigma:.3g} sigma)"
     return ""
 

@@ -22,7 +22,7 @@ def reordering(actual: Array, expected: Array) -> str:
     Both are whole arrays of one shape. Names a transposition, a reversal or a rotation where it is
     one, a block that occurs twice, and any other permutation as such.
     """
-    if expected.size < 2 or _are_alike(expected):
+    if expected.size < 2 or _are_alike(expected) or _are_alike(actual):
         return ""
     if not np.array_equal(np.sort(actual, axis=None), np.sort(expected, axis=None)):
         return _duplication(actual, expected)

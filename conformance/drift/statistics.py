@@ -13,15 +13,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.model import Moments
-
 Values = npt.NDArray[np.float64]
 
 CERTAINTY = 6.0
 """Standard errors beyond which a difference is no accident: 2e-9 for a normal statistic."""
 
-FEWEST = 8
-"""Least number of elements from which a correlation or a law can be told at all."""
+FEWEST = 16
+"""Least number of elements to correlate: fewer rise together by chance more than once in 1e13."""
+
+FEWEST_FOR_LAWS = 32
+"""Least number of elements to tell two laws by: with fewer the standard errors are themselves too
+uncertain for CERTAINTY of them to mean what it says."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ class LawComparison:
     """Whether two independent samples can come from one law.
 
     `fault` is "" or says what differs. `smallest_change` is the relative change of sigma that a
-    sample of this size is certain to show.
+    sample of this size is certain to show: twice what counts as a difference.
     """
 
     fault: str
@@ -102,12 +104,12 @@ class LawComparison:
 
 def compare_laws(actual: Values, expected: Values) -> LawComparison:
     """Compare means, variances and distribution functions of two independent samples."""
-    if min(len(actual), len(expected)) < FEWEST:
+    if min(len(actual), len(expected)) < FEWEST_FOR_LAWS:
         return LawComparison(fault="", smallest_change=math.inf)
     mean_error = math.sqrt(actual.var() / len(actual) + expected.var() / len(expected))
     variance_error = math.hypot(variance_standard_error(actual), variance_standard_error(expected))
     pooled = max(float(expected.var()), 1e-300)
-    smallest_change = CERTAINTY * variance_error / pooled / 2
+    smallest_change = 2 * CERTAINTY * variance_error / pooled / 2
     faults = []
     if abs(actual.mean() - expected.mean()) > CERTAINTY * mean_error:
         faults.append(f"the mean is {actual.mean():.6g}, was {expected.mean():.6g}")
@@ -144,15 +146,3 @@ def kolmogorov_bound(n: int, m: int) -> float:
     Ties, which a small lattice has, only make the distance smaller.
     """
     return math.sqrt(math.log(2 / 4e-9) * (n + m) / (2 * n * m))
-
-
-def is_reordering(actual: Moments, expected: Moments) -> bool:
-    """Return whether two arrays of which only samples are stored look like one set of values.
-
-    Extremes are then equal to the bit, and mean and variance to the roundings of their sums.
-    """
-    if (actual.minimum, actual.maximum) != (expected.minimum, expected.maximum):
-        return False
-    sigma = math.sqrt(expected.variance)
-    close = math.isclose(actual.variance, expected.variance, rel_tol=1e-12)
-    return close and abs(actual.mean - expected.mean) <= 1e-12 * max(sigma, abs(expected.mean))

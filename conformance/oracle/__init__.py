@@ -5,7 +5,13 @@ Two answers: `expected` is the definition, rounded once; `followed` is JAX's own
 """
 
 from conformance.oracle.distributions import Kind, Law, law_of, unit_variate, word_bits
-from conformance.oracle.initializers import OracleUnavailable, Solution, solve, solve_words
+from conformance.oracle.initializers import (
+    OracleUnavailable,
+    Solution,
+    condition_number,
+    solve,
+    solve_words,
+)
 from conformance.oracle.keys import linen_key, nnx_key
 from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, threefry2x32
 
@@ -14,6 +20,7 @@ __all__ = [
     "Law",
     "OracleUnavailable",
     "Solution",
+    "condition_number",
     "fold_in",
     "law_of",
     "linen_key",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Collection
 from typing import Any
@@ -254,6 +255,21 @@ def _orthogonal(
     return dataclasses.replace(
         normals, key=key, value=value, expected=round_once(value, dtype), followed=None
     )
+
+
+@functools.lru_cache(maxsize=256)
+def condition_number(problem: Problem, definition: Orthogonal | DeltaOrthogonal) -> float | None:
+    """Return the ratio of the extreme singular values of the matrix that is orthonormalised.
+
+    None where the problem has no oracle.
+    """
+    try:
+        solution = solve(problem, definition)
+    except OracleUnavailable:
+        return None
+    assert solution.unit is not None
+    values = np.linalg.svd(solution.unit, compute_uv=False)
+    return float(values[0] / values[-1])
 
 
 def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:
