@@ -24,7 +24,7 @@ from conformance.model import Case, Observation, Raised, Returned
 PLATFORM = "cpu"
 """What the programs are lowered for."""
 
-CUSTOM_CALL = re.compile(r"stablehlo\.custom_call @(\w+)")
+CUSTOM_CALL = re.compile(r"stablehlo\.custom_call @([\w.]+)")
 
 Function = Callable[[Any], Any]
 """Key -> an array, or several."""
