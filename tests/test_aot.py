@@ -29,6 +29,7 @@ from conformance.model import (
     Returned,
     parse_case,
 )
+from conformance.upgrade.compare import compare_folders
 
 ROOT = Path(__file__).parent.parent
 PTX = ROOT / "tests" / "data" / "ptx"
@@ -363,6 +364,17 @@ def test_a_recording_confirms_or_refutes_the_predictions(
 
     assert main(["compare", str(PREDICTED), str(recording), "--max-drift", "identical"]) == code
     assert ("normal-float32-64x32-s0-cuda-jit" in capsys.readouterr().out) is bool(change)
+
+
+def test_an_a100_is_predicted_to_return_other_bfloat16_normals_and_equal_uniforms() -> None:
+    comparison = compare_folders(PREDICTED, ROOT / "predicted" / "a100", load_catalogue())
+
+    equal = {
+        pair.case.problem.initializer
+        for pair in comparison.pairs
+        if pair.drift.drift_class is DriftClass.IDENTICAL
+    }
+    assert equal == {"glorot_uniform", "he_uniform", "lecun_uniform", "uniform"}
 
 
 def test_the_kept_predictions_say_for_what_and_with_what_they_were_made() -> None:
