@@ -187,6 +187,8 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
         cases = list(
             _selected(_tier_cases(catalogue, selection.tier, selection.backends), selection)
         )
+    if cases:
+        _require_every_value(cases, selection)
     cases.sort(key=lambda case: (case.group, case))
     cases = _shard(cases, selection.shard)
     if not cases:
@@ -195,6 +197,28 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
             "Loosen one of these, or take a larger --tier"
         )
     return cases
+
+
+def _require_every_value(cases: Collection[Case], selection: Selection) -> None:
+    """Refuse a value that was asked for and has no case beside the others: it would vanish."""
+    names = {case.problem.initializer for case in cases}
+    found: dict[str, Collection[object]] = {
+        "dtype": {case.problem.dtype for case in cases},
+        "shape": {format_shape(case.problem.shape) for case in cases},
+        "seed": {case.problem.seed for case in cases},
+        "prng": {case.problem.prng for case in cases},
+        "transform": {case.transform for case in cases},
+        "backend": {case.backend for case in cases},
+        "initializer": [p for p in selection.initializers if fnmatch.filter(names, p)],
+    }
+    for kind, known in found.items():
+        for value in getattr(selection, f"{kind}s"):
+            if value not in known and not selection.cases:
+                raise SelectionError(
+                    f"no case of tier {selection.tier} has {kind} {value} together with the rest "
+                    f"of the selection: {_describe(selection)}. Select it by itself, or take a "
+                    "larger --tier"
+                )
 
 
 def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:

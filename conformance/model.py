@@ -277,7 +277,8 @@ class Drift:
     ULP figures are of the worst element: `max_ulp` counts representable values between the two,
     `max_ulp_at_sigma` divides their distance by the spacing at one standard deviation. Both are
     None where no comparison by element was possible. `stage` is the first of STAGES that differs,
-    when something could tell. `detail` says what changed, where, and with what certainty.
+    when something could tell. `scale` is the factor between them, where the law's scale has changed
+    and the stream has not. `detail` says what changed, where, and with what certainty.
     """
 
     drift_class: DriftClass
@@ -289,6 +290,7 @@ class Drift:
     worst_actual: float | complex | None = None
     worst_expected: float | complex | None = None
     stage: str | None = None
+    scale: float | None = None
     detail: str = ""
 
 

@@ -130,3 +130,20 @@ def test_a_selection_without_a_case_is_refused(catalogue: Catalogue) -> None:
             catalogue,
             Selection(seeds=(42,), dtypes=("bfloat16",), tier=Tier.FULL, shapes=("1024x1024",)),
         )
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"initializers": ("normal", "odd"), "tier": Tier.QUICK}, "has initializer odd together"),
+        ({"dtypes": ("float64",), "shapes": ("64x32", "4x256")}, "has shape 4x256 together"),
+        ({"transforms": ("sharded",), "backends": ("cpu", "cuda")}, "has backend cuda together"),
+    ],
+)
+def test_a_value_that_would_vanish_beside_the_others_is_refused(
+    catalogue: Catalogue, fields: dict[str, object], message: str
+) -> None:
+    selection = dataclasses.replace(Selection(tier=Tier.FULL), **fields)  # type: ignore[arg-type]  # by design
+
+    with pytest.raises(SelectionError, match=message):
+        select(catalogue, selection)

@@ -151,8 +151,11 @@ def settings(problem: Problem) -> Iterator[None]:
 
 
 def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
-    """Return how the case's elements are drawn; None where that is unknown or has two parts."""
-    if case.problem.dtype.startswith("complex"):
+    """Return how the case's elements are drawn; None where that is unknown or has two parts.
+
+    None too where the call is compiled whole: the samplers called one by one say nothing of it.
+    """
+    if case.problem.dtype.startswith("complex") or case.transform in ("jit", "sharded"):
         return None
     return sampler_of(spec.definition, case.problem.shape)
 

@@ -109,6 +109,7 @@ class _Pair:
 class _Change:
     drift_class: DriftClass
     detail: str
+    scale: float | None = None
 
 
 def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bool) -> _Pair:
@@ -180,30 +181,30 @@ def _is_within(pair: _Pair, budget: Budget) -> bool:
 
 def _of_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean."""
-    if fault := _systematic(_reals(pair.actual), _reals(pair.expected), pair):
-        return _Change(drift_class=DriftClass.LAW, detail=fault)
-    return _Change(drift_class=DriftClass.ROUNDING, detail="")
+    change = _systematic(_reals(pair.actual), _reals(pair.expected), pair)
+    return change or _Change(drift_class=DriftClass.ROUNDING, detail="")
 
 
-def _systematic(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> str:
+def _systematic(
+    actual: statistics.Values, expected: statistics.Values, pair: _Pair
+) -> _Change | None:
     """Return how elements moved together, beyond what the roundings of one factor explain."""
     finite = np.isfinite(actual) & np.isfinite(expected)
     actual, expected = actual[finite], expected[finite]
     if len(actual) < statistics.FEWEST or _spread(expected) == 0:
-        return ""
+        return None
     line = statistics.fit(actual, expected)
     slack = ROUNDINGS * unit_roundoff(pair.expected.dtype)
     if abs(line.scale - 1) > slack + statistics.CERTAINTY * line.scale_error:
-        return (
+        detail = (
             f"scaled by {line.scale:.9g}, so the variance by {line.scale**2:.9g} "
             f"(standard error of the scale {line.scale_error:.2g})"
         )
-    if (
-        pair.sigma
-        and abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error
-    ):
-        return f"shifted by {line.shift:.6g} ({line.shift / pair.sigma:.3g} sigma)"
-    return ""
+        return _Change(drift_class=DriftClass.LAW, detail=detail, scale=line.scale)
+    if abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error:
+        sigmas = f" ({line.shift / pair.sigma:.3g} sigma)" if pair.sigma else ""
+        return _Change(drift_class=DriftClass.LAW, detail=f"shifted by {line.shift:.6g}{sigmas}")
+    return None
 
 
 def _reals(array: Array) -> statistics.Values:
@@ -225,10 +226,9 @@ def _of_stream(pair: _Pair) -> _Change:
 
 def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
     is_mirrored = statistics.fit(actual, expected).scale < 0
-    fault = _systematic(actual, -expected if is_mirrored else expected, pair)
-    if is_mirrored and not fault:
-        fault = statistics.compare_laws(actual, expected).fault
-    if fault:
+    if change := _systematic(actual, -expected if is_mirrored else expected, pair):
+        return change
+    if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):
         return _Change(drift_class=DriftClass.LAW, detail=fault)
     how = "negated" if is_mirrored else "through another computation"
     detail = f"the same stream, {how}; scale and mean intact"
@@ -253,6 +253,7 @@ def _described(pair: _Pair, change: _Change) -> Drift:
     worst = int(np.argmax(pair.at_sigma))
     return Drift(
         drift_class=change.drift_class,
+        scale=change.scale,
         n_elements=pair.expected.size,
         n_different=pair.n_different,
         max_ulp=int(pair.ulp.max(initial=0)),

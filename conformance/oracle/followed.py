@@ -88,14 +88,21 @@ Source: the rational interpolant of Eigen in `xla/codegen/intrinsic/erf.cc`, alw
 
 
 def followed_uniform(
-    words: Words, law: Law, dtype: np.dtype[Any], fused: Collection[str] = FUSED_DTYPES
+    words: Words,
+    law: Law,
+    dtype: np.dtype[Any],
+    fused: Collection[str] = FUSED_DTYPES,
+    *,
+    folded: bool = False,
 ) -> Reals:
     """Return what `jax.random.uniform` draws for the law, bit for bit, as float64.
+
+    folded: whether a compiler saw constant bounds, as under `jit`: it rounds their erf correctly.
 
     The range is (lower, upper) for uniforms, (nextafter(-1, 0), 1) for normals, and between the
     rounded erf of the bounds for truncated normals: only there can a product or a sum be inexact.
     """
-    lower, upper = _uniform_range(law, dtype)
+    lower, upper = _uniform_range(law, dtype, folded=folded)
     width = float(rounded(np.asarray(upper - lower), dtype))
     drawn = _multiply_add(lattice(words, dtype), width, lower, dtype, fused)
     return np.maximum(lower, drawn)
@@ -112,20 +119,23 @@ def _multiply_add(
     return rounded(factor * by + addend, dtype)
 
 
-def _uniform_range(law: Law, dtype: np.dtype[Any]) -> tuple[float, float]:
+def _uniform_range(law: Law, dtype: np.dtype[Any], *, folded: bool) -> tuple[float, float]:
     if law.kind is Kind.UNIFORM:
         return law.lower, law.upper
     if law.kind is Kind.NORMAL:
         return -1.0 + 0.5 * 2.0 ** -mantissa_bits(dtype), 1.0
-    return _erf_of(law.lower, dtype), _erf_of(law.upper, dtype)
+    lower, upper = (_erf_of(bound, dtype, folded=folded) for bound in (law.lower, law.upper))
+    return lower, upper
 
 
-def _erf_of(bound: float, dtype: np.dtype[Any]) -> float:
+def _erf_of(bound: float, dtype: np.dtype[Any], *, folded: bool) -> float:
     """Return erf(bound / sqrt(2)); bound, 1 / sqrt(2), quotient and erf rounded to the dtype."""
     reciprocal = rounded(1 / _cast(math.sqrt(2), dtype), dtype)
     quotient = float(rounded(_cast(bound, dtype) * reciprocal, dtype))
     if dtype == np.float64:
         return math.erf(quotient)
+    if folded:
+        return float(rounded(np.asarray(math.erf(quotient)), dtype))
     return float(rounded(np.asarray(erf_float32(quotient)), dtype))
 
 

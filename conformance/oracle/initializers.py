@@ -75,6 +75,7 @@ def solve(
     partitionable: bool = True,
     x64: bool = False,
     fused: Collection[str] = FUSED_DTYPES,
+    folded: bool = False,
     stride: int = 1,
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
@@ -82,6 +83,7 @@ def solve(
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
+    folded: whether the call was compiled whole, as by `jit`; see `followed_uniform`.
     stride: other than 1 asks for every stride-th element only, C order, as 1-D stages: a million
         elements are drawn in no time, and their quantiles are not. Matrices come whole.
 
@@ -105,7 +107,9 @@ def solve(
             if stride != 1:
                 words = words.reshape(*words.shape[: words.ndim - len(problem.shape)], -1)
                 words = np.ascontiguousarray(words[..., ::stride])
-            solution = solve_words(words, definition, dtype, problem.shape, fused=fused)
+            solution = solve_words(
+                words, definition, dtype, problem.shape, fused=fused, folded=folded
+            )
             return dataclasses.replace(solution, key=key)
 
 
@@ -148,6 +152,7 @@ def solve_words(
     shape_for_fans: tuple[int, ...],
     *,
     fused: Collection[str] = FUSED_DTYPES,
+    folded: bool = False,
 ) -> Solution:
     """Return the stages that follow from given random words: `word_bits(dtype)` wide, any shape.
 
@@ -172,7 +177,7 @@ def solve_words(
         )
     if is_complex:
         return _complex_stages(words, law, dtype)
-    return _real_stages(words, law, definition, dtype, shape_for_fans, fused)
+    return _real_stages(words, law, definition, dtype, shape_for_fans, fused, folded=folded)
 
 
 def _real_stages(
@@ -182,6 +187,8 @@ def _real_stages(
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
     fused: Collection[str],
+    *,
+    folded: bool,
 ) -> Solution:
     """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
     uniform, unit, value = np.empty((3, words.size))
@@ -190,7 +197,7 @@ def _real_stages(
     flat = words.reshape(-1)
     for start in range(0, words.size, CHUNK):
         part = slice(start, start + CHUNK)
-        uniform[part] = followed_uniform(flat[part], law, dtype, fused)
+        uniform[part] = followed_uniform(flat[part], law, dtype, fused, folded=folded)
         unit[part] = unit_variate(flat[part], law, dtype)
         np.multiply(unit[part], law.scale, out=value[part])
         expected[part] = round_once(value[part], dtype)
