@@ -214,7 +214,7 @@ def _budget(problem: Problem, spec: InitializerSpec | None) -> Budget:
     sampler that is 60 ULP off may still not move by 60 ULP unnoticed.
     """
     if spec is not None and isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
-        return orthogonal_budget(problem.shape, as_dtype(problem.dtype)).doubled()
+        return orthogonal_budget(problem, spec.definition).doubled()
     return DEFAULT_BUDGET
 
 
