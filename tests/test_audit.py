@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 
 from conformance.audit import Audit, Audited, audit
@@ -99,6 +101,26 @@ def test_a_tree_without_keys_is_recognised_by_its_statistics() -> None:
 
 def test_an_unknown_law_is_said_to_be_unknown() -> None:
     assert row("unknown_law", "one").notes == ("law not recognised",)
+
+
+def odd_tree() -> dict[str, Any]:
+    """Return parameters that no real initializer draws."""
+    values = np.random.default_rng(0).normal(size=(16, 16))
+    return {
+        "complex": values.astype(np.complex64),
+        "empty": np.zeros((0, 4), np.float32),
+        "nan": np.where(values == values.max(), np.nan, values).astype(np.float32),
+    }
+
+
+def test_complex_empty_and_non_finite_parameters_are_audited_as_unknown() -> None:
+    result = audit(load("tests.test_audit:odd_tree"))
+
+    assert [(one.path, one.initializer) for one in result.parameters] == [
+        ("complex", "not recognised"),
+        ("empty", "not recognised"),
+        ("nan", "not recognised"),
+    ]
 
 
 def test_a_law_that_bfloat16_biases_is_noted_with_its_figures() -> None:

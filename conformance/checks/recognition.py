@@ -128,6 +128,11 @@ def matching_key(
     return None
 
 
+def _is_drawable(array: Array) -> bool:
+    """Return whether a real law could have drawn the array: it has elements, real and finite."""
+    return array.size > 0 and array.dtype.kind != "c" and bool(np.isfinite(widen(array)).all())
+
+
 def _prefix(array: Array) -> Values:
     return widen(array.reshape(-1)[:PREFIX])
 
@@ -160,9 +165,15 @@ def _rises(values: Values, fraction: Values) -> bool:
 
 
 def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> Recognised:
-    """Return the initializer of the array: by its key if that is known, else by its statistics."""
+    """Return the initializer of the array: by its key if that is known, else by its statistics.
+
+    Complex, empty and non-finite arrays are UNKNOWN: no law here has them, and comparisons with
+    their statistics, NaN among them, would not refuse any.
+    """
+    if not _is_drawable(array):
+        return UNKNOWN
     values = widen(array.reshape(-1))
-    if array.size and (values == values[0]).all():
+    if (values == values[0]).all():
         return Recognised(initializer=f"constant({values[0]:g})", is_exact=True)
     fit = None if key is None else _by_key(array, key, partitionable)
     if fit is None and (length := _orthogonal_length(array)):
@@ -344,7 +355,7 @@ def _factor(key: Key, shape: tuple[int, ...], partitionable: bool) -> Values:
 
 def _orthogonal_length(array: Array) -> float:
     """Return the length of the rows or columns, the smaller side, if they are orthogonal; or 0."""
-    if array.ndim < 2 or min(array.shape) < 2 or array.size > 1 << 22:
+    if array.ndim < 2 or min(array.shape) < 2 or array.size > 1 << 22 or not _is_drawable(array):
         return 0.0
     matrix = widen(array).reshape(-1, array.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
