@@ -112,7 +112,7 @@ def claim_faults(
     found = [tree_fault(layer, tree)]
     for claim, array in drawn.items():
         if claim.name in tree and not isinstance(array, Raised):
-            fault = parameter_fault(claim, dtype, tree[claim.name], array)
+            fault = parameter_fault(claim, dtype, tree, array)
             found.append(f"{claim.name} {fault}" if fault else "")
     return [fault for fault in found if fault]
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned
+from conformance.arrays import Array, returned, widen
 from conformance.checks import recognition
 from conformance.checks.modules import derived_key, parameter_fault, tree_fault
 from conformance.definition import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.golden import GoldenError
 from conformance.model import Outcome, Raised
 from conformance.modules import accept, coverage, findings, observe, store, transforms
-from conformance.modules.layers import HAAR, LECUN, UNIT_NORMAL, Claim, Layer
+from conformance.modules.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.modules.observe import LAYERS
 from conformance.oracle import fold_in, linen_key, seed_key
 from conformance.oracle.threefry import Key
@@ -26,7 +26,9 @@ from conformance.test_modules import claim_faults, golden_faults
 ROOT = Path(__file__).parent.parent
 DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
 LINEAR = next(layer for layer in LAYERS if layer.name == "flax.nnx.Linear")
-KERNEL, BIAS = DENSE.claims
+WEIGHT_NORM = next(layer for layer in LAYERS if layer.name == "flax.linen.WeightNorm")
+SPECTRAL_NORM = next(layer for layer in LAYERS if layer.name == "flax.linen.SpectralNorm")
+NORMALIZED = "params.layer_instance.kernel"
 KEY = seed_key(7)
 
 
@@ -62,7 +64,9 @@ def test_a_kernel_with_the_fan_of_the_other_side_is_caught() -> None:
     narrow = Claim(path=("kernel",), shape=(4, 16), draw=1, definition=LECUN, drawn_shape=(4, 16))
     wrong = VarianceScaling(scale=1.0, mode="fan_out", distribution="truncated_normal")
 
-    fault = parameter_fault(narrow, "float32", draw(wrong, KEY, (4, 16)), draw(LECUN, KEY, (4, 16)))
+    tree = {"kernel": draw(wrong, KEY, (4, 16))}
+
+    fault = parameter_fault(narrow, "float32", tree, draw(LECUN, KEY, (4, 16)))
 
     assert "elements differ" in fault
 
@@ -88,14 +92,71 @@ def test_a_parameter_of_another_dtype_or_shape_is_caught() -> None:
     assert "bias is float32[5], not float32[4]" in faults(bias=np.zeros(5, np.float32))
 
 
-def test_a_column_that_is_not_its_draw_times_a_factor_is_caught() -> None:
-    claim = dataclasses.replace(KERNEL, normalized=True)
-    drawn = healthy()["params.kernel"]
-    bent = drawn * np.float32(0.5)
-    bent[0, 0] *= np.float32(1.001)
+def normalized_faults(layer: Layer, dtype: str, change: Callable[[Array, Array], Array]) -> str:
+    """Return the faults of a layer whose kernel is what `change` makes of it and its draw."""
+    tree = observe.tree(layer, dtype)
+    assert not isinstance(tree, Raised)
+    drawn = observe.draw(LECUN, linen_key(seed_key(0), ("layer_instance", 1)), (4, 4), dtype)
+    assert not isinstance(drawn, Raised)
+    kernel = change(tree[NORMALIZED], widen(drawn).astype(np.float32))
+    return "; ".join(claim_faults(layer, dtype, tree | {NORMALIZED: kernel}))
 
-    assert parameter_fault(claim, "float32", drawn * np.float32(0.5), drawn) == ""
-    assert "the factors spread by 0.001" in parameter_fault(claim, "float32", bent, drawn)
+
+def test_a_column_that_is_not_its_draw_times_a_factor_is_caught() -> None:
+    def bend(kernel: Array, _: Array) -> Array:
+        first = np.arange(16).reshape(4, 4) == 0
+        return kernel * np.where(first, np.float32(1.02), np.float32(1))
+
+    fault = normalized_faults(WEIGHT_NORM, "bfloat16", bend)
+
+    assert "is not its draw times one factor a column: the factors spread by 0.02" in fault
+
+
+@pytest.mark.parametrize("dtype", PARAM_DTYPES)
+@pytest.mark.parametrize("layer", [WEIGHT_NORM, SPECTRAL_NORM], ids=["weight", "spectral"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _, drawn: -2 * drawn,
+        lambda kernel, _: -kernel,
+        lambda kernel, _: kernel * np.array([1, -1, 1, 1], np.float32),
+        lambda _, drawn: drawn,
+    ],
+    ids=["minus twice the draw", "negated", "one negated column", "the draw itself"],
+)
+def test_a_normalized_kernel_of_the_wrong_sign_or_size_is_caught(
+    change: Callable[[Array, Array], Array], layer: Layer, dtype: str
+) -> None:
+    fault = normalized_faults(layer, dtype, change)
+
+    assert f"{NORMALIZED} is not its draw divided by its norm: the factor is " in fault
+
+
+@pytest.mark.parametrize("layer", [WEIGHT_NORM, SPECTRAL_NORM], ids=["weight", "spectral"])
+def test_a_normalized_kernel_follows_the_norm_that_the_tree_states(layer: Layer) -> None:
+    tree = observe.tree(layer, "float32", revealing=True)
+    assert not isinstance(tree, Raised)
+    (stated,) = {"params.layer_instance/kernel/scale", "batch_stats.layer_instance/kernel/u"} & set(
+        tree
+    )
+    changed = tree | {stated: tree[stated] * np.linspace(1, 2, 4, dtype=np.float32)}
+
+    assert claim_faults(layer, "float32", tree, revealing=True) == []
+    assert any(
+        fault.startswith(f"{NORMALIZED} is not its draw divided by its norm")
+        for fault in claim_faults(layer, "float32", changed, revealing=True)
+    )
+
+
+def test_a_normalized_kernel_whose_norm_is_not_stated_is_a_fault() -> None:
+    tree = observe.tree(WEIGHT_NORM, "float32")
+    assert not isinstance(tree, Raised)
+    del tree["params.layer_instance/kernel/scale"]
+
+    assert (
+        f"{NORMALIZED} is normalized, but neither layer_instance/kernel/scale nor "
+        "layer_instance/kernel/u says by which norm"
+    ) in claim_faults(WEIGHT_NORM, "float32", tree)
 
 
 def test_a_layer_that_no_longer_raises_is_caught() -> None:
@@ -209,6 +270,28 @@ def test_a_law_is_recognised_in_every_dtype(distribution: str, dtype: str) -> No
 def test_an_orthogonal_kernel_is_recognised_and_a_random_one_is_not() -> None:
     assert recognition.recognise(draw(HAAR, KEY, (16, 8)), None).initializer == "orthogonal"
     assert recognition.recognise(draw(LECUN, KEY, (16, 8)), None).initializer != "orthogonal"
+
+
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "key"])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.where(np.arange(128) == 100, np.float32("nan"), draw(UNIT_NORMAL, KEY, (128,))),
+        np.where(np.arange(128) == 100, np.float32("inf"), draw(UNIT_NORMAL, KEY, (128,))),
+        np.full(128, np.inf, np.float32),
+        draw(UNIT_NORMAL, KEY, (8, 16)).astype(np.complex64),
+        np.zeros((0, 4), np.float32),
+    ],
+    ids=["NaN", "inf", "all inf", "complex", "empty"],
+)
+def test_what_no_initializer_returns_is_not_recognised(array: Array, key: Key | None) -> None:
+    assert recognition.recognise(array, key) is recognition.UNKNOWN
+
+
+def test_a_complex_array_has_no_orthogonal_key() -> None:
+    array = draw(HAAR, KEY, (8, 16)).astype(np.complex64)
+
+    assert recognition.matching_orthogonal_key(array, [("its own", KEY)]) is None
 
 
 def test_the_key_of_an_orthogonal_kernel_is_told_from_others() -> None:
