@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,7 @@ class Fault:
 
     base: the builtin spec that it claims to be.
     caught_by: the check that must fail, whatever the goldens say.
-    drift: class of the change from the right initializer's array; None where both raise.
+    drift: class of the change from the right initializer's array.
     definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
     """
 
@@ -38,7 +39,7 @@ class Fault:
     base: str
     wrong: Wrong
     caught_by: str
-    drift: DriftClass | None
+    drift: DriftClass
     dtype: str = "float32"
     shape: Shape = (64, 32)
     seed: int = 1
@@ -171,6 +172,15 @@ def _few_bits(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
 
 def _unit_normal(_: Shape) -> NominalMoments:
     return NominalMoments(mean=0.0, variance=1.0, lower=-6.0, upper=6.0)
+
+
+def _without_bounds(_: Shape) -> NominalMoments:
+    return NominalMoments(mean=0.0, variance=1.0, lower=-math.inf, upper=math.inf)
+
+
+def _one_block_of_another_key(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    array = right(key, shape, dtype)
+    return array.at[:10].set(_other_key(right, key, shape, dtype)[:10])
 
 
 CONTRACT, LAW, STRUCTURAL = DriftClass.CONTRACT, DriftClass.LAW, DriftClass.STRUCTURAL
@@ -414,5 +424,68 @@ FAULTS = (
         shape=(32, 32),
         caught_by="oracle",
         drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="wrong_size",
+        base="lecun_normal",
+        wrong=_of_array(lambda a: a[:, :-1]),
+        caught_by="contract",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="minus_zero",
+        base="zeros",
+        wrong=_of_array(lambda a: -a),
+        caught_by="structure",
+        drift=LAW,
+    ),
+    Fault(
+        name="tall_orthogonal_rounded_to_bfloat16",
+        base="orthogonal",
+        wrong=_of_array(lambda a: a.astype("bfloat16").astype(a.dtype)),
+        shape=(256, 4),
+        caught_by="structure",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="complex_variance_doubled",
+        base="normal_1",
+        wrong=_of_array(lambda a: a * 2**0.5),
+        dtype="complex64",
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="a_tenth_of_a_large_array_from_another_key",
+        base="normal",
+        wrong=_one_block_of_another_key,
+        shape=(100, 100),
+        caught_by="oracle",
+        drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="declared_without_bounds",
+        base="normal_1",
+        wrong=_scaled(10.0),
+        definition=Declared(moments=_without_bounds),
+        caught_by="moments",
+        drift=LAW,
+    ),
+    Fault(
+        name="declared_second_half_copied",
+        base="normal_1",
+        wrong=_of_array(_second_half_copied),
+        definition=Declared(moments=_unit_normal),
+        caught_by="independence",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="declared_neighbours_share_a_draw",
+        base="normal_1",
+        wrong=_few_bits,
+        dtype="bfloat16",
+        definition=Declared(moments=_unit_normal),
+        caught_by="independence",
+        drift=DriftClass.STREAM,
     ),
 )

@@ -7,6 +7,7 @@ import functools
 
 import pytest
 
+from conformance import budgets, options
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.checks import default_checks
@@ -24,7 +25,17 @@ from conformance.model import (
 from conformance.observer import Observer
 from tests.faults import FAULTS, Fault
 
-CHECKS = {"contract", "repeatable", "values", "oracle", "structure", "moments"}
+BUDGETS = budgets.load(options.DEFAULT_GOLDENS / budgets.FILE_NAME)
+
+CHECKS = {
+    "contract",
+    "repeatable",
+    "values",
+    "oracle",
+    "structure",
+    "moments",
+    "independence",
+}
 
 
 class OneGolden:
@@ -65,7 +76,12 @@ def judged(fault: Fault, golden: Observation | None) -> CaseResult:
     """Return the verdict on the fault; without a golden its own outcome was accepted as one."""
     catalogue, case = catalogue_with(fault), case_of(fault)
     golden = golden or Observer(catalogue).observe(case)
-    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
+    engine = Engine(
+        catalogue=catalogue,
+        goldens=OneGolden(golden),
+        ledger=Ledger(limitations=()),
+        budgets=BUDGETS,
+    )
     return engine.evaluate(case)
 
 
@@ -130,6 +146,7 @@ def test_right_initializers_pass_every_check() -> None:
             catalogue=catalogue,
             goldens=OneGolden(right(case)),
             ledger=Ledger(limitations=()),
+            budgets=BUDGETS,
         )
 
         assert not failed(engine.evaluate(case))

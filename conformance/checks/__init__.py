@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conformance.checks.base import Check
 from conformance.checks.contract import check_contract, check_repeatable
+from conformance.checks.independence import check_independence
 from conformance.checks.moments import check_moments
 from conformance.checks.oracle import check_oracle
 from conformance.checks.structure import check_structure
@@ -20,4 +21,5 @@ def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
         check_oracle,
         check_structure,
         check_moments,
+        check_independence,
     )

@@ -1,0 +1,72 @@
+"""Are the elements drawn one by one? What neither a law nor a golden shows where no oracle answers.
+
+A draw that two elements share, a half that repeats the other, a row that repeats the one above:
+each leaves more equal pairs at a fixed distance than independent elements have by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from conformance.arrays import Array, whole
+from conformance.checks.base import Evidence, failed, not_applicable, passed
+from conformance.checks.moments import bernstein_bound
+from conformance.definition import Constant, Declared, DeltaOrthogonal, expected_error
+from conformance.model import CheckResult, Raised
+
+INDEPENDENCE = "independence"
+
+FEWEST_PAIRS = 32
+"""Least number of pairs to judge by: fewer may all be equal by chance in 8 bits."""
+
+
+def check_independence(evidence: Evidence) -> CheckResult:
+    """Ensure that neighbours, and the halves of each axis, are not equal beyond chance.
+
+    Chance is the sample's own: the share of equal pairs among all pairs, which small lattices make
+    large. Not applicable to constants, to kernels that are mostly zero, to stored samples, and
+    where the oracle says of every element what it must be.
+    """
+    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
+    definition = evidence.spec.definition
+    if definition is None or isinstance(definition, Constant | DeltaOrthogonal):
+        return not_applicable(INDEPENDENCE)
+    if problem.prng.startswith("threefry") and not isinstance(definition, Declared):
+        return not_applicable(INDEPENDENCE)
+    if isinstance(outcome, Raised) or outcome.stride != 1 or outcome.moments.nonfinite:
+        return not_applicable(INDEPENDENCE)
+    if expected_error(definition, problem.shape, problem.dtype):
+        return not_applicable(INDEPENDENCE)
+    array = whole(outcome)
+    chance = _chance_of_equality(array)
+    for axis, lag, share, n_pairs in _shares(array):
+        if n_pairs < FEWEST_PAIRS:
+            continue
+        if share > chance + bernstein_bound(n_pairs, chance * (1 - chance), 1.0):
+            return failed(
+                INDEPENDENCE,
+                f"{evidence.observation.case.id}: {share:.3g} of the elements equal the one {lag} "
+                f"further along axis {axis}, {chance:.3g} would by chance: draws are shared, or a "
+                "part is a copy of another",
+            )
+    return passed(INDEPENDENCE)
+
+
+def _chance_of_equality(array: Array) -> float:
+    """Return the share of equal pairs among all pairs of different elements."""
+    _, counts = np.unique(array, return_counts=True)
+    size = array.size
+    return float(np.sum(counts * (counts - 1.0)) / (size * (size - 1.0))) if size > 1 else 1.0
+
+
+def _shares(array: Array) -> Iterator[tuple[int, int, float, int]]:
+    """Yield axis, distance, share of equal pairs at it, and their number."""
+    for axis, size in enumerate(array.shape):
+        for lag in sorted({1, size // 2} - {0}):
+            if lag < size:
+                near = np.take(array, range(size - lag), axis)
+                far = np.take(array, range(lag, size), axis)
+                if near.size:
+                    yield axis, lag, float(np.mean(near == far)), near.size
