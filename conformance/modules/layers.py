@@ -38,7 +38,7 @@ class Claim:
     dtype: in which the initializer draws; "" stands for `param_dtype`.
     stored: the dtype of the parameter, where it is another.
     cast: the initializer draws in float32 and the layer casts to `param_dtype`.
-    normalized: the layer stores the draw with each column multiplied by some factor.
+    normalized: the layer stores the draw with each column divided by a norm that its tree states.
     """
 
     path: tuple[str, ...]
