@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
-from conformance import budgets, environment, options
+from conformance import budgets, environment, fleet, options
 from conformance.backends import open_backend
+from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.engine import Engine, Policy
 from conformance.golden import RECORDING, GoldenError, Store, open_store
 from conformance.ledger import DEFAULT_PATH, Ledger
 from conformance.ledger import load as load_ledger
-from conformance.matrix import select
+from conformance.matrix import SelectionError, select
 from conformance.model import Case, CaseResult, DriftClass, Environment, Status, parse_case
 from conformance.report.rows import Row, row
 
@@ -76,6 +79,13 @@ class Session:
         for name in names:
             open_backend(name)
         return environment.capture(names)
+
+    def arriving(self) -> Iterator[Case]:
+        """Yield the cases in the order in which they can be evaluated."""
+        yield from self.cases
+
+    def close(self) -> None:
+        """Give back what was opened for the session."""
 
     def validate_selection(self) -> None:
         """Ensure that the selection makes sense, without starting JAX: `auto` counts as `cpu`.
@@ -145,6 +155,96 @@ class Recorded(Session):
         observation = self._recording.observation(case.id)
         result = self.engine.judge(observation, self.environment.packages["jax"])
         return result, row(result, self.environment, run_id=self.run_id)
+
+
+class Fleet(Session):
+    """A session whose cases are observed on a Ray cluster, and judged here as they arrive.
+
+    timeout_s: for one attempt at one compile group.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float,
+        value: options.Value,
+        run_id: str,
+        case_ids: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(value, run_id, case_ids)
+        self._address = address
+        self._timeout_s = timeout_s
+        self._arrived: dict[str, fleet.Arrival] = {}
+
+    @functools.cached_property
+    def cases(self) -> list[Case]:
+        """The selected cases; their backends must be named, for what is present here says nothing.
+
+        Raises:
+            SelectionError: no backend is named.
+        """
+        selection = options.selection_on((), self._value, self._case_ids)
+        if not (selection.backends or selection.cases):
+            raise SelectionError(
+                "--fleet needs --backend: what is present here says nothing about the cluster"
+            )
+        if options.may_shard(selection):
+            force_host_devices()
+        return select(self.catalogue, selection)
+
+    @functools.cached_property
+    def cluster(self) -> fleet.RayCluster:
+        """The cluster, whose workers have the variables that JAX and XLA read here.
+
+        Raises:
+            FleetUnavailable: it is not there.
+        """
+        _ = self.cases  # they may ask for host devices by such a variable
+        return fleet.RayCluster(self._address, environment.environment_variables())
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """The environment of one node for each backend; a row tells its own node's.
+
+        Raises:
+            FleetUnavailable: the cluster lacks a resource, or a node cannot run its backend.
+        """
+        names = sorted({case.backend for case in self.cases})
+        fleet.require_resources(names, self.cluster)
+        first, *others = [self.cluster.probe(name) for name in names]
+        devices = dict(first.devices)
+        for other in others:
+            devices |= other.devices
+        return dataclasses.replace(first, devices=devices)
+
+    def arriving(self) -> Iterator[Case]:
+        """Yield the cases as their groups come back."""
+        groups = fleet.groups_of(self.cases)
+        for arrival in fleet.arrivals(groups, self.cluster, timeout_s=self._timeout_s):
+            for case in arrival.group.cases:
+                self._arrived[case.id] = arrival
+                yield case
+
+    def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
+        """Judge what arrived, by the JAX version that made it.
+
+        Raises:
+            FleetUnavailable: nothing came of it; the message says why.
+            GoldenError: the golden cannot be read.
+        """
+        arrival = self._arrived.pop(case.id)
+        if arrival.observed is None:
+            raise fleet.FleetUnavailable(arrival.reason)
+        there = arrival.observed.environment
+        number = arrival.group.cases.index(case)
+        observation = arrival.observed.observations[number]
+        result = self.engine.judge(observation, there.packages["jax"])
+        return result, row(result, there, run_id=self.run_id)
+
+    def close(self) -> None:
+        """Leave the cluster, if it was joined."""
+        if "cluster" in vars(self):
+            self.cluster.close()
 
 
 def failure_text(result: CaseResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ from conformance.cli.main import FAILED, INFRASTRUCTURE, OK
 from conformance.cli.record import ProgressLine
 from conformance.environment import unusual
 from conformance.golden import GoldenError
+from conformance.matrix import SelectionError
 from conformance.report.recorder import RunRecorder
-from conformance.session import Recorded, Session, failure_text
+from conformance.session import Fleet, Recorded, Session, failure_text
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
@@ -29,6 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="judge this recording, made anywhere, instead of running here",
     )
+    parser.add_argument(
+        "--fleet",
+        metavar="ADDRESS",
+        help="run on this Ray cluster (`auto`: the one that this node belongs to)",
+    )
+    parser.add_argument(
+        "--fleet-timeout",
+        type=float,
+        default=600.0,
+        metavar="S",
+        help="seconds for one attempt at one compile group (default: 600)",
+    )
     options.add_selection_options(parser.add_argument)
     options.add_judging_options(parser.add_argument)
     options.add_report_options(parser.add_argument)
@@ -39,6 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     command = shlex.join(["conformance", *sys.argv[1:]])
     recorder = RunRecorder(folder=Path(arguments.reports), command=command)
     session = _session(arguments, recorder.run_id)
+    with contextlib.closing(session):
+        return _report(arguments, session, recorder)
+
+
+def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
     session.validate_selection()
     session.validate_files()
     for line in unusual(session.environment):
@@ -62,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 def judge(session: Session, recorder: RunRecorder) -> bool:
     """Judge every case, print failures as they come, and return whether each case has a verdict."""
     progress, n_failed, is_whole = ProgressLine("judged"), 0, True
-    for number, case in enumerate(session.cases, start=1):
+    for number, case in enumerate(session.arriving(), start=1):
         try:
             result, values = session.evaluate(case)
         except (BackendUnavailable, GoldenError) as error:
@@ -88,6 +107,10 @@ def _show(text: str, n_failed: int) -> None:
 
 def _session(arguments: argparse.Namespace, run_id: str) -> Session:
     value, cases = options.values_of(arguments), tuple(arguments.cases)
+    if arguments.fleet and arguments.recording:
+        raise SelectionError("--fleet and --recording contradict each other: give one")
+    if arguments.fleet:
+        return Fleet(arguments.fleet, arguments.fleet_timeout, value, run_id, cases)
     if arguments.recording is not None:
         return Recorded(arguments.recording, value, run_id, cases)
     return Session(value, run_id, cases)

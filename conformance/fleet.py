@@ -1,0 +1,336 @@
+"""Observe on a Ray cluster: compile groups go to the nodes that have what they need.
+
+The nodes observe and judge nothing, so the verdict is that of one machine, whatever came back when.
+A group whose worker is lost, or that takes too long, is given to another one, ATTEMPTS times in
+all.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from conformance import environment
+from conformance.backends import BackendUnavailable
+from conformance.builtin import load_catalogue
+from conformance.model import Case, Environment, Observation, parse_case
+from conformance.observer import Observer
+
+ATTEMPTS = 3
+"""How often a group is tried: a node may be taken away twice, but a program that kills its worker
+must not hold up the run for ever."""
+
+POLL_S = 0.5
+PROBE_TIMEOUT_S = 120.0
+"""A worker has to start, and to import JAX, once before it answers."""
+
+RESOURCES: Mapping[str, str] = {"cuda": "GPU", "rocm": "GPU", "tpu": "TPU"}
+"""What a backend needs one of; all others need a CPU."""
+
+
+class FleetUnavailable(BackendUnavailable):
+    """The cluster, or a resource of it, is not there; the message says what is, and the way out."""
+
+
+class WorkerLost(Exception):  # noqa: N818  # names what happened
+    """A worker ended before its group: another one may do better."""
+
+
+def resource_of(backend: str) -> str:
+    """Return the name of the resource that a backend needs one of."""
+    return RESOURCES.get(backend, "CPU")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Cases that share compiled programs: what one worker observes in one go."""
+
+    cases: tuple[Case, ...]
+
+    @property
+    def name(self) -> str:
+        """The compile group."""
+        return self.cases[0].group
+
+    @property
+    def resource(self) -> str:
+        """What it needs one of."""
+        return resource_of(self.cases[0].backend)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a worker saw, and where it ran."""
+
+    observations: tuple[Observation, ...]
+    environment: Environment
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What came of a group: `observed`, or, where nothing did, the reason."""
+
+    group: Group
+    observed: Observed | None = None
+    reason: str = ""
+
+
+def groups_of(cases: Iterable[Case]) -> list[Group]:
+    """Return the compile groups of the cases, the largest first: none may come last."""
+    parts: dict[str, list[Case]] = {}
+    for case in cases:
+        parts.setdefault(case.group, []).append(case)
+    groups = [Group(cases=tuple(part)) for part in parts.values()]
+    return sorted(groups, key=lambda group: (-len(group.cases), group.name))
+
+
+# --- Scheduling ----------------------------------------------------------------------------------
+
+
+class Cluster(Protocol):
+    """What schedules tasks. A ticket stands for one attempt at one group."""
+
+    def resources(self) -> Mapping[str, float]:
+        """Return how much of each resource all nodes together have."""
+
+    def submit(self, group: Group) -> Any:
+        """Hand the group to a worker and return the ticket."""
+
+    def wait(self, tickets: Collection[Any], timeout_s: float) -> list[Any]:
+        """Return the tickets that are done, once there is one or the time is over."""
+
+    def result(self, ticket: Any) -> Observed:
+        """Return what came of a ticket that is done.
+
+        Raises:
+            WorkerLost: the worker ended before it.
+            FleetUnavailable: its node lacks the backend or this package.
+        """
+
+    def cancel(self, ticket: Any) -> None:
+        """End the worker of the ticket."""
+
+
+def require_resources(backends: Iterable[str], cluster: Cluster) -> None:
+    """Ensure that each backend can be scheduled: a task that cannot would wait for ever.
+
+    Raises:
+        FleetUnavailable: no node has what one needs.
+    """
+    present = cluster.resources()
+    for backend in sorted(set(backends)):
+        needed = resource_of(backend)
+        if present.get(needed, 0) < 1:
+            shown = ", ".join(f"{name} {present[name]:g}" for name in _shown(present))
+            raise FleetUnavailable(
+                f"backend {backend!r} needs a node with a {needed}, and the cluster has "
+                f"{shown or 'nothing'}: add such a node, or leave the backend out"
+            )
+
+
+def _shown(present: Mapping[str, float]) -> list[str]:
+    return [name for name in ("CPU", *sorted(set(RESOURCES.values()))) if name in present]
+
+
+def arrivals(groups: Sequence[Group], cluster: Cluster, *, timeout_s: float) -> Iterator[Arrival]:
+    """Yield what came of each group, as it comes; every group arrives, with a result or a reason.
+
+    timeout_s: for one attempt at one group, from when it is handed over. No more groups are handed
+        over at once than there are resources, so that none spends its time in a queue.
+    """
+    waiting = collections.deque(groups)
+    attempts: collections.Counter[str] = collections.Counter()
+    running: dict[Any, tuple[Group, float]] = {}
+    while waiting or running:
+        yield from _hand_over(waiting, running, cluster, timeout_s)
+        for ticket in cluster.wait(list(running), POLL_S):
+            group, _ = running.pop(ticket)
+            attempts[group.name] += 1
+            try:
+                yield Arrival(group=group, observed=cluster.result(ticket))
+            except FleetUnavailable as error:
+                yield Arrival(group=group, reason=str(error))
+            except WorkerLost as error:
+                yield from _again(group, attempts, waiting, str(error))
+        for ticket in [each for each, (_, end) in running.items() if time.monotonic() > end]:
+            group, _ = running.pop(ticket)
+            attempts[group.name] += 1
+            cluster.cancel(ticket)
+            reason = f"it was not done within {timeout_s:g} s"
+            yield from _again(group, attempts, waiting, reason)
+
+
+def _hand_over(
+    waiting: collections.deque[Group],
+    running: dict[Any, tuple[Group, float]],
+    cluster: Cluster,
+    timeout_s: float,
+) -> Iterator[Arrival]:
+    """Fill the nodes; a group whose resource has left the cluster arrives without a result."""
+    present = cluster.resources()
+    busy = collections.Counter(group.resource for group, _ in running.values())
+    for group in list(waiting):
+        if present.get(group.resource, 0) < 1 and not busy[group.resource]:
+            waiting.remove(group)
+            yield Arrival(group=group, reason=f"no node with a {group.resource} is left")
+        elif busy[group.resource] < int(present.get(group.resource, 0)):
+            waiting.remove(group)
+            busy[group.resource] += 1
+            running[cluster.submit(group)] = group, time.monotonic() + timeout_s
+
+
+def _again(
+    group: Group, attempts: Mapping[str, int], waiting: collections.deque[Group], reason: str
+) -> Iterator[Arrival]:
+    if attempts[group.name] < ATTEMPTS:
+        waiting.append(group)
+        return
+    yield Arrival(group=group, reason=f"{group.name} was tried {ATTEMPTS} times: {reason}")
+
+
+# --- On a worker ---------------------------------------------------------------------------------
+
+
+def observe_group(ids: tuple[str, ...]) -> Observed:
+    """Return what the cases do here, with their stages, which explain a difference later.
+
+    Raises:
+        BackendUnavailable: this node has no device of the backend.
+    """
+    observer = _observer()
+    cases = [parse_case(key) for key in ids]
+    observations = [observer.with_stages(observer.observe(case)) for case in cases]
+    return Observed(observations=tuple(observations), environment=_captured(cases[0].backend))
+
+
+@functools.cache
+def _observer() -> Observer:
+    return Observer(load_catalogue())
+
+
+@functools.cache
+def _captured(backend: str) -> Environment:
+    """Return this node's environment; made once, for a worker gets many groups."""
+    return environment.capture((backend,))
+
+
+def probe(backend: str) -> Environment:
+    """Return the environment of a node that has the backend.
+
+    Raises:
+        BackendUnavailable: it has no device.
+    """
+    from conformance.backends import open_backend
+
+    open_backend(backend)
+    return _captured(backend)
+
+
+# --- Ray -----------------------------------------------------------------------------------------
+
+
+class RayCluster:
+    """An existing Ray cluster, whose nodes have this package installed.
+
+    variables: environment variables of the workers: those that XLA and JAX read, as they are here.
+
+    Raises:
+        FleetUnavailable: the extra is not installed, or no cluster answers.
+    """
+
+    def __init__(self, address: str, variables: Mapping[str, str]) -> None:
+        try:
+            import ray
+        except ModuleNotFoundError as error:
+            raise FleetUnavailable(
+                "--fleet needs Ray: pip install 'initializer-conformance[fleet]'"
+            ) from error
+        self._ray: Any = ray
+        try:
+            ray.init(
+                address=address,
+                runtime_env={"env_vars": dict(variables)},
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+        except (ConnectionError, ValueError) as error:
+            raise FleetUnavailable(
+                f"no Ray cluster answers at {address!r}: start one with `ray start --head`, or "
+                f"correct the address. Ray says: {error}"
+            ) from error
+
+    def close(self) -> None:
+        """Leave the cluster; it goes on without this program."""
+        self._ray.shutdown()
+
+    def resources(self) -> Mapping[str, float]:
+        """Return how much of each resource all nodes together have."""
+        present: Mapping[str, float] = self._ray.cluster_resources()
+        return present
+
+    def probe(self, backend: str) -> Environment:
+        """Return the environment of a node that has the backend.
+
+        Raises:
+            FleetUnavailable: no node answers in time, or it lacks the backend or this package.
+        """
+        ticket = self._remote(probe, backend).remote(backend)
+        try:
+            found: Environment = self._get(ticket, timeout=PROBE_TIMEOUT_S)
+        except (WorkerLost, self._ray.exceptions.GetTimeoutError) as error:
+            self.cancel(ticket)
+            raise FleetUnavailable(
+                f"no worker with a {resource_of(backend)} answered within {PROBE_TIMEOUT_S:g} s: "
+                "are all of them busy? `ray status` shows it"
+            ) from error
+        return found
+
+    def submit(self, group: Group) -> Any:
+        """Hand the group to a worker and return the ticket."""
+        task = self._remote(observe_group, group.cases[0].backend)
+        return task.remote(tuple(case.id for case in group.cases))
+
+    def wait(self, tickets: Collection[Any], timeout_s: float) -> list[Any]:
+        """Return the tickets that are done, once there is one or the time is over."""
+        if not tickets:
+            return []
+        done, _ = self._ray.wait(list(tickets), num_returns=1, timeout=timeout_s)
+        return list(done)
+
+    def result(self, ticket: Any) -> Observed:
+        """Return what came of a ticket that is done; see `Cluster`."""
+        observed: Observed = self._get(ticket)
+        return observed
+
+    def cancel(self, ticket: Any) -> None:
+        """End the worker of the ticket."""
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            self._ray.cancel(ticket, force=True)
+
+    def _remote(self, function: Any, backend: str) -> Any:
+        """Return the task; a worker is kept for the next group, and Ray itself retries nothing."""
+        needed = resource_of(backend)
+        asked: dict[str, Any] = {"num_cpus": int(needed == "CPU"), "max_retries": 0, "max_calls": 0}
+        if needed == "GPU":
+            asked["num_gpus"] = 1
+        elif needed != "CPU":
+            asked["resources"] = {needed: 1}
+        return self._ray.remote(**asked)(function)
+
+    def _get(self, ticket: Any, timeout: float | None = None) -> Any:
+        exceptions = self._ray.exceptions
+        try:
+            return self._ray.get(ticket, timeout=timeout)
+        except exceptions.GetTimeoutError:
+            raise
+        except exceptions.RayTaskError as error:
+            if isinstance(error.cause, BackendUnavailable | ImportError):
+                raise FleetUnavailable(f"a node of the fleet says: {error.cause}") from error
+            raise
+        except exceptions.RayError as error:
+            raise WorkerLost(f"its worker was lost ({type(error).__name__})") from error

@@ -1,0 +1,370 @@
+"""Groups come back whatever happens to their workers, or say why they did not. Needs no Ray."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import pytest
+
+from conformance import fleet
+from conformance.builtin import load_catalogue
+from conformance.cli import main
+from conformance.fleet import (
+    ATTEMPTS,
+    Arrival,
+    FleetUnavailable,
+    Group,
+    Observed,
+    WorkerLost,
+    arrivals,
+    groups_of,
+    observe_group,
+    require_resources,
+)
+from conformance.matrix import Selection, select
+from conformance.merge import read_sources
+from conformance.model import Case, Environment, Tier, parse_case
+
+NOTHING = Observed(
+    observations=(), environment=Environment(packages={}, config={}, host={}, devices={})
+)
+
+
+def group(shape: int = 64, backend: str = "cpu", n_cases: int = 1) -> Group:
+    ids = (f"zeros-float32-{shape}-s{seed}-{backend}-eager" for seed in range(n_cases))
+    return Group(cases=tuple(map(parse_case, ids)))
+
+
+class FakeCluster:
+    """A cluster whose workers do at once what they are told to, or never end.
+
+    fates: for each attempt at a group, by shape: an error to raise, or `hang`; else it succeeds.
+    """
+
+    def __init__(
+        self,
+        present: Mapping[str, float],
+        fates: Mapping[str, list[Exception | str]] | None = None,
+    ) -> None:
+        self.present = dict(present)
+        self.fates = {name: list(steps) for name, steps in (fates or {}).items()}
+        self.most_at_once: dict[str, int] = {}
+        self.cancelled: list[str] = []
+        self._running: dict[int, tuple[Group, Exception | str | None]] = {}
+        self._n_submitted = 0
+
+    def resources(self) -> Mapping[str, float]:
+        """Return what the test says."""
+        return self.present
+
+    def submit(self, group: Group) -> int:
+        """Note the attempt."""
+        steps = self.fates.get(group.name, [])
+        self._n_submitted += 1
+        self._running[self._n_submitted] = group, steps.pop(0) if steps else None
+        same = sum(each.resource == group.resource for each, _ in self._running.values())
+        self.most_at_once[group.resource] = max(same, self.most_at_once.get(group.resource, 0))
+        return self._n_submitted
+
+    def wait(self, tickets: Collection[int], timeout_s: float) -> list[int]:
+        """Return one ticket that does not hang."""
+        assert timeout_s > 0
+        return [ticket for ticket in tickets if self._running[ticket][1] != "hang"][:1]
+
+    def result(self, ticket: int) -> Observed:
+        """Do what fate has in store."""
+        _, fate = self._running.pop(ticket)
+        if isinstance(fate, Exception):
+            raise fate
+        return NOTHING
+
+    def cancel(self, ticket: int) -> None:
+        """Note it."""
+        self.cancelled.append(self._running.pop(ticket)[0].name)
+
+
+def outcomes(cluster: FakeCluster, *groups: Group, timeout_s: float = 60.0) -> dict[str, str]:
+    """Return the reason of each group by its name: "" where it was observed."""
+    arrived: list[Arrival] = list(arrivals(groups, cluster, timeout_s=timeout_s))
+    assert len(arrived) == len(groups)
+    assert all((each.observed is None) == bool(each.reason) for each in arrived)
+    return {each.group.name: each.reason for each in arrived}
+
+
+# --- Groups --------------------------------------------------------------------------------------
+
+
+def test_cases_that_share_programs_go_to_one_worker_and_the_largest_group_goes_first() -> None:
+    small, large = group(shape=8), group(shape=64, n_cases=3)
+
+    groups = groups_of([*small.cases, *large.cases])
+
+    assert [each.name for each in groups] == [large.name, small.name]
+    assert groups[0].cases == large.cases
+
+
+@pytest.mark.parametrize(
+    ("backend", "resource"),
+    [("cpu", "CPU"), ("cuda", "GPU"), ("rocm", "GPU"), ("tpu", "TPU"), ("stablehlo", "CPU")],
+)
+def test_a_group_goes_where_its_backend_is(backend: str, resource: str) -> None:
+    assert group(backend=backend).resource == resource
+
+
+def test_a_worker_observes_its_cases_with_their_stages() -> None:
+    observed = observe_group(("uniform-float32-64-s0-cpu-eager",))
+
+    (observation,) = observed.observations
+    assert observation.case.id == "uniform-float32-64-s0-cpu-eager"
+    assert "bits" in observation.stages
+    assert observed.environment.devices["cpu.kind"] == "cpu"
+
+
+# --- Before anything runs ------------------------------------------------------------------------
+
+
+def test_a_resource_that_no_node_has_is_refused_by_name() -> None:
+    cluster = FakeCluster({"CPU": 4.0, "GPU": 1.0, "node:a": 1.0})
+
+    with pytest.raises(FleetUnavailable) as error_info:
+        require_resources(["cpu", "tpu"], cluster)
+
+    assert str(error_info.value) == (
+        "backend 'tpu' needs a node with a TPU, and the cluster has CPU 4, GPU 1: "
+        "add such a node, or leave the backend out"
+    )
+
+
+def test_resources_that_are_there_are_enough() -> None:
+    require_resources(["cpu", "cuda"], FakeCluster({"CPU": 4.0, "GPU": 1.0}))
+
+
+# --- While it runs -------------------------------------------------------------------------------
+
+
+def test_every_group_comes_back() -> None:
+    groups = [group(shape) for shape in range(1, 9)]
+
+    assert set(outcomes(FakeCluster({"CPU": 2.0}), *groups).values()) == {""}
+
+
+def test_no_more_groups_are_handed_over_than_there_are_resources() -> None:
+    cluster = FakeCluster({"CPU": 2.0, "GPU": 1.0})
+    groups = [group(shape, backend) for shape in range(1, 6) for backend in ("cpu", "cuda")]
+
+    outcomes(cluster, *groups)
+
+    assert cluster.most_at_once == {"CPU": 2, "GPU": 1}
+
+
+def test_a_group_that_lost_its_worker_is_given_to_another() -> None:
+    one = group()
+    cluster = FakeCluster({"CPU": 1.0}, {one.name: [WorkerLost("gone"), WorkerLost("gone")]})
+
+    assert outcomes(cluster, one) == {one.name: ""}
+
+
+def test_a_group_that_loses_every_worker_says_so_and_holds_up_no_other() -> None:
+    bad, good = group(shape=1), group(shape=2)
+    cluster = FakeCluster({"CPU": 1.0}, {bad.name: [WorkerLost("gone")] * ATTEMPTS})
+
+    assert outcomes(cluster, bad, good) == {
+        bad.name: f"{bad.name} was tried 3 times: gone",
+        good.name: "",
+    }
+
+
+def test_a_group_that_hangs_is_cancelled_and_given_to_another() -> None:
+    one = group()
+    cluster = FakeCluster({"CPU": 1.0}, {one.name: ["hang"]})
+
+    assert outcomes(cluster, one, timeout_s=0.01) == {one.name: ""}
+    assert cluster.cancelled == [one.name]
+
+
+def test_a_group_that_always_hangs_says_so() -> None:
+    one = group()
+    cluster = FakeCluster({"CPU": 1.0}, {one.name: ["hang"] * ATTEMPTS})
+
+    reasons = outcomes(cluster, one, timeout_s=0.01)
+
+    assert reasons == {one.name: f"{one.name} was tried 3 times: it was not done within 0.01 s"}
+
+
+def test_a_node_without_the_backend_is_not_asked_again() -> None:
+    one = group()
+    cluster = FakeCluster({"CPU": 1.0}, {one.name: [FleetUnavailable("no device")]})
+
+    assert outcomes(cluster, one) == {one.name: "no device"}
+
+
+def test_groups_whose_last_node_left_do_not_wait_for_ever() -> None:
+    here, gone = group(backend="cpu"), group(backend="tpu")
+
+    reasons = outcomes(FakeCluster({"CPU": 1.0}), here, gone)
+
+    assert reasons == {here.name: "", gone.name: "no node with a TPU is left"}
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+
+@pytest.mark.usefixtures("without_ray")
+def test_without_the_extra_the_command_says_what_installs_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--fleet", "auto", "--backend", "cpu", "--tier", "quick"]
+
+    assert main([*words, "--reports", str(tmp_path)]) == 3
+    assert "pip install 'initializer-conformance[fleet]'" in capsys.readouterr().err
+
+
+def test_a_fleet_needs_its_backends_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--fleet", "auto", "--tier", "quick", "--reports", str(tmp_path)]) == 4
+    assert "--fleet needs --backend" in capsys.readouterr().err
+
+
+def test_a_fleet_and_a_recording_contradict_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--fleet", "auto", "--recording", str(tmp_path), "--reports", str(tmp_path)]
+
+    assert main(words) == 4
+    assert "--fleet and --recording contradict each other" in capsys.readouterr().err
+
+
+class LocalFleet(FakeCluster):
+    """Stands in for Ray: every group is observed in this process, but for some that are lost."""
+
+    lost: tuple[str, ...] = ()
+
+    def __init__(self, address: str, variables: Mapping[str, str]) -> None:
+        super().__init__(
+            {"CPU": 1.0}, {name: [WorkerLost("gone")] * ATTEMPTS for name in self.lost}
+        )
+        self.address, self.variables = address, variables
+
+    def probe(self, backend: str) -> Environment:
+        """Return the environment here."""
+        return fleet.probe(backend)
+
+    def result(self, ticket: int) -> Observed:
+        """Observe here."""
+        group = self._running[ticket][0]
+        super().result(ticket)
+        return observe_group(tuple(case.id for case in group.cases))
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+WORDS = ["run", "--fleet", "x", "--backend", "cpu", "--tier", "quick", "--initializer", "zeros"]
+
+
+def test_what_a_fleet_observed_is_judged_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "RayCluster", LocalFleet)
+
+    assert main([*WORDS, "--reports", str(tmp_path)]) == 0
+    assert "PASSED: 9 cases, 9 identical" in capsys.readouterr().out
+
+
+def test_what_was_lost_is_missing_by_name_and_is_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = "cpu-eager-float32-threefry2x32-64"
+    monkeypatch.setattr(fleet, "RayCluster", LocalFleet)
+    monkeypatch.setattr(LocalFleet, "lost", (lost,))
+
+    assert main([*WORDS, "--reports", str(tmp_path)]) == 3
+
+    printed = capsys.readouterr().out
+    assert f"no verdict on zeros-float32-64-s0-cpu-eager: {lost} was tried 3 times: gone" in printed
+    assert "INCOMPLETE: 1 of 9 cases left no result" in printed
+
+
+# --- Shards without Ray, as docs/fleet.md tells --------------------------------------------------
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+
+
+def block(language: str, containing: str) -> str:
+    """Return the code block of the document in that language that contains the text."""
+    found = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    (one,) = (text for text in found if containing in text)
+    return str(one)
+
+
+def slurm(index: int, count: int) -> tuple[str, dict[str, str]]:
+    """Return the script and the variables of one task, numbered from 1."""
+    variables = {"SLURM_ARRAY_TASK_ID": str(index), "SLURM_ARRAY_TASK_COUNT": str(count)}
+    return block("bash", "SBATCH"), variables
+
+
+def kubernetes(index: int, count: int) -> tuple[str, dict[str, str]]:
+    """Return the script and the variables of one pod, numbered from 0 by Kubernetes."""
+    spec = importlib.import_module("yaml").safe_load(block("yaml", "Indexed"))["spec"]
+    assert spec["completions"] == 16
+    (container,) = spec["template"]["spec"]["containers"]
+    script = container["args"][0].replace("/16", f"/{count}")
+    return script, {"JOB_COMPLETION_INDEX": str(index - 1)}
+
+
+def run_script(script: str, variables: Mapping[str, str], folder: Path, program: str) -> None:
+    """Run a documented script with something in the place of `conformance`."""
+    stand_in = folder / "conformance"
+    stand_in.write_text(f"#!/bin/bash\n{program}\n")
+    stand_in.chmod(0o755)
+    subprocess.run(  # noqa: S603  # the document's own script
+        ["/bin/bash", "-e", "-c", script],
+        cwd=folder,
+        env={**os.environ, **variables, "PATH": f"{folder}:{os.environ['PATH']}"},
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("task", [slurm, kubernetes])
+def test_a_scheduler_numbers_the_shards_and_keeps_their_reports_in_one_folder(
+    task: Callable[[int, int], tuple[str, dict[str, str]]], tmp_path: Path
+) -> None:
+    for index in (1, 2, 3):
+        script, variables = task(index, 3)
+        run_script(script, variables, tmp_path, 'echo "$@" >> words')
+
+    calls = [line.split() for line in (tmp_path / "words").read_text().splitlines()]
+    assert [call[call.index("--shard") + 1] for call in calls] == ["1/3", "2/3", "3/3"]
+    reports = [Path(call[call.index("--reports") + 1]) for call in calls]
+    assert len(set(reports)) == 3
+    assert {path.parent for path in reports} == {Path("results/cuda")}
+
+
+@pytest.mark.slow
+def test_shards_of_a_scheduler_are_whole_together(tmp_path: Path) -> None:
+    """On the CPU, for a few cases: a stand-in narrows what the script asks for."""
+    program = Path(sys.executable).with_name("conformance")
+    narrowed = f'exec {program} "${{@/cuda/cpu}}" --tier quick --initializer zeros'
+
+    for index in (1, 2):
+        run_script(*slurm(index, 2), tmp_path, narrowed)
+
+    facts = read_sources([tmp_path / "results" / "cpu"]).facts
+    assert sorted(fact.case for fact in facts) == sorted(case.id for case in select_zeros())
+
+
+def select_zeros() -> list[Case]:
+    """Return what the stand-in asks for, whole."""
+    return select(load_catalogue(), Selection(tier=Tier.QUICK, initializers=("zeros",)))

@@ -1,0 +1,125 @@
+"""On a real Ray cluster of two nodes the verdict is that of one machine, come what may.
+
+Collected only where the extra `fleet` is installed: see conftest.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.cluster_utils
+
+from conformance import fleet
+from conformance.cli import main
+
+pytestmark = [
+    pytest.mark.fleet,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),  # Ray's own
+]
+
+SELECTION = ["--backend", "cpu", "--tier", "quick", "--initializer", "uniform,he_normal,orthogonal"]
+OF_THE_RUN = {"run_id", "recorded_at", "elapsed_s"}
+"""What two runs of the same cases may differ in."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a cluster of two nodes with one CPU each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        arguments = {"num_cpus": 1, "include_dashboard": False}
+        cluster = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=arguments)
+        cluster.add_node(num_cpus=1)
+        try:
+            yield str(cluster.address)
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+def rows_of(reports: Path) -> list[dict[str, Any]]:
+    """Return the rows of the only run, by case, without what differs from run to run."""
+    (path,) = reports.glob("*/rows.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [{name: row[name] for name in row if name not in OF_THE_RUN} for row in rows]
+    return sorted(kept, key=lambda row: str(row["case"]))
+
+
+def test_a_run_that_lost_a_worker_in_the_middle_has_the_verdict_of_one_machine(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the bit layout before JAX 0.5, so that there is something to say about most cases."""
+    monkeypatch.setenv("JAX_THREEFRY_PARTITIONABLE", "0")
+    attempts = tmp_path / "attempts"
+    attempts.mkdir()
+
+    def dying_once(ids: tuple[str, ...]) -> fleet.Observed:
+        nth = len(list(attempts.iterdir()))
+        (attempts / f"{nth}-{os.getpid()}-{time.time_ns()}").write_text(ids[0])
+        if nth == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return observe(ids)
+
+    observe = fleet.observe_group
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(fleet, "observe_group", dying_once)
+    here, there = tmp_path / "here", tmp_path / "there"
+    program = str(Path(sys.executable).with_name("conformance"))
+    local = [program, "run", *SELECTION, "--reports", str(here)]
+    alone = subprocess.run(local, check=False, capture_output=True)  # noqa: S603  # ours
+
+    code = main(["run", "--fleet", address, *SELECTION, "--reports", str(there)])
+
+    asked = [path.read_text() for path in attempts.iterdir()]
+    assert len(asked) > len(set(asked))  # a group was tried again
+    assert code == alone.returncode == 1
+    assert rows_of(there) == rows_of(here)
+
+
+def test_a_resource_that_the_cluster_lacks_fails_before_anything_runs(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--fleet", address, "--backend", "tpu", "--tier", "quick"]
+
+    assert main([*words, "--reports", str(tmp_path)]) == 3
+    assert "backend 'tpu' needs a node with a TPU" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_that_hangs_is_ended_and_named(
+    address: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hanging(ids: tuple[str, ...]) -> fleet.Observed:
+        time.sleep(600)
+        raise AssertionError(ids)
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(fleet, "observe_group", hanging)
+    case = "zeros-float32-64-s0-cpu-eager"
+    words = ["run", case, "--fleet", address, "--fleet-timeout", "2", "--reports", str(tmp_path)]
+
+    assert main(words) == 3
+    assert "was tried 3 times: it was not done within 2 s" in capsys.readouterr().out
+
+
+def test_an_address_where_no_cluster_answers_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["run", "--fleet", "nowhere", "--backend", "cpu", "--tier", "quick"]
+
+    assert main([*words, "--reports", str(tmp_path)]) == 3
+    assert "no Ray cluster answers at 'nowhere'" in capsys.readouterr().err
