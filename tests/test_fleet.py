@@ -29,7 +29,8 @@ from conformance.fleet import (
 )
 from conformance.matrix import Selection, select
 from conformance.merge import read_sources
-from conformance.model import Case, Environment, Tier, parse_case
+from conformance.model import Case, Environment, Returned, Tier, parse_case
+from conformance.observer import Observer
 
 NOTHING = Observed(
     observations=(), environment=Environment(packages={}, config={}, host={}, devices={})
@@ -124,6 +125,20 @@ def test_a_worker_observes_its_cases_with_their_stages() -> None:
     assert observation.case.id == "uniform-float32-64-s0-cpu-eager"
     assert "bits" in observation.stages
     assert observed.environment.devices["cpu.kind"] == "cpu"
+
+
+def test_stages_that_cannot_be_computed_do_not_cost_what_was_observed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Observer, "with_stages", fail)
+
+    (observation,) = observe_group(("uniform-float32-64-s0-cpu-eager",)).observations
+
+    assert isinstance(observation.outcome, Returned)
+    assert observation.stages == {}
 
 
 # --- Before anything runs ------------------------------------------------------------------------
