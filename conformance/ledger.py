@@ -36,7 +36,8 @@ class Limitation:
     `transform`, `prng` or `empty` matches all; `jax` is a version specifier, `empty` restricts to
     arrays without (True) or with (False) elements. It speaks only of calls that the definition
     wants to return an array, never of those that must be refused anyway.
-    checks: the checks that fail. also: those that fail where the sample happens to show the defect.
+    checks: the checks that fail. also: those that fail where the sample happens to show the defect;
+        `checks` may be empty then, and another entry must tell when the defect is gone.
     outcome: "raises X", or "" when an array is returned.
     figures: metrics of those checks, as measured; within FIGURE_TOLERANCE they must still be so.
     """
@@ -207,7 +208,8 @@ def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
                 f"expected a {_TYPES.get(key, list).__name__}"
             )
     for key in ("id", "initializer", "checks", "reason", "link"):
-        if not fields.get(key):
+        is_empty_on_purpose = key == "checks" and fields.get("checks") == [] and fields.get("also")
+        if not (fields.get(key) or is_empty_on_purpose):
             raise LedgerError(f"{path}: limitation {name}: {key} is missing or empty")
     try:
         SpecifierSet(fields.get("jax", ""))

@@ -139,3 +139,23 @@ def test_a_ledger_with_a_fault_is_refused_by_file_and_field(
         load(path)
 
     assert str(path) in str(caught.value)
+
+
+OPTIONAL = "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=[]\nreason='r'\nlink='l'\n"
+
+
+def test_an_entry_may_announce_what_only_some_samples_show(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(f"{OPTIONAL}also=['values']\n")
+
+    (entry,) = load(path).limitations
+
+    assert (entry.checks, entry.also) == ((), ("values",))
+
+
+def test_an_entry_that_announces_nothing_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(OPTIONAL)
+
+    with pytest.raises(LedgerError, match="checks is missing or empty"):
+        load(path)
