@@ -180,7 +180,10 @@ def load(path: Path = DEFAULT_PATH) -> Ledger:
         raise LedgerError(f"{path}: cannot be read: {error}") from error
     if stray := sorted(set(document) - {"limitation"}):
         raise LedgerError(f"{path}: {unknown('table', stray[0], ['limitation'])}")
-    entries = tuple(_parse(path, fields) for fields in document.get("limitation", []))
+    tables = document.get("limitation", [])
+    if not isinstance(tables, list) or not all(isinstance(fields, dict) for fields in tables):
+        raise LedgerError(f"{path}: limitation = {tables!r}: write [[limitation]] tables")
+    entries = tuple(_parse(path, fields) for fields in tables)
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:

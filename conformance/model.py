@@ -188,7 +188,8 @@ def parse_case(text: str) -> Case:
         backend = f"{platform}-{EMULATED}"
     if tail not in TRANSFORMS:
         raise ValueError(
-            f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}"
+            f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}; "
+            "a case id reads lecun_normal-float32-64x32-s0-cpu-eager"
         )
     return Case(problem=parse_problem(problem), backend=backend, transform=tail)
 

@@ -109,6 +109,7 @@ def test_the_shipped_ledger_can_be_read() -> None:
     ("text", "message"),
     [
         ("[[limitation]\n", "cannot be read"),
+        ("limitation = 3\n", r"limitation = 3: write \[\[limitation\]\] tables"),
         ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
         (
             "[[limitation]]\nid='a'\ndtpye=['float32']\n",

@@ -39,7 +39,7 @@ class PjrtBackend:
         self._stages: dict[tuple[object, ...], Mapping[str, str]] = {}
         try:
             self._devices: list[Any] = jax.devices(platform)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:
             present = ", ".join(present_platforms())
             raise BackendUnavailable(
                 f"backend {platform!r} was asked for and has no device here (present: {present}): "
@@ -161,10 +161,20 @@ def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
 
 
 def present_platforms() -> tuple[str, ...]:
-    """Return the platforms with a device in this process, the default one last, cpu first."""
+    """Return the platforms with a device in this process, the default one last, cpu first.
+
+    Raises:
+        BackendUnavailable: JAX_PLATFORMS names none that is here; JAX asserts or raises then.
+    """
     import jax
 
-    default = jax.default_backend()
+    try:
+        default = jax.default_backend()
+    except (RuntimeError, AssertionError) as error:
+        raise BackendUnavailable(
+            f"JAX finds no device: JAX_PLATFORMS is {jax.config.jax_platforms!r}, and nothing of "
+            "it is here. Unset it, or install the plugin that it names"
+        ) from error
     name = {"gpu": "cuda"}.get(default, default)
     return ("cpu",) if name == "cpu" else ("cpu", name)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.model import format_shape
@@ -36,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from conformance.audit import audit
     from conformance.modules.model import load
 
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
     result = audit(model)
     print("\n".join([as_json(result)] if arguments.json else as_text(result)))

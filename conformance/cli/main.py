@@ -91,7 +91,6 @@ def exit_codes() -> dict[type[Exception], int]:
     from conformance.golden import GoldenError
     from conformance.ledger import LedgerError
     from conformance.matrix import EmptySelection, SelectionError
-    from conformance.modules.model import TargetError
     from conformance.report.errors import ReportError
     from conformance.upgrade.tools import SideError
 
@@ -100,7 +99,6 @@ def exit_codes() -> dict[type[Exception], int]:
         SelectionError: USAGE,
         CatalogueError: USAGE,
         LedgerError: USAGE,
-        TargetError: USAGE,
         UnknownTarget: USAGE,
         GoldenError: INFRASTRUCTURE,
         BackendUnavailable: INFRASTRUCTURE,
