@@ -103,7 +103,6 @@ class Engine:
         evidence = Evidence(
             spec=spec,
             observation=observation,
-            golden=None if golden is None else golden.outcome,
             drift=drift,
             budget=budget,
         )

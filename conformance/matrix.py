@@ -85,7 +85,7 @@ MILLION = (1024, 1024)
 class Plane:
     """One rectangular part of the matrix, run by its tier and every larger one.
 
-    specs: `quick`: only specs that the quick tier runs; `all`: every spec of the running tier.
+    specs: the largest tier whose specs it takes.
     """
 
     tier: Tier
@@ -227,15 +227,15 @@ def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:
 
 
 def _tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
-    problems_seen: set[Case] = set()
+    seen: set[Case] = set()
     for plane in PLANES:
         if plane.tier.rank > tier.rank:
             continue
         for spec in catalogue:
             if spec.tier.rank <= plane.specs.rank:
                 for case in _plane_cases(plane, spec, backends):
-                    if case not in problems_seen:
-                        problems_seen.add(case)
+                    if case not in seen:
+                        seen.add(case)
                         yield case
 
 

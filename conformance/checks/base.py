@@ -6,21 +6,19 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from conformance.catalogue import InitializerSpec
-from conformance.model import Budget, CheckResult, Drift, Observation, Outcome, Status
+from conformance.model import Budget, CheckResult, Drift, Observation, Status
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """All that a check may look at: pure data about one observed case.
 
-    golden: the accepted outcome of the problem; None when the store has none.
     drift: how the observation lies to the golden; None without a golden.
     budget: how far a correct result may lie from the exact one on this backend, in this dtype.
     """
 
     spec: InitializerSpec
     observation: Observation
-    golden: Outcome | None
     drift: Drift | None
     budget: Budget
 
