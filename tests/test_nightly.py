@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,16 @@ def test_accelerators_without_a_runner_do_not_wait_for_one_and_are_said_to_be_ab
 
     assert {job.backend for job in jobs} == {"cpu"}
     assert left_out(MACHINES, [job.machine for job in jobs]) == ["cuda", "tpu"]
+
+
+def test_the_nightly_index_never_stands_in_for_the_registry() -> None:
+    """It holds JAX alone: with `--index-url`, pip would find no CUDA library."""
+    requirements = tomllib.loads(MACHINES.read_text())["jax"]["nightly"]
+
+    assert set(requirements) == {"cpu", "cuda", "tpu"}
+    for line in requirements.values():
+        assert "--extra-index-url" in line.split()
+        assert "--index-url" not in line.split()
 
 
 def test_an_unknown_accelerator_is_refused_by_name() -> None:
