@@ -8,14 +8,14 @@ carries. So budgets tighten by themselves, and loosening is a decision that some
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance import documents
 from conformance.golden import GoldenError
 from conformance.law import Point
-from conformance.model import SCHEMA, Budget
+from conformance.model import Budget
 
 FILE_NAME = "budgets.json"
 
@@ -145,19 +145,12 @@ def load(path: Path) -> BudgetTable:
     """
     if not path.exists():
         return BudgetTable(measurements={})
-    try:
-        document = json.loads(path.read_text())
-        if document["schema"] > SCHEMA:
-            raise GoldenError(
-                f"{path} has schema {document['schema']}, and this version reads up to {SCHEMA}: "
-                "update this package"
-            )
-        lines = {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise GoldenError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from version "
-            "control, or delete it and measure again with `conformance law --write-budgets`"
-        ) from error
+    way_out = "delete it and measure again with `conformance law --write-budgets`"
+    return documents.read(path, _table, way_out)
+
+
+def _table(document: Mapping[str, Any]) -> BudgetTable:
+    lines = {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
     return BudgetTable(measurements=lines)
 
 
@@ -172,15 +165,8 @@ def _parsed(key: str, fields: Mapping[str, Any]) -> Measurement:
 
 def save(path: Path, table: BudgetTable) -> None:
     """Write the table, one sorted line each, so that `git diff` shows one line a change."""
-    lines = ",\n".join(
-        f"{json.dumps(key)}: {json.dumps(_fields(measurement), sort_keys=True)}"
-        for key, measurement in sorted(table.measurements.items())
-    )
-    text = f'{{"schema": {SCHEMA}, "budgets": {{\n{lines}\n}}}}\n'
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    lines = {key: _fields(measurement) for key, measurement in table.measurements.items()}
+    documents.write(path, {}, "budgets", lines)
 
 
 def _fields(measurement: Measurement) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from conformance import lowering, options
+from conformance.accepted import Accepted, changes, explain, load
 from conformance.builtin import builtin_specs
 from conformance.catalogue import InitializerSpec
-from conformance.lowering import FILE_NAME, Lowerings
+from conformance.lowering import ACCEPT, FILE_NAME
 from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
@@ -16,28 +17,28 @@ SPECS = list(builtin_specs())
 
 
 @pytest.fixture(scope="session")
-def accepted(request: pytest.FixtureRequest) -> Lowerings:
+def accepted(request: pytest.FixtureRequest) -> Accepted:
     """The fingerprints that this run is held to."""
-    return lowering.load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME)
+    return load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME, ACCEPT)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.name for spec in SPECS])
-def test_lowering(spec: InitializerSpec, accepted: Lowerings) -> None:
+def test_lowering(spec: InitializerSpec, accepted: Accepted) -> None:
     """Every dtype and platform has its accepted program; another JAX may differ, and is told so."""
     here = lowering.versions()
-    changed = lowering.changes(accepted.fingerprints, lowering.fingerprints(spec))
+    changed = changes(accepted.lines, lowering.fingerprints(spec))
     if not changed:
         return
-    text = lowering.explain(accepted, changed, here)
+    text = explain(accepted, changed, here, ACCEPT)
     if here != accepted.versions:
         pytest.xfail(text)
     pytest.fail(text, pytrace=False)
 
 
-def test_every_fingerprint_belongs_to_an_initializer(accepted: Lowerings) -> None:
+def test_every_fingerprint_belongs_to_an_initializer(accepted: Accepted) -> None:
     """What was accepted for an initializer that is gone is named, not carried along."""
     known = {f"{spec.name} {dtype}" for spec in SPECS for dtype in lowering.DTYPES}
 
-    orphans = sorted(set(accepted.fingerprints) - known)
+    orphans = sorted(set(accepted.lines) - known)
 
-    assert not orphans, f"{', '.join(orphans)} of {FILE_NAME} are gone: {lowering.ACCEPT}"
+    assert not orphans, f"{', '.join(orphans)} of {FILE_NAME} are gone: {ACCEPT}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance import lowering, options
+from conformance import accepted, lowering, options
+from conformance.accepted import Accepted, Lines
 from conformance.builtin import builtin_specs
 from conformance.cli.main import FAILED, OK, USAGE
-from conformance.lowering import FILE_NAME, Fingerprints, Lowerings
+from conformance.lowering import ACCEPT, FILE_NAME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,22 +31,22 @@ def run(arguments: argparse.Namespace) -> int:
     path = options.golden_folder(arguments.golden) / FILE_NAME
     here = lowering.versions()
     if arguments.accept:
-        new = Lowerings(versions=here, reason=arguments.reason, fingerprints=lowered())
-        lowering.save(path, new)
-        print(f"{len(new.fingerprints)} lines of {here} accepted into {path}")
+        new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
+        accepted.save(path, new)
+        print(f"{len(new.lines)} lines of {here} accepted into {path}")
         return OK
-    accepted, found = lowering.load(path), lowered()
-    changed = lowering.changes(accepted.fingerprints, found)
+    known, found = accepted.load(path, ACCEPT), lowered()
+    changed = accepted.changes(known.lines, found)
     if changed:
-        print(lowering.explain(accepted, changed, here))
+        print(accepted.explain(known, changed, here, ACCEPT))
     print(
         f"{len({change.key for change in changed})} of {len(found)} initializers and dtypes are "
-        f"lowered to other programs than under {accepted.versions}, here {here}"
+        f"lowered to other programs than under {known.versions}, here {here}"
     )
-    return FAILED if changed and here == accepted.versions else OK
+    return FAILED if changed and here == known.versions else OK
 
 
-def lowered() -> Fingerprints:
+def lowered() -> Lines:
     """Return the fingerprints of all builtin initializers, as lowered here."""
     return {
         key: programs

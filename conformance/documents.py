@@ -1,0 +1,59 @@
+"""JSON files that `git diff` can show: a head, and one sorted line for each key.
+
+Budgets and accepted programs are kept in such files. One is written whole or not at all, and read
+only as a schema that this version knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from conformance.golden import GoldenError
+from conformance.model import SCHEMA
+
+Parsed = TypeVar("Parsed")
+
+
+def read(path: Path, parse: Callable[[Mapping[str, Any]], Parsed], way_out: str) -> Parsed:
+    """Return what `parse` makes of the document in a file.
+
+    way_out: how to come by a new file, where version control does not hold the old one.
+
+    Raises:
+        GoldenError: the file is no JSON, or of a newer schema, or `parse` finds a field missing or
+            without sense.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] > SCHEMA:
+            raise GoldenError(
+                f"{path} has schema {document['schema']}, and this version reads up to {SCHEMA}: "
+                "update this package"
+            )
+        return parse(document)
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GoldenError(
+            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from version "
+            f"control, or {way_out}"
+        ) from error
+
+
+def write(path: Path, head: Mapping[str, Any], name: str, lines: Mapping[str, Any]) -> None:
+    """Write the schema, the head, and under `name` the lines; a reader sees the old file till then.
+
+    Raises:
+        ValueError: a value is not a number, which JSON does not have.
+    """
+    texts = (
+        f"{json.dumps(key)}: {json.dumps(line, sort_keys=True, allow_nan=False)}"
+        for key, line in sorted(lines.items())
+    )
+    start = json.dumps({"schema": SCHEMA, **head}, allow_nan=False)[:-1]
+    text = f"{start}, {json.dumps(name)}: {{\n" + ",\n".join(texts) + "\n}}\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
