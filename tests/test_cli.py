@@ -60,6 +60,15 @@ def test_help_imports_nothing_slow() -> None:
     assert printed.splitlines()[-1] == "[]"
 
 
+def test_the_module_is_the_command_and_hands_its_exit_code_on() -> None:
+    call = [sys.executable, "-m", "conformance", "list", "--nonsense"]
+
+    done = subprocess.run(call, check=False, capture_output=True, text=True)  # noqa: S603  # ours
+
+    assert done.returncode == 4
+    assert "conformance: unrecognized arguments: --nonsense" in done.stderr
+
+
 def test_an_unknown_command_is_a_wrong_call_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_info:
         main(["lst"])

@@ -707,6 +707,23 @@ def test_parquet_and_json_lines_read_alike(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(from_parquet, from_lines, check_exact=True)
 
 
+def test_without_pyarrow_a_finished_run_is_written_and_read_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with an accelerator may hold pandas and pytest, and no way to install more."""
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "importlib.util.find_spec", lambda name: None if name == "pyarrow" else name
+        )
+        folder = recorded(tmp_path / "text", result(), failure(seed=1)).folder
+    whole = recorded(tmp_path / "parquet", result(), failure(seed=1)).folder
+
+    assert not (folder / "records.parquet").exists()
+    assert (folder / "records.jsonl").read_text() == (folder / "rows.jsonl").read_text()
+    columns = [name for name in read_run(whole) if name not in ("run_id", "recorded_at")]
+    pd.testing.assert_frame_equal(read_run(folder)[columns], read_run(whole)[columns])
+
+
 def test_the_largest_distance_survives_parquet(tmp_path: Path) -> None:
     drift = dataclasses.replace(STREAM, max_ulp=INCOMPARABLE)
     folder = recorded(tmp_path, result(), failure(seed=1, drift=drift)).folder

@@ -30,6 +30,9 @@ from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.rows import COLUMNS, Column, Row, from_json, refuse_newer
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+RECORDS_AS_TEXT = "records.jsonl"
+NEWLINE = "\n"
+"""What ends a row; `splitlines` would also split at characters that JSON leaves as they are."""
 
 
 def read_run(folder: Path) -> pd.DataFrame:
@@ -43,6 +46,8 @@ def read_run(folder: Path) -> pd.DataFrame:
     """
     if (folder / RECORDS).exists():
         return _read_records(folder / RECORDS)
+    if (folder / RECORDS_AS_TEXT).exists():
+        return frame(_read_lines(folder / RECORDS_AS_TEXT))
     if (folder / ROWS).exists():
         return frame(_read_rows(folder / ROWS))
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
@@ -122,15 +127,20 @@ def _conform(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_rows(path: Path) -> list[Row]:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    # Every whole row ends in a newline; what follows the last one was being written.
-    whole, rest = lines[:-1], lines[-1]
-    dropped = "; its last line is cut short and was dropped" if rest else ""
+    text = path.read_text(encoding="utf-8")
+    cut_short = text.rpartition(NEWLINE)[2]
+    dropped = "; its last line is cut short and was dropped" if cut_short else ""
     warnings.warn(
-        f"{path.parent}: the run did not finish; {len(whole)} rows were read{dropped}",
+        f"{path.parent}: the run did not finish; {text.count(NEWLINE)} rows were read{dropped}",
         UnfinishedRunWarning,
         stacklevel=3,
     )
+    return _read_lines(path)
+
+
+def _read_lines(path: Path) -> list[Row]:
+    # Every whole row ends in a newline; what follows the last one was being written.
+    whole = path.read_text(encoding="utf-8").split(NEWLINE)[:-1]
     return [_parse_line(path, number, line) for number, line in enumerate(whole, start=1)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import importlib.util
 import json
 import secrets
 import time
@@ -21,6 +22,8 @@ from conformance.report.run import Run
 from conformance.report.terminal import terminal_lines
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+RECORDS_AS_TEXT = "records.jsonl"
+"""The records where pyarrow is not installed: the same rows, without the dtypes."""
 
 
 class RunRecorder:
@@ -101,6 +104,9 @@ class RunRecorder:
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
     def _write_records(self, run: Run) -> None:
+        if importlib.util.find_spec("pyarrow") is None:
+            self._write(RECORDS_AS_TEXT, "".join(f"{to_json(row)}\n" for row in run.rows))
+            return
         # Here, not above: pandas takes longer to import than a small run takes to be judged.
         from conformance.report.frames import frame
 
