@@ -387,6 +387,17 @@ def test_the_environment_is_read_back_from_its_file(tmp_path: Path) -> None:
     assert Environment(**json.loads((folder / "environment.json").read_text())) == ENVIRONMENT
 
 
+def test_records_do_not_depend_on_which_worker_was_first(tmp_path: Path) -> None:
+    one, two = result(), result(seed=1)
+    folders = [
+        recorded(tmp_path / name, *results).folder
+        for name, results in {"there": (one, two), "back": (two, one)}.items()
+    ]
+
+    first, second = (list(read_run(folder)["case"]) for folder in folders)
+    assert first == second == sorted(first)
+
+
 def test_drift_csv_holds_just_what_is_not_identical_and_passed(tmp_path: Path) -> None:
     rounding = dataclasses.replace(IDENTICAL, drift_class=DriftClass.ROUNDING)
     folder = recorded(

@@ -66,6 +66,8 @@ class RunRecorder:
     ) -> Run:
         """Write the reports and return the run; without rows it writes the summary of a failure.
 
+        Rows are in the order of their case ids.
+
         expected: ids of all cases that were to run.
 
         Raises:
@@ -75,7 +77,8 @@ class RunRecorder:
             run_id=self.run_id,
             command=self._command,
             folder=self.folder,
-            rows=tuple(self._rows),
+            # They came in the order in which workers finished, which no two runs share.
+            rows=tuple(sorted(self._rows, key=lambda row: row.case)),
             expected=tuple(expected),
             environment=environment,
             elapsed_s=time.monotonic() - self._started_s,
