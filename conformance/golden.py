@@ -20,7 +20,9 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +49,27 @@ GOLDEN, RECORDING = "golden", "recording"
 EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256")
 """What an entry may say beside its outcome; goldens keep the stages alone."""
 
-_RESTORE = "restore it from version control, or stage new goldens with `conformance goldens stage`"
+_RESTORE = "restore it, or make another with `conformance goldens stage` or `conformance record`"
+"""What to do about a store of which nobody can tell what it was."""
+
+SHIPPED = Path(__file__).parent.parent / "golden"
+PACKAGED = Path(__file__).parent / "_golden"
+"""Where the shipped set lies: beside the package in a checkout, within it once installed."""
 
 
 class GoldenError(Exception):
     """A store is missing, damaged, contradictory or of another schema: file, problem, way out."""
+
+
+def shipped() -> Path:
+    """Return the golden set that comes with this installation."""
+    return PACKAGED if PACKAGED.exists() else SHIPPED
+
+
+def golden_option(folder: Path) -> str:
+    """Return ` --golden DIR` for the commands that a message names; "" for the shipped set."""
+    root = folder.parent.parent if folder.parent.name == OVERLAYS else folder
+    return "" if root.resolve() == shipped().resolve() else f" --golden {shlex.quote(str(root))}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +129,12 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
 
 
 def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
-    """Return the entry that `entry_fields` described.
+    """Return the entry that `entry_fields` described; an array stored whole has its digest.
 
     Raises:
         KeyError, TypeError, ValueError: a field is missing or makes no sense.
     """
+    _require_kinds(fields)
     extra = {name: fields[name] for name in EXTRA if name in fields}
     if "raised" in fields:
         raised = Raised(exception=fields["raised"], message=fields["message"])
@@ -128,6 +147,8 @@ def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
     needed = -(-math.prod(shape) // stride) * as_dtype(dtype).itemsize
     if len(bits) != needed:
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")
+    if stride == 1 and hashlib.sha256(bits).hexdigest() != fields["sha256"]:
+        raise ValueError("its array is another one than the digest says")
     outcome = Returned(
         dtype=dtype,
         shape=shape,
@@ -138,6 +159,26 @@ def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
         moments=_moments(fields, dtype, bits),
     )
     return Entry(id=key, shard=fields["shard"], outcome=outcome, extra=extra)
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "shape": list,
+    "stride": int,
+    "weak_type": bool,
+    "moments": dict,
+    "stages": dict,
+    "elapsed_s": (int, float),
+    "repeat_sha256": (str, type(None)),
+}
+"""What JSON holds a field as; all others are text."""
+
+
+def _require_kinds(fields: Mapping[str, Any]) -> None:
+    values = [(name, value, _KINDS.get(name, str)) for name, value in fields.items()]
+    values += [("a stage", value, str) for value in fields.get("stages", {}).values()]
+    for name, value, kind in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def problem_of(key: str) -> Problem:
@@ -279,10 +320,27 @@ class Store:
         """Return the ids of all entries, sorted."""
         return sorted(self._entries)
 
+    @property
+    def way_out(self) -> str:
+        """What to do about damage."""
+        if self.kind == RECORDING:
+            return "copy it again from where it was made, or record anew with `conformance record`"
+        return (
+            "restore it from version control, or stage new goldens with "
+            f"`conformance goldens stage{golden_option(self.folder)}`"
+        )
+
     @functools.cached_property
     def provenance(self) -> list[Mapping[str, Any]]:
-        """Environment, date, scope and reason of every acceptance, oldest first."""
-        value: list[Mapping[str, Any]] = _read_json(self.folder / PROVENANCE)
+        """Environment, date, scope and reason of every acceptance, oldest first.
+
+        Raises:
+            GoldenError: the file cannot be read as a list of these.
+        """
+        path = self.folder / PROVENANCE
+        value = _read_json(path)
+        if not (isinstance(value, list) and all(isinstance(record, dict) for record in value)):
+            raise GoldenError(f"{path} is no list of records: {self.way_out}")
         return value
 
     @property
@@ -290,11 +348,15 @@ class Store:
         """The environment of the recording, or of the golden set's last acceptance.
 
         Raises:
-            GoldenError: the provenance names none.
+            GoldenError: the provenance names none, or what it names is none.
         """
         records = [record["environment"] for record in self.provenance if "environment" in record]
         if not records:
-            raise GoldenError(f"{self.folder / PROVENANCE} names no environment: {_RESTORE}")
+            raise GoldenError(f"{self.folder / PROVENANCE} names no environment: {self.way_out}")
+        if not _is_environment(records[-1]):
+            raise GoldenError(
+                f"{self.folder / PROVENANCE}: the last environment is none: {self.way_out}"
+            )
         return Environment(**records[-1])
 
     def golden(self, problem_id: str, backend: str) -> Entry | None:
@@ -336,7 +398,7 @@ class Store:
         except (KeyError, TypeError, ValueError) as error:
             raise GoldenError(
                 f"{self.folder / MANIFEST}: the entry of {key} cannot be read "
-                f"({type(error).__name__}: {error}): {_RESTORE}"
+                f"({type(error).__name__}: {error}): {self.way_out}"
             ) from error
 
     def entries(self) -> Iterator[Entry]:
@@ -391,7 +453,7 @@ class Store:
         if key not in arrays:
             raise GoldenError(
                 f"{self.folder / shard} holds no array for {key}, "
-                f"which the manifest places there: {_RESTORE}"
+                f"which the manifest places there: {self.way_out}"
             )
         bits: bytes = arrays[key].tobytes()
         return bits
@@ -404,37 +466,51 @@ class Store:
         try:
             arrays: Mapping[str, Any] = load(self._verified(name))
         except SafetensorError as error:
-            raise GoldenError(f"{path} is no safetensors file ({error}): {_RESTORE}") from error
+            raise GoldenError(f"{path} is no safetensors file ({error}): {self.way_out}") from error
         return arrays
 
     def _verified(self, name: str) -> bytes:
         path = self.folder / name
         if name not in self._shards:
             raise GoldenError(
-                f"{self.folder / MANIFEST} names the unlisted shard {name}: {_RESTORE}"
+                f"{self.folder / MANIFEST} names the unlisted shard {name}: {self.way_out}"
             )
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise GoldenError(f"shard {name!r} lies outside {self.folder}: do not use this store")
         try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise GoldenError(f"{path} cannot be read ({error.strerror}): {_RESTORE}") from error
-        expected = self._shards[name]
-        if len(data) != expected["size_bytes"]:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise GoldenError(
+                    f"shard {name!r} lies outside {self.folder}: do not use this store"
+                )
+            data = _read_file(path, self._shards[name]["size_bytes"])
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a link to itself
+            reason = getattr(error, "strerror", None) or error
+            raise GoldenError(f"{path} cannot be read ({reason}): {self.way_out}") from error
+        if hashlib.sha256(data).hexdigest() != self._shards[name]["sha256"]:
             raise GoldenError(
-                f"{path} has {len(data)} bytes, "
-                f"the manifest says {expected['size_bytes']}: {_RESTORE}"
+                f"{path} is damaged, its sha256 is not the manifest's: {self.way_out}"
             )
-        if hashlib.sha256(data).hexdigest() != expected["sha256"]:
-            raise GoldenError(f"{path} is damaged, its sha256 is not the manifest's: {_RESTORE}")
         return data
+
+
+def _read_file(path: Path, size_bytes: int) -> bytes:
+    """Return what a plain file holds, once its size is known to be the one stated.
+
+    Raises:
+        OSError, ValueError: it is missing, is no plain file (reading a pipe would never end), or is
+            larger or smaller.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is no plain file")
+    if found.st_size != size_bytes:
+        raise ValueError(f"it has {found.st_size} bytes, the manifest says {size_bytes}")
+    return path.read_bytes()
 
 
 def open_store(folder: Path) -> Store:
     """Return the store in `folder`; only its manifest is read.
 
     Raises:
-        GoldenError: there is none, it is damaged, or a newer version of this package wrote it.
+        GoldenError: there is none, it is damaged, or another version of this package wrote it.
     """
     path = folder / MANIFEST
     if not path.exists():
@@ -452,16 +528,54 @@ def open_store(folder: Path) -> Store:
         )
     if missing := {"kind", "shards", "entries"} - set(manifest):
         raise GoldenError(f"{path} lacks {', '.join(sorted(missing))}: {_RESTORE}")
-    if not (isinstance(manifest["shards"], dict) and isinstance(manifest["entries"], dict)):
-        raise GoldenError(f"{path} is not a manifest: {_RESTORE}")
+    if fault := _manifest_fault(manifest):
+        raise GoldenError(f"{path} is not a manifest ({fault}): {_RESTORE}")
     return Store(folder, manifest)
 
 
+def _manifest_fault(manifest: Mapping[str, Any]) -> str:
+    """Return what no manifest says; "" if all is in order."""
+    kind, shards, entries = (manifest[name] for name in ("kind", "shards", "entries"))
+    if not isinstance(kind, str):
+        return f"kind {kind!r} is no text"
+    if not (isinstance(shards, dict) and isinstance(entries, dict)):
+        return "shards or entries are no objects"
+    if not all(isinstance(fields, dict) for fields in (*shards.values(), *entries.values())):
+        return "a shard or an entry is no object"
+    for fields in shards.values():
+        if not (type(fields.get("size_bytes")) is int and isinstance(fields.get("sha256"), str)):
+            return "a shard lacks its size or its digest"
+    return _id_fault(entries) if kind == RECORDING else ""
+
+
+def _id_fault(ids: Iterable[str]) -> str:
+    """Return what is wrong with the first of a recording's ids that names no case, or ""."""
+    for key in ids:
+        try:
+            parse_case(key)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
 def _read_json(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise GoldenError(f"{path} cannot be read (it is no plain file): {_RESTORE}")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise GoldenError(f"{path} cannot be read ({error}): {_RESTORE}") from error
+
+
+def _is_environment(value: Any) -> bool:
+    """Return whether the value is what `Environment` is made of: texts by name, in each section."""
+    sections = {field.name for field in dataclasses.fields(Environment)}
+    if not (isinstance(value, dict) and set(value) == sections):
+        return False
+    return all(
+        isinstance(section, dict) and all(isinstance(text, str) for text in section.values())
+        for section in value.values()
+    )
 
 
 # --- Verifying and showing -----------------------------------------------------------------------
@@ -488,19 +602,10 @@ def verify(folder: Path) -> list[str]:
 
 def _fault(store: Store, key: str) -> str:
     try:
-        entry = store.entry(key)
+        store.entry(key)
     except GoldenError as error:
         return str(error)
-    assert entry is not None
-    outcome = entry.outcome
-    if isinstance(outcome, Raised) or outcome.stride != 1:
-        return ""
-    if hashlib.sha256(outcome.bits).hexdigest() == outcome.sha256:
-        return ""
-    return (
-        f"{store.folder / entry.shard} holds another array for {key} "
-        f"than the manifest's digest says: {_RESTORE}"
-    )
+    return ""
 
 
 def _unlisted_arrays(store: Store, name: str) -> list[str]:
@@ -509,7 +614,8 @@ def _unlisted_arrays(store: Store, name: str) -> list[str]:
     except GoldenError as error:
         return [str(error)]
     return [
-        f"{store.folder / name} holds an array {key} that the manifest does not list: {_RESTORE}"
+        f"{store.folder / name} holds an array {key} that the manifest does not list: "
+        f"{store.way_out}"
         for key in sorted(arrays)
         if key not in store
     ]

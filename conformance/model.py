@@ -191,6 +191,8 @@ def parse_case(text: str) -> Case:
             f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}; "
             "a case id reads lecun_normal-float32-64x32-s0-cpu-eager"
         )
+    if not NAME.fullmatch(backend.removesuffix(f"-{EMULATED}")):  # it becomes part of paths
+        raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")
     return Case(problem=parse_problem(problem), backend=backend, transform=tail)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from conformance.backends import present_backends
 from conformance.backends.process import force_host_devices
+from conformance.golden import shipped
 from conformance.matrix import Selection, SelectionError
 from conformance.model import DriftClass, Tier
 
@@ -17,8 +18,6 @@ Value = Callable[[str], Any]
 """Returns the value of an option by its name, as both front ends hold it."""
 
 AUTO = "auto"
-DEFAULT_GOLDENS = Path(__file__).parent.parent / "golden"
-PACKAGED_GOLDENS = Path(__file__).parent / "_golden"
 
 LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
@@ -122,9 +121,7 @@ def may_shard(selection: Selection) -> bool:
 
 def golden_folder(text: str | None) -> Path:
     """Return the golden set asked for, or the one shipped with this installation."""
-    if text is not None:
-        return Path(text)
-    return PACKAGED_GOLDENS if PACKAGED_GOLDENS.exists() else DEFAULT_GOLDENS
+    return shipped() if text is None else Path(text)
 
 
 def _split(values: list[str]) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: s
 
 
 def test_the_shipped_table_covers_every_sweep() -> None:
-    shipped = load(options.DEFAULT_GOLDENS / FILE_NAME)
+    shipped = load(options.golden_folder(None) / FILE_NAME)
     catalogue = load_catalogue()
 
     missing = [
@@ -150,7 +150,7 @@ def test_the_shipped_table_covers_every_sweep() -> None:
 
 
 def test_the_shipped_table_holds_no_initializer_that_is_gone() -> None:
-    shipped = load(options.DEFAULT_GOLDENS / FILE_NAME)
+    shipped = load(options.golden_folder(None) / FILE_NAME)
     swept = {spec.name for spec in load_catalogue() if is_swept(spec)}
 
     assert {line.initializer for line in shipped.measurements.values()} <= swept

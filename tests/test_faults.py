@@ -25,7 +25,7 @@ from conformance.model import (
 from conformance.observer import Observer
 from tests.faults import FAULTS, Fault
 
-BUDGETS = budgets.load(options.DEFAULT_GOLDENS / budgets.FILE_NAME)
+BUDGETS = budgets.load(options.golden_folder(None) / budgets.FILE_NAME)
 
 CHECKS = {
     "contract",

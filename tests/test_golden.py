@@ -16,7 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conformance.arrays import as_dtype, returned
@@ -27,8 +27,10 @@ from conformance.golden import (
     RECORDING,
     Entry,
     GoldenError,
+    golden_option,
     open_store,
     shard_name,
+    shipped,
     textconv,
     verify,
     write_store,
@@ -69,6 +71,7 @@ def folder(tmp_path: Path) -> Path:
 # --- What is put in comes out ---------------------------------------------------------------------
 
 
+@settings(deadline=None)  # a disk that others use is slow at times
 @given(
     dtype=st.sampled_from(DTYPES),
     shape=st.lists(st.integers(0, 5), max_size=3).map(tuple),
@@ -197,6 +200,43 @@ def test_a_provenance_without_an_environment_is_refused_by_name(tmp_path: Path) 
         open_store(tmp_path / "golden").environment  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"environment": 1}', r"provenance\.json is no list of records"),
+        ("[1]", r"provenance\.json is no list of records"),
+        ('[{"environment": 1}]', r"provenance\.json: the last environment is none"),
+        ('[{"environment": {"packages": {}}}]', r"the last environment is none"),
+        (
+            '[{"environment": {"packages": {"jax": 1}, "config": {}, "host": {}, "devices": {}}}]',
+            r"the last environment is none",
+        ),
+    ],
+)
+def test_a_provenance_that_is_none_is_refused(text: str, message: str, folder: Path) -> None:
+    (folder / "provenance.json").write_text(text)
+
+    with pytest.raises(GoldenError, match=message):
+        _ = open_store(folder).environment
+
+
+def test_the_way_out_of_damage_is_that_of_the_store(tmp_path: Path) -> None:
+    case = "normal-float32-64-s0-cpu-eager"
+    recorded = write(tmp_path / "recorded", entry(case, ramp(64)), kind=RECORDING)
+    (recorded / "normal/normal.safetensors").unlink()
+
+    with pytest.raises(GoldenError, match=r"copy it again .*, or record anew with") as error_info:
+        open_store(recorded).entry(case)
+
+    assert "goldens" not in str(error_info.value)
+
+
+def test_commands_that_messages_name_are_about_the_set_in_use(tmp_path: Path) -> None:
+    assert golden_option(shipped()) == ""
+    assert golden_option(tmp_path / "my set") == f" --golden '{tmp_path}/my set'"
+    assert golden_option(tmp_path / "mine" / OVERLAYS / "cuda") == f" --golden {tmp_path}/mine"
+
+
 def test_an_overlay_goes_before_the_set_on_its_backend_only(folder: Path) -> None:
     key, other = "normal-float32-64-s0", ramp(64, 7.0)
     write(folder / OVERLAYS / "cuda", entry(key, other))
@@ -293,6 +333,12 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
+def manifest(**fields: Any) -> str:
+    """Return a manifest of nothing, but for the fields that are given."""
+    empty = {"schema": 1, "kind": GOLDEN, "shards": {}, "entries": {}}
+    return json.dumps({**empty, **fields})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -300,6 +346,14 @@ def test_a_folder_without_a_manifest_is_no_store(tmp_path: Path) -> None:
         ("[]", r"manifest\.json is not a manifest"),
         ('{"schema": 9}', r"has schema 9, this version reads 1: install the version"),
         ('{"schema": 1, "kind": "golden"}', r"manifest\.json lacks entries, shards"),
+        (manifest(kind=7), r"is not a manifest \(kind 7 is no text\)"),
+        (manifest(entries=[]), r"is not a manifest \(shards or entries are no objects\)"),
+        (manifest(entries={"a": 1}), r"is not a manifest \(a shard or an entry is no object\)"),
+        (manifest(shards={"a": {}}), r"is not a manifest \(a shard lacks its size or its digest"),
+        (
+            manifest(kind=RECORDING, entries={"normal-float32-64-s0-cpu-egaer": {}}),
+            r"is not a manifest \(transform 'egaer' .* is unknown",
+        ),
     ],
 )
 def test_a_manifest_that_is_none_is_refused(text: str, message: str, folder: Path) -> None:
@@ -332,7 +386,7 @@ def test_a_truncated_shard_is_named(folder: Path) -> None:
     path = folder / "normal/normal.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
 
-    with pytest.raises(GoldenError, match=r"normal\.safetensors has \d+ bytes, the manifest says"):
+    with pytest.raises(GoldenError, match=r"\(it has \d+ bytes, the manifest says \d+\)"):
         read_first(folder)
 
 
@@ -367,12 +421,42 @@ def test_a_shard_that_only_pretends_is_refused(folder: Path) -> None:
         read_first(folder)
 
 
+def test_a_shard_that_links_out_of_the_set_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = folder / "normal/normal.safetensors"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(GoldenError, match=r"'normal/normal\.safetensors' lies outside"):
+        read_first(folder)
+
+
+@pytest.mark.parametrize("name", ["normal/normal.safetensors", MANIFEST])
+def test_a_pipe_is_not_waited_for(name: str, folder: Path) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+
+    with pytest.raises(GoldenError, match=rf"{name} cannot be read \(it is no plain file\)"):
+        read_first(folder)
+
+
+def test_a_shard_of_another_size_is_refused_before_it_is_read(folder: Path) -> None:
+    """A sparse file of a tebibyte takes no room on the disk, and does not fit into memory."""
+    os.truncate(folder / "normal/normal.safetensors", 2**40)
+
+    with pytest.raises(GoldenError, match=rf"it has {2**40} bytes, the manifest says"):
+        read_first(folder)
+
+
 @pytest.mark.parametrize(
     ("find", "replacement", "message"),
     [
         ('"shard":"normal/', '"shard":"other/', r"names the unlisted shard other/normal"),
         ("normal/normal.", "../normal/normal.", r"'\.\./normal/normal\.\S+ lies outside"),
         ('"shard":', '"shart":', r"entry of normal-float32-64-s0 cannot be read \(KeyError"),
+        ('"sha256":', '"stride":"x","sha256":', r"cannot be read \(TypeError: stride is a str\)"),
+        ('"sha256":', '"moments":[],"sha256":', r"cannot be read \(TypeError: moments is a list\)"),
+        ('"sha256":', '"device":7,"sha256":', r"cannot be read \(TypeError: device is a int\)"),
+        ('"sha256":', '"stages":{"key":0},"sha256":', r"\(TypeError: a stage is a int\)"),
         ("-float32-64-s0", "-float32-65-s0", r"holds no array for normal-float32-65-s0"),
         ('"sha256":', '"shape":[3],"sha256":', r"256 bytes are stored, float32\[3\] needs 12"),
     ],
@@ -400,9 +484,9 @@ def test_verify_names_file_and_problem_of_a_forged_array(folder: Path) -> None:
     damaged(folder, sha256, "0" * 64)
 
     assert verify(folder) == [
-        f"{folder}/normal/normal.safetensors holds another array for normal-float32-64-s0 than "
-        "the manifest's digest says: restore it from version control, or stage new goldens with "
-        "`conformance goldens stage`"
+        f"{folder}/manifest.json: the entry of normal-float32-64-s0 cannot be read (ValueError: "
+        "its array is another one than the digest says): restore it from version control, or stage "
+        f"new goldens with `conformance goldens stage --golden {folder}`"
     ]
 
 

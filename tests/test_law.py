@@ -47,7 +47,7 @@ Wrong = Callable[[Any, Any], Any]
 
 @functools.cache
 def stored_budgets() -> BudgetTable:
-    return load(options.DEFAULT_GOLDENS / FILE_NAME)
+    return load(options.golden_folder(None) / FILE_NAME)
 
 
 def with_build(base: str, build: Callable[[], Any]) -> InitializerSpec:

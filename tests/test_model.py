@@ -54,6 +54,7 @@ def test_a_case_is_read_back_from_its_id(problem: Problem, backend: str, transfo
         ("normal-float32-64-0-cpu-eager", "seed '0'"),
         ("normal-float32-64-s0-mersenne-cpu-eager", "prng 'mersenne'"),
         ("normal-float32-64-s0-cpu-lazy", "transform 'lazy'"),
+        ("normal-float32-64-s0-../x-eager", "backend '../x' in .* is no name"),
         ("normal-float32-cpu-eager", "has 2 fields"),
     ],
 )

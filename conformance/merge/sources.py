@@ -12,7 +12,7 @@ from typing import Any
 from conformance.environment import HARMLESS_FLAGS
 from conformance.golden import MANIFEST, RECORDING, GoldenError, Store, open_store, verify
 from conformance.merge.model import Fact, Judgement, Place
-from conformance.model import NAME, Case, Outcome, parse_case
+from conformance.model import Outcome, parse_case
 from conformance.recording import machine_fault
 from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.recorder import RECORDS, ROWS
@@ -114,7 +114,7 @@ def _read_recording(
 def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
     places: dict[tuple[str, ...], Place] = {}
     for entry in store.entries():
-        case = _case(entry.id)
+        case = parse_case(entry.id)
         mode, device = (str(entry.extra.get(name, "")) for name in ("mode", "device"))
         key = (case.backend, mode, device)
         if key not in places:
@@ -148,7 +148,7 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
 
 
 def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
-    case = _case(row["case"])
+    case = parse_case(row["case"])
     texts = {name: row[name] or "" for name in JUDGEMENT_COLUMNS if not name.startswith("max_")}
     return Fact(
         problem=case.problem,
@@ -167,10 +167,3 @@ def _place(values: Mapping[str, Any]) -> Place:
     texts = {name: str(values[name] or "") for name in PLACE_COLUMNS}
     flags = HARMLESS_FLAGS.sub("", texts["flags"])
     return Place(**{**texts, "flags": " ".join(_EMPTY_FLAGS.sub("", flags).split())})
-
-
-def _case(text: str) -> Case:
-    case = parse_case(text)
-    if not NAME.fullmatch(case.backend):  # it becomes part of the path of an overlay
-        raise ValueError(f"backend {case.backend!r} is no name")
-    return case
