@@ -297,7 +297,7 @@ def judged(outcome: Returned | Raised, n_open: int = 0) -> predictions.Judged:
     values = np.zeros((64, 32), np.float32)
     highest = values.copy()
     highest.reshape(-1)[:n_open] = 1
-    prediction = ptx.Prediction(values=values, lowest=values, highest=highest, n_sites=1)
+    prediction = ptx.Prediction(values=values, lowest=values, highest=highest)
     drift = Drift(
         drift_class=DriftClass.ROUNDING,
         n_elements=2048,

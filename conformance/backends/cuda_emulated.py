@@ -16,7 +16,8 @@ import numpy as np
 from conformance import aot, ptx
 from conformance.arrays import Array, digest, returned
 from conformance.backends.base import BackendUnavailable
-from conformance.backends.pjrt import eager, legacy_key, sampler_for, settings, typed_key
+from conformance.backends.pjrt import TRANSFORMS as EXECUTED
+from conformance.backends.pjrt import sampler_for, settings, typed_key
 from conformance.backends.stages import staged
 from conformance.catalogue import InitializerSpec
 from conformance.model import STAGES, Case, Observation, Raised, Returned
@@ -25,10 +26,14 @@ NAME = "cuda-emulated"
 TARGET = "h100"
 
 Function = Callable[..., Any]
-Run = Callable[[ptx.Choice], Array]
 
-TRANSFORMS = {"eager": eager, "legacy_key": legacy_key, "jit": eager}
-"""How each transform asks; all but `jit` run operation by operation, as JAX dispatches them."""
+KEY = "key"
+"""What chains call the words of the key."""
+
+
+TRANSFORMS = {name: EXECUTED[name] for name in ("eager", "legacy_key", "vmap", "jit")}
+"""How each transform asks. All run operation by operation, as JAX dispatches them; a function under
+`jit` is one operation."""
 
 
 def open_backend() -> CudaEmulatedBackend:
@@ -57,9 +62,9 @@ class CudaEmulatedBackend:
         start = time.perf_counter()
         repeat = None
         try:
-            run, weak_type = self._prepared(case, spec)
-            outcome: Returned | Raised = returned(run(ptx.Choice()), weak_type=weak_type)
-            repeat = returned(run(ptx.Choice())).sha256
+            chain, arguments, weak_type = self._prepared(case, spec)
+            outcome: Returned | Raised = returned(chain.run(arguments), weak_type=weak_type)
+            repeat = returned(chain.run(arguments)).sha256
         except Exception as error:
             outcome = Raised(exception=type(error).__name__, message=str(error))
         return Observation(
@@ -73,8 +78,8 @@ class CudaEmulatedBackend:
 
     def predict(self, case: Case, spec: InitializerSpec) -> ptx.Prediction:
         """Return the case's array with the interval of each element; it raises what that raises."""
-        run, _ = self._prepared(case, spec)
-        return ptx.predict(run)
+        chain, arguments, _ = self._prepared(case, spec)
+        return chain.predict(arguments)
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
@@ -94,17 +99,18 @@ class CudaEmulatedBackend:
             }
 
     def execute(self, function: Function, key: Any) -> Array:
-        """Return what the function makes of the key, compiled as one program."""
-        return self._program(function, [key]).run([physical(key)], ptx.Choice())
+        """Return what the function makes of the key."""
+        chain, _ = self._chain(function, key)
+        return chain.run({KEY: physical(key)})
 
-    def _prepared(self, case: Case, spec: InitializerSpec) -> tuple[Run, bool]:
-        """Return how to run the case, everything compiled, and whether its array is weakly typed.
+    def _prepared(
+        self, case: Case, spec: InitializerSpec
+    ) -> tuple[ptx.Chain, Mapping[str, Array], bool]:
+        """Return the programs of the case, their arguments, and whether the array is weakly typed.
 
         Raises:
             ValueError: emulated devices know no such transform.
         """
-        import jax
-
         problem = case.problem
         if case.transform not in TRANSFORMS:
             raise ValueError(
@@ -114,32 +120,32 @@ class CudaEmulatedBackend:
         function = TRANSFORMS[case.transform](spec.build(), problem, [])
         with settings(problem):
             key = typed_key(problem)
-            traced = jax.make_jaxpr(function)(key)
-            weak_type = bool(traced.out_avals[0].weak_type)
-            if case.transform != "jit":
-                return self._by_operation(traced, key), weak_type
-            program = self._program(function, [key])
-        data = physical(key)
-        return lambda choice: program.run([data], choice), weak_type
+            chain, result = self._chain(function, key)
+        return chain, {KEY: physical(key)}, bool(result.weak_type)
 
-    def _by_operation(self, traced: Any, key: Any) -> Run:
-        """Return how to run a traced function as JAX does outside `jit`: one program an operation.
+    def _chain(self, function: Function, key: Any) -> tuple[ptx.Chain, Any]:
+        """Return a function as JAX runs it outside `jit`, one program an operation, and its form.
 
-        Literals are arguments there, not constants that a compiler could fold.
+        Raises:
+            UnsupportedPtx: an operation returns several arrays.
         """
-        jaxpr = traced.jaxpr
-        programs = [self._program(_bound(equation), _avals(equation)) for equation in jaxpr.eqns]
-        known = dict(zip(jaxpr.constvars, map(physical, traced.consts), strict=True))
-        known[jaxpr.invars[0]] = physical(key)
+        import jax
 
-        def run(choice: ptx.Choice) -> Array:
-            values = dict(known)
-            for equation, program in zip(jaxpr.eqns, programs, strict=True):
-                arguments = [_value(variable, values) for variable in equation.invars]
-                values[equation.outvars[0]] = program.run(arguments, choice)
-            return _value(jaxpr.outvars[0], values)
-
-        return run
+        traced = jax.make_jaxpr(function)(key)
+        names = _Names(traced)
+        links = []
+        for equation in traced.jaxpr.eqns:
+            if len(equation.outvars) > 1:
+                raise ptx.UnsupportedPtx(
+                    f"operation {equation.primitive.name} returns several arrays: only one is "
+                    "carried from program to program"
+                )
+            program = self._program(_bound(equation), [each.aval for each in equation.invars])
+            reads = tuple(map(names.of, equation.invars))
+            links.append(ptx.Link(program=program, reads=reads, writes=names.of(*equation.outvars)))
+        result = names.of(traced.jaxpr.outvars[0])
+        chain = ptx.Chain(links=tuple(links), constants=names.constants, result=result)
+        return chain, traced.out_avals[0]
 
     def _program(self, function: Function, arguments: Sequence[Any]) -> ptx.Program:
         """Return the compiled program, the one compiled before if it lowers to the same text."""
@@ -149,6 +155,31 @@ class CudaEmulatedBackend:
             compiled = aot.compile_lowered(self._target, lowered)
             self._programs[text] = ptx.load(compiled.hlo, compiled.ptx, compiled.thunks)
         return self._programs[text]
+
+
+class _Names:
+    """What a chain calls the variables of a traced function of a key, and those that are known.
+
+    Literals are arguments outside `jit`, not constants that a compiler could fold.
+    """
+
+    def __init__(self, traced: Any) -> None:
+        jaxpr = traced.jaxpr
+        self._numbers = {variable: str(number) for number, variable in enumerate(jaxpr.constvars)}
+        self._numbers[jaxpr.invars[0]] = KEY
+        self.constants = {
+            self.of(variable): physical(value)
+            for variable, value in zip(jaxpr.constvars, traced.consts, strict=True)
+        }
+
+    def of(self, variable: Any) -> str:
+        """Return the name of a variable, or of a literal."""
+        if not hasattr(variable, "val"):
+            return self._numbers.setdefault(variable, str(len(self._numbers)))
+        literal = np.asarray(variable.val, variable.aval.dtype)
+        name = f"{literal.dtype} {literal.tobytes().hex()}"
+        self.constants[name] = literal
+        return name
 
 
 def physical(array: Any) -> Array:
@@ -167,14 +198,3 @@ def _bound(equation: Any) -> Function:
         return results[0] if equation.primitive.multiple_results else results
 
     return operation
-
-
-def _avals(equation: Any) -> list[Any]:
-    return [variable.aval for variable in equation.invars]
-
-
-def _value(variable: Any, values: Mapping[Any, Array]) -> Array:
-    """Return what a variable holds, or what a literal is."""
-    if hasattr(variable, "val"):
-        return np.asarray(variable.val, variable.aval.dtype)
-    return values[variable]

@@ -2,12 +2,12 @@
 
 The subset is what these kernels use: one thread an element, IEEE operations with their rounding
 written in the opcode, integer arithmetic, branches, global memory. Everything outside it is refused
-by name. Three instructions have several permitted results; predictions then are intervals.
+by name. Four instructions have several permitted results; predictions then are intervals.
 """
 
-from conformance.ptx.approximate import Choice as Choice
-from conformance.ptx.approximate import Prediction as Prediction
-from conformance.ptx.approximate import predict as predict
+from conformance.ptx.chain import Chain as Chain
+from conformance.ptx.chain import Link as Link
+from conformance.ptx.chain import Prediction as Prediction
 from conformance.ptx.errors import PtxError as PtxError
 from conformance.ptx.errors import UnsupportedPtx as UnsupportedPtx
 from conformance.ptx.parser import Kernel as Kernel

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from conformance.ptx.approximate import Choice
 from conformance.ptx.errors import PtxError, UnsupportedPtx
 from conformance.ptx.operations import DTYPES, OPERATIONS, Operation
 from conformance.ptx.parser import Instruction, Kernel
@@ -29,12 +28,18 @@ CHUNK = 1 << 16
 ADDRESS_BITS = 40
 """Each buffer has its own range of addresses; number 0 stays empty, as the null page."""
 
-MEMORY = re.compile(r"(ld|st)\.global(?:\.nc)?(?:\.v([24]))?\.(?:b|u|f)(16|32|64)")
+Choice = Mapping[int, int]
+"""The offset that each approximate instruction takes, by its index; 0 where absent."""
+
+MEMORY = re.compile(r"(ld|st)\.global(?:\.nc)?(?:\.v([24]))?\.(?:b|u|f)(8|16|32|64)")
 LOAD_PARAMETER = re.compile(r"ld\.param(::entry)?\.[bu]64")
 ADDRESS = re.compile(r"\[(%\w+)(?:\+(-?\d+))?\]")
 PACKING = {"mov.b32": "b32", "mov.b64": "b64"}
 IGNORED = "_"
 """What stands in a vector for a part that nobody wants."""
+
+PATTERNS = {"0f": 4, "0d": 8}
+"""Prefixes of constants that are bit patterns, and their sizes in bytes."""
 
 NO_EFFECT = ("griddepcontrol.wait", "griddepcontrol.launch_dependents")
 """They order whole kernels, which run one after the other here anyway."""
@@ -48,8 +53,8 @@ class Launch:
     threads: int
 
 
-def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice) -> None:
-    """Run a kernel; it reads and writes the buffers, one for each parameter.
+def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice) -> frozenset[int]:
+    """Run a kernel on the buffers, one for each parameter, and return which it stored to.
 
     Raises:
         UnsupportedPtx: an instruction outside the subset; the message names it.
@@ -60,9 +65,11 @@ def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice
             f"{kernel.name} takes {len(kernel.parameters)} buffers, {len(buffers)} were given"
         )
     total = launch.blocks * launch.threads
+    stored: set[int] = set()
     for start in range(0, total, CHUNK):
         threads = np.arange(start, min(start + CHUNK, total), dtype=np.uint32)
-        _Machine(kernel, launch, buffers, choice, threads).run()
+        stored |= _Machine(kernel, launch, buffers, choice, threads).run()
+    return frozenset(stored)
 
 
 class _Machine:
@@ -89,12 +96,15 @@ class _Machine:
             "%nctaid.x": self._filled(launch.blocks, "u32"),
         }
         self._at = np.zeros(self._size, dtype=np.int64)
+        self._chosen: dict[int, Array] = {}
+        self._stored: set[int] = set()
 
-    def run(self) -> None:
-        """Run until every thread has returned."""
+    def run(self) -> set[int]:
+        """Run until every thread has returned, and return which buffers were stored to."""
         end = len(self._kernel.instructions)
         while (behind := int(self._at.min(initial=end))) < end:
             self._step(behind, self._at == behind)
+        return self._stored
 
     def _step(self, index: int, active: Array) -> None:
         """Run one instruction in the active threads."""
@@ -133,11 +143,23 @@ class _Machine:
             self._read(source, kind)
             for source, kind in zip(sources, operation.operands, strict=True)
         ]
-        with np.errstate(all="ignore"):
-            result = operation.compute(*values)
+        offset = []
         if operation.is_approximate:
-            result = self._choice.take((self._kernel.name, index), *result)
+            self._require_once(index, instruction, active)
+            offset = [self._choice.get(index, 0)]
+        with np.errstate(all="ignore"):
+            result = operation.compute(*values, *offset)
         self._write(target, np.asarray(result, DTYPES[operation.result]), active)
+
+    def _require_once(self, index: int, instruction: Instruction, active: Array) -> None:
+        """Refuse an approximate instruction in a loop: its results could not be told apart."""
+        before = self._chosen.get(index, np.zeros(self._size, dtype=np.bool_))
+        if (before & active).any():
+            raise UnsupportedPtx(
+                f"{self._kernel.name}: {str(instruction)!r} runs twice in one thread, and each "
+                "time may return another permitted result: no interval can be given"
+            )
+        self._chosen[index] = before | active
 
     def _pack(self, instruction: Instruction, active: Array) -> None:
         """`mov` between a register and a vector of narrower ones, lowest first (9.7.9.1 mov)."""
@@ -201,13 +223,24 @@ class _Machine:
             raise PtxError(f"{self._kernel.name}: {str(instruction)!r} has {len(names)} registers")
         start = self._addresses(address)
         for position, name in enumerate(names):
-            buffer, word = self._locate(start + np.uint64(position * size), size, active)
+            number, words, index = self._locate(start + np.uint64(position * size), size, active)
             if is_load:
                 loaded = np.zeros(self._size, f"u{size}")
-                loaded[active] = buffer[word[active]]
+                loaded[active] = words[index[active]]
                 self._write(name, loaded, active)
-            else:
-                buffer[word[active]] = self._read(name, f"b{8 * size}")[active]
+            elif number >= 0:
+                words[index[active]] = self._word(name, size)[active]
+                self._stored.add(number)
+
+    def _word(self, name: str, size: int) -> Array:
+        """Return what a store of `size` bytes takes of a register: its low bytes, if it is wider.
+
+        PTX ISA 9.0, 9.4.1: "the source data is truncated (chopped)".
+        """
+        held = self._registers.get(name)
+        if held is None or held.dtype.itemsize <= size:
+            return self._read(name, f"b{8 * size}")
+        return held.astype(f"u{size}")
 
     def _addresses(self, operand: str) -> Array:
         found = ADDRESS.fullmatch(operand)
@@ -215,25 +248,29 @@ class _Machine:
             raise UnsupportedPtx(f"{self._kernel.name}: address {operand!r} is not understood")
         return self._read(found[1], "u64") + np.uint64(int(found[2] or 0) % (1 << 64))
 
-    def _locate(self, addresses: Array, size: int, active: Array) -> tuple[Array, Array]:
-        """Return the one buffer that the addresses lie in, as words, and the index of each."""
+    def _locate(self, addresses: Array, size: int, active: Array) -> tuple[int, Array, Array]:
+        """Return the number of the one buffer that the addresses lie in, its words, and which.
+
+        Where no thread is active it has no number, -1, and no words.
+        """
         numbers, offsets = (
             addresses >> np.uint64(ADDRESS_BITS),
             addresses & np.uint64((1 << ADDRESS_BITS) - 1),
         )
         used = np.unique(numbers[active])
         if not used.size:
-            return np.zeros(0, f"u{size}"), offsets
+            return -1, np.zeros(0, f"u{size}"), offsets
         if used.size > 1 or not 1 <= used[0] <= len(self._buffers):
             raise PtxError(f"{self._kernel.name}: addresses lie in no or in several buffers")
-        words = self._buffers[int(used[0]) - 1].view(f"u{size}")
+        number = int(used[0]) - 1
+        words = self._buffers[number].view(f"u{size}")
         index, rest = np.divmod(offsets, np.uint64(size))
         if rest[active].any() or index[active].max() >= words.size:
             raise PtxError(
                 f"{self._kernel.name}: an address is misaligned, or outside the "
                 f"{words.nbytes} bytes of its buffer"
             )
-        return words, index.astype(np.int64)
+        return number, words, index.astype(np.int64)
 
 
 def _vector(operand: str) -> list[str]:
@@ -242,10 +279,15 @@ def _vector(operand: str) -> list[str]:
 
 
 def _immediate(text: str, dtype: np.dtype[Any]) -> int:
-    """Return the bit pattern of a constant. `0f` is the pattern of a float32 (PTX ISA 9.0, 4.5)."""
-    if text.startswith("0f"):
-        if dtype.itemsize != 4:
-            raise PtxError(f"constant {text} has 32 bits, and {dtype} is needed")
+    """Return the bit pattern of a constant.
+
+    `0f` and `0d` are the patterns of a float32 and a float64 (PTX ISA 9.0, 4.5).
+    """
+    if text[:2] in PATTERNS:
+        if dtype.itemsize != PATTERNS[text[:2]]:
+            raise PtxError(
+                f"constant {text} has {8 * PATTERNS[text[:2]]} bits, and {dtype} is needed"
+            )
         return int(text[2:], 16)
     try:
         return int(text, 0)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conformance.ptx import rounding
-from conformance.ptx.approximate import divide, exponential, square_root
+from conformance.ptx.approximate import divide, exponential, reciprocal, square_root
 
 Array = npt.NDArray[Any]
 Compute = Callable[..., Any]
@@ -29,10 +29,12 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "f16": np.dtype(np.float16),
     "bf16": np.dtype(ml_dtypes.bfloat16),
     "f32": np.dtype(np.float32),
+    "f64": np.dtype(np.float64),
     **{f"{kind}{bits}": np.dtype(f"u{bits // 8}") for kind in "bu" for bits in (16, 32, 64)},
     **{f"s{bits}": np.dtype(f"i{bits // 8}") for bits in (16, 32, 64)},
 }
-FLOATS = ("f16", "bf16", "f32")
+FLOATS = ("f16", "bf16", "f32", "f64")
+NARROW_FLOATS = ("f16", "bf16", "f32")
 SIGNED, UNSIGNED = ("s16", "s32", "s64"), ("u16", "u32", "u64")
 WORDS = ("b16", "b32", "b64")
 
@@ -41,7 +43,7 @@ WORDS = ("b16", "b32", "b64")
 class Operation:
     """One opcode: types of result and operands, and the function from these to that.
 
-    is_approximate: the function returns the nearest, the least and the greatest permitted result.
+    is_approximate: the function takes one argument more, an offset: see `approximate`.
     """
 
     result: str
@@ -54,7 +56,7 @@ class Operation:
 
 
 def add(a: Array, b: Array) -> Array:
-    """`add.rn`: a + b, rounded to nearest even (9.7.3.3 for f32, 9.7.4.1 for f16 and bf16)."""
+    """`add.rn`: a + b, rounded to nearest even (9.7.3.3; 9.7.4.1 for f16 and bf16)."""
     return rounding.add(a, b)
 
 
@@ -91,6 +93,31 @@ def minimum(a: Array, b: Array) -> Array:
     return rounding.canonical(np.where(np.isnan(a) | ~_is_first_larger(a, b) & ~np.isnan(b), a, b))
 
 
+def maximum_number(a: Array, b: Array) -> Array:
+    """`max.f64`: exact; the other operand where one is NaN, and +0 > -0 (9.7.3.12)."""
+    return np.where(np.isnan(b) | ~np.isnan(a) & _is_first_larger(a, b), a, b)
+
+
+def minimum_number(a: Array, b: Array) -> Array:
+    """`min.f64`: exact; the other operand where one is NaN, and -0 < +0 (9.7.3.11)."""
+    return np.where(np.isnan(a) | ~np.isnan(b) & _is_first_larger(a, b), b, a)
+
+
+def quotient(a: Array, b: Array) -> Array:
+    """`div.rn.f64`: a / b, rounded to nearest even (9.7.3.8)."""
+    return np.asarray(a / b)
+
+
+def root(a: Array) -> Array:
+    """`sqrt.rn.f64`: rounded to nearest even (9.7.3.15)."""
+    return np.asarray(np.sqrt(a))
+
+
+def to_integer(a: Array) -> Array:
+    """`cvt.rni` between floats: the nearest integer, ties to the even one (9.7.9.21)."""
+    return np.asarray(np.rint(a))
+
+
 def _is_first_larger(a: Array, b: Array) -> Array:
     """Return whether a is NaN, or larger than b and b no NaN; zeros are ordered by sign."""
     is_zero_above = (a == b) & ~np.signbit(a)
@@ -108,7 +135,7 @@ def absolute(a: Array) -> Array:
 
 
 def copy_sign(a: Array, b: Array) -> Array:
-    """`copysign.f32`: exact; the magnitude of b with the sign of a (9.7.3.2)."""
+    """`copysign`: exact; the magnitude of b with the sign of a (9.7.3.2)."""
     return np.copysign(b, a)
 
 
@@ -116,6 +143,7 @@ APPROXIMATE = {
     "sqrt.approx.f32": Operation(result="f32", operands=("f32",), compute=square_root),
     "div.full.f32": Operation(result="f32", operands=("f32", "f32"), compute=divide),
     "ex2.approx.ftz.f32": Operation(result="f32", operands=("f32",), compute=exponential),
+    "rcp.approx.ftz.f64": Operation(result="f64", operands=("f64",), compute=reciprocal),
 }
 """Instructions that `approximate` describes: their last bits are the device's own."""
 
@@ -126,12 +154,19 @@ def _floating_point() -> dict[str, Operation]:
         for opcode, compute in {"add": add, "sub": subtract, "mul": multiply}.items():
             table[f"{opcode}.rn.{kind}"] = _uniform(kind, 2, compute)
         table[f"fma.rn.{kind}"] = _uniform(kind, 3, fused_multiply_add)
-        table[f"max.NaN.{kind}"] = _uniform(kind, 2, maximum)
-        table[f"min.NaN.{kind}"] = _uniform(kind, 2, minimum)
         table[f"neg.{kind}"] = _uniform(kind, 1, negate)
         table[f"abs.{kind}"] = _uniform(kind, 1, absolute)
+    for kind in NARROW_FLOATS:
+        table[f"max.NaN.{kind}"] = _uniform(kind, 2, maximum)
+        table[f"min.NaN.{kind}"] = _uniform(kind, 2, minimum)
+    for kind in ("f32", "f64"):
+        table[f"copysign.{kind}"] = _uniform(kind, 2, copy_sign)
+        table[f"cvt.rni.{kind}.{kind}"] = _uniform(kind, 1, to_integer)
     table["add.rz.f32"] = _uniform("f32", 2, add_towards_zero)
-    table["copysign.f32"] = _uniform("f32", 2, copy_sign)
+    table["max.f64"] = _uniform("f64", 2, maximum_number)
+    table["min.f64"] = _uniform("f64", 2, minimum_number)
+    table["div.rn.f64"] = _uniform("f64", 2, quotient)
+    table["sqrt.rn.f64"] = _uniform("f64", 1, root)
     for opcode, approximate in APPROXIMATE.items():
         table[opcode] = dataclasses.replace(approximate, is_approximate=True)
     return table
@@ -151,6 +186,7 @@ COMPARISONS = {
     "gt": operator.gt,
     "ge": operator.ge,
 }
+COMBINATIONS = {"and": operator.and_, "or": operator.or_, "xor": operator.xor}
 
 
 def _ordered(compare: Compute) -> Compute:
@@ -176,26 +212,39 @@ def _select(a: Array, b: Array, chosen: Array) -> Array:
     return np.where(chosen, a, b)
 
 
+def _combined(compare: Compute, combine: Compute) -> Compute:
+    """`setp` with a third operand combines the comparison with it (9.7.6.2, 9.7.7.2)."""
+    return lambda a, b, other: combine(compare(a, b), other)
+
+
 def _comparison() -> dict[str, Operation]:
     table = {}
-    for name, compare in COMPARISONS.items():
-        for kind in (*SIGNED, *UNSIGNED, *WORDS):
-            table[f"setp.{name}.{kind}"] = _predicate(kind, compare)
-        for kind in FLOATS:
-            table[f"setp.{name}.{kind}"] = _predicate(kind, _ordered(compare))
-            table[f"setp.{name}u.{kind}"] = _predicate(kind, _unordered(compare))
-    for kind in FLOATS:
-        table[f"setp.nan.{kind}"] = _predicate(kind, _either_nan)
-        table[f"setp.num.{kind}"] = _predicate(kind, _neither_nan)
-    for kind in (*WORDS, *SIGNED, *UNSIGNED, "f32"):
+    for name, kind, compare in _comparisons():
+        table[f"setp.{name}.{kind}"] = Operation(
+            result="pred", operands=(kind, kind), compute=compare
+        )
+        for word, combine in COMBINATIONS.items():
+            table[f"setp.{name}.{word}.{kind}"] = Operation(
+                result="pred", operands=(kind, kind, "pred"), compute=_combined(compare, combine)
+            )
+    for kind in (*WORDS, *SIGNED, *UNSIGNED, "f32", "f64"):
         table[f"selp.{kind}"] = Operation(
             result=kind, operands=(kind, kind, "pred"), compute=_select
         )
     return table
 
 
-def _predicate(kind: str, compute: Compute) -> Operation:
-    return Operation(result="pred", operands=(kind, kind), compute=compute)
+def _comparisons() -> Iterator[tuple[str, str, Compute]]:
+    """Yield the name of each comparison, the type of its operands, and what it computes."""
+    for name, compare in COMPARISONS.items():
+        for kind in (*SIGNED, *UNSIGNED, *WORDS):
+            yield name, kind, compare
+        for kind in FLOATS:
+            yield name, kind, _ordered(compare)
+            yield f"{name}u", kind, _unordered(compare)
+    for kind in FLOATS:
+        yield "nan", kind, _either_nan
+        yield "num", kind, _neither_nan
 
 
 # --- Integers, logic, shifts ---------------------------------------------------------------------
@@ -278,6 +327,17 @@ def _converted(kind: str) -> Compute:
     return lambda a: rounding.convert(a, DTYPES[kind])
 
 
+def _packed(kind: str) -> Compute:
+    """`cvt.rn` of two floats into one word: the first into its upper half (9.7.9.21)."""
+
+    def pack(high: Array, low: Array) -> Array:
+        halves = (rounding.convert(side, DTYPES[kind]).view(np.uint16) for side in (high, low))
+        upper, lower = (half.astype(np.uint32) for half in halves)
+        return np.asarray(upper << np.uint32(16) | lower)
+
+    return pack
+
+
 def _resized(kind: str) -> Compute:
     """`cvt` between integers keeps the low bits, or extends by the sign of the source."""
     return lambda a: a.astype(DTYPES[kind])
@@ -285,7 +345,7 @@ def _resized(kind: str) -> Compute:
 
 def _moves() -> dict[str, Operation]:
     table = {}
-    for kind in (*WORDS, *SIGNED, *UNSIGNED, "f32", "pred"):
+    for kind in (*WORDS, *SIGNED, *UNSIGNED, "f32", "f64", "pred"):
         table[f"mov.{kind}"] = _uniform(kind, 1, _same)
     table["cvta.to.global.u64"] = _uniform("u64", 1, _same)
     for target in FLOATS:
@@ -293,12 +353,20 @@ def _moves() -> dict[str, Operation]:
             table[f"cvt.rn.{target}.{source}"] = Operation(
                 result=target, operands=(source,), compute=_converted(target)
             )
-    for half in ("f16", "bf16"):
-        table[f"cvt.rn.{half}.f32"] = Operation(
-            result=half, operands=("f32",), compute=_converted(half)
+    for narrow, wide in (("f16", "f32"), ("bf16", "f32"), ("f32", "f64")):
+        table[f"cvt.rn.{narrow}.{wide}"] = Operation(
+            result=narrow, operands=(wide,), compute=_converted(narrow)
         )
-        table[f"cvt.f32.{half}"] = Operation(
-            result="f32", operands=(half,), compute=_converted("f32")
+        table[f"cvt.{wide}.{narrow}"] = Operation(
+            result=wide, operands=(narrow,), compute=_converted(wide)
+        )
+    for half in ("f16", "bf16"):
+        table[f"cvt.rn.{half}x2.f32"] = Operation(
+            result="b32", operands=("f32", "f32"), compute=_packed(half)
+        )
+    for source in ("s64", "u64"):
+        table[f"cvt.rn.f64.{source}"] = Operation(
+            result="f64", operands=(source,), compute=_converted("f64")
         )
     integers = (*SIGNED, *UNSIGNED)
     for target in integers:

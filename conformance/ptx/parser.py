@@ -19,7 +19,9 @@ STATEMENT = re.compile(
     r"(?:@(?P<negation>!?)(?P<guard>%p\d+)\s+)?(?P<opcode>[a-z][\w.:]*)(?:\s+(?P<operands>.*))?"
 )
 OPERAND = re.compile(r"\{[^}]*\}|\[[^\]]*\]|[^,\s]+")
-REGISTERS = re.compile(r"\.reg\s+\.(pred|b16|b32|b64)\s+(%[a-z]+)<\d+>")
+REGISTERS = re.compile(r"\.reg\s+\.(?:pred|b16|b32|b64)\s+(?:%[a-z]+<\d+>|\w+)")
+BLOCK = re.compile(r"\{\s*(\.reg [^;]*;[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}")
+"""Statements with registers of their own; each of LLVM's writes them before it reads them."""
 HARMLESS = re.compile(r"\.(version|target|address_size)\s.*|\.visible \.global [^;=]*(= .*)?;")
 """Directives of a module that change no result: how to read it, and the bytes of HLO's constants,
 which kernels are given as arguments."""
@@ -44,14 +46,10 @@ class Instruction:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """One entry function.
-
-    registers: type of each prefix, as in `%r` -> `b32`. labels: index of the instruction after.
-    """
+    """One entry function. labels: index of the instruction after."""
 
     name: str
     parameters: tuple[str, ...]
-    registers: Mapping[str, str]
     labels: Mapping[str, int]
     instructions: tuple[Instruction, ...]
 
@@ -84,24 +82,20 @@ def _require_harmless(text: str) -> None:
 
 
 def _kernel(entry: re.Match[str], body: str) -> Kernel:
-    registers: dict[str, str] = {}
     labels: dict[str, int] = {}
     instructions: list[Instruction] = []
     for statement in _statements(body):
         if statement.endswith(":"):
             labels[statement[:-1]] = len(instructions)
-        elif declared := REGISTERS.fullmatch(statement):
-            registers[declared[2]] = declared[1]
-        elif statement.startswith("."):
+        elif statement.startswith(".") and not REGISTERS.fullmatch(statement):
             raise UnsupportedPtx(
                 f"{entry['name']}: directive {statement!r} is outside the emulated subset"
             )
-        else:
+        elif not statement.startswith("."):
             instructions.append(_instruction(statement))
     return Kernel(
         name=entry["name"],
         parameters=tuple(PARAMETER.findall(entry["parameters"])),
-        registers=registers,
         labels=labels,
         instructions=tuple(instructions),
     )
@@ -110,6 +104,7 @@ def _kernel(entry: re.Match[str], body: str) -> Kernel:
 def _statements(body: str) -> list[str]:
     """Return declarations, labels and instructions; a label keeps its colon."""
     split = re.sub(r"^\s*([$\w]+):(?!:)", r"\1:;", body, flags=re.MULTILINE)
+    split = BLOCK.sub(r"\1", split)
     return [" ".join(part.split()) for part in split.split(";") if part.strip()]
 
 

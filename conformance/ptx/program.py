@@ -8,16 +8,18 @@ kernel is launched. Anything else in the program, such as a call of cuSOLVER, is
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.ptx.approximate import Choice
+from conformance.ptx import influence
+from conformance.ptx.approximate import OFFSETS
 from conformance.ptx.errors import PtxError, UnsupportedPtx
 from conformance.ptx.machine import Launch, run
 from conformance.ptx.parser import Kernel, parse
@@ -30,16 +32,20 @@ THUNK = re.compile(
     re.MULTILINE,
 )
 RESULT = re.compile(
-    r"\s*(?P<root>ROOT )?%(?P<name>[\w.-]+) = (?:(?P<dtype>\w+)\[(?P<sizes>[\d,]*)\]"
-    r"(?P<layout>\{[^}]*\})?|\(.*?\)) (?P<kind>[\w-]+)\((?P<operands>[^)]*)\)"
+    r"\s*(?P<root>ROOT )?%(?P<name>[\w.-]+) = (?P<form>\([^=]*?\)|\S+) (?P<kind>[\w-]+)"
+    r"\((?P<operands>[^)]*)\)(?P<rest>.*)"
 )
-"""An instruction of HLO. One that returns a tuple has no dtype here, and is always refused."""
+"""An instruction of HLO; its form is that of an array, or several in brackets."""
+
+FORM = re.compile(r"(?P<dtype>\w+)\[(?P<sizes>[\d,]*)\](?P<layout>\{[^}]*\})?")
 
 COPIES = ("copy", "bitcast")
 """HLO instructions that move bytes; layouts are C order on both sides."""
 
 HLO_DTYPES = {
     "pred": np.dtype(np.bool_),
+    "c64": np.dtype(np.complex64),
+    "c128": np.dtype(np.complex128),
     "bf16": np.dtype(ml_dtypes.bfloat16),
     **{f"f{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
     **{
@@ -50,17 +56,34 @@ HLO_DTYPES = {
 }
 
 
+Form = tuple[np.dtype[Any], tuple[int, ...]]
+"""Dtype and shape of an array."""
+
+Site = tuple[int, int]
+"""An approximate instruction: the number of its step, and its index in the kernel there."""
+
+Choice = Mapping[Site, int]
+"""The offset that each approximate instruction takes; 0 where absent. See `approximate`."""
+
+NEAREST: Choice = {}
+"""Every approximate instruction rounds correctly."""
+
+MOST_CHOICES = 5**5
+"""Runs of one program that `Program.choices` may ask for."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One kernel of the program: what it reads, by name, and what it writes.
 
-    Without a kernel it copies what it reads.
+    Without a kernel it copies what it reads, or `part` of that.
     """
 
     kernel: Kernel | None = None
     launch: Launch | None = None
+    part: tuple[slice, ...] = ()
     reads: tuple[str, ...]
-    writes: str
+    writes: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +94,12 @@ class Program:
     """
 
     steps: tuple[Step, ...]
-    forms: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+    forms: Mapping[str, Form]
     parameters: tuple[str, ...]
     constants: Mapping[str, Array]
     result: str
 
-    def run(self, arguments: Sequence[Array], choice: Choice) -> Array:
+    def run(self, arguments: Sequence[Array], choice: Choice = NEAREST) -> Array:
         """Return what the program makes of the arguments.
 
         Raises:
@@ -91,19 +114,69 @@ class Program:
                     f"{dtype}{list(shape)}"
                 )
             buffers[name] = _bytes(argument)
-        for step in self.steps:
-            self._run_step(step, buffers, choice)
+        for number, step in enumerate(self.steps):
+            offsets = {index: offset for (of, index), offset in choice.items() if of == number}
+            self._run_step(step, buffers, offsets)
         dtype, shape = self.forms[self.result]
         return buffers[self.result].view(dtype).reshape(shape)
 
-    def _run_step(self, step: Step, buffers: dict[str, Array], choice: Choice) -> None:
+    def choices(self) -> Iterator[Choice]:
+        """Yield choices that give every element each of its permitted values; NEAREST first.
+
+        An element must depend on one element of every array before it, as in a program whose
+        threads do not talk to each other.
+
+        Raises:
+            UnsupportedPtx: there are more than MOST_CHOICES.
+        """
+        dials = [
+            [(number, index) for index in group]
+            for number, step in enumerate(self.steps)
+            if step.kernel
+            for group in influence.dials(step.kernel)
+        ]
+        if len(OFFSETS) ** len(dials) > MOST_CHOICES:
+            raise UnsupportedPtx(
+                f"{len(dials)} approximate instructions meet in a result: more than "
+                f"{MOST_CHOICES} runs would be needed to bound it"
+            )
+        for offsets in itertools.product(OFFSETS, repeat=len(dials)):
+            turned = zip(dials, offsets, strict=True)
+            yield {site: offset for dial, offset in turned for site in dial if offset}
+
+    def _run_step(self, step: Step, buffers: dict[str, Array], offsets: Mapping[int, int]) -> None:
         if step.kernel is None or step.launch is None:
-            buffers[step.writes] = buffers[step.reads[0]].copy()
+            dtype, shape = self.forms[step.reads[0]]
+            whole = buffers[step.reads[0]].view(dtype).reshape(shape)
+            buffers[step.writes[0]] = _bytes(whole[step.part])
             return
-        dtype, shape = self.forms[step.writes]
-        buffers[step.writes] = np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)
-        named = [*dict.fromkeys(step.reads), step.writes]
-        run(step.kernel, step.launch, [buffers[name] for name in named], choice)
+        operands = {name: buffers[name].copy() for name in step.reads}
+        for name in step.writes:
+            dtype, shape = self.forms[name]
+            operands[name] = np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)
+        stored = run(step.kernel, step.launch, list(operands.values()), offsets)
+        changed = _results(step, {list(operands)[number] for number in stored})
+        buffers.update({name: operands[source] for name, source in changed.items()})
+
+
+def _results(step: Step, stored: Collection[str]) -> dict[str, str]:
+    """Return in which array each result lies: its own, or an operand that it takes the place of.
+
+    XLA gives a result the memory of an operand that nobody needs any more, and its kernel then uses
+    one of the two equal pointers for both.
+
+    Raises:
+        PtxError: it cannot be told what was stored where.
+    """
+    overwritten = [name for name in step.reads if name in stored]
+    unwritten = [name for name in step.writes if name not in stored]
+    if len(overwritten) != len(unwritten) or len(unwritten) > 1:
+        raise PtxError(
+            f"{', '.join(step.writes)}: the kernel stores to {', '.join(sorted(stored)) or 'none'} "
+            f"of its arrays, which leaves open where {', '.join(unwritten) or 'the rest'} is"
+        )
+    in_place = dict(zip(unwritten, overwritten, strict=True))
+    return {name: in_place.get(name, name) for name in step.writes}
 
 
 def _bytes(array: Array) -> Array:
@@ -122,20 +195,30 @@ def load(hlo: str, ptx: Sequence[str], thunks: str) -> Program:
     launches = _launches(thunks)
     kernels = {kernel.name: kernel for text in ptx for kernel in parse(text)}
     steps, forms, parameters, constants, result = [], {}, {}, {}, ""
+    parts: dict[str, str] = {}
     for found in instructions:
         name, operands = found["name"], tuple(re.findall(r"%([\w.-]+)", found["operands"]))
-        forms[name] = _form(found)
+        operands = tuple(parts.get(operand, operand) for operand in operands)
+        if found["kind"] == "get-tuple-element":
+            parts[name] = _part(operands[0], re.findall(r"index=(\d+)", found["rest"])[0])
+            continue
+        mine = _forms(found)
+        forms.update(mine)
         result = name if found["root"] else result
         if found["kind"] == "parameter":
             parameters[int(found["operands"])] = name
         elif found["kind"] == "constant":
             constants[name] = _constant(found, *forms[name])
         elif found["kind"] in COPIES:
-            steps.append(Step(reads=operands, writes=name))
+            steps.append(Step(reads=operands, writes=(name,)))
+        elif part := _sliced(found, hlo):
+            steps.append(Step(part=part, reads=operands, writes=(name,)))
         else:
-            kernel = _named(kernels, name, "PTX")
-            launch = _named(launches, kernel.name, "list of thunks")
-            steps.append(Step(kernel=kernel, launch=launch, reads=operands, writes=name))
+            kernel, launch = _launched(name, kernels, launches)
+            reads = tuple(dict.fromkeys(operands))
+            steps.append(Step(kernel=kernel, launch=launch, reads=reads, writes=tuple(mine)))
+    if launches:
+        raise PtxError(f"kernel {launches[0][0]} is launched, and no fusion of the HLO is left")
     return Program(
         steps=tuple(steps),
         forms=forms,
@@ -145,32 +228,62 @@ def load(hlo: str, ptx: Sequence[str], thunks: str) -> Program:
     )
 
 
+def _sliced(found: re.Match[str], hlo: str) -> tuple[slice, ...]:
+    """Return what a fusion cuts out, if it does nothing else: the runtime copies that itself."""
+    called = re.search(r"calls=(%[\w.-]+)", found["rest"])
+    body = called and _computation(hlo, re.escape(called[1]))
+    cut = body and re.fullmatch(
+        r"[^\n]* parameter\(0\)[^\n]*\n[^\n]* slice\([^)]*\), slice=\{([^}]*)\}[^\n]*\n", body[1]
+    )
+    if not cut:
+        return ()
+    bounds = re.findall(r"\[(\d+):(\d+)(?::(\d+))?\]", cut[1])
+    return tuple(slice(int(start), int(stop), int(step or 1)) for start, stop, step in bounds)
+
+
+def _computation(hlo: str, name: str) -> re.Match[str] | None:
+    """Return the text of a computation, and in its first group the lines between the braces."""
+    return re.search(rf"^{name} [^\n]*\{{\n(.*?)^\}}", hlo, re.MULTILINE | re.DOTALL)
+
+
 def _refuse_calls(instructions: Sequence[re.Match[str]]) -> None:
     """Refuse what the runtime does by other means than a kernel of this program."""
     for found in instructions:
-        if found["kind"] not in ("parameter", "constant", "fusion", *COPIES):
+        if found["kind"] not in ("parameter", "constant", "fusion", "get-tuple-element", *COPIES):
             called = re.search(r'custom_call_target="([^"]*)"', found.string)
             what = f"a call of {called[1]}" if called else found["kind"]
             raise UnsupportedPtx(f"the program needs {what}, which is no kernel of its own")
 
 
-def _named(table: Mapping[str, Any], name: str, place: str) -> Any:
-    """Return what a fusion's name stands for: a kernel's name has underscores for dots."""
-    found = table.get(name) or table.get(re.sub(r"\W", "_", name))
-    if found is None:
-        raise PtxError(f"{name} is not in the {place}, which holds {', '.join(table) or 'nothing'}")
-    return found
+def _launched(
+    name: str, kernels: Mapping[str, Kernel], launches: list[tuple[str, Launch]]
+) -> tuple[Kernel, Launch]:
+    """Take the next launch off the list, and return its kernel, which must be that of the fusion.
+
+    A kernel has the name of its fusion, with underscores for dots. Fusions that compute the same
+    share one, which has the name of one of them; both lists are in the order of execution.
+    """
+    launched, launch = launches.pop(0) if launches else ("", None)
+    own = re.sub(r"\W", "_", name)
+    kernel = kernels.get(launched)
+    if kernel is None or launch is None or (launched != own and own in kernels):
+        raise PtxError(
+            f"{name} is not in the PTX, which holds {', '.join(kernels) or 'nothing'}, or is not "
+            f"launched in its turn, where {launched or 'nothing'} is"
+        )
+    return kernel, launch
 
 
-def _launches(thunks: str) -> dict[str, Launch]:
-    launches = {}
+def _launches(thunks: str) -> list[tuple[str, Launch]]:
+    """Return which kernels are launched, in order, each on how many blocks of how many threads."""
+    launches = []
     for found in THUNK.finditer(thunks):
         grid, threads = (
             [int(size) for size in found[part].split(",")] for part in ("grid", "threads")
         )
         if max(*grid[1:], *threads[1:]) > 1:
             raise UnsupportedPtx(f"{found['name']} is launched on a grid of several dimensions")
-        launches[found["name"]] = Launch(blocks=grid[0], threads=threads[0])
+        launches.append((found["name"], Launch(blocks=grid[0], threads=threads[0])))
     return launches
 
 
@@ -180,7 +293,7 @@ def entry(hlo: str) -> str:
     Raises:
         PtxError: there is none.
     """
-    body = re.search(r"^ENTRY [^\n]*\{\n.*?^\}", hlo, re.MULTILINE | re.DOTALL)
+    body = _computation(hlo, "ENTRY")
     if body is None:
         raise PtxError("the HLO has no entry computation")
     return body[0]
@@ -189,7 +302,7 @@ def entry(hlo: str) -> str:
 def _entry(hlo: str) -> list[re.Match[str]]:
     """Return the instructions of the entry computation, in order of execution."""
     instructions = []
-    for line in entry(hlo).splitlines()[1:-1]:
+    for line in re.sub(r"/\*.*?\*/", "", entry(hlo)).splitlines()[1:-1]:
         found = RESULT.match(line)
         if found is None:
             raise UnsupportedPtx(f"HLO instruction {line.strip()[:80]!r} is not understood")
@@ -206,12 +319,25 @@ def _constant(found: re.Match[str], dtype: np.dtype[Any], shape: tuple[int, ...]
     return np.asarray(float(found["operands"])).astype(dtype)
 
 
-def _form(found: re.Match[str]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _part(name: str, index: str | int) -> str:
+    """Return what an array of several that one instruction makes is called."""
+    return f"{name}:{index}"
+
+
+def _forms(found: re.Match[str]) -> dict[str, Form]:
+    """Return dtype and shape of each array that an instruction makes, by name."""
+    name, forms = found["name"], list(FORM.finditer(found["form"]))
+    if not found["form"].startswith("("):
+        return {name: _form(name, forms[0])}
+    return {_part(name, index): _form(name, form) for index, form in enumerate(forms)}
+
+
+def _form(name: str, form: re.Match[str]) -> Form:
     """Return dtype and shape; the layout must be C order, for the result is read so."""
-    shape = tuple(int(size) for size in found["sizes"].split(",") if size)
-    layout = re.findall(r"\d+", (found["layout"] or "").partition(":")[0])
+    shape = tuple(int(size) for size in form["sizes"].split(",") if size)
+    layout = re.findall(r"\d+", (form["layout"] or "").partition(":")[0])
     if [int(axis) for axis in layout] not in ([], list(reversed(range(len(shape))))):
-        raise UnsupportedPtx(f"{found['name']} has the layout {found['layout']}, not C order")
-    if found["dtype"] not in HLO_DTYPES:
-        raise UnsupportedPtx(f"{found['name']} has the dtype {found['dtype']}")
-    return HLO_DTYPES[found["dtype"]], shape
+        raise UnsupportedPtx(f"{name} has the layout {form['layout']}, not C order")
+    if form["dtype"] not in HLO_DTYPES:
+        raise UnsupportedPtx(f"{name} has the dtype {form['dtype']}")
+    return HLO_DTYPES[form["dtype"]], shape
