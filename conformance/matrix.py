@@ -55,8 +55,9 @@ OFFERS: Mapping[str, Offer] = {
         "and each compiler implements rng_bit_generator as it likes",
     ),
     "cuda-emulated": Offer(
-        transforms=("eager", "legacy_key", "jit"),
-        reason="it emulates the kernels of one device, and only those",
+        transforms=("eager", "legacy_key", "vmap", "jit"),
+        prngs=PRNGS,
+        reason="it emulates one device",
     ),
 }
 """Backends that are asked a part of the matrix; all others are asked the whole."""
