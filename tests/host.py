@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from conformance.ptx.machine import Bytes, Choice, Launch
+from conformance.ptx.machine import Bytes, Choice, Launch, Trace
 from conformance.ptx.parser import Kernel
 
 PRELUDE = """
@@ -184,16 +184,15 @@ class Host:
         arguments = [ctypes.c_void_p] * n_parameters + [ctypes.c_uint32] * 2
         return engine, ctypes.CFUNCTYPE(None, *arguments)(address)
 
-    def run(
-        self, kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], _: Choice
-    ) -> frozenset[int]:
+    def run(self, kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], _: Choice) -> Trace:
         """Do what `conformance.ptx.machine.run` does."""
         before = [buffer.copy() for buffer in buffers]
         pointers = [buffer.ctypes.data for buffer in buffers]
         _, drive = self._engines[kernel.name]
         drive(*pointers, launch.blocks, launch.threads)
-        return frozenset(
+        changed = (
             number
             for number, (old, new) in enumerate(zip(before, buffers, strict=True))
             if old.tobytes() != new.tobytes()
         )
+        return Trace(stored=frozenset(changed), scattered=frozenset())

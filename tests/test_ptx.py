@@ -283,11 +283,12 @@ ROOTS = """
 	ret;"""
 
 
-def small_program(body: str) -> ptx.Program:
-    """Return a program of four threads, from an array of four words to another."""
+def small_program(body: str, threads: int = 4) -> ptx.Program:
+    """Return a program of a few threads, from an array of four words to another."""
     hlo = "ENTRY %m (p: f32[4]) -> f32[4] {\n  %p = f32[4]{0} parameter(0)\n"
     hlo += "  ROOT %kernel = f32[4]{0} fusion(%p), kind=kLoop, calls=%f\n}"
-    return ptx.load(hlo, [HEAD + body + "\n}\n"], THUNKS.replace(" k ", " kernel "))
+    thunks = THUNKS.replace(" k ", " kernel ").replace("[4, 1, 1]", f"[{threads}, 1, 1]")
+    return ptx.load(hlo, [HEAD + body + "\n}\n"], thunks)
 
 
 def one_at_a_time(program: ptx.Program, argument: Array) -> tuple[Array, Array]:
@@ -332,6 +333,47 @@ def test_the_programs_of_a_chain_are_varied_against_each_other() -> None:
 
     assert apart.lowest.tobytes() == together.lowest.tobytes()
     assert apart.highest.tobytes() == together.highest.tobytes()
+
+
+def test_what_all_threads_share_is_listed_as_whole_arrays() -> None:
+    """Every thread divides by the same root: the device returns one of a few arrays."""
+    scaled = ROOTS.replace("sqrt.approx.f32 \t%r3, %r2", "sqrt.approx.f32 \t%r5, 0f40466666")
+    program = small_program(
+        scaled.replace("div.full.f32 \t%r4, %r3, 0f40400000", "mul.rn.f32 \t%r4, %r5, %r2")
+    )
+    argument = f32([3.9, 2.0, 7.0, 3.5])
+
+    found = alone(program).predict({"key": argument})
+
+    roots = {float(root[0]) for root in all_results(approximate.square_root, f32([3.1]))}
+    arrays = [np.float32(root) * argument for root in roots]
+    assert found.is_open.all()
+    assert found.wholes == tuple(sorted(returned(array).sha256 for array in arrays))
+
+
+def test_what_deviates_thread_by_thread_is_not() -> None:
+    found = alone(small_program(ROOTS)).predict({"key": f32([3.9, 2.0, 7.0, 3.5])})
+
+    assert found.wholes == ()
+
+
+def test_copies_in_one_thread_are_not_taken_for_one_instruction() -> None:
+    """One thread that computes two elements may err in one of them alone."""
+    body = UNROLLED.replace("mul.rn.f32 \t%r7, %r5, %r4", "mov.b32 \t%r7, %r5")
+    body = body.replace("mul.rn.f32 \t%r8, %r6, %r4", "mov.b32 \t%r8, %r6")
+    one_thread = body.replace("\tdiv.full.f32 \t%r4, 0f3F800000, %r9;\n", "")
+    program = small_program(one_thread, threads=1)
+
+    found = alone(program).predict({"key": f32([3.9, 2.0, 7.0, 3.5])})
+
+    assert found.is_open.tolist() == [True, True, False, False]
+    assert found.wholes == ()
+
+
+def test_what_is_decided_is_one_whole_array() -> None:
+    found = prediction("he_uniform-float32-64x32-s0")
+
+    assert found.wholes == (returned(found.values).sha256,)
 
 
 def test_worlds_that_lose_their_difference_become_one() -> None:
@@ -602,6 +644,8 @@ def test_extremes_pass_nan_on_and_order_zeros(a: float, b: float) -> None:
         ("cvt.rn.f32.f64", (1 + 2.0**-24 + 2.0**-50,), 1 + 2.0**-23),
         ("cvt.f64.f32", (np.float32(0.1),), float(np.float32(0.1))),
         ("cvt.rni.f32.f32", (2.5,), 2.0),
+        ("fma.rn.bf16x2", (0x3F804000, 0x40004000, 0x3F80BF80), 0x40404040),
+        ("add.rn.f16x2", (0x3C000000, 0x3C00BC00), 0x4000BC00),
         ("cvt.rn.bf16x2.f32", (1.0, -2.0), 0x3F80C000),
         ("cvt.rn.f16x2.f32", (1.0, -2.0), 0x3C00C000),
         ("copysign.f32", (-1.0, 2.0), -2.0),

@@ -3,20 +3,25 @@
 A *world* is what all arrays hold when every approximate instruction has taken one of its permitted
 results. Worlds that hold the same are one, which keeps them few: most deviations are lost in the
 next rounding. The extremes over all worlds bound every element.
+
+An instruction whose operands are the same in all threads has one result for all, so that a world is
+a whole array that the device may return. Where a result depends on a *scattered* one, the elements
+deviate each by itself, and only the extremes say what is permitted.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from conformance.ptx.errors import UnsupportedPtx
-from conformance.ptx.program import NEAREST, Program
+from conformance.ptx.program import NEAREST, Choice, Program, Site
 
 Array = npt.NDArray[Any]
 
@@ -47,21 +52,24 @@ class Chain:
         """Return the result where every approximate instruction rounds correctly."""
         world = {**self.constants, **arguments}
         for link in self.links:
-            world[link.writes] = link.program.run([world[name] for name in link.reads], NEAREST)
+            world[link.writes] = link.program.run([world[name] for name in link.reads])
         return world[self.result]
 
     def predict(self, arguments: World) -> Prediction:
-        """Return the result with the interval of each element, over all permitted results.
+        """Return the result with all that is permitted beside it.
 
         Raises:
-            UnsupportedPtx: there are too many of them to be followed.
+            UnsupportedPtx: there is too much of it to be followed.
         """
         worlds: Sequence[World] = [{**self.constants, **arguments}]
+        is_scattered = False
         for number, link in enumerate(self.links):
             later = self.links[number + 1 :]
             needed = {self.result}.union(*(each.reads for each in later))
-            worlds = list(_distinct(_after(link, worlds), needed))
-        return _prediction([world[self.result] for world in worlds])
+            outcomes = _outcomes(link, worlds)
+            is_scattered |= any(outcome.is_scattered for outcome in outcomes)
+            worlds = list(_distinct(_after(link, worlds, outcomes), needed))
+        return _prediction([world[self.result] for world in worlds], is_scattered=is_scattered)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,28 +78,65 @@ class Prediction:
 
     values: with every approximate instruction rounded correctly. lowest, highest: the extremes over
     all combinations of permitted results; NaN lies beyond all numbers, and -0 below +0.
+    wholes: SHA-256 of every whole array that is permitted; empty where elements deviate each by
+    itself, and there are too many to be listed.
     """
 
     values: Array
     lowest: Array
     highest: Array
+    wholes: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> npt.NDArray[np.bool_]:
         """Where more than one result is permitted."""
-        return np.asarray(ordered(self.lowest) != ordered(self.highest))
+        lowest, highest = (ordered(_numbers(bound)) for bound in (self.lowest, self.highest))
+        return np.asarray((lowest != highest).any(axis=-1))
 
 
-def _after(link: Link, worlds: Sequence[World]) -> Iterator[World]:
-    """Yield every world that the program makes of each; it runs once for worlds it reads alike."""
-    made: dict[tuple[bytes, ...], list[Array]] = {}
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What a program may make of the same arguments: distinct arrays, the nearest first."""
+
+    arrays: tuple[Array, ...]
+    is_scattered: bool
+
+
+def _outcomes(link: Link, worlds: Sequence[World]) -> list[_Outcome]:
+    """Return what the program may make of each world; it runs once for worlds it reads alike."""
+    made: dict[tuple[bytes, ...], _Outcome] = {}
+    outcomes = []
     for world in worlds:
         arguments = [world[name] for name in link.reads]
         key = tuple(array.tobytes() for array in arguments)
         if key not in made:
-            runs = (link.program.run(arguments, choice) for choice in link.program.choices())
-            made[key] = list({array.tobytes(): array for array in runs}.values())
-        yield from ({**world, link.writes: array} for array in made[key])
+            made[key] = _outcome(link.program, arguments)
+        outcomes.append(made[key])
+    return outcomes
+
+
+def _outcome(program: Program, arguments: Sequence[Array]) -> _Outcome:
+    nearest, scattered = program.trace(arguments, NEAREST)
+    arrays = {nearest.tobytes(): nearest}
+    common = {_common(NEAREST, scattered): {nearest.tobytes()}}
+    for choice in program.choices():
+        array = program.run(arguments, choice) if choice else nearest
+        arrays.setdefault(array.tobytes(), array)
+        common.setdefault(_common(choice, scattered), set()).add(array.tobytes())
+    return _Outcome(
+        arrays=tuple(arrays.values()),
+        is_scattered=any(len(results) > 1 for results in common.values()),
+    )
+
+
+def _common(choice: Choice, scattered: frozenset[Site]) -> frozenset[tuple[Site, int]]:
+    """Return the part of a choice that all threads share."""
+    return frozenset(item for item in choice.items() if item[0] not in scattered)
+
+
+def _after(link: Link, worlds: Sequence[World], outcomes: Sequence[_Outcome]) -> Iterator[World]:
+    for world, outcome in zip(worlds, outcomes, strict=True):
+        yield from ({**world, link.writes: array} for array in outcome.arrays)
 
 
 def _distinct(worlds: Iterator[World], needed: set[str]) -> Iterator[World]:
@@ -115,13 +160,29 @@ def _distinct(worlds: Iterator[World], needed: set[str]) -> Iterator[World]:
         yield kept
 
 
-def _prediction(results: Sequence[Array]) -> Prediction:
+def _prediction(results: Sequence[Array], *, is_scattered: bool) -> Prediction:
     """Return the first result with the extremes of all."""
+    digests = (hashlib.sha256(array.tobytes()).hexdigest() for array in results)
     return Prediction(
         values=results[0],
-        lowest=functools.reduce(lambda a, b: np.where(ordered(b) < ordered(a), b, a), results),
-        highest=functools.reduce(lambda a, b: np.where(ordered(b) > ordered(a), b, a), results),
+        lowest=_extreme(results, operator.lt),
+        highest=_extreme(results, operator.gt),
+        wholes=() if is_scattered else tuple(sorted(digests)),
     )
+
+
+def _extreme(results: Sequence[Array], is_beyond: Callable[[Array, Array], Array]) -> Array:
+    """Return the least or the greatest of the results, number by number."""
+    first, *others = (_numbers(array) for array in results)
+    for other in others:
+        first = np.where(is_beyond(ordered(other), ordered(first)), other, first)
+    return first.reshape(-1).view(results[0].dtype).reshape(results[0].shape)
+
+
+def _numbers(values: Array) -> Array:
+    """Return the real numbers of an array along a new last axis, of which complex ones have two."""
+    numbers = np.ascontiguousarray(values).reshape(-1).view(values.real.dtype)
+    return numbers.reshape(*values.shape, 1 + (values.dtype.kind == "c"))
 
 
 def ordered(values: Array) -> Array:

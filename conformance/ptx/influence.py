@@ -33,6 +33,8 @@ def dials(kernel: Kernel) -> tuple[Sites, ...]:
 
     Varying each group as one against all others gives every result all its permitted values.
     """
+    if not any(map(is_approximate, kernel.instructions)):
+        return ()
     meetings = list(_stored(kernel))
     groups: list[Sites] = []
     for index, instruction in enumerate(kernel.instructions):

@@ -53,8 +53,20 @@ class Launch:
     threads: int
 
 
-def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice) -> frozenset[int]:
-    """Run a kernel on the buffers, one for each parameter, and return which it stored to.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """What a kernel did.
+
+    stored: the buffers that it stored to. scattered: the approximate instructions whose operands
+    were not the same in all threads; all others return one result, whatever it is.
+    """
+
+    stored: frozenset[int]
+    scattered: frozenset[int]
+
+
+def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice) -> Trace:
+    """Run a kernel on the buffers, one for each parameter.
 
     Raises:
         UnsupportedPtx: an instruction outside the subset; the message names it.
@@ -66,14 +78,24 @@ def run(kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], choice: Choice
         )
     total = launch.blocks * launch.threads
     stored: set[int] = set()
+    operands: dict[int, set[bytes]] = {}
     for start in range(0, total, CHUNK):
         threads = np.arange(start, min(start + CHUNK, total), dtype=np.uint32)
-        stored |= _Machine(kernel, launch, buffers, choice, threads).run()
-    return frozenset(stored)
+        part = _Machine(kernel, launch, buffers, choice, threads)
+        part.run()
+        stored |= part.stored
+        for index, seen in part.operands.items():
+            operands.setdefault(index, set()).update(seen)
+    scattered = frozenset(index for index, seen in operands.items() if len(seen) > 1)
+    return Trace(stored=frozenset(stored), scattered=scattered)
 
 
 class _Machine:
-    """The threads of one pass: their registers, and where each of them is."""
+    """The threads of one pass: their registers, and where each of them is.
+
+    stored: buffers, by number. operands: of approximate instructions, those of the first thread,
+    and of another one if there is one with others.
+    """
 
     def __init__(
         self,
@@ -97,14 +119,14 @@ class _Machine:
         }
         self._at = np.zeros(self._size, dtype=np.int64)
         self._chosen: dict[int, Array] = {}
-        self._stored: set[int] = set()
+        self.stored: set[int] = set()
+        self.operands: dict[int, set[bytes]] = {}
 
-    def run(self) -> set[int]:
-        """Run until every thread has returned, and return which buffers were stored to."""
+    def run(self) -> None:
+        """Run until every thread has returned."""
         end = len(self._kernel.instructions)
         while (behind := int(self._at.min(initial=end))) < end:
             self._step(behind, self._at == behind)
-        return self._stored
 
     def _step(self, index: int, active: Array) -> None:
         """Run one instruction in the active threads."""
@@ -146,6 +168,7 @@ class _Machine:
         offset = []
         if operation.is_approximate:
             self._require_once(index, instruction, active)
+            self._note_operands(index, values, active)
             offset = [self._choice.get(index, 0)]
         with np.errstate(all="ignore"):
             result = operation.compute(*values, *offset)
@@ -160,6 +183,13 @@ class _Machine:
                 "time may return another permitted result: no interval can be given"
             )
         self._chosen[index] = before | active
+
+    def _note_operands(self, index: int, values: Sequence[Array], active: Array) -> None:
+        words = [value[active].view(f"u{value.dtype.itemsize}") for value in values]
+        if words[0].size:
+            other = np.logical_or.reduce([word != word[0] for word in words]).argmax()
+            seen = (b"".join(word[place].tobytes() for word in words) for place in (0, other))
+            self.operands[index] = set(seen)
 
     def _pack(self, instruction: Instruction, active: Array) -> None:
         """`mov` between a register and a vector of narrower ones, lowest first (9.7.9.1 mov)."""
@@ -230,7 +260,7 @@ class _Machine:
                 self._write(name, loaded, active)
             elif number >= 0:
                 words[index[active]] = self._word(name, size)[active]
-                self._stored.add(number)
+                self.stored.add(number)
 
     def _word(self, name: str, size: int) -> Array:
         """Return what a store of `size` bytes takes of a register: its low bytes, if it is wider.

@@ -162,6 +162,9 @@ def _floating_point() -> dict[str, Operation]:
     for kind in ("f32", "f64"):
         table[f"copysign.{kind}"] = _uniform(kind, 2, copy_sign)
         table[f"cvt.rni.{kind}.{kind}"] = _uniform(kind, 1, to_integer)
+    for half in ("f16", "bf16"):
+        for name in [name for name in table if name.endswith(f".{half}")]:
+            table[f"{name}x2"] = _paired(half, table[name])
     table["add.rz.f32"] = _uniform("f32", 2, add_towards_zero)
     table["max.f64"] = _uniform("f64", 2, maximum_number)
     table["min.f64"] = _uniform("f64", 2, minimum_number)
@@ -170,6 +173,16 @@ def _floating_point() -> dict[str, Operation]:
     for opcode, approximate in APPROXIMATE.items():
         table[opcode] = dataclasses.replace(approximate, is_approximate=True)
     return table
+
+
+def _paired(kind: str, single: Operation) -> Operation:
+    """Return the operation on both halves of a word, as `.f16x2` and `.bf16x2` do it (9.7.4)."""
+
+    def compute(*words: Array) -> Array:
+        halves = (np.ascontiguousarray(word).view(DTYPES[kind]) for word in words)
+        return np.ascontiguousarray(single.compute(*halves)).view(np.uint32)
+
+    return _uniform("b32", len(single.operands), compute)
 
 
 def _uniform(kind: str, n_operands: int, compute: Compute) -> Operation:

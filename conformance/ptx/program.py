@@ -100,7 +100,14 @@ class Program:
     result: str
 
     def run(self, arguments: Sequence[Array], choice: Choice = NEAREST) -> Array:
-        """Return what the program makes of the arguments.
+        """Return what the program makes of the arguments; it raises what `trace` raises."""
+        return self.trace(arguments, choice)[0]
+
+    def trace(self, arguments: Sequence[Array], choice: Choice) -> tuple[Array, frozenset[Site]]:
+        """Return what the program makes of the arguments, and which sites are scattered.
+
+        Those are the approximate instructions whose results may differ from element to element:
+        their operands do, or several of them share a dial.
 
         Raises:
             PtxError: an instruction is outside the subset, or an argument of another size.
@@ -114,11 +121,13 @@ class Program:
                     f"{dtype}{list(shape)}"
                 )
             buffers[name] = _bytes(argument)
+        scattered = {site for dial in self.dials() if len(dial) > 1 for site in dial}
         for number, step in enumerate(self.steps):
             offsets = {index: offset for (of, index), offset in choice.items() if of == number}
-            self._run_step(step, buffers, offsets)
+            found = self._run_step(step, buffers, offsets)
+            scattered.update((number, index) for index in found)
         dtype, shape = self.forms[self.result]
-        return buffers[self.result].view(dtype).reshape(shape)
+        return buffers[self.result].view(dtype).reshape(shape), frozenset(scattered)
 
     def choices(self) -> Iterator[Choice]:
         """Yield choices that give every element each of its permitted values; NEAREST first.
@@ -129,12 +138,7 @@ class Program:
         Raises:
             UnsupportedPtx: there are more than MOST_CHOICES.
         """
-        dials = [
-            [(number, index) for index in group]
-            for number, step in enumerate(self.steps)
-            if step.kernel
-            for group in influence.dials(step.kernel)
-        ]
+        dials = self.dials()
         if len(OFFSETS) ** len(dials) > MOST_CHOICES:
             raise UnsupportedPtx(
                 f"{len(dials)} approximate instructions meet in a result: more than "
@@ -144,19 +148,32 @@ class Program:
             turned = zip(dials, offsets, strict=True)
             yield {site: offset for dial, offset in turned for site in dial if offset}
 
-    def _run_step(self, step: Step, buffers: dict[str, Array], offsets: Mapping[int, int]) -> None:
+    def dials(self) -> list[list[Site]]:
+        """Return the approximate instructions in groups that are varied as one."""
+        return [
+            [(number, index) for index in group]
+            for number, step in enumerate(self.steps)
+            if step.kernel
+            for group in influence.dials(step.kernel)
+        ]
+
+    def _run_step(
+        self, step: Step, buffers: dict[str, Array], offsets: Mapping[int, int]
+    ) -> frozenset[int]:
+        """Run one step, and return the scattered instructions of its kernel."""
         if step.kernel is None or step.launch is None:
             dtype, shape = self.forms[step.reads[0]]
             whole = buffers[step.reads[0]].view(dtype).reshape(shape)
             buffers[step.writes[0]] = _bytes(whole[step.part])
-            return
+            return frozenset()
         operands = {name: buffers[name].copy() for name in step.reads}
         for name in step.writes:
             dtype, shape = self.forms[name]
             operands[name] = np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)
-        stored = run(step.kernel, step.launch, list(operands.values()), offsets)
-        changed = _results(step, {list(operands)[number] for number in stored})
+        done = run(step.kernel, step.launch, list(operands.values()), offsets)
+        changed = _results(step, {list(operands)[number] for number in done.stored})
         buffers.update({name: operands[source] for name, source in changed.items()})
+        return done.scattered
 
 
 def _results(step: Step, stored: Collection[str]) -> dict[str, str]:
