@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import pytest
 
+from conformance import aot
 from conformance.arrays import as_dtype, whole
 from conformance.backends import open_backend
+from conformance.backends.cuda_emulated import CudaEmulatedBackend
 from conformance.backends.pjrt import PjrtBackend
 from conformance.builtin import load_catalogue
 from conformance.model import Case, Problem, Raised, Returned
@@ -167,3 +169,28 @@ def test_an_unknown_transform_is_refused_with_the_known_ones() -> None:
 
     assert isinstance(outcome, Raised)
     assert "'sharded' is not emulated: ask for eager, legacy_key, vmap, jit" in outcome.message
+
+
+# --- Other devices -------------------------------------------------------------------------------
+
+
+def predicted_for(target: str, case: Case) -> Returned | Raised:
+    backend = CudaEmulatedBackend(aot.open_target("cuda", target))
+    return backend.observe(case, load_catalogue().lookup(case.problem.initializer)).outcome
+
+
+@needs_cuda_compiler
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
+@pytest.mark.parametrize("name", ["normal", "lecun_normal", "glorot_uniform"])
+def test_a_b200_is_predicted_to_return_what_an_h100_does(name: str, dtype: str) -> None:
+    case = case_of(name, "eager", dtype=dtype)
+
+    assert predicted_for("b200", case) == predicted_for("h100", case)
+
+
+@needs_cuda_compiler
+@pytest.mark.parametrize(("dtype", "is_equal"), [("float32", True), ("bfloat16", False)])
+def test_an_a100_is_predicted_to_differ_in_bfloat16_alone(dtype: str, is_equal: bool) -> None:
+    case = case_of("lecun_normal", "jit", dtype=dtype)
+
+    assert (predicted_for("a100", case) == predicted_for("h100", case)) is is_equal
