@@ -615,6 +615,8 @@ def test_extremes_pass_nan_on_and_order_zeros(a: float, b: float) -> None:
     ("opcode", "operands", "expected"),
     [
         ("shf.l.wrap.b32", (0x80000001, 0x80000001, 13), 0x00003000),
+        ("prmt.b32", (0x33221100, 0x77665544, 0x7430), 0x77443300),
+        ("prmt.b32", (0x00008000, 0, 0x0109), 0x008000FF),
         ("shl.b32", (1, 32), 0),
         ("shr.u32", (0x80000000, 31), 1),
         ("shr.s32", (-8, 40), -1),
@@ -786,6 +788,10 @@ def test_a_load_that_no_thread_does_leaves_a_register_of_zeros() -> None:
 	ret;"""
 
     assert run_kernel(body) == [0, 0, 0, 0]
+
+
+def test_an_unsigned_constant_may_say_so() -> None:
+    assert run_kernel("\tst.global.b32 \t[%rd4], 0x3340U;\n\tret;") == [0x3340] * 4
 
 
 def test_blocks_know_their_number() -> None:

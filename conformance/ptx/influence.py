@@ -16,7 +16,7 @@ from conformance.ptx.parser import Instruction, Kernel
 REGISTER = re.compile(r"%?[A-Za-z_]\w*")
 
 MEMORY = "[]"
-"""Stands for all that is stored. `ld.global.nc` reads what no kernel writes meanwhile (9.7.9.8)."""
+"""Stands for all that is stored. `ld.global.nc` reads what no kernel writes meanwhile (9.7.9.9)."""
 
 Sites = frozenset[int]
 """Approximate instructions, by their index in the kernel."""

@@ -311,7 +311,8 @@ def _vector(operand: str) -> list[str]:
 def _immediate(text: str, dtype: np.dtype[Any]) -> int:
     """Return the bit pattern of a constant.
 
-    `0f` and `0d` are the patterns of a float32 and a float64 (PTX ISA 9.0, 4.5).
+    `0f` and `0d` are the patterns of a float32 and a float64, and `U` marks an unsigned integer
+    (PTX ISA 9.0, 4.5).
     """
     if text[:2] in PATTERNS:
         if dtype.itemsize != PATTERNS[text[:2]]:
@@ -320,6 +321,6 @@ def _immediate(text: str, dtype: np.dtype[Any]) -> int:
             )
         return int(text[2:], 16)
     try:
-        return int(text, 0)
+        return int(text.removesuffix("U"), 0)
     except ValueError:
         raise PtxError(f"constant {text!r} is not understood") from None

@@ -295,6 +295,21 @@ def _funnel_left(low: Array, high: Array, count: Array) -> Array:
     return np.asarray(moved >> np.uint64(32), np.uint32)
 
 
+def _permute(a: Array, b: Array, selector: Array) -> Array:
+    """`prmt.b32`: four bytes of the pair b:a, or their signs where a nibble's top bit is set
+    (9.7.9.7).
+    """  # noqa: D205  # one sentence
+    both = (b.astype(np.uint64) << np.uint64(32)) | a
+    result = np.zeros(a.shape, np.uint64)
+    for position in range(4):
+        nibble = (selector >> np.uint32(4 * position)).astype(np.uint64)
+        byte = (both >> (nibble % np.uint64(8) * np.uint64(8))) & np.uint64(0xFF)
+        sign = (byte >> np.uint64(7)) * np.uint64(0xFF)
+        chosen = np.where(nibble & np.uint64(8), sign, byte)
+        result |= chosen << np.uint64(8 * position)
+    return result.astype(np.uint32)
+
+
 def _integer() -> dict[str, Operation]:
     table = {}
     for kind in ("s16", "s32", "u16", "u32"):
@@ -317,6 +332,7 @@ def _integer() -> dict[str, Operation]:
         table[f"not.{kind}"] = _uniform(kind, 1, operator.invert)
     for kind in WORDS:
         table[f"shl.{kind}"] = Operation(result=kind, operands=(kind, "u32"), compute=_shift_left)
+    table["prmt.b32"] = _uniform("b32", 3, _permute)
     table["shf.l.wrap.b32"] = Operation(
         result="b32", operands=("b32", "b32", "u32"), compute=_funnel_left
     )
