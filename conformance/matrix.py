@@ -40,6 +40,7 @@ class Offer:
 
     transforms: tuple[str, ...] = ("eager", "legacy_key", "vmap")
     prngs: tuple[str, ...] = tuple(name for name in PRNGS if name.startswith("threefry2x32"))
+    dtypes: tuple[str, ...] = DTYPES
     most_elements: float = math.inf
     reason: str
 
@@ -57,7 +58,9 @@ OFFERS: Mapping[str, Offer] = {
     "cuda-emulated": Offer(
         transforms=("eager", "legacy_key", "vmap", "jit"),
         prngs=PRNGS,
-        reason="it emulates one device",
+        dtypes=tuple(dtype for dtype in DTYPES if not dtype.startswith("complex")),
+        reason="it emulates one device, and no functions that kernels call, such as the sine of a "
+        "complex number's angle",
     ),
 }
 """Backends that are asked a part of the matrix; all others are asked the whole."""
@@ -259,10 +262,10 @@ def _is_offered(case: Case) -> bool:
     if case.transform == "sharded" and case.backend not in FORCED_DEVICES:
         return False
     problem = case.problem
-    return not refusal(case.backend, case.transform, problem.prng, problem.shape)
+    return not refusal(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)
 
 
-def refusal(backend: str, transform: str, prng: str, shape: tuple[int, ...]) -> str:
+def refusal(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> str:
     """Return why a backend cannot be asked this, or ""."""
     offer = OFFERS.get(backend)
     if offer is None:
@@ -272,6 +275,7 @@ def refusal(backend: str, transform: str, prng: str, shape: tuple[int, ...]) -> 
         *([f"transform {transform!r}"] if transform not in offer.transforms else []),
         *([f"prng {prng!r}"] if prng not in offer.prngs else []),
         *([f"shape {format_shape(shape)!r}"] if size > offer.most_elements else []),
+        *([f"dtype {dtype!r}"] if dtype not in offer.dtypes else []),
     ]
     if not refused:
         return ""
@@ -313,7 +317,7 @@ def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
         for case in cases:
             catalogue.lookup(case.problem.initializer)
             problem = case.problem
-            _refuse(case.backend, case.transform, problem.prng, problem.shape)
+            _refuse(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)
     except SelectionError:
         raise
     except ValueError as error:
@@ -372,13 +376,14 @@ def require_offered(selection: Selection) -> None:
         selection.transforms or ("eager",),
         selection.prngs or ("threefry2x32",),
         map(parse_shape, selection.shapes or ("scalar",)),
+        selection.dtypes or ("float32",),
     )
-    for backend, transform, prng, shape in asked:
-        _refuse(backend, transform, prng, shape)
+    for backend, transform, prng, shape, dtype in asked:
+        _refuse(backend, transform, prng, shape, dtype)
 
 
-def _refuse(backend: str, transform: str, prng: str, shape: tuple[int, ...]) -> None:
-    if text := refusal(backend, transform, prng, shape):
+def _refuse(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> None:
+    if text := refusal(backend, transform, prng, shape, dtype):
         raise SelectionError(f"{text}. Leave it or the backend out")
 
 

@@ -113,7 +113,7 @@ def law_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
         if is_swept(spec) and _runs(spec, dtype, selection)
         for transform in law.TRANSFORMS
         if not selection.transforms or transform in selection.transforms
-        if not refusal(backend, transform, "threefry2x32", ())
+        if not refusal(backend, transform, "threefry2x32", (), dtype)
     ]
 
 

@@ -111,6 +111,10 @@ def test_goldens_of_a_tier_are_asked_for_once_a_problem(catalogue: Catalogue) ->
         ({"prngs": ("rbg",)}, "'rbg' is not part of tier standard: add --tier full"),
         ({"transforms": ("jit",)}, "add --tier full"),
         ({"shard": (4, 3)}, "shard 4/3 does not exist"),
+        (
+            {"backends": ("cuda-emulated",), "tier": Tier.FULL, "dtypes": ("complex64",)},
+            "dtype 'complex64' cannot be asked of backend 'cuda-emulated': .* no functions",
+        ),
         ({"cases": ("normal-float32-64-s0-cpu-eager",), "dtypes": ("float32",)}, "contradict"),
         ({"cases": ("nomral-float32-64-s0-cpu-eager",)}, "did you mean normal"),
     ],

@@ -236,7 +236,7 @@ def _question(fact: Fact) -> Question:
 def _can_be_asked(problem: Problem, transform: str, place: Place) -> bool:
     if transform == "sharded" and place.backend not in FORCED_DEVICES:
         return False
-    return not refusal(place.backend, transform, problem.prng, problem.shape)
+    return not refusal(place.backend, transform, problem.prng, problem.shape, problem.dtype)
 
 
 # --- Classes -------------------------------------------------------------------------------------
