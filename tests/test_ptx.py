@@ -860,7 +860,7 @@ def entry_with(instruction: str) -> str:
         ("ROOT %k = f32[2]{0} fusion(%p), kind=kLoop", "k is not in the PTX, which holds nothing"),
         ("ROOT %c = f32[2,2]{0,1} copy(%p)", "layout {0,1}, not C order"),
         ("ROOT %c = f8e4m3[2]{0} copy(%p)", "dtype f8e4m3"),
-        ("ROOT %c = f32[2]{0} constant({1, 2})", "of shape [2] is not read"),
+        ("ROOT %c = f32[20]{0} constant({...})", "of shape [20] is not read: HLO does not write"),
         ("what is this", "'what is this' is not understood"),
     ],
 )
@@ -985,6 +985,24 @@ def test_a_grid_of_several_dimensions_is_refused() -> None:
 def test_an_argument_of_another_shape_is_refused() -> None:
     with pytest.raises(ptx.PtxError, match=r"is uint32\[3\], the program needs uint32\[2\]"):
         program_of(PROBLEMS[0]).run([np.zeros(3, np.uint32)])
+
+
+@pytest.mark.parametrize(
+    ("constant", "expected"),
+    [
+        ("f32[2,2]{1,0} constant({ { 1, -2.5 }, { 3e-05, 4 } })", [[1, -2.5], [3e-5, 4]]),
+        ("s32[3]{0} constant({-1, 0, 7})", [-1, 0, 7]),
+        ("u64[] constant(18446744073709551615)", 2**64 - 1),
+        ("pred[2]{0} constant({true, false})", [True, False]),
+        ("f32[0,8]{1,0} constant({})", np.zeros((0, 8))),
+    ],
+)
+def test_a_small_constant_is_read(constant: str, expected: Any) -> None:
+    hlo = entry_with(f"%c = {constant}\n  ROOT %d = {constant.split()[0]} copy(%c)")
+
+    result = ptx.load(hlo, [], "").run([np.zeros(2, np.uint32)])
+
+    assert result.tolist() == np.array(expected, result.dtype).tolist()
 
 
 def test_constants_and_copies_need_no_kernel() -> None:

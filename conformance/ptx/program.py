@@ -328,12 +328,16 @@ def _entry(hlo: str) -> list[re.Match[str]]:
 
 
 def _constant(found: re.Match[str], dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    """Return the array of a constant that is one number, or empty."""
-    if 0 in shape:
-        return np.zeros(shape, dtype)
-    if shape:
-        raise UnsupportedPtx(f"constant {found['name']} of shape {list(shape)} is not read")
-    return np.asarray(float(found["operands"])).astype(dtype)
+    """Return the array of a constant; HLO writes small ones out, and of large ones nothing."""
+    texts = re.findall(r"[^\s{},]+", found["operands"])
+    if len(texts) != math.prod(shape) or "..." in texts:
+        raise UnsupportedPtx(
+            f"constant {found['name']} of shape {list(shape)} is not read: HLO does not write it"
+        )
+    if dtype.kind == "b":
+        return np.array([text == "true" for text in texts], dtype).reshape(shape)
+    number = int if dtype.kind in "iu" else float
+    return np.array([number(text) for text in texts]).astype(dtype).reshape(shape)
 
 
 def _part(name: str, index: str | int) -> str:
