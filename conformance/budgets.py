@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import documents
-from conformance.golden import GoldenError
+from conformance.golden import GoldenError, golden_option
 from conformance.law import Point
 from conformance.model import Budget
 
@@ -66,9 +66,13 @@ class Measurement:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetTable:
-    """All measurements, by key."""
+    """All measurements, by key.
+
+    golden_option: how commands name the set that they belong to; see `golden.golden_option`.
+    """
 
     measurements: Mapping[str, Measurement]
+    golden_option: str = ""
 
     def of(self, backend: str, initializer: str, dtype: str) -> Budget | None:
         """Return the budget of one initializer, or None if it was never measured."""
@@ -96,8 +100,8 @@ class BudgetTable:
         if not members:
             raise MissingBudget(
                 f"no budget is stored for the family {family!r} in {dtype} on {backend}: measure "
-                f"it there with `conformance law --backend {backend} --dtype {dtype} "
-                "--write-budgets`"
+                f"it there with `conformance law --backend {backend} --dtype {dtype}"
+                f"{self.golden_option} --write-budgets`"
             )
         return Budget(
             max_ulp=max(member.max_ulp for member in members),
@@ -125,7 +129,7 @@ def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = ""
             + "\n  ".join(looser)
             + "\nFind out why. If it is right, say so with --reason '...'"
         )
-    return BudgetTable(measurements=lines)
+    return dataclasses.replace(table, measurements=lines)
 
 
 def is_looser(new: Budget, old: Budget) -> bool:
@@ -143,15 +147,17 @@ def load(path: Path) -> BudgetTable:
     Raises:
         GoldenError: the file cannot be read as a table of this schema or an older one.
     """
+    option = golden_option(path.parent)
     if not path.exists():
-        return BudgetTable(measurements={})
-    way_out = "delete it and measure again with `conformance law --write-budgets`"
-    return documents.read(path, _table, way_out)
+        return BudgetTable(measurements={}, golden_option=option)
+    way_out = f"delete it and measure again with `conformance law{option} --write-budgets`"
+    return BudgetTable(
+        measurements=documents.read(path, _measurements, way_out), golden_option=option
+    )
 
 
-def _table(document: Mapping[str, Any]) -> BudgetTable:
-    lines = {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
-    return BudgetTable(measurements=lines)
+def _measurements(document: Mapping[str, Any]) -> dict[str, Measurement]:
+    return {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
 
 
 def _parsed(key: str, fields: Mapping[str, Any]) -> Measurement:

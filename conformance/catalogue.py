@@ -141,6 +141,11 @@ def register(name: str, build: Callable[[], Initializer], **arguments: Any) -> N
     _REGISTERED.append((name, build, arguments))
 
 
+def registered_names() -> frozenset[str]:
+    """Return the names that `register` was called for in this process, and other programs lack."""
+    return frozenset(name for name, _, _ in _REGISTERED)
+
+
 def add_registered(catalogue: Catalogue) -> None:
     """Add what `register` and installed entry points offer.
 

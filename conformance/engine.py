@@ -25,6 +25,7 @@ from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
 from conformance.golden import Entry
 from conformance.ledger import Ledger, Limitation, apply
 from conformance.model import (
+    MACHINE,
     Budget,
     Case,
     CaseResult,
@@ -33,17 +34,23 @@ from conformance.model import (
     DriftClass,
     Observation,
     Outcome,
+    Raised,
     Returned,
     Status,
 )
 from conformance.observer import Observer
+from conformance.recording import machine_fault
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How much drift passes. Every class beyond `max_drift` fails."""
+    """How much drift passes. Every class beyond `max_drift` fails.
+
+    golden_option: how commands name the set in use; see `golden.golden_option`.
+    """
 
     max_drift: DriftClass = DriftClass.ROUNDING
+    golden_option: str = ""
 
 
 class Goldens(Protocol):
@@ -69,7 +76,8 @@ class Engine:
         self._goldens = goldens
         self._budgets = budgets
         self._ledger = ledger
-        self._checks: tuple[Check, ...] = default_checks((policy or Policy()).max_drift)
+        policy = policy or Policy()
+        self._checks: tuple[Check, ...] = default_checks(policy.max_drift, policy.golden_option)
         self._observer = Observer(catalogue)
 
     def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
@@ -95,6 +103,8 @@ class Engine:
 
         jax_version: of the recording's environment; None means the installed one.
         """
+        if machine_fault(observation.outcome):
+            return unjudged(observation)
         case = observation.case
         spec = self._catalogue.lookup(case.problem.initializer)
         golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
@@ -116,6 +126,20 @@ class Engine:
         if expected_error(spec.definition, case.problem.shape, case.problem.dtype):
             return ()
         return self._ledger.matching(case, jax_version)
+
+
+def unjudged(observation: Observation) -> CaseResult:
+    """Return the result of a case that the machine failed: no success, and no word on the array."""
+    outcome = observation.outcome
+    assert isinstance(outcome, Raised)
+    found = f"{outcome.exception}: {outcome.message}".partition("\n")[0]
+    message = (
+        f"the machine failed {observation.case.id}, so nothing is known about the initializer: "
+        f"{found}\n  free memory (fewer workers share a device) or restore the device, then run it "
+        "again"
+    )
+    check = CheckResult(check=MACHINE, status=Status.FAILED, message=message)
+    return CaseResult(observation=observation, status=Status.FAILED, checks=(check,))
 
 
 def verdict(

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -176,11 +177,25 @@ def unusual(environment: Environment) -> list[str]:
     return lines
 
 
+def assignments(environment: Environment) -> list[str]:
+    """Return `NAME=value`, as a shell takes it before a command, for each unusual setting."""
+    return [
+        f"{name.upper()}={shlex.quote(_telling(name, value))}"
+        for name, value in sorted(environment.config.items())
+        if _is_unusual(name, value, environment.config)
+    ]
+
+
+def _telling(name: str, value: str) -> str:
+    """Return the value, of compiler flags without those that change no bit."""
+    return " ".join(HARMLESS_FLAGS.sub("", value).split()) if name == "XLA_FLAGS" else value
+
+
 def _is_unusual(name: str, value: str, config: Mapping[str, str]) -> bool:
     if name in DEFAULT_CONFIG:
         return value != DEFAULT_CONFIG[name]
     if name == "XLA_FLAGS":
-        return bool(HARMLESS_FLAGS.sub("", value).strip())
+        return bool(_telling(name, value))
     setting = name.lower()
     if setting in config:
         return False

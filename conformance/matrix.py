@@ -230,6 +230,20 @@ def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:
     return sorted({case.problem for case in _tier_cases(catalogue, tier, ("cpu",))})
 
 
+def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
+    """Return the smallest tier that asks for the problem; None where none does."""
+    tiers = (
+        plane.tier
+        for plane in PLANES
+        if spec.tier.rank <= plane.specs.rank
+        and problem.dtype in plane.dtypes
+        and problem.shape in plane.shapes
+        and problem.seed in plane.seeds
+        and problem.prng in plane.prngs
+    )
+    return min(tiers, key=lambda tier: tier.rank, default=None)
+
+
 def _tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
     seen: set[Case] = set()
     for plane in PLANES:

@@ -37,6 +37,8 @@ EMULATED = "emulated"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 """What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
 
+MACHINE = "machine"
+"""The check that fails, alone, where memory or a device was wanting: nothing else is known then."""
 
 STAGES = ("key", "bits", "uniform", "unit", "scaled")
 """How a seed becomes an array: key words, random words, uniforms, unit variates, the result."""

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from conformance.backends import present_backends
 from conformance.backends.process import force_host_devices
-from conformance.golden import shipped
+from conformance.environment import assignments
 from conformance.matrix import Selection, SelectionError
-from conformance.model import DriftClass, Tier
+from conformance.model import DriftClass, Environment, Tier
 
 Value = Callable[[str], Any]
 """Returns the value of an option by its name, as both front ends hold it."""
 
 AUTO = "auto"
+
+JUDGING = {"golden": None, "max-drift": DriftClass.ROUNDING.value, "ledger": None}
+"""Options that the verdict depends on, and what they are by default."""
 
 LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
@@ -45,7 +49,7 @@ def add_judging_options(add: Callable[..., Any]) -> None:
     add("--golden", default=None, metavar="DIR", help="golden set to judge by (default: shipped)")
     add(
         "--max-drift",
-        default=DriftClass.ROUNDING.value,
+        default=JUDGING["max-drift"],
         choices=[name.value for name in DriftClass],
         help="worst class of drift that passes (default: rounding)",
     )
@@ -61,8 +65,8 @@ def add_report_options(add: Callable[..., Any]) -> None:
 
 
 def values_of(arguments: argparse.Namespace) -> Value:
-    """Return the options that argparse holds, by name."""
-    return lambda name: getattr(arguments, name.replace("-", "_"))
+    """Return the options that argparse holds, by name; None for those that a command has not."""
+    return lambda name: getattr(arguments, name.replace("-", "_"), None)
 
 
 def selection_from(value: Value, cases: tuple[str, ...] = ()) -> Selection:
@@ -119,8 +123,25 @@ def may_shard(selection: Selection) -> bool:
     return selection.tier is Tier.FULL
 
 
+def rerun(words: Sequence[str], value: Value, environment: Environment) -> str:
+    """Return the command that repeats what was seen: the words, and all that the verdict hung on.
+
+    That is every judging option and every setting of JAX, XLA and the drivers that is not as usual.
+    Options that the front end does not have are left out.
+    """
+    judging = [
+        part
+        for name, default in JUDGING.items()
+        if (text := value(name)) not in (None, default)
+        for part in (f"--{name}", str(text))
+    ]
+    return " ".join([*assignments(environment), shlex.join([*words, *judging])])
+
+
 def golden_folder(text: str | None) -> Path:
     """Return the golden set asked for, or the one shipped with this installation."""
+    from conformance.golden import shipped  # imports NumPy; pytest loads this module in every run
+
     return shipped() if text is None else Path(text)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conformance import options
-from conformance.model import Case, Environment, parse_case
+from conformance.model import MACHINE, Case, Environment, parse_case
 
 if TYPE_CHECKING:
     from conformance.session import Session
@@ -92,8 +92,16 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         part = Worker(int(worker["workerid"].removeprefix("gw")))
         run_id = worker[RUN_ID]
-    config.stash[SESSION] = Session(lambda name: config.getoption(f"--{name}"), run_id)
+    config.stash[SESSION] = Session(
+        lambda name: config.getoption(f"--{name}"), run_id, pytest_words=_call_of_pytest(config)
+    )
     config.pluginmanager.register(part, "conformance-session")
+
+
+def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
+    """Return how pytest must be called to load the plugins that may register initializers."""
+    plugins = [name for name in config.option.plugins if not name.startswith("no:")]
+    return ("pytest", *(word for name in plugins for word in ("-p", name)), "--pyargs")
 
 
 @pytest.fixture(scope="session")
@@ -232,25 +240,33 @@ class Controller:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Write the row that came with a finished case, at once."""
-        if report.failed and case_of(report.nodeid) is None:
+        case, properties = case_of(report.nodeid), dict(report.user_properties)
+        if report.failed and case is None:
             self._failed_others.add(report.nodeid)
-        if report.when != "call":
-            return
+        if FAULT in properties and report.when == "call":
+            self._faults.append(str(properties[FAULT]))
+        if ROW in properties and report.when == "call":
+            self._add(str(properties[ROW]))
+        elif report.failed and case is not None:
+            self._recorder.miss(case.id, str(properties.get(FAULT, report.longrepr)))
+
+    def _add(self, text: str) -> None:
         from conformance.report.errors import ReportError
         from conformance.report.rows import from_json
 
-        properties = dict(report.user_properties)
-        if FAULT in properties:
-            self._faults.append(str(properties[FAULT]))
-        if ROW in properties:
-            try:
-                self._recorder.add(from_json(str(properties[ROW])))
-            except ReportError as error:
-                pytest.exit(str(error), returncode=INFRASTRUCTURE)
+        try:
+            values = from_json(text)
+            self._recorder.add(values)
+            if values.failed_checks == MACHINE:
+                self._faults.append(values.messages)
+        except ReportError as error:
+            pytest.exit(str(error), returncode=INFRASTRUCTURE)
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """Take the environment that a worker ran in."""
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take the environment that a worker ran in, and note that one died."""
+        if error is not None:
+            self._faults.append(f"worker {node.gateway.id} died: {error}")
         text = getattr(node, "workeroutput", {}).get(ENVIRONMENT)
         self._environment = self._environment or (Environment(**json.loads(text)) if text else None)
 
@@ -265,6 +281,7 @@ class Controller:
             run = self._recorder.finish(
                 expected=sorted(self._expected),
                 environment=self._ran_in(),
+                ending=_ending(session),
                 junit=self._config.getoption("--junit-report"),
                 html=self._config.getoption("--html-report"),
             )
@@ -300,6 +317,13 @@ class Controller:
         also = [f"and {others} tests that are no cases failed, see above"] if others else []
         faults = list(dict.fromkeys(self._faults))
         _section(terminalreporter, "conformance", [*faults, *lines, *also] if lines else [])
+
+
+def _ending(session: pytest.Session) -> str:
+    """Return why the session ended before its tests did, or ""."""
+    if session.exitstatus == pytest.ExitCode.INTERRUPTED:
+        return "the run was interrupted"
+    return str(session.shouldfail or session.shouldstop or "")
 
 
 def _section(reporter: Any, title: str, lines: Sequence[str]) -> None:

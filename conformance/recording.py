@@ -14,6 +14,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,15 @@ MACHINE_FAULTS = (
     "DEADLINE_EXCEEDED",
 )
 """XLA status codes that speak of the machine, not of the program that ran on it."""
+
+SIGNS_OF_THE_MACHINE = re.compile(
+    r"CUDA_ERROR|CUDA Runtime error|Create\(&handle\) failed|halted unexpectedly|device.lost",
+    re.IGNORECASE,
+)
+"""What messages of any status code hold where the machine is at fault. The first two are XLA's
+words for whatever a CUDA driver or runtime returns. cuSOLVER and cuBLAS cannot make their handles
+where memory is short or the driver is another (jax issue 23616); a TPU's core halts unexpectedly
+(jax issue 9642); Vulkan loses devices."""
 
 
 class JournalError(GoldenError):
@@ -116,7 +126,7 @@ def machine_fault(outcome: Outcome) -> bool:
     return (
         outcome.exception == "MemoryError"
         or outcome.message.startswith(MACHINE_FAULTS)
-        or "CUDA_ERROR" in outcome.message
+        or SIGNS_OF_THE_MACHINE.search(outcome.message) is not None
     )
 
 

@@ -7,35 +7,57 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.version import InvalidVersion, Version
+
 from conformance import budgets, environment, fleet, options
 from conformance.backends import open_backend
 from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.catalogue import Catalogue, registered_names
 from conformance.engine import Engine, Policy
-from conformance.golden import RECORDING, GoldenError, Store, open_store
+from conformance.golden import PROVENANCE, RECORDING, GoldenError, Store, golden_option, open_store
 from conformance.ledger import DEFAULT_PATH, Ledger
 from conformance.ledger import load as load_ledger
 from conformance.matrix import SelectionError, select
-from conformance.model import Case, CaseResult, DriftClass, Environment, Status, parse_case
-from conformance.report.rows import Row, row
+from conformance.model import (
+    Case,
+    CaseResult,
+    DriftClass,
+    Environment,
+    Status,
+    Tier,
+    parse_case,
+)
+from conformance.report.rows import Row, messages_of, row
+from conformance.sweeps import rerun_words
+
+NOWHERE = Environment(packages={}, config={}, host={}, devices={})
+"""What a command depends on that needs no setting repeated."""
 
 
 class Session:
     """The catalogue, goldens, ledger, engine and cases that the options ask for.
 
-    case_ids: exact cases, instead of a selection.
+    case_ids: exact cases, instead of a selection. pytest_words: the call of pytest that knows what
+        is registered here by `register`; the command line does not.
 
     Raises:
         SelectionError, CatalogueError, LedgerError, GoldenError: from the part that is wrong, when
             it is first needed.
     """
 
-    def __init__(self, value: options.Value, run_id: str, case_ids: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        value: options.Value,
+        run_id: str,
+        case_ids: tuple[str, ...] = (),
+        pytest_words: tuple[str, ...] = (),
+    ) -> None:
         self.run_id = run_id
         self.has_run = False
         self._value = value
         self._case_ids = case_ids
+        self._pytest_words = pytest_words
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -60,7 +82,10 @@ class Session:
             goldens=self.goldens,
             ledger=self.ledger,
             budgets=budgets.load(self.goldens.folder / budgets.FILE_NAME),
-            policy=Policy(max_drift=DriftClass(self._value("max-drift"))),
+            policy=Policy(
+                max_drift=DriftClass(self._value("max-drift")),
+                golden_option=golden_option(self.goldens.folder),
+            ),
         )
 
     @functools.cached_property
@@ -114,7 +139,31 @@ class Session:
         captured = self.environment
         result = self.engine.evaluate(case)
         self.has_run = True
-        return result, row(result, captured, run_id=self.run_id)
+        return result, self.row(result, captured)
+
+    def row(self, result: CaseResult, where: Environment) -> Row:
+        """Return the verdict as a row, with the environment of its case."""
+        return row(result, where, run_id=self.run_id, rerun=self.rerun(result.observation.case))
+
+    def rerun(self, case: Case) -> str:
+        """Return the command that runs the case again, as it was run and judged here."""
+        words = self._pytest_call(case, "conformance.test_initializers")
+        return self._command(words or ["conformance", "run", case.id])
+
+    def rerun_sweep(self, case: Case) -> str:
+        """Return the command that sweeps again, as it was swept and judged here."""
+        words = self._pytest_call(case, "conformance.test_law")
+        return self._command(words or rerun_words(case))
+
+    def _pytest_call(self, case: Case, module: str) -> list[str]:
+        name = case.problem.initializer
+        if not self._pytest_words or name not in registered_names():
+            return []
+        tier = self._value("tier") or Tier.STANDARD
+        return [*self._pytest_words, module, "--initializer", name, "--tier", tier, "-k", case.id]
+
+    def _command(self, words: list[str]) -> str:
+        return options.rerun(words, self._value, self.environment)
 
 
 class Recorded(Session):
@@ -153,8 +202,24 @@ class Recorded(Session):
             GoldenError: the case was not recorded, or the golden cannot be read.
         """
         observation = self._recording.observation(case.id)
-        result = self.engine.judge(observation, self.environment.packages["jax"])
-        return result, row(result, self.environment, run_id=self.run_id)
+        result = self.engine.judge(observation, self._jax)
+        return result, self.row(result, self.environment)
+
+    @functools.cached_property
+    def _jax(self) -> str:
+        text = self.environment.packages.get("jax", "")
+        try:
+            return str(Version(text))
+        except InvalidVersion as error:
+            raise GoldenError(
+                f"{self._recording.folder / PROVENANCE} says that jax {text!r} made the recording, "
+                f"which is no version: {self._recording.way_out}"
+            ) from error
+
+    def rerun(self, case: Case) -> str:
+        """Return the command that judges the recorded case again; settings here change nothing."""
+        words = ["conformance", "run", case.id, "--recording", str(self._recording.folder)]
+        return options.rerun(words, self._value, NOWHERE)
 
 
 class Fleet(Session):
@@ -239,7 +304,12 @@ class Fleet(Session):
         number = arrival.group.cases.index(case)
         observation = arrival.observed.observations[number]
         result = self.engine.judge(observation, there.packages["jax"])
-        return result, row(result, there, run_id=self.run_id)
+        return result, self.row(result, there)
+
+    def rerun(self, case: Case) -> str:
+        """Return the command that runs the case again on the cluster."""
+        words = ["conformance", "run", case.id, "--fleet", self._address]
+        return options.rerun(words, self._value, self.environment)
 
     def close(self) -> None:
         """Leave the cluster, if it was joined."""
@@ -247,12 +317,8 @@ class Fleet(Session):
             self.cluster.close()
 
 
-def failure_text(result: CaseResult) -> str:
+def failure_text(result: CaseResult, rerun: str) -> str:
     """Return the messages of the failed checks and how to run the case again; "" if none failed."""
     if result.status is not Status.FAILED:
         return ""
-    messages = [check.message for check in result.checks if check.status is Status.FAILED]
-    rerun = f"rerun: conformance run {result.observation.case.id}"
-    if not any(rerun in message for message in messages):
-        messages.append(f"  {rerun}")
-    return "\n".join(messages)
+    return "\n".join([*messages_of(result, [Status.FAILED]), f"  rerun: {rerun}"])

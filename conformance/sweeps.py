@@ -22,12 +22,13 @@ from conformance.checks.law import (
     gather,
     judge_law,
 )
-from conformance.engine import installed_jax, verdict
+from conformance.engine import installed_jax, unjudged, verdict
 from conformance.environment import host_facts
 from conformance.law import Point
-from conformance.ledger import Ledger, apply
+from conformance.ledger import Ledger, Limitation, apply
 from conformance.matrix import EmptySelection, Selection, refusal, require_offered
 from conformance.model import (
+    MACHINE,
     Case,
     CaseResult,
     Moments,
@@ -37,6 +38,7 @@ from conformance.model import (
     Status,
     Tier,
 )
+from conformance.recording import machine_fault
 
 SWEEP = "law_sweep"
 
@@ -63,6 +65,11 @@ class LawResult:
     def messages(self) -> list[str]:
         """Return what the failed checks say."""
         return [check.message for check in self.result.checks if check.status is Status.FAILED]
+
+    @property
+    def is_judged(self) -> bool:
+        """Return whether there is a verdict; not where the machine failed the sweep."""
+        return all(check.check != MACHINE for check in self.result.checks)
 
     @property
     def line(self) -> str:
@@ -153,18 +160,31 @@ def evaluate(
     try:
         swept = law.sweep(spec, case, backend)
     except (law.NotElementwise, law.SweepError) as error:
-        outcome = Raised(exception=type(error).__name__, message=str(error))
-        observation = _observation(case, outcome, "", 0.0)
-        checks = apply(entries, observation, (failed(SWEEP, str(error)),))
-        return LawResult(
-            case=case, result=verdict(observation, checks, None, entries), evidence=None
-        )
+        return LawResult(case=case, result=_unswept(case, error, entries), evidence=None)
     budget = budgets.of(case.backend, spec.name, case.problem.dtype)
-    evidence = gather(spec.definition, swept, budget)
+    evidence = gather(spec.definition, swept, budget, budgets.golden_option)
     observation = _observation(case, _outcome(evidence), swept.device, swept.elapsed_s)
     checks = apply(entries, observation, judge_law(evidence))
     result = verdict(observation, checks, None, entries)
     return LawResult(case=case, result=result, evidence=evidence)
+
+
+def _unswept(case: Case, error: Exception, entries: tuple[Limitation, ...]) -> CaseResult:
+    cause = error.__cause__ or error
+    raised = Raised(exception=type(cause).__name__, message=str(cause))
+    if machine_fault(raised):
+        return unjudged(_observation(case, raised, "", 0.0))
+    outcome = Raised(exception=type(error).__name__, message=str(error))
+    observation = _observation(case, outcome, "", 0.0)
+    checks = apply(entries, observation, (failed(SWEEP, str(error)),))
+    return verdict(observation, checks, None, entries)
+
+
+def rerun_words(case: Case) -> list[str]:
+    """Return the command that runs the sweep again."""
+    problem = case.problem
+    words = ["conformance", "law", "--initializer", problem.initializer, "--dtype", problem.dtype]
+    return [*words, "--backend", case.backend, "--transform", case.transform]
 
 
 def _outcome(evidence: LawEvidence) -> Returned:

@@ -34,4 +34,4 @@ def failure(case: Case, session: Session, item: pytest.Item) -> str:
             item.session.shouldstop = str(error)
         return str(error)
     item.user_properties.append((ROW, to_json(row)))
-    return failure_text(result)
+    return failure_text(result, row.rerun)

@@ -11,7 +11,7 @@ from conformance.backends import BackendUnavailable
 from conformance.budgets import FILE_NAME, BudgetTable, load
 from conformance.matrix import SelectionError
 from conformance.model import Case
-from conformance.pytest_plugin import SESSION
+from conformance.pytest_plugin import FAULT, SESSION
 from conformance.session import Session
 from conformance.sweeps import evaluate, law_cases
 
@@ -45,6 +45,7 @@ def test_law(
     conformance_session: Session,
     budgets: BudgetTable,
     record_property: Callable[[str, object], None],
+    request: pytest.FixtureRequest,
 ) -> None:
     """Every point of the lattice is where the definition has it, and so are mean and variance."""
     try:
@@ -57,5 +58,8 @@ def test_law(
     except BackendUnavailable as error:
         pytest.fail(str(error), pytrace=False)
     record_property("law", result.line)
+    if not result.is_judged:
+        request.node.user_properties.append((FAULT, "\n".join(result.messages)))
     if result.messages:
-        pytest.fail("\n".join(result.messages), pytrace=False)
+        rerun = f"  rerun: {conformance_session.rerun_sweep(law_case)}"
+        pytest.fail("\n".join([*result.messages, rerun]), pytrace=False)

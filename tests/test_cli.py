@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from conformance import catalogue
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.definition import Normal
+from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
 from tests import small_golden
 
@@ -132,7 +135,91 @@ def test_a_drift_is_told_by_worst_element_class_stage_and_rerun(
     assert code == 1
     assert f"64 of 64 elements of {UNIFORM} differ from the golden" in printed
     assert "first differing stage: bits; class: stream" in printed
-    assert f"rerun: conformance run {UNIFORM}" in printed
+    assert f"rerun: JAX_THREEFRY_PARTITIONABLE=False conformance run {UNIFORM}" in printed
+
+
+def test_the_rerun_line_repeats_the_failure(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a process of its own, whose settings are those that the line names."""
+    (tmp_path / "ledger.toml").touch()
+    judging = ["--golden", str(golden), "--max-drift", "transform"]
+    words = [*judging, "--ledger", str(tmp_path / "ledger.toml")]
+    with jax.threefry_partitionable(False):
+        main(["run", UNIFORM, *words, "--reports", str(tmp_path / "reports")])
+    printed = capsys.readouterr().out
+    rerun = next(line for line in printed.splitlines() if line.startswith("  rerun: "))
+
+    assert rerun == (
+        f"  rerun: JAX_THREEFRY_PARTITIONABLE=False conformance run {UNIFORM} {' '.join(words)}"
+    )
+    setting, _, *again = rerun.removeprefix("  rerun: ").split()
+    ended = subprocess.run(  # noqa: S603  # ours
+        [sys.executable, "-m", "conformance", *again],
+        env=os.environ | dict([setting.split("=")]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert rerun in ended.stdout.splitlines()
+
+
+def test_a_recorded_case_is_rerun_from_its_recording(
+    run_cases: list[str], recording: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = small_golden.write(recording.parent / "other", OTHER_SEED, is_recording=True)
+
+    with jax.threefry_partitionable(False):  # says nothing about the recording
+        main([*run_cases, "--recording", str(other)])
+
+    rerun = f"  rerun: conformance run {OTHER_SEED} --recording {other} --golden "
+    assert rerun in capsys.readouterr().out
+
+
+def test_a_problem_that_no_tier_asks_for_cannot_get_a_golden(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*run_cases, "zeros-float32-65x32-s0-cpu-eager"])
+
+    printed = capsys.readouterr().out
+    assert "no golden is stored for zeros-float32-65x32-s0, and none can be" in printed
+    assert "goldens stage" not in printed
+
+
+def test_the_way_to_a_golden_names_its_tier_and_its_set(
+    run_cases: list[str], golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*run_cases, OTHER_SEED])
+
+    command = f"conformance goldens stage --initializer uniform --tier full --golden {golden} "
+    assert f"`{command}--reason '...'`" in capsys.readouterr().out
+
+
+# --- The machine's faults ------------------------------------------------------------------------
+
+
+def exhaust(*_: object) -> None:
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 256 bytes.")
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_case_without_memory_is_recorded_and_the_run_goes_on_to_no_verdict(
+    run_cases: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue.register("greedy", lambda: exhaust)
+    greedy = "greedy-float32-64-s0-cpu-eager"
+
+    code = main([*run_cases, greedy, ZEROS, UNIFORM])
+
+    printed = capsys.readouterr().out
+    assert code == 3
+    assert f"the machine failed {greedy}, so nothing is known about the initializer: Jax" in printed
+    assert "INCOMPLETE: 1 of 3 cases left no result; 0 of the other 2 failed" in printed
+    assert "no golden" not in printed
+    records = read_run(reports_of(tmp_path))
+    assert list(records["case"]) == [greedy, UNIFORM, ZEROS]
+    assert list(records["failed_checks"]) == ["machine", "", ""]
 
 
 def test_what_explains_a_difference_is_said_before_it(
@@ -271,6 +358,7 @@ def test_a_damaged_shard_costs_the_verdict_on_its_cases_only(
     printed = capsys.readouterr().out
     assert code == 3
     assert f"no verdict on {UNIFORM}: {shard} is damaged" in printed
+    assert f"no result came from:\n  {UNIFORM}\n    {shard} is damaged" in printed
     assert "INCOMPLETE: 1 of 2 cases left no result; 0 of the other 1 failed" in printed
 
 
@@ -295,8 +383,10 @@ def test_an_interrupted_run_reports_what_it_has(
 
     code = main([*run_cases, ZEROS, UNIFORM])
 
+    printed = capsys.readouterr().out
     assert code == 130
-    assert "INCOMPLETE: 1 of 2 cases left no result" in capsys.readouterr().out
+    assert "INCOMPLETE: 1 of 2 cases left no result" in printed
+    assert "    the run was interrupted\n" in printed
 
 
 # --- run --recording -----------------------------------------------------------------------------
@@ -353,6 +443,22 @@ def test_a_selection_narrows_a_recording(
 
     assert code == 0
     assert "PASSED: 1 cases" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("jax_version", ["twelve", ""])
+def test_a_recording_that_does_not_say_which_jax_made_it_gives_no_verdict(
+    jax_version: str, tmp_path: Path, run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = small_golden.write(tmp_path / "made", ZEROS, is_recording=True)
+    provenance = json.loads((made / "provenance.json").read_text())
+    provenance[0]["environment"]["packages"]["jax"] = jax_version
+    (made / "provenance.json").write_text(json.dumps(provenance))
+
+    code = main([*run_cases, "--recording", str(made)])
+
+    assert code == 3
+    told = f"says that jax {jax_version!r} made the recording, which is no version: copy it again"
+    assert told in capsys.readouterr().out
 
 
 def test_a_golden_set_is_no_recording(

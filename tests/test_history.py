@@ -45,7 +45,7 @@ def write_run(reports: Path, run_id: str, jax: str, classes: dict[str, DriftClas
             checks=(),
             drift=Drift(drift_class=drift_class) if drift_class else None,
         )
-        lines.append(to_json(row(result, environment, run_id=run_id)))
+        lines.append(to_json(row(result, environment, run_id=run_id, rerun="")))
     (reports / run_id).mkdir(parents=True)
     (reports / run_id / ROWS).write_text("".join(f"{line}\n" for line in lines))
 

@@ -388,7 +388,7 @@ def run_of(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, finish: bool =
             checks=(CheckResult(check="values", status=Status.PASSED),),
             drift=Drift(drift_class=DriftClass.IDENTICAL),
         )
-        recorder.add(row(result, environment_of(), run_id=recorder.run_id))
+        recorder.add(row(result, environment_of(), run_id=recorder.run_id, rerun=""))
     if finish:
         recorder.finish(expected=ids, environment=environment_of())
     return recorder.folder

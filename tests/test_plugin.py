@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,18 @@ pytest_plugins = ["pytester"]
 NAMES = ("ones", "uniform", "zeros")
 QUICK = ("--tier", "quick", "--dtype", "float32", "--shape", "64")
 CASES = tuple(f"{name}-float32-64-s0-cpu-eager" for name in NAMES)
+
+
+GREEDY = """
+import jax
+from conformance import register
+
+def exhaust(*_):
+    raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 256 bytes.")
+
+register("greedy", lambda: exhaust)
+"""
+"""A conftest with an initializer for which no device has the memory."""
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +68,14 @@ class Conform:
         """Run in a process of its own, as workers and dying initializers need."""
         return self._pytester.runpytest_subprocess(*self._words(initializers), *words, timeout=120)
 
+    def folder(self) -> Path:
+        """Return the reports of the only run."""
+        (folder,) = (self._pytester.path / "reports").iterdir()
+        return folder
+
     def reports(self) -> set[str]:
         """Return the names of the files of the only run."""
-        (folder,) = (self._pytester.path / "reports").iterdir()
-        return {path.name for path in folder.iterdir()}
+        return {path.name for path in self.folder().iterdir()}
 
     def _words(self, initializers: str) -> tuple[str, ...]:
         selection = ("--initializer", initializers, *QUICK, "--golden", str(self._golden))
@@ -172,7 +190,7 @@ def test_a_failure_is_the_message_alone(conform: Conform) -> None:
     outcome.stdout.fnmatch_lines(
         [
             "no golden is stored for zeros_init_nnx-float32-64-s0: *",
-            "  rerun: conformance run zeros_init_nnx-float32-64-s0-cpu-eager",
+            "  rerun: conformance run zeros_init_nnx-float32-64-s0-cpu-eager --golden *",
             "FAILED: 1 of 2 cases, in *",
         ]
     )
@@ -287,7 +305,7 @@ def test_an_initializer_of_a_conftest_gets_every_check(
     outcome = conform(initializers="doubled")
 
     outcome.stdout.fnmatch_lines(
-        ["no golden is stored for doubled-*", "* differ from the definition.", "FAILED: 1 of 1 *"]
+        ["* differ from the definition.", "no golden is stored for doubled-*", "FAILED: 1 of 1 *"]
     )
 
 
@@ -339,8 +357,47 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
         ]
     )
     outcome.assert_outcomes(passed=3, failed=1)
-    assert outcome.ret == 1
+    assert outcome.ret == 3
     assert RECORDS in conform.reports()
+    summary = (conform.folder() / "summary.md").read_text()
+    assert re.search(r"\| deadly-\S+ \| worker 'gw\d' crashed while running ", summary)
+
+
+def test_a_case_without_memory_is_recorded_and_the_others_go_on(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(GREEDY)
+
+    outcome = conform.apart("-n", "2", initializers="greedy,ones,uniform,zeros")
+
+    outcome.stdout.fnmatch_lines(
+        [
+            "*= conformance =*",
+            "the machine failed greedy-float32-64-s0-cpu-eager, so nothing is known about *",
+            "INCOMPLETE: 1 of 4 cases left no result; 0 of the other 3 failed, in *",
+            "  greedy-float32-64-s0-cpu-eager",
+        ]
+    )
+    outcome.assert_outcomes(passed=3, failed=1)
+    assert outcome.ret == 3
+    rows = (conform.folder() / ROWS).read_text().splitlines()
+    assert sorted(json.loads(row)["failed_checks"] for row in rows) == ["", "", "", "machine"]
+
+
+def test_an_initializer_of_a_conftest_is_rerun_by_pytest(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """The command line does not read conftest files; the plugins that registered come along."""
+    pytester.makepyfile(mine="")
+    pytester.makeconftest(GREEDY)
+    pytester.syspathinsert()
+
+    outcome = conform("-p", "mine", initializers="greedy")
+
+    rerun = (
+        "pytest -p mine --pyargs conformance.test_initializers --initializer greedy --tier quick"
+    )
+    outcome.stdout.fnmatch_lines([f"  rerun: {rerun} -k greedy-float32-64-s0-cpu-eager --golden *"])
 
 
 # --- Scheduling ----------------------------------------------------------------------------------

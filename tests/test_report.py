@@ -23,6 +23,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.engine import unjudged
 from conformance.environment import DEFAULT_CONFIG
 from conformance.model import (
     SCHEMA,
@@ -117,7 +118,8 @@ def failure(seed: int = 0, **changes: Any) -> CaseResult:
 
 
 def as_row(verdict: CaseResult, run_id: str = "run") -> Row:
-    return row(verdict, ENVIRONMENT, run_id=run_id)
+    rerun = f"conformance run {verdict.observation.case.id}"
+    return row(verdict, ENVIRONMENT, run_id=run_id, rerun=rerun)
 
 
 def recorded(folder: Path, *verdicts: CaseResult, **finish: Any) -> RunRecorder:
@@ -526,6 +528,70 @@ def test_an_incomplete_run_says_so_everywhere_and_names_what_is_missing(tmp_path
     assert f'<h1 class="bad">{verdict}' in (recorder.folder / "report.html").read_text()
 
 
+def lost(seed: int) -> CaseResult:
+    """Return what comes of a case that the machine fails."""
+    outcome = Raised(exception="JaxRuntimeError", message="RESOURCE_EXHAUSTED: no memory\nat all")
+    return unjudged(result(seed=seed, outcome=outcome).observation)
+
+
+def test_a_case_that_the_machine_failed_is_recorded_and_counts_as_missing(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path, result(), lost(seed=1), junit=True, html=True)
+    lines = recorder.summary_lines()
+
+    assert lines[0].startswith("INCOMPLETE: 1 of 2 cases left no result; 0 of the other 1 failed")
+    assert lines[2] == "  normal-float32-64x32-s1-cpu-eager"
+    assert lines[3].startswith(
+        "    the machine failed normal-float32-64x32-s1-cpu-eager, so nothing"
+    )
+    assert list(read_run(recorder.folder)["failed_checks"]) == ["", "machine"]
+    assert "no golden" not in (recorder.folder / "summary.md").read_text()
+    for name in ("summary.md", "report.html", "junit.xml"):
+        text = (recorder.folder / name).read_text()
+        assert "JaxRuntimeError: RESOURCE_EXHAUSTED: no memory" in text
+    suite = parse(recorder.folder / "junit.xml")[0]
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "1")
+
+
+def test_reports_say_why_a_case_has_no_result(tmp_path: Path) -> None:
+    recorder = RunRecorder(folder=tmp_path, command="pytest conformance")
+    recorder.miss("a", "its shard is damaged")
+    recorder.miss("b", "its shard is damaged")
+    recorder.finish(
+        expected=["a", "b", "c"], environment=ENVIRONMENT, ending="the run was interrupted"
+    )
+
+    assert recorder.summary_lines()[1:7] == [
+        "no result came from:",
+        "  a",
+        "  b",
+        "    its shard is damaged",
+        "  c",
+        "    the run was interrupted",
+    ]
+    summary = (recorder.folder / "summary.md").read_text()
+    assert "| b | its shard is damaged |" in summary
+    assert "| c | the run was interrupted |" in summary
+
+
+def test_a_terminal_is_not_flooded_with_reasons(tmp_path: Path) -> None:
+    recorder = RunRecorder(folder=tmp_path, command="pytest conformance")
+    for case in "abcde":
+        recorder.miss(case, f"reason {case}")
+    recorder.finish(expected=list("abcde"), environment=ENVIRONMENT)
+
+    assert "  and cases for 2 more reasons; summary.md names them" in recorder.summary_lines()
+
+
+def test_a_fault_is_told_before_a_missing_golden() -> None:
+    checks = (
+        CheckResult(check="values", status=Status.FAILED, message="no golden is stored"),
+        CheckResult(check="oracle", status=Status.FAILED, message="not as defined"),
+    )
+    verdict = dataclasses.replace(failure(drift=None), checks=checks)
+
+    assert as_row(verdict).messages == "not as defined\nno golden is stored"
+
+
 def test_a_run_that_compared_nothing_is_not_green(tmp_path: Path) -> None:
     recorder = recorded(tmp_path)
 
@@ -582,7 +648,7 @@ def test_no_value_breaks_out_of_its_place_in_the_summary() -> None:
     text = markdown(run_of(failure(message=hostile), environment=environment))
 
     assert "| cpu | a\\|b \\| &lt;b&gt; |" in text
-    assert "<pre>&lt;/pre&gt;&lt;script&gt;|```\n# PASSED</pre>" in text
+    assert "<pre>&lt;/pre&gt;&lt;script&gt;|```\n# PASSED\n  rerun: " in text
 
 
 def test_a_long_table_says_how_much_it_leaves_out() -> None:
@@ -641,7 +707,7 @@ def test_junit_tells_failed_limited_and_missing_cases_apart(tmp_path: Path) -> N
     assert failed.get("message") == "first line"
     assert [case.get("message") for case in suite.iter("skipped")] == ["known limitation l"]
     assert failed.text == (
-        "first line\nsecond <line>\nconformance run normal-float32-64x32-s1-cpu-eager"
+        "first line\nsecond <line>\n  rerun: conformance run normal-float32-64x32-s1-cpu-eager"
     )
     assert [case.get("classname") for case in suite.iter("testcase")] == ["conformance.normal"] * 4
 

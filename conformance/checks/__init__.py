@@ -12,12 +12,15 @@ from conformance.checks.values import values_check
 from conformance.model import DriftClass
 
 
-def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
-    """Return the checks of a run whose policy lets drift up to `max_drift` pass."""
+def default_checks(max_drift: DriftClass, golden_option: str = "") -> tuple[Check, ...]:
+    """Return the checks of a run whose policy lets drift up to `max_drift` pass.
+
+    golden_option: how commands name the set in use; see `golden.golden_option`.
+    """
     return (
         check_contract,
         check_repeatable,
-        values_check(max_drift),
+        values_check(max_drift, golden_option),
         check_oracle,
         check_structure,
         check_moments,

@@ -116,7 +116,10 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LawEvidence:
-    """All that a check of the law may look at. `budget` is None when none is stored."""
+    """All that a check of the law may look at. `budget` is None when none is stored.
+
+    golden_option: how commands name the set that the budgets belong to; see `golden_option`.
+    """
 
     definition: Definition
     sweep: Sweep
@@ -124,12 +127,15 @@ class LawEvidence:
     reference: Reference
     accuracy: Accuracy
     budget: Budget | None
+    golden_option: str = ""
 
 
 LawCheck = Callable[[LawEvidence], CheckResult]
 
 
-def gather(definition: Definition, sweep: Sweep, budget: Budget | None) -> LawEvidence:
+def gather(
+    definition: Definition, sweep: Sweep, budget: Budget | None, golden_option: str = ""
+) -> LawEvidence:
     """Return the sweep with all that it must be compared with."""
     problem = sweep.case.problem
     log2_count = log2_points(sweep.case)
@@ -141,6 +147,7 @@ def gather(definition: Definition, sweep: Sweep, budget: Budget | None) -> LawEv
         reference=reference,
         accuracy=measure_accuracy(sweep, reference),
         budget=budget,
+        golden_option=golden_option,
     )
 
 
@@ -321,7 +328,6 @@ def _every_point(
         f"{count} of {sweep.values.size} points of the law of {sweep.case.id}: the value {what}.",
         f"  first: {_place(point)}",
         *_values(point),
-        _rerun(evidence),
     ]
     return failed(check, "\n".join(lines), metrics)
 
@@ -376,7 +382,6 @@ def _moment_message(
             f"    actual   {actual!r} over all {evidence.law.n_points} points",
             f"    expected {lattice!r} by the definition at the same points",
             f"    nominal  {nominal!r} by the continuous law",
-            _rerun(evidence),
         ]
     )
 
@@ -406,7 +411,7 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
     for point, unit, limit in over:
         lines.append(f"  worst: {point.ulp:.6g} {unit}, budget {limit:.6g}, at {_place(point)}")
         lines += _values(point)
-    return failed(ACCURACY, "\n".join([*lines, _rerun(evidence)]), metrics)
+    return failed(ACCURACY, "\n".join(lines), metrics)
 
 
 def _no_budget(evidence: LawEvidence) -> str:
@@ -414,7 +419,7 @@ def _no_budget(evidence: LawEvidence) -> str:
     return (
         f"no budget is stored for {problem.initializer} in {problem.dtype} on {backend}: measure "
         f"it with `conformance law --initializer {problem.initializer} --dtype {problem.dtype} "
-        f"--backend {backend} --write-budgets`"
+        f"--backend {backend}{evidence.golden_option} --write-budgets`"
     )
 
 
@@ -445,7 +450,6 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
         f"nearest at every step gives; kernels of float32 accuracy explain {allowed}.",
         f"  worst: {point.ulp:.6g} ULP at {_place(point)}",
         *_values(point),
-        _rerun(evidence),
     ]
     return failed(SEQUENCE, "\n".join(lines), metrics)
 
@@ -457,14 +461,6 @@ def _place(point: Point) -> str:
 def _values(point: Point) -> Iterator[str]:
     for name, value in (("actual", point.actual), ("expected", point.expected)):
         yield f"    {name:8} {number(value)}"
-
-
-def _rerun(evidence: LawEvidence) -> str:
-    case = evidence.sweep.case
-    return (
-        f"  rerun: conformance law --initializer {case.problem.initializer} "
-        f"--dtype {case.problem.dtype} --backend {case.backend} --transform {case.transform}"
-    )
 
 
 LAW_CHECKS: tuple[LawCheck, ...] = (

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from conformance.catalogue import InitializerSpec
 from conformance.checks.base import Check, Evidence, failed, passed
 from conformance.drift import explain
-from conformance.model import CheckResult, DriftClass
+from conformance.matrix import tier_of
+from conformance.model import CheckResult, DriftClass, Problem, Tier
 
 VALUES = "values"
 
 
-def values_check(max_drift: DriftClass) -> Check:
+def values_check(max_drift: DriftClass, golden_option: str = "") -> Check:
     """Return the check that lets drift up to `max_drift` pass.
 
-    A problem without a golden fails: nothing passes by being absent.
+    A problem without a golden fails: nothing passes by being absent. golden_option: how commands
+    name the set in use; see `golden.golden_option`.
     """
 
     def check_values(evidence: Evidence) -> CheckResult:
         drift, case = evidence.drift, evidence.observation.case
         if drift is None:
-            return failed(VALUES, _missing(case.problem.id))
+            return failed(VALUES, _missing(case.problem, evidence.spec, golden_option))
         metrics = {"n_different": float(drift.n_different)}
         if drift.drift_class.rank <= max_drift.rank:
             return passed(VALUES, metrics)
@@ -27,10 +30,17 @@ def values_check(max_drift: DriftClass) -> Check:
     return check_values
 
 
-def _missing(problem_id: str) -> str:
-    initializer = problem_id.partition("-")[0]
+def _missing(problem: Problem, spec: InitializerSpec, golden_option: str) -> str:
+    tier = tier_of(problem, spec)
+    if tier is None:
+        return (
+            f"no golden is stored for {problem.id}, and none can be, since no tier asks for it: "
+            "`conformance list --problems --tier full` lists what tiers ask for. What the other "
+            "checks say of it holds"
+        )
+    larger = " --tier full" if tier is Tier.FULL else ""
     return (
-        f"no golden is stored for {problem_id}: record one with "
-        f"`conformance goldens stage --initializer {initializer} --reason '...'` "
+        f"no golden is stored for {problem.id}: record one with `conformance goldens stage "
+        f"--initializer {problem.initializer}{larger}{golden_option} --reason '...'` "
         "and review what it stages"
     )

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance import options
+from conformance import environment, options
 from conformance.budgets import FILE_NAME, BudgetTable, LooserBudget, load, merged, save
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
-from conformance.cli.main import FAILED, OK, USAGE
+from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
 from conformance.ledger import load as load_ledger
 from conformance.matrix import Selection
 from conformance.model import Status
@@ -22,6 +22,7 @@ from conformance.sweeps import (
     UnfitForBudget,
     evaluate,
     measurements,
+    rerun_words,
     select_sweeps,
 )
 
@@ -87,10 +88,22 @@ def run(arguments: argparse.Namespace) -> int:
         results.append(result)
     if arguments.write_budgets:
         return write_budgets(path, budgets, results, catalogue, arguments.reason)
-    messages = dict.fromkeys(message for result in results for message in result.messages)
-    for message in messages:
-        print(f"\n{message}")
-    return FAILED if messages else OK
+    _print_messages(results, arguments)
+    if not all(result.is_judged for result in results):
+        return INFRASTRUCTURE
+    return FAILED if any(result.messages for result in results) else OK
+
+
+def _print_messages(results: Sequence[LawResult], arguments: argparse.Namespace) -> None:
+    """Print each message once, with the first sweep that shows it."""
+    first: dict[str, LawResult] = {}
+    for result in results:
+        for message in result.messages:
+            first.setdefault(message, result)
+    here = environment.capture()
+    for message, result in first.items():
+        again = options.rerun(rerun_words(result.case), options.values_of(arguments), here)
+        print(f"\n{message}\n  rerun: {again}")
 
 
 def selection_from(arguments: argparse.Namespace) -> Selection:

@@ -15,6 +15,7 @@ from conformance.cli.record import ProgressLine
 from conformance.environment import unusual
 from conformance.golden import GoldenError
 from conformance.matrix import SelectionError
+from conformance.model import Case
 from conformance.report.recorder import RunRecorder
 from conformance.session import Fleet, Recorded, Session, failure_text
 
@@ -62,47 +63,54 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     session.validate_files()
     for line in unusual(session.environment):
         print(f"note: {line}")
-    is_whole = False
+    ending = "the run was interrupted"
     try:
-        is_whole = judge(session, recorder)
+        judge(session, recorder)
+        ending = ""
     finally:  # an interrupted run is reported too, as incomplete
         finished = recorder.finish(
             expected=[case.id for case in session.cases],
             environment=session.environment,
+            ending=ending,
             junit=arguments.junit_report,
             html=arguments.html_report,
         )
         print("\n".join(recorder.summary_lines()))
-    if not is_whole:
+    if finished.missing:
         return INFRASTRUCTURE
     return OK if finished.is_green else FAILED
 
 
-def judge(session: Session, recorder: RunRecorder) -> bool:
-    """Judge every case, print failures as they come, and return whether each case has a verdict."""
-    progress, n_failed, is_whole = ProgressLine("judged"), 0, True
+def judge(session: Session, recorder: RunRecorder) -> None:
+    """Judge every case, and print what is wrong as it comes."""
+    progress, n_shown = ProgressLine("judged"), 0
     for number, case in enumerate(session.arriving(), start=1):
-        try:
-            result, values = session.evaluate(case)
-        except (BackendUnavailable, GoldenError) as error:
-            is_whole = False
+        text = _judged(case, number, session, recorder, progress)
+        if text:
+            n_shown += 1
             progress.clear()
-            print(f"no verdict on {case.id}: {error}")
-            continue
-        recorder.add(values)
-        progress(number, len(session.cases), result.observation)
-        if text := failure_text(result):
-            n_failed += 1
-            progress.clear()
-            _show(text, n_failed)
-    return is_whole
+            _show(text, n_shown)
 
 
-def _show(text: str, n_failed: int) -> None:
-    if n_failed <= SHOWN:
+def _judged(
+    case: Case, number: int, session: Session, recorder: RunRecorder, progress: ProgressLine
+) -> str:
+    """Judge one case and return what is wrong, or ""."""
+    try:
+        result, values = session.evaluate(case)
+    except (BackendUnavailable, GoldenError) as error:
+        recorder.miss(case.id, str(error))
+        return f"no verdict on {case.id}: {error}"
+    recorder.add(values)
+    progress(number, len(session.cases), result.observation)
+    return failure_text(result, values.rerun)
+
+
+def _show(text: str, n_shown: int) -> None:
+    if n_shown <= SHOWN:
         print(f"{text}\n")
-    elif n_failed == SHOWN + 1:
-        print("more cases fail; the reports hold them all\n")
+    elif n_shown == SHOWN + 1:
+        print("more is wrong; the reports hold it all\n")
 
 
 def _session(arguments: argparse.Namespace, run_id: str) -> Session:

@@ -9,7 +9,7 @@ from conformance.ulp import INCOMPARABLE
 
 
 def explain(drift: Drift, case_id: str) -> str:
-    """Return what changed, the worst element, class, stage, and the command that shows it again."""
+    """Return what changed, the worst element, class and stage."""
     lines = [_headline(drift, case_id)]
     if drift.worst_actual is not None and drift.worst_expected is not None:
         lines += _worst(drift)
@@ -19,7 +19,6 @@ def explain(drift: Drift, case_id: str) -> str:
         lines.append(f"  {drift.detail}")
     if drift.stage == STAGES[-1] and drift.drift_class is DriftClass.STREAM:
         lines.append("  the samplers agree up to there: the initializer itself took another key")
-    lines.append(f"  rerun: conformance run {case_id}")
     return "\n".join(lines)
 
 

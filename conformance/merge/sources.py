@@ -12,7 +12,7 @@ from typing import Any
 from conformance.environment import HARMLESS_FLAGS
 from conformance.golden import MANIFEST, RECORDING, GoldenError, Store, open_store, verify
 from conformance.merge.model import Fact, Judgement, Place
-from conformance.model import Outcome, parse_case
+from conformance.model import MACHINE, Outcome, parse_case
 from conformance.recording import machine_fault
 from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.recorder import RECORDS, ROWS
@@ -144,7 +144,11 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
     columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
     values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
-    facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in rows])
+    for row in rows:
+        if row["failed_checks"] == MACHINE:
+            faults.append(f"{folder}: the machine failed {row['case']}: run it again")
+        else:
+            facts.add(_fact({str(key): row[key] for key in row}, folder, root))
 
 
 def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:

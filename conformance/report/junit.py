@@ -15,11 +15,11 @@ FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 def junit(run: Run) -> str:
     """Return the run as one test suite, a test case each."""
-    missing = run.missing
+    missing = [(case, why) for why, cases in run.missing_by_reason.items() for case in cases]
     suite = ElementTree.Element(
         "testsuite",
         name="conformance",
-        tests=str(len(run.rows) + len(missing)),
+        tests=str(len(run.judged) + len(missing)),
         failures=str(len(run.failed)),
         errors=str(len(missing)),
         skipped=str(sum(run.limitations.values())),
@@ -28,11 +28,11 @@ def junit(run: Run) -> str:
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in run.environment.packages.items():
         ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
-    for row in run.rows:
+    for row in run.judged:
         _add_case(suite, row)
-    for case in missing:
+    for case, reason in missing:
         element = _case(suite, case, elapsed_s=0.0)
-        ElementTree.SubElement(element, "error", message="the run ended without a result")
+        ElementTree.SubElement(element, "error", message=_clean(reason))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
@@ -41,10 +41,10 @@ def junit(run: Run) -> str:
 
 def _add_case(suite: ElementTree.Element, row: Row) -> None:
     element = _case(suite, row.case, elapsed_s=row.elapsed_s)
-    text = _clean(row.messages)
+    text = _clean(f"{row.messages}\n  rerun: {row.rerun}")
     headline = text.partition("\n")[0]
     if row.status == Status.FAILED:
-        ElementTree.SubElement(element, "failure", message=headline).text = f"{text}\n{row.rerun}"
+        ElementTree.SubElement(element, "failure", message=headline).text = text
     if row.status == Status.LIMITED:
         ElementTree.SubElement(element, "skipped", message=headline)
 

@@ -83,7 +83,8 @@ def table_section(table: Table) -> Section:
 
 def _messages(run: Run) -> Section:
     # <pre> instead of a fence: no message can end it early, and GitHub escapes nothing in it.
-    blocks = (f"<pre>{html.escape(row.messages, quote=False)}</pre>\n\n" for row in run.failed)
+    texts = (f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed)
+    blocks = (f"<pre>{html.escape(text, quote=False)}</pre>\n\n" for text in texts)
     return Section(
         title="What failed",
         head="",

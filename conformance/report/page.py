@@ -49,7 +49,8 @@ def _table(table: Table) -> str:
 def _messages(run: Run) -> list[str]:
     if not run.failed:
         return []
-    return ["<h2>What failed</h2>", *(f"<pre>{_text(row.messages)}</pre>" for row in run.failed)]
+    texts = (f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed)
+    return ["<h2>What failed</h2>", *(f"<pre>{_text(text)}</pre>" for text in texts)]
 
 
 def _text(text: str) -> str:

@@ -38,6 +38,7 @@ class RunRecorder:
         self._command = command
         self._started_s = time.monotonic()
         self._rows: list[Row] = []
+        self._reasons: dict[str, str] = {}
         self._run: Run | None = None
 
     def add(self, row: Row) -> None:
@@ -56,11 +57,16 @@ class RunRecorder:
             raise cannot_write(self.folder, error) from error
         self._rows.append(row)
 
+    def miss(self, case_id: str, reason: str) -> None:
+        """Note why a case that was to run has no verdict."""
+        self._reasons[case_id] = reason
+
     def finish(
         self,
         *,
         expected: Collection[str],
         environment: Environment,
+        ending: str = "",
         junit: bool = False,
         html: bool = False,
     ) -> Run:
@@ -68,7 +74,7 @@ class RunRecorder:
 
         Rows are in the order of their case ids.
 
-        expected: ids of all cases that were to run.
+        expected: ids of all cases that were to run. ending: why the run ended early, if it did.
 
         Raises:
             ReportError: a file cannot be written.
@@ -82,6 +88,8 @@ class RunRecorder:
             expected=tuple(expected),
             environment=environment,
             elapsed_s=time.monotonic() - self._started_s,
+            reasons=self._reasons,
+            ending=ending,
         )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from conformance.environment import DEFAULT_CONFIG
@@ -145,8 +145,11 @@ COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
 
 
-def row(result: CaseResult, environment: Environment, *, run_id: str) -> Row:
-    """Return the row of one verdict, stamped with the present time in UTC."""
+def row(result: CaseResult, environment: Environment, *, run_id: str, rerun: str) -> Row:
+    """Return the row of one verdict, stamped with the present time in UTC.
+
+    rerun: the command that shows the verdict again.
+    """
     case = result.observation.case
     values = {
         "schema": SCHEMA,
@@ -160,7 +163,7 @@ def row(result: CaseResult, environment: Environment, *, run_id: str) -> Row:
         "prng": case.problem.prng,
         "backend": case.backend,
         "transform": case.transform,
-        "rerun": f"conformance run {case.id}",
+        "rerun": rerun,
         **_verdict_values(result),
         **_drift_values(result.drift),
         **_observation_values(result.observation),
@@ -171,18 +174,23 @@ def row(result: CaseResult, environment: Environment, *, run_id: str) -> Row:
 
 def _verdict_values(result: CaseResult) -> dict[str, Any]:
     failed = [check.check for check in result.checks if check.status is Status.FAILED]
-    messages = [
-        check.message
-        for check in result.checks
-        if check.status in (Status.FAILED, Status.LIMITED) and check.message
-    ]
     return {
         "status": result.status,
         "failed_checks": " ".join(failed),
-        "messages": "\n".join(messages),
+        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED))),
         "limitation": result.limitation,
         "metrics": _metrics(result.checks),
     }
+
+
+def messages_of(result: CaseResult, statuses: Collection[Status]) -> list[str]:
+    """Return what the checks of these statuses say, the one to read first before all others.
+
+    That a golden is missing comes last: beside a fault it is the lesser news.
+    """
+    found = [check for check in result.checks if check.status in statuses and check.message]
+    found.sort(key=lambda check: check.check == "values" and result.drift is None)
+    return [check.message for check in found]
 
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from conformance.model import DriftClass, Environment, Status
+from conformance.model import MACHINE, DriftClass, Environment, Status
 from conformance.report.rows import Row
 from conformance.ulp import INCOMPARABLE
+
+UNKNOWN_REASON = "the run ended without a result"
+"""Said of a missing case when nobody knows more."""
 
 NO_GOLDEN = "no golden"
 """Stands in for the class of a case that had nothing to be compared with."""
@@ -22,7 +25,9 @@ CLASSES = (*map(str, DriftClass), NO_GOLDEN)
 class Run:
     """The rows of one run and what was asked of it.
 
-    expected: ids of all cases that were to run; those without a row are missing.
+    expected: ids of all cases that were to run; those without a verdict are missing.
+    reasons: why a case has none, by its id, where somebody knows. ending: why the run ended before
+        it was whole, which explains the others; "" where nobody knows, or it did not.
     """
 
     run_id: str
@@ -32,22 +37,39 @@ class Run:
     expected: tuple[str, ...]
     environment: Environment
     elapsed_s: float
+    reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    ending: str = ""
+
+    @property
+    def judged(self) -> tuple[Row, ...]:
+        """The rows that hold a verdict: all but those of cases that the machine failed."""
+        return tuple(row for row in self.rows if row.failed_checks != MACHINE)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The expected cases that left no row."""
-        present = {row.case for row in self.rows}
+        """The expected cases that left no verdict."""
+        present = {row.case for row in self.judged}
         return tuple(case for case in self.expected if case not in present)
+
+    @property
+    def missing_by_reason(self) -> dict[str, list[str]]:
+        """The missing cases by why they have no verdict: a case's own reason, or the run's."""
+        known = {row.case: row.messages for row in self.rows} | dict(self.reasons)
+        groups: dict[str, list[str]] = {}
+        for case in self.missing:
+            reason = known.get(case) or self.ending or UNKNOWN_REASON
+            groups.setdefault(reason, []).append(case)
+        return groups
 
     @property
     def failed(self) -> tuple[Row, ...]:
         """The rows of failed cases, worst first."""
-        return worst_first(row for row in self.rows if row.status == Status.FAILED)
+        return worst_first(row for row in self.judged if row.status == Status.FAILED)
 
     @property
     def noteworthy(self) -> tuple[Row, ...]:
         """The rows that are not identical and passed, worst first: what drift.csv holds."""
-        return worst_first(row for row in self.rows if is_noteworthy(row))
+        return worst_first(row for row in self.judged if is_noteworthy(row))
 
     @property
     def limitations(self) -> dict[str, int]:
@@ -57,8 +79,8 @@ class Run:
 
     @property
     def is_green(self) -> bool:
-        """Whether every expected case ran and none failed."""
-        return bool(self.rows) and not self.missing and not self.failed
+        """Whether every expected case has a verdict and none failed."""
+        return bool(self.judged) and not self.missing and not self.failed
 
     @property
     def verdict(self) -> str:
@@ -66,18 +88,18 @@ class Run:
         if self.missing:
             return (
                 f"INCOMPLETE: {len(self.missing)} of {len(self.expected)} cases left no result; "
-                f"{len(self.failed)} of the other {len(self.rows)} failed"
+                f"{len(self.failed)} of the other {len(self.judged)} failed"
             )
-        if not self.rows:
+        if not self.judged:
             return "INCOMPLETE: no case was compared"
         if self.failed:
-            return f"FAILED: {len(self.failed)} of {len(self.rows)} cases"
-        return f"PASSED: {len(self.rows)} cases, {self.classes_in_words}"
+            return f"FAILED: {len(self.failed)} of {len(self.judged)} cases"
+        return f"PASSED: {len(self.judged)} cases, {self.classes_in_words}"
 
     @property
     def classes_in_words(self) -> str:
         """The counts by class, as in `4001 identical, 22 rounding`."""
-        counts = count(self.rows)
+        counts = count(self.judged)
         return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
 
 

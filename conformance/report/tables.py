@@ -45,8 +45,10 @@ def tables(run: Run) -> list[Table]:
 def _missing(run: Run) -> Table:
     return Table(
         title="Cases without a result",
-        head=("case",),
-        lines=tuple((case,) for case in run.missing),
+        head=("case", "why"),
+        lines=tuple(
+            (case, reason) for reason, cases in run.missing_by_reason.items() for case in cases
+        ),
         elsewhere="`conformance list` less rows.jsonl",
     )
 
@@ -62,16 +64,16 @@ def _worst(run: Run) -> Table:
 
 def _by_initializer(run: Run) -> Table:
     """Return the counts of each initializer; those with nothing to note share one line."""
-    groups = group(run.rows, lambda row: row.initializer)
+    groups = group(run.judged, lambda row: row.initializer)
     quiet = {name: rows for name, rows in groups.items() if not any(map(is_noteworthy, rows))}
     shown = {name: rows for name, rows in groups.items() if name not in quiet}
     if quiet:
         shown[f"{len(quiet)} others"] = [row for rows in quiet.values() for row in rows]
-    return _counts("initializer", shown, run.rows)
+    return _counts("initializer", shown, run.judged)
 
 
 def _by_dtype(run: Run) -> Table:
-    return _counts("dtype", group(run.rows, lambda row: row.dtype), run.rows)
+    return _counts("dtype", group(run.judged, lambda row: row.dtype), run.judged)
 
 
 def _counts(axis: str, groups: dict[str, list[Row]], rows: Sequence[Row]) -> Table:

@@ -11,6 +11,7 @@ from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_tex
 
 N_WORST = 5
 N_MISSING = 10
+N_REASONS = 3
 N_INITIALIZERS = 20
 N_CHARACTERS = 160
 
@@ -20,7 +21,7 @@ def terminal_lines(run: Run) -> list[str]:
     lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s"]
     lines += _missing(run)
     if run.failed:
-        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.rows)]
+        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.judged)]
         lines += ["", "worst:", *_worst(run)]
     lines += _tolerated(run)
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
@@ -31,12 +32,16 @@ def terminal_lines(run: Run) -> list[str]:
 def _missing(run: Run) -> list[str]:
     if not run.missing:
         return []
-    rest = len(run.missing) - N_MISSING
-    return [
-        "no result came from:",
-        *(f"  {case}" for case in run.missing[:N_MISSING]),
-        *([f"  and {rest} more; summary.md names them"] if rest > 0 else []),
-    ]
+    lines = ["no result came from:"]
+    groups = run.missing_by_reason
+    for reason, cases in list(groups.items())[:N_REASONS]:
+        lines += [f"  {case}" for case in cases[:N_MISSING]]
+        if (rest := len(cases) - N_MISSING) > 0:
+            lines.append(f"  and {rest} more; summary.md names them")
+        lines.append(f"    {shorten(reason)}")
+    if (rest := len(groups) - N_REASONS) > 0:
+        lines.append(f"  and cases for {rest} more reasons; summary.md names them")
+    return lines
 
 
 def _by_initializer(rows: Sequence[Row]) -> list[str]:
