@@ -97,7 +97,7 @@ def open_target(platform: str, name: str) -> Target:
     name: of a CUDA device, or a TPU topology, as in `v5e:1x1`.
 
     Raises:
-        CompilerAbsent: the platform's compiler is not installed.
+        CompilerAbsent: the platform's compiler is not installed, or does not start.
         UnknownTarget: the target is unknown.
     """
     if not any(importlib.util.find_spec(module) for module in MODULES[platform]):
@@ -110,6 +110,11 @@ def open_target(platform: str, name: str) -> Target:
 
     try:
         described = topologies.get_topology_desc(platform=platform, **arguments)
+    except NotImplementedError as error:
+        raise CompilerAbsent(
+            f"the plugin of {platform} does not start without a device: set JAX_PLATFORMS=cpu, "
+            "which leaves it the compiler"
+        ) from error
     except Exception as error:  # whatever the plugin makes of a name it does not know
         text = str(error).partition("\n")[0]
         raise UnknownTarget(

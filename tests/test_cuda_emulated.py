@@ -9,10 +9,11 @@ from typing import Any
 
 import jax
 import pytest
+from jax.experimental import topologies
 
 from conformance import aot
 from conformance.arrays import as_dtype, whole
-from conformance.backends import open_backend
+from conformance.backends import BackendUnavailable, open_backend
 from conformance.backends.cuda_emulated import CudaEmulatedBackend
 from conformance.backends.pjrt import PjrtBackend
 from conformance.builtin import load_catalogue
@@ -194,3 +195,16 @@ def test_an_a100_is_predicted_to_differ_in_bfloat16_alone(dtype: str, is_equal: 
     case = case_of("lecun_normal", "jit", dtype=dtype)
 
     assert (predicted_for("a100", case) == predicted_for("h100", case)) is is_equal
+
+
+def test_a_plugin_that_needs_a_device_to_start_is_said_with_the_way_around(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise NotImplementedError("topology not implemented for cuda")
+
+    monkeypatch.setattr(aot, "MODULES", {"cuda": ("json",)})
+    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+
+    with pytest.raises(BackendUnavailable, match=r"does not start .*: set JAX_PLATFORMS=cpu"):
+        open_backend(NAME)
