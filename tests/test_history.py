@@ -11,12 +11,15 @@ import pytest
 
 from conformance.arrays import returned
 from conformance.cli import main
+from conformance.engine import unjudged
 from conformance.model import (
     CaseResult,
     Drift,
     DriftClass,
     Environment,
     Observation,
+    Outcome,
+    Raised,
     Status,
     parse_case,
 )
@@ -25,16 +28,22 @@ from conformance.report.rows import row, to_json
 from conformance.upgrade.history import LastChange, read_history
 
 NORMAL, ZEROS = "normal-float32-64-s0-cpu-eager", "zeros-float32-64-s0-cpu-eager"
-pytestmark = pytest.mark.filterwarnings("ignore::conformance.report.errors.UnfinishedRunWarning")
 
 
-def write_run(reports: Path, run_id: str, jax: str, classes: dict[str, DriftClass | None]) -> None:
+def write_run(
+    reports: Path,
+    run_id: str,
+    jax: str,
+    classes: dict[str, DriftClass | None],
+    outcome: Outcome | None = None,
+) -> None:
+    """Write the rows of a run, as one that was killed leaves them."""
     environment = Environment(packages={"jax": jax}, config={}, host={}, devices={})
     lines = []
     for case, drift_class in classes.items():
         observation = Observation(
             case=parse_case(case),
-            outcome=returned(np.zeros(64, np.float32)),
+            outcome=outcome or returned(np.zeros(64, np.float32)),
             repeat_sha256=None,
             device="cpu",
             elapsed_s=0.0,
@@ -45,6 +54,8 @@ def write_run(reports: Path, run_id: str, jax: str, classes: dict[str, DriftClas
             checks=(),
             drift=Drift(drift_class=drift_class) if drift_class else None,
         )
+        if outcome is not None:
+            result = unjudged(observation)
         lines.append(to_json(row(result, environment, run_id=run_id, rerun="")))
     (reports / run_id).mkdir(parents=True)
     (reports / run_id / ROWS).write_text("".join(f"{line}\n" for line in lines))
@@ -108,6 +119,27 @@ def test_the_command_prints_the_changes(reports: Path, capsys: pytest.CaptureFix
     assert code == 0
     assert "4 runs; 1 cases kept their class in all of them" in out
     assert f"{NORMAL} on cpu: rounding -> stream (jax 2.0 -> 3.0)" in out
+
+
+def test_runs_that_lack_results_are_named(
+    reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of these tests were all killed; one more came to its end, and lacks a case."""
+    write_run(reports, "r5", "3.0", {ZEROS: DriftClass.IDENTICAL})
+    (reports / "r5" / "missing.json").write_text(json.dumps({"its worker died": [NORMAL]}))
+
+    main(["history", str(reports)])
+
+    told = capsys.readouterr().err.splitlines()
+    assert f"unfinished: {reports}/r1: the run did not finish; 2 rows were read" in told
+    assert f"unfinished: {reports}/r5: no result from {NORMAL}: its worker died" in told
+
+
+def test_a_case_that_the_machine_failed_is_no_change(reports: Path) -> None:
+    lost = Raised(exception="JaxRuntimeError", message="RESOURCE_EXHAUSTED: no memory")
+    write_run(reports, "r5", "3.0", {NORMAL: None}, outcome=lost)
+
+    assert [change.run_id for change in read_history(reports).changes] == ["r3"]
 
 
 def test_the_command_prints_json(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from conformance.arrays import returned
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.cli import main
+from conformance.engine import unjudged
 from conformance.golden import MANIFEST, RECORDING, Entry, shard_name, write_store
 from conformance.ledger import DEFAULT_PATH, Ledger, load
 from conformance.merge import (
@@ -46,6 +47,7 @@ from conformance.model import (
     parse_case,
     parse_problem,
 )
+from conformance.recording import machine_fault
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import outcome_text, row
 
@@ -376,7 +378,7 @@ def recording(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, flags: str 
 
 
 def run_of(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, finish: bool = True) -> Path:
-    """Write a run in which every case passed."""
+    """Write a run in which every case passed, but for those that the machine failed."""
     recorder = RunRecorder(folder=folder, command="conformance run")
     for key in ids:
         observation = Observation(
@@ -388,6 +390,8 @@ def run_of(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, finish: bool =
             checks=(CheckResult(check="values", status=Status.PASSED),),
             drift=Drift(drift_class=DriftClass.IDENTICAL),
         )
+        if machine_fault(outcome):
+            result = unjudged(observation)
         recorder.add(row(result, environment_of(), run_id=recorder.run_id, rerun=""))
     if finish:
         recorder.finish(expected=ids, environment=environment_of())
@@ -445,6 +449,16 @@ def test_an_unfinished_run_counts_but_is_said_to_be_unfinished(tmp_path: Path) -
 
     assert len(sources.facts) == 1
     assert "the run did not finish" in sources.faults[0]
+
+
+def test_a_case_that_the_machine_failed_in_a_run_is_no_result(tmp_path: Path) -> None:
+    lost = Raised(exception="XlaRuntimeError", message="RESOURCE_EXHAUSTED: out of memory")
+    run_of(tmp_path, ONE, outcome=lost)
+
+    sources = read_sources([tmp_path])
+
+    assert sources.facts == frozenset()
+    assert f"no result from {ONE}: the machine failed {ONE}" in sources.faults[0]
 
 
 def test_an_unfinished_recording_is_named(tmp_path: Path) -> None:

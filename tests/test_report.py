@@ -371,6 +371,7 @@ def test_a_finished_run_leaves_its_reports(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "drift.csv",
         "environment.json",
+        "missing.json",
         "records.parquet",
         "rows.jsonl",
         "summary.md",
@@ -543,7 +544,8 @@ def test_a_case_that_the_machine_failed_is_recorded_and_counts_as_missing(tmp_pa
     assert lines[3].startswith(
         "    the machine failed normal-float32-64x32-s1-cpu-eager, so nothing"
     )
-    assert list(read_run(recorder.folder)["failed_checks"]) == ["", "machine"]
+    with pytest.warns(UnfinishedRunWarning, match="the machine failed normal-float32-64x32-s1"):
+        assert list(read_run(recorder.folder)["failed_checks"]) == ["", "machine"]
     assert "no golden" not in (recorder.folder / "summary.md").read_text()
     for name in ("summary.md", "report.html", "junit.xml"):
         text = (recorder.folder / name).read_text()
@@ -571,6 +573,27 @@ def test_reports_say_why_a_case_has_no_result(tmp_path: Path) -> None:
     summary = (recorder.folder / "summary.md").read_text()
     assert "| b | its shard is damaged |" in summary
     assert "| c | the run was interrupted |" in summary
+
+
+def test_a_run_that_lacks_results_says_so_whenever_it_is_read(tmp_path: Path) -> None:
+    missing = [f"normal-float32-64x32-s{seed}-cpu-jit" for seed in range(5)]
+    folder = recorded(tmp_path, result(), also_expected=missing, ending="the run was interrupted")
+
+    with pytest.warns(UnfinishedRunWarning) as caught:
+        records = read_run(folder.folder)
+
+    assert len(records) == 1
+    (line,) = [str(warning.message) for warning in caught]
+    names = ", ".join(missing[:3])
+    assert line == f"{folder.folder}: no result from {names} and 2 more: the run was interrupted"
+
+
+def test_a_file_of_missing_cases_that_was_edited_is_named(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result()).folder
+    (folder / "missing.json").write_text("[]")
+
+    with pytest.raises(ReportError, match=r"missing\.json is not what was written there"):
+        read_run(folder)
 
 
 def test_a_terminal_is_not_flooded_with_reasons(tmp_path: Path) -> None:
@@ -872,7 +895,8 @@ def test_a_run_without_rows_can_be_read_beside_others(tmp_path: Path) -> None:
     recorded(tmp_path, also_expected=["lost"])
     recorded(tmp_path, result())
 
-    assert len(read_runs(tmp_path)) == 1
+    with pytest.warns(UnfinishedRunWarning, match="no result from lost: the run ended without"):
+        assert len(read_runs(tmp_path)) == 1
 
 
 def test_drift_csv_reads_as_the_run_does_even_where_pandas_would_see_missing_values(

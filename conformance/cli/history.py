@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 from conformance.cli.main import OK
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the last change of every case that ever changed."""
     history = read_history(arguments.reports)
+    for line in history.unfinished:
+        print(f"unfinished: {line}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(history), indent=1))
         return OK

@@ -144,11 +144,8 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
     columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
     values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
-    for row in rows:
-        if row["failed_checks"] == MACHINE:
-            faults.append(f"{folder}: the machine failed {row['case']}: run it again")
-        else:
-            facts.add(_fact({str(key): row[key] for key in row}, folder, root))
+    judged = (row for row in rows if row["failed_checks"] != MACHINE)
+    facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in judged])
 
 
 def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:

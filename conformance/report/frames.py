@@ -18,6 +18,7 @@ Text columns are pandas strings, axes and versions are categories, `drift_class`
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,9 +29,13 @@ import pandas as pd
 from conformance.report.drift_csv import from_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.rows import COLUMNS, Column, Row, from_json, refuse_newer
+from conformance.report.run import MISSING
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 RECORDS_AS_TEXT = "records.jsonl"
+N_NAMED = 3
+"""Cases that a line about missing ones names."""
+
 NEWLINE = "\n"
 """What ends a row; `splitlines` would also split at characters that JSON leaves as they are."""
 
@@ -39,11 +44,14 @@ def read_run(folder: Path) -> pd.DataFrame:
     """Return one row a case of the run in `folder`.
 
     A run that was killed has only the rows it got to; they are returned with an
-    UnfinishedRunWarning, which also says when the last line was cut short and dropped.
+    UnfinishedRunWarning, which also says when the last line was cut short and dropped. So are those
+    of a run that came to its end without a result of every case.
 
     Raises:
         ReportError: the folder holds no run, or one that this version cannot read.
     """
+    for line in missing_lines(folder):
+        warnings.warn(line, UnfinishedRunWarning, stacklevel=2)
     if (folder / RECORDS).exists():
         return _read_records(folder / RECORDS)
     if (folder / RECORDS_AS_TEXT).exists():
@@ -51,6 +59,30 @@ def read_run(folder: Path) -> pd.DataFrame:
     if (folder / ROWS).exists():
         return frame(_read_rows(folder / ROWS))
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
+
+
+def missing_lines(folder: Path) -> list[str]:
+    """Return which cases of a run in `folder` have no result, one line for each reason.
+
+    Raises:
+        ReportError: the file that says so cannot be read.
+    """
+    path = folder / MISSING
+    if not path.exists():  # the run was killed, or an earlier version wrote it
+        return []
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            f"{folder}: no result from {_names(cases)}: {reason.partition(NEWLINE)[0]}"
+            for reason, cases in groups.items()
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ReportError(f"{path} is not what was written there: {error}") from error
+
+
+def _names(cases: list[str]) -> str:
+    more = f" and {len(cases) - N_NAMED} more" if len(cases) > N_NAMED else ""
+    return ", ".join(cases[:N_NAMED]) + more
 
 
 def read_runs(reports: Path) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from conformance.report.junit import junit as junit_text
 from conformance.report.markdown import markdown
 from conformance.report.page import page
 from conformance.report.rows import Row, to_json
-from conformance.report.run import Run
+from conformance.report.run import MISSING, Run
 from conformance.report.terminal import terminal_lines
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
@@ -94,6 +94,7 @@ class RunRecorder:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write("environment.json", json.dumps(dataclasses.asdict(environment), indent=1))
+            self._write(MISSING, json.dumps(run.missing_by_reason, indent=1))
             self._write("summary.md", markdown(run))
             self._write(DRIFT, to_csv(run.noteworthy))
             if junit:

@@ -12,6 +12,9 @@ from conformance.model import MACHINE, DriftClass, Environment, Status
 from conformance.report.rows import Row
 from conformance.ulp import INCOMPARABLE
 
+MISSING = "missing.json"
+"""File of a finished run: reason -> the cases that have no result for it."""
+
 UNKNOWN_REASON = "the run ended without a result"
 """Said of a missing case when nobody knows more."""
 

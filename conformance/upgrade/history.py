@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
+from conformance.model import MACHINE
+from conformance.report.errors import UnfinishedRunWarning
 from conformance.report.frames import read_runs
 from conformance.report.run import NO_GOLDEN
 
@@ -26,11 +29,16 @@ class LastChange:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What many runs came to. changes: newest first. n_steady: cases that kept their class."""
+    """What many runs came to.
+
+    changes: newest first. n_steady: cases that kept their class. unfinished: the runs that lack
+    results, and why, one line each; what they do have counts.
+    """
 
     n_runs: int
     n_steady: int
     changes: tuple[LastChange, ...]
+    unfinished: tuple[str, ...]
 
 
 def read_history(reports: Path) -> History:
@@ -39,7 +47,10 @@ def read_history(reports: Path) -> History:
     Raises:
         ReportError: there is no run, or one that this version cannot read.
     """
-    rows = read_runs(reports).sort_values("run_id", kind="stable")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UnfinishedRunWarning)
+        rows = read_runs(reports).sort_values("run_id", kind="stable")
+    rows = rows[rows["failed_checks"] != MACHINE].copy()
     rows["drift_class"] = rows["drift_class"].astype("string").fillna(NO_GOLDEN)
     rows["jax"] = rows["jax"].astype("string").fillna("absent")
     cases = rows.groupby(["backend", "case"], observed=True, sort=True)
@@ -53,6 +64,7 @@ def read_history(reports: Path) -> History:
         changes=_changes(
             last.sort_values(["run_id", "backend", "case"], ascending=[False, True, True])
         ),
+        unfinished=tuple(str(warning.message) for warning in caught),
     )
 
 
