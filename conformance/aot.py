@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 import importlib.util
 import re
 import tempfile
@@ -24,6 +25,9 @@ EXTRAS = {"cuda": "cuda-aot", "tpu": "tpu"}
 
 MODULES = {"cuda": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",)}
 """The modules of which one must be installed."""
+
+COMPILERS = {"cuda": ("jax-cuda13-pjrt", "jax-cuda12-pjrt"), "tpu": ("libtpu",)}
+"""The distributions of which one holds the compiler."""
 
 INSTANCES = ("1x1x1", "1x1", "1")
 """What one chip is called in a TPU topology of three, two or one dimensions."""
@@ -83,6 +87,20 @@ def stripped(hlo: str) -> str:
     text = re.sub(r"^HloModule [^,\n]*", "HloModule", text)
     tables = r"^(FileNames|FunctionNames|FileLocations|StackFrames)\n(.+\n)*"
     return re.sub(tables, "", text, flags=re.MULTILINE)
+
+
+def versions(platform: str) -> str:
+    """Return the versions that decide about the programs of a platform."""
+    names = ("jax", "jaxlib", *COMPILERS[platform])
+    found = {name: _version(name) for name in names}
+    return ", ".join(f"{name} {version}" for name, version in found.items() if version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def target_names() -> list[str]:

@@ -60,4 +60,9 @@ def _fingerprint(traced: Any, platform: str) -> str:
         text: str = traced.lower(lowering_platforms=(platform,)).as_text()
     except Exception as error:
         return f"raises {type(error).__name__}"
+    return fingerprint(text)
+
+
+def fingerprint(text: str) -> str:
+    """Return what stands for a program's text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

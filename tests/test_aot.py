@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 
 from conformance import aot, predictions, ptx
+from conformance.accepted import load as load_accepted
 from conformance.arrays import returned
 from conformance.backends import BackendUnavailable, open_backend
 from conformance.builtin import load_catalogue
 from conformance.cli import compile as command
+from conformance.cli import compiled as programs
 from conformance.cli.main import main
 from conformance.golden import RECORDING, Entry, open_store, write_store
+from conformance.matrix import SelectionError, problems
 from conformance.model import (
     Case,
     Drift,
@@ -27,6 +30,7 @@ from conformance.model import (
     Problem,
     Raised,
     Returned,
+    Tier,
     parse_case,
 )
 from conformance.upgrade.compare import compare_folders
@@ -144,42 +148,54 @@ def test_another_instruction_changes_a_fingerprint() -> None:
 # --- The command ---------------------------------------------------------------------------------
 
 
-def row(**fields: Any) -> command.Row:
+def row(**fields: Any) -> programs.Row:
     given: dict[str, Any] = {
         "problem": PROBLEM,
         "target": "h100",
+        "lowered": "aa",
         "compiled": None,
         "error": "",
+        "expected": "",
         "excuse": "",
         **fields,
     }
-    return command.Row(**given)
+    return programs.Row(**given)
 
 
 @pytest.mark.parametrize(
-    ("error", "excuse", "is_wrong"),
+    ("error", "expected", "is_wrong"),
     [
         ("", "", False),
         ("TypeError: x", "", True),
-        ("TypeError: x", "as defined", False),
-        ("", "as defined", True),
+        ("TypeError: x", "TypeError", False),
+        ("ValueError: x", "TypeError", True),
+        ("", "TypeError", True),
     ],
 )
-def test_a_row_is_wrong_when_error_and_excuse_disagree(
-    error: str, excuse: str, is_wrong: bool
+def test_a_row_is_wrong_when_it_is_not_what_is_expected(
+    error: str, expected: str, is_wrong: bool
 ) -> None:
-    assert row(error=error, excuse=excuse).is_wrong is is_wrong
+    assert row(error=error, expected=expected).is_wrong is is_wrong
 
 
-def test_the_summary_counts_wrong_rows_by_error() -> None:
-    rows = [row(error="TypeError: x"), row(error="TypeError: x"), row(compiled=compiled())]
+def test_the_summary_counts_errors_by_excuse_and_by_fault() -> None:
+    known = {"expected": "TypeError", "excuse": "known-defect"}
+    rows = [
+        row(error="TypeError: x"),
+        row(error="TypeError: x"),
+        row(error="TypeError: y", **known),
+        row(compiled=compiled(), **known),
+        row(compiled=compiled()),
+    ]
 
     lines = list(command._summary(rows))
 
     assert lines == [
-        "compiled for h100: 1 of 3; 0 refused as the definition demands or the ledger knows; "
-        "2 wrong",
-        "  2 x TypeError: x",
+        "compiled for h100: 2 of 5; 1 refused as the definition demands or the ledger knows; "
+        "3 wrong",
+        "  1 x known-defect",
+        "  2 x WRONG: TypeError: x",
+        "  1 x WRONG: known-defect expects TypeError, but it compiled",
     ]
 
 
@@ -206,6 +222,7 @@ def test_a_table_lines_up() -> None:
         (["--platform", "tpu", "--target", "h100"], "--target is not for tpu"),
         (["--platform", "tpu", "--predict"], "only CUDA is predicted"),
         (["--platform", "tpu", "--record", "x"], "only CUDA is predicted"),
+        (["--platform", "tpu", "--accept"], "--accept needs --reason '...'"),
     ],
 )
 def test_options_of_another_platform_are_a_wrong_call(
@@ -229,13 +246,123 @@ def test_the_command_without_a_compiler_is_the_fault_of_the_machine(
 
 def arguments(**fields: Any) -> argparse.Namespace:
     given = {"platform": "cuda", "target": None, "topology": None, "predict": False, "record": None}
-    return argparse.Namespace(**{**given, **fields})
+    return argparse.Namespace(**{**given, "accept": False, "reason": "", **fields})
 
 
 def test_several_topologies_are_separated_by_commas() -> None:
     asked = arguments(platform="tpu", topology="v5e:1x1, v4:1x1x1")
 
     assert command._targets(asked) == ["v5e:1x1", "v4:1x1x1"]
+
+
+# --- Accepted programs ---------------------------------------------------------------------------
+
+OTHER = dataclasses.replace(PROBLEM, initializer="uniform")
+NEW = compiled(HLO.replace("u32[2]{0}", "u32[3]{0}"))
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Path:
+    """Return a golden folder with two accepted programs for the H100."""
+    rows = [row(compiled=compiled()), row(compiled=compiled(), problem=OTHER)]
+    programs.accept(tmp_path, "h100", rows, "jax 9, pjrt 9", "because")
+    return tmp_path
+
+
+def test_accepted_programs_are_unchanged(golden: Path) -> None:
+    found = programs.compare(golden, "h100", [row(compiled=compiled())], "jax 9, pjrt 9")
+
+    assert not found.is_wrong
+    assert found.text == (
+        "h100: 0 of 1 programs are not the accepted ones of jax 9, pjrt 9; 0 were never accepted"
+    )
+
+
+def test_another_program_of_the_same_versions_fails_by_name(golden: Path) -> None:
+    found = programs.compare(golden, "h100", [row(compiled=NEW)], "jax 9, pjrt 9")
+
+    change = f"{PROBLEM.id} (hlo): {compiled().fingerprint} -> {NEW.fingerprint}"
+    assert found.is_wrong
+    assert change in found.text
+    assert "right: `conformance compile ... --accept --reason '...'`" in found.text
+
+
+def test_another_program_of_other_versions_is_told(golden: Path) -> None:
+    found = programs.compare(golden, "h100", [row(compiled=NEW, lowered="bb")], "jax 10, pjrt 10")
+
+    assert not found.is_wrong
+    assert "jax 10, pjrt 10 makes other programs than jax 9, pjrt 9" in found.text
+    assert f"{PROBLEM.id} (lowered): aa -> bb" in found.text
+
+
+def test_an_error_in_place_of_a_program_is_a_change(golden: Path) -> None:
+    found = programs.compare(golden, "h100", [row(error="TypeError: x")], "jax 9, pjrt 9")
+
+    assert found.is_wrong
+    assert f"{PROBLEM.id} (error): none -> TypeError: x" in found.text
+
+
+def test_what_was_never_accepted_is_told(golden: Path) -> None:
+    other = dataclasses.replace(PROBLEM, seed=1)
+
+    found = programs.compare(golden, "h100", [row(compiled=NEW, problem=other)], "jax 9, pjrt 9")
+    absent = programs.compare(golden, "v5e:1x1", [row(compiled=NEW)], "jax 9, pjrt 9")
+
+    assert "1 were never accepted" in found.text
+    assert absent.text.startswith("v5e:1x1: no programs are accepted, see `conformance compile")
+    assert [found.is_wrong, absent.is_wrong] == [False, False]
+
+
+def test_accepting_some_problems_keeps_the_others(golden: Path) -> None:
+    programs.accept(golden, "h100", [row(compiled=NEW)], "jax 9, pjrt 9", "better")
+
+    both = [row(compiled=NEW), row(compiled=compiled(), problem=OTHER)]
+    assert not programs.compare(golden, "h100", both, "jax 9, pjrt 9").is_wrong
+
+
+def test_programs_of_two_versions_are_not_mixed(golden: Path) -> None:
+    with pytest.raises(SelectionError, match=r"holds programs of jax 9.* uniform-.* delete"):
+        programs.accept(golden, "h100", [row(compiled=NEW)], "jax 10", "newer")
+
+
+def test_what_is_wrong_is_not_accepted(golden: Path) -> None:
+    before = programs.path_of(golden, "h100").read_text()
+
+    with pytest.raises(SelectionError, match=rf"1 programs are wrong, {PROBLEM.id} for one"):
+        programs.accept(golden, "h100", [row(error="TypeError: x")], "jax 9, pjrt 9", "no")
+
+    assert programs.path_of(golden, "h100").read_text() == before
+
+
+def test_the_ptx_counts_beside_the_hlo() -> None:
+    one, two = (row(compiled=compiled(texts=(text,))).fields for text in ("add", "sub"))
+
+    assert one["hlo"] == two["hlo"]
+    assert one["ptx"] != two["ptx"]
+
+
+def test_kernels_have_no_order() -> None:
+    one, two = (row(compiled=compiled(texts=texts)).fields for texts in (("a", "b"), ("b", "a")))
+
+    assert one == two
+
+
+TARGETS = ("h100", "a100", "b200", "v4-1x1x1", "v5e-1x1", "v5p-1x1x1", "v6e-1x1", "tpu7x-1x1x1")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_problem_of_the_quick_tier_has_an_accepted_program(target: str) -> None:
+    """In 64 x 32; and none is kept of a problem that is gone."""
+    held = load_accepted(ROOT / "golden" / "compiled" / f"{target}.json", programs.ACCEPT).lines
+    needed = {p.id for p in problems(load_catalogue(), Tier.QUICK) if p.shape == PROBLEM.shape}
+    known = {p.id for p in problems(load_catalogue(), Tier.FULL)}
+
+    assert not needed - held.keys()
+    assert not held.keys() - known
+
+
+def test_each_target_with_accepted_programs_is_tested() -> None:
+    assert {path.stem for path in (ROOT / "golden" / "compiled").iterdir()} == set(TARGETS)
 
 
 # --- The backend ---------------------------------------------------------------------------------

@@ -4,44 +4,26 @@ from __future__ import annotations
 
 import argparse
 import collections
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from conformance import aot, options, ptx
+from conformance import aot, lowering, options, ptx
 from conformance.budgets import FILE_NAME
 from conformance.budgets import load as load_budgets
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.cli import compiled
+from conformance.cli.compiled import Row
 from conformance.cli.main import FAILED, OK
 from conformance.definition import expected_error
 from conformance.engine import installed_jax
+from conformance.golden import open_store
 from conformance.ledger import load as load_ledger
 from conformance.matrix import SelectionError, select
 from conformance.model import Case, Problem
 
 DEFAULTS = {"cuda": "h100", "tpu": "v5e:1x1"}
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One problem, compiled for one target.
-
-    error: what was raised, with the first line of its message; "" if it compiled. excuse: why an
-    error is right: the definition demands it, or the ledger knows of it.
-    """
-
-    problem: Problem
-    target: str
-    compiled: aot.Compiled | None
-    error: str
-    excuse: str
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether it failed and should not have, or the other way round."""
-        return bool(self.error) != bool(self.excuse)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,22 +39,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predict",
         action="store_true",
-        help="cuda: emulate the PTX and show how the device's bits lie to the CPU's and the "
-        "oracle's, eager and jitted",
+        help="cuda: emulate the PTX of the selected cases, and show how the device's bits lie to "
+        "the CPU's and the oracle's",
     )
     parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="cuda: store the predictions as a recording"
+        "--record", type=Path, metavar="DIR", help="cuda: store the predictions in DIR"
     )
+    parser.add_argument(
+        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
+    )
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help=f"store these programs in DIR/{compiled.FOLDER}, instead of comparing with it",
+    )
+    parser.add_argument("--reason", default="", help="why they are right; kept with them")
     options.add_selection_options(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile, report, and predict if asked; FAILED when something failed that should not have.
+    """Compile, report, compare with what is accepted, and predict if asked.
+
+    FAILED when something failed that should not have, or is not what the same versions made before.
 
     Raises:
-        SelectionError: the options contradict each other.
+        SelectionError: the options contradict each other, or what is to be accepted is wrong.
         CompilerAbsent: the platform's compiler is not installed.
         TargetError: a target is unknown.
+        GoldenError: what is accepted cannot be read.
     """
     names = _targets(arguments)
     catalogue = load_catalogue()
@@ -84,13 +78,30 @@ def run(arguments: argparse.Namespace) -> int:
             row = _row(problem, target, catalogue)
             rows.append(row)
             if arguments.out:
-                _store(row, arguments.out / target.name.replace(":", "-"))
+                _store(row, arguments.out / compiled.folder_name(target.name))
     print(table(COLUMNS, map(_cells, rows)))
     for line in _summary(rows):
         print(line)
+    is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
     if arguments.predict or arguments.record:
-        _predict(problems, targets[0], catalogue, arguments.record)
-    return FAILED if any(row.is_wrong for row in rows) else OK
+        _predict(arguments, targets[0], catalogue)
+    return FAILED if is_wrong else OK
+
+
+def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
+    """Accept the rows of each target, or compare them; return whether one is wrongly another."""
+    golden = options.golden_folder(arguments.golden)
+    here = aot.versions(arguments.platform)
+    is_wrong = False
+    for name in dict.fromkeys(row.target for row in rows):
+        mine = [row for row in rows if row.target == name]
+        if arguments.accept:
+            print(compiled.accept(golden, name, mine, here, arguments.reason))
+            continue
+        found = compiled.compare(golden, name, mine, here)
+        print(found.text)
+        is_wrong |= found.is_wrong
+    return is_wrong
 
 
 def _targets(arguments: argparse.Namespace) -> list[str]:
@@ -100,6 +111,8 @@ def _targets(arguments: argparse.Namespace) -> list[str]:
         raise SelectionError(f"--{wrong} is not for {arguments.platform}: name it by --{right}")
     if not is_cuda and (arguments.predict or arguments.record):
         raise SelectionError("only CUDA is predicted: leave out --predict and --record")
+    if arguments.accept and not arguments.reason:
+        raise SelectionError("--accept needs --reason '...': why are these programs right?")
     text = arguments.target if is_cuda else arguments.topology
     return [name.strip() for name in (text or DEFAULTS[arguments.platform]).split(",")]
 
@@ -114,25 +127,35 @@ def _row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:
     from conformance.backends.pjrt import eager, settings, typed_key
 
     spec = catalogue.lookup(problem.initializer)
-    compiled, error = None, ""
+    made, fingerprint, error = None, "", ""
     try:
         with settings(problem):
             function = eager(spec.build(), problem, [])
-            compiled = aot.compile_lowered(
-                target, aot.lower(target, function, [typed_key(problem)])
-            )
+            lowered = aot.lower(target, function, [typed_key(problem)])
+            fingerprint = lowering.fingerprint(lowered.as_text())
+            made = aot.compile_lowered(target, lowered)
     except Exception as raised:
         error = f"{type(raised).__name__}: {str(raised).partition(chr(10))[0]}"
-    excuse = _excuse(problem, target.platform, spec)
-    return Row(problem=problem, target=target.name, compiled=compiled, error=error, excuse=excuse)
+    expected, excuse = _expected(problem, target.platform, spec)
+    return Row(
+        problem=problem,
+        target=target.name,
+        lowered=fingerprint,
+        compiled=made,
+        error=error,
+        expected=expected,
+        excuse=excuse,
+    )
 
 
-def _excuse(problem: Problem, platform: str, spec: InitializerSpec) -> str:
-    if expected_error(spec.definition, problem.shape, problem.dtype):
-        return "as defined"
+def _expected(problem: Problem, platform: str, spec: InitializerSpec) -> tuple[str, str]:
+    """Return the exception that must come, and who says so; twice "" where none must."""
+    if refused := expected_error(spec.definition, problem.shape, problem.dtype):
+        return refused, "as defined"
     case = Case(problem=problem, backend=platform, transform="jit")
     known = load_ledger().matching(case, installed_jax())
-    return next((entry.id for entry in known if entry.outcome), "")
+    entry = next((entry for entry in known if entry.outcome), None)
+    return (entry.outcome.removeprefix("raises "), entry.id) if entry else ("", "")
 
 
 # --- Text ----------------------------------------------------------------------------------------
@@ -152,7 +175,7 @@ COLUMNS = (
 def _cells(row: Row) -> tuple[str, ...]:
     start = (row.problem.id, row.target)
     if row.compiled is None:
-        return (*start, *[""] * 5, f"{row.excuse or 'FAILED'}: {row.error}"[:120])
+        return (*start, *[""] * 5, f"{'FAILED' if row.is_wrong else row.excuse}: {row.error}"[:120])
     made = row.compiled
     sizes = (str(made.temp_bytes), made.fingerprint)
     if not made.ptx:
@@ -190,13 +213,22 @@ def _summary(rows: Sequence[Row]) -> Iterator[str]:
     for target in dict.fromkeys(row.target for row in rows):
         mine = [row for row in rows if row.target == target]
         done = sum(row.compiled is not None for row in mine)
-        excused = sum(bool(row.error and row.excuse) for row in mine)
+        excused = sum(bool(row.error) and not row.is_wrong for row in mine)
         yield (
             f"compiled for {target}: {done} of {len(mine)}; {excused} refused as the definition "
             f"demands or the ledger knows; {sum(row.is_wrong for row in mine)} wrong"
         )
-        errors = collections.Counter(row.error for row in mine if row.is_wrong)
-        yield from (f"  {count} x {error or 'compiled'}" for error, count in errors.most_common())
+        excuses = collections.Counter(row.excuse for row in mine if row.error and not row.is_wrong)
+        yield from (f"  {count} x {excuse}" for excuse, count in excuses.most_common())
+        errors = collections.Counter(_fault(row) for row in mine if row.is_wrong)
+        yield from (f"  {count} x WRONG: {fault}" for fault, count in errors.most_common())
+
+
+def _fault(row: Row) -> str:
+    if not row.expected:
+        return row.error
+    happened = row.error or "it compiled"
+    return f"{row.excuse} expects {row.expected}, but {happened}"
 
 
 # --- Files and predictions -----------------------------------------------------------------------
@@ -215,15 +247,16 @@ def _store(row: Row, folder: Path) -> None:
         (folder / f"{row.problem.id}.{suffix}").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _predict(
-    problems: Sequence[Problem], target: aot.Target, catalogue: Catalogue, record: Path | None
-) -> None:
+def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
     from conformance import predictions
 
-    measured = load_budgets(options.golden_folder(None) / FILE_NAME)
-    judged = list(predictions.judge(problems, target, catalogue, measured))
+    golden, folder = options.golden_folder(None), arguments.record
+    selection = options.selection_on(("cuda-emulated",), options.values_of(arguments))
+    cases = select(catalogue, selection)
+    judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / FILE_NAME)))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))
     print(predictions.summary(judged))
-    if record:
-        print(f"stored {predictions.store(judged, target, catalogue, record)} cases in {record}")
+    if folder:
+        count = predictions.store(judged, target, catalogue, folder, open_store(golden))
+        print(f"stored {count} cases in {folder}")
