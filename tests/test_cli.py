@@ -12,6 +12,7 @@ import jax
 import pytest
 
 from conformance import catalogue
+from conformance.backends import BackendUnavailable, open_backend
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.definition import Normal
@@ -325,6 +326,25 @@ def test_a_selection_that_holds_nothing_is_not_green(
 
     assert main([*run_cases, *words]) == 5
     assert "the selection matches no case" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backend", "command"),
+    [
+        ("cuda", r"pip install 'jax\[cuda13\]', where `nvidia-smi` shows a GPU"),
+        ("tpu", r"pip install 'jax\[tpu\]', on a TPU host"),
+    ],
+)
+def test_an_absent_accelerator_is_told_with_what_installs_its_plugin(
+    backend: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(_: str) -> list[object]:
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    monkeypatch.setattr(jax, "devices", absent)
+
+    with pytest.raises(BackendUnavailable, match=rf"{backend}' was asked for .*\({command}\)"):
+        open_backend(backend)
 
 
 def test_an_absent_backend_fails_by_name(

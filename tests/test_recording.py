@@ -459,6 +459,26 @@ def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path)
     assert open_store(folder).ids() == ["ones-float32-64-s0-cpu-eager"]
 
 
+@pytest.mark.parametrize(
+    ("words", "package"),
+    [
+        (("run", "zeros-float32-64-s0-cpu-eager"), "packaging"),
+        (("history", "."), "pandas"),
+        (("audit", "conformance.nothing:make"), "packaging"),
+    ],
+)
+def test_what_judging_needs_is_told_with_what_installs_it(
+    words: tuple[str, ...], package: str
+) -> None:
+    done = run(BARE, *words)
+
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"conformance: this needs {package}, which is not installed: "
+        "pip install 'initializer-conformance[judge]'\n"
+    )
+
+
 def test_a_wrong_call_is_one_line_where_little_is_installed(folder: Path) -> None:
     done = run(BARE, "record", "--out", folder, "--tier", "qick")
 

@@ -807,14 +807,13 @@ def test_parquet_and_json_lines_read_alike(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(from_parquet, from_lines, check_exact=True)
 
 
-def test_without_pyarrow_a_finished_run_is_written_and_read_as_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("absent", ["pyarrow", "pandas"])
+def test_without_pyarrow_or_pandas_a_finished_run_is_written_as_text(
+    absent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine with an accelerator may hold pandas and pytest, and no way to install more."""
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "importlib.util.find_spec", lambda name: None if name == "pyarrow" else name
-        )
+        patched.setattr("importlib.util.find_spec", lambda name: None if name == absent else name)
         folder = recorded(tmp_path / "text", result(), failure(seed=1)).folder
     whole = recorded(tmp_path / "parquet", result(), failure(seed=1)).folder
 

@@ -23,6 +23,12 @@ Call = Callable[[Any], Any]
 VMAP_SEEDS = 4
 """Seeds in one vmapped call; the case's own is the one before last."""
 
+INSTALLED_BY = {
+    "cuda": " (pip install 'jax[cuda13]', where `nvidia-smi` shows a GPU)",
+    "tpu": " (pip install 'jax[tpu]', on a TPU host)",
+}
+"""How JAX's own plugins are installed: https://docs.jax.dev/en/latest/installation.html"""
+
 
 class PjrtBackend:
     """Runs cases on the first device of a PJRT platform.
@@ -43,7 +49,8 @@ class PjrtBackend:
             present = ", ".join(present_platforms())
             raise BackendUnavailable(
                 f"backend {platform!r} was asked for and has no device here (present: {present}): "
-                f"install its JAX plugin, or leave it out of --backend. JAX says: {error}"
+                f"install its JAX plugin{INSTALLED_BY.get(platform, '')}, or leave it out of "
+                f"--backend. JAX says: {error}"
             ) from error
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:

@@ -36,6 +36,9 @@ COMMANDS = {
 }
 """Command names and their one-line help; `conformance.cli.<name>` implements each."""
 
+JUDGING_PACKAGES = ("flax", "packaging", "pandas", "pyarrow", "pytest", "scipy", "xdist")
+"""Modules of the extra `judge`, which recording does without."""
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose exit code for a wrong call is USAGE."""
@@ -49,10 +52,24 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    A wrong call, a broken file and a missing device are one line on stderr. Any other exception is
-    a defect of this program, and shows its traceback.
+    A wrong call, a broken file, a missing device and a missing package are one line on stderr. Any
+    other exception is a defect of this program, and shows its traceback.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except ModuleNotFoundError as error:
+        name = (error.name or "").partition(".")[0]
+        if name not in JUDGING_PACKAGES:
+            raise
+        print(
+            f"conformance: this needs {name}, which is not installed: "
+            "pip install 'initializer-conformance[judge]'",
+            file=sys.stderr,
+        )
+        return INFRASTRUCTURE
+
+
+def _run(words: list[str]) -> int:
     arguments = parse(words)
     try:
         code: int = _module(arguments.command).run(arguments)

@@ -116,7 +116,7 @@ class RunRecorder:
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
     def _write_records(self, run: Run) -> None:
-        if importlib.util.find_spec("pyarrow") is None:
+        if any(importlib.util.find_spec(name) is None for name in ("pandas", "pyarrow")):
             self._write(RECORDS_AS_TEXT, "".join(f"{to_json(row)}\n" for row in run.rows))
             return
         # Here, not above: pandas takes longer to import than a small run takes to be judged.
