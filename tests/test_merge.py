@@ -297,6 +297,7 @@ def test_another_result_of_one_case_at_one_place_is_a_conflict_that_keeps_both()
         outcome_text(AS_ALWAYS): ("monday",),
         outcome_text(ROUNDED): ("tuesday",),
     }
+    assert "same case and place, other results" in to_text(result)
     assert not result.is_clean
 
 
@@ -306,6 +307,8 @@ def test_one_result_judged_by_two_sets_of_goldens_is_a_conflict() -> None:
 
     result = merged(old, new)
 
+    assert "same bits, judged by other goldens, ledgers or policies" in to_text(result)
+    assert "other results" not in to_text(result)
     assert "judged passed, identical says old" in to_text(result)
     assert "judged failed, law says new" in to_text(result)
     assert not result.is_clean

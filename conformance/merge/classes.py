@@ -195,7 +195,8 @@ def _grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
 def _conflict(facts: list[Fact]) -> Conflict | None:
     """Return what contradicts itself in the facts of one case at one place."""
     claims = _grouped(facts, lambda fact: fact.outcome)
-    if len(claims) == 1:
+    is_of_verdicts = len(claims) == 1
+    if is_of_verdicts:
         judged = [fact for fact in facts if fact.judgement is not None]
         claims = _grouped(judged, lambda fact: f"{fact.outcome}, judged {fact.judgement}")
     if len(claims) < 2:
@@ -203,6 +204,7 @@ def _conflict(facts: list[Fact]) -> Conflict | None:
     return Conflict(
         case=facts[0].case,
         place=facts[0].place,
+        is_of_verdicts=is_of_verdicts,
         claims=tuple(
             (text, tuple(sorted({fact.source for fact in claims[text]}))) for text in sorted(claims)
         ),

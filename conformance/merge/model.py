@@ -80,12 +80,14 @@ def case_id(problem: Problem, transform: str, place: Place) -> str:
 class Conflict:
     """One case at one place with several results, of which no one can say which is right.
 
-    claims: each result, and the folders that hold it.
+    claims: each result, and the folders that hold it. is_of_verdicts: they hold the same bits, and
+    differ in what was said of them.
     """
 
     case: str
     place: Place
     claims: tuple[tuple[str, tuple[str, ...]], ...]
+    is_of_verdicts: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,7 +205,14 @@ def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[s
     kinds = {
         "cannot be read, or is unfinished": list(merged.faults),
         "same case and place, other results": [
-            f"{each.case} at {names[each.place]}: {_claims(each)}" for each in merged.conflicts
+            f"{each.case} at {names[each.place]}: {_claims(each)}"
+            for each in merged.conflicts
+            if not each.is_of_verdicts
+        ],
+        "same bits, judged by other goldens, ledgers or policies": [
+            f"{each.case} at {names[each.place]}: {_claims(each)}"
+            for each in merged.conflicts
+            if each.is_of_verdicts
         ],
         "missing": [
             f"{case} at {names[place]}" for place, cases in merged.missing.items() for case in cases
