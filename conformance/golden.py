@@ -1,14 +1,16 @@
 """The store of outcomes: goldens and recordings alike.
 
-A golden set is a recording that somebody accepted, with a reason. A store is a folder:
+A golden set is a recording that somebody accepted, with a reason. A set of predictions is a
+recording of a device that was not there. A store is a folder:
 
     manifest.json                        one sorted line an entry: shard, digest, stages
     provenance.json                      environment, date, scope and reason of what was accepted
     <family>/<initializer>.safetensors   the bits
     overlays/<backend>/                  a store of the problems whose bits differ on a backend
+    lowest/, highest/                    stores of what predictions permit of cases left open
 
-Goldens are keyed by problem, recordings by case. Reading verifies; nothing here writes a golden set
-but `conformance.staging.accept` and `prune`.
+Goldens are keyed by problem, recordings and predictions by case. Reading verifies; nothing here
+writes a golden set but `conformance.staging.accept` and `prune`.
 """
 
 from __future__ import annotations
@@ -45,9 +47,14 @@ from conformance.model import (
 )
 
 MANIFEST, PROVENANCE, OVERLAYS = "manifest.json", "provenance.json", "overlays"
-GOLDEN, RECORDING = "golden", "recording"
-EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256")
-"""What an entry may say beside its outcome; goldens keep the stages alone."""
+LOWEST, HIGHEST = "lowest", "highest"
+GOLDEN, RECORDING, PREDICTED = "golden", "recording", "predicted"
+BY_CASE = (RECORDING, PREDICTED)
+"""Kinds of store whose entries are of cases, not of problems."""
+
+EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes")
+"""What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
+of all whole arrays that a prediction permits."""
 
 _RESTORE = "restore it, or make another with `conformance goldens stage` or `conformance record`"
 """What to do about a store of which nobody can tell what it was."""
@@ -169,6 +176,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "stages": dict,
     "elapsed_s": (int, float),
     "repeat_sha256": (str, type(None)),
+    "wholes": list,
 }
 """What JSON holds a field as; all others are text."""
 
@@ -176,6 +184,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 def _require_kinds(fields: Mapping[str, Any]) -> None:
     values = [(name, value, _KINDS.get(name, str)) for name, value in fields.items()]
     values += [("a stage", value, str) for value in fields.get("stages", {}).values()]
+    values += [("a digest", value, str) for value in fields.get("wholes", [])]
     for name, value, kind in values:
         if not isinstance(value, kind):
             raise TypeError(f"{name} is a {type(value).__name__}")
@@ -323,6 +332,11 @@ class Store:
     @property
     def way_out(self) -> str:
         """What to do about damage."""
+        if self.kind == PREDICTED:
+            return (
+                "restore it from version control, or predict anew with `conformance compile "
+                "--platform cuda --record DIR`"
+            )
         if self.kind == RECORDING:
             return "copy it again from where it was made, or record anew with `conformance record`"
         return (
@@ -419,7 +433,7 @@ class Store:
             GoldenError: there is none, or it cannot be read.
         """
         entry = self.entry(key)
-        if entry is None or self.kind != RECORDING:
+        if entry is None or self.kind not in BY_CASE:
             raise GoldenError(
                 f"{self.folder} is a {self.kind} that holds no observation of {key}: "
                 "record the case with `conformance record`"
@@ -433,6 +447,24 @@ class Store:
             mode=entry.extra.get("mode", "executed"),
             stages=entry.stages,
         )
+
+    def bounds(self, key: str) -> tuple[Outcome, Outcome] | None:
+        """Return the lowest and the highest array that a prediction permits, if there are any.
+
+        Raises:
+            GoldenError: one is missing or damaged.
+        """
+        found = [open_store(self.folder / name).entry(key) for name in self.bound_names()]
+        outcomes = [entry.outcome for entry in found if entry]
+        if not outcomes:
+            return None
+        if len(outcomes) == 1:
+            raise GoldenError(f"{self.folder}: {key} has one bound of two: {self.way_out}")
+        return outcomes[0], outcomes[1]
+
+    def bound_names(self) -> list[str]:
+        """Return the names of the stores of bounds, if there are any."""
+        return [name for name in (LOWEST, HIGHEST) if (self.folder / name / MANIFEST).exists()]
 
     def shards(self) -> list[str]:
         """Return the names of the shards that the manifest lists."""
@@ -545,11 +577,11 @@ def _manifest_fault(manifest: Mapping[str, Any]) -> str:
     for fields in shards.values():
         if not (type(fields.get("size_bytes")) is int and isinstance(fields.get("sha256"), str)):
             return "a shard lacks its size or its digest"
-    return _id_fault(entries) if kind == RECORDING else ""
+    return _id_fault(entries) if kind in BY_CASE else ""
 
 
 def _id_fault(ids: Iterable[str]) -> str:
-    """Return what is wrong with the first of a recording's ids that names no case, or ""."""
+    """Return what is wrong with the first id that names no case, or ""."""
     for key in ids:
         try:
             parse_case(key)
@@ -585,7 +617,7 @@ def verify(folder: Path) -> list[str]:
     """Return every fault of the store, one line each: file, problem, what is wrong.
 
     Checks the digest of every shard and of every whole array, arrays without an entry, and files
-    without either; overlays too.
+    without either; overlays and bounds too.
 
     Raises:
         GoldenError: the manifest itself cannot be read.
@@ -595,8 +627,9 @@ def verify(folder: Path) -> list[str]:
     for name in store.shards():
         faults += _unlisted_arrays(store, name)
     faults += _unlisted_files(store)
-    for backend in store.overlay_names():
-        faults += verify(folder / OVERLAYS / backend)
+    inner = [f"{OVERLAYS}/{backend}" for backend in store.overlay_names()]
+    for name in (*inner, *store.bound_names()):
+        faults += verify(folder / name)
     return list(dict.fromkeys(faults))
 
 
@@ -628,7 +661,7 @@ def _unlisted_files(store: Store) -> list[str]:
         f"{store.folder / name} is a shard that the manifest does not list: delete it"
         for name in sorted(names)
         if name.as_posix() not in listed
-        and name.parts[0] != OVERLAYS
+        and name.parts[0] not in (OVERLAYS, LOWEST, HIGHEST)
         and not name.parts[0].startswith(".")
     ]
 

@@ -1,17 +1,19 @@
 """What a CUDA device will return, how that lies to the CPU and to the definition, and its record.
 
-A prediction is stored as a recording of the backend `cuda` whose observations say `predicted`. The
-first recording made on such a device confirms it or refutes it: `conformance compare`.
+Predictions are stored as of cases of the backend `cuda`, with all that they permit where they leave
+something open. The first recording made on such a device confirms them or refutes them:
+`conformance compare`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from conformance import aot, environment, ptx
-from conformance.arrays import returned
+from conformance.arrays import Array, returned, thin
 from conformance.backends.cuda_emulated import CudaEmulatedBackend
 from conformance.backends.pjrt import PjrtBackend
 from conformance.budgets import BudgetTable
@@ -19,13 +21,15 @@ from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import budget_for
 from conformance.drift import classify
 from conformance.engine import law_of
-from conformance.golden import RECORDING, write_store
-from conformance.model import Budget, Case, Drift, Observation, Outcome, Problem, Raised
+from conformance.golden import HIGHEST, LOWEST, PREDICTED, Entry, Store, write_store
+from conformance.model import Budget, Case, Drift, Observation, Outcome, Problem, Raised, Returned
 from conformance.oracle import OracleUnavailable, solve
 from conformance.recording import entry_of, now
 
 PLATFORM = "cuda"
-TRANSFORMS = ("eager", "jit")
+
+DIGITS = 16
+"""How many digits of a digest tell the whole arrays that a prediction permits apart."""
 
 COLUMNS = (
     "case",
@@ -60,18 +64,17 @@ class Judged:
 
 
 def judge(
-    problems: Sequence[Problem],
+    cases: Sequence[Case],
     target: aot.Target,
     catalogue: Catalogue,
     measured: BudgetTable,
 ) -> Iterator[Judged]:
-    """Predict every problem, eager and jitted, and judge it by the measured budgets of the CPU."""
+    """Predict every case, and judge it by the measured budgets of the CPU."""
     emulated, cpu = CudaEmulatedBackend(target), PjrtBackend("cpu")
-    for problem in problems:
-        spec = catalogue.lookup(problem.initializer)
-        for transform in TRANSFORMS:
-            case = Case(problem=problem, backend="cpu", transform=transform)
-            yield _judged(case, spec, emulated, cpu, measured)
+    for case in cases:
+        spec = catalogue.lookup(case.problem.initializer)
+        on_cpu = dataclasses.replace(case, backend=cpu.name)
+        yield _judged(on_cpu, spec, emulated, cpu, measured)
 
 
 def _judged(
@@ -146,27 +149,64 @@ def summary(judged: Sequence[Judged]) -> str:
     )
 
 
-def store(judged: Sequence[Judged], target: aot.Target, catalogue: Catalogue, folder: Path) -> int:
-    """Write the predictions as a new recording, and return how many; provenance counts open ones.
+def store(
+    judged: Sequence[Judged],
+    target: aot.Target,
+    catalogue: Catalogue,
+    folder: Path,
+    goldens: Store,
+) -> int:
+    """Write the predictions as a new store, and return how many; provenance counts open elements.
 
-    What the emulator cannot run is left out: it says nothing about the device.
+    What the emulator cannot run is left out: it says nothing about the device. Of an array that is
+    the golden one, one element is kept beside its digest. goldens: what is called so.
 
     Raises:
-        GoldenError: the folder is not empty, or the disk refuses.
+        GoldenError: the folder is not empty, the disk refuses, or a golden cannot be read.
     """
     kept = [one for one in judged if not _is_beyond(one.observation.outcome)]
-    entries = [
-        entry_of(one.observation, catalogue.lookup(one.observation.case.problem.initializer).family)
-        for one in kept
-    ]
+    entries = [_entry(one, catalogue, goldens) for one in kept]
     provenance = {
         "environment": dataclasses.asdict(environment.capture(())),
         "date": now(),
         "predicted_for": f"{target.kind} ({target.name})",
         "open_elements": {one.observation.case.id: one.n_open for one in kept if one.n_open},
     }
-    write_store(folder, entries, kind=RECORDING, provenance=[provenance])
+    write_store(folder, entries, kind=PREDICTED, provenance=[provenance])
+    for name in (LOWEST, HIGHEST):
+        bounds = [_bound(one, name, catalogue) for one in kept if _needs_bounds(one)]
+        if bounds:
+            write_store(folder / name, bounds, kind=PREDICTED, provenance=[provenance])
     return len(entries)
+
+
+def _entry(one: Judged, catalogue: Catalogue, goldens: Store) -> Entry:
+    """Return a prediction as it is stored, with the whole arrays that are permitted beside it."""
+    case, prediction = one.observation.case, one.prediction
+    entry = entry_of(one.observation, catalogue.lookup(case.problem.initializer).family)
+    extra = {name: entry.extra[name] for name in ("device", "mode")}
+    if prediction is not None and len(prediction.wholes) > 1:
+        extra["wholes"] = [digest[:DIGITS] for digest in prediction.wholes]
+    outcome = entry.outcome
+    golden = goldens.golden(case.problem.id, PLATFORM)
+    if isinstance(outcome, Returned) and golden and outcome.stride == 1:
+        is_golden = getattr(golden.outcome, "sha256", None) == outcome.sha256
+        outcome = thin(outcome, max(1, math.prod(outcome.shape))) if is_golden else outcome
+    return dataclasses.replace(entry, outcome=outcome, extra=extra)
+
+
+def _needs_bounds(one: Judged) -> bool:
+    """Return whether elements are open, each by itself."""
+    return one.prediction is not None and one.n_open > 0 and not one.prediction.wholes
+
+
+def _bound(one: Judged, name: str, catalogue: Catalogue) -> Entry:
+    """Return the lowest or the highest array that is permitted, as it is stored."""
+    assert one.prediction is not None
+    array: Array = getattr(one.prediction, name)
+    observation = dataclasses.replace(one.observation, outcome=returned(array))
+    family = catalogue.lookup(one.observation.case.problem.initializer).family
+    return dataclasses.replace(entry_of(observation, family), extra={})
 
 
 def _is_beyond(outcome: Outcome) -> bool:

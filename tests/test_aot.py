@@ -5,39 +5,30 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from conformance import aot, predictions, ptx
+from conformance import aot, ptx
 from conformance.accepted import load as load_accepted
-from conformance.arrays import returned
 from conformance.backends import BackendUnavailable, open_backend
 from conformance.builtin import load_catalogue
 from conformance.cli import compile as command
 from conformance.cli import compiled as programs
 from conformance.cli.main import main
-from conformance.golden import RECORDING, Entry, open_store, write_store
 from conformance.matrix import SelectionError, problems
 from conformance.model import (
     Case,
-    Drift,
-    DriftClass,
-    Observation,
     Problem,
     Raised,
     Returned,
     Tier,
     parse_case,
 )
-from conformance.upgrade.compare import compare_folders
 
 ROOT = Path(__file__).parent.parent
 PTX = ROOT / "tests" / "data" / "ptx"
-PREDICTED = ROOT / "predicted" / "h100"
 PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
 
 needs_cuda_compiler = pytest.mark.skipif(
@@ -411,101 +402,3 @@ def test_the_command_reproduces_the_kept_programs(tmp_path: Path) -> None:
 
     made = (tmp_path / "h100" / "normal-float32-64x32-s0.ptx").read_text()
     assert made == (PTX / "normal-float32-64x32-s0.ptx").read_text()
-
-
-# --- Predictions ---------------------------------------------------------------------------------
-
-
-def judged(outcome: Returned | Raised, n_open: int = 0) -> predictions.Judged:
-    case = Case(problem=PROBLEM, backend="cuda", transform="jit")
-    observation = Observation(
-        case=case, outcome=outcome, repeat_sha256=None, device="H", elapsed_s=0.1, mode="predicted"
-    )
-    values = np.zeros((64, 32), np.float32)
-    highest = values.copy()
-    highest.reshape(-1)[:n_open] = 1
-    prediction = ptx.Prediction(values=values, lowest=values, highest=highest)
-    drift = Drift(
-        drift_class=DriftClass.ROUNDING,
-        n_elements=2048,
-        n_different=48,
-        max_ulp=2,
-        max_ulp_at_sigma=4.0,
-    )
-    return predictions.Judged(
-        observation=observation,
-        prediction=None if isinstance(outcome, Raised) else prediction,
-        from_cpu=drift,
-        from_oracle=None,
-    )
-
-
-def test_a_prediction_is_told_in_one_row() -> None:
-    cells = predictions.cells(judged(returned(np.zeros((64, 32), np.float32)), n_open=7))
-
-    assert cells == (
-        "normal-float32-64x32-s0-cuda-jit",
-        "2000 of 2048",
-        "2",
-        "4",
-        "rounding",
-        "7",
-        "",
-        "",
-    )
-
-
-def test_predictions_are_stored_but_for_what_the_emulator_cannot_run(tmp_path: Path) -> None:
-    target = aot.Target(platform="cuda", name="h100", kind="NVIDIA H100", handle=None)
-    array = judged(returned(np.zeros((64, 32), np.float32)), n_open=3)
-    beyond = judged(Raised(exception="UnsupportedPtx", message="a call of cusolver"))
-
-    count = predictions.store([array, beyond], target, load_catalogue(), tmp_path / "out")
-
-    store = open_store(tmp_path / "out")
-    assert (count, store.ids()) == (1, ["normal-float32-64x32-s0-cuda-jit"])
-    assert store.provenance[-1]["open_elements"] == {"normal-float32-64x32-s0-cuda-jit": 3}
-
-
-def recording_on_a_gpu(folder: Path, change: float) -> Path:
-    """Write what a GPU would have recorded, with one element moved."""
-    entries = []
-    for entry in open_store(PREDICTED).entries():
-        outcome = entry.outcome
-        if entry.id == "normal-float32-64x32-s0-cuda-jit":
-            assert isinstance(outcome, Returned)
-            array = np.frombuffer(outcome.bits, np.float32).reshape(64, 32).copy()
-            array[0, 0] += change
-            outcome = returned(array)
-        entries.append(Entry(id=entry.id, shard=entry.shard, outcome=outcome, extra=entry.extra))
-    provenance = open_store(PREDICTED).provenance
-    write_store(folder, entries, kind=RECORDING, provenance=provenance)
-    return folder
-
-
-@pytest.mark.parametrize(("change", "code"), [(0.0, 0), (0.001, 1)])
-def test_a_recording_confirms_or_refutes_the_predictions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: float, code: int
-) -> None:
-    recording = recording_on_a_gpu(tmp_path / "gpu", change)
-
-    assert main(["compare", str(PREDICTED), str(recording), "--max-drift", "identical"]) == code
-    assert ("normal-float32-64x32-s0-cuda-jit" in capsys.readouterr().out) is bool(change)
-
-
-def test_an_a100_is_predicted_to_return_other_bfloat16_normals_and_equal_uniforms() -> None:
-    comparison = compare_folders(PREDICTED, ROOT / "predicted" / "a100", load_catalogue())
-
-    equal = {
-        pair.case.problem.initializer
-        for pair in comparison.pairs
-        if pair.drift.drift_class is DriftClass.IDENTICAL
-    }
-    assert equal == {"glorot_uniform", "he_uniform", "lecun_uniform", "uniform"}
-
-
-def test_the_kept_predictions_say_for_what_and_with_what_they_were_made() -> None:
-    provenance = json.loads((PREDICTED / "provenance.json").read_text())[-1]
-
-    assert "H100" in provenance["predicted_for"]
-    assert "jax-cuda13-plugin" in provenance["environment"]["packages"]

@@ -1,8 +1,9 @@
 """Two stores -> a comparison: how every case of the second lies to the first.
 
-A store is a recording, a golden set, or the parameters of a user's model. Recordings are matched by
-case; golden sets by problem and backend; a recording with a golden set as `conformance run` would;
-parameters by path, for their dtype and shape are part of what is compared.
+A store is a recording, a golden set, a set of predictions, or the parameters of a user's model.
+Recordings and predictions are matched by case; golden sets by problem and backend; a recording with
+a golden set as `conformance run` would; parameters by path, for their dtype and shape are part of
+what is compared. A recording confirms predictions or refutes them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,19 @@ from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import orthogonal_budget
 from conformance.definition import DeltaOrthogonal, Orthogonal
 from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.drift.permitted import Deviation, Permitted, deviation
 from conformance.engine import law_of
 from conformance.environment import differences
-from conformance.golden import GOLDEN, RECORDING, Entry, GoldenError, Store, open_store
+from conformance.golden import (
+    BY_CASE,
+    GOLDEN,
+    PREDICTED,
+    RECORDING,
+    Entry,
+    GoldenError,
+    Store,
+    open_store,
+)
 from conformance.matrix import EmptySelection
 from conformance.model import (
     Budget,
@@ -43,10 +54,14 @@ ANY = "any"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One case on both sides, and how the second outcome lies to the first."""
+    """One case on both sides, and how the second outcome lies to the first.
+
+    deviation: how it lies to what the first side permits, if that is a set of predictions.
+    """
 
     case: Case
     drift: Drift
+    deviation: Deviation | None = None
 
     @property
     def name(self) -> str:
@@ -77,6 +92,11 @@ class Comparison:
     def differences(self) -> list[str]:
         """One line `name: before -> after` for every fact of the environments that differs."""
         return differences(*self.environments)
+
+    @property
+    def is_test(self) -> bool:
+        """Whether a recording is held against predictions."""
+        return any(pair.deviation is not None for pair in self.pairs)
 
     def counts(self) -> dict[DriftClass, int]:
         """Return how many pairs each class has, harmless first; all classes."""
@@ -150,7 +170,7 @@ def _cases(store: Store, other: Store) -> dict[str, Case]:
     """Return the cases of a store by the name under which the other side may hold them too."""
     if store.kind == TREE:
         return {key: _parameter(key) for key in store.ids()}
-    if store.kind == RECORDING:
+    if store.kind in BY_CASE:
         return {key: parse_case(key) for key in store.ids()}
     if other.kind == GOLDEN:
         return dict(_golden_cases(store, other))
@@ -176,7 +196,7 @@ def _parameter(key: str) -> Case:
 
 
 def _entry(store: Store, case: Case) -> Entry | None:
-    if store.kind == RECORDING:
+    if store.kind in BY_CASE:
         return store.entry(case.id)
     return store.golden(case.problem.id, case.backend)
 
@@ -196,7 +216,19 @@ def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalog
     drift = classify(
         actual.outcome, expected.outcome, moments=moments, budget=_budget(case.problem, spec)
     )
-    return Pair(case=case, drift=_with_stage(drift, actual, expected))
+    is_test = (before.kind, after.kind) == (PREDICTED, RECORDING)
+    return Pair(
+        case=case,
+        drift=_with_stage(drift, actual, expected),
+        deviation=_deviation(actual, expected, before) if is_test else None,
+    )
+
+
+def _deviation(actual: Entry, predicted: Entry, predictions: Store) -> Deviation:
+    permitted = Permitted(
+        wholes=tuple(predicted.extra.get("wholes", ())), bounds=predictions.bounds(predicted.id)
+    )
+    return deviation(actual.outcome, predicted.outcome, permitted)
 
 
 def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:

@@ -86,6 +86,8 @@ class Verdict:
     @property
     def line(self) -> str:
         """The verdict in one line."""
+        if self.comparison.is_test:
+            return self._test_line
         counts = self.comparison.counts()
         classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         total = len(self.comparison.pairs)
@@ -98,12 +100,25 @@ class Verdict:
             f"{self.policy.max_drift}{lost}: {classes}"
         )
 
+    @property
+    def _test_line(self) -> str:
+        """The verdict on predictions, in one line."""
+        deviations = [pair.deviation for pair in self.comparison.pairs if pair.deviation]
+        exact = sum(not (one.n_open or one.n_decided) for one in deviations)
+        opened = sum(bool(one.n_open and not one.n_decided) for one in deviations)
+        lost = f"; {len(self.comparison.lost)} cases not recorded" if self.comparison.lost else ""
+        return (
+            f"{'CONFIRMED' if self.is_clean else 'NOT CONFIRMED'}: {self.comparison.before} -> "
+            f"{self.comparison.after}: {len(deviations)} cases: {exact} as predicted, {opened} "
+            f"differ in open elements only, {len(self.beyond)} refuted{lost}"
+        )
+
 
 def judge(comparison: Comparison, policy: DriftPolicy, today: datetime.date) -> Verdict:
     """Return the verdict on a comparison."""
     beyond, acknowledged, expired = [], [], []
     for pair in comparison.pairs:
-        if pair.drift.drift_class.rank <= policy.max_drift.rank:
+        if _passes(pair, policy.max_drift):
             continue
         covering = [allowance for allowance in policy.allowances if allowance.covers(pair)]
         valid = [allowance for allowance in covering if not allowance.is_expired(today)]
@@ -119,6 +134,13 @@ def judge(comparison: Comparison, policy: DriftPolicy, today: datetime.date) -> 
         acknowledged=tuple(acknowledged),
         expired=tuple(dict.fromkeys(expired)),
     )
+
+
+def _passes(pair: Pair, max_drift: DriftClass) -> bool:
+    """Return whether the pair needs no exception: no drift refutes a prediction that permits it."""
+    if pair.deviation is not None:
+        return pair.deviation.n_decided == 0
+    return pair.drift.drift_class.rank <= max_drift.rank
 
 
 def worst_first(pairs: list[Pair]) -> tuple[Pair, ...]:

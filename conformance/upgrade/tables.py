@@ -53,6 +53,8 @@ class PairRow:
     worst_index: str | None
     worst_before: str | None
     worst_after: str | None
+    n_open: int | None
+    n_decided: int | None
     detail: str
 
 
@@ -91,6 +93,8 @@ def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
         worst_index=None if drift.worst_index is None else str(drift.worst_index),
         worst_before=_value(drift.worst_expected),
         worst_after=_value(drift.worst_actual),
+        n_open=None if pair.deviation is None else pair.deviation.n_open,
+        n_decided=None if pair.deviation is None else pair.deviation.n_decided,
         detail=drift.detail,
     )
 
@@ -115,6 +119,7 @@ def tables(verdict: Verdict) -> list[Table]:
         axes = [("dtype", lambda pair: pair.case.problem.dtype)]
     candidates = [
         _environment(verdict),
+        _deviations(comparison.pairs),
         _by_class(comparison.pairs),
         *(_by(axis, key, comparison.pairs) for axis, key in axes if drifted),
         _by_stage(drifted),
@@ -143,6 +148,17 @@ def _environment(verdict: Verdict) -> Table:
         before, _, after = values.partition(" -> ")
         lines.append((name, before, after))
     return _table("What differs between the sides", ("fact", "before", "after"), lines)
+
+
+def _deviations(pairs: Sequence[Pair]) -> Table:
+    """Return how cases lie to their predictions, refuted ones first; not those as predicted."""
+    found = [(pair, pair.deviation) for pair in pairs if pair.deviation]
+    found = [(pair, one) for pair, one in found if one.n_open or one.n_decided]
+    found.sort(key=lambda each: (-each[1].n_decided, -each[1].n_open, each[0].name))
+    lines = [
+        (pair.name, "REFUTED" if one.n_decided else "permitted", str(one)) for pair, one in found
+    ]
+    return _table("Beside the predictions", ("case", "verdict", "elements"), lines)
 
 
 def _by_class(pairs: Sequence[Pair]) -> Table:
@@ -331,7 +347,8 @@ def write_parquet(verdict: Verdict, path: Path) -> None:
     import pandas as pd
 
     rows = [dataclasses.asdict(row) for row in pair_rows(verdict)]
-    types: dict[str, Any] = {"seed": "UInt64", "max_ulp": "UInt64", "max_ulp_at_sigma": "Float64"}
+    counts = dict.fromkeys(("seed", "max_ulp", "n_open", "n_decided"), "UInt64")
+    types: dict[str, Any] = {**counts, "max_ulp_at_sigma": "Float64"}
     # Column by column: a frame of rows would read 2^64 - 1 beside a missing value as a float.
     columns = {
         field.name: pd.array([row[field.name] for row in rows], dtype=types.get(field.name))
