@@ -32,13 +32,23 @@ from conformance.golden import (
     Entry,
     GoldenError,
     Store,
+    golden_option,
     open_store,
     refused,
     write_file,
     write_store,
 )
-from conformance.matrix import Selection, problems, select
-from conformance.model import Case, Drift, DriftClass, Outcome, Raised, Tier, parse_case
+from conformance.matrix import Selection, SelectionError, problems, select
+from conformance.model import (
+    Case,
+    Drift,
+    DriftClass,
+    Environment,
+    Outcome,
+    Raised,
+    Tier,
+    parse_case,
+)
 from conformance.recording import Progress, machine_fault, now, record
 
 PENDING = ".pending"
@@ -47,7 +57,7 @@ TRANSFORM = "eager"
 """Goldens are what eager calls return; no other transform may change that."""
 
 
-class StagingError(GoldenError):
+class StagingError(SelectionError):
     """What was asked for does not fit the state of the golden set. Nothing has changed."""
 
 
@@ -70,12 +80,14 @@ class Stage:
 class Review:
     """What accepting would change.
 
-    drifts: by problem id, for what the set holds already. new: what it does not hold yet. removed:
-    what an overlay no longer needs, since the backend now agrees with the set itself. orphans: what
-    the set holds and no tier asks for; only `prune` removes them.
+    environment: where what is staged was recorded. drifts: by problem id, for what the set holds
+    already. new: what it does not hold yet. removed: what an overlay no longer needs, since the
+    backend now agrees with the set itself. orphans: what the set holds and no tier asks for; only
+    `prune` removes them.
     """
 
     stage: Stage
+    environment: Environment
     drifts: Mapping[str, Drift]
     new: tuple[str, ...]
     removed: tuple[str, ...]
@@ -130,8 +142,9 @@ def stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: s
 
     Raises:
         StagingError: no reason is given, something is pending already, or the recording holds
-            nothing, or something that no golden can be.
-        GoldenError: the folder cannot be written, or another command is at work on it.
+            nothing of the kind.
+        GoldenError: the recording holds something that no golden can be, or lacks what needs Flax;
+            the folder cannot be written, or another command is at work on it.
     """
     with _at_work(folder):
         _require_stageable(folder, reason)
@@ -143,8 +156,8 @@ def _require_stageable(folder: Path, reason: str) -> None:
         raise StagingError("no reason is given: say by --reason why the goldens change")
     if (folder / PENDING).exists():
         raise StagingError(
-            f"{folder / PENDING} is waiting already: see it with `conformance goldens review`, "
-            "then `accept` or `reject` it"
+            f"{folder / PENDING} is waiting already: see it with `conformance goldens review"
+            f"{golden_option(folder)}`, then `accept` or `reject` it"
         )
 
 
@@ -166,7 +179,7 @@ def _stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: 
 
 def _require_whole(recording: Store) -> None:
     if left_out := recording.provenance[-1].get("left_out"):
-        raise StagingError(
+        raise GoldenError(
             f"{recording.folder} was made without Flax and lacks {', '.join(left_out)}: "
             "install Flax and record again"
         )
@@ -195,7 +208,7 @@ def _golden_entries(recording: Store, backend: str) -> list[Entry]:
     entries = [entry for key in ids if (entry := recording.entry(key))]
     faults = [f"{entry.id} {fault}" for entry in entries if (fault := _unfit(entry))]
     if faults:
-        raise StagingError(
+        raise GoldenError(
             f"{recording.folder} holds {len(faults)} outcomes that no golden can be, first: "
             f"{faults[0]}. Mend that and record again"
         )
@@ -236,7 +249,8 @@ def pending(folder: Path) -> Stage | None:
         return Stage(**json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise GoldenError(
-            f"{path} cannot be read ({error}): drop it with `conformance goldens reject`"
+            f"{path} cannot be read ({error}): drop it with "
+            f"`conformance goldens reject{golden_option(folder)}`"
         ) from error
 
 
@@ -271,6 +285,7 @@ class _Merge:
                 drifts[entry.id] = compare(entry.outcome, expected.outcome, spec)
         return Review(
             stage=self.stage,
+            environment=self.pending.environment,
             drifts=drifts,
             new=tuple(new),
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
@@ -311,12 +326,13 @@ def _require_pending(folder: Path) -> Stage:
     staged = pending(folder)
     if staged is None:
         raise StagingError(
-            f"nothing is pending in {folder}: stage something with `conformance goldens stage`"
+            f"nothing is pending in {folder}: stage something with "
+            f"`conformance goldens stage{golden_option(folder)}`"
         )
     if staged.base != _digest(folder, staged.overlay):
         raise StagingError(
             f"{folder / PENDING} was staged against another golden set than is there now: "
-            "drop it with `conformance goldens reject` and stage again"
+            f"drop it with `conformance goldens reject{golden_option(folder)}` and stage again"
         )
     return staged
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance.builtin import alias_faults, uncovered_public_names
+from conformance.golden import golden_option
 from conformance.matrix import Selection, problems, select
 from conformance.model import Tier
 from conformance.session import Session
@@ -39,9 +40,11 @@ def test_every_golden_belongs_to_a_problem(conformance_session: Session) -> None
     """A stored golden that no problem asks for is named, not carried along."""
     known = {problem.id for problem in problems(conformance_session.catalogue, Tier.FULL)}
 
-    orphans = sorted(set(conformance_session.goldens.ids()) - known)
+    goldens = conformance_session.goldens
+    orphans = sorted(set(goldens.ids()) - known)
 
     assert not orphans, (
         f"{len(orphans)} goldens belong to no problem, first {orphans[0]}: "
-        "remove them with `conformance goldens prune --reason '...'`"
+        f"remove them with `conformance goldens prune{golden_option(goldens.folder)} "
+        "--reason '...'`"
     )

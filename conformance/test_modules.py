@@ -11,6 +11,7 @@ from conformance import options
 from conformance.arrays import Array
 from conformance.checks.modules import derived_key, parameter_fault, tree_fault
 from conformance.drift import classify
+from conformance.golden import golden_option
 from conformance.model import DriftClass, Outcome, Raised, Tier
 from conformance.modules import observe, store
 from conformance.modules.findings import Finding, verdict
@@ -45,6 +46,13 @@ def goldens(request: pytest.FixtureRequest) -> dict[str, Outcome]:
     return store.load(options.golden_folder(request.config.getoption("--golden")))
 
 
+@pytest.fixture(scope="session")
+def accepting(request: pytest.FixtureRequest) -> str:
+    """The command that accepts the trees of today."""
+    option = golden_option(options.golden_folder(request.config.getoption("--golden")))
+    return f"python -m conformance.modules.accept{option} --reason '...'"
+
+
 @pytest.fixture(autouse=True)
 def on_cpu() -> Iterator[None]:
     """Hold all of this to the CPU, accelerators or not."""
@@ -69,12 +77,14 @@ def test_every_public_layer_has_claims() -> None:
 
 
 def test_every_layer_draws_what_it_claims(
-    layer: Layer, dtype: str, goldens: Mapping[str, Outcome]
+    layer: Layer, dtype: str, goldens: Mapping[str, Outcome], accepting: str
 ) -> None:
     """Parameters, shapes, dtypes, laws and keys; bit for bit as the initializer, and as before."""
     tree = observe.tree(layer, dtype)
 
-    faults = claim_faults(layer, dtype, tree) + golden_faults(layer, dtype, tree, goldens)
+    faults = claim_faults(layer, dtype, tree) + golden_faults(
+        layer, dtype, tree, goldens, accepting
+    )
 
     assert not faults, f"{layer.name} with param_dtype {dtype}:\n" + "\n".join(faults)
 
@@ -127,13 +137,20 @@ def _drawn(layer: Layer, claim: Claim, dtype: str, revealing: bool) -> Array | R
 
 
 def golden_faults(
-    layer: Layer, dtype: str, tree: Mapping[str, Array] | Raised, goldens: Mapping[str, Outcome]
+    layer: Layer,
+    dtype: str,
+    tree: Mapping[str, Array] | Raised,
+    goldens: Mapping[str, Outcome],
+    accepting: str,
 ) -> list[str]:
-    """Return every drift from the goldens beyond rounding, and every golden that is missing."""
+    """Return every drift from the goldens beyond rounding, and every golden that is missing.
+
+    accepting: the command that stores what is missing.
+    """
     faults = []
     for name, outcome in store.outcomes_of(layer.name, dtype, tree).items():
         if name not in goldens:
-            faults.append(f"{name} has no golden: run python -m conformance.modules.accept")
+            faults.append(f"{name} has no golden: run `{accepting}`")
             continue
         drift = classify(outcome, goldens[name])
         if drift.drift_class.rank > DriftClass.ROUNDING.rank:

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import pytest
 
 from conformance import recording
 from conformance.backends import BackendUnavailable
 from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.cli import main
 from conformance.definition import Normal
 from conformance.golden import GoldenError, open_store
 from conformance.matrix import EmptySelection
@@ -457,6 +459,16 @@ def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path)
     assert "judging is loaded: False" in done.stdout
     assert "Flax is absent or does not have them: ones_init_linen, ones_init_nnx" in done.stderr
     assert open_store(folder).ids() == ["ones-float32-64-s0-cpu-eager"]
+
+
+def test_the_command_tells_what_is_unusual_before_it_records(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with jax.threefry_partitionable(False):
+        main(["record", "zeros-float32-64-s0-cpu-eager", "--out", str(folder)])
+
+    first, *_ = capsys.readouterr().err.splitlines()
+    assert first.startswith("note: jax_threefry_partitionable=False: every draw of threefry2x32")
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,8 @@ def test_a_second_staging_is_refused_and_the_first_is_kept(
 ) -> None:
     stage(golden, recorded({A: draws(7)}), reason="one")
 
-    with pytest.raises(StagingError, match=r"\.pending is waiting already: see it with"):
+    hint = rf"waiting already: see it with `conformance goldens review --golden {golden}`"
+    with pytest.raises(StagingError, match=hint):
         stage(golden, recorded({A: draws(8)}), reason="two")
 
     staged = staging.pending(golden)
@@ -172,7 +173,7 @@ def test_a_recording_without_an_eager_case_of_the_cpu_is_refused(
 def test_a_recording_without_flax_is_refused_by_what_it_lacks(
     golden: Path, recorded: Recorded
 ) -> None:
-    with pytest.raises(StagingError, match="made without Flax and lacks ones_init_nnx: install"):
+    with pytest.raises(GoldenError, match="made without Flax and lacks ones_init_nnx: install"):
         stage(golden, recorded({A: draws(7)}, left_out=["ones_init_nnx"]))
 
 
@@ -188,7 +189,7 @@ def test_what_no_golden_can_be_is_refused_by_name(
 ) -> None:
     raised = Raised(exception=exception, message=message)
 
-    with pytest.raises(StagingError, match=f"1 outcomes .* first: {A}-cpu-eager .*{why}"):
+    with pytest.raises(GoldenError, match=f"1 outcomes .* first: {A}-cpu-eager .*{why}"):
         stage(golden, recorded({A: raised, C: draws(7)}))
 
 
@@ -200,7 +201,7 @@ def test_an_initializer_that_does_not_repeat_itself_gets_no_golden(
     provenance = [{"environment": ENVIRONMENT, "left_out": []}]
     write_store(tmp_path / "fickle", [fickle], kind=RECORDING, provenance=provenance)
 
-    with pytest.raises(StagingError, match="returned other bits when it was called again"):
+    with pytest.raises(GoldenError, match="returned other bits when it was called again"):
         stage(golden, open_store(tmp_path / "fickle"))
 
 
@@ -701,6 +702,43 @@ def test_stage_review_accept_and_verify_by_command(
     assert f"  {key}: 64 of 64 elements, at most" in said
     assert "orphans, kept until `conformance goldens prune`: mine 2, other 1" in said
     assert f"{golden}: all 4 problems are as the manifest says" in said
+
+
+def test_each_command_tells_what_is_unusual_about_where_the_outcomes_come_from(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"jax_threefry_partitionable": "False"}
+    key = "normal-float32-64-s0"
+    recording = recorded({key: draws(0)}, environment={**ENVIRONMENT, "config": config}).folder
+
+    for words in (("stage", "--from", recording, "--reason", "x"), ("review",), ("accept",)):
+        goldens(words[0], "--golden", golden, *words[1:])
+        first, *_ = capsys.readouterr().out.splitlines()
+        assert first.startswith("note: jax_threefry_partitionable=False: every draw of threefry")
+
+
+def test_a_call_that_does_not_fit_the_set_is_a_wrong_call(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded({A: draws(0)}).folder
+    from_recording = ("stage", "--golden", golden, "--from", recording)
+
+    assert goldens("review", "--golden", golden) == 4
+    assert goldens("accept", "--golden", golden) == 4
+    assert goldens("reject", "--golden", golden) == 4
+    assert goldens(*from_recording) == 4
+    assert goldens("stage", "--golden", golden, "--from", golden, "--reason", "x") == 4
+    assert f"stage something with `conformance goldens stage --golden {golden}`" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_recording_that_no_golden_can_be_made_of_is_no_wrong_call(
+    golden: Path, recorded: Recorded
+) -> None:
+    recording = recorded({A: Raised(exception="MemoryError", message="")}).folder
+
+    assert goldens("stage", "--golden", golden, "--from", recording, "--reason", "x") == 3
 
 
 def test_reject_and_prune_by_command(

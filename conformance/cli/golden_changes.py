@@ -13,7 +13,8 @@ from conformance.builtin import load_catalogue
 from conformance.cli.goldens import SCOPE
 from conformance.cli.main import OK
 from conformance.cli.record import ProgressLine
-from conformance.golden import open_store
+from conformance.environment import unusual
+from conformance.golden import golden_option, open_store
 from conformance.matrix import Selection, SelectionError
 from conformance.model import Drift, DriftClass, Tier
 from conformance.staging import (
@@ -53,7 +54,8 @@ def _stage(arguments: argparse.Namespace) -> int:
             progress=ProgressLine(),
         )
     print(review_text(review(folder, catalogue)))
-    print("accept it with `conformance goldens accept`, or drop it with `... reject`")
+    option = golden_option(folder)
+    print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
     return OK
 
 
@@ -152,10 +154,14 @@ def _scope_text(arguments: argparse.Namespace) -> str:
 
 
 def review_text(reviewed: Review) -> str:
-    """Return the drift table old -> new: counts by class, then each class by initializer."""
+    """Return the drift table old -> new: counts by class, then each class by initializer.
+
+    Before it stands what is unusual about where the new outcomes were recorded.
+    """
     staged = reviewed.stage
     target = f"overlay {staged.overlay}" if staged.overlay else "the set"
     lines = [
+        *(f"note: {line}" for line in unusual(reviewed.environment)),
         f"for {target}: {staged.scope}; reason: {staged.reason}",
         "class      problems",
     ]

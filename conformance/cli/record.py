@@ -7,9 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from conformance import options
+from conformance import environment, options
 from conformance.builtin import load_catalogue
 from conformance.cli.main import INFRASTRUCTURE, OK
+from conformance.environment import unusual
 from conformance.golden import Store
 from conformance.matrix import select
 from conformance.model import Observation, Raised
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     selection = options.selection_from(options.values_of(arguments), tuple(arguments.cases))
     cases = select(catalogue, selection)
     out: Path = arguments.out
+    for line in unusual(environment.capture()):
+        print(f"note: {line}", file=sys.stderr)
     try:
         store = record(cases, catalogue, out, resume=arguments.resume, progress=ProgressLine())
     except (KeyboardInterrupt, JournalError):

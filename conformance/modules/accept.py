@@ -9,20 +9,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from conformance.golden import GoldenError
+from conformance.golden import GoldenError, shipped
 from conformance.model import Outcome, Raised
 from conformance.modules import store
 from conformance.modules.layers import PARAM_DTYPES
 from conformance.modules.observe import installed_layers, on_cpu, tree
-
-DEFAULT_FOLDER = Path(__file__).parents[2] / "golden"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what changes, old -> new, and replace the goldens."""
     parser = argparse.ArgumentParser(prog="python -m conformance.modules.accept")
     parser.add_argument("--reason", required=True, help="why the new values are right")
-    parser.add_argument("--golden", type=Path, default=DEFAULT_FOLDER, help="golden folder")
+    parser.add_argument("--golden", type=Path, default=shipped(), help="golden folder")
     options = parser.parse_args(arguments)
     if not options.reason.strip():
         parser.error("--reason is empty: say why the new values are right")
