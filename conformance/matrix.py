@@ -340,6 +340,17 @@ def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
 
 
 def _validate(catalogue: Catalogue, selection: Selection) -> None:
+    require_known(catalogue, selection)
+    _validate_against_tier(selection)
+    require_offered(selection)
+
+
+def require_known(catalogue: Catalogue, selection: Selection) -> None:
+    """Ensure that every name in the selection is one.
+
+    Raises:
+        SelectionError: one is not; the message offers the nearest.
+    """
     names = [spec.name for spec in catalogue]
     for pattern in selection.initializers:
         if not fnmatch.filter(names, pattern):
@@ -352,8 +363,6 @@ def _validate(catalogue: Catalogue, selection: Selection) -> None:
         for value in values:
             if value not in known:
                 raise SelectionError(unknown(kind, value, list(known)))
-    _validate_against_tier(selection)
-    require_offered(selection)
 
 
 def _validate_against_tier(selection: Selection) -> None:

@@ -96,6 +96,7 @@ def pytest_configure(config: pytest.Config) -> None:
         lambda name: config.getoption(f"--{name}"), run_id, pytest_words=_call_of_pytest(config)
     )
     config.pluginmanager.register(part, "conformance-session")
+    config.pluginmanager.register(Faults(), "conformance-faults")
 
 
 def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
@@ -108,6 +109,27 @@ def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
 def conformance_session(request: pytest.FixtureRequest) -> Session:
     """The catalogue, goldens, ledger, engine and cases of this process."""
     return request.config.stash[SESSION]
+
+
+class Faults:
+    """Tells what is no verdict from what is one: absent backends, and files that cannot be read."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Report the message alone, and end the run where a backend is absent."""
+        from conformance.backends import BackendUnavailable
+        from conformance.golden import GoldenError
+
+        report = yield
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, BackendUnavailable | GoldenError):
+            report.longrepr = str(error)
+            report.user_properties.append((FAULT, str(error)))
+        if isinstance(error, BackendUnavailable):
+            item.session.shouldstop = str(error)
+        return report
 
 
 # --- Workers -------------------------------------------------------------------------------------
@@ -243,7 +265,7 @@ class Controller:
         case, properties = case_of(report.nodeid), dict(report.user_properties)
         if report.failed and case is None:
             self._failed_others.add(report.nodeid)
-        if FAULT in properties and report.when == "call":
+        if FAULT in properties:
             self._faults.append(str(properties[FAULT]))
         if ROW in properties and report.when == "call":
             self._add(str(properties[ROW]))
@@ -273,8 +295,14 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, whether or not every case left a row, and settle the exit code."""
-        if not self._expected:
-            return
+        is_green = self._report(session) if self._expected else True
+        if self._faults:
+            session.exitstatus = INFRASTRUCTURE
+        elif session.exitstatus == pytest.ExitCode.OK and not is_green:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _report(self, session: pytest.Session) -> bool:
+        """Write the reports, and return whether every case has a verdict and none failed."""
         from conformance.report.errors import ReportError
 
         try:
@@ -287,10 +315,7 @@ class Controller:
             )
         except ReportError as error:
             pytest.exit(str(error), returncode=INFRASTRUCTURE)
-        if self._faults:
-            session.exitstatus = INFRASTRUCTURE
-        elif session.exitstatus == pytest.ExitCode.OK and not run.is_green:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return run.is_green
 
     def _ran_in(self) -> Environment:
         """Return the environment of the first worker that told it, or else of this process."""
@@ -316,7 +341,7 @@ class Controller:
         others = len(self._failed_others)
         also = [f"and {others} tests that are no cases failed, see above"] if others else []
         faults = list(dict.fromkeys(self._faults))
-        _section(terminalreporter, "conformance", [*faults, *lines, *also] if lines else [])
+        _section(terminalreporter, "conformance", [*faults, *lines, *(also if lines else [])])
 
 
 def _ending(session: pytest.Session) -> str:

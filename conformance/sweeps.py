@@ -26,7 +26,13 @@ from conformance.engine import installed_jax, unjudged, verdict
 from conformance.environment import host_facts
 from conformance.law import Point
 from conformance.ledger import Ledger, Limitation, apply
-from conformance.matrix import EmptySelection, Selection, refusal, require_offered
+from conformance.matrix import (
+    EmptySelection,
+    Selection,
+    refusal,
+    require_known,
+    require_offered,
+)
 from conformance.model import (
     MACHINE,
     Case,
@@ -91,9 +97,10 @@ def select_sweeps(catalogue: Catalogue, selection: Selection) -> list[Case]:
     """Return `law_cases`, of which there must be some.
 
     Raises:
-        SelectionError: a backend cannot be asked the transform.
+        SelectionError: a name is unknown, or a backend cannot be asked the transform.
         EmptySelection: nothing that can be swept has all that was asked for.
     """
+    require_known(catalogue, selection)
     require_offered(selection)
     cases = law_cases(catalogue, selection)
     if not cases:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.backends import BackendUnavailable
-from conformance.golden import GoldenError
 from conformance.model import Case
-from conformance.pytest_plugin import FAULT, ROW, SESSION
+from conformance.pytest_plugin import ROW, SESSION
 from conformance.report.rows import to_json
 from conformance.session import Session, failure_text
 
@@ -20,18 +18,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_case(case: Case, conformance_session: Session, request: pytest.FixtureRequest) -> None:
     """The initializer returns what it must: contract, golden, oracle, law and structure."""
-    if text := failure(case, conformance_session, request.node):
+    result, row = conformance_session.evaluate(case)
+    request.node.user_properties.append((ROW, to_json(row)))
+
+    if text := failure_text(result, row.rerun):
         pytest.fail(text, pytrace=False)
-
-
-def failure(case: Case, session: Session, item: pytest.Item) -> str:
-    """Evaluate the case, attach its row to the item, and return why it failed, or ""."""
-    try:
-        result, row = session.evaluate(case)
-    except (BackendUnavailable, GoldenError) as error:
-        item.user_properties.append((FAULT, str(error)))
-        if isinstance(error, BackendUnavailable):
-            item.session.shouldstop = str(error)
-        return str(error)
-    item.user_properties.append((ROW, to_json(row)))
-    return failure_text(result, row.rerun)

@@ -598,6 +598,17 @@ def test_what_is_unusual_is_named_with_its_consequence(
     assert f"unlike where {golden} was made\n  jax_enable_x64: False -> True" in printed
 
 
+def test_the_doctor_has_no_word_on_a_golden_set_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["doctor", "--golden", str(tmp_path)])
+
+    said = capsys.readouterr()
+    assert code == 3
+    assert "\nunusual\n" in said.out
+    assert f"{tmp_path} holds no manifest.json" in said.err
+
+
 def test_versions_devices_and_instruction_sets_are_shown(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

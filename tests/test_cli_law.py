@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.backends.pjrt import PjrtBackend
 from conformance.budgets import FILE_NAME, load
 from conformance.cli import main
 
@@ -40,11 +41,57 @@ def test_markdown_makes_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_missing_budget_fails_and_is_explained_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / FILE_NAME).write_text('{"schema": 1, "budgets": {}}')
+
     code = main([*SMALL, "--golden", str(tmp_path)])
 
     out = capsys.readouterr().out
     assert code == 1
     assert out.count("no budget is stored for normal_1 in bfloat16 on cpu") == 1
+    assert f"--backend cpu --golden {tmp_path} --write-budgets`" in out
+    words = "--initializer normal_1 --dtype bfloat16 --backend cpu --transform eager"
+    assert f"  rerun: conformance law {words} --golden {tmp_path}\n" in out
+
+
+def test_a_set_without_budgets_gives_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*SMALL, "--golden", str(tmp_path)])
+
+    assert code == 3
+    assert f"{tmp_path} holds no budgets.json to judge by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--initializer", "he_nromal"], "initializer 'he_nromal' is unknown: did you mean he_n"),
+        (["--dtype", "bfloat17"], "dtype 'bfloat17' is unknown: did you mean bfloat16"),
+        (["--transform", "jti"], "transform 'jti' is unknown: did you mean jit"),
+    ],
+)
+def test_a_name_that_is_none_is_a_wrong_call(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["law", *words])
+
+    assert code == 4
+    assert message in capsys.readouterr().err
+
+
+def test_a_sweep_without_memory_is_no_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhaust(*_: object) -> object:
+        raise MemoryError("no room for 128 elements")
+
+    monkeypatch.setattr(PjrtBackend, "execute", exhaust)
+
+    code = main([*SMALL, "--transform", "jit"])
+
+    out = capsys.readouterr().out
+    assert code == 3
+    assert "so nothing is known about the initializer: MemoryError: no room for 128" in out
 
 
 def test_budgets_are_written_and_then_pass(

@@ -274,6 +274,28 @@ def test_a_damaged_shard_fails_its_cases_only(conform: Conform, tmp_path: Path) 
     assert outcome.ret == 3
 
 
+@pytest.mark.parametrize(
+    ("module", "file"),
+    [
+        ("test_law", "budgets.json"),
+        ("test_modules", "modules.json"),
+        ("test_lowering", "lowering.json"),
+    ],
+)
+def test_a_damaged_file_is_told_without_source_lines_and_is_no_verdict(
+    module: str, file: str, pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    golden = small_golden.write(tmp_path / "golden", *CASES)
+    (golden / file).write_text("{")
+    selection = ("-k", "normal-bfloat16 or normal or Dense-float32", "--golden", str(golden))
+
+    outcome = pytester.runpytest_inprocess("--pyargs", f"conformance.{module}", *selection, "-x")
+
+    outcome.stdout.fnmatch_lines([f"{golden / file} cannot be read *"])
+    outcome.stdout.no_fnmatch_line("*def *")
+    assert outcome.ret == 3
+
+
 def test_reports_that_cannot_be_written_end_the_run(conform: Conform, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from conformance import environment, options
 from conformance.backends import present_backends
 from conformance.cli.main import OK
-from conformance.golden import GoldenError, open_store
+from conformance.golden import open_store
 from conformance.model import Environment
 
 
@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     here = environment.capture(present_backends())
     for title in ("packages", "devices", "host", "config"):
         print("\n".join(_section(title, getattr(here, title))))
-    print("\n".join([*unusual_lines(here), *golden_lines(here, arguments.golden)]))
+    print("\n".join(unusual_lines(here)))
+    print("\n".join(golden_lines(here, arguments.golden)))
     return OK
 
 
@@ -35,12 +36,13 @@ def unusual_lines(here: Environment) -> list[str]:
 
 
 def golden_lines(here: Environment, golden: str | None) -> list[str]:
-    """Return what differs from the environment of the golden set, golden first."""
+    """Return what differs from the environment of the golden set, golden first.
+
+    Raises:
+        GoldenError: the set cannot be read.
+    """
     folder = options.golden_folder(golden)
-    try:
-        there = open_store(folder).environment
-    except GoldenError as error:
-        return [f"goldens: {error}"]
+    there = open_store(folder).environment
     found = environment.differences(there, here)
     return [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]
 

@@ -14,6 +14,7 @@ from conformance.budgets import FILE_NAME, BudgetTable, LooserBudget, load, merg
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
+from conformance.golden import GoldenError
 from conformance.ledger import load as load_ledger
 from conformance.matrix import Selection
 from conformance.model import Status
@@ -75,6 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one row a sweep, then what failed; FAILED if anything did."""
     catalogue = load_catalogue()
     path = options.golden_folder(arguments.golden) / FILE_NAME
+    if not (path.exists() or arguments.write_budgets):
+        raise GoldenError(
+            f"{path.parent} holds no {FILE_NAME} to judge by: name a golden set, or measure with "
+            "--write-budgets"
+        )
     budgets = load(path)
     ledger = load_ledger(Path(arguments.ledger)) if arguments.ledger else load_ledger()
     results = []

@@ -109,7 +109,7 @@ def exit_codes() -> dict[type[Exception], int]:
     from conformance.ledger import LedgerError
     from conformance.matrix import EmptySelection, SelectionError
     from conformance.report.errors import ReportError
-    from conformance.upgrade.tools import SideError
+    from conformance.upgrade.tools import SideError, UnknownRelease
 
     return {
         EmptySelection: EMPTY,
@@ -117,6 +117,7 @@ def exit_codes() -> dict[type[Exception], int]:
         CatalogueError: USAGE,
         LedgerError: USAGE,
         UnknownTarget: USAGE,
+        UnknownRelease: USAGE,
         GoldenError: INFRASTRUCTURE,
         BackendUnavailable: INFRASTRUCTURE,
         CompilerAbsent: INFRASTRUCTURE,

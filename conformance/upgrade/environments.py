@@ -24,6 +24,7 @@ from urllib.request import url2pathname
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.tools import (
     SideError,
+    UnknownRelease,
     cache_folder,
     digest,
     draft_of,
@@ -140,6 +141,7 @@ def solve(
 
     Raises:
         SideError: there is no solution on any Python; the message carries the resolver's reason.
+        UnknownRelease: because there is no such release.
     """
     if side.is_current:
         return _current_plan(side)
@@ -186,7 +188,9 @@ def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> 
             continue
         return Plan(name=side.name, python=python, pins=pins)
     tried = (f"{reason} (tried {', '.join(tried)})" for reason, tried in reasons.items())
-    raise SideError(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(tried))
+    never_was = side.version and any(f"no version of {side.package}==" in text for text in reasons)
+    kind = UnknownRelease if never_was else SideError
+    raise kind(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(tried))
 
 
 def _compile(

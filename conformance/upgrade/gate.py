@@ -11,9 +11,10 @@ from conformance.golden import Store
 from conformance.upgrade.compare import compare_stores
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.policy import DriftPolicy, Verdict, judge
+from conformance.upgrade.probes import causes
 from conformance.upgrade.recordings import Asked, Say, record_sides
 from conformance.upgrade.releases import Registry, Side
-from conformance.upgrade.tools import SideError
+from conformance.upgrade.tools import SideError, UnknownRelease
 
 UPGRADED = {
     "jax": ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu"),
@@ -39,9 +40,10 @@ class Gate:
 
         Raises:
             SideError: a side cannot be solved; both are named where neither can.
+            UnknownRelease: for want of such a release.
         """
         plans: list[Plan] = []
-        failures = []
+        failures: list[SideError] = []
         for side in self.sides:
             try:
                 like = plans[0] if plans else None
@@ -49,9 +51,11 @@ class Gate:
                     solve(side, self.registry, extra=self.extra, like=like, fresh=self.registry.pre)
                 )
             except SideError as error:
-                failures.append(str(error))
+                failures.append(error)
         if failures:
-            raise SideError("\n".join(failures))
+            is_wrong_call = any(isinstance(error, UnknownRelease) for error in failures)
+            kind = UnknownRelease if is_wrong_call else SideError
+            raise kind("\n".join(map(str, failures)))
         return plans[0], plans[1]
 
 
@@ -60,14 +64,21 @@ def run(
 ) -> Verdict:
     """Return the verdict on the second side; record on both what was not recorded before.
 
+    Of what drifted, the causes are asked too.
+
     Raises:
         SideError: a side cannot be installed, or crashed, or its machine failed cases.
         NothingToCompare: no case is on both sides.
     """
-    before, after = record_sides(gate.plans(), gate.asked, say)
+    plans = gate.plans()
+    before, after = record_sides(plans, gate.asked, say)
     require_sound([before, after])
     names = (gate.sides[0].name, gate.sides[1].name)
-    return judge(compare_stores(before, after, catalogue, names=names), policy, today)
+    comparison = compare_stores(before, after, catalogue, names=names)
+    if gate.asked.target is None:
+        found = causes(comparison.pairs, (before, after), plans, say)
+        comparison = dataclasses.replace(comparison, causes=found)
+    return judge(comparison, policy, today)
 
 
 def notes(gate: Gate, verdict: Verdict) -> list[str]:

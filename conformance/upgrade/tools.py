@@ -17,6 +17,10 @@ class SideError(RuntimeError):
     """
 
 
+class UnknownRelease(SideError):  # noqa: N818  # names what was asked for
+    """The release that was asked for does not exist: a wrong call."""
+
+
 def uv(*arguments: str) -> str:
     """Run uv and return what it printed.
 
