@@ -13,7 +13,7 @@ from conformance.golden import GOLDEN, RECORDING, Entry, write_store
 from conformance.model import parse_case
 from conformance.observer import Observer
 from conformance.options import golden_folder
-from conformance.recording import entry_of
+from conformance.recording import entry_of, now
 
 
 def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "") -> Path:
@@ -25,12 +25,18 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
     observer = Observer(catalogue)
     entries: list[Entry] = []
     for case in map(parse_case, case_ids):
-        entry = entry_of(observer.observe(case), catalogue.lookup(case.problem.initializer).family)
+        observation = observer.with_stages(observer.observe(case))
+        entry = entry_of(observation, catalogue.lookup(case.problem.initializer).family)
         entries.append(entry if is_recording else dataclasses.replace(entry, id=case.problem.id))
     kind = RECORDING if is_recording else GOLDEN
     environment = dataclasses.asdict(capture(("cpu",)))
     environment["packages"] |= {"jax": jax} if jax else {}
-    provenance = {"environment": environment, "machine_faults": []}
+    provenance = {
+        "environment": environment,
+        "machine_faults": [],
+        "date": now(),
+        "reason": "a test",
+    }
     write_store(folder, entries, kind=kind, provenance=[provenance])
     shutil.copy(golden_folder(None) / FILE_NAME, folder)
     return folder

@@ -49,7 +49,7 @@ def load(folder: Path) -> dict[str, Outcome]:
     path = folder / FILE
     try:
         document = json.loads(path.read_text())
-        schema, lines = document["schema"], document["entries"]
+        schema, lines = document["schema"], dict(document["entries"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GoldenError(
             f"{path} cannot be read as goldens of layers ({error!r}): restore it from version "

@@ -1,0 +1,218 @@
+"""Whether all that a golden set holds can be believed.
+
+The store's own digests come first: see `golden.verify`. What has none is held to what it says by
+itself: provenance to its form, stages to those of other problems that draw alike, and the files
+beside the store to the names and figures that they can hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from conformance import accepted, budgets, lowering
+from conformance.backends.stages import sampler_of
+from conformance.catalogue import Catalogue, unknown
+from conformance.golden import (
+    GOLDEN,
+    MANIFEST,
+    OVERLAYS,
+    PROVENANCE,
+    Entry,
+    GoldenError,
+    Store,
+    open_store,
+    problem_of,
+    verify,
+)
+from conformance.law import Point
+from conformance.model import DTYPES, STAGES, WIDE_DTYPES
+from conformance.modules import store as layers
+
+FINGERPRINT = re.compile(r"[0-9a-f]{16}|raises \w+")
+FREE_FIELDS = re.compile(r"error|\w+_bytes")
+"""What accepted programs say beside fingerprints."""
+
+STAGE_DIGEST = re.compile(r"[0-9a-f]{8}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What was looked at, and what is wrong.
+
+    held: how many of each kind of thing the set holds. absent: files that it does not have. faults:
+    one line each, which begins with the file.
+    """
+
+    held: Mapping[str, int]
+    absent: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
+    """Return what is wrong with a golden set.
+
+    Raises:
+        GoldenError: its manifest cannot be read.
+    """
+    base = open_store(folder)
+    faults = [*verify(folder), *_of_store(base, catalogue)]
+    for backend in base.overlay_names():
+        faults += _of_store(open_store(folder / OVERLAYS / backend), catalogue)
+    held, absent = {"problems": len(base)}, []
+    for name, (what, read) in FILES.items():
+        if not (folder / name).exists():
+            absent.append(name)
+            continue
+        count, found = _read(folder / name, read, catalogue)
+        held[what] = count
+        faults += found
+    for path in sorted((folder / COMPILED).glob("*.json")):
+        count, found = _read(path, _programs, catalogue)
+        held["compiled programs"] = held.get("compiled programs", 0) + count
+        faults += found
+    return Verified(held=held, absent=tuple(absent), faults=tuple(faults))
+
+
+def _read(path: Path, read: Reader, catalogue: Catalogue) -> tuple[int, list[str]]:
+    try:
+        count, found = read(path, catalogue)
+    except GoldenError as error:
+        return 0, [str(error)]
+    return count, [f"{path}: {fault}" for fault in found]
+
+
+# --- The store -----------------------------------------------------------------------------------
+
+
+def _of_store(store: Store, catalogue: Catalogue) -> Iterator[str]:
+    if store.kind != GOLDEN:
+        yield f"{store.folder / MANIFEST}: the kind is {store.kind}, not {GOLDEN}"
+        return
+    yield from (f"{store.folder / PROVENANCE}: {fault}" for fault in _of_provenance(store))
+    yield from (f"{store.folder / MANIFEST}: {fault}" for fault in _of_stages(store, catalogue))
+
+
+def _of_provenance(store: Store) -> Iterator[str]:
+    try:
+        records, _ = store.provenance, store.environment
+    except GoldenError as error:
+        yield str(error)
+        return
+    for number, record in enumerate(records, start=1):
+        if not str(record.get("reason", "")).strip():
+            yield f"record {number} gives no reason"
+        try:
+            datetime.datetime.fromisoformat(str(record.get("date")))
+        except ValueError:
+            yield f"record {number} has the date {record.get('date')!r}, which is none"
+
+
+def _of_stages(store: Store, catalogue: Catalogue) -> Iterator[str]:
+    """Yield what no digest of a stage can be, and which problems that draw alike disagree."""
+    alike: dict[tuple[object, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for entry in _readable(store):
+        for name, digest in entry.stages.items():
+            if name not in STAGES or not STAGE_DIGEST.fullmatch(digest):
+                yield f"the stage {name} of {entry.id} has the digest {digest!r}, which is none"
+            elif draws := _draws(entry.id, name, catalogue):
+                alike[draws][digest].append(entry.id)
+    for draws, digests in alike.items():
+        if len(digests) > 1:
+            fewest, most = sorted(digests.values(), key=len)[:: len(digests) - 1]
+            yield (
+                f"the stage {draws[0]} of {fewest[0]} has another digest than that of {most[0]}, "
+                "which draws alike"
+            )
+
+
+def _readable(store: Store) -> Iterator[Entry]:
+    """Yield the entries that can be read; `golden.verify` names the others."""
+    for key in store.ids():
+        try:
+            entry = store.entry(key)
+        except GoldenError:
+            continue
+        if entry is not None:
+            yield entry
+
+
+def _draws(key: str, stage: str, catalogue: Catalogue) -> tuple[object, ...] | None:
+    """Return what decides about a stage; None where nobody knows."""
+    problem = problem_of(key)
+    is_wide = problem.dtype in WIDE_DTYPES
+    if stage == STAGES[0]:
+        return stage, problem.seed, problem.prng, is_wide
+    if problem.initializer not in catalogue:
+        return None
+    sampler = sampler_of(catalogue.lookup(problem.initializer).definition, problem.shape)
+    if sampler is None:
+        return None
+    return stage, problem.seed, problem.prng, problem.dtype, sampler
+
+
+# --- The files beside it -------------------------------------------------------------------------
+
+
+def _budgets(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
+    table = budgets.load(path).measurements
+    found = [
+        f"the budget of {key} {fault}"
+        for key, measurement in table.items()
+        if (fault := _of_budget(measurement, catalogue))
+    ]
+    return len(table), found
+
+
+def _of_budget(measurement: budgets.Measurement, catalogue: Catalogue) -> str:
+    if measurement.initializer not in catalogue:
+        return "belongs to no initializer"
+    if measurement.dtype not in DTYPES:
+        return f"names the {unknown('dtype', measurement.dtype, list(DTYPES))}"
+    family = catalogue.lookup(measurement.initializer).family
+    if measurement.family != family:
+        return f"counts it among {measurement.family}, and it is of {family}"
+    points = [point for point in (measurement.at_value, measurement.at_sigma) if point]
+    return "" if all(map(_is_error, points)) else "holds a figure that no error can be"
+
+
+def _is_error(point: Point) -> bool:
+    figures = (point.ulp, point.fraction, point.actual, point.expected)
+    return all(isinstance(value, int | float) and math.isfinite(value) for value in figures) and (
+        point.ulp >= 0 and 0 <= point.fraction < 1
+    )
+
+
+def _programs(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
+    known = accepted.load(path, "the command that wrote it")
+    found = []
+    for key, fields in known.lines.items():
+        if re.split("[ -]", key, maxsplit=1)[0] not in catalogue:
+            found.append(f"{key} belongs to no initializer")
+        for field, value in fields.items():
+            if not (FREE_FIELDS.fullmatch(field) or FINGERPRINT.fullmatch(value)):
+                found.append(f"{field} of {key} is {value!r}, which is no fingerprint")
+    return len(known.lines), found
+
+
+def _layers(path: Path, _: Catalogue) -> tuple[int, list[str]]:
+    return len(layers.load(path.parent)), []
+
+
+Reader = Callable[[Path, Catalogue], tuple[int, list[str]]]
+"""Returns how much a file holds, and what is wrong with it."""
+
+FILES: Mapping[str, tuple[str, Reader]] = {
+    budgets.FILE_NAME: ("budgets", _budgets),
+    lowering.FILE_NAME: ("lowered programs", _programs),
+    layers.FILE: ("parameters of layers", _layers),
+}
+"""Files of a set: what they hold, and how it is read."""
+
+COMPILED = "compiled"
+"""Folder of the programs compiled for each device."""
