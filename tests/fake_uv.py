@@ -21,6 +21,14 @@ PYTHON_OF = {
     "4.0": "echo about to crash >&2; kill -SEGV $$",
 }
 
+UNLISTED = {
+    "2.1": 'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
+    "2.2": 'grep -q \'"run"\' "$3" && kill -SEGV $$; '
+    'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
+}
+"""Releases that no list offers: 2.1 compiles what 2.0 lowers for another processor, and 2.2 crashes
+when it runs what another release exported."""
+
 
 def main(words: list[str]) -> None:
     """Do what uv would, for the four commands that are used."""
@@ -65,11 +73,17 @@ def make_environment(words: list[str]) -> None:
 
 
 def install(words: list[str]) -> None:
-    """Install the release: a program that calls the present Python with its flag."""
+    """Install the release: a program that calls the present Python with its flag.
+
+    A library goes into a folder of its own, where nothing need be: this Python has it.
+    """
+    if "--target" in words:
+        Path(words[words.index("--target") + 1]).mkdir(parents=True)
+        return
     python = Path(words[words.index("--python") + 1])
     pins = Path(words[words.index("--requirements") + 1]).read_text()
     release = pinned(pins)
-    line = PYTHON_OF[release].format(python=os.environ["FAKE_UV_PYTHON"])
+    line = {**PYTHON_OF, **UNLISTED}[release].format(python=os.environ["FAKE_UV_PYTHON"])
     python.write_text(f"#!/bin/sh\n{line}\n")
     python.chmod(0o755)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import re
 import sys
 import threading
@@ -73,6 +74,41 @@ def test_a_new_stream_is_found_with_its_first_cause(gate: Gate) -> None:
     (pair,) = json.loads(out)["pairs"]
     assert code == 1
     assert (pair["drift_class"], pair["stage"]) == ("stream", "bits")
+
+
+def test_another_program_is_the_doing_of_jax(gate: Gate) -> None:
+    _, out, _ = gate("1.0", "2.0", "--json")
+
+    (pair,) = json.loads(out)["pairs"]
+    assert pair["cause"] == "lowering"
+    assert pair["proof"] == "under jax 2.0, what jax 1.0 exported returns the old bits"
+
+
+FOLDED = ["--initializer", "truncated_normal", "--max-drift", "transform"]
+"""A case whose bits depend on the processor that XLA compiles for."""
+
+on_x86 = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="compiles for another processor of this family"
+)
+
+
+@on_x86
+def test_the_same_program_compiled_otherwise_is_the_doing_of_xla(gate: Gate) -> None:
+    _, out, _ = gate("2.0", "2.1", *FOLDED)
+
+    (line,) = [line for line in out.split("\nCause\n")[1].splitlines() if "compiler" in line]
+    assert "XLA compiles the same program otherwise" in line
+    assert "under jax 2.1, what jax 2.0 exported returns the new bits" in line
+    assert "truncated_normal-float32-64x32-s0-cpu-eager" in line
+
+
+@on_x86
+def test_a_release_that_crashes_on_old_programs_proves_nothing(gate: Gate) -> None:
+    code, out, _ = gate("2.0", "2.2", *FOLDED)
+
+    assert code == 0
+    assert "not known  no proof" in out
+    assert "jax 2.2 cannot run what jax 2.0 exported: the process was killed by SIGSEGV" in out
 
 
 def test_releases_that_agree_are_clean(gate: Gate) -> None:

@@ -1,20 +1,24 @@
 """What runs inside the environment of a release: `python -m conformance.upgrade.child REQUEST`.
 
 Needs what recording needs and nothing more: JAX, NumPy, ml_dtypes, safetensors, and Flax if it is
-there. REQUEST is a JSON file: the folder to record into, and the case ids or the target.
+there. REQUEST is a JSON file: the folder to record into, and the case ids or the target; or the
+file to answer into, and the ids of the cases to export, or the exports to run.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from conformance.backends import BackendUnavailable
 from conformance.builtin import load_catalogue
 from conformance.golden import GoldenError
 from conformance.matrix import Selection, SelectionError, select
 from conformance.recording import record
+from conformance.upgrade import exports
 from conformance.upgrade.target import TargetError, record_target
 
 REFUSED = 7
@@ -27,23 +31,37 @@ def main(request_file: str) -> int:
     """Record what the file asks for; REFUSED with one line on stderr where that cannot be."""
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
     try:
-        _record(request)
+        _answer(request)
     except EXPECTED as error:
         print(" ".join(str(error).split()), file=sys.stderr)  # noqa: T201  # the parent reads it
         return REFUSED
     return 0
 
 
-def _record(request: dict[str, object]) -> None:
-    folder = Path(str(request["out"]))
+def _answer(request: dict[str, Any]) -> None:
+    out = Path(request["out"])
     if "target" in request:
-        record_target(str(request["target"]), folder)
+        record_target(request["target"], out)
+        return
+    if "run" in request:
+        _write(exports.run_all(request["run"]), out)
         return
     catalogue = load_catalogue()
-    ids = request["cases"]
-    assert isinstance(ids, list)
+    ids = request["export"] if "export" in request else request["cases"]
+    cases = select(catalogue, Selection(cases=tuple(ids)))
+    if "export" in request:
+        _write(exports.export_all(cases, catalogue), out)
+        return
     # A journal is there only if an earlier attempt was interrupted: what it holds is kept.
-    record(select(catalogue, Selection(cases=tuple(ids))), catalogue, folder, resume=True)
+    record(cases, catalogue, out, resume=True)
+
+
+def _write(answers: Iterable[tuple[str, exports.Answer]], out: Path) -> None:
+    """Write each answer at once: the next case may crash the process."""
+    with out.open("w", encoding="utf-8") as stream:
+        for answer in answers:
+            stream.write(json.dumps(answer) + "\n")
+            stream.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from conformance.arrays import as_dtype, flat
@@ -46,6 +46,7 @@ from conformance.model import (
     parse_case,
     parse_problem,
 )
+from conformance.upgrade.cause import Finding
 from conformance.upgrade.target import TREE, parameter_path
 
 ANY = "any"
@@ -79,6 +80,7 @@ class Comparison:
     """All pairs, sorted by name, what only one side holds, and what else differs between them.
 
     before, after: what the two sides are called. lost, new: cases that only the one side holds.
+    causes: of the drift of some cases, by id.
     """
 
     before: str
@@ -87,6 +89,7 @@ class Comparison:
     pairs: tuple[Pair, ...]
     lost: tuple[str, ...]
     new: tuple[str, ...]
+    causes: Mapping[str, Finding] = dataclasses.field(default_factory=dict)
 
     @property
     def differences(self) -> list[str]:

@@ -35,6 +35,7 @@ RECORDER = (
     *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
     *("backends/process.py", "backends/stages.py"),
     *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),
+    "upgrade/exports.py",
 )
 """The files that record. Only these are given to a release: a change to any other cannot change a
 recording, and a file that is missing here fails every recording at once."""
@@ -102,7 +103,7 @@ def record_sides(plans: Sequence[Plan], asked: Asked, say: Say) -> list[Store]:
 
 def find_recording(plan: Plan, asked: Asked) -> Store | None:
     """Return an earlier recording of the plan that holds all the cases, or None."""
-    for folder in sorted(_recordings_of(plan).glob("*/")):
+    for folder in sorted(folder_of(plan).glob("*/")):
         if not folder.name.startswith("."):
             store = open_store(folder)
             if all(key in store for key in asked.ids):
@@ -110,7 +111,8 @@ def find_recording(plan: Plan, asked: Asked) -> Store | None:
     return None
 
 
-def _recordings_of(plan: Plan) -> Path:
+def folder_of(plan: Plan) -> Path:
+    """Return where all is kept that the plan's release answered on this machine."""
     facts = sorted({**environment_variables(), **host_facts()}.items())
     name = digest(plan.key, sources().name, *map(str, facts))
     return cache_folder("recordings") / name
@@ -118,7 +120,7 @@ def _recordings_of(plan: Plan) -> Path:
 
 def _job(plan: Plan, asked: Asked) -> _Job:
     if asked.is_lasting and plan.is_lasting:
-        folder = _recordings_of(plan) / digest(asked.target or "", *asked.ids)
+        folder = folder_of(plan) / digest(asked.target or "", *asked.ids)
     else:
         folder = cache_folder("passing") / digest(plan.key, asked.target or "", *asked.ids)
         shutil.rmtree(folder, ignore_errors=True)
@@ -172,7 +174,7 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     command = [str(python), "-m", "conformance.upgrade.child", str(request_file)]
     with job.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # the command is this package's own
-            command, stdout=log, stderr=log, env=_variables(), cwd=_work_folder(job)
+            command, stdout=log, stderr=log, env=variables(), cwd=_work_folder(job)
         )
         try:
             yield process
@@ -187,11 +189,18 @@ def _work_folder(job: _Job) -> Path:
     return Path.cwd() if job.asked.target else job.folder.parent
 
 
-def _variables() -> dict[str, str]:
-    """Return the variables of this process, less those that would let its packages leak in."""
+def variables(*folders: str) -> dict[str, str]:
+    """Return the variables of this process, less those that would let its packages leak in.
+
+    folders: of further packages that the recorder may import.
+    """
     dropped = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
-    return {**kept, "PYTHONPATH": str(sources()), "PYTHONUNBUFFERED": "1"}
+    return {
+        **kept,
+        "PYTHONPATH": os.pathsep.join([str(sources()), *folders]),
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> None:

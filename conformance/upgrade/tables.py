@@ -6,12 +6,14 @@ transform: between two streams, or two laws, a distance says nothing.
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,13 @@ from conformance.model import SCHEMA, STAGES, Drift, DriftClass, format_shape
 from conformance.report.errors import cannot_write
 from conformance.report.tables import Table
 from conformance.ulp import INCOMPARABLE
+from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Pair
 from conformance.upgrade.policy import Verdict, worst_first
 from conformance.upgrade.target import TREE
+
+PROOF_LENGTH = 140
+"""Characters of a proof; the files hold all."""
 
 N_LINES = 20
 """Lines of one table; the files hold the rest."""
@@ -55,6 +61,8 @@ class PairRow:
     worst_after: str | None
     n_open: int | None
     n_decided: int | None
+    cause: str | None
+    proof: str | None
     detail: str
 
 
@@ -72,6 +80,7 @@ def _pairs(verdict: Verdict) -> tuple[Pair, ...]:
 
 def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
     problem, drift = pair.case.problem, pair.drift
+    cause = verdict.comparison.causes.get(pair.name)
     return PairRow(
         before=verdict.comparison.before,
         after=verdict.comparison.after,
@@ -95,6 +104,8 @@ def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
         worst_after=_value(drift.worst_actual),
         n_open=None if pair.deviation is None else pair.deviation.n_open,
         n_decided=None if pair.deviation is None else pair.deviation.n_decided,
+        cause=cause.cause.value if cause else None,
+        proof=cause.proof if cause else None,
         detail=drift.detail,
     )
 
@@ -123,6 +134,7 @@ def tables(verdict: Verdict) -> list[Table]:
         _by_class(comparison.pairs),
         *(_by(axis, key, comparison.pairs) for axis, key in axes if drifted),
         _by_stage(drifted),
+        _by_cause(comparison.causes),
         _worst(drifted),
         _acknowledged(verdict),
         _expired(verdict),
@@ -224,6 +236,17 @@ def _by_stage(drifted: Sequence[Pair]) -> Table:
     stages = [pair.drift.stage for pair in drifted]
     lines = [(stage, str(stages.count(stage))) for stage in STAGES if stage in stages]
     return _table("First differing stage", ("stage", "cases"), lines)
+
+
+def _by_cause(causes: Mapping[str, Finding]) -> Table:
+    """Return by whose doing cases drifted, each speaking for its initializer, dtype, transform."""
+    counts = collections.Counter(causes.values())
+    lines = []
+    for finding, count in counts.most_common():
+        example = next(name for name, found in causes.items() if found == finding)
+        proof = textwrap.shorten(finding.proof, PROOF_LENGTH, placeholder=" ...")
+        lines.append((finding.cause.value, finding.cause.meaning, proof, str(count), example))
+    return _table("Cause", ("cause", "meaning", "proof", "of", "such as"), lines)
 
 
 def _worst(drifted: Sequence[Pair]) -> Table:

@@ -1,0 +1,81 @@
+"""By whose doing a case drifted: JAX, which lowers it, or XLA, which compiles what JAX lowers.
+
+Proven by running what the old release lowered under the new one: the old bits mean that the new
+release lowers something else, the new bits that it compiles the same otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+
+class Cause(enum.StrEnum):
+    """Who changed."""
+
+    LOWERING = "lowering"
+    COMPILER = "compiler"
+    BOTH = "both"
+    UNKNOWN = "not known"
+
+    @property
+    def meaning(self) -> str:
+        """The same in a sentence."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    Cause.LOWERING: "JAX lowers another program",
+    Cause.COMPILER: "XLA compiles the same program otherwise",
+    Cause.BOTH: "JAX lowers another program, and XLA compiles the old one otherwise",
+    Cause.UNKNOWN: "no proof",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The cause of the drift of one case, and how it is known, or why it is not."""
+
+    cause: Cause
+    proof: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """What a drifted case returned on both sides."""
+
+    before: str
+    after: str
+
+
+def decide(
+    digests: Digests,
+    exported: Mapping[str, Any],
+    ran: Mapping[str, Any],
+    names: tuple[str, str],
+) -> Finding:
+    """Return the cause.
+
+    exported: what the first side answered: the digest of its own steps, or a reason. ran: the same
+    of the second side about the first side's steps. names: of the sides.
+    """
+    before, after = names
+    if "reason" in exported:
+        return unknown(f"{before} cannot export it: {exported['reason']}")
+    if exported["sha256"] != digests.before:
+        return unknown(f"exported, its programs return other bits under {before} than the call did")
+    if "reason" in ran:
+        return unknown(f"{after} cannot run what {before} exported: {ran['reason']}")
+    returned = f"under {after}, what {before} exported returns"
+    if ran["sha256"] == digests.before:
+        return Finding(cause=Cause.LOWERING, proof=f"{returned} the old bits")
+    if ran["sha256"] == digests.after:
+        return Finding(cause=Cause.COMPILER, proof=f"{returned} the new bits")
+    return Finding(cause=Cause.BOTH, proof=f"{returned} neither the old bits nor the new ones")
+
+
+def unknown(reason: str) -> Finding:
+    """Return that nothing can be told, and why."""
+    return Finding(cause=Cause.UNKNOWN, proof=reason)
