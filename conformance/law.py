@@ -24,10 +24,7 @@ import numpy.typing as npt
 from conformance.arrays import Array, as_dtype
 from conformance.catalogue import Initializer, InitializerSpec
 from conformance.definition import expected_error
-from conformance.model import WIDE_DTYPES, Case, Problem
-
-LATTICE, STRATA = "lattice", "strata"
-"""What stands for the PRNG in a sweep's case: every point, or one point of each stratum."""
+from conformance.model import LATTICE, STRATA, WIDE_DTYPES, Case, Problem
 
 TRANSFORMS = ("eager", "jit")
 """Ways of asking that a sweep knows."""

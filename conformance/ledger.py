@@ -7,18 +7,41 @@ outlived the defect and the case fails until the entry is deleted.
 
 from __future__ import annotations
 
+import builtins
 import dataclasses
+import difflib
 import fnmatch
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.catalogue import unknown
-from conformance.model import Case, CheckResult, Observation, Raised, Status
+from conformance.model import (
+    BACKENDS,
+    DTYPES,
+    LATTICE,
+    PRNGS,
+    STRATA,
+    TRANSFORMS,
+    Case,
+    CheckResult,
+    Observation,
+    Raised,
+    Status,
+)
 
 DEFAULT_PATH = Path(__file__).with_name("ledger.toml")
+
+LIKENESS = 0.75
+"""Of two names, by `difflib`: one letter more, less or other, or two swapped, in four and more."""
+
+EXCEPTIONS = (
+    *(name for name, kind in vars(builtins).items() if isinstance(kind, type)),
+    *("JaxRuntimeError", "XlaRuntimeError", "SpecError", "UnsupportedOperation", "UnsupportedPtx"),
+)
+"""Exceptions that initializers are known to raise: Python's own, XLA's, and this package's."""
 
 FIGURE_TOLERANCE = 0.01
 """Figures are stated to three digits; a hundredth covers what backends differ in the last."""
@@ -167,12 +190,14 @@ def _changed_figure(
     return ""
 
 
-def load(path: Path = DEFAULT_PATH) -> Ledger:
+def load(path: Path = DEFAULT_PATH, checks: Collection[str] = ()) -> Ledger:
     """Return the ledger in a TOML file.
 
+    checks: the names of all checks; none are known here, and without them any name is taken.
+
     Raises:
-        LedgerError: not TOML, an unknown or missing field, a value of the wrong type, an invalid
-            version specifier, or an id that is used twice.
+        LedgerError: not TOML, an unknown or missing field, a value of the wrong type or unknown, an
+            invalid version specifier, or an id that is used twice.
     """
     try:
         document = tomllib.loads(path.read_text())
@@ -189,7 +214,42 @@ def load(path: Path = DEFAULT_PATH) -> Ledger:
         if entry.id in seen:
             raise LedgerError(f"{path}: limitation id {entry.id!r} is used twice")
         seen.add(entry.id)
+        if fault := _unknown_value(entry, checks):
+            raise LedgerError(f"{path}: limitation {entry.id}: {fault}")
     return Ledger(limitations=entries)
+
+
+def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
+    """Return which value of an entry is unknown, with the nearest known ones; "" if none is.
+
+    Backends and exceptions may be of somebody else's: their names are refused only where they look
+    like one that is known.
+    """
+    for kind, values, known in (
+        ("dtype", entry.dtype, DTYPES),
+        ("transform", entry.transform, TRANSFORMS),
+        ("prng", entry.prng, (*PRNGS, LATTICE, STRATA)),
+        ("check", (*entry.checks, *entry.also), checks),
+    ):
+        for value in values:
+            if known and value not in known:
+                return unknown(kind, value, list(known))
+    for value in entry.backend:
+        if looks_misspelt(value, BACKENDS):
+            return unknown("backend", value, list(BACKENDS))
+    word, _, exception = entry.outcome.partition(" ")
+    if entry.outcome and not (word == "raises" and exception.isidentifier()):
+        return f"outcome = {entry.outcome!r} is not understood: write 'raises X', or leave it out"
+    if exception and looks_misspelt(exception, EXCEPTIONS):
+        return unknown("exception", exception, list(EXCEPTIONS))
+    return ""
+
+
+def looks_misspelt(value: str, known: Collection[str]) -> bool:
+    """Return whether the value is not known, but so like one that is that it must be meant."""
+    return value not in known and bool(
+        difflib.get_close_matches(value, known, n=1, cutoff=LIKENESS)
+    )
 
 
 _TYPES: Mapping[str, type] = {"empty": bool, "figures": dict} | dict.fromkeys(

@@ -28,8 +28,14 @@ PRNGS = (
 """`threefry2x32` takes the bit layout that the ambient configuration asks for, as users do; the two
 suffixed names force one."""
 
+LATTICE, STRATA = "lattice", "strata"
+"""What stands for the PRNG in a sweep's case: every point, or one point of each stratum."""
+
 TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
+
+BACKENDS = ("cpu", "cuda", "rocm", "tpu", "stablehlo", "iree", "cuda-emulated")
+"""Backends that this package knows by name. Any other name is a PJRT platform of somebody's."""
 
 EMULATED = "emulated"
 """Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""

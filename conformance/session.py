@@ -14,10 +14,10 @@ from conformance.backends import open_backend
 from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue, registered_names
+from conformance.checks import load_ledger
 from conformance.engine import Engine, Policy
 from conformance.golden import PROVENANCE, RECORDING, GoldenError, Store, golden_option, open_store
 from conformance.ledger import DEFAULT_PATH, Ledger
-from conformance.ledger import load as load_ledger
 from conformance.matrix import SelectionError, select
 from conformance.model import (
     Case,

@@ -17,6 +17,7 @@ from conformance.checks.law import (
     ACCURACY,
     ELEMENTWISE,
     MEAN,
+    SWEEP,
     VARIANCE,
     LawEvidence,
     gather,
@@ -45,8 +46,6 @@ from conformance.model import (
     Tier,
 )
 from conformance.recording import machine_fault
-
-SWEEP = "law_sweep"
 
 DTYPES = {
     Tier.QUICK: ("bfloat16", "float16", "float32"),

@@ -7,8 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from conformance.ledger import LedgerError, Limitation, apply, load
-from conformance.model import CheckResult, Observation, Outcome, Raised, Status, parse_case
+from conformance.backends import EXECUTORS
+from conformance.budgets import BudgetTable
+from conformance.builtin import load_catalogue
+from conformance.checks import NAMES, load_ledger
+from conformance.checks.law import SWEEP
+from conformance.engine import Engine
+from conformance.law import sweep_case
+from conformance.ledger import Ledger, LedgerError, Limitation, apply, load
+from conformance.model import (
+    BACKENDS,
+    CheckResult,
+    Observation,
+    Outcome,
+    Raised,
+    Status,
+    parse_case,
+)
+from conformance.sweeps import evaluate
 
 CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
 REFUSED = Raised(exception="TypeError", message="unsupported")
@@ -142,7 +158,66 @@ def test_a_ledger_with_a_fault_is_refused_by_file_and_field(
     assert str(path) in str(caught.value)
 
 
+ENTRY_TEXT = (
+    "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['contract']\nreason='r'\nlink='l'\n"
+)
 OPTIONAL = "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=[]\nreason='r'\nlink='l'\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("dtype=['float23']", "dtype 'float23' is unknown: did you mean float32"),
+        ("transform=['egaer']", "transform 'egaer' is unknown: did you mean eager"),
+        ("prng=['threefry']", "prng 'threefry' is unknown: did you mean threefry2x32"),
+        ("also=['valeus']", "check 'valeus' is unknown: did you mean values"),
+        ("also=['law_varaince']", "check 'law_varaince' is unknown: did you mean law_variance"),
+        ("backend=['cdua']", "backend 'cdua' is unknown: did you mean cuda"),
+        ("backend=['stable-hlo']", "backend 'stable-hlo' is unknown: did you mean stablehlo"),
+        (
+            "outcome='raise TypeError'",
+            "outcome = 'raise TypeError' is not understood: write",
+        ),
+        ("outcome='raises TypeEror'", "exception 'TypeEror' is unknown: did you mean TypeError"),
+    ],
+)
+def test_a_value_that_is_misspelt_is_refused_with_the_nearest(
+    line: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(f"{ENTRY_TEXT}{line}\n")
+
+    with pytest.raises(LedgerError, match=f"limitation a: {message}") as caught:
+        load_ledger(path)
+
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["backend=['metal']", "outcome='raises OutOfLuck'"])
+def test_backends_and_exceptions_of_others_may_be_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(f"{ENTRY_TEXT}{line}\n")
+
+    assert len(load_ledger(path).limitations) == 1
+
+
+def test_every_executor_is_known_by_name() -> None:
+    assert set(EXECUTORS) <= set(BACKENDS)
+
+
+def test_every_check_that_runs_may_be_announced() -> None:
+    catalogue, nothing = load_catalogue(), Ledger(limitations=())
+    engine = Engine(catalogue=catalogue, goldens=None, ledger=nothing)
+    swept = evaluate(
+        sweep_case(catalogue.lookup("normal"), "bfloat16", "cpu", "eager"),
+        catalogue=catalogue,
+        budgets=BudgetTable(measurements={}),
+        ledger=nothing,
+    )
+
+    results = (engine.evaluate(CASE), swept.result)
+
+    assert {check.check for result in results for check in result.checks} | {SWEEP} == set(NAMES)
 
 
 def test_an_entry_may_announce_what_only_some_samples_show(tmp_path: Path) -> None:

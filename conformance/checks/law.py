@@ -47,6 +47,8 @@ from conformance.ulp import ulp_at, ulp_distance, unit_roundoff
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
 MEAN, VARIANCE, ACCURACY, SEQUENCE = "law_mean", "law_variance", "law_accuracy", "law_sequence"
+SWEEP = "law_sweep"
+NAMES = (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, ACCURACY, SEQUENCE, SWEEP)
 
 ELEMENTWISE = (Normal, TruncatedNormal, Uniform, VarianceScaling)
 """Definitions whose every element is a function of one random word."""

@@ -13,9 +13,9 @@ from conformance import environment, options
 from conformance.budgets import FILE_NAME, BudgetTable, LooserBudget, load, merged, save
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
+from conformance.checks import load_ledger
 from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
 from conformance.golden import GoldenError
-from conformance.ledger import load as load_ledger
 from conformance.matrix import Selection
 from conformance.model import Status
 from conformance.sweeps import (

@@ -9,9 +9,10 @@ from pathlib import Path
 from conformance import budgets, options
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
+from conformance.checks import load_ledger
 from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
 from conformance.golden import open_store
-from conformance.ledger import DEFAULT_PATH, load
+from conformance.ledger import DEFAULT_PATH
 from conformance.matrix import Selection, SelectionError, select
 from conformance.merge import Merged, Question, Referee, Sources, merge, read_sources
 from conformance.merge.text import to_json, to_markdown, to_text
@@ -74,7 +75,7 @@ def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sourc
         catalogue=catalogue,
         goldens=goldens,
         budgets=budgets.load(goldens.folder / budgets.FILE_NAME),
-        ledger=load(Path(arguments.ledger or DEFAULT_PATH)),
+        ledger=load_ledger(Path(arguments.ledger or DEFAULT_PATH)),
         outcomes=sources.outcomes,
         max_drift=DriftClass(arguments.max_drift),
     )
