@@ -109,6 +109,11 @@ def selection_on(auto: tuple[str, ...], value: Value, cases: tuple[str, ...] = (
     )
 
 
+def narrows_cases(value: Value) -> bool:
+    """Return whether cases are picked out by what they ask, whatever the backend and the tier."""
+    return any(value(name) for name in LIST_OPTIONS if name != "backend")
+
+
 def is_narrowed(value: Value) -> bool:
     """Return whether any option narrows the selection; a shard alone does not."""
     return value("tier") is not None or any(value(name) for name in LIST_OPTIONS)

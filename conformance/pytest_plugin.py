@@ -28,8 +28,16 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 ROW, FAULT = "conformance_row", "conformance_fault"
 RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
+OF_THE_SELECTION = ("test_initializers.py", "test_law.py")
+"""Files whose tests are what the options select; layers, lowering and the guide have others."""
+
 CASE_TEST = "::test_case["
 """What the node id of a case holds; its path is empty for a package outside of the root folder."""
+LEFT_OUT = (
+    "conformance: cases are selected, so the tests of layers, lowering, the guide and completeness "
+    "are left out"
+)
+
 ELEMENTS_PER_COMPILATION = 1e6
 """Elements that are drawn and judged in the time that a vector's program takes to compile."""
 
@@ -97,6 +105,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.pluginmanager.register(part, "conformance-session")
     config.pluginmanager.register(Faults(), "conformance-faults")
+    if options.narrows_cases(lambda name: config.getoption(f"--{name}")):
+        config.pluginmanager.register(Narrowed(), "conformance-narrowed")
 
 
 def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
@@ -109,6 +119,23 @@ def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
 def conformance_session(request: pytest.FixtureRequest) -> Session:
     """The catalogue, goldens, ledger, engine and cases of this process."""
     return request.config.stash[SESSION]
+
+
+class Narrowed:
+    """Leaves out the tests of this package that no selection of cases can narrow."""
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Keep cases, sweeps, and the tests of others."""
+        left_out = [
+            item
+            for item in items
+            if item.path.parent == PACKAGE and item.path.name not in OF_THE_SELECTION
+        ]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
 class Faults:
@@ -197,6 +224,7 @@ class Controller:
             f"tier {option('--tier') or 'standard'}, "
             f"goldens {options.golden_folder(option('--golden'))}, run {self.run_id}",
             *(f"conformance: note: {line}" for line in environment.unusual(ambient)),
+            *([LEFT_OUT] if options.narrows_cases(lambda name: option(f"--{name}")) else []),
         ]
 
     @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -88,6 +89,15 @@ def test_a_wrong_option_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> N
 
     assert exit_info.value.code == 4
     assert "unrecognized arguments: --no-such-option" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["--version"])
+
+    version = importlib.metadata.version("initializer-conformance")
+    assert exit_info.value.code == 0
+    assert capsys.readouterr().out == f"conformance {version}\n"
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:

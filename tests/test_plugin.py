@@ -167,6 +167,23 @@ def test_without_xdist_each_case_runs_once(conform: Conform) -> None:
     outcome.stdout.fnmatch_lines(["PASSED: 3 cases, 3 identical, in *"])
 
 
+def test_a_selection_of_cases_leaves_out_what_it_cannot_narrow(
+    pytester: pytest.Pytester, golden: Path
+) -> None:
+    words = ("--pyargs", "conformance", "--tier", "quick", "--golden", str(golden))
+
+    whole = pytester.runpytest_inprocess(*words, "--collect-only", "-q")
+    narrowed = pytester.runpytest_inprocess(*words, "--initializer", "zeros", "--collect-only")
+
+    line = "conformance: cases are selected, so the tests of layers, lowering, the guide and *"
+    narrowed.stdout.fnmatch_lines([line])
+    narrowed.stdout.fnmatch_lines(["*test_case?zeros-float32-64-s0-cpu-eager?*"])
+    narrowed.stdout.no_fnmatch_line("*flax.linen.Dense*")
+    narrowed.stdout.fnmatch_lines(["*/* tests collected (* deselected) in *"])
+    whole.stdout.no_fnmatch_line(line)
+    whole.stdout.fnmatch_lines(["*flax.linen.Dense*"])
+
+
 def test_collecting_only_lists_the_cases_and_writes_nothing(
     conform: Conform, pytester: pytest.Pytester
 ) -> None:

@@ -461,6 +461,34 @@ def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path)
     assert open_store(folder).ids() == ["ones-float32-64-s0-cpu-eager"]
 
 
+def test_a_place_that_cannot_be_written_keeps_no_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+
+    code = main(["record", "zeros-float32-64-s0-cpu-eager", "--out", str(tmp_path / "file" / "x")])
+
+    said = capsys.readouterr().err
+    assert code == 3
+    assert f"{tmp_path}/file/x.journal cannot be written: " in said
+    assert "keeps the rows" not in said
+
+
+def test_a_device_that_is_lost_early_does_not_flood_the_terminal(
+    calls: Calls, catalogue: Catalogue, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from conformance.cli.record import report
+
+    cases = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in range(1, 31)]
+    calls.instead = {(size,): exhaust for size in range(1, 31)}
+
+    assert report(record(cases, catalogue, folder)) == 3
+
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 21
+    assert said[-1] == f"and 10 more; {folder}/provenance.json names them"
+
+
 def test_the_command_tells_what_is_unusual_before_it_records(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,21 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
+class ShowVersion(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print the version and exit."""
+        import importlib.metadata
+
+        try:
+            version = importlib.metadata.version("initializer-conformance")
+        except importlib.metadata.PackageNotFoundError:
+            version = "of a folder, not installed"
+        print(f"conformance {version}")
+        parser.exit(OK)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
@@ -90,6 +105,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="conformance", description="Numerical conformance of JAX and Flax initializers."
     )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in words if not word.startswith("-")), None)
     for name, text in COMMANDS.items():

@@ -11,10 +11,13 @@ from conformance import environment, options
 from conformance.builtin import load_catalogue
 from conformance.cli.main import INFRASTRUCTURE, OK
 from conformance.environment import unusual
-from conformance.golden import Store
+from conformance.golden import PROVENANCE, Store
 from conformance.matrix import select
 from conformance.model import Observation, Raised
 from conformance.recording import JournalError, journal_path, record
+
+SHOWN = 20
+"""Cases that the machine failed and that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         store = record(cases, catalogue, out, resume=arguments.resume, progress=ProgressLine())
     except (KeyboardInterrupt, JournalError):
-        print(f"{journal_path(out)} keeps the rows so far: go on with --resume", file=sys.stderr)
+        if (journal := journal_path(out)).exists():
+            print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
         raise
     return report(store)
 
@@ -53,10 +57,12 @@ def report(store: Store) -> int:
         names = ", ".join(provenance["left_out"])
         print(f"left out, since Flax is absent or does not have them: {names}", file=sys.stderr)
     faults = provenance["machine_faults"]
-    for key in faults:
+    for key in faults[:SHOWN]:
         outcome = store.observation(key).outcome
         assert isinstance(outcome, Raised)
         print(f"the machine failed {key}: {first_line(outcome.message)}", file=sys.stderr)
+    if (rest := len(faults) - SHOWN) > 0:
+        print(f"and {rest} more; {store.folder / PROVENANCE} names them", file=sys.stderr)
     return INFRASTRUCTURE if faults else OK
 
 
