@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from conformance.arrays import as_dtype
-from conformance.catalogue import InitializerSpec
+from conformance.backends.pjrt import settings
+from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.definition import expected_error
+from conformance.model import Case, Problem
 
 FILE_NAME = "lowering.json"
 ACCEPT = "`conformance lowering --accept --reason '...'`"
@@ -41,18 +44,31 @@ def fingerprints(spec: InitializerSpec) -> dict[str, dict[str, str]]:
 def _by_platform(spec: InitializerSpec, dtype: str) -> dict[str, str]:
     import jax
 
+    try:
+        traced = jax.jit(_program(spec, dtype), keep_unused=True).trace(_words())
+    except Exception as error:
+        return dict.fromkeys(PLATFORMS, f"raises {type(error).__name__}")
+    return {platform: _fingerprint(traced, platform) for platform in PLATFORMS}
+
+
+def _program(spec: InitializerSpec, dtype: str) -> Callable[[Any], Any]:
+    """Return the initializer as a function of key data, in a shape that it accepts."""
+    import jax
+
     shape = next((s for s in SHAPES if not expected_error(spec.definition, s, dtype)), SHAPES[0])
+    initializer = spec.build()
 
     def program(words: Any) -> Any:  # its name is part of the text
         key = jax.random.wrap_key_data(words, impl="threefry2x32")
         return initializer(key, shape, as_dtype(dtype))
 
-    try:
-        initializer = spec.build()
-        traced = jax.jit(program, keep_unused=True).trace(jax.random.key_data(jax.random.key(0)))
-    except Exception as error:
-        return dict.fromkeys(PLATFORMS, f"raises {type(error).__name__}")
-    return {platform: _fingerprint(traced, platform) for platform in PLATFORMS}
+    return program
+
+
+def _words() -> Any:
+    import jax
+
+    return jax.random.key_data(jax.random.key(0))
 
 
 def _fingerprint(traced: Any, platform: str) -> str:
@@ -61,6 +77,31 @@ def _fingerprint(traced: Any, platform: str) -> str:
     except Exception as error:
         return f"raises {type(error).__name__}"
     return fingerprint(text)
+
+
+def recorded(cases: Iterable[Case], catalogue: Catalogue) -> dict[str, str]:
+    """Return `platform initializer dtype` -> the fingerprint of what is lowered for it here.
+
+    Under any release of JAX, for the platforms that have a device. What cannot be lowered, or not
+    under this release, is left out: nothing is known of it.
+    """
+    asked = sorted({(c.backend, c.problem.initializer, c.problem.dtype) for c in cases})
+    found = {
+        " ".join(axes): _lowered_here(axes[0], catalogue.lookup(axes[1]), axes[2]) for axes in asked
+    }
+    return {key: program for key, program in found.items() if program}
+
+
+def _lowered_here(platform: str, spec: InitializerSpec, dtype: str) -> str | None:
+    import jax
+
+    problem = Problem(initializer=spec.name, dtype=dtype, shape=SHAPES[0], seed=0)
+    try:
+        with jax.default_device(jax.devices(platform)[0]), settings(problem):
+            lowered = jax.jit(_program(spec, dtype), keep_unused=True).lower(_words())
+        return fingerprint(lowered.as_text())
+    except Exception:
+        return None
 
 
 def fingerprint(text: str) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from conformance import environment
+from conformance import environment, lowering
 from conformance.backends import open_backend
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.golden import (
@@ -79,7 +79,8 @@ def record(
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
 
     The provenance holds the environment; `left_out`, the initializers that need Flax where none is
-    installed; and `machine_faults`, the cases that the machine failed (out of memory, device lost).
+    installed; `machine_faults`, the cases that the machine failed (out of memory, device lost); and
+    `programs`, the fingerprints of what JAX lowers here, to tell it from how that is compiled.
 
     resume: go on with the journal that a killed recording left, if there is one. Cases that the
         machine failed are run again.
@@ -108,6 +109,7 @@ def record(
         "date": now(),
         "left_out": left_out,
         "machine_faults": [key for key in sorted(entries) if machine_fault(entries[key].outcome)],
+        "programs": lowering.recorded(cases, catalogue),
     }
     _publish(folder, list(entries.values()), provenance)
     journal.path.unlink()

@@ -15,7 +15,7 @@ from conformance.backends.pjrt import TRANSFORMS, settings, typed_key
 from conformance.builtin import load_catalogue
 from conformance.model import Case, parse_case
 from conformance.upgrade import exports, probes
-from conformance.upgrade.cause import Cause, Digests, decide
+from conformance.upgrade.cause import Cause, Digests, decide, told_by_programs
 from conformance.upgrade.environments import Plan
 from conformance.upgrade.tools import SideError
 
@@ -56,6 +56,36 @@ def test_without_a_proof_no_cause_is_claimed(
 
     assert found.cause is Cause.UNKNOWN
     assert proof in found.proof
+
+
+SAME = {"cpu normal float32": "aa", "cpu uniform float32": "bb"}
+OTHER = {"cpu normal float32": "ff", "cpu uniform float32": "bb"}
+SPELT_OTHERWISE = {"cpu normal float32": "ff", "cpu uniform float32": "ee"}
+
+
+@pytest.mark.parametrize(
+    ("after", "cause", "proof"),
+    [
+        (SAME, Cause.COMPILER, "both sides lower the same program"),
+        (OTHER, Cause.LOWERING, "is another one, while 1 of 2 are the same"),
+        (SPELT_OTHERWISE, Cause.UNKNOWN, "all 2 lowered programs are spelt otherwise"),
+    ],
+)
+def test_the_text_of_programs_tells_the_cause_if_any_is_spelt_alike(
+    after: dict[str, str], cause: Cause, proof: str
+) -> None:
+    found = told_by_programs("cpu normal float32", SAME, after)
+
+    assert found is not None
+    assert found.cause is cause
+    assert proof in found.proof
+
+
+@pytest.mark.parametrize(("before", "after"), [({}, SAME), (SAME, {})])
+def test_a_recording_without_programs_tells_nothing(
+    before: dict[str, str], after: dict[str, str]
+) -> None:
+    assert told_by_programs("cpu normal float32", before, after) is None
 
 
 # --- The programs --------------------------------------------------------------------------------

@@ -59,6 +59,7 @@ def store(tmp_path: Path) -> WriteStore:
         kind: str = RECORDING,
         jax: str = "1.0",
         stages: Mapping[str, str] | None = None,
+        programs: Mapping[str, str] | None = None,
     ) -> Path:
         entries = [
             Entry(
@@ -70,7 +71,8 @@ def store(tmp_path: Path) -> WriteStore:
             for key, value in outcomes.items()
         ]
         environment = {"packages": {"jax": jax}, "config": {}, "host": {}, "devices": {}}
-        write_store(tmp_path / name, entries, kind=kind, provenance=[{"environment": environment}])
+        provenance = {"environment": environment, "programs": programs or {}}
+        write_store(tmp_path / name, entries, kind=kind, provenance=[provenance])
         return tmp_path / name
 
     return write
@@ -401,6 +403,19 @@ def test_ulp_figures_of_a_group_leave_out_new_streams(store: WriteStore) -> None
 
     row = next(line for line in text.split("By dtype")[1].splitlines() if "float32" in line)
     assert row.split()[-2] == "1"
+
+
+def test_two_recordings_tell_the_cause_by_their_programs(store: WriteStore) -> None:
+    programs = {"cpu normal float32": "aa"}
+    before = store("a", {CASE: draw(), OTHER: draw()}, programs=programs)
+    after = store("b", {CASE: nudged(draw()), OTHER: draw()}, programs=programs)
+
+    verdict = verdict_on(compared(before, after))
+
+    row = next(row for row in pair_rows(verdict) if row.name == CASE)
+    assert (row.cause, row.proof) == ("compiler", "both sides lower the same program")
+    assert "compiler  XLA compiles the same program otherwise" in to_text(verdict)
+    assert list(verdict.comparison.causes) == [CASE]
 
 
 def test_markdown_keeps_its_cells(streams: Comparison) -> None:

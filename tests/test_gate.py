@@ -103,12 +103,12 @@ def test_the_same_program_compiled_otherwise_is_the_doing_of_xla(gate: Gate) -> 
 
 
 @on_x86
-def test_a_release_that_crashes_on_old_programs_proves_nothing(gate: Gate) -> None:
+def test_a_release_that_crashes_on_old_programs_leaves_what_their_text_tells(gate: Gate) -> None:
     code, out, _ = gate("2.0", "2.2", *FOLDED)
 
+    (line,) = [line for line in out.split("\nCause\n")[1].splitlines() if "compiler" in line]
     assert code == 0
-    assert "not known  no proof" in out
-    assert "jax 2.2 cannot run what jax 2.0 exported: the process was killed by SIGSEGV" in out
+    assert "both sides lower the same program" in line
 
 
 def test_releases_that_agree_are_clean(gate: Gate) -> None:

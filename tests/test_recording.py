@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import pytest
 
-from conformance import recording
+from conformance import lowering, recording
 from conformance.backends import BackendUnavailable
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.cli import main
@@ -30,7 +30,10 @@ CASES = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in (2, 3, 4)]
 
 
 class Calls:
-    """An initializer that counts its calls, and may do something else at one of them."""
+    """An initializer that counts its calls, and may do something else at one of them.
+
+    It is traced too, for the fingerprint of its program; that is no call.
+    """
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -40,6 +43,8 @@ class Calls:
         """Return standard normal draws, unless something else is to happen."""
         import jax
 
+        if isinstance(key, jax.core.Tracer):
+            return jax.random.normal(key, shape, dtype)
         self.shapes.append(shape)
         if shape in self.instead:
             return self.instead[shape]()
@@ -144,6 +149,26 @@ def test_progress_is_told_after_every_case(catalogue: Catalogue, folder: Path) -
     )
 
     assert told == [(i + 1, 3, case.id) for i, case in enumerate(CASES)]
+
+
+def test_a_recording_holds_the_fingerprints_of_what_was_lowered(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    store = record(CASES, catalogue, folder)
+
+    assert store.provenance[0]["programs"] == lowering.recorded(CASES, catalogue)
+    assert store.provenance[0]["programs"].keys() == {"cpu mine float32"}
+
+
+def test_what_cannot_be_lowered_has_no_fingerprint(catalogue: Catalogue, folder: Path) -> None:
+    def refuse() -> Any:
+        raise ValueError("no such initializer")
+
+    catalogue.register("refused", refuse, definition=None)
+
+    store = record([parse_case("refused-float32-2-s0-cpu-eager")], catalogue, folder)
+
+    assert store.provenance[0]["programs"] == {}
 
 
 # --- What is not there ---------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """By whose doing a case drifted: JAX, which lowers it, or XLA, which compiles what JAX lowers.
 
 Proven by running what the old release lowered under the new one: the old bits mean that the new
-release lowers something else, the new bits that it compiles the same otherwise.
+release lowers something else, the new bits that it compiles the same otherwise. Recordings alone
+tell it by the fingerprints of their programs, if they are spelt alike.
 """
 
 from __future__ import annotations
@@ -74,6 +75,28 @@ def decide(
     if ran["sha256"] == digests.after:
         return Finding(cause=Cause.COMPILER, proof=f"{returned} the new bits")
     return Finding(cause=Cause.BOTH, proof=f"{returned} neither the old bits nor the new ones")
+
+
+def told_by_programs(
+    key: str, before: Mapping[str, str], after: Mapping[str, str]
+) -> Finding | None:
+    """Return what the fingerprints of lowered programs tell of one of them; None if they are not.
+
+    Two releases may spell the same program otherwise, and then they spell all otherwise. So another
+    text is another program only beside one that is spelt alike.
+    """
+    if key not in before or key not in after:
+        return None
+    if before[key] == after[key]:
+        return Finding(cause=Cause.COMPILER, proof="both sides lower the same program")
+    common = before.keys() & after.keys()
+    n_alike = sum(before[other] == after[other] for other in common)
+    if not n_alike:
+        return unknown(f"all {len(common)} lowered programs are spelt otherwise")
+    return Finding(
+        cause=Cause.LOWERING,
+        proof=f"the lowered program is another one, while {n_alike} of {len(common)} are the same",
+    )
 
 
 def unknown(reason: str) -> Finding:

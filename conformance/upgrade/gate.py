@@ -76,7 +76,7 @@ def run(
     names = (gate.sides[0].name, gate.sides[1].name)
     comparison = compare_stores(before, after, catalogue, names=names)
     if gate.asked.target is None:
-        found = causes(comparison.pairs, (before, after), plans, say)
+        found = causes(comparison, (before, after), plans, say)
         comparison = dataclasses.replace(comparison, causes=found)
     return judge(comparison, policy, today)
 

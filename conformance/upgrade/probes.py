@@ -17,8 +17,8 @@ from typing import Any
 
 from conformance.golden import Store
 from conformance.model import DriftClass, Returned
-from conformance.upgrade.cause import Digests, Finding, decide, unknown
-from conformance.upgrade.compare import Pair
+from conformance.upgrade.cause import Cause, Digests, Finding, decide, unknown
+from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.policy import worst_first
 from conformance.upgrade.recordings import Say, folder_of, variables
@@ -43,10 +43,23 @@ Question = Callable[[Sequence[str]], Mapping[str, Any]]
 
 
 def causes(
-    pairs: Sequence[Pair], stores: tuple[Store, Store], plans: tuple[Plan, Plan], say: Say
+    comparison: Comparison, stores: tuple[Store, Store], plans: tuple[Plan, Plan], say: Say
 ) -> dict[str, Finding]:
-    """Return the cause of the drift of one case for each initializer, dtype and transform."""
-    pairs = worst_first(list(pairs))
+    """Return the cause of the drift of one case for each initializer, dtype and transform.
+
+    Where running its program proves nothing, what the comparison tells of it counts.
+    """
+    proven = _proven(worst_first(list(comparison.pairs)), stores, plans, say)
+    told = {key: one for key, one in comparison.causes.items() if one.cause is not Cause.UNKNOWN}
+    return {
+        key: told.get(key, finding) if finding.cause is Cause.UNKNOWN else finding
+        for key, finding in proven.items()
+    }
+
+
+def _proven(
+    pairs: Iterable[Pair], stores: tuple[Store, Store], plans: tuple[Plan, Plan], say: Say
+) -> dict[str, Finding]:
     found = {pair: digests for pair in pairs if (digests := _digests(pair, stores))}
     chosen = {pair.case.id: found[pair] for pair in _chosen(found)}
     if not chosen:
