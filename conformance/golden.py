@@ -318,6 +318,7 @@ class Store:
         self._shards: Mapping[str, Mapping[str, Any]] = manifest["shards"]
         self._arrays: dict[str, Mapping[str, Any]] = {}
         self._overlays: dict[str, Store | None] = {}
+        self._bounds: dict[str, Store] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -454,7 +455,9 @@ class Store:
         Raises:
             GoldenError: one is missing or damaged.
         """
-        found = [open_store(self.folder / name).entry(key) for name in self.bound_names()]
+        if not self._bounds:
+            self._bounds = {name: open_store(self.folder / name) for name in self.bound_names()}
+        found = [store.entry(key) for store in self._bounds.values()]
         outcomes = [entry.outcome for entry in found if entry]
         if not outcomes:
             return None

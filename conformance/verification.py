@@ -1,4 +1,4 @@
-"""Whether all that a golden set holds can be believed.
+"""Whether all that a golden set holds can be believed, or a set of predictions.
 
 The store's own digests come first: see `golden.verify`. What has none is held to what it says by
 itself: provenance to its form, stages to those of other problems that draw alike, and the files
@@ -22,6 +22,7 @@ from conformance.golden import (
     GOLDEN,
     MANIFEST,
     OVERLAYS,
+    PREDICTED,
     PROVENANCE,
     Entry,
     GoldenError,
@@ -55,12 +56,14 @@ class Verified:
 
 
 def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
-    """Return what is wrong with a golden set.
+    """Return what is wrong with a golden set, or with a set of predictions.
 
     Raises:
         GoldenError: its manifest cannot be read.
     """
     base = open_store(folder)
+    if base.kind == PREDICTED:
+        return _predictions(base)
     faults = [*verify(folder), *_of_store(base, catalogue)]
     for backend in base.overlay_names():
         faults += _of_store(open_store(folder / OVERLAYS / backend), catalogue)
@@ -85,6 +88,24 @@ def _read(path: Path, read: Reader, catalogue: Catalogue) -> tuple[int, list[str
     except GoldenError as error:
         return 0, [str(error)]
     return count, [f"{path}: {fault}" for fault in found]
+
+
+def _predictions(store: Store) -> Verified:
+    """Return what is wrong with predictions: their files, or what they say is permitted."""
+    faults = verify(store.folder)
+    if not all(record.get("predicted_for") for record in store.provenance):
+        faults.append(f"{store.folder / PROVENANCE}: a record does not say for what was predicted")
+    for entry in _readable(store):
+        wholes = entry.extra.get("wholes", [])
+        digest = getattr(entry.outcome, "sha256", "")
+        if wholes and not any(digest.startswith(whole) for whole in wholes):
+            faults.append(
+                f"{store.folder / MANIFEST}: of {entry.id} the predicted array is none of the "
+                f"{len(wholes)} that are permitted"
+            )
+    bounds = [len(open_store(store.folder / name)) for name in store.bound_names()]
+    held = {"predictions": len(store), "of them with bounds": max(bounds, default=0)}
+    return Verified(held=held, absent=(), faults=tuple(faults))
 
 
 # --- The store -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from conformance import aot, predictions, ptx
 from conformance.arrays import returned, whole
 from conformance.builtin import load_catalogue
+from conformance.cli.main import main
 from conformance.drift.permitted import Deviation, Permitted, deviation
 from conformance.golden import (
     HIGHEST,
@@ -205,3 +207,35 @@ def test_a_complex_element_counts_once() -> None:
     )
 
     assert found == Deviation(n_decided=3)
+
+
+# --- Verifying -----------------------------------------------------------------------------------
+
+
+def test_predictions_that_are_whole_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored(tmp_path / "out", judged(returned(ZEROS), n_open=3))
+
+    assert main(["goldens", "verify", "--golden", str(tmp_path / "out")]) == 0
+    assert "1 predictions, 1 of them with bounds" in capsys.readouterr().out
+
+
+def test_whole_arrays_without_the_predicted_one_are_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored(tmp_path / "out", judged(returned(ZEROS), n_open=3, wholes=("ab" * 32, "cd" * 32)))
+
+    assert main(["goldens", "verify", "--golden", str(tmp_path / "out")]) == 3
+    assert f"of {CASE.id} the predicted array is none of the 2" in capsys.readouterr().err
+
+
+def test_predictions_say_for_what_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = stored(tmp_path / "out", judged(returned(ZEROS)))
+    record = {**store.provenance[-1], "predicted_for": ""}
+    (tmp_path / "out" / "provenance.json").write_text(json.dumps([record]), encoding="utf-8")
+
+    assert main(["goldens", "verify", "--golden", str(tmp_path / "out")]) == 3
+    assert "does not say for what was predicted" in capsys.readouterr().err
