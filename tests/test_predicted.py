@@ -1,0 +1,198 @@
+"""The predictions that are kept, and what a recording says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, returned, whole
+from conformance.builtin import load_catalogue
+from conformance.cli.main import main
+from conformance.golden import (
+    PREDICTED,
+    RECORDING,
+    Entry,
+    open_store,
+    shipped,
+    write_store,
+)
+from conformance.model import (
+    Case,
+    DriftClass,
+    Returned,
+    parse_case,
+)
+from conformance.upgrade.compare import compare_folders
+
+ROOT = Path(__file__).parent.parent
+H100, A100 = (ROOT / "predicted" / name for name in ("h100", "a100"))
+
+# --- The kept predictions ------------------------------------------------------------------------
+
+TAIL = parse_case("normal-float32-64x32-s0-cuda-jit")
+"""Decided but for a few elements, each by itself."""
+
+SCALED = parse_case("glorot_uniform-float32-64x32-s0-cuda-eager")
+"""All elements open, but only together."""
+
+
+@pytest.mark.parametrize("folder", [H100, A100], ids=lambda path: path.name)
+def test_the_kept_predictions_are_intact_and_say_what_they_are(folder: Path) -> None:
+    store, provenance = open_store(folder), json.loads((folder / "provenance.json").read_text())
+
+    assert main(["goldens", "verify", "--golden", str(folder)]) == 0
+    assert store.kind == PREDICTED
+    assert folder.name.upper() in provenance[-1]["predicted_for"]
+    assert "jax-cuda13-plugin" in provenance[-1]["environment"]["packages"]
+
+
+def array_of(case: Case) -> Array:
+    entry = open_store(H100).entry(case.id)
+    assert entry is not None
+    assert isinstance(entry.outcome, Returned)
+    return whole(entry.outcome).copy()
+
+
+def bound_arrays(case: Case) -> list[Array]:
+    bounds = open_store(H100).bounds(case.id)
+    assert bounds is not None
+    return [whole(bound) for bound in bounds if isinstance(bound, Returned)]
+
+
+def recorded(folder: Path, changes: dict[str, Array]) -> Path:
+    """Write what a GPU would have recorded that returned all as predicted but for some arrays."""
+    predicted = open_store(H100)
+    entries = [
+        Entry(
+            id=entry.id,
+            shard=entry.shard,
+            outcome=returned(changes[entry.id]) if entry.id in changes else entry.outcome,
+            extra={**entry.extra, "mode": "executed"},
+        )
+        for entry in predicted.entries()
+    ]
+    write_store(folder, entries, kind=RECORDING, provenance=predicted.provenance)
+    return folder
+
+
+def test_a_recording_of_the_predicted_bits_confirms(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded(tmp_path / "gpu", {})
+
+    assert main(["compare", str(H100), str(recording)]) == 0
+    text = capsys.readouterr().out
+    count = len(open_store(H100))
+    assert f"{count} cases: {count} as predicted, 0 differ in open elements only, 0 refuted" in text
+
+
+def one_step_up(array: Array, index: tuple[int, ...]) -> Array:
+    array[index] = np.nextafter(array[index], np.float32(np.inf))
+    return array
+
+
+def test_a_decided_element_that_differs_refutes_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By one ULP, which no policy lets pass."""
+    lowest, highest = bound_arrays(TAIL)
+    decided = np.argwhere(lowest == highest)[0]
+    recording = recorded(tmp_path / "gpu", {TAIL.id: one_step_up(array_of(TAIL), tuple(decided))})
+
+    assert main(["compare", str(H100), str(recording), "--max-drift", "contract"]) == 1
+    text = capsys.readouterr().out
+    assert "NOT CONFIRMED" in text
+    assert "1 refuted" in text
+    assert f"{TAIL.id}  REFUTED  differs in 1 elements, 1 decided" in text
+
+
+@pytest.mark.parametrize(("is_within", "code"), [(True, 0), (False, 1)])
+def test_an_open_element_may_differ_within_its_interval(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], is_within: bool, code: int
+) -> None:
+    values, (lowest, highest) = array_of(TAIL), bound_arrays(TAIL)
+    place = tuple(np.argwhere(lowest != highest)[0])
+    extreme = highest if values[place] != highest[place] else lowest
+    values[place] = extreme[place]
+    if not is_within:
+        away = np.float32(np.copysign(np.inf, extreme[place] - array_of(TAIL)[place]))
+        values[place] = np.nextafter(values[place], away)
+    recording = recorded(tmp_path / "gpu", {TAIL.id: values})
+
+    assert main(["compare", str(H100), str(recording)]) == code
+    verdict = "permitted  differs in 1 elements, all open"
+    wanted = verdict if is_within else "REFUTED    differs in 1 elements, 1 decided"
+    words = " ".join(capsys.readouterr().out.split())
+    assert " ".join(f"{TAIL.id} {wanted}".split()) in words
+
+
+def test_elements_that_are_open_together_may_not_differ_one_by_one(tmp_path: Path) -> None:
+    """The device may round the scale otherwise, and then every element of the array moves."""
+    values = array_of_golden(SCALED)
+    moved_one = recorded(tmp_path / "one", {SCALED.id: one_step_up(values.copy(), (0, 0))})
+
+    assert main(["compare", str(H100), str(moved_one)]) == 1
+
+
+def test_elements_that_are_open_together_may_differ_all_at_once(tmp_path: Path) -> None:
+    scale = np.float32(np.sqrt(6 / 96))
+    drawn = array_of_golden(SCALED) / scale
+    entry = open_store(H100).entry(SCALED.id)
+    assert entry is not None
+    other = drawn * np.nextafter(scale, np.float32(1))
+    assert returned(other).sha256[:16] in entry.extra["wholes"]
+    recording = recorded(tmp_path / "all", {SCALED.id: other})
+
+    assert main(["compare", str(H100), str(recording)]) == 0
+
+
+def array_of_golden(case: Case) -> Array:
+    """Return the array of a case that is predicted to be the golden one."""
+    golden = open_store(shipped()).entry(case.problem.id)
+    predicted = open_store(H100).entry(case.id)
+    assert golden is not None
+    assert predicted is not None
+    assert isinstance(golden.outcome, Returned)
+    assert isinstance(predicted.outcome, Returned)
+    assert golden.outcome.sha256 == predicted.outcome.sha256
+    return whole(golden.outcome).copy()
+
+
+def test_predictions_that_were_not_put_to_the_test_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = [entry for entry in open_store(H100).entries() if entry.id != TAIL.id]
+    write_store(tmp_path / "gpu", entries, kind=RECORDING, provenance=open_store(H100).provenance)
+
+    assert main(["compare", str(H100), str(tmp_path / "gpu")]) == 1
+    text = capsys.readouterr().out
+    assert "1 cases not recorded" in text
+    assert TAIL.id in text
+
+
+def test_the_outcome_of_a_test_is_in_the_files(tmp_path: Path) -> None:
+    recording = recorded(tmp_path / "gpu", {TAIL.id: array_of(TAIL) + np.float32(1)})
+    out = tmp_path / "pairs.json"
+
+    main(["compare", str(H100), str(recording), "--json", str(out)])
+
+    pairs: dict[str, Any] = {pair["name"]: pair for pair in json.loads(out.read_text())["pairs"]}
+    assert (pairs[TAIL.id]["n_open"], pairs[TAIL.id]["n_decided"]) == (0, 2048)
+    assert not pairs[TAIL.id]["is_allowed"]
+
+
+def test_an_a100_is_predicted_to_return_other_bfloat16_normals_and_equal_uniforms() -> None:
+    comparison = compare_folders(H100, A100, load_catalogue())
+
+    equal = {
+        pair.case.problem.initializer
+        for pair in comparison.pairs
+        if pair.drift.drift_class is DriftClass.IDENTICAL
+    }
+    assert not comparison.is_test
+    assert {"glorot_uniform", "he_uniform", "lecun_uniform", "uniform"} <= equal
+    assert not {"normal", "lecun_normal", "he_normal", "truncated_normal"} & equal
