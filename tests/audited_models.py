@@ -78,6 +78,31 @@ def colliding() -> tuple[Any, Inputs]:
     return Colliding(), _inputs(1, 16)
 
 
+class Adding(nn.Module):
+    """A module that takes two inputs."""
+
+    @nn.compact
+    def __call__(self, x: Any, y: Any) -> Any:
+        """Transform the sum."""
+        return nn.Dense(16)(x + y)
+
+
+def two_inputs() -> tuple[Any, ...]:
+    return Adding(), *_inputs(1, 16), *_inputs(1, 16)
+
+
+def two_inputs_in_a_tuple() -> tuple[Any, Inputs]:
+    return Adding(), (*_inputs(1, 16), *_inputs(1, 16))
+
+
+def no_inputs() -> tuple[Any]:
+    return (Adding(),)
+
+
+def too_few_inputs() -> tuple[Any, Inputs]:
+    return Adding(), _inputs(1, 16)
+
+
 def wrong_fan() -> tuple[Any, Inputs]:
     swapped = nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
     return nn.Dense(64, kernel_init=swapped), _inputs(1, 16)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from conformance.audit import Audit, Audited, audit
+from conformance.checks.recognition import recognise
 from conformance.cli import main
 from conformance.modules.model import TargetError, load
+from tests import audited_models
 
 MODELS = "tests.audited_models"
 
@@ -97,6 +101,46 @@ def test_a_tree_without_keys_is_recognised_by_its_statistics() -> None:
 
     assert (one.initializer[:17], one.key, one.is_exact) == ("normal(stddev=0.0", "", False)
     assert one.faults == ()
+
+
+KERNELS = {
+    "lecun_normal": jax.nn.initializers.lecun_normal(),
+    "lecun_normal (not truncated)": jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal"),
+    "lecun_uniform": jax.nn.initializers.lecun_uniform(),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.parametrize(("shape", "is_certain"), [((3, 3, 4, 8), False), ((64, 32), True)])
+def test_without_a_key_no_law_is_ruled_out_that_may_be_the_right_one(
+    name: str, shape: tuple[int, ...], is_certain: bool
+) -> None:
+    for seed in range(20):
+        kernel = np.asarray(KERNELS[name](jax.random.key(seed), shape, np.float32))
+
+        found = recognise(kernel, None).initializer.split(" or ")
+
+        assert name in found
+        assert not is_certain or found == [name]
+
+
+@pytest.mark.parametrize("name", ["two_inputs", "two_inputs_in_a_tuple"])
+def test_a_linen_module_may_take_several_inputs(name: str) -> None:
+    assert row(name, "Dense_0.kernel").initializer == "lecun_normal"
+
+
+def test_what_a_model_raises_is_told_with_the_line_of_the_users_code() -> None:
+    line = next(
+        number
+        for number, text in enumerate(inspect.getsourcelines(audited_models)[0], start=1)
+        if "no checkpoint" in text
+    )
+
+    with pytest.raises(
+        TargetError,
+        match=rf"raises RuntimeError at \S+/audited_models\.py:{line}: no checkpoint",
+    ):
+        load(f"{MODELS}:raising")
 
 
 def test_an_unknown_law_is_said_to_be_unknown() -> None:
@@ -200,7 +244,9 @@ def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixtur
         ("no_such_module:make", "no_such_module cannot be imported .ModuleNotFoundError"),
         (f"{MODELS}:no_such_function", "has no function 'no_such_function'"),
         (f"{MODELS}:constant", "has no function 'constant'"),
-        (f"{MODELS}:raising", "raising raises RuntimeError: no checkpoint"),
+        (f"{MODELS}:raising", r"raising raises RuntimeError at \S+: no checkpoint"),
+        (f"{MODELS}:too_few_inputs", r"too_few_inputs raises TypeError: .* missing 1 required"),
+        (f"{MODELS}:no_inputs", r"no_inputs: returns \(Adding\); needed is a linen module with"),
         (f"{MODELS}:a_number", "a_number: returns int; needed is a linen module"),
         (f"{MODELS}:nothing", "nothing has no parameters"),
     ],

@@ -48,6 +48,12 @@ FEWEST_FOR_A_KEY = 13
 MOST_FACTORED = 1 << 14
 """Elements of the largest matrix whose key is sought by factoring the normals of each candidate."""
 
+MOST_COMPARED = 1 << 14
+"""Elements of a sample that is compared with laws."""
+
+STANDARD_ERRORS = 5
+"""Of an estimate, beyond which a value is no accident: once in 1.7 million."""
+
 FACTOR_TOLERANCE = 0.01
 """In stddevs of an entry, for JAX's float32 factorization against one in float64. Four orthogonal
 columns leave six free angles, which agree so closely by chance less than once in 1e11."""
@@ -87,7 +93,8 @@ FAN_OUT_IS_A_FAULT = ("lecun of fan_out", "he of fan_out")
 class Recognised:
     """What an array was found to be.
 
-    initializer: e.g. `lecun_normal`, `normal(stddev=0.02)`, `constant(0)`.
+    initializer: e.g. `lecun_normal`, `normal(stddev=0.02)`, `constant(0)`; joined by `or` where
+        several are as likely.
     definition: which law that is; None for constants and where nothing was recognised.
     drawn_dtype: in which it was drawn: float32 where the values were cast afterwards.
     fan: the fan that scales the variance; None where none does.
@@ -179,12 +186,17 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     if fit is None and (length := _orthogonal_length(array)):
         suffix = "" if abs(length - 1) < LENGTH_TOLERANCE else f"(scale={length:.4g})"
         return Recognised(initializer=f"orthogonal{suffix}", is_exact=key is not None)
-    if key is None:
-        fit = _by_statistics(array)
-    if fit is None:
+    fits = _by_statistics(array) if key is None else [fit] if fit else []
+    if not fits:
         return UNKNOWN
-    found = _named(fit.kind, fit.scale, array, is_exact=key is not None)
-    return dataclasses.replace(found, drawn_dtype=fit.dtype)
+    found = [_named(fit.kind, fit.scale, array, is_exact=key is not None) for fit in fits]
+    names = dict.fromkeys(each.initializer for each in found)
+    return dataclasses.replace(
+        found[0],
+        initializer=" or ".join(names),
+        drawn_dtype=fits[0].dtype,
+        fault=found[0].fault if all(each.fault for each in found) else "",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -222,33 +234,56 @@ def _residual_bound(dtype: np.dtype[Any]) -> float:
     return max(1e-4, 12 * 2.0 ** -mantissa_bits(dtype))
 
 
-def _by_statistics(array: Array) -> _Fit | None:
-    """Return the law that the values have by their moments and distribution, or None.
+def _by_statistics(array: Array) -> list[_Fit]:
+    """Return the laws that may have drawn the values, the likeliest first.
 
-    A correct law is refused less than once in 1e6 arrays (Kolmogorov's distribution at 2.8).
+    A correct law is refused less than once in 1e6 arrays by each of two tests: of the distribution
+    (Kolmogorov's at 2.8), and against the likeliest law, which a millionth of its likelihood
+    excludes. Small arrays leave several: 64 values do not tell a truncated normal from a whole one.
     """
     values = widen(array.reshape(-1))
     if len(values) < PREFIX:
-        return None
-    sample = values[:: max(1, len(values) // 4096)]
+        return []
+    sample = values[:: max(1, len(values) // MOST_COMPARED)]
     sigma = float(values.std())
-    distances = {
-        kind: float(stats.kstest(sample / (sigma / UNIT_STDDEV[kind]), _cdf(kind)).statistic)
-        for kind in UNIT_LAWS
-    }
-    kind = min(distances, key=distances.__getitem__)
-    if distances[kind] * math.sqrt(len(sample)) > 2.8:
-        return None
-    scale = sigma / UNIT_STDDEV[kind]
-    return _Fit(residual=distances[kind], kind=kind, scale=scale, dtype=str(array.dtype))
+    slack = STANDARD_ERRORS * _relative_error(values)
+    fits = []
+    for kind, stddev in UNIT_STDDEV.items():
+        unit = sample / (sigma / stddev)
+        distance = float(stats.kstest(unit, _law(kind).cdf).statistic)
+        if distance * math.sqrt(len(sample)) <= 2.8:
+            residual = -_log_likelihood(unit, kind, slack) + len(unit) * math.log(sigma / stddev)
+            dtype = str(array.dtype)
+            fits.append(_Fit(residual=residual, kind=kind, scale=sigma / stddev, dtype=dtype))
+    fits.sort()
+    return [fit for fit in fits if fit.residual - fits[0].residual < math.log(1e6)]
 
 
-def _cdf(kind: str) -> Any:
+def _relative_error(values: Values) -> float:
+    """Return the standard error of a sample stddev, as a part of it; see `audit.Audited`."""
+    kurtosis = max(float(stats.kurtosis(values, fisher=False)), 1.0)
+    return math.sqrt((kurtosis - 1) / (4 * len(values)))
+
+
+def _log_likelihood(unit: Values, kind: str, slack: float) -> float:
+    """Return that of standardised values; a little beyond a bound counts as at it.
+
+    slack: how far beyond, as a part of the bound: the scale is an estimate.
+    """
+    law = _law(kind)
+    lower, upper = law.support()
+    nearer = unit / (1 + slack)
+    if ((nearer < lower) | (nearer > upper)).any():
+        return -math.inf
+    return float(law.logpdf(np.clip(unit, lower, upper)).sum())
+
+
+def _law(kind: str) -> Any:
     return {
-        "truncated_normal": stats.truncnorm(-2, 2).cdf,
-        "normal": stats.norm.cdf,
-        "uniform": stats.uniform(-1, 2).cdf,
-        "uniform from 0": stats.uniform(0, 1).cdf,
+        "truncated_normal": stats.truncnorm(-2, 2),
+        "normal": stats.norm(),
+        "uniform": stats.uniform(-1, 2),
+        "uniform from 0": stats.uniform(0, 1),
     }[kind]
 
 

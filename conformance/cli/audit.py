@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="MODULE:FUNCTION",
-        help="function that returns (linen module, inputs), an nnx module, or a parameter tree",
+        help="function that returns (linen module, inputs ...), an nnx module, or a parameter tree",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")
     parser.add_argument(

@@ -2,7 +2,8 @@
 
 `make` takes nothing (or, for nnx, the `rngs` to use) and returns one of
 
-    a linen module and its example inputs:  return Model(), (jnp.ones((1, 28, 28)),)
+    a linen module and its example inputs:  return Model(), jnp.ones((1, 28, 28))
+    or, where it takes several:             return Model(), x, y    (or Model(), (x, y))
     an nnx module:                          return Model(rngs=rngs)
     a parameter tree, whose keys are then unknown.
 """
@@ -12,7 +13,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
-from collections.abc import Mapping
+import sysconfig
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +24,9 @@ import numpy as np
 from conformance.arrays import Array
 from conformance.matrix import SelectionError
 from conformance.modules.observe import flatten, nnx_state
+
+PACKAGE = Path(__file__).parents[1]
+"""This package, whose lines are no news to a user."""
 
 LINEN, NNX, TREE = "linen", "nnx", "tree"
 
@@ -81,8 +88,8 @@ def _resolve(target: str) -> Any:
         module = importlib.import_module(module_name)
     except Exception as error:
         raise TargetError(
-            f"{module_name} cannot be imported ({type(error).__name__}: {error}): run from where "
-            "`import` finds it, or set PYTHONPATH"
+            f"{module_name} cannot be imported ({type(error).__name__}{_place(error)}: {error}): "
+            "run from where `import` finds it, or set PYTHONPATH"
         ) from error
     if not callable(getattr(module, name, None)):
         raise TargetError(f"{module_name} has no function {name!r}")
@@ -95,7 +102,19 @@ def _observe(make: Any, target: str, seed: int, abstract: bool) -> tuple[str, di
     except TargetError as error:
         raise TargetError(f"{target}: {error}") from None
     except Exception as error:
-        raise TargetError(f"{target} raises {type(error).__name__}: {error}") from error
+        raise TargetError(
+            f"{target} raises {type(error).__name__}{_place(error)}: {error}"
+        ) from error
+
+
+def _place(error: Exception) -> str:
+    """Return ` at FILE:LINE` of the last line of the user's own code that led to the error."""
+    installed = (Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("stdlib")), PACKAGE)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_file() and not any(map(path.is_relative_to, installed)):
+            return f" at {path}:{frame.lineno}"
+    return ""
 
 
 def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
@@ -105,12 +124,21 @@ def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]
     made = _abstract_nnx(make, seed) if abstract and _takes_rngs(make) else _call(make, seed)
     if isinstance(made, nnx.Module):
         return NNX, _abstract_state(made) if abstract else nnx_state(made)
-    if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
-        return LINEN, _linen_arrays(*made, seed, abstract)
+    if isinstance(made, tuple) and len(made) > 1 and isinstance(made[0], nn.Module):
+        module, *inputs = made
+        several = isinstance(inputs[0], tuple) and len(inputs) == 1
+        return LINEN, _linen_arrays(module, inputs[0] if several else inputs, seed, abstract)
     if isinstance(made, Mapping) and not abstract:
         return TREE, {name.removeprefix("params."): value for name, value in flatten(made).items()}
-    wanted = "a linen module with a tuple of inputs, an nnx module, or a parameter tree"
-    raise TargetError(f"returns {type(made).__name__}; needed is {wanted}")
+    wanted = "a linen module with its inputs, an nnx module, or a parameter tree"
+    raise TargetError(f"returns {_described(made)}; needed is {wanted}")
+
+
+def _described(made: Any) -> str:
+    """Return the type, of a tuple with those of its parts."""
+    if isinstance(made, tuple):
+        return f"({', '.join(type(part).__name__ for part in made)})"
+    return type(made).__name__
 
 
 def _takes_rngs(make: Any) -> bool:
@@ -135,12 +163,13 @@ def _abstract_state(module: Any) -> dict[str, Array]:
     return _stand_ins(nnx.to_pure_dict(nnx.state(module, nnx.Not(nnx.RngState))))
 
 
-def _linen_arrays(module: Any, inputs: Any, seed: int, abstract: bool) -> dict[str, Array]:
+def _linen_arrays(
+    module: Any, arguments: Sequence[Any], seed: int, abstract: bool
+) -> dict[str, Array]:
     import jax
     from flax.errors import LazyInitError
 
     root = jax.random.key(seed)
-    arguments = inputs if isinstance(inputs, tuple) else (inputs,)
     if abstract:
         tree = jax.eval_shape(module.init, root, *arguments)
         found = _stand_ins(tree)
