@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parent
 ROW, FAULT = "conformance_row", "conformance_fault"
+LOWERED = "conformance_lowered"
+"""Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
+
 RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
 OF_THE_SELECTION = ("test_initializers.py", "test_law.py")
 """Files whose tests are what the options select; layers, lowering and the guide have others."""
@@ -369,7 +372,22 @@ class Controller:
         others = len(self._failed_others)
         also = [f"and {others} tests that are no cases failed, see above"] if others else []
         faults = list(dict.fromkeys(self._faults))
-        _section(terminalreporter, "conformance", [*faults, *lines, *(also if lines else [])])
+        told = [*faults, *lines, *(also if lines else []), *_lowered(terminalreporter)]
+        _section(terminalreporter, "conformance", told)
+
+
+def _lowered(reporter: Any) -> list[str]:
+    """Return a line about what this JAX lowers otherwise, which fails no test; or none."""
+    properties = [dict(report.user_properties) for report in reporter.stats.get("xfailed", [])]
+    keys = [key for found in properties for key in json.loads(found.get(LOWERED, "[]"))]
+    if not keys:
+        return []
+    names = sorted({key.partition(" ")[0] for key in keys})
+    others = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        f"lowering: {len(keys)} initializers and dtypes are lowered to other programs than the "
+        f"accepted ones ({', '.join(names[:3])}{others}): `conformance lowering` names them"
+    ]
 
 
 def _ending(session: pytest.Session) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from conformance import lowering, options
@@ -9,6 +12,7 @@ from conformance.accepted import Accepted, changes, explain, load
 from conformance.builtin import builtin_specs
 from conformance.catalogue import InitializerSpec
 from conformance.lowering import ACCEPT, FILE_NAME
+from conformance.pytest_plugin import LOWERED
 from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
@@ -23,7 +27,9 @@ def accepted(request: pytest.FixtureRequest) -> Accepted:
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.name for spec in SPECS])
-def test_lowering(spec: InitializerSpec, accepted: Accepted) -> None:
+def test_lowering(
+    spec: InitializerSpec, accepted: Accepted, record_property: Callable[[str, object], None]
+) -> None:
     """Every dtype and platform has its accepted program; another JAX may differ, and is told so."""
     here = lowering.versions()
     changed = changes(accepted.lines, lowering.fingerprints(spec))
@@ -31,6 +37,7 @@ def test_lowering(spec: InitializerSpec, accepted: Accepted) -> None:
         return
     text = explain(accepted, changed, here, ACCEPT)
     if here != accepted.versions:
+        record_property(LOWERED, json.dumps(sorted({change.key for change in changed})))
         pytest.xfail(text)
     pytest.fail(text, pytrace=False)
 

@@ -93,3 +93,22 @@ def test_another_program_fails_under_the_accepted_version_only(
 
     assert main(["lowering", "--golden", str(only_uniform)]) == code
     assert "3 of 3 initializers and dtypes are lowered to other programs" in capsys.readouterr().out
+
+
+def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
+    pytester: pytest.Pytester, tmp_path: Path
+) -> None:
+    keys = [f"uniform_1 {dtype}" for dtype in lowering.DTYPES]
+    lines = {key: dict.fromkeys(PLATFORMS, "ff") for key in keys}
+    save(tmp_path / "lowering.json", Accepted(versions="jax 0.1", reason="old", lines=lines))
+    test = "conformance.test_lowering::test_lowering[uniform_1]"
+
+    result = pytester.runpytest_subprocess("--pyargs", test, "--golden", str(tmp_path), timeout=120)
+
+    result.assert_outcomes(xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "lowering: 3 initializers and dtypes are lowered to other programs than the accepted "
+            "ones (uniform_1): `conformance lowering` names them"
+        ]
+    )
