@@ -16,6 +16,8 @@ from conformance.catalogue import InitializerSpec
 from conformance.cli import main
 from conformance.lowering import PLATFORMS, fingerprints
 
+pytest_plugins = ["pytester"]
+
 UNIFORM = load_catalogue().lookup("uniform")
 
 
