@@ -16,7 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.arrays import as_dtype, returned
@@ -71,7 +71,6 @@ def folder(tmp_path: Path) -> Path:
 # --- What is put in comes out ---------------------------------------------------------------------
 
 
-@settings(deadline=None)  # a disk that others use is slow at times
 @given(
     dtype=st.sampled_from(DTYPES),
     shape=st.lists(st.integers(0, 5), max_size=3).map(tuple),
