@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -23,10 +25,31 @@ PACKAGES = (
     "safetensors",
     "jax-cuda12-plugin",
     "jax-cuda13-plugin",
+    "nvidia-cublas",
+    "nvidia-cublas-cu12",
+    "nvidia-cuda-nvcc",
+    "nvidia-cuda-nvcc-cu12",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-runtime-cu12",
+    "nvidia-cudnn-cu12",
+    "nvidia-cudnn-cu13",
+    "nvidia-cusolver",
+    "nvidia-cusolver-cu12",
+    "nvidia-nvjitlink",
+    "nvidia-nvjitlink-cu12",
     "libtpu",
     "iree-base-compiler",
     "iree-base-runtime",
 )
+"""Of NVIDIA's, what compiles kernels and what is called: QR is cuSOLVER's and cuBLAS's. CUDA 13 has
+no suffix but for cuDNN."""
+
+CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
+CUDA_LIBRARIES = ("cuda_runtime", "cudnn", "cublas", "cusolver")
+"""Whose versions JAX's plugin can tell, of the libraries that it loaded."""
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""What the NVIDIA kernel module says of itself, in the line that begins with NVRM."""
 
 CONFIG = (
     "jax_default_prng_impl",
@@ -100,7 +123,11 @@ def host_facts() -> dict[str, str]:
 
 
 def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
-    """Return kind, count and runtime version of the devices of each platform."""
+    """Return kind, count and runtime version of the devices of each platform.
+
+    Of CUDA the runtime says only for which version the plugin was compiled, as in `PJRT C API cuda
+    13000`: driver and libraries are facts of their own.
+    """
     import jax
 
     facts = {}
@@ -111,8 +138,47 @@ def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
             continue
         facts[f"{name}.kind"] = devices[0].device_kind
         facts[f"{name}.count"] = str(len(devices))
-        facts[f"{name}.runtime"] = devices[0].client.platform_version
+        facts[f"{name}.runtime"] = " ".join(devices[0].client.platform_version.split())
+        if name == "cuda":
+            facts |= {f"cuda.{fact}": value for fact, value in cuda_facts().items()}
     return facts
+
+
+def cuda_facts(driver_file: Path = NVIDIA_DRIVER) -> dict[str, str]:
+    """Return the version of the driver, and of each loaded library that the plugin can tell."""
+    facts = {}
+    if driver := _driver_version(driver_file):
+        facts["driver"] = driver
+    versions = _cuda_versions()
+    for name in CUDA_LIBRARIES:
+        # A library that is not found, or is another than its stub expects, raises.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            facts[name] = str(getattr(versions, f"{name}_get_version")())
+    return facts
+
+
+def _driver_version(path: Path) -> str:
+    text = path.read_text(errors="replace") if path.exists() else ""
+    found = re.search(r"^NVRM version:.*?\s(\d+(?:\.\d+)+)\s", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _cuda_versions() -> Any:
+    for plugin in CUDA_PLUGINS:
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(f"{plugin}._versions")
+    return None
+
+
+def runtime_of(environment: Environment, backend: str) -> str:
+    """Return what the backend's devices run on, as one text; "" if nothing is known."""
+    facts = {
+        name.removeprefix(f"{backend}."): value
+        for name, value in environment.devices.items()
+        if name.startswith(f"{backend}.")
+    }
+    others = [f"{name} {facts[name]}" for name in facts if name not in ("kind", "count", "runtime")]
+    return ", ".join(filter(None, [facts.get("runtime", ""), *others]))
 
 
 DEFAULT_CONFIG: Mapping[str, str] = {

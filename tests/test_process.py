@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def with_files(folder: Path, *names: str) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).touch()
     return folder
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Let just these modules be found."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in modules or None)
 
 
 @pytest.mark.parametrize(("worker", "gpu"), [(0, "0"), (1, "1"), (2, "0")])
@@ -97,15 +103,50 @@ def test_without_accelerators_nothing_is_set(devices: Path) -> None:
 
 
 def test_a_tpu_chip_takes_one_process(devices: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "libtpu" or None)
+    installed(monkeypatch, "libtpu")
 
     assert most_workers({}, with_files(devices, "accel0", "accel1")) == 2
+
+
+@pytest.mark.parametrize(("names", "n_cpus", "n_workers"), [(1, 16, 8), (2, 64, 16), (1, 4, 4)])
+def test_a_gpu_takes_eight_processes_if_there_are_cpus_for_them(
+    names: int, n_cpus: int, n_workers: int, devices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, "jax_cuda13_plugin")
+    monkeypatch.setattr(os, "cpu_count", lambda: n_cpus)
+    gpus = with_files(devices, *(f"nvidia{number}" for number in range(names)))
+
+    assert most_workers({}, gpus) == n_workers
+
+
+@pytest.mark.parametrize(
+    ("variables", "module"),
+    [
+        ({}, "jax"),
+        ({"JAX_PLATFORMS": "cpu"}, "jax_cuda13_plugin"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "jax_cuda13_plugin"),
+    ],
+)
+def test_a_gpu_that_jax_does_not_touch_limits_nothing(
+    variables: dict[str, str], module: str, devices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, module)
+
+    assert most_workers(variables, with_files(devices, "nvidia0")) is None
+
+
+def test_of_several_accelerators_the_scarcest_counts(
+    devices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, "libtpu", "jax_cuda12_plugin")
+
+    assert most_workers({}, with_files(devices, "accel0", "nvidia0")) == 1
 
 
 def test_without_libtpu_any_number_of_workers_goes(
     devices: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    installed(monkeypatch)
 
     assert most_workers({}, with_files(devices, "vfio/0")) is None
 

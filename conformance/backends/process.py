@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from conformance.environment import CUDA_PLUGINS
+
 HOST_DEVICES_FLAG = "--xla_force_host_platform_device_count"
 SHARDS = 8
 """Devices that the `sharded` transform spreads an array over."""
@@ -18,6 +20,12 @@ GPU_FILES, TPU_FILES = r"nvidia\d+", r"accel\d+|vfio/\d+"
 
 ONE_CHIP = {"TPU_CHIPS_PER_PROCESS_BOUNDS": "1,1,1", "TPU_PROCESS_BOUNDS": "1,1,1"}
 """Tells libtpu that the visible chip is a topology of its own, not a part of the host's."""
+
+WORKERS_PER_GPU = 8
+"""A context takes about half a gibibyte, and the largest sweep, of 2^23 float32 words, less than
+another: eight leave half of the 16 GiB of the smallest GPU that CUDA 13 knows, a T4. Estimated, not
+measured. No share of the memory is fixed by XLA_PYTHON_CLIENT_MEM_FRACTION: without preallocation
+it would only cap the pool, and a peak of one worker would fail beside idle memory of the others."""
 
 
 def force_host_devices(variables: MutableMapping[str, str] = os.environ) -> None:
@@ -52,13 +60,28 @@ def assign_accelerator(
 def most_workers(
     variables: Mapping[str, str] = os.environ, device_folder: Path = DEVICES
 ) -> int | None:
-    """Return how many processes the accelerators can take, a TPU chip being good for one only.
+    """Return how many processes the accelerators can take; None: any number.
 
-    None: any number.
+    A TPU chip takes one, a GPU WORKERS_PER_GPU: every process makes a context on it, whatever its
+    cases ask for, unless JAX_PLATFORMS keeps it away.
     """
-    if importlib.util.find_spec("libtpu") is None:
-        return None
-    return len(_visible(variables.get("TPU_VISIBLE_CHIPS"), TPU_FILES, device_folder)) or None
+    limits = []
+    chips = _visible(variables.get("TPU_VISIBLE_CHIPS"), TPU_FILES, device_folder)
+    if chips and _is_installed("libtpu"):
+        limits.append(len(chips))
+    gpus = _visible(variables.get("CUDA_VISIBLE_DEVICES"), GPU_FILES, device_folder)
+    if gpus and any(map(_is_installed, CUDA_PLUGINS)) and _may_use_cuda(variables):
+        limits.append(min(WORKERS_PER_GPU * len(gpus), os.cpu_count() or 1))
+    return min(limits, default=None)
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _may_use_cuda(variables: Mapping[str, str]) -> bool:
+    platforms = variables.get("JAX_PLATFORMS", "")
+    return not platforms or "cuda" in platforms or "gpu" in platforms
 
 
 def _visible(allowed: str | None, pattern: str, device_folder: Path) -> list[str]:

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
-from conformance.environment import DEFAULT_CONFIG
+from conformance.environment import DEFAULT_CONFIG, runtime_of
 from conformance.model import (
     DTYPES,
     SCHEMA,
@@ -258,7 +258,7 @@ def environment_values(environment: Environment, backend: str) -> dict[str, Any]
     """Return the columns, `runtime` to `flags`, of whatever ran on the backend there."""
     packages = environment.packages
     return {
-        "runtime": environment.devices.get(f"{backend}.runtime"),
+        "runtime": runtime_of(environment, backend),
         "cpu": environment.host.get("cpu"),
         "isa": environment.host.get("isa"),
         **{name: packages.get(name) for name in ("python", "jax", "jaxlib", "flax", "numpy")},
