@@ -182,12 +182,17 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
 
 
 def _require_kinds(fields: Mapping[str, Any]) -> None:
-    values = [(name, value, _KINDS.get(name, str)) for name, value in fields.items()]
-    values += [("a stage", value, str) for value in fields.get("stages", {}).values()]
-    values += [("a digest", value, str) for value in fields.get("wholes", [])]
-    for name, value, kind in values:
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} is a {type(value).__name__}")
+    for name, value in fields.items():
+        _require_kind(name, value, _KINDS.get(name, str))
+    for digest in fields.get("stages", {}).values():
+        _require_kind("a stage", digest, str)
+    for digest in fields.get("wholes", []):
+        _require_kind("a digest", digest, str)
+
+
+def _require_kind(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is a {type(value).__name__}")
 
 
 def problem_of(key: str) -> Problem:

@@ -454,6 +454,7 @@ def test_a_shard_of_another_size_is_refused_before_it_is_read(folder: Path) -> N
         ('"shard":', '"shart":', r"entry of normal-float32-64-s0 cannot be read \(KeyError"),
         ('"sha256":', '"stride":"x","sha256":', r"cannot be read \(TypeError: stride is a str\)"),
         ('"sha256":', '"moments":[],"sha256":', r"cannot be read \(TypeError: moments is a list\)"),
+        ('"sha256":', '"stages":null,"sha256":', r"\(TypeError: stages is a NoneType\)"),
         ('"sha256":', '"device":7,"sha256":', r"cannot be read \(TypeError: device is a int\)"),
         ('"sha256":', '"stages":{"key":0},"sha256":', r"\(TypeError: a stage is a int\)"),
         ("-float32-64-s0", "-float32-65-s0", r"holds no array for normal-float32-65-s0"),
