@@ -109,17 +109,19 @@ def test_lapack_is_refused_before_the_compiler_is_asked() -> None:
     assert found.exception == "UnsupportedOperation"
 
 
+POINTS = np.linspace(0.1, 3.5, 2000, dtype=np.float32)
+
+
+def erf_of_argument(key: Any) -> Any:
+    zero = jax.random.key_data(key)[0].astype(np.float32)
+    return jax.lax.erf(POINTS + zero)
+
+
 @needs_iree
 def test_a_constant_is_computed_as_the_target_computes_it() -> None:
-    """IREE folds constants on the machine at hand, whose FMA rounds another 3 % of these."""
-    points = np.linspace(0.1, 3.5, 2000, dtype=np.float32)
-    backend = open_backend("iree")
+    """By default IREE folds constants on the machine at hand, whose FMA rounds 3 % otherwise."""
+    backend, key = open_backend("iree"), jax.random.key(0)
 
-    def erf_of_argument(key: Any) -> Any:
-        zero = jax.random.key_data(key)[0].astype(np.float32)
-        return jax.lax.erf(points + zero)
+    folded = backend.execute(lambda _: jax.lax.erf(jax.numpy.asarray(POINTS)), key)
 
-    folded = backend.execute(lambda _: jax.lax.erf(jax.numpy.asarray(points)), jax.random.key(0))
-    computed = backend.execute(erf_of_argument, jax.random.key(0))
-
-    assert np.array_equal(folded, computed)
+    assert np.array_equal(folded, backend.execute(erf_of_argument, key))

@@ -54,24 +54,24 @@ def open_backend() -> ExportedBackend:
     )
 
 
-def run(program: Program, words: Array) -> Sequence[Array]:
-    """Return the words that the compiled program computes.
+def run(program: Program, words: Array, options: tuple[str, ...] = OPTIONS) -> Sequence[Array]:
+    """Return the words that the program computes when it is compiled with these options.
 
     Raises:
         CompilerToolError: IREE cannot compile the program; the message holds its reasons.
     """
-    results = _compiled(program.text)(words)
+    results = _compiled(program.text, options)(words)
     parts = results if isinstance(results, tuple | list) else [results]
     # A view would show what the runtime puts there next: it reuses the memory of dead results.
     return [np.array(part.to_host(), copy=True) for part in parts]
 
 
 @functools.cache
-def _compiled(text: str) -> Any:
+def _compiled(text: str, options: tuple[str, ...]) -> Any:
     from iree import compiler, runtime
 
     binary = compiler.compile_str(
-        text, input_type="stablehlo", target_backends=["llvm-cpu"], extra_args=list(OPTIONS)
+        text, input_type="stablehlo", target_backends=["llvm-cpu"], extra_args=list(options)
     )
     config = runtime.Config("local-sync")
     module = runtime.VmModule.copy_buffer(config.vm_instance, binary)
