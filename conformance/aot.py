@@ -135,6 +135,11 @@ def open_target(platform: str, name: str) -> Target:
         ) from error
     except Exception as error:  # whatever the plugin makes of a name it does not know
         text = str(error).partition("\n")[0]
+        if "lockfile" in text:
+            raise CompilerAbsent(
+                "another process holds libtpu, which serves one at a time: wait for it, or set "
+                "ALLOW_MULTIPLE_LIBTPU_LOAD=1 where no TPU is attached"
+            ) from error
         raise UnknownTarget(
             f"{platform} target {name!r} is refused by its compiler: {text}"
         ) from error

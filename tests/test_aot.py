@@ -97,6 +97,21 @@ def test_what_the_plugin_refuses_is_an_unknown_target(monkeypatch: pytest.Monkey
         aot.open_target("tpu", "v9z:1x1")
 
 
+def test_a_compiler_that_another_process_holds_is_told_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from jax.experimental import topologies
+
+    def refuse(**_: Any) -> None:
+        raise RuntimeError("ABORTED: Internal error when accessing libtpu multi-process lockfile.")
+
+    present(monkeypatch)
+    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+
+    with pytest.raises(aot.CompilerAbsent, match="set ALLOW_MULTIPLE_LIBTPU_LOAD=1"):
+        aot.open_target("tpu", "v5e:1x1")
+
+
 def test_every_described_device_says_its_compute_capability() -> None:
     folder = ROOT / "conformance" / "ptx" / "targets"
     texts = [(folder / f"{name}.txtpb").read_text() for name in aot.target_names()]
