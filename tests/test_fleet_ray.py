@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 SELECTION = ["--backend", "cpu", "--tier", "quick", "--initializer", "uniform,he_normal,orthogonal"]
-OF_THE_RUN = {"run_id", "recorded_at", "elapsed_s"}
+OF_THE_RUN = {"run_id", "rerun", "recorded_at", "elapsed_s"}
 """What two runs of the same cases may differ in."""
 
 
@@ -85,6 +85,9 @@ def test_a_run_that_lost_a_worker_in_the_middle_has_the_verdict_of_one_machine(
     assert len(asked) > len(set(asked))  # a group was tried again
     assert code == alone.returncode == 1
     assert rows_of(there) == rows_of(here)
+    rows = next(there.glob("*/rows.jsonl")).read_text()
+    assert f" --fleet {address}" in rows
+    assert "JAX_THREEFRY_PARTITIONABLE=False conformance run " in rows
 
 
 def test_a_resource_that_the_cluster_lacks_fails_before_anything_runs(
