@@ -207,42 +207,68 @@ def load(hlo: str, ptx: Sequence[str], thunks: str) -> Program:
         UnsupportedPtx: a step is no kernel, or an instruction of HLO is not understood.
         PtxError: the three do not fit together.
     """
+    loading = _Loading(hlo, ptx, thunks)
     instructions = _entry(hlo)
     _refuse_calls(instructions)
-    launches = _launches(thunks)
-    kernels = {kernel.name: kernel for text in ptx for kernel in parse(text)}
-    steps, forms, parameters, constants, result = [], {}, {}, {}, ""
-    parts: dict[str, str] = {}
     for found in instructions:
-        name, operands = found["name"], tuple(re.findall(r"%([\w.-]+)", found["operands"]))
-        operands = tuple(parts.get(operand, operand) for operand in operands)
-        if found["kind"] == "get-tuple-element":
-            parts[name] = _part(operands[0], re.findall(r"index=(\d+)", found["rest"])[0])
-            continue
-        mine = _forms(found)
-        forms.update(mine)
-        result = name if found["root"] else result
-        if found["kind"] == "parameter":
-            parameters[int(found["operands"])] = name
-        elif found["kind"] == "constant":
-            constants[name] = _constant(found, *forms[name])
-        elif found["kind"] in COPIES:
-            steps.append(Step(reads=operands, writes=(name,)))
-        elif part := _sliced(found, hlo):
-            steps.append(Step(part=part, reads=operands, writes=(name,)))
-        else:
-            kernel, launch = _launched(name, kernels, launches)
-            reads = tuple(dict.fromkeys(operands))
-            steps.append(Step(kernel=kernel, launch=launch, reads=reads, writes=tuple(mine)))
-    if launches:
-        raise PtxError(f"kernel {launches[0][0]} is launched, and no fusion of the HLO is left")
+        loading.take(found)
+    if loading.launches:
+        name = loading.launches[0][0]
+        raise PtxError(f"kernel {name} is launched, and no fusion of the HLO is left")
+    numbered = sorted(loading.parameters.items())
     return Program(
-        steps=tuple(steps),
-        forms=forms,
-        parameters=tuple(parameters[number] for number in sorted(parameters)),
-        constants=constants,
-        result=result,
+        steps=tuple(loading.steps),
+        forms=loading.forms,
+        parameters=tuple(name for _, name in numbered),
+        constants=loading.constants,
+        result=loading.result,
     )
+
+
+class _Loading:
+    """What is known of a program after some of its instructions.
+
+    parts: what each array of several is called, by the name of its `get-tuple-element`. launches:
+    those that no fusion has taken yet.
+    """
+
+    def __init__(self, hlo: str, ptx: Sequence[str], thunks: str) -> None:
+        self._hlo = hlo
+        self._kernels = {kernel.name: kernel for text in ptx for kernel in parse(text)}
+        self._parts: dict[str, str] = {}
+        self.launches = _launches(thunks)
+        self.steps: list[Step] = []
+        self.forms: dict[str, Form] = {}
+        self.parameters: dict[int, str] = {}
+        self.constants: dict[str, Array] = {}
+        self.result = ""
+
+    def take(self, found: re.Match[str]) -> None:
+        """Add one instruction."""
+        name, kind = found["name"], found["kind"]
+        operands = re.findall(r"%([\w.-]+)", found["operands"])
+        reads = tuple(dict.fromkeys(self._parts.get(operand, operand) for operand in operands))
+        if kind == "get-tuple-element":
+            (index,) = re.findall(r"index=(\d+)", found["rest"])
+            self._parts[name] = _part(reads[0], index)
+            return
+        mine = _forms(found)
+        self.forms.update(mine)
+        self.result = name if found["root"] else self.result
+        if kind == "parameter":
+            self.parameters[int(found["operands"])] = name
+        elif kind == "constant":
+            self.constants[name] = _constant(found, *mine[name])
+        else:
+            self.steps.append(self._step(found, reads, tuple(mine)))
+
+    def _step(self, found: re.Match[str], reads: tuple[str, ...], writes: tuple[str, ...]) -> Step:
+        if found["kind"] in COPIES:
+            return Step(reads=reads, writes=writes)
+        if part := _sliced(found, self._hlo):
+            return Step(part=part, reads=reads, writes=writes)
+        kernel, launch = _launched(found["name"], self._kernels, self.launches)
+        return Step(kernel=kernel, launch=launch, reads=reads, writes=writes)
 
 
 def _sliced(found: re.Match[str], hlo: str) -> tuple[slice, ...]:
