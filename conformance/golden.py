@@ -359,7 +359,7 @@ class Store:
         """
         path = self.folder / PROVENANCE
         value = _read_json(path)
-        if not (isinstance(value, list) and all(isinstance(record, dict) for record in value)):
+        if not (isinstance(value, list) and all(map(_is_record, value))):
             raise GoldenError(f"{path} is no list of records: {self.way_out}")
         return value
 
@@ -605,6 +605,16 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise GoldenError(f"{path} cannot be read ({error}): {_RESTORE}") from error
+
+
+def _is_record(value: Any) -> bool:
+    """Return whether the value may stand in a provenance: its lists name cases or initializers."""
+    if not isinstance(value, dict):
+        return False
+    lists = [value.get(name, []) for name in ("left_out", "machine_faults")]
+    return all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
+    )
 
 
 def _is_environment(value: Any) -> bool:

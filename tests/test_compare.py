@@ -15,7 +15,7 @@ import pytest
 from conformance.arrays import returned
 from conformance.builtin import load_catalogue
 from conformance.cli import main
-from conformance.golden import GOLDEN, RECORDING, Entry, GoldenError, write_store
+from conformance.golden import GOLDEN, PROVENANCE, RECORDING, Entry, GoldenError, write_store
 from conformance.model import DriftClass, Raised
 from conformance.upgrade.compare import Comparison, NothingToCompare, compare_folders
 from conformance.upgrade.policy import (
@@ -93,6 +93,18 @@ def test_equal_bits_are_identical(store: WriteStore) -> None:
     found = compared(store("a", {CASE: draw()}), store("b", {CASE: draw()}))
 
     assert [pair.drift.drift_class for pair in found.pairs] == [DriftClass.IDENTICAL]
+
+
+def test_cases_that_the_machine_failed_are_not_compared(store: WriteStore) -> None:
+    """Both sides raise alike, which says nothing about what they would have returned."""
+    lost = Raised(exception="JaxRuntimeError", message="RESOURCE_EXHAUSTED: out of memory")
+    sides = [store(name, {CASE: lost}) for name in ("a", "b")]
+    provenance = json.loads((sides[1] / PROVENANCE).read_text())
+    provenance[0]["machine_faults"] = [CASE]
+    (sides[1] / PROVENANCE).write_text(json.dumps(provenance))
+
+    with pytest.raises(GoldenError, match=rf"/b: the machine failed {CASE}: record them again"):
+        compared(*sides)
 
 
 def test_the_second_side_is_the_actual_one(store: WriteStore) -> None:

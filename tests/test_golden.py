@@ -204,6 +204,7 @@ def test_a_provenance_without_an_environment_is_refused_by_name(tmp_path: Path) 
     [
         ('{"environment": 1}', r"provenance\.json is no list of records"),
         ("[1]", r"provenance\.json is no list of records"),
+        ('[{"machine_faults": 5}]', r"provenance\.json is no list of records"),
         ('[{"environment": 1}]', r"provenance\.json: the last environment is none"),
         ('[{"environment": {"packages": {}}}]', r"the last environment is none"),
         (

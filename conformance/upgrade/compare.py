@@ -117,13 +117,19 @@ def compare_folders(before: Path, after: Path, catalogue: Catalogue) -> Comparis
     """Return the comparison of the stores in two folders.
 
     Raises:
-        GoldenError: a store is missing, damaged or of another schema, or the two are of kinds that
-            cannot be compared.
+        GoldenError: a store is missing, damaged or of another schema, holds cases that the machine
+            failed, or the two are of kinds that cannot be compared.
         NothingToCompare: they have no case in common.
     """
-    return compare_stores(
-        open_store(before), open_store(after), catalogue, names=(str(before), str(after))
-    )
+    stores = open_store(before), open_store(after)
+    for store in stores:
+        records = store.provenance
+        if faults := records[-1].get("machine_faults") if records else None:
+            raise GoldenError(
+                f"{store.folder}: the machine failed {', '.join(faults)}: record them again, or "
+                "nothing is known about them"
+            )
+    return compare_stores(*stores, catalogue, names=(str(before), str(after)))
 
 
 def compare_stores(
