@@ -59,6 +59,9 @@ class Goldens(Protocol):
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return what a backend must return for a problem, or None."""
 
+    def made_on(self, problem_id: str, backend: str) -> str:
+        """Return the backend that made it."""
+
 
 class Engine:
     """Evaluates cases against one catalogue, one golden store and one ledger."""
@@ -107,18 +110,35 @@ class Engine:
             return unjudged(observation)
         case = observation.case
         spec = self._catalogue.lookup(case.problem.initializer)
-        golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
         budget = budget_for(spec, case, self._budgets)
-        drift = None if golden is None else _drift(observation, golden, spec, budget)
         evidence = Evidence(
             spec=spec,
             observation=observation,
-            drift=drift,
+            drift=self._drift(observation, spec, budget),
             budget=budget,
         )
         results = tuple(check(evidence) for check in self._checks)
         entries = self._limitations(case, spec, jax_version or installed_jax())
-        return verdict(observation, apply(entries, observation, results), drift, entries)
+        return verdict(observation, apply(entries, observation, results), evidence.drift, entries)
+
+    def _drift(
+        self, observation: Observation, spec: InitializerSpec, budget: Budget
+    ) -> Drift | None:
+        """Return the drift from the golden, with its first cause where both sides have stages.
+
+        What made the golden errs too: the two may lie apart by the sum of their budgets.
+        """
+        case = observation.case
+        golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
+        if self._goldens is None or golden is None:
+            return None
+        maker = self._goldens.made_on(case.problem.id, case.backend)
+        made = budget_for(spec, dataclasses.replace(case, backend=maker), self._budgets)
+        drift = compare(observation.outcome, golden.outcome, spec, budget.plus(made))
+        if drift.drift_class is DriftClass.IDENTICAL:
+            return drift
+        stage = first_differing_stage(observation.stages, golden.stages)
+        return dataclasses.replace(drift, stage=stage)
 
     def _limitations(
         self, case: Case, spec: InitializerSpec, jax_version: str
@@ -160,15 +180,6 @@ def verdict(
         drift=drift,
         limitation=entries[0].id if entries and worst is not Status.PASSED else None,
     )
-
-
-def _drift(observation: Observation, golden: Entry, spec: InitializerSpec, budget: Budget) -> Drift:
-    """Return the drift from the golden, with its first cause where both sides have stages."""
-    drift = compare(observation.outcome, golden.outcome, spec, budget.doubled())
-    if drift.drift_class is DriftClass.IDENTICAL:
-        return drift
-    stage = first_differing_stage(observation.stages, golden.stages)
-    return dataclasses.replace(drift, stage=stage)
 
 
 def compare(

@@ -48,6 +48,9 @@ from conformance.model import (
 
 MANIFEST, PROVENANCE, OVERLAYS = "manifest.json", "provenance.json", "overlays"
 LOWEST, HIGHEST = "lowest", "highest"
+BASE = "cpu"
+"""What a golden set is made on; what another backend returns otherwise stands in its overlay."""
+
 GOLDEN, RECORDING, PREDICTED = "golden", "recording", "predicted"
 BY_CASE = (RECORDING, PREDICTED)
 """Kinds of store whose entries are of cases, not of problems."""
@@ -387,6 +390,15 @@ class Store:
         """
         overlay = self.overlay(backend)
         return (overlay and overlay.entry(problem_id)) or self.entry(problem_id)
+
+    def made_on(self, problem_id: str, backend: str) -> str:
+        """Return the backend that made what `golden` returns.
+
+        Raises:
+            GoldenError: the manifest of the overlay cannot be read.
+        """
+        overlay = self.overlay(backend)
+        return backend if overlay and problem_id in overlay._entries else BASE
 
     def overlay(self, backend: str) -> Store | None:
         """Return the store of what differs on a backend, or None if nothing does.

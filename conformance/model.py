@@ -276,9 +276,16 @@ class Budget:
     max_ulp: int
     max_ulp_at_sigma: float
 
+    def plus(self, other: Budget) -> Budget:
+        """Return how far apart two results may lie, one this far from a third, one the other."""
+        return Budget(
+            max_ulp=self.max_ulp + other.max_ulp,
+            max_ulp_at_sigma=self.max_ulp_at_sigma + other.max_ulp_at_sigma,
+        )
+
     def doubled(self) -> Budget:
         """Return how far apart two results may lie if each is this far from a third."""
-        return Budget(max_ulp=2 * self.max_ulp, max_ulp_at_sigma=2 * self.max_ulp_at_sigma)
+        return self.plus(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conformance import options
+from conformance.arrays import returned, whole
 from conformance.budgets import (
     FILE_NAME,
     BudgetTable,
@@ -19,11 +21,12 @@ from conformance.budgets import (
     save,
 )
 from conformance.builtin import load_catalogue
+from conformance.engine import Engine
 from conformance.golden import GoldenError
 from conformance.law import Point
 from conformance.ledger import Ledger
 from conformance.matrix import Selection
-from conformance.model import Budget, Status, Tier
+from conformance.model import Budget, DriftClass, Returned, Status, Tier, parse_case
 from conformance.sweeps import (
     LawResult,
     UnfitForBudget,
@@ -32,12 +35,15 @@ from conformance.sweeps import (
     law_cases,
     measurements,
 )
+from tests.test_faults import OneGolden, right
 
 
-def measurement(initializer: str = "normal", ulp: float = 3.0, limitation: str = "") -> Measurement:
+def measurement(
+    initializer: str = "normal", ulp: float = 3.0, limitation: str = "", backend: str = "cpu"
+) -> Measurement:
     point = Point(ulp=ulp, word=2, fraction=0.0078125, actual=1.5, expected=1.0)
     return Measurement(
-        backend="cpu",
+        backend=backend,
         initializer=initializer,
         dtype="bfloat16",
         family="normal",
@@ -154,6 +160,39 @@ def test_the_shipped_table_holds_no_initializer_that_is_gone() -> None:
     swept = {spec.name for spec in load_catalogue() if is_swept(spec)}
 
     assert {line.initializer for line in shipped.measurements.values()} <= swept
+
+
+def drift_of(n_ulp: int, golden_of: str) -> DriftClass:
+    """Return the drift of an element `n_ulp` from a golden that IREE is judged by."""
+    case = parse_case("normal_1-bfloat16-64-s0-iree-eager")
+    accepted = right(dataclasses.replace(case, backend="cpu"))
+    accepted = dataclasses.replace(
+        accepted, case=dataclasses.replace(accepted.case, backend=golden_of)
+    )
+    assert isinstance(accepted.outcome, Returned)
+    moved = whole(accepted.outcome).copy()
+    moved.view("u2")[np.abs(moved).argmax()] += n_ulp
+    observed = dataclasses.replace(accepted, case=case, outcome=returned(moved))
+    lines = [measurement("normal_1", ulp=5.0), measurement("normal_1", ulp=1.0, backend="iree")]
+    engine = Engine(
+        catalogue=load_catalogue(),
+        goldens=OneGolden(accepted),
+        ledger=Ledger(limitations=()),
+        budgets=table(*lines),
+    )
+    drift = engine.judge(observed).drift
+    assert drift
+    return drift.drift_class
+
+
+def test_results_of_two_backends_may_lie_apart_by_the_sum_of_their_errors() -> None:
+    assert drift_of(6, "cpu") is DriftClass.ROUNDING
+    assert drift_of(7, "cpu") is DriftClass.TRANSFORM
+
+
+def test_a_golden_of_its_own_is_as_exact_as_the_backend() -> None:
+    assert drift_of(2, "iree") is DriftClass.ROUNDING
+    assert drift_of(3, "iree") is DriftClass.TRANSFORM
 
 
 def swept(initializer: str) -> list[LawResult]:

@@ -49,6 +49,10 @@ class OneGolden:
         stages = {"stages": dict(self._observation.stages)}
         return Entry(id=problem_id, shard="", outcome=self._observation.outcome, extra=stages)
 
+    def made_on(self, problem_id: str, backend: str) -> str:  # noqa: ARG002  # as Goldens has it
+        """Return the backend of the observation."""
+        return self._observation.case.backend
+
 
 def case_of(fault: Fault) -> Case:
     problem = Problem(initializer=fault.base, dtype=fault.dtype, shape=fault.shape, seed=fault.seed)

@@ -257,6 +257,15 @@ def test_what_an_overlay_lacks_comes_from_the_set(folder: Path) -> None:
     assert store.golden("normal-float32-64-s1", "cuda") == store.entry("normal-float32-64-s1")
 
 
+def test_a_golden_was_made_on_the_backend_of_its_overlay_or_else_of_the_set(folder: Path) -> None:
+    write(folder / OVERLAYS / "cuda", entry("normal-float32-64-s0", ramp(64, 7.0)))
+    store = open_store(folder)
+
+    assert store.made_on("normal-float32-64-s0", "cuda") == "cuda"
+    assert store.made_on("normal-float32-64-s1", "cuda") == "cpu"
+    assert store.made_on("normal-float32-64-s0", "iree") == "cpu"
+
+
 # --- The files -----------------------------------------------------------------------------------
 
 
