@@ -247,13 +247,17 @@ def lattice_key(log2_count: int | None = None) -> Any:
     return jax.random.key(0, impl=implementation)
 
 
-def _counting_bits(log2_count: int | None, _: Any, bits: int, shape: tuple[int, ...]) -> Any:
-    """Return `lattice_words(bits, log2_count)` in the shape, starting again at the end."""
+def _counting_bits(log2_count: int | None, key: Any, bits: int, shape: tuple[int, ...]) -> Any:
+    """Return `lattice_words(bits, log2_count)` in the shape, starting again at the end.
+
+    They count on from the key's word, which is 0. If they did not depend on the key, a compiler
+    could take a whole law for a constant, and compute it by other means than it computes draws.
+    """
     import jax
 
     log2_count = log2_count or default_log2_points(bits)
     word = jax.numpy.dtype(f"u{bits // 8}")
-    counter = jax.lax.iota(jax.numpy.uint32, math.prod(shape)) % (1 << log2_count)
+    counter = (key[0] + jax.lax.iota(jax.numpy.uint32, math.prod(shape))) % (1 << log2_count)
     return _spread(counter.astype(word), bits, log2_count).reshape(shape)
 
 

@@ -287,6 +287,18 @@ def test_the_generator_draws_the_lattice(bits: int) -> None:
     assert np.array_equal(drawn[-5:], words[:5])
 
 
+def test_the_words_depend_on_the_key() -> None:
+    """Else a compiler may compute a law beforehand, by other means than it computes draws."""
+    import jax
+
+    key = lattice_key()
+    next_key = jax.random.wrap_key_data(jax.random.key_data(key) + 1, impl=jax.random.key_impl(key))
+
+    drawn = jax.random.bits(next_key, (127,), "uint8")
+
+    assert np.array_equal(drawn, lattice_words(8)[1:])
+
+
 def test_a_sampler_that_draws_twice_is_refused() -> None:
     import jax
 
