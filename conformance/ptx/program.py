@@ -207,9 +207,10 @@ def load(hlo: str, ptx: Sequence[str], thunks: str) -> Program:
         UnsupportedPtx: a step is no kernel, or an instruction of HLO is not understood.
         PtxError: the three do not fit together.
     """
-    loading = _Loading(hlo, ptx, thunks)
     instructions = _entry(hlo)
+    # First: that a library is called says more than what its neighbours are made of.
     _refuse_calls(instructions)
+    loading = _Loading(hlo, ptx, thunks)
     for found in instructions:
         loading.take(found)
     if loading.launches:
