@@ -15,9 +15,12 @@ from typing import Any
 from conformance import documents
 from conformance.golden import GoldenError, golden_option
 from conformance.law import Point
-from conformance.model import Budget
+from conformance.model import Budget, MatrixBudget
 
 FILE_NAME = "budgets.json"
+
+MATRICES = "orthogonal"
+"""The initializer that is measured for all that return orthogonal matrices."""
 
 
 class MissingBudget(GoldenError):  # noqa: N818 (named like BackendUnavailable)
@@ -28,6 +31,64 @@ class LooserBudget(ValueError):  # noqa: N818 (says what was refused)
     """A measured error exceeds the stored one, and no reason was given."""
 
 
+MATRIX_MARGIN = 4.0
+"""A matrix may err by this multiple of the largest error that was seen. The largest of 1,000 seeds
+is no bound: errors of QR are sums of roundings, whose tail is Gaussian, and over sizes, kernels and
+threads the largest differ by a factor of 2. A fault is far beyond: see docs/matrices.md."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixPoint:
+    """The worst matrix of a sweep, and where it was seen: shape, seed, LAPACK, kernel and threads.
+
+    error: in units of the unit roundoff.
+    """
+
+    error: float
+    shape: str
+    seed: int
+    lapack: str
+    lapack_kernel: str
+    lapack_threads: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeErrors:
+    """The worst matrices of one shape over the seeds from 0 on, under one kernel or several."""
+
+    n_seeds: int
+    column: MatrixPoint
+    gram: MatrixPoint
+
+    def joined(self, other: ShapeErrors) -> ShapeErrors:
+        """Return the worse of both; n_seeds is that of the shorter sweep."""
+        return ShapeErrors(
+            n_seeds=min(self.n_seeds, other.n_seeds),
+            column=max(self.column, other.column, key=lambda point: point.error),
+            gram=max(self.gram, other.gram, key=lambda point: point.error),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixMeasurement:
+    """The worst backward errors of orthogonal matrices: see `checks.backward_error`.
+
+    kernels: of LAPACK, each with its number of threads, under which all was measured.
+    """
+
+    column: MatrixPoint
+    gram: MatrixPoint
+    kernels: tuple[str, ...]
+    by_shape: Mapping[str, ShapeErrors]
+
+    @property
+    def budget(self) -> MatrixBudget:
+        """How far a right matrix may be from exact."""
+        return MatrixBudget(
+            column=MATRIX_MARGIN * self.column.error, gram=MATRIX_MARGIN * self.gram.error
+        )
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """The worst errors of one initializer in one dtype on one backend, eager and jitted.
@@ -36,6 +97,7 @@ class Measurement:
     limitation: the ledger entry that its mean or variance falls under. Such a sampler is known to
         be inexact, and its error sets no budget for its family.
     device, jax, date: where and when it was measured. reason: why it may be looser than before.
+    matrix: of an orthogonal initializer, its backward errors; it has no points.
     """
 
     backend: str
@@ -49,6 +111,7 @@ class Measurement:
     jax: str
     date: str
     reason: str = ""
+    matrix: MatrixMeasurement | None = None
 
     @property
     def key(self) -> str:
@@ -61,6 +124,7 @@ class Measurement:
         return Budget(
             max_ulp=int(self.at_value.ulp) if self.at_value else 0,
             max_ulp_at_sigma=self.at_sigma.ulp if self.at_sigma else 0.0,
+            matrix=self.matrix.budget if self.matrix else None,
         )
 
 
@@ -78,6 +142,11 @@ class BudgetTable:
         """Return the budget of one initializer, or None if it was never measured."""
         found = self.measurements.get(f"{backend} {initializer} {dtype}")
         return found.budget if found else None
+
+    def matrix_budget(self, backend: str, dtype: str) -> MatrixBudget | None:
+        """Return how far orthogonal matrices may be from right ones; None where nobody measured."""
+        found = self.of(backend, MATRICES, dtype)
+        return found.matrix if found else None
 
     def budget(self, backend: str, initializer: str, family: str, dtype: str) -> Budget:
         """Return how far an initializer's correct elements may lie from the exact ones.
@@ -134,10 +203,17 @@ def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = ""
 
 def is_looser(new: Budget, old: Budget) -> bool:
     """Return whether the new budget allows an error that the old one does not."""
-    return new.max_ulp > old.max_ulp or new.max_ulp_at_sigma > old.max_ulp_at_sigma
+    return any(one > two for one, two in zip(_values(new), _values(old), strict=True))
+
+
+def _values(budget: Budget) -> tuple[float, ...]:
+    matrix = budget.matrix or MatrixBudget(column=0.0, gram=0.0)
+    return budget.max_ulp, budget.max_ulp_at_sigma, matrix.column, matrix.gram
 
 
 def _figures(budget: Budget) -> str:
+    if budget.matrix:
+        return f"column {budget.matrix.column:.3g} u, gram {budget.matrix.gram:.3g} u"
     return f"{budget.max_ulp} ULP, {budget.max_ulp_at_sigma:g} ULP of sigma"
 
 
@@ -166,7 +242,23 @@ def _parsed(key: str, fields: Mapping[str, Any]) -> Measurement:
         name: Point(**fields[name]) if fields[name] else None for name in ("at_value", "at_sigma")
     }
     identity = {"backend": backend, "initializer": initializer, "dtype": dtype}
-    return Measurement(**{**fields, **points, **identity})
+    matrix = _matrix(fields["matrix"]) if fields.get("matrix") else None
+    return Measurement(**{**fields, **points, **identity, "matrix": matrix})
+
+
+def _matrix(fields: Mapping[str, Any]) -> MatrixMeasurement:
+    return MatrixMeasurement(
+        column=MatrixPoint(**fields["column"]),
+        gram=MatrixPoint(**fields["gram"]),
+        kernels=tuple(fields["kernels"]),
+        by_shape={name: shape_errors(each) for name, each in fields["by_shape"].items()},
+    )
+
+
+def shape_errors(fields: Mapping[str, Any]) -> ShapeErrors:
+    """Return the errors of one shape that JSON holds."""
+    points = {name: MatrixPoint(**fields[name]) for name in ("column", "gram")}
+    return ShapeErrors(n_seeds=fields["n_seeds"], **points)
 
 
 def save(path: Path, table: BudgetTable) -> None:
@@ -178,4 +270,5 @@ def save(path: Path, table: BudgetTable) -> None:
 def _fields(measurement: Measurement) -> dict[str, Any]:
     identity = ("backend", "initializer", "dtype")
     fields = dataclasses.asdict(measurement)
-    return {name: value for name, value in fields.items() if name not in identity}
+    left_out = identity if measurement.matrix else (*identity, "matrix")
+    return {name: value for name, value in fields.items() if name not in left_out}

@@ -9,15 +9,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks import default_checks
 from conformance.checks.base import Check, Evidence
 from conformance.checks.budget import Budgets, budget_for
+from conformance.checks.matrices import compare_matrices
 from conformance.definition import (
+    Definition,
+    DeltaOrthogonal,
     NominalMoments,
+    Orthogonal,
     expected_error,
     nominal_moments,
 )
@@ -34,11 +38,13 @@ from conformance.model import (
     DriftClass,
     Observation,
     Outcome,
+    Problem,
     Raised,
     Returned,
     Status,
 )
 from conformance.observer import Observer
+from conformance.oracle.threefry import Key
 from conformance.recording import machine_fault
 
 
@@ -106,46 +112,97 @@ class Engine:
 
         jax_version: of the recording's environment; None means the installed one.
         """
-        if machine_fault(observation.outcome):
-            return unjudged(observation)
         case = observation.case
-        spec = self._catalogue.lookup(case.problem.initializer)
-        budget = budget_for(spec, case, self._budgets)
-        evidence = Evidence(
-            spec=spec,
-            observation=observation,
-            drift=self._drift(observation, spec, budget),
-            budget=budget,
+        return judge(
+            observation,
+            spec=self._catalogue.lookup(case.problem.initializer),
+            golden=self._golden(case),
+            budgets=self._budgets,
+            ledger=self._ledger,
+            checks=self._checks,
+            jax_version=jax_version or installed_jax(),
         )
-        results = tuple(check(evidence) for check in self._checks)
-        entries = self._limitations(case, spec, jax_version or installed_jax())
-        return verdict(observation, apply(entries, observation, results), evidence.drift, entries)
 
-    def _drift(
-        self, observation: Observation, spec: InitializerSpec, budget: Budget
-    ) -> Drift | None:
-        """Return the drift from the golden, with its first cause where both sides have stages.
-
-        What made the golden errs too: the two may lie apart by the sum of their budgets.
-        """
-        case = observation.case
-        golden = self._goldens.golden(case.problem.id, case.backend) if self._goldens else None
-        if self._goldens is None or golden is None:
+    def _golden(self, case: Case) -> Golden | None:
+        if self._goldens is None:
+            return None
+        entry = self._goldens.golden(case.problem.id, case.backend)
+        if entry is None:
             return None
         maker = self._goldens.made_on(case.problem.id, case.backend)
-        made = budget_for(spec, dataclasses.replace(case, backend=maker), self._budgets)
-        drift = compare(observation.outcome, golden.outcome, spec, budget.plus(made))
-        if drift.drift_class is DriftClass.IDENTICAL:
-            return drift
-        stage = first_differing_stage(observation.stages, golden.stages)
-        return dataclasses.replace(drift, stage=stage)
+        return Golden(outcome=entry.outcome, maker=maker, stages=entry.stages)
 
-    def _limitations(
-        self, case: Case, spec: InitializerSpec, jax_version: str
-    ) -> tuple[Limitation, ...]:
-        if expected_error(spec.definition, case.problem.shape, case.problem.dtype):
-            return ()
-        return self._ledger.matching(case, jax_version)
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """What a case must return as before, the backend that made it, and digests of its stages."""
+
+    outcome: Outcome
+    maker: str
+    stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def judge(
+    observation: Observation,
+    *,
+    spec: InitializerSpec,
+    golden: Golden | None,
+    budgets: Budgets | None,
+    ledger: Ledger,
+    checks: Iterable[Check],
+    jax_version: str,
+    key: Key | None = None,
+) -> CaseResult:
+    """Return the verdict of the checks and of the ledger on one observation.
+
+    jax_version: of the JAX that made it. key: of the draw, where it is not that of the problem's
+    seed, as the keys of a layer's parameters.
+    """
+    if machine_fault(observation.outcome):
+        return unjudged(observation)
+    case = observation.case
+    budget = budget_for(spec, case, budgets)
+    drift = None if golden is None else _drift(observation, golden, spec, budget, budgets, key)
+    evidence = Evidence(spec=spec, observation=observation, drift=drift, budget=budget, key=key)
+    results = tuple(check(evidence) for check in checks)
+    entries = _limitations(case, spec, ledger, jax_version)
+    return verdict(observation, apply(entries, observation, results), drift, entries)
+
+
+def _drift(
+    observation: Observation,
+    golden: Golden,
+    spec: InitializerSpec,
+    budget: Budget,
+    budgets: Budgets | None,
+    key: Key | None,
+) -> Drift:
+    """Return the drift from the golden, with its first cause where both sides have stages.
+
+    What made the golden errs too: the two may lie apart by the sum of their budgets.
+    """
+    case = observation.case
+    made = budget_for(spec, dataclasses.replace(case, backend=golden.maker), budgets)
+    drift = compare(
+        observation.outcome,
+        golden.outcome,
+        spec,
+        budget.plus(made),
+        problem=case.problem,
+        key=key,
+    )
+    if drift.drift_class is DriftClass.IDENTICAL:
+        return drift
+    stage = first_differing_stage(observation.stages, golden.stages)
+    return dataclasses.replace(drift, stage=stage)
+
+
+def _limitations(
+    case: Case, spec: InitializerSpec, ledger: Ledger, jax_version: str
+) -> tuple[Limitation, ...]:
+    if expected_error(spec.definition, case.problem.shape, case.problem.dtype):
+        return ()
+    return ledger.matching(case, jax_version)
 
 
 def unjudged(observation: Observation) -> CaseResult:
@@ -183,13 +240,32 @@ def verdict(
 
 
 def compare(
-    actual: Outcome, expected: Outcome, spec: InitializerSpec, budget: Budget = DEFAULT_BUDGET
+    actual: Outcome,
+    expected: Outcome,
+    spec: InitializerSpec,
+    budget: Budget = DEFAULT_BUDGET,
+    *,
+    problem: Problem | None = None,
+    key: Key | None = None,
 ) -> Drift:
     """Return how `actual` lies to `expected`, judged by the spec's law.
 
-    budget: how far apart two correct results may lie.
+    budget: how far apart two correct results may lie. problem, key: what was asked; of matrices the
+    oracle draws from it what nobody recorded, see `checks.matrices`.
     """
-    return classify(actual, expected, moments=law_of(spec, expected), budget=budget)
+    moments, definition = law_of(spec, expected), spec.definition
+    if isinstance(definition, Orthogonal | DeltaOrthogonal) and _is_wanted(expected, definition):
+        return compare_matrices(
+            actual, expected, definition, moments, budget, problem=problem, key=key
+        )
+    return classify(actual, expected, moments=moments, budget=budget)
+
+
+def _is_wanted(outcome: Outcome, definition: Definition) -> bool:
+    """Return whether the definition wants an array where the outcome is one."""
+    if isinstance(outcome, Raised):
+        return False
+    return expected_error(definition, outcome.shape, outcome.dtype) is None
 
 
 def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:

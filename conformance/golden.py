@@ -6,6 +6,8 @@ recording of a device that was not there. A store is a folder:
     manifest.json                        one sorted line an entry: shard, digest, stages
     provenance.json                      environment, date, scope and reason of what was accepted
     <family>/<initializer>.safetensors   the bits
+    drawn/...                            the same of what was drawn for orthogonal matrices; a
+                                         golden set has none: the oracle knows it, or the other side
     overlays/<backend>/                  a store of the problems whose bits differ on a backend
     lowest/, highest/                    stores of what predictions permit of cases left open
 
@@ -48,6 +50,7 @@ from conformance.model import (
 
 MANIFEST, PROVENANCE, OVERLAYS = "manifest.json", "provenance.json", "overlays"
 LOWEST, HIGHEST = "lowest", "highest"
+DRAWN = "drawn"
 BASE = "cpu"
 """What a golden set is made on; what another backend returns otherwise stands in its overlay."""
 
@@ -58,6 +61,9 @@ BY_CASE = (RECORDING, PREDICTED)
 EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes")
 """What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
 of all whole arrays that a prediction permits."""
+
+WHOLE_MATRIX = 1 << 22
+"""Elements of the largest matrix that a recording keeps whole: 2048 x 2048."""
 
 _RESTORE = "restore it, or make another with `conformance goldens stage` or `conformance record`"
 """What to do about a store of which nobody can tell what it was."""
@@ -129,6 +135,8 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
         fields["shape"] = list(outcome.shape)
     if outcome.weak_type:
         fields["weak_type"] = True
+    if outcome.drawn is not None:
+        fields[DRAWN] = hashlib.sha256(outcome.drawn).hexdigest()
     if outcome.stride != 1:
         fields["stride"] = outcome.stride
         fields["moments"] = {
@@ -138,8 +146,12 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
     return {**fields, **extra}
 
 
-def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
+def entry_from(
+    key: str, fields: Mapping[str, Any], bits: bytes, drawn: bytes | None = None
+) -> Entry:
     """Return the entry that `entry_fields` described; an array stored whole has its digest.
+
+    drawn: what was drawn for an orthogonal matrix, where the fields name it.
 
     Raises:
         KeyError, TypeError, ValueError: a field is missing or makes no sense.
@@ -159,6 +171,8 @@ def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")
     if stride == 1 and hashlib.sha256(bits).hexdigest() != fields["sha256"]:
         raise ValueError("its array is another one than the digest says")
+    if drawn is not None and hashlib.sha256(drawn).hexdigest() != fields[DRAWN]:
+        raise ValueError("what was drawn for it is another matrix than the digest says")
     outcome = Returned(
         dtype=dtype,
         shape=shape,
@@ -167,6 +181,7 @@ def entry_from(key: str, fields: Mapping[str, Any], bits: bytes) -> Entry:
         bits=bits,
         weak_type=fields.get("weak_type", False),
         moments=_moments(fields, dtype, bits),
+        drawn=drawn,
     )
     return Entry(id=key, shard=fields["shard"], outcome=outcome, extra=extra)
 
@@ -225,7 +240,8 @@ def write_store(
 ) -> None:
     """Write a new store into `folder`, which must be absent or empty, and flush it to the disk.
 
-    Arrays are reduced by `arrays.sampled`. The bytes depend on the entries alone.
+    Arrays are reduced by `reduced`; a golden set keeps nothing of what was drawn for matrices. The
+    bytes depend on the entries alone.
 
     Raises:
         GoldenError: the folder holds something, an id occurs twice, or the disk refuses. What was
@@ -233,12 +249,14 @@ def write_store(
     """
     if folder.exists() and any(folder.iterdir()):
         raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
+    if kind == GOLDEN:
+        entries = [_without_draw(entry) for entry in entries]
     kept = sorted((reduced(entry) for entry in entries), key=lambda entry: entry.id)
     for one, two in itertools.pairwise(kept):
         if one.id == two.id:
             raise GoldenError(f"{folder}: {one.id} would be stored twice")
     try:
-        shards = {name: _write_shard(folder / name, part) for name, part in _by_shard(kept)}
+        shards = {name: _write_shard(folder / name, part) for name, part in _shards(kept)}
         text = json.dumps(provenance, indent=1, sort_keys=True) + "\n"
         write_file(folder / PROVENANCE, text.encode())
         write_file(folder / MANIFEST, _manifest_text(kind, kept, shards).encode())
@@ -255,10 +273,25 @@ def refused(path: Path, error: OSError) -> GoldenError:
 
 
 def reduced(entry: Entry) -> Entry:
-    """Return the entry as it is stored: large arrays as a sample."""
+    """Return the entry as it is stored: large arrays as a sample.
+
+    A matrix of which is known what was drawn for it is kept whole, up to WHOLE_MATRIX elements: a
+    sample of it cannot be judged by its columns.
+    """
+    outcome = entry.outcome
+    if isinstance(outcome, Raised):
+        return entry
+    if outcome.drawn is None:
+        return dataclasses.replace(entry, outcome=sampled(outcome))
+    if math.prod(outcome.shape) <= WHOLE_MATRIX:
+        return entry
+    return dataclasses.replace(entry, outcome=dataclasses.replace(sampled(outcome), drawn=None))
+
+
+def _without_draw(entry: Entry) -> Entry:
     if isinstance(entry.outcome, Raised):
         return entry
-    return dataclasses.replace(entry, outcome=sampled(entry.outcome))
+    return dataclasses.replace(entry, outcome=dataclasses.replace(entry.outcome, drawn=None))
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -270,30 +303,40 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _by_shard(entries: list[Entry]) -> Iterator[tuple[str, list[Entry]]]:
-    parts: dict[str, list[Entry]] = {}
+def _shards(entries: list[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name of each shard and its arrays by id; what was drawn has shards of its own."""
+    parts: dict[str, dict[str, Any]] = {}
     for entry in entries:
-        if isinstance(entry.outcome, Returned):
-            parts.setdefault(entry.shard, []).append(entry)
+        outcome = entry.outcome
+        if isinstance(outcome, Raised):
+            continue
+        parts.setdefault(entry.shard, {})[entry.id] = _words(outcome.bits, outcome.dtype)
+        if outcome.drawn is not None:
+            drawn = _words(outcome.drawn, outcome.dtype)
+            parts.setdefault(drawn_shard(entry.shard), {})[entry.id] = drawn
     yield from sorted(parts.items())
 
 
-def _write_shard(path: Path, entries: list[Entry]) -> dict[str, Any]:
-    """Write the bits of the entries as 1-D unsigned integers; return size and sha256.
+def drawn_shard(shard: str) -> str:
+    """Return the shard of what was drawn for the matrices of a shard."""
+    return f"{DRAWN}/{shard}"
+
+
+def _write_shard(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Write 1-D unsigned integers by id; return size and sha256.
 
     Integers, not floats: every tool reads them, complex128 included, and no reader can round them.
     """
     from safetensors.numpy import save
 
-    data = save({entry.id: _bit_view(entry.outcome) for entry in entries})
+    data = save(dict(arrays))
     write_file(path, data)
     return {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
 
 
-def _bit_view(outcome: Outcome) -> Any:
-    assert isinstance(outcome, Returned)
-    width = min(as_dtype(outcome.dtype).itemsize, 8)
-    return np.frombuffer(outcome.bits, dtype=f"<u{width}")
+def _words(bits: bytes, dtype: str) -> Any:
+    """Return the bits as unsigned integers of the dtype's width, or of 64 bits if it is wider."""
+    return np.frombuffer(bits, dtype=f"<u{min(as_dtype(dtype).itemsize, 8)}")
 
 
 def _manifest_text(kind: str, entries: list[Entry], shards: Mapping[str, Any]) -> str:
@@ -426,7 +469,8 @@ class Store:
             return None
         try:
             bits = b"" if "raised" in fields else self._bits(key, fields["shard"])
-            return entry_from(key, fields, bits)
+            drawn = self._bits(key, drawn_shard(fields["shard"])) if DRAWN in fields else None
+            return entry_from(key, fields, bits, drawn)
         except (KeyError, TypeError, ValueError) as error:
             raise GoldenError(
                 f"{self.folder / MANIFEST}: the entry of {key} cannot be read "

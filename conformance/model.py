@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 SCHEMA = 1
 """Version of every file format; a reader refuses a newer one."""
@@ -33,6 +33,9 @@ LATTICE, STRATA = "lattice", "strata"
 
 TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
+
+COMPILED = ("jit", "sharded")
+"""Transforms under which a compiler sees the whole call, and folds what is constant in it."""
 
 BACKENDS = ("cpu", "cuda", "rocm", "tpu", "stablehlo", "iree", "cuda-emulated")
 """Backends that this package knows by name. Any other name is a PJRT platform of somebody's."""
@@ -225,6 +228,8 @@ class Returned:
 
     `bits` holds every `stride`-th element of the flattened array, C order, little endian. `sha256`
     and `moments` are always of the whole array, so a sampled array still proves identity.
+    `drawn`, of an orthogonal matrix, holds the bits of the tall matrix of normals that the call
+    orthonormalised, in the array's dtype; None where there is no such matrix or nobody could tell.
     """
 
     dtype: str
@@ -234,6 +239,7 @@ class Returned:
     stride: int = 1
     weak_type: bool = False
     moments: Moments
+    drawn: bytes | None = dataclasses.field(default=None, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,26 +272,54 @@ class Observation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixBudget:
+    """How far a matrix may be from the Q of the QR decomposition of what was drawn, at worst.
+
+    Units: u, the unit roundoff. column: of the backward error of a column, relative to the length
+    of the column that was drawn. gram: of an element of Q^H Q - I. See `checks.matrices`.
+    """
+
+    column: float
+    gram: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """How far an element may lie from where it should, at worst.
 
     An element is within budget when either figure is: near zero only the distance at sigma means
-    anything, in the tails only the one at the value does.
+    anything, in the tails only the one at the value does. Of an orthogonal matrix both are of the
+    normals that were drawn for it, and `matrix` says what became of them.
     """
 
     max_ulp: int
     max_ulp_at_sigma: float
+    matrix: MatrixBudget | None = None
 
     def plus(self, other: Budget) -> Budget:
-        """Return how far apart two results may lie, one this far from a third, one the other."""
+        """Return how far apart two results may lie, one this far from a third, one the other.
+
+        Matrices are not held to one another but each to what was drawn: the wider budget counts.
+        """
+        matrices = [budget.matrix for budget in (self, other) if budget.matrix is not None]
         return Budget(
             max_ulp=self.max_ulp + other.max_ulp,
             max_ulp_at_sigma=self.max_ulp_at_sigma + other.max_ulp_at_sigma,
+            matrix=_widest(matrices),
         )
 
     def doubled(self) -> Budget:
         """Return how far apart two results may lie if each is this far from a third."""
         return self.plus(self)
+
+
+def _widest(budgets: Sequence[MatrixBudget]) -> MatrixBudget | None:
+    if not budgets:
+        return None
+    return MatrixBudget(
+        column=max(budget.column for budget in budgets),
+        gram=max(budget.gram for budget in budgets),
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

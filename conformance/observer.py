@@ -6,11 +6,13 @@ are installed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 from conformance.backends import Backend, open_backend
 from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.model import Case, Observation, Raised
+from conformance.definition import DeltaOrthogonal, Orthogonal, expected_error
+from conformance.model import Case, Observation, Problem, Raised, Returned
 
 
 class Observer:
@@ -26,7 +28,23 @@ class Observer:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        return self._backend(case).observe(case, self._spec(case))
+        observation = self._backend(case).observe(case, self._spec(case))
+        return self._with_draw(observation)
+
+    def _with_draw(self, observation: Observation) -> Observation:
+        """Return the observation with what was drawn for an orthogonal matrix, if that is known.
+
+        What cannot be drawn must not cost what was observed: the oracle says it then.
+        """
+        outcome, case = observation.outcome, observation.case
+        spec = self._spec(case)
+        if not isinstance(outcome, Returned) or not _is_matrix(spec, case.problem, outcome):
+            return observation
+        with contextlib.suppress(Exception):
+            drawn = self._backend(case).drawn(case, spec)
+            if drawn is not None:
+                outcome = dataclasses.replace(outcome, drawn=drawn.tobytes())
+        return dataclasses.replace(observation, outcome=outcome)
 
     def with_stages(self, observation: Observation) -> Observation:
         """Return the observation with digests of its stages, where the backend can tell them."""
@@ -43,3 +61,12 @@ class Observer:
 
     def _spec(self, case: Case) -> InitializerSpec:
         return self._catalogue.lookup(case.problem.initializer)
+
+
+def _is_matrix(spec: InitializerSpec, problem: Problem, outcome: Returned) -> bool:
+    """Return whether an orthogonal matrix came back where one was due."""
+    if not isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
+        return False
+    if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
+        return False
+    return expected_error(spec.definition, problem.shape, problem.dtype) is None

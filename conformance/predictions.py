@@ -19,8 +19,7 @@ from conformance.backends.pjrt import PjrtBackend
 from conformance.budgets import BudgetTable
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import budget_for
-from conformance.drift import classify
-from conformance.engine import law_of
+from conformance.engine import compare
 from conformance.golden import HIGHEST, LOWEST, PREDICTED, Entry, Store, write_store
 from conformance.model import Budget, Case, Drift, Observation, Outcome, Problem, Raised, Returned
 from conformance.oracle import OracleUnavailable, solve
@@ -93,7 +92,7 @@ def _judged(
     return Judged(
         observation=dataclasses.replace(observed, case=on_device),
         prediction=prediction,
-        from_cpu=_drift(outcome, expected, spec, budget.doubled()),
+        from_cpu=compare(outcome, expected, spec, budget.doubled(), problem=case.problem),
         from_oracle=_from_oracle(outcome, case.problem, spec, budget),
     )
 
@@ -107,11 +106,7 @@ def _from_oracle(
         expected = returned(solve(problem, spec.definition).expected)
     except OracleUnavailable:
         return None
-    return _drift(outcome, expected, spec, budget)
-
-
-def _drift(actual: Outcome, expected: Outcome, spec: InitializerSpec, budget: Budget) -> Drift:
-    return classify(actual, expected, moments=law_of(spec, expected), budget=budget)
+    return compare(outcome, expected, spec, budget, problem=problem)
 
 
 def cells(judged: Judged) -> tuple[str, ...]:

@@ -302,9 +302,14 @@ def _append(stream: TextIO, row: Mapping[str, Any]) -> None:
 
 
 def _journal_row(entry: Entry) -> dict[str, Any]:
-    bits = entry.outcome.bits if isinstance(entry.outcome, Returned) else b""
-    return {"id": entry.id, **entry_fields(entry), "bits": base64.b64encode(bits).decode()}
+    row = {"id": entry.id, **entry_fields(entry), "bits": ""}
+    if isinstance(entry.outcome, Returned):
+        row["bits"] = base64.b64encode(entry.outcome.bits).decode()
+        if entry.outcome.drawn is not None:
+            row["drawn_bits"] = base64.b64encode(entry.outcome.drawn).decode()
+    return row
 
 
 def _journal_entry(row: Mapping[str, Any]) -> Entry:
-    return entry_from(row["id"], row, base64.b64decode(row["bits"]))
+    drawn = base64.b64decode(row["drawn_bits"]) if "drawn_bits" in row else None
+    return entry_from(row["id"], row, base64.b64decode(row["bits"]), drawn)

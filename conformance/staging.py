@@ -22,9 +22,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.catalogue import Catalogue
+from conformance.budgets import FILE_NAME as BUDGETS
+from conformance.budgets import BudgetTable
+from conformance.budgets import load as load_budgets
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks.budget import release_budget
+from conformance.checks.matrices import is_matrix
 from conformance.engine import compare
 from conformance.golden import (
+    BASE,
     GOLDEN,
     MANIFEST,
     OVERLAYS,
@@ -48,6 +54,7 @@ from conformance.model import (
     Raised,
     Tier,
     parse_case,
+    parse_problem,
 )
 from conformance.recording import Progress, machine_fault, now, record
 
@@ -268,6 +275,7 @@ class _Merge:
     """The set, what is pending, and the entries that come of the two."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.stage = _require_pending(folder)
         self.pending = open_store(folder / PENDING)
         self.base = _open_if_there(folder)
@@ -282,7 +290,7 @@ class _Merge:
                 new.append(entry.id)
             else:
                 spec = catalogue.lookup(entry.id.partition("-")[0])
-                drifts[entry.id] = compare(entry.outcome, expected.outcome, spec)
+                drifts[entry.id] = self._drift(entry, expected, spec)
         return Review(
             stage=self.stage,
             environment=self.pending.environment,
@@ -291,6 +299,20 @@ class _Merge:
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
             orphans=tuple(orphans(self.base, catalogue)) if self.base else (),
         )
+
+    def _drift(self, entry: Entry, expected: Entry, spec: InitializerSpec) -> Drift:
+        case = Case(
+            problem=parse_problem(entry.id),
+            backend=self.stage.overlay or BASE,
+            transform="eager",
+        )
+        budgets = self._budgets if is_matrix(spec.definition) else None
+        budget = release_budget(spec, case, budgets)
+        return compare(entry.outcome, expected.outcome, spec, budget, problem=case.problem)
+
+    @functools.cached_property
+    def _budgets(self) -> BudgetTable:
+        return load_budgets(self.folder / BUDGETS)
 
     def old_ids(self) -> list[str]:
         """Return what the target holds today."""

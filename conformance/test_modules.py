@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from conformance import options
-from conformance.arrays import Array
-from conformance.checks.modules import derived_key, parameter_fault, tree_fault
-from conformance.drift import classify
+from conformance import budgets, options
+from conformance.builtin import load_catalogue
+from conformance.checks import load_ledger
 from conformance.golden import golden_option
-from conformance.model import DriftClass, Outcome, Raised, Tier
+from conformance.layer_verdict import Rules, claim_faults, layer_faults
+from conformance.ledger import DEFAULT_PATH
+from conformance.model import DriftClass, Outcome, Tier
 from conformance.modules import observe, store
 from conformance.modules.findings import Finding, verdict
-from conformance.modules.layers import PARAM_DTYPES, Claim, Layer
-from conformance.modules.observe import LAYERS, REVEALING, SEED
+from conformance.modules.layers import PARAM_DTYPES, Layer
+from conformance.modules.observe import LAYERS
 
 QUICK_LAYERS = ("flax.linen.Dense", "flax.nnx.Linear")
-NO_KEY = np.zeros(2, np.uint32)
-"""For initializers that ignore it."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -47,10 +46,18 @@ def goldens(request: pytest.FixtureRequest) -> dict[str, Outcome]:
 
 
 @pytest.fixture(scope="session")
-def accepting(request: pytest.FixtureRequest) -> str:
-    """The command that accepts the trees of today."""
-    option = golden_option(options.golden_folder(request.config.getoption("--golden")))
-    return f"python -m conformance.modules.accept{option} --reason '...'"
+def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
+    """By what layers are judged: what the options say for cases."""
+    option = request.config.getoption
+    folder = options.golden_folder(option("--golden"))
+    return Rules(
+        catalogue=load_catalogue(),
+        budgets=budgets.load(folder / budgets.FILE_NAME),
+        ledger=load_ledger(Path(option("--ledger") or DEFAULT_PATH)),
+        goldens=goldens,
+        max_drift=DriftClass(option("--max-drift")),
+        accepting=f"python -m conformance.modules.accept{golden_option(folder)} --reason '...'",
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +83,11 @@ def test_every_public_layer_has_claims() -> None:
     )
 
 
-def test_every_layer_draws_what_it_claims(
-    layer: Layer, dtype: str, goldens: Mapping[str, Outcome], accepting: str
-) -> None:
+def test_every_layer_draws_what_it_claims(layer: Layer, dtype: str, rules: Rules) -> None:
     """Parameters, shapes, dtypes, laws and keys; bit for bit as the initializer, and as before."""
     tree = observe.tree(layer, dtype)
 
-    faults = claim_faults(layer, dtype, tree) + golden_faults(
-        layer, dtype, tree, goldens, accepting
-    )
+    faults = layer_faults(layer, dtype, tree, rules)
 
     assert not faults, f"{layer.name} with param_dtype {dtype}:\n" + "\n".join(faults)
 
@@ -105,57 +108,6 @@ def test_every_golden_of_a_tree_belongs_to_a_layer(goldens: Mapping[str, Outcome
     orphans = sorted(name for name in goldens if "/".join(name.split("/")[:2]) not in known)
 
     assert not orphans, f"these goldens belong to no layer: {', '.join(orphans)}"
-
-
-def claim_faults(
-    layer: Layer, dtype: str, tree: Mapping[str, Array] | Raised, *, revealing: bool = False
-) -> list[str]:
-    """Return every departure of the tree from the layer's claims."""
-    drawn = {claim: _drawn(layer, claim, dtype, revealing) for claim in layer.claims}
-    refusals = {value.exception for value in drawn.values() if isinstance(value, Raised)}
-    if isinstance(tree, Raised):
-        if tree.exception in refusals:
-            return []  # the initializer itself refuses this dtype: see the ledger of limitations
-        return [f"raises {tree.exception}: {tree.message}"]
-    if refusals:
-        return [f"returns, though an initializer of its claims raises {', '.join(refusals)}"]
-    found = [tree_fault(layer, tree)]
-    for claim, array in drawn.items():
-        if claim.name in tree and not isinstance(array, Raised):
-            fault = parameter_fault(claim, dtype, tree, array)
-            found.append(f"{claim.name} {fault}" if fault else "")
-    return [fault for fault in found if fault]
-
-
-def _drawn(layer: Layer, claim: Claim, dtype: str, revealing: bool) -> Array | Raised:
-    """Return what JAX's initializer makes of the key that the oracle derives."""
-    definition = REVEALING if revealing and claim.argument else claim.definition
-    key = derived_key(layer, claim, SEED)
-    return observe.draw(
-        definition, NO_KEY if key is None else key, claim.drawn_shape, claim.drawn_dtype(dtype)
-    )
-
-
-def golden_faults(
-    layer: Layer,
-    dtype: str,
-    tree: Mapping[str, Array] | Raised,
-    goldens: Mapping[str, Outcome],
-    accepting: str,
-) -> list[str]:
-    """Return every drift from the goldens beyond rounding, and every golden that is missing.
-
-    accepting: the command that stores what is missing.
-    """
-    faults = []
-    for name, outcome in store.outcomes_of(layer.name, dtype, tree).items():
-        if name not in goldens:
-            faults.append(f"{name} has no golden: run `{accepting}`")
-            continue
-        drift = classify(outcome, goldens[name])
-        if drift.drift_class.rank > DriftClass.ROUNDING.rank:
-            faults.append(f"{name} drifted from its golden: {drift.drift_class}: {drift.detail}")
-    return faults
 
 
 def report(finding: Finding, outcome: str) -> None:

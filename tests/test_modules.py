@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned, widen
-from conformance.checks import recognition
+from conformance.arrays import Array, returned, whole, widen
+from conformance.budgets import FILE_NAME, load
+from conformance.builtin import load_catalogue
+from conformance.checks import load_ledger, recognition
 from conformance.checks.modules import derived_key, parameter_fault, tree_fault
 from conformance.definition import Definition, Normal, Orthogonal, VarianceScaling
-from conformance.golden import GoldenError
-from conformance.model import Outcome, Raised
+from conformance.golden import GoldenError, shipped
+from conformance.layer_verdict import Rules, claim_faults, layer_faults
+from conformance.model import Outcome, Problem, Raised, Returned
 from conformance.modules import accept, coverage, findings, observe, store, transforms
 from conformance.modules.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.modules.observe import LAYERS
-from conformance.oracle import fold_in, linen_key, seed_key
+from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key
-from conformance.test_modules import claim_faults, golden_faults
 
 ROOT = Path(__file__).parent.parent
 DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
@@ -324,8 +326,18 @@ def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert store.load(tmp_path) == entries()
 
 
+def rules(goldens: dict[str, Outcome]) -> Rules:
+    return Rules(
+        catalogue=load_catalogue(),
+        budgets=load(shipped() / FILE_NAME),
+        ledger=load_ledger(),
+        goldens=goldens,
+        accepting="accept",
+    )
+
+
 def test_a_missing_golden_fails_by_name() -> None:
-    (kernel, bias) = golden_faults(DENSE, "float32", healthy(), {}, "accept")
+    (kernel, bias) = layer_faults(DENSE, "float32", healthy(), rules({}))
 
     assert kernel == ("flax.linen.Dense/float32/params.kernel has no golden: run `accept`")
     assert "params.bias has no golden" in bias
@@ -335,9 +347,10 @@ def test_a_golden_of_other_values_names_the_class_of_the_drift() -> None:
     goldens = entries()
     goldens["flax.linen.Dense/float32/params.kernel"] = returned(draw(LECUN, KEY))
 
-    (fault,) = golden_faults(DENSE, "float32", healthy(), goldens, "accept")
+    (fault,) = layer_faults(DENSE, "float32", healthy(), rules(goldens))
 
-    assert fault.startswith("flax.linen.Dense/float32/params.kernel drifted from its golden: ")
+    assert "of flax.linen.Dense/float32/params.kernel differ from the golden." in fault
+    assert "class: stream" in fault
 
 
 def test_a_golden_one_rounding_away_passes() -> None:
@@ -346,7 +359,60 @@ def test_a_golden_one_rounding_away_passes() -> None:
     kernel.view(np.uint32)[...] += np.uint32(1)
     goldens["flax.linen.Dense/float32/params.kernel"] = returned(kernel)
 
-    assert golden_faults(DENSE, "float32", healthy(), goldens, "accept") == []
+    assert layer_faults(DENSE, "float32", healthy(), rules(goldens)) == []
+
+
+LSTM = next(layer for layer in LAYERS if layer.name == "flax.linen.LSTMCell")
+RECURRENT = "flax.linen.LSTMCell/float32/params.hf.kernel"
+
+
+def lstm() -> dict[str, Array]:
+    tree = observe.tree(LSTM, "float32")
+    assert not isinstance(tree, Raised)
+    return dict(tree)
+
+
+def test_a_recurrent_matrix_of_another_kernel_is_rounding() -> None:
+    """Its 9 elements are too few for a law, and each is a right Q of what was drawn."""
+    tree = lstm()
+    goldens = store.load(shipped())
+    golden = goldens[RECURRENT]
+    assert isinstance(golden, Returned)
+    normals = observe.sampled(HAAR, key_of(RECURRENT), problem_of(golden)).normals
+    assert normals is not None
+    drawn = np.frombuffer(normals, np.float32).reshape(golden.shape)
+    exact = haar(drawn.astype(np.float64)).astype(np.float32)
+
+    found = layer_faults(LSTM, "float32", tree, rules({**goldens, RECURRENT: returned(exact)}))
+
+    assert not np.array_equal(exact, tree["params.hf.kernel"])
+    assert found == []
+
+
+def test_a_recurrent_matrix_with_two_columns_swapped_is_named() -> None:
+    goldens = store.load(shipped())
+    golden = goldens[RECURRENT]
+    assert isinstance(golden, Returned)
+    swapped = returned(np.ascontiguousarray(whole(golden)[:, [1, 0, 2, 3]]))
+
+    (fault,) = layer_faults(LSTM, "float32", lstm(), rules({**goldens, RECURRENT: swapped}))
+
+    assert "of flax.linen.LSTMCell/float32/params.hf.kernel differ from the golden." in fault
+    assert "class: structural" in fault
+    assert (
+        "the expected matrix: column 0 is not that of the Q of the matrix that was drawn" in fault
+    )
+
+
+def key_of(name: str) -> Key:
+    path = name.rpartition("/")[2]
+    key = derived_key(LSTM, next(each for each in LSTM.claims if each.name == path), observe.SEED)
+    assert key is not None
+    return key
+
+
+def problem_of(golden: Returned) -> Problem:
+    return Problem(initializer="orthogonal", dtype=golden.dtype, shape=golden.shape, seed=0)
 
 
 def _drop(document: dict[str, Any]) -> None:

@@ -39,6 +39,12 @@ class Backend(Protocol):
     def stage_arrays(self, case: Case, spec: InitializerSpec) -> Mapping[str, Array]:
         """Return the stages themselves; none where none are defined, as for complex dtypes."""
 
+    def drawn(self, case: Case, spec: InitializerSpec) -> Array | None:
+        """Return the tall matrix of normals that a case of an orthogonal initializer draws here.
+
+        None where the backend cannot tell.
+        """
+
     def execute(self, function: Callable[[Any], Any], key: Any) -> Array:
         """Return the array that a function of a typed key returns here; it raises what that raises.
 

@@ -15,7 +15,7 @@ from conformance.backends.base import BackendUnavailable
 from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
 from conformance.backends.stages import Sampler, sampler_of, stage_arrays, stage_digests
 from conformance.catalogue import Initializer, InitializerSpec
-from conformance.model import WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
+from conformance.model import COMPILED, WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
 
 Call = Callable[[Any], Any]
 """Key -> array: an initializer under one transform."""
@@ -94,6 +94,25 @@ class PjrtBackend:
         with self._ambient(case.problem):
             return stage_arrays(self._key(case.problem), case.problem, sampler)
 
+    def drawn(self, case: Case, spec: InitializerSpec) -> Array | None:
+        """Return the normals of an orthogonal case, drawn as the case is: eagerly, or compiled.
+
+        Within the compiled initializer the compiler may round them otherwise.
+        """
+        import jax
+
+        problem = case.problem
+        sampler = sampler_of(spec.definition, problem.shape)
+        if sampler is None:
+            return None
+
+        def draw(key: Any) -> Any:
+            return jax.random.normal(key, sampler.shape, as_dtype(problem.dtype))
+
+        with self._ambient(problem):
+            call = jax.jit(draw) if case.transform in COMPILED else draw
+            return np.asarray(call(self._key(problem)))
+
     def execute(self, function: Call, key: Any) -> Array:
         """Return what the function makes of the key on this device."""
         import jax
@@ -162,7 +181,7 @@ def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
 
     None too where the call is compiled whole: the samplers called one by one say nothing of it.
     """
-    if case.problem.dtype.startswith("complex") or case.transform in ("jit", "sharded"):
+    if case.problem.dtype.startswith("complex") or case.transform in COMPILED:
         return None
     return sampler_of(spec.definition, case.problem.shape)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from conformance.catalogue import InitializerSpec
 from conformance.model import Budget, CheckResult, Drift, Observation, Status
+from conformance.oracle.threefry import Key
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +16,14 @@ class Evidence:
 
     drift: how the observation lies to the golden; None without a golden.
     budget: how far a correct result may lie from the exact one on this backend, in this dtype.
+    key: of the draw, where it is not that of the problem's seed.
     """
 
     spec: InitializerSpec
     observation: Observation
     drift: Drift | None
     budget: Budget
+    key: Key | None = None
 
 
 Check = Callable[[Evidence], CheckResult]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Protocol
 
-from conformance.arrays import as_dtype
 from conformance.backends.stages import sampler_of
 from conformance.builtin import BUILTIN_FAMILIES
 from conformance.catalogue import InitializerSpec
-from conformance.checks.structure import orthogonality_tolerance
-from conformance.definition import DeltaOrthogonal, Orthogonal, VarianceScaling
+from conformance.checks.matrices import is_matrix
+from conformance.definition import VarianceScaling
 from conformance.drift import DEFAULT_BUDGET
 from conformance.drift.classify import ROUNDINGS
-from conformance.model import Budget, Case, Problem
-from conformance.oracle import condition_number
-from conformance.ulp import unit_roundoff
+from conformance.model import Budget, Case, MatrixBudget
 
 REAL_PARTS = {"complex64": "float32", "complex128": "float64"}
 
@@ -34,20 +32,27 @@ class Budgets(Protocol):
     def budget(self, backend: str, initializer: str, family: str, dtype: str) -> Budget:
         """Return the initializer's measured budget, or its family's."""
 
+    def matrix_budget(self, backend: str, dtype: str) -> MatrixBudget | None:
+        """Return how far matrices may be from right ones, or None if nobody measured it."""
+
 
 def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> Budget:
     """Return the budget of a case's elements.
 
-    Laws of single words are measured by the exhaustive sweep, one word an element. Matrices and
-    complex variates are no such laws: theirs follow from the measured parts and from the number of
-    roundings. A user's law has `DEFAULT_BUDGET`, and so has everything where nothing is measured.
+    Laws of single words are measured by the exhaustive sweep, one word an element. Complex variates
+    are no such laws: theirs follow from the measured parts and from the number of roundings. A
+    matrix has the budget of the normals that are drawn for it, and its own. A user's law has
+    `DEFAULT_BUDGET`, and so has everything where nothing is measured.
 
     Raises:
         GoldenError: the backend has never been swept.
     """
     problem, definition = case.problem, spec.definition
-    if isinstance(definition, Orthogonal | DeltaOrthogonal):
-        return orthogonal_budget(problem, definition)
+    if measured is not None and is_matrix(definition):
+        return dataclasses.replace(
+            _budget_of_normals(case, measured),
+            matrix=measured.matrix_budget(case.backend, problem.dtype),
+        )
     if measured is None or definition is None or spec.family not in BUILTIN_FAMILIES:
         return DEFAULT_BUDGET
     sampler = sampler_of(definition, problem.shape)
@@ -58,8 +63,26 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
         return _rescaled(found) if isinstance(definition, VarianceScaling) else found
     if sampler.kind != "normal":
         return Budget(max_ulp=0, max_ulp_at_sigma=POLAR_ROUNDINGS * POLAR_REACH)
-    parts = measured.budget(case.backend, "normal_1", "normal", REAL_PARTS[problem.dtype])
-    return _rescaled(parts)
+    return _budget_of_normals(case, measured)
+
+
+def release_budget(spec: InitializerSpec | None, case: Case, measured: Budgets | None) -> Budget:
+    """Return how far apart two releases may lie and be called rounding.
+
+    Not the measured budgets: those say how far a release may lie from the exact value, and a
+    sampler that is 60 ULP off may still not move by 60 ULP unnoticed. A matrix is held to what was
+    drawn for it, under each release.
+    """
+    if spec is None or not is_matrix(spec.definition):
+        return DEFAULT_BUDGET
+    return budget_for(spec, case, measured)
+
+
+def _budget_of_normals(case: Case, measured: Budgets) -> Budget:
+    """Return the budget of normals; complex ones are those of their parts, rescaled."""
+    dtype = case.problem.dtype
+    found = measured.budget(case.backend, "normal_1", "normal", REAL_PARTS.get(dtype, dtype))
+    return _rescaled(found) if dtype in REAL_PARTS else found
 
 
 def _rescaled(measured: Budget) -> Budget:
@@ -71,23 +94,3 @@ def _rescaled(measured: Budget) -> Budget:
         max_ulp=measured.max_ulp + ROUNDINGS // 2,
         max_ulp_at_sigma=measured.max_ulp_at_sigma + ROUNDINGS / 2,
     )
-
-
-def orthogonal_budget(problem: Problem, definition: Orthogonal | DeltaOrthogonal) -> Budget:
-    """Return how far an element of Q may lie from the exact one.
-
-    The factor of A + dA moves by sqrt(2) cond(A) |dA| / |A| (Sun, Perturbation bounds for the
-    Cholesky and QR factorizations, BIT 31 (1991)), and dA is what `orthogonality_tolerance` allows.
-    An element has a sigma of 1 / sqrt(n), n the larger side. Where the oracle does not know A the
-    condition is that of the bulk of square Gaussian matrices, n (Edelman 1988).
-    """
-    shape = problem.shape[-2:] if isinstance(definition, DeltaOrthogonal) else problem.shape
-    if len(shape) < 2 or not math.prod(problem.shape):
-        return DEFAULT_BUDGET
-    columns = shape[definition.column_axis]
-    rows = math.prod(shape) // columns
-    dtype = as_dtype(problem.dtype)
-    condition = condition_number(problem, definition) or float(max(rows, columns))
-    moved = math.sqrt(2) * condition * orthogonality_tolerance(rows, columns, dtype) / 2
-    at_sigma = moved * math.sqrt(max(rows, columns)) / unit_roundoff(dtype)
-    return Budget(max_ulp=0, max_ulp_at_sigma=at_sigma)

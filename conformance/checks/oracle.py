@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin
 from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.definition import Constant, expected_error, nominal_moments
+from conformance.checks.matrices import (
+    MatrixDefinition,
+    column_fault,
+    drawn_by,
+    fault_of,
+    matrix_errors,
+)
+from conformance.definition import (
+    Constant,
+    DeltaOrthogonal,
+    NominalMoments,
+    Orthogonal,
+    expected_error,
+    nominal_moments,
+)
 from conformance.drift import classify, explain, first_differing_stage
-from conformance.model import CheckResult, Drift, DriftClass, Problem, Raised, Returned
+from conformance.model import COMPILED, CheckResult, Drift, DriftClass, Problem, Raised, Returned
 from conformance.oracle import OracleUnavailable, Solution, solve
+from conformance.oracle.rounding import round_once
 
 ORACLE = "oracle"
-
-COMPILED = ("jit", "sharded")
-"""Transforms under which a compiler sees the whole call, and folds what is constant in it."""
 
 
 def check_oracle(evidence: Evidence) -> CheckResult:
@@ -31,6 +44,8 @@ def check_oracle(evidence: Evidence) -> CheckResult:
         return not_applicable(ORACLE)
     if (outcome.dtype, outcome.shape) != (case.problem.dtype, case.problem.shape):
         return not_applicable(ORACLE)  # the contract check speaks of this
+    if isinstance(definition, Orthogonal | DeltaOrthogonal):
+        return _check_matrix(evidence, outcome, definition)
     try:
         drift = _deviation(evidence, outcome, case.problem)
     except OracleUnavailable:
@@ -44,6 +59,58 @@ def check_oracle(evidence: Evidence) -> CheckResult:
     return failed(ORACLE, text, metrics)
 
 
+def _check_matrix(
+    evidence: Evidence, outcome: Returned, definition: MatrixDefinition
+) -> CheckResult:
+    """Ensure that the array is the Q of what was drawn, and that the definition draws just that.
+
+    Where the oracle has no answer (rbg), what the backend recorded as drawn stands alone.
+    """
+    case = evidence.observation.case
+    drawn = drawn_by(outcome, definition, case.problem, evidence.budget, evidence.key)
+    if drawn is None:
+        return not_applicable(ORACLE)
+    if fault := _fault_of_draw(evidence, outcome, definition):
+        return failed(ORACLE, fault)
+    metrics: dict[str, float] = {}
+    if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
+        fault = fault_of(outcome, definition, drawn, evidence.budget)
+    else:
+        errors = matrix_errors(outcome, definition, drawn, evidence.budget)
+        metrics = {
+            "column_error": errors.columns.largest,
+            "n_undetermined_signs": float(errors.columns.n_undetermined),
+            "qr_ratio": errors.columns.ratio,
+        }
+        fault = column_fault(errors.columns, errors.bound, errors.source)
+    return failed(ORACLE, f"{case.id}: {fault}", metrics) if fault else passed(ORACLE, metrics)
+
+
+def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefinition) -> str:
+    """Return how the recorded draw departs from the defined one beyond the budget of normals."""
+    case = evidence.observation.case
+    if outcome.drawn is None:
+        return ""
+    try:
+        solution = solve(case.problem, definition, key=evidence.key)
+    except OracleUnavailable:
+        return ""
+    recorded = drawn_by(outcome, definition, None, evidence.budget)
+    if recorded is None or solution.unit is None or solution.drawn is None:
+        return ""
+    dtype = as_dtype(outcome.dtype)
+    law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
+    drifts = [
+        classify(returned(recorded.matrix), returned(normals), moments=law, budget=evidence.budget)
+        for normals in (solution.drawn, round_once(solution.unit, dtype))
+    ]
+    nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
+    if _is_rounding(nearest):
+        return ""
+    text = explain(nearest, f"what was drawn for {case.id}")
+    return text.replace("the golden", "the definition")
+
+
 def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift:
     """Return how the outcome lies to the defined array, or to JAX's own roundings of it if nearer.
 
@@ -54,7 +121,9 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
     assert definition is not None
     outcome = sampled(outcome)
     is_compiled = evidence.observation.case.transform in COMPILED
-    solution = solve(problem, definition, stride=outcome.stride, folded=is_compiled)
+    solution = solve(
+        problem, definition, key=evidence.key, stride=outcome.stride, folded=is_compiled
+    )
     nearest = _drift(evidence, outcome, solution.expected)
     if _is_rounding(nearest):
         return nearest

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from conformance.arrays import Array, widen
+from conformance.checks.backward_error import column_errors
 from conformance.definition import (
     TRUNCATED_STDDEV,
     Definition,
@@ -31,8 +32,8 @@ from conformance.definition import (
 )
 from conformance.oracle import Kind, Law, random_bits, solve_words, unit_variate, word_bits
 from conformance.oracle.distributions import lattice, mantissa_bits
-from conformance.oracle.initializers import haar
 from conformance.oracle.threefry import Key
+from conformance.ulp import unit_roundoff
 
 Values = npt.NDArray[np.float64]
 
@@ -55,8 +56,9 @@ STANDARD_ERRORS = 5
 """Of an estimate, beyond which a value is no accident: once in 1.7 million."""
 
 FACTOR_TOLERANCE = 0.01
-"""In stddevs of an entry, for JAX's float32 factorization against one in float64. Four orthogonal
-columns leave six free angles, which agree so closely by chance less than once in 1e11."""
+"""Of what is left of a drawn column, relative to its length, where the factor is not quite its own:
+an array in bfloat16 is rounded by 2**-9. Four orthogonal columns leave six free angles, which agree
+so closely by chance less than once in 1e11."""
 
 LENGTH_TOLERANCE = 1e-2
 """Columns rounded to bfloat16 may be longer than 1 by one of its epsilons, 2**-7."""
@@ -365,27 +367,27 @@ def matching_orthogonal_key(
 ) -> tuple[Source, Key] | None:
     """Return the first candidate whose normals have this orthogonal factor, or None.
 
-    Entries of an unrelated Haar matrix lie stddevs away, each 1 / sqrt(longer side).
+    Held to the backward errors of its columns: what an unrelated matrix leaves of a drawn column is
+    as long as the column.
     """
     length = _orthogonal_length(array)
     if not length or not FEWEST_FOR_A_KEY <= array.size <= MOST_FACTORED:
         return None
     matrix = widen(array).reshape(-1, array.shape[-1]) / length
-    rounding = 2.0 ** -mantissa_bits(array.dtype)
-    bound = FACTOR_TOLERANCE / math.sqrt(max(matrix.shape)) + rounding
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     for label, key in candidates:
-        if np.abs(matrix - _factor(key, matrix.shape, partitionable)).max() < bound:
+        normals = _normals(key, tall.shape, partitionable)
+        errors = column_errors(tall, normals, sign_bound=0.0)
+        bound = FACTOR_TOLERANCE / unit_roundoff(normals.dtype)
+        if errors.largest < bound and errors.lowest_diagonal > -bound:
             return label, key
     return None
 
 
-def _factor(key: Key, shape: tuple[int, ...], partitionable: bool) -> Values:
-    """Return the orthogonal factor of the tall matrix of normals that the key draws."""
-    tall = (max(shape), min(shape))
+def _normals(key: Key, tall: tuple[int, ...], partitionable: bool) -> Array:
+    """Return the tall matrix of float32 normals that the key draws."""
     words = random_bits(key, 32, tall, partitionable=partitionable)
-    normals = solve_words(words, Normal(stddev=1.0), np.dtype(np.float32), tall)
-    factor = haar(normals.value)
-    return factor if shape == tall else factor.T
+    return solve_words(words, Normal(stddev=1.0), np.dtype(np.float32), tall).expected
 
 
 def _orthogonal_length(array: Array) -> float:

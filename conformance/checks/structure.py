@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype, flat, whole, widen
+from conformance.arrays import as_dtype, flat, whole
+from conformance.checks.backward_error import gram_error, unscaled
 from conformance.checks.base import Evidence, failed, not_applicable, passed
+from conformance.checks.matrices import (
+    MatrixDefinition,
+    as_tall,
+    bound_of,
+    gram_fault,
+    is_matrix,
+    off_centre_fault,
+)
 from conformance.definition import (
     Constant,
     DeltaOrthogonal,
@@ -17,7 +24,7 @@ from conformance.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.model import CheckResult, Raised, Returned
+from conformance.model import Budget, CheckResult, Raised, Returned
 from conformance.ulp import unit_roundoff
 
 STRUCTURE = "structure"
@@ -27,16 +34,12 @@ ROUNDINGS = 6
 constant, their quotient, the unit variate, the product. Each moves the result by half an ULP."""
 
 
-LAMBDA = 6.0
-"""Standard errors that a sum of roundings strays at most: exceeded once in 5e8."""
-
-
 def check_structure(evidence: Evidence) -> CheckResult:
     """Ensure what the definition promises of every element.
 
     Constants are exact. Bounded laws stay within their bounds, widened by the roundings on the way
-    there. Orthogonal matrices have a residual max|A^T A - scale^2 I| within
-    `orthogonality_tolerance`. Delta-orthogonal kernels are zero off their centre.
+    there. Orthogonal matrices have columns, or rows, that are orthonormal within the budget.
+    Delta-orthogonal kernels are zero off their centre.
     """
     problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
     definition = evidence.spec.definition
@@ -46,14 +49,13 @@ def check_structure(evidence: Evidence) -> CheckResult:
         return not_applicable(STRUCTURE)
     if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
         return not_applicable(STRUCTURE)  # the contract check speaks of this
-    is_matrix = isinstance(definition, Orthogonal | DeltaOrthogonal)
-    if is_matrix and (outcome.stride != 1 or not math.prod(outcome.shape)):
+    if is_matrix(definition) and (outcome.stride != 1 or not math.prod(outcome.shape)):
         return not_applicable(STRUCTURE)  # nothing to multiply, or only a sample is stored
     metrics: dict[str, float] = {}
     if isinstance(definition, Constant):
         fault = _fault_of_constant(outcome, definition)
     elif isinstance(definition, Orthogonal | DeltaOrthogonal):
-        fault = _fault_of_orthogonal(outcome, definition, metrics)
+        fault = _fault_of_matrix(outcome, definition, evidence.budget, metrics)
     else:
         fault = _fault_of_bounds(outcome, evidence)
     if not fault:
@@ -97,50 +99,18 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
     return ""
 
 
-def orthogonality_tolerance(rows: int, columns: int, dtype: np.dtype[Any]) -> float:
-    """Return the bound on max|Q^T Q - I| of a Householder QR in this dtype.
-
-    Rounding errors of random sign add up as their root: each column of the computed Q is within
-    LAMBDA sqrt(rows columns) u of an orthonormal one, and the residual within twice that. Source:
-    Connolly & Higham, Probabilistic rounding error analysis of Householder QR factorization, SIAM
-    J. Matrix Anal. Appl. 44 (2023), theorem 4.1; the worst case of Higham's theorem 19.4 has the
-    product itself, and would let a matrix pass that was rounded to bfloat16.
-    """
-    return 2 * LAMBDA * math.sqrt(rows * columns) * unit_roundoff(dtype)
-
-
-def _fault_of_orthogonal(
-    outcome: Returned, definition: Orthogonal | DeltaOrthogonal, metrics: dict[str, float]
+def _fault_of_matrix(
+    outcome: Returned, definition: MatrixDefinition, budget: Budget, metrics: dict[str, float]
 ) -> str:
+    """Return how a matrix fails to be orthogonal, whatever was drawn for it, or ""."""
     array = whole(outcome)
-    if isinstance(definition, DeltaOrthogonal):
-        centre = tuple((size - 1) // 2 for size in outcome.shape[:-2])
-        off_centre = array.copy()
-        off_centre[centre] = 0
-        if off_centre.any():
-            return f"elements off the spatial centre {centre} are not zero"
-        array = array[centre]
-    matrix = as_matrix(array, definition.column_axis)
-    residual = orthogonality_residual(matrix, definition.scale)
-    tolerance = orthogonality_tolerance(matrix.shape[0], matrix.shape[1], array.dtype)
-    metrics["orthogonality_residual"] = residual
-    if residual <= tolerance:
-        return ""
-    return (
-        f"the matrix is not orthogonal: max|A^T A - s^2 I| / s^2 is {residual:.3g}, "
-        f"needed at most {tolerance:.3g}"
-    )
-
-
-def as_matrix(array: Array, column_axis: int) -> Array:
-    """Return the array as the matrix whose columns `column_axis` counts."""
-    moved = np.moveaxis(array, column_axis, -1)
-    return moved.reshape(-1, moved.shape[-1])
-
-
-def orthogonality_residual(matrix: Array, scale: float) -> float:
-    """Return max|A^H A - s^2 I| / s^2 over the smaller side, computed in float64."""
-    wide: npt.NDArray[Any] = widen(matrix)
-    tall = wide if wide.shape[0] >= wide.shape[1] else wide.T
-    gram = tall.conj().T @ tall / scale**2
-    return float(np.abs(gram - np.eye(len(gram))).max())
+    if not definition.scale:
+        return "elements are not zero, and the scale is" if array.any() else ""
+    if fault := off_centre_fault(array, definition):
+        return fault
+    matrix = unscaled(as_tall(array, definition), definition.scale)
+    gram = gram_error(matrix, array.dtype)
+    rows, columns = matrix.shape
+    bound = bound_of(rows, columns, definition, array.dtype, budget)
+    metrics |= {"gram_error": gram.largest, "orthogonality_ratio": gram.ratio}
+    return gram_fault(gram, bound)

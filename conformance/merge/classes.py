@@ -91,7 +91,8 @@ class Referee:
             if problem.initializer not in self._catalogue:  # registered where it ran
                 return classify(one, two)
             spec = self._catalogue.lookup(problem.initializer)
-            return compare(one, two, spec, self._budget(spec, problem, places).doubled())
+            budget = self._budget(spec, problem, places).doubled()
+            return compare(one, two, spec, budget, problem=problem)
         goldens = (self.golden(problem, place.backend) for place in places)
         if not any(golden and outcome_text(golden) == expected for golden in goldens):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import importlib.metadata
@@ -15,17 +16,19 @@ import numpy as np
 import numpy.typing as npt
 from packaging.version import Version
 
-from conformance.arrays import Array, as_dtype
+from conformance.arrays import Array, as_dtype, digest
+from conformance.backends.stages import sampler_of, stage_arrays
 from conformance.builtin import JAX, namespace_module
 from conformance.definition import (
     Constant,
     Definition,
+    DeltaOrthogonal,
     Normal,
     Orthogonal,
     Uniform,
     VarianceScaling,
 )
-from conformance.model import Raised
+from conformance.model import Problem, Raised
 from conformance.modules import linen_layers, nnx_layers
 from conformance.modules.layers import Layer
 
@@ -196,3 +199,27 @@ def draw(
         return np.asarray(initializer(definition)(typed, shape, as_dtype(dtype)))
     except Exception as error:
         return Raised(exception=type(error).__name__, message=str(error))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sampled:
+    """Digests of the stages of a draw, and of a matrix the bits of the normals drawn for it."""
+
+    stages: Mapping[str, str]
+    normals: bytes | None
+
+
+def sampled(definition: Definition, key: npt.NDArray[np.uint32], problem: Problem) -> Sampled:
+    """Return what the sampler of the definition makes of the two key words, stage by stage."""
+    import jax
+
+    sampler = sampler_of(definition, problem.shape)
+    if sampler is None:
+        return Sampled(stages={}, normals=None)
+    typed = jax.random.wrap_key_data(jax.numpy.asarray(key), impl="threefry2x32")
+    arrays = stage_arrays(typed, problem, sampler)
+    is_matrix = isinstance(definition, Orthogonal | DeltaOrthogonal)
+    return Sampled(
+        stages={name: digest(array) for name, array in arrays.items()},
+        normals=arrays["unit"].tobytes() if is_matrix else None,
+    )

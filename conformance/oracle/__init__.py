@@ -8,7 +8,7 @@ from conformance.oracle.distributions import Kind, Law, law_of, unit_variate, wo
 from conformance.oracle.initializers import (
     OracleUnavailable,
     Solution,
-    condition_number,
+    haar,
     solve,
     solve_words,
 )
@@ -20,8 +20,8 @@ __all__ = [
     "Law",
     "OracleUnavailable",
     "Solution",
-    "condition_number",
     "fold_in",
+    "haar",
     "law_of",
     "linen_key",
     "nnx_key",

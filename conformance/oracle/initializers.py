@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Collection
 from typing import Any
@@ -57,6 +56,8 @@ class Solution:
     expected: `value` rounded once to the dtype: the definition's answer.
     followed: JAX's sequence of roundings: the answer of JAX if it does what it says. Real dtypes
         up to float32 only.
+    drawn: of an orthogonal matrix, the tall matrix of normals in the dtype that is orthonormalised:
+        in JAX's sequence of roundings where that is known, else rounded once.
     """
 
     key: Key | None
@@ -66,12 +67,14 @@ class Solution:
     value: Array
     expected: Array
     followed: Array | None
+    drawn: Array | None = None
 
 
 def solve(
     problem: Problem,
     definition: Definition,
     *,
+    key: Key | None = None,
     partitionable: bool = True,
     x64: bool = False,
     fused: Collection[str] = FUSED_DTYPES,
@@ -80,6 +83,7 @@ def solve(
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
+    key: of the draw, where it is not that of the problem's seed.
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
@@ -96,7 +100,8 @@ def solve(
     if isinstance(definition, Constant):
         return _constant(definition, problem.shape, dtype)
     layout = _is_partitionable(problem, default=partitionable)
-    key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
+    if key is None:
+        key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
     match definition:
         case Orthogonal():
             return _orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
@@ -260,23 +265,13 @@ def _orthogonal(
     folded = _fold(matrix if rows >= columns else matrix.T, shape, definition.column_axis)
     value = definition.scale * folded
     return dataclasses.replace(
-        normals, key=key, value=value, expected=round_once(value, dtype), followed=None
+        normals,
+        key=key,
+        value=value,
+        expected=round_once(value, dtype),
+        followed=None,
+        drawn=normals.expected if normals.followed is None else normals.followed,
     )
-
-
-@functools.lru_cache(maxsize=256)
-def condition_number(problem: Problem, definition: Orthogonal | DeltaOrthogonal) -> float | None:
-    """Return the ratio of the extreme singular values of the matrix that is orthonormalised.
-
-    None where the problem has no oracle.
-    """
-    try:
-        solution = solve(problem, definition)
-    except OracleUnavailable:
-        return None
-    assert solution.unit is not None
-    values = np.linalg.svd(solution.unit, compute_uv=False)
-    return float(values[0] / values[-1])
 
 
 def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:

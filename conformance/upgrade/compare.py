@@ -16,14 +16,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.arrays import as_dtype, flat
+from conformance.budgets import FILE_NAME as BUDGETS
+from conformance.budgets import BudgetTable
+from conformance.budgets import load as load_budgets
 from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.budget import orthogonal_budget
-from conformance.definition import DeltaOrthogonal, Orthogonal
-from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.checks.budget import release_budget
+from conformance.drift import classify, first_differing_stage
 from conformance.drift.permitted import Deviation, Permitted, deviation
-from conformance.engine import law_of
+from conformance.engine import compare
 from conformance.environment import differences
 from conformance.golden import (
+    BASE,
     BY_CASE,
     GOLDEN,
     PREDICTED,
@@ -36,13 +39,11 @@ from conformance.golden import (
 )
 from conformance.matrix import EmptySelection
 from conformance.model import (
-    Budget,
     Case,
     Drift,
     DriftClass,
     Environment,
     Outcome,
-    Problem,
     Raised,
     Returned,
     parse_case,
@@ -236,16 +237,27 @@ def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalog
     expected, actual = (_completed(store, _entry(store, case)) for store in (before, after))
     initializer = case.problem.initializer
     spec = catalogue.lookup(initializer) if initializer in catalogue else None
-    moments = law_of(spec, expected.outcome) if spec else None
-    drift = classify(
-        actual.outcome, expected.outcome, moments=moments, budget=_budget(case.problem, spec)
-    )
+    drift = _drift(case, actual.outcome, expected.outcome, spec)
     is_test = (before.kind, after.kind) == (PREDICTED, RECORDING)
     return Pair(
         case=case,
         drift=_with_stage(drift, actual, expected),
         deviation=_deviation(actual, expected, before) if is_test else None,
     )
+
+
+def _drift(case: Case, actual: Outcome, expected: Outcome, spec: InitializerSpec | None) -> Drift:
+    if spec is None:
+        return classify(actual, expected)
+    # A golden answers for all backends and transforms; it was made on the base.
+    asked = case if case.backend != ANY else dataclasses.replace(case, backend=BASE)
+    budget = release_budget(spec, asked, _budgets())
+    return compare(actual, expected, spec, budget, problem=case.problem)
+
+
+@functools.cache
+def _budgets() -> BudgetTable:
+    return load_budgets(shipped() / BUDGETS)
 
 
 def _completed(store: Store, entry: Entry | None) -> Entry:
@@ -279,17 +291,6 @@ def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:
     if isinstance(actual.outcome, Raised) or isinstance(expected.outcome, Raised):
         return drift
     return dataclasses.replace(drift, stage=first_differing_stage(actual.stages, expected.stages))
-
-
-def _budget(problem: Problem, spec: InitializerSpec | None) -> Budget:
-    """Return how far apart two releases may lie and be called rounding.
-
-    Not the measured budgets: those say how far a release may lie from the exact value, and a
-    sampler that is 60 ULP off may still not move by 60 ULP unnoticed.
-    """
-    if spec is not None and isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
-        return orthogonal_budget(problem, spec.definition).doubled()
-    return DEFAULT_BUDGET
 
 
 def _parameter_pair(case: Case, before: Entry | None, after: Entry | None) -> Pair:

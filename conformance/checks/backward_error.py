@@ -1,0 +1,197 @@
+"""Backward error of a computed Q, column by column: how nearly is it the Q of the A it was made of?
+
+A Householder QR returns, for each column a_j of A, a Q and an R for which A + dA = Q R with
+|da_j| <= gamma |a_j| (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed. (2002),
+theorem 19.4; with the constants that are seen in practice: Connolly & Higham, SIAM J. Matrix Anal.
+Appl. 44 (2023), theorem 4.1). That holds whatever the condition of A, and whatever the order in
+which a LAPACK kernel sums. Elements of Q move with it: two right ones may share no digit.
+
+So Q is held to A itself. R is the upper triangle of Q^H A, and in units of the roundoff u
+
+    column error   c_j  = |a_j - Q R e_j| / (u |a_j|)
+    gram error     g_ij = |(Q^H Q - I)_ij| / u
+    diagonal       r_j  = Re (Q^H A)_jj / (u |a_j|), which the sign fix makes positive
+
+c_j holds what of a_j lies below the diagonal of Q^H A (columns in another order, another A), what
+lies outside the span of Q (a tall Q with a wrong last column), and the imaginary part of the
+diagonal. LAPACK's own whole-matrix ratios fall with the size, and see no single column at 1024:
+they are shown for information only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from conformance.arrays import Array, widen
+from conformance.ulp import spacing_at, unit_roundoff
+
+SPARE_BITS = 11
+"""Bits that products carry beyond the precision of the matrices: their error is 2^-11 u then."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GramError:
+    """The largest |(Q^H Q - I)_ij| in units of u; NaN where an element of Q is not finite.
+
+    at: its row and column. ratio: LAPACK's |I - Q^H Q|_1 / (m eps) of a Q of m rows, with
+    eps = 2 u (xORT01; LAPACK Working Note 41).
+    """
+
+    largest: float
+    at: tuple[int, int]
+    ratio: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnErrors:
+    """How the columns of a Q lie to those of its A; NaN where an element is not finite.
+
+    largest: of all c_j; see the module. lowest_diagonal: of all r_j, so that a wrong sign shows.
+    n_undetermined: columns whose r_j is so near to zero that rounding decides its sign. ratio:
+    LAPACK's |A - Q R|_1 / (m |A|_1 eps) (xQRT01).
+    """
+
+    largest: float
+    at: int
+    lowest_diagonal: float
+    lowest_at: int
+    n_undetermined: int
+    ratio: float
+
+
+def gram_error(orthonormal: Array, dtype: np.dtype[Any]) -> GramError:
+    """Return how far the columns of a tall matrix are from orthonormal.
+
+    dtype: the one in which the matrix was computed, which says what u is.
+    """
+    rows, columns = orthonormal.shape
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
+        product = products_in(dtype)(orthonormal.conj().T, orthonormal, np.eye(columns))
+        gram = np.abs(product) / unit_roundoff(dtype)
+        row, column = np.unravel_index(np.argmax(gram), gram.shape)
+        ratio = float(gram.sum(axis=0).max() / (2 * rows))
+    return GramError(largest=float(gram[row, column]), at=(int(row), int(column)), ratio=ratio)
+
+
+def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> ColumnErrors:
+    """Return the backward errors of `orthonormal` as the Q of `drawn`.
+
+    Both are (rows, columns) with rows >= columns >= 1; `drawn`, whose columns must not be zero, is
+    of the dtype in which Q was computed: it says what u is.
+
+    sign_bound: in units of u; where |r_j| is no larger, the sign of column j is undetermined.
+
+    Raises:
+        ValueError: the shapes differ, or the matrix is wide.
+    """
+    rows, columns = drawn.shape
+    if orthonormal.shape != drawn.shape or rows < columns or not columns:
+        raise ValueError(
+            f"Q is {list(orthonormal.shape)}, A {list(drawn.shape)}: both must be tall, and alike"
+        )
+    roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
+        factor = np.triu(product(orthonormal.conj().T, drawn, np.zeros((columns, columns))))
+        # Of the diagonal only the real part is R's: the sign fix has made it real.
+        factor[np.diag_indices(columns)] = factor.diagonal().real
+        residual = np.abs(product(orthonormal, factor, drawn))
+        wide = np.abs(widen(drawn))
+        lengths = np.linalg.norm(wide, axis=0) * roundoff
+        errors = np.linalg.norm(residual, axis=0) / lengths
+        diagonal = factor.diagonal().real / lengths
+        ratio = residual.sum(axis=0).max() / (rows * wide.sum(axis=0).max() * 2 * roundoff)
+    at, lowest_at = int(np.argmax(errors)), int(np.argmin(diagonal))
+    return ColumnErrors(
+        largest=float(errors[at]),
+        at=at,
+        lowest_diagonal=float(diagonal[lowest_at]),
+        lowest_at=lowest_at,
+        n_undetermined=int(np.count_nonzero(np.abs(diagonal) <= sign_bound)),
+        ratio=float(ratio),
+    )
+
+
+def unscaled(matrix: Array, scale: float) -> Array:
+    """Return the matrix divided by `scale`, in float64 or complex128 where that is wider.
+
+    A 64-bit matrix is rounded once more, by u relative to each element.
+    """
+    return matrix if scale == 1 else np.asarray(widen(matrix) / scale)
+
+
+def scaling_slack(rows: int, scale: float, dtype: np.dtype[Any]) -> float:
+    """Return what storing scale * Q adds to the errors of its columns, in units of u.
+
+    The product rounds each element by u at most, or, of a subnormal one, by half the smallest
+    spacing; a column of Q has length 1. Reading it back in 64 bits rounds once more.
+    """
+    if scale == 1:
+        return 0.0
+    subnormal = math.sqrt(rows) * spacing_at(0.0, dtype) / 2 / (abs(scale) * unit_roundoff(dtype))
+    return 2.0 + subnormal
+
+
+# --- Products with bits to spare ------------------------------------------------------------------
+
+Product = Callable[[Array, Array, Array], Array]
+"""left, right, subtracted -> left right - subtracted, in float64 or complex128."""
+
+
+def products_in(dtype: np.dtype[Any]) -> Product:
+    """Return a matrix product whose error is 2^-11 of the dtype's unit roundoff, or less.
+
+    Of at most 32 bits a part, products in float64 have 29 bits to spare. Of 64 bits they are summed
+    from slices so short that each partial product is exact in float64 (Ozaki, Ogita, Oishi & Rump,
+    Error-free transformations of matrix multiplication, Numer. Algorithms 59 (2012)). The largest
+    comes first, so that the difference loses none of the spare bits. (Arm's longdouble has none.)
+    """
+    real = _plain_product if unit_roundoff(dtype) > 2.0**-42 else _sliced_product
+    return functools.partial(_complex_product, real) if dtype.kind == "c" else real
+
+
+def _complex_product(real: Product, left: Array, right: Array, subtracted: Array) -> Array:
+    """Return the complex product by two real ones, of real and imaginary parts side by side."""
+    parts = np.concatenate([left.real, left.imag], axis=1)
+    of_real = np.concatenate([right.real, -right.imag])
+    of_imaginary = np.concatenate([right.imag, right.real])
+    return np.asarray(
+        real(parts, of_real, subtracted.real) + 1j * real(parts, of_imaginary, subtracted.imag)
+    )
+
+
+def _plain_product(left: Array, right: Array, subtracted: Array) -> Array:
+    return np.asarray(widen(left) @ widen(right) - subtracted)
+
+
+def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
+    """Return the product of float64 matrices to 2^-64 of their largest elements, row by column."""
+    precision = np.finfo(np.float64).nmant + 1
+    bits = (precision - math.ceil(math.log2(max(left.shape[1], 2)))) // 2
+    count = -(-(precision + SPARE_BITS) // bits) + 1
+    rows = _slices(left, bits, count)
+    columns = [part.T for part in _slices(right.T, bits, count)]
+    total = -subtracted
+    for order in range(count):
+        for first in range(order + 1):
+            total = total + rows[first] @ columns[order - first]
+    return np.asarray(total)
+
+
+def _slices(matrix: Array, bits: int, count: int) -> list[Array]:
+    """Return parts that add up to the matrix: `bits` bits each, from a row's largest element down.
+
+    What is left after `count` parts is dropped: it is less than 2^-(bits count) of that element.
+    """
+    exponents = np.frexp(np.abs(matrix).max(axis=1, keepdims=True, initial=0.0))[1]
+    rest, parts = matrix, []
+    for number in range(1, count + 1):
+        unit = np.ldexp(1.0, exponents - number * bits)
+        parts.append(np.round(rest / unit) * unit)
+        rest = rest - parts[-1]
+    return parts

@@ -1,0 +1,369 @@
+"""Orthogonal matrices: each is held to what was drawn for it, never to another's elements.
+
+An orthogonal initializer draws a tall matrix A of normals and returns the Q of its QR decomposition
+with a positive diagonal of R, scaled, transposed where the shape is wide, folded into the shape, or
+put into the centre of a kernel. Which A that was tells the backend itself (`Returned.drawn`); where
+nobody recorded it, the oracle says it, to within the budget of the backend's normals.
+
+A result is *right* if its backward errors are within the budget. Two right results are rounding of
+each other at any size, though their elements may lie a thousand ULP apart: A's condition decides.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.arrays import Array, as_dtype, flat, whole, widen
+from conformance.checks.backward_error import (
+    ColumnErrors,
+    GramError,
+    column_errors,
+    gram_error,
+    scaling_slack,
+    unscaled,
+)
+from conformance.definition import Definition, DeltaOrthogonal, NominalMoments, Orthogonal
+from conformance.drift import classify
+from conformance.model import (
+    Budget,
+    Drift,
+    DriftClass,
+    MatrixBudget,
+    Outcome,
+    Problem,
+    Raised,
+    Returned,
+)
+from conformance.oracle import OracleUnavailable, haar, solve
+from conformance.oracle.threefry import Key
+from conformance.ulp import unit_roundoff
+
+MatrixDefinition = Orthogonal | DeltaOrthogonal
+
+LAMBDA = 6.0
+"""Standard errors that a sum of roundings strays at most: exceeded once in 5e8."""
+
+NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
+ANY_DISTANCE = Budget(max_ulp=2**64 - 1, max_ulp_at_sigma=math.inf)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The tall matrix of normals that was orthonormalised, in the dtype of the result.
+
+    slack: how far each of its columns may be from the one that was drawn, in u of its length: zeros
+        where the bits are the backend's own, the budget of normals where they are the oracle's.
+    source: who says so.
+    """
+
+    matrix: Array
+    slack: npt.NDArray[np.float64]
+    source: str
+
+    @property
+    def widest_slack(self) -> float:
+        """The slack of the column that has most."""
+        return float(self.slack.max(initial=0.0))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixErrors:
+    """The backward errors of one result, what they may be, and whose A they are held to."""
+
+    columns: ColumnErrors
+    gram: GramError
+    bound: MatrixBudget
+    source: str
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the matrix, in one sentence; "" if it is right. NaN is wrong."""
+        return column_fault(self.columns, self.bound, self.source) or gram_fault(
+            self.gram, self.bound
+        )
+
+
+def derived_budget(rows: int, columns: int) -> MatrixBudget:
+    """Return the bounds of a Householder QR by theory, for backends that nobody has measured.
+
+    Rounding errors of random sign add up as their root: each computed column is within
+    LAMBDA sqrt(rows columns) u of a right one, and the residual of Q^H Q within twice that. Source:
+    Connolly & Higham, Probabilistic rounding error analysis of Householder QR factorization, SIAM
+    J. Matrix Anal. Appl. 44 (2023), theorem 4.1; the worst case of Higham's theorem 19.4 has the
+    product itself, and would let a matrix pass that was rounded to bfloat16.
+    """
+    root = LAMBDA * math.sqrt(rows * columns)
+    return MatrixBudget(column=root, gram=2 * root)
+
+
+def gram_fault(gram: GramError, bound: MatrixBudget) -> str:
+    """Return how Q^H Q departs from I beyond the bound, or ""."""
+    if gram.largest <= bound.gram:
+        return ""
+    row, column = gram.at
+    which = f"column {row} has a length" if row == column else f"columns {row} and {column} have"
+    what = "other than 1" if row == column else "a product other than 0"
+    return (
+        f"the matrix is not orthogonal: {which} {what}, |Q^H Q - I| is {gram.largest:.3g} u there, "
+        f"needed at most {bound.gram:.3g} u"
+    )
+
+
+def column_fault(columns: ColumnErrors, bound: MatrixBudget, source: str) -> str:
+    """Return which column is not that of the Q of what was drawn, or ""."""
+    if not columns.largest <= bound.column:
+        return (
+            f"column {columns.at} is not that of the Q of the matrix that was drawn ({source}): "
+            f"its backward error is {columns.largest:.3g} u, needed at most {bound.column:.3g} u"
+        )
+    if not columns.lowest_diagonal >= -bound.column:
+        return (
+            f"column {columns.lowest_at} has the wrong sign: the diagonal of R must be positive, "
+            f"and is {columns.lowest_diagonal:.3g} u of the length of what was drawn ({source})"
+        )
+    return ""
+
+
+# --- Shapes --------------------------------------------------------------------------------------
+
+
+def is_matrix(definition: Definition | None) -> bool:
+    """Return whether results are orthogonal matrices, plain or in the centre of a kernel."""
+    return isinstance(definition, Orthogonal | DeltaOrthogonal)
+
+
+def tall_shape(shape: tuple[int, ...], definition: MatrixDefinition) -> tuple[int, int]:
+    """Return (rows, columns), rows >= columns, of what is drawn; (0, 0) where there is nothing."""
+    inner = shape[-2:] if isinstance(definition, DeltaOrthogonal) else shape
+    columns = inner[definition.column_axis]
+    rows = math.prod(inner) // columns if columns else 0
+    return (max(rows, columns), min(rows, columns)) if rows else (0, 0)
+
+
+def centre_of(array: Array) -> tuple[int, ...]:
+    """Return the spatial index at which a delta-orthogonal kernel holds its matrix."""
+    return tuple((size - 1) // 2 for size in array.shape[:-2])
+
+
+def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
+    """Return whether a delta-orthogonal kernel has anything but zeros off its centre, or ""."""
+    if not isinstance(definition, DeltaOrthogonal):
+        return ""
+    centre, rest = centre_of(array), array.copy()
+    rest[centre] = 0
+    wrong = np.argwhere(rest != 0)  # NaN differs from 0
+    if not len(wrong):
+        return ""
+    first = tuple(map(int, wrong[0]))
+    return (
+        f"{len(wrong)} elements off the spatial centre {centre} are not zero: the first, at "
+        f"{first}, is {array[first]}"
+    )
+
+
+def as_tall(array: Array, definition: MatrixDefinition) -> Array:
+    """Return the (rows, columns) matrix, rows >= columns, that a result of the definition holds."""
+    inner = array[centre_of(array)] if isinstance(definition, DeltaOrthogonal) else array
+    moved = np.moveaxis(inner, definition.column_axis, -1)
+    matrix = moved.reshape(-1, moved.shape[-1])
+    return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+
+
+# --- What was drawn ------------------------------------------------------------------------------
+
+
+def drawn_by(
+    outcome: Returned,
+    definition: MatrixDefinition,
+    problem: Problem | None,
+    budget: Budget,
+    key: Key | None = None,
+) -> Drawn | None:
+    """Return the matrix that was drawn for a result, as the backend recorded it, or by the oracle.
+
+    key: of the draw, where it is not that of the problem's seed. None where neither can tell.
+    """
+    rows, columns = tall_shape(outcome.shape, definition)
+    if outcome.drawn is not None:
+        matrix = np.frombuffer(outcome.drawn, as_dtype(outcome.dtype)).reshape(rows, columns)
+        return Drawn(matrix=matrix, slack=np.zeros(columns), source="recorded")
+    if problem is None:
+        return None
+    try:
+        solution = solve(problem, definition, key=key)
+    except OracleUnavailable:
+        return None
+    assert solution.drawn is not None
+    return Drawn(
+        matrix=solution.drawn, slack=normals_slack(solution.drawn, budget), source="by the oracle"
+    )
+
+
+def normals_slack(drawn: Array, budget: Budget) -> npt.NDArray[np.float64]:
+    """Return how far columns of normals within a budget may be from these, in u of their lengths.
+
+    A spacing is at most 2 u of the value, and 2 u at sigma, which is 1.
+    """
+    lengths = np.linalg.norm(widen(drawn), axis=0)
+    at_sigma = budget.max_ulp_at_sigma * math.sqrt(len(drawn)) / lengths
+    return np.asarray(2 * (budget.max_ulp + at_sigma), np.float64)
+
+
+def as_another(drawn: Drawn, budget: Budget) -> Drawn:
+    """Return what was drawn for one result as a witness for another of the same problem."""
+    return dataclasses.replace(
+        drawn,
+        slack=drawn.slack + normals_slack(drawn.matrix, budget),
+        source="on the other side",
+    )
+
+
+# --- Judging -------------------------------------------------------------------------------------
+
+
+def matrix_errors(
+    outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budget: Budget
+) -> MatrixErrors:
+    """Return the backward errors of a whole, scaled result with elements.
+
+    Raises:
+        ValueError: only a sample of it is stored.
+    """
+    dtype = as_dtype(outcome.dtype)
+    matrix = unscaled(as_tall(whole(outcome), definition), definition.scale)
+    bound = bound_of(matrix.shape[0], matrix.shape[1], definition, dtype, budget)
+    bound = dataclasses.replace(bound, column=bound.column + drawn.widest_slack)
+    return MatrixErrors(
+        columns=column_errors(matrix, drawn.matrix, sign_bound=bound.column),
+        gram=gram_error(matrix, dtype),
+        bound=bound,
+        source=drawn.source,
+    )
+
+
+def bound_of(
+    rows: int,
+    columns: int,
+    definition: MatrixDefinition,
+    dtype: np.dtype[np.generic],
+    budget: Budget,
+) -> MatrixBudget:
+    """Return the bounds of a matrix: those measured, or theory's, and what scaling adds."""
+    bound = budget.matrix or derived_budget(rows, columns)
+    slack = scaling_slack(rows, definition.scale, dtype)
+    return MatrixBudget(column=bound.column + slack, gram=bound.gram + 2 * slack)
+
+
+def fault_of(outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budget: Budget) -> str:
+    """Return why a result is no right one for what was drawn, or "".
+
+    A matrix of which only a sample is stored is held to NumPy's own Q, column by column, within
+    what backward errors may move the elements: see `forward_bounds`.
+    """
+    if not definition.scale or not math.prod(outcome.shape):
+        return "elements are not zero" if flat(outcome).any() else ""
+    if outcome.stride != 1:
+        return _fault_of_sample(outcome, definition, drawn, budget)
+    off_centre = off_centre_fault(whole(outcome), definition)
+    return off_centre or matrix_errors(outcome, definition, drawn, budget).fault
+
+
+def _fault_of_sample(
+    outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budget: Budget
+) -> str:
+    dtype = as_dtype(outcome.dtype)
+    rows, columns = drawn.matrix.shape
+    bound = bound_of(rows, columns, definition, dtype, budget)
+    expected = haar(widen(drawn.matrix))
+    allowed = np.broadcast_to(forward_bounds(drawn, bound) * unit_roundoff(dtype), expected.shape)
+    exact, slack = (_laid_out(matrix, outcome.shape, definition) for matrix in (expected, allowed))
+    distance = np.abs(widen(flat(outcome)) / definition.scale - exact[:: outcome.stride])
+    wrong = np.flatnonzero(~(distance <= slack[:: outcome.stride]))
+    if not wrong.size:
+        return ""
+    return (
+        f"{wrong.size} of the {distance.size} elements that are stored are further from the Q of "
+        f"the matrix that was drawn ({drawn.source}) than backward errors of {bound.column:.3g} u "
+        "explain"
+    )
+
+
+def forward_bounds(drawn: Drawn, bound: MatrixBudget) -> npt.NDArray[np.float64]:
+    """Return how far an element of each column of a right Q may be from the exact one, in u.
+
+    To first order, if A + dA = (Q + dQ)(R + dR), then Q^H dQ is skew with the lower part of
+    W = Q^H dA R^-1, and (I - Q Q^H) dQ = (I - Q Q^H) dA R^-1 (Sun, BIT 31 (1991)). Column j of
+    dA R^-1 is no longer than w_j = sum_i |dA_i| |R^-1|_ij; that of dQ than the root of
+    w_j^2 + sum_(i<j) w_i^2, to which the departure from orthogonality comes, bound.gram at most.
+    Twice that, since NumPy's own Q errs as much in float64, and for the second order.
+    """
+    factor = np.linalg.qr(widen(drawn.matrix), mode="r")
+    moved = np.linalg.norm(widen(drawn.matrix), axis=0) * (bound.column + drawn.slack)
+    reach = moved @ np.abs(np.linalg.inv(factor))
+    return np.asarray(2 * (np.sqrt(np.cumsum(reach**2)) + bound.gram), np.float64)
+
+
+def _laid_out(matrix: Array, shape: tuple[int, ...], definition: MatrixDefinition) -> Array:
+    """Return the elements of a tall matrix in the order of a flattened result of the shape."""
+    inner = shape[-2:] if isinstance(definition, DeltaOrthogonal) else shape
+    rest = list(inner)
+    columns = rest.pop(definition.column_axis)
+    turned = matrix if matrix.shape[1] == columns and len(matrix) >= columns else matrix.T
+    folded = np.moveaxis(turned.reshape(*rest, columns), -1, definition.column_axis)
+    if not isinstance(definition, DeltaOrthogonal):
+        return folded.reshape(-1)
+    full = np.zeros(shape, folded.dtype)
+    full[centre_of(full)] = folded
+    return full.reshape(-1)
+
+
+# --- Comparing -----------------------------------------------------------------------------------
+
+
+def compare_matrices(
+    actual: Outcome,
+    expected: Outcome,
+    definition: MatrixDefinition,
+    moments: NominalMoments | None,
+    budget: Budget,
+    *,
+    problem: Problem | None = None,
+    key: Key | None = None,
+) -> Drift:
+    """Return how one result lies to another: rounding if each is right for what was drawn for it.
+
+    Where one is not right, the class is the one that its elements tell, and the detail names which
+    of the two is wrong, and how. What was drawn for the two need not be equal bit by bit: that each
+    is within the budget of normals, the oracle check sees to.
+
+    problem, key: what the oracle draws for a side that did not record it; see `drawn_by`. A golden
+        keeps no draw; what was drawn for the other side stands for it too.
+    """
+    if isinstance(actual, Raised) or isinstance(expected, Raised):
+        return classify(actual, expected)
+    drift = classify(actual, expected, moments=moments, budget=ANY_DISTANCE)
+    if drift.drift_class in (DriftClass.IDENTICAL, DriftClass.STRUCTURAL):
+        return drift
+    witnesses = [drawn_by(side, definition, problem, budget, key) for side in (actual, expected)]
+    if witnesses[0] is None:
+        return classify(actual, expected, moments=moments)  # nobody knows what was drawn
+    if expected.drawn is None:
+        witnesses.append(as_another(witnesses[0], budget))
+    fault = fault_of(actual, definition, witnesses[0], budget)
+    known = [drawn for drawn in witnesses[1:] if drawn is not None]
+    others = [fault_of(expected, definition, drawn, budget) for drawn in known]
+    if not fault and not all(others):
+        return dataclasses.replace(
+            drift,
+            drift_class=DriftClass.ROUNDING,
+            scale=None,
+            detail="each is a right Q of what was drawn, by the backward errors of its columns",
+        )
+    told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
+    faults = [f"the actual matrix: {fault}"] if fault else []
+    faults += [f"the expected matrix: {others[0]}"] if all(others) else []
+    return dataclasses.replace(told, detail="; ".join(filter(None, (told.detail, *faults))))

@@ -1,0 +1,227 @@
+"""Are a layer's parameters what they must be? Judged by the checks of cases, by the same rules.
+
+A layer adds a claim to an initializer: which key it derives for which parameter. So a parameter is
+first held to its claim, bit by bit: it is what JAX's initializer makes of the key that the oracle
+derives. What the initializer made of that key is then a case like any other, judged with the
+budgets, classes, stages and ledger of cases, and against the golden of the parameter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from conformance.arrays import Array, returned
+from conformance.builtin import FAMILIES
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks import default_checks
+from conformance.checks.budget import Budgets
+from conformance.checks.modules import derived_key, parameter_fault, tree_fault
+from conformance.checks.values import VALUES
+from conformance.definition import Definition
+from conformance.drift import classify
+from conformance.engine import Golden, installed_jax, judge
+from conformance.golden import BASE
+from conformance.ledger import Ledger
+from conformance.model import (
+    Case,
+    DriftClass,
+    Observation,
+    Outcome,
+    Problem,
+    Raised,
+    Returned,
+    Status,
+)
+from conformance.modules import observe, store
+from conformance.modules.layers import Claim, Layer
+from conformance.modules.observe import REVEALING, SEED
+from conformance.oracle.threefry import Key
+
+NO_KEY = np.zeros(2, np.uint32)
+"""For initializers that ignore it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """By what layers are judged: what cases are judged by, and the goldens of the trees.
+
+    accepting: the command that stores a golden that is missing.
+    """
+
+    catalogue: Catalogue
+    budgets: Budgets
+    ledger: Ledger
+    goldens: Mapping[str, Outcome]
+    max_drift: DriftClass = DriftClass.ROUNDING
+    accepting: str = ""
+
+
+Tree = Mapping[str, Array] | Raised
+
+
+def layer_faults(layer: Layer, dtype: str, tree: Tree, rules: Rules) -> list[str]:
+    """Return what is wrong with the layer's tree: its claims, its draws, its goldens."""
+    faults = claim_faults(layer, dtype, tree)
+    if isinstance(tree, Raised):
+        return faults + _faults_of_error(layer, dtype, tree, rules)
+    names = store.outcomes_of(layer.name, dtype, tree)
+    missing = [name for name in names if name not in rules.goldens]
+    faults += [f"{name} has no golden: run `{rules.accepting}`" for name in missing]
+    for claim in layer.claims:
+        if claim.name in tree:
+            faults += _faults_of_parameter(layer, claim, dtype, tree[claim.name], rules)
+    return faults
+
+
+def claim_faults(layer: Layer, dtype: str, tree: Tree, *, revealing: bool = False) -> list[str]:
+    """Return every departure of the tree from the layer's claims."""
+    drawn = {claim: _drawn(layer, claim, dtype, revealing) for claim in layer.claims}
+    refusals = {value.exception for value in drawn.values() if isinstance(value, Raised)}
+    if isinstance(tree, Raised):
+        if tree.exception in refusals:
+            return []  # the initializer itself refuses this dtype: the ledger speaks of it
+        return [f"raises {tree.exception}: {tree.message}"]
+    if refusals:
+        return [f"returns, though an initializer of its claims raises {', '.join(refusals)}"]
+    found = [tree_fault(layer, tree)]
+    for claim, array in drawn.items():
+        if claim.name in tree and not isinstance(array, Raised):
+            fault = parameter_fault(claim, dtype, tree, array)
+            found.append(f"{claim.name} {fault}" if fault else "")
+    return [fault for fault in found if fault]
+
+
+def _drawn(layer: Layer, claim: Claim, dtype: str, revealing: bool = False) -> Array | Raised:
+    """Return what JAX's initializer makes of the key that the oracle derives."""
+    definition = REVEALING if revealing and claim.argument else claim.definition
+    return observe.draw(definition, _key(layer, claim), claim.drawn_shape, claim.drawn_dtype(dtype))
+
+
+def _key(layer: Layer, claim: Claim) -> Key:
+    key = derived_key(layer, claim, SEED)
+    return NO_KEY if key is None else key
+
+
+# --- Draws as cases ------------------------------------------------------------------------------
+
+
+def _faults_of_error(layer: Layer, dtype: str, error: Raised, rules: Rules) -> list[str]:
+    """Return what is wrong with the error that initializing raised, which is an outcome too."""
+    faults = []
+    for name, outcome in store.outcomes_of(layer.name, dtype, error).items():
+        if name not in rules.goldens:
+            faults.append(f"{name} has no golden: run `{rules.accepting}`")
+            continue
+        drift = classify(outcome, rules.goldens[name])
+        if drift.drift_class.rank > rules.max_drift.rank:
+            faults.append(f"{name} drifted from its golden: {drift.drift_class}: {drift.detail}")
+    for claim in layer.claims:
+        drawn = _drawn(layer, claim, dtype)
+        if isinstance(drawn, Raised):
+            faults += _judged(layer, claim, dtype, drawn, None, rules)
+    return faults
+
+
+def _faults_of_parameter(
+    layer: Layer, claim: Claim, dtype: str, parameter: Array, rules: Rules
+) -> list[str]:
+    drawn = _drawn(layer, claim, dtype)
+    if isinstance(drawn, Raised):
+        return []  # a fault of the claim, which has been told
+    name = store.entry_id(layer.name, dtype, claim.name)
+    golden = rules.goldens.get(name)
+    is_plain = not claim.normalized and parameter.dtype == drawn.dtype
+    if golden is None or is_plain:
+        return _judged(layer, claim, dtype, drawn, golden, rules)
+    # What the layer made of the draw, by a norm or a cast, is no case: it has its claim.
+    drift = classify(returned(parameter), golden)
+    faults = _judged(layer, claim, dtype, drawn, None, rules)
+    if drift.drift_class.rank > rules.max_drift.rank:
+        faults.append(f"{name} drifted from its golden: {drift.drift_class}: {drift.detail}")
+    return faults
+
+
+def _judged(
+    layer: Layer,
+    claim: Claim,
+    dtype: str,
+    drawn: Array | Raised,
+    golden: Outcome | None,
+    rules: Rules,
+) -> list[str]:
+    """Return the messages of the checks that the draw fails, with the parameter's name in them.
+
+    golden: of the parameter, which has the shape of the tree; None to judge without.
+    """
+    spec = spec_of(claim.definition, rules.catalogue)
+    observation = observed(layer, claim, dtype, drawn, spec)
+    result = judge(
+        observation,
+        spec=spec,
+        golden=None if golden is None else Golden(outcome=_as_drawn(golden, claim), maker=BASE),
+        budgets=rules.budgets,
+        ledger=rules.ledger,
+        checks=default_checks(rules.max_drift),
+        jax_version=installed_jax(),
+        key=_key(layer, claim),
+    )
+    name = store.entry_id(layer.name, dtype, claim.name)
+    failed = [check for check in result.checks if check.status is Status.FAILED]
+    if golden is None:
+        failed = [check for check in failed if check.check != VALUES]
+    return [check.message.replace(observation.case.id, name) for check in failed]
+
+
+def observed(
+    layer: Layer, claim: Claim, dtype: str, drawn: Array | Raised, spec: InitializerSpec
+) -> Observation:
+    """Return the draw of a parameter as the observation of a case.
+
+    Its problem has the seed of the layer's root, from which the key of the draw is derived. The
+    layer's own call was the first, and `claim_faults` compares the two bit by bit.
+    """
+    problem = Problem(
+        initializer=spec.name,
+        dtype=claim.drawn_dtype(dtype),
+        shape=claim.drawn_shape,
+        seed=SEED,
+    )
+    case = Case(problem=problem, backend=BASE, transform="eager")
+    outcome = drawn if isinstance(drawn, Raised) else returned(drawn)
+    stages: Mapping[str, str] = {}
+    if isinstance(outcome, Returned):
+        sampled = observe.sampled(claim.definition, _key(layer, claim), problem)
+        outcome = dataclasses.replace(outcome, drawn=sampled.normals)
+        stages = sampled.stages
+    return Observation(
+        case=case,
+        outcome=outcome,
+        repeat_sha256=outcome.sha256 if isinstance(outcome, Returned) else None,
+        device=BASE,
+        elapsed_s=0.0,
+        stages=stages,
+    )
+
+
+def spec_of(definition: Definition, catalogue: Catalogue) -> InitializerSpec:
+    """Return the built-in initializer of a definition; one without a name where there is none."""
+    family = FAMILIES[type(definition)]
+    for spec in catalogue:
+        if spec.definition == definition and spec.family == family:
+            return spec
+    return InitializerSpec(
+        name=family,
+        build=lambda: observe.initializer(definition),
+        definition=definition,
+        family=family,
+    )
+
+
+def _as_drawn(golden: Outcome, claim: Claim) -> Outcome:
+    """Return the golden of a parameter in the shape in which its initializer draws."""
+    if isinstance(golden, Raised) or golden.shape != claim.shape:
+        return golden
+    return dataclasses.replace(golden, shape=claim.drawn_shape)
