@@ -12,6 +12,8 @@ from conformance.report.run import Run
 FACTORED_BY_LAPACK = "cpu"
 """The backend whose QR is LAPACK's; an accelerator has its own."""
 
+GOLDENS = "the goldens'"
+
 
 def lapack_line(run: Run) -> str:
     """Return one line if another LAPACK than the goldens' explains all roundings, or "".
@@ -26,7 +28,7 @@ def lapack_line(run: Run) -> str:
     if run.golden_environment is None or not all(_is_factored(row, run) for row in rounded):
         return ""
     there = run.golden_environment.host
-    changes = {lapack.change(there, _host(row), "the goldens'") for row in rounded}
+    changes = {lapack.change(there, _host(row), GOLDENS) for row in rounded}
     if not all(changes) or not changes:
         return ""
     return f"{len(rounded)} rounding: all orthogonal; {'; '.join(sorted(changes))}"
