@@ -113,6 +113,12 @@ def test_of_two_wheels_that_of_scipy_counts() -> None:
     assert chosen(library("numpy.libs/libscipy_openblas64_.so"), own) == own["filepath"][6:]
 
 
+def test_a_library_that_another_package_brought_does_not_count_beside_scipys() -> None:
+    own = library("scipy.libs/libscipy_openblas.so")
+
+    assert chosen(library("torch/lib/libopenblas.so"), own) == own["filepath"][6:]
+
+
 def test_a_library_within_the_package_is_its_own() -> None:
     assert chosen(library("numpy/.dylibs/libopenblas.dylib"), library("scipy/.dylibs/libo.dylib"))
 

@@ -478,6 +478,14 @@ def test_nothing_else_is_explained_by_a_kernel(
     assert "LAPACK is" not in "\n".join(terminal_lines(run)) + markdown(run) + page(run)
 
 
+def test_a_rounding_under_the_goldens_own_kernel_is_explained_by_none() -> None:
+    """A fleet may have both: then something else is going on."""
+    run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
+    more = rounded("orthogonal", host=GOLDEN_HOST, golden=GOLDEN_HOST)
+
+    assert lapack_line(dataclasses.replace(run, rows=(*run.rows, *more.rows))) == ""
+
+
 def test_the_qr_of_an_accelerator_is_not_lapacks() -> None:
     run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
     rows = tuple(dataclasses.replace(each, backend="cuda") for each in run.rows)
