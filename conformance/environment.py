@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import importlib.metadata
 import os
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance import lapack
 from conformance.model import Environment
 
 PACKAGES = (
@@ -70,10 +72,37 @@ CONFIG = (
 # Cache and log settings cannot change a bit, and their values are paths of one machine.
 VARIABLES = re.compile(
     r"XLA_FLAGS|LIBTPU_INIT_ARGS|NVIDIA_TF32_OVERRIDE|JAX_(?!COMPILATION_CACHE|PERSISTENT|LOG)\w+"
+    r"|OPENBLAS_(?:CORETYPE|NUM_THREADS|DEFAULT_NUM_THREADS)|(?:GOTO|OMP)_NUM_THREADS"
+    r"|MKL_(?:NUM_THREADS|CBWR|ENABLE_INSTRUCTIONS)|BLIS_(?:NUM_THREADS|ARCH_TYPE)"
+    r"|VECLIB_MAXIMUM_THREADS|FLEXIBLAS"
 )
 
-# The sets that XLA's CPU compiler distinguishes in `--xla_cpu_max_isa`, smallest first.
 ISA_FLAGS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile")
+"""The instruction sets that decide what XLA's CPU compiler may use, smallest first."""
+
+FORBIDDEN_BY: Mapping[str, tuple[str, ...]] = {
+    "SSE4_2": ISA_FLAGS[1:],
+    "AVX": ISA_FLAGS[2:],
+    "AVX2": ISA_FLAGS[4:],
+    "AVX512": ("avx512_bf16", "amx_tile"),
+    "AVX512_VNNI": ("avx512_bf16", "amx_tile"),
+    "AVX512_BF16": ("amx_tile",),
+    "AMX": (),
+    "AMX_FP16": (),
+    "AMX_FP8": (),
+}
+"""What each value of `--xla_cpu_max_isa` takes away, in the words of `isa`.
+
+The table of openxla/xla, xla/backends/cpu/codegen/cpu_features.cc."""
+
+LATE_FACTS = (*lapack.FACTS, "libc", "xla_isa")
+"""Facts of a host that recordings, rows and goldens made before these were known do not hold. One
+that is not there is UNKNOWN, which equals no value."""
+
+UNKNOWN = "unknown"
+
+NOTE = "_note"
+"""Ends the name of a host fact that only says how others are known."""
 
 
 def capture(platforms: tuple[str, ...] = ()) -> Environment:
@@ -110,7 +139,18 @@ def environment_variables() -> dict[str, str]:
 
 
 def host_facts() -> dict[str, str]:
-    """Return operating system, architecture, CPU model and the instruction sets that matter."""
+    """Return all that can change numbers on this host; of LATE_FACTS those that can be known.
+
+    Loads the LAPACK of SciPy, which takes half a second: see `processor_facts`.
+    """
+    return {**processor_facts(), **lapack.facts(), **libc_fact()}
+
+
+def processor_facts() -> dict[str, str]:
+    """Return operating system, architecture, CPU model and the instruction sets that matter.
+
+    isa: those that the CPU has. xla_isa: those of them that XLA's CPU compiler may use.
+    """
     facts = {"os": platform.system(), "machine": platform.machine()}
     cpuinfo = Path("/proc/cpuinfo")
     text = cpuinfo.read_text(errors="replace") if cpuinfo.exists() else ""
@@ -119,7 +159,41 @@ def host_facts() -> dict[str, str]:
     if flags := re.search(r"^flags\s*:\s*(.*)$", text, re.MULTILINE):
         present = set(flags[1].split())
         facts["isa"] = " ".join(flag for flag in ISA_FLAGS if flag in present)
+        facts |= allowed_isa(facts["isa"], os.environ.get("XLA_FLAGS", ""))
     return facts
+
+
+def allowed_isa(isa: str, xla_flags: str) -> dict[str, str]:
+    """Return `xla_isa`: what `--xla_cpu_max_isa` leaves of the instruction sets of the CPU.
+
+    A value that is in no table is returned as it stands. XLA_FLAGS may name a file of flags, which
+    is not read: nothing is known then.
+    """
+    if xla_flags.strip() and not xla_flags.strip().startswith("--"):
+        return {}
+    said = re.findall(r"(?<!\S)--xla_cpu_max_isa=[\"']?([^\s\"']*)", xla_flags)
+    most = said[-1] if said else ""
+    if not most:
+        return {"xla_isa": isa}
+    if most.upper() not in FORBIDDEN_BY:
+        return {"xla_isa": most}
+    forbidden = FORBIDDEN_BY[most.upper()]
+    return {"xla_isa": " ".join(flag for flag in isa.split() if flag not in forbidden)}
+
+
+def libc_fact() -> dict[str, str]:
+    """Return `libc`: the C library of this process, whose erf and log1p XLA folds constants with.
+
+    glibc is asked itself, for an interpreter may run beside another than the one it was built for.
+    Of musl is known what the interpreter's file says of it; Apple's comes with macOS.
+    """
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        if said := os.confstr("CS_GNU_LIBC_VERSION"):
+            return {"libc": said}
+    if version := platform.mac_ver()[0]:
+        return {"libc": f"libSystem of macOS {version}"}
+    known = " ".join(filter(None, platform.libc_ver()))
+    return {"libc": known} if known else {}
 
 
 def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
@@ -215,6 +289,18 @@ CONSEQUENCES: Mapping[str, str] = {
     "xla_flags": "compiler flags may change rounding",
     "libtpu_init_args": "TPU compiler flags may change rounding",
     "nvidia_tf32_override": "GPU matrix products may be cut to 10 bits of mantissa",
+    **dict.fromkeys(
+        ("openblas_coretype", "mkl_cbwr", "mkl_enable_instructions", "blis_arch_type", "flexiblas"),
+        "LAPACK runs another kernel, so orthogonal matrices are rounded otherwise",
+    ),
+    **dict.fromkeys(
+        (
+            *("openblas_num_threads", "openblas_default_num_threads", "goto_num_threads"),
+            *("omp_num_threads", "mkl_num_threads", "blis_num_threads", "veclib_maximum_threads"),
+        ),
+        "LAPACK may run on another number of threads, which rounds large orthogonal matrices "
+        "otherwise under some kernels",
+    ),
 }
 """What a setting or variable does to initializers when it is not as usual, by lower-case name."""
 
@@ -229,18 +315,28 @@ move, by up to 4,680 ULP at the value and 7e-7 absolute."""
 def unusual(environment: Environment) -> list[str]:
     """Return one line, `name=value: consequence`, for whatever explains a difference by itself.
 
-    Read these first: settings unlike DEFAULT_CONFIG, variables that JAX, XLA and the drivers read,
-    a CPU that cannot fuse a multiply-add. A variable that only repeats a setting is left out.
+    Read these first: settings unlike DEFAULT_CONFIG, variables that JAX, XLA, the drivers and
+    LAPACK read, a multiply-add that the CPU cannot fuse or XLA must not. A variable that only
+    repeats a setting is left out.
     """
     lines = [
         f"{name}={value}: {CONSEQUENCES.get(name.lower(), 'JAX reads it')}"
         for name, value in sorted(environment.config.items())
         if _is_unusual(name, value, environment.config)
     ]
-    isa = environment.host.get("isa", FUSING_ISA)
+    return [*lines, *_unfused(environment.host)]
+
+
+def _unfused(host: Mapping[str, str]) -> list[str]:
+    isa, allowed = host.get("isa", FUSING_ISA), host.get("xla_isa", "")
     if FUSING_ISA not in isa.split():
-        lines.append(f"isa={isa}: this CPU has no fused multiply-add, so it rounds otherwise")
-    return lines
+        return [f"isa={isa}: this CPU has no fused multiply-add, so it rounds otherwise"]
+    if allowed and set(allowed.split()) <= set(ISA_FLAGS) - {FUSING_ISA}:
+        return [
+            f"xla_isa={allowed}: XLA must not use this CPU's fused multiply-add, "
+            "so it rounds otherwise"
+        ]
+    return []
 
 
 def assignments(environment: Environment) -> list[str]:
@@ -272,13 +368,46 @@ def _is_unusual(name: str, value: str, config: Mapping[str, str]) -> bool:
 
 
 def differences(left: Environment, right: Environment) -> list[str]:
-    """Return one line `name: left -> right` for each fact that differs, sorted by section."""
+    """Return one line `name: left -> right` for each fact that differs, sorted by section.
+
+    Of LATE_FACTS one that a side does not hold is `unknown` there, and differs from any value.
+    """
     lines = []
     for section in ("packages", "config", "host", "devices"):
         one, two = getattr(left, section), getattr(right, section)
         lines += [
-            f"{name}: {one.get(name, 'absent')} -> {two.get(name, 'absent')}"
+            f"{name}: {_told(one, name)} -> {_told(two, name)}"
             for name in sorted({*one, *two})
-            if one.get(name) != two.get(name)
+            if one.get(name) != two.get(name) and not name.endswith(NOTE)
         ]
     return lines
+
+
+def _told(facts: Mapping[str, str], name: str) -> str:
+    return facts.get(name, UNKNOWN if name in LATE_FACTS else "absent")
+
+
+def comparable(here: Environment, there: Environment) -> Environment:
+    """Return of `here` what can be compared with `there`: all of it, or the facts that are there.
+
+    What was accepted before environments were on record says some versions, perhaps a fact or two;
+    a whole one always holds settings of JAX. LATE_FACTS are compared, for one may be unknown.
+    """
+    if there.config:
+        return here
+    facts = dataclasses.asdict(there)
+    return Environment(
+        **{
+            section: {
+                name: value
+                for name, value in getattr(here, section).items()
+                if name in known or (section == "host" and name in LATE_FACTS)
+            }
+            for section, known in facts.items()
+        }
+    )
+
+
+def told(host: Mapping[str, str]) -> dict[str, str]:
+    """Return the facts of a host as people are shown them: what is not known is `unknown`."""
+    return {**host, **{name: UNKNOWN for name in LATE_FACTS if name not in host}}

@@ -218,7 +218,7 @@ class Controller:
         ambient = Environment(
             packages={},
             config=environment.environment_variables(),
-            host=environment.host_facts(),
+            host=environment.processor_facts(),
             devices={},
         )
         return [
@@ -341,6 +341,8 @@ class Controller:
                 expected=sorted(self._expected),
                 environment=self._ran_in(),
                 ending=_ending(session),
+                golden_environment=self._session.golden_environment,
+                matrices=self._session.matrices,
                 junit=self._config.getoption("--junit-report"),
                 html=self._config.getoption("--html-report"),
             )

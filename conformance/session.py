@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue, registered_names
 from conformance.checks import load_ledger
+from conformance.definition import DeltaOrthogonal, Orthogonal
 from conformance.engine import Engine, Policy
 from conformance.golden import PROVENANCE, RECORDING, GoldenError, Store, golden_option, open_store
 from conformance.ledger import DEFAULT_PATH, Ledger
@@ -104,6 +106,22 @@ class Session:
         for name in names:
             open_backend(name)
         return environment.capture(names)
+
+    @functools.cached_property
+    def golden_environment(self) -> Environment | None:
+        """Where the goldens were made, which explains what they find; None if they do not say."""
+        with contextlib.suppress(GoldenError):
+            return self.goldens.environment
+        return None
+
+    @property
+    def matrices(self) -> list[str]:
+        """The names of the initializers that factor a matrix."""
+        return [
+            spec.name
+            for spec in self.catalogue
+            if isinstance(spec.definition, Orthogonal | DeltaOrthogonal)
+        ]
 
     def arriving(self) -> Iterator[Case]:
         """Yield the cases in the order in which they can be evaluated."""

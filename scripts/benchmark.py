@@ -5,7 +5,8 @@
     python scripts/benchmark.py -- --golden DIR          what follows -- is given to pytest
 
 Ratios compare serial runs, whose time in XLA is measured within the run itself: a busy machine
-slows both sides. Three runs of the tier and two of a sample:
+slows both sides. A run in which tests failed is measured too, and named as red: it printed more
+than a green one. Three runs of the tier and two of a sample:
 
     cold     `pytest conformance -n auto` without a compilation cache: a user's first run
     serial   the same in one process with an empty cache, under compile_meter.py: the compile floor
@@ -23,6 +24,7 @@ import json
 import math
 import os
 import random
+import re
 import resource
 import statistics
 import subprocess
@@ -46,6 +48,9 @@ from conformance.model import Case, Tier
 SCRIPTS = Path(__file__).parent
 NORMALS = 5_000_000
 CASE_TEST = "::test_case["
+TESTS_FAILED = 1
+"""What pytest exits with when it ran all tests and some failed."""
+
 NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 
 NAIVE_TEST = """
@@ -74,10 +79,14 @@ def test_naive(case):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How long a command took, and how much of all processors."""
+    """How long a run of pytest took, and how much of all processors.
+
+    failures: what pytest counted, where tests failed, as in `1 failed, 2 passed`; "" if none did.
+    """
 
     wall_s: float
     cpu_s: float
+    failures: str = ""
 
     def __str__(self) -> str:
         return f"{self.wall_s:.1f} s wall, {self.cpu_s:.1f} s CPU"
@@ -96,10 +105,10 @@ class Line:
 
 
 def run_pytest(arguments: Iterable[str], variables: Mapping[str, str], folder: Path) -> Timing:
-    """Run pytest in a process of its own and return its times.
+    """Run pytest in a process of its own and return its times, whether or not tests fail.
 
     Raises:
-        SystemExit: it failed; a failing run does other work than a passing one.
+        SystemExit: it crashed, was called wrongly, or found no test: there is nothing to measure.
     """
     command = [sys.executable, "-m", "pytest", "-q", *arguments]
     path = os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")]))
@@ -109,10 +118,28 @@ def run_pytest(arguments: Iterable[str], variables: Mapping[str, str], folder: P
         command, env=environment, cwd=folder, capture_output=True, text=True, check=False
     )
     wall_s = time.perf_counter() - start
-    if done.returncode:
+    if done.returncode not in (0, TESTS_FAILED):
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise SystemExit(f"{' '.join(command)} failed ({done.returncode}), not timed:\n{tail}")
-    return Timing(wall_s=wall_s, cpu_s=_children_cpu_s() - before)
+        raise SystemExit(
+            f"{' '.join(command)} ended with exit code {done.returncode}, not timed:\n{tail}"
+        )
+    failures = counted(done.stdout) if done.returncode else ""
+    return Timing(wall_s=wall_s, cpu_s=_children_cpu_s() - before, failures=failures)
+
+
+def counted(output: str) -> str:
+    """Return what pytest's last line counts, as in `1 failed, 2 passed`; if none, what is known."""
+    found = re.findall(r"^=* *(\d+ \w+(?:, \d+ \w+)*) in [\d.]+s", output, re.MULTILINE)
+    return found[-1] if found else "an unknown number failed"
+
+
+def red_lines(timings: Mapping[str, Timing]) -> list[Line]:
+    """Return a line for each run in which tests failed."""
+    return [
+        Line(what=f"red: {name}", figure=timing.failures)
+        for name, timing in timings.items()
+        if timing.failures
+    ]
 
 
 def _children_cpu_s() -> float:
@@ -142,10 +169,14 @@ def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
     serial = run_pytest([*common, *meter], cache, root)
     warm = run_pytest([*common, "-n", options.workers], cache, root)
     own = OwnFigures.of(compile_meter.read(scratch / "serial.json"))
+    timings = {
+        f"the whole run, cold, -n {options.workers}": cold,
+        f"the whole run, warm cache, -n {options.workers}": warm,
+        "the whole run, cold, one process": serial,
+    }
     return [
-        Line(what=f"the whole run, cold, -n {options.workers}", figure=str(cold)),
-        Line(what=f"the whole run, warm cache, -n {options.workers}", figure=str(warm)),
-        Line(what="the whole run, cold, one process", figure=str(serial)),
+        *(Line(what=name, figure=str(timing)) for name, timing in timings.items()),
+        *red_lines(timings),
         *own.lines(),
         *naive_lines(options, scratch, own),
     ]
@@ -213,8 +244,10 @@ def naive_lines(options: argparse.Namespace, scratch: Path, own: OwnFigures) -> 
     (folder / "test_naive.py").write_text(NAIVE_TEST)
     (folder / "cases.json").write_text(json.dumps([_fields(case) for case in chosen]))
     arguments = ["test_naive.py", "-p", "no:conformance", "-p", "compile_meter", "--meter"]
-    for name in ("record.json", "judge.json"):
-        run_pytest([*arguments, name], NO_CACHE, folder)
+    timings = {
+        f"naive harness, {name}": run_pytest([*arguments, f"{name}.json"], NO_CACHE, folder)
+        for name in ("record", "judge")
+    }
     item_s = list(compile_meter.read(folder / "judge.json").item_s.values())
     mean_s = statistics.mean(item_s)
     error_s = statistics.stdev(item_s) / math.sqrt(len(item_s))
@@ -225,6 +258,7 @@ def naive_lines(options: argparse.Namespace, scratch: Path, own: OwnFigures) -> 
             figure=f"{total_s:.0f} s ({1e3 * mean_s:.0f} +- {1e3 * error_s:.0f} ms a case)",
         ),
         Line(what="naive / ours", figure=f"{total_s / own.elapsed_s:.1f}", aim="at least 10"),
+        *red_lines(timings),
     ]
 
 

@@ -83,8 +83,57 @@ def test_the_naive_sample_holds_no_case_that_must_raise() -> None:
         assert expected_error(definition, problem.shape, problem.dtype) is None
 
 
-def test_a_run_that_fails_is_not_timed(tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text("def test_it():\n    assert False\n")
+def test_a_red_run_is_timed_and_named(tmp_path: Path) -> None:
+    """On another machine than the goldens' a test may fail, and speed is what was asked for."""
+    tests = "def test_bad():\n    assert False\n\ndef test_good():\n    pass\n"
+    (tmp_path / "test_it.py").write_text(tests)
 
-    with pytest.raises(SystemExit, match=r"failed \(1\), not timed:(?s:.*)1 failed"):
+    timing = benchmark.run_pytest(["test_it.py", "-p", "no:conformance"], {}, tmp_path)
+
+    assert timing.wall_s > 0
+    assert benchmark.red_lines({"cold": timing}) == [
+        benchmark.Line(what="red: cold", figure="1 failed, 1 passed")
+    ]
+
+
+def test_a_green_run_has_no_line_of_failures(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it():\n    pass\n")
+
+    timing = benchmark.run_pytest(["test_it.py", "-p", "no:conformance"], {}, tmp_path)
+
+    assert benchmark.red_lines({"cold": timing}) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ("==== 3 failed, 4 passed, 1 warning in 248.01s (0:04:08) ====", "3 failed, 4 passed, 1 w"),
+        ("2 failed in 0.01s", "2 failed"),
+        ("no summary at all", "an unknown number failed"),
+    ],
+)
+def test_failures_are_counted_as_pytest_does(last: str, said: str) -> None:
+    assert benchmark.counted(f"1 passed in time\n{last}\n").startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("def test_it(:\n", 2, "SyntaxError"),
+        ("x = 1\n", 5, "no tests ran"),
+        ("def test_it():\n    import os\n    os._exit(77)\n", 77, ""),
+    ],
+    ids=["broken", "empty", "crashed"],
+)
+def test_a_run_that_ends_otherwise_is_not_timed(
+    program: str, code: int, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text(program)
+
+    with pytest.raises(SystemExit, match=rf"exit code {code}, not timed:(?s:.*){words}"):
         benchmark.run_pytest(["test_it.py", "-p", "no:conformance"], {}, tmp_path)
+
+
+def test_a_wrong_call_is_not_timed(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"exit code 4, not timed:(?s:.*)unrecognized arguments"):
+        benchmark.run_pytest(["--no-such-option"], {}, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,12 @@ from pathlib import Path
 import jax
 import pytest
 
-from conformance import catalogue
+from conformance import catalogue, environment
 from conformance.backends import BackendUnavailable, open_backend
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.definition import Normal
+from conformance.modules import store as layers
 from conformance.report.errors import UnfinishedRunWarning
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
@@ -606,6 +608,72 @@ def test_what_is_unusual_is_named_with_its_consequence(
     printed = capsys.readouterr().out
     assert "jax_enable_x64=True: seeds keep their high word" in printed
     assert f"unlike where {golden} was made\n  jax_enable_x64: False -> True" in printed
+
+
+def test_what_the_numbers_depend_on_is_shown_as_known_or_unknown(
+    golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conformance.lapack.facts", lambda: {"lapack_kernel": "Haswell"})
+
+    main(["doctor", "--golden", str(golden)])
+
+    shown = capsys.readouterr().out.partition("\nunusual\n")[0]
+    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines()}
+    assert lines["lapack_kernel"] == ["Haswell"]
+    assert lines["lapack"] == lines["lapack_threads"] == ["unknown"]
+    assert lines["libc"] not in ([], ["unknown"])
+
+
+def test_where_nothing_tells_the_lapack_the_doctor_says_what_would(
+    golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("conformance.lapack.facts", dict)
+    monkeypatch.setattr("conformance.lapack.WITNESS", "no_such_package")
+
+    main(["doctor", "--golden", str(golden)])
+
+    assert "unusual\n  lapack=unknown: `pip install no_such_package`" in capsys.readouterr().out
+
+
+def test_another_kernel_than_the_goldens_is_named(
+    golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was = environment.host_facts()["lapack_kernel"]
+    monkeypatch.setattr("conformance.lapack.facts", lambda: {"lapack_kernel": "SkylakeX"})
+
+    main(["doctor", "--golden", str(golden)])
+
+    unlike = capsys.readouterr().out.partition("unlike where")[2]
+    assert f"  lapack_kernel: {was} -> SkylakeX\n" in unlike
+
+
+def test_the_doctor_tells_what_layers_alone_were_made_by(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "golden"
+    shutil.copytree(golden, folder)
+    layers.save(folder, {}, {"reason": "a test", "jax": "0.1"})
+
+    main(["doctor", "--golden", str(folder)])
+
+    besides = capsys.readouterr().out.partition("and, besides, where its layers were\n")[2]
+    assert f"  jax: 0.1 -> {jax.__version__}\n" in besides
+    assert "  lapack_kernel: unknown -> " in besides
+
+
+def test_how_a_fact_of_the_goldens_is_known_is_told(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "golden"
+    shutil.copytree(golden, folder)
+    path = folder / "provenance.json"
+    records = json.loads(path.read_text())
+    records[-1]["environment"]["host"]["lapack_note"] = "inferred"
+    path.write_text(json.dumps(records))
+
+    main(["doctor", "--golden", str(folder)])
+
+    assert "  lapack_note: inferred\n" in capsys.readouterr().out.partition("unlike where")[2]
 
 
 def test_the_doctor_has_no_word_on_a_golden_set_that_is_none(

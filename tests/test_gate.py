@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance import lapack
 from conformance.cli import main
 from conformance.upgrade import environments, recordings
 from conformance.upgrade.releases import Registry, parse_side, release_side
@@ -391,6 +392,41 @@ def test_a_half_built_environment_is_never_used(
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("release", ["0.4.20", "0.12.0.1"])
+@pytest.mark.parametrize("package", ["jax", "flax"])
+def test_every_release_can_name_its_lapack(release: str, package: str) -> None:
+    assert "threadpoolctl>=3.1" in release_side(release, package).requirements
+
+
+@pytest.mark.parametrize("fact", ["lapack_kernel", "lapack_threads"])
+def test_recordings_of_two_kernels_or_numbers_of_threads_are_kept_apart(
+    fact: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = environments.Plan(name="jax 2.0", python="python", pins=())
+    here, known = recordings.folder_of(plan), lapack.facts()
+    monkeypatch.setattr("conformance.lapack.facts", lambda: {**known, fact: "another"})
+
+    there = recordings.folder_of(plan)
+
+    assert world in here.parents
+    assert there != here
+
+
+@pytest.mark.parametrize("variable", ["OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS"])
+def test_recordings_under_variables_of_lapack_are_kept_apart(
+    variable: str, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release may bring another OpenBLAS, which heeds what this process's was told too."""
+    plan = environments.Plan(name="jax 2.0", python="python", pins=())
+    here = recordings.folder_of(plan)
+    monkeypatch.setenv(variable, "1")
+
+    there = recordings.folder_of(plan)
+
+    assert world in here.parents
+    assert there != here
 
 
 def test_the_plan_of_a_local_wheel_changes_with_its_bytes(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conformance import environment
 from conformance.arrays import Array, returned, whole, widen
 from conformance.budgets import FILE_NAME, load
 from conformance.builtin import load_catalogue
@@ -18,7 +19,7 @@ from conformance.checks.modules import derived_key, parameter_fault, tree_fault
 from conformance.definition import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.golden import GoldenError, shipped
 from conformance.layer_verdict import Rules, claim_faults, layer_faults
-from conformance.model import Outcome, Problem, Raised, Returned
+from conformance.model import Environment, Outcome, Problem, Raised, Returned
 from conformance.modules import accept, coverage, findings, observe, store, transforms
 from conformance.modules.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.modules.observe import LAYERS
@@ -445,6 +446,42 @@ def test_a_damaged_file_of_goldens_is_refused_by_entry(
 
     with pytest.raises(GoldenError, match=message):
         store.load(tmp_path)
+
+
+def test_an_accepted_set_says_where_it_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accept, "observed", entries)
+
+    accept.main(["--reason", "a test", "--golden", str(tmp_path)])
+
+    here = environment.capture(("cpu",))
+    assert store.environment_of(tmp_path) == here
+    assert here.packages["jax"]
+    assert here.host["lapack_kernel"]
+
+
+def test_of_a_set_accepted_before_its_versions_alone_are_known(tmp_path: Path) -> None:
+    store.save(tmp_path, entries(), {"reason": "a test", "jax": "1.2", "date": "2026-11-25"})
+
+    assert store.environment_of(tmp_path) == Environment(
+        packages={"jax": "1.2"}, config={}, host={}, devices={}
+    )
+
+
+def test_no_set_was_made_nowhere(tmp_path: Path) -> None:
+    assert store.environment_of(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [[], "x", {"host": {}}, {"packages": {}, "config": {}, "host": {"a": 1}, "devices": {}}],
+)
+def test_a_set_whose_environment_is_none_is_refused(tmp_path: Path, found: Any) -> None:
+    store.save(tmp_path, entries(), {"reason": "a test", "environment": found})
+
+    with pytest.raises(GoldenError, match=r"modules.json cannot be read .* restore it"):
+        store.environment_of(tmp_path)
 
 
 def test_a_missing_file_of_goldens_is_refused_with_the_way_out(tmp_path: Path) -> None:

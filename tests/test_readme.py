@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conformance import catalogue as catalogue_module
-from conformance import options
+from conformance import lapack, options
 from conformance.builtin import load_catalogue
 from conformance.catalogue import ENTRY_POINT_GROUP
 from conformance.checks import default_checks
@@ -31,6 +31,7 @@ from conformance.engine import Engine
 from conformance.ledger import Ledger
 from conformance.matrix import Selection, select
 from conformance.model import DriftClass, Status, Tier
+from conformance.report.explained import GOLDENS
 from tests.faults import FAULTS
 from tests.test_faults import case_of, judged, right
 
@@ -119,7 +120,7 @@ def _is_environment(name: str, tox: configparser.ConfigParser) -> bool:
 )
 def test_a_command_is_understood(line: str) -> None:
     """By the real parser and the real catalogue. A command of an unknown kind fails."""
-    words = shlex.split(line)
+    words = shlex.split(re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line))
     if words[0] == "python":
         words = {
             "scripts/regenerate_goldens.py": ["conformance", "goldens", "stage", *words[2:]],
@@ -165,6 +166,14 @@ def test_every_link_leads_somewhere() -> None:
             assert (folder / target).exists(), target
 
 
+def test_the_readme_says_what_is_seen_on_another_cpu_as_the_verdict_does() -> None:
+    there, here = (
+        {"lapack": "OpenBLAS", "lapack_kernel": kernel} for kernel in ("Haswell", "SkylakeX")
+    )
+
+    assert f"\n74 rounding: all orthogonal; {lapack.change(there, here, GOLDENS)}\n" in README
+
+
 def test_the_exit_codes_are_those_of_the_program() -> None:
     codes = {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)}
 
@@ -174,11 +183,16 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 # --- Examples ------------------------------------------------------------------------------------
 
 
+def shown_failure() -> str:
+    """Return the README's command that fails, and what comes out."""
+    return next(block for block in blocks(README, "text") if block.startswith("$ "))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the command of the README's verdict was run; its output is beside."""
     path = tmp_path_factory.mktemp("readme")
-    command = blocks(README, "text")[1].partition("\n")[0]
+    command = shown_failure().partition("\n")[0]
     setting, _, words = command.removeprefix("$ ").partition(" conformance ")
     name, _, value = setting.partition("=")
     done = subprocess.run(  # noqa: S603  # it is ours
@@ -195,7 +209,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_verdict_of_the_readme_is_what_comes_out(folder: Path) -> None:
-    shown = blocks(README, "text")[1].split("\n", 1)[1]
+    shown = shown_failure().split("\n", 1)[1]
 
     assert without_digits(shown) in without_digits((folder / "output").read_text())
 

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import pytest
 
-from conformance import lowering, recording
+from conformance import lapack, lowering, recording
 from conformance.backends import BackendUnavailable
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.cli import main
@@ -371,6 +371,15 @@ def test_another_environment_is_not_mixed_into_a_journal(
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=")
 
     with pytest.raises(GoldenError, match=r"begun otherwise \(XLA_FLAGS: .* -> --xla_dump_to=\)"):
+        record(CASES, catalogue, interrupted, resume=True)
+
+
+def test_another_kernel_of_lapack_is_not_mixed_into_a_journal(
+    interrupted: Path, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lapack, "facts", lambda: {"lapack_kernel": "SkylakeX"})
+
+    with pytest.raises(GoldenError, match=r"begun otherwise \(.*lapack_kernel: \w+ -> SkylakeX"):
         record(CASES, catalogue, interrupted, resume=True)
 
 

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.engine import unjudged
-from conformance.environment import DEFAULT_CONFIG
+from conformance.environment import DEFAULT_CONFIG, LATE_FACTS
 from conformance.model import (
     SCHEMA,
     Case,
@@ -44,11 +44,14 @@ from conformance.model import (
 from conformance.report import frames
 from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
+from conformance.report.explained import lapack_line
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
+from conformance.report.page import page
 from conformance.report.recorder import RunRecorder, run_id_at
-from conformance.report.rows import COLUMNS, Row, from_json, row, to_json
+from conformance.report.rows import COLUMNS, Row, from_json, late_defaults, row, to_json
 from conformance.report.run import Run
+from conformance.report.terminal import terminal_lines
 from conformance.ulp import INCOMPARABLE
 
 SHA = "5f" * 32
@@ -348,6 +351,146 @@ def test_a_row_is_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
     (line,) = (recorder.folder / "rows.jsonl").read_text().splitlines()
     assert from_json(line).case == "normal-float32-64x32-s0-cpu-eager"
+
+
+# --- Columns that came later ---------------------------------------------------------------------
+
+LATE = [column.name for column in COLUMNS if column.is_late]
+KNOWN = {name: f"some {name}" for name in LATE}
+KNOWING = dataclasses.replace(ENVIRONMENT, host={**ENVIRONMENT.host, **KNOWN})
+
+
+def test_a_row_holds_what_is_known_of_its_host_and_none_for_the_rest() -> None:
+    known = row(result(), KNOWING, run_id="run", rerun="again")
+
+    assert {name: getattr(known, name) for name in LATE} == KNOWN
+    assert {getattr(as_row(result()), name) for name in LATE} == {None}
+
+
+def test_the_columns_that_came_later_are_the_late_facts_and_their_default_is_unknown() -> None:
+    assert tuple(LATE) == LATE_FACTS
+    assert late_defaults(()) == dict.fromkeys(LATE_FACTS)
+
+
+def test_a_row_that_was_written_before_a_column_came_is_read_with_its_default() -> None:
+    values = json.loads(to_json(row(result(), KNOWING, run_id="run", rerun="again")))
+    old = {name: value for name, value in values.items() if name not in LATE}
+
+    assert from_json(json.dumps(old)) == from_json(json.dumps({**old, **dict.fromkeys(LATE)}))
+
+
+def test_a_row_that_lacks_an_older_column_is_refused_by_its_name() -> None:
+    values = json.loads(to_json(as_row(result())))
+    del values["isa"]
+
+    with pytest.raises(ReportError, match=r"missing \['isa'\], unknown \[\]"):
+        from_json(json.dumps(values))
+
+
+def test_a_drift_csv_of_before_is_read(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, failure()).folder
+    path = folder / "drift.csv"
+    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=LATE).to_csv(path, index=False)
+
+    pd.testing.assert_frame_equal(read_drift(folder), read_run(folder))
+
+
+def test_a_parquet_file_of_before_is_read(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, failure()).folder
+    expected, path = read_run(folder), folder / "records.parquet"
+    pd.read_parquet(path).drop(columns=LATE).to_parquet(path, index=False)
+
+    # Of a category that nothing is of, what it would be of differs.
+    pd.testing.assert_frame_equal(read_run(folder), expected, check_categorical=False)
+
+
+def test_runs_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
+    path = recorded(tmp_path, failure()).folder / "records.parquet"
+    pd.read_parquet(path).drop(columns=LATE).to_parquet(path, index=False)
+    recorder = RunRecorder(folder=tmp_path, command="pytest")
+    recorder.add(row(result(), KNOWING, run_id=recorder.run_id, rerun="again"))
+    recorder.finish(expected=[result().observation.case.id], environment=KNOWING)
+
+    kernels = read_runs(tmp_path)["lapack_kernel"]
+
+    assert kernels.dtype == "category"
+    assert sorted(kernels.dropna()) == ["some lapack_kernel"]
+    assert kernels.isna().sum() == 1
+
+
+# --- What explains roundings ---------------------------------------------------------------------
+
+ROUNDING = Drift(drift_class=DriftClass.ROUNDING, n_elements=2048, n_different=3, max_ulp=2)
+GOLDEN_HOST = {"lapack": "OpenBLAS", "lapack_kernel": "Haswell"}
+SKYLAKE = {"lapack": "OpenBLAS 0.3.31", "lapack_kernel": "SkylakeX"}
+EXPLAINED = (
+    "1 rounding: all orthogonal; the goldens' LAPACK is OpenBLAS Haswell, here it is OpenBLAS "
+    "SkylakeX (another kernel)"
+)
+
+
+def rounded(*initializers: str, host: dict[str, str], golden: dict[str, str] | None) -> Run:
+    """Return a run that rounded these on the host, and had one more case that is identical."""
+    here = dataclasses.replace(ENVIRONMENT, host=host)
+    verdicts = [result("zeros"), *(result(name, drift=ROUNDING) for name in initializers)]
+    rows = tuple(row(verdict, here, run_id="run", rerun="again") for verdict in verdicts)
+    there = None if golden is None else dataclasses.replace(ENVIRONMENT, host=golden)
+    return dataclasses.replace(
+        run_of(),
+        rows=rows,
+        expected=tuple(each.case for each in rows),
+        environment=here,
+        golden_environment=there,
+        matrices=frozenset({"orthogonal"}),
+    )
+
+
+def test_roundings_of_matrices_under_another_kernel_are_explained() -> None:
+    run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
+
+    assert lapack_line(run) == EXPLAINED
+    assert terminal_lines(run)[:2] == [
+        "PASSED: 2 cases, 1 identical, 1 rounding, in 1.5 s",
+        EXPLAINED,
+    ]
+    assert f"\n{EXPLAINED}\n\n## " in markdown(run)
+    assert f"<p>{html.escape(EXPLAINED)}</p>" in page(run)
+
+
+@pytest.mark.parametrize(
+    ("initializers", "host", "golden"),
+    [
+        ([], SKYLAKE, GOLDEN_HOST),
+        (["orthogonal", "normal"], SKYLAKE, GOLDEN_HOST),
+        (["orthogonal"], GOLDEN_HOST, GOLDEN_HOST),
+        (["orthogonal"], {}, GOLDEN_HOST),
+        (["orthogonal"], SKYLAKE, {}),
+        (["orthogonal"], SKYLAKE, None),
+    ],
+    ids=["none", "others too", "the same", "unknown here", "unknown there", "no word"],
+)
+def test_nothing_else_is_explained_by_a_kernel(
+    initializers: list[str], host: dict[str, str], golden: dict[str, str] | None
+) -> None:
+    run = rounded(*initializers, host=host, golden=golden)
+
+    assert lapack_line(run) == ""
+    assert "LAPACK is" not in "\n".join(terminal_lines(run)) + markdown(run) + page(run)
+
+
+def test_a_rounding_under_the_goldens_own_kernel_is_explained_by_none() -> None:
+    """A fleet may have both: then something else is going on."""
+    run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
+    more = rounded("orthogonal", host=GOLDEN_HOST, golden=GOLDEN_HOST)
+
+    assert lapack_line(dataclasses.replace(run, rows=(*run.rows, *more.rows))) == ""
+
+
+def test_the_qr_of_an_accelerator_is_not_lapacks() -> None:
+    run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
+    rows = tuple(dataclasses.replace(each, backend="cuda") for each in run.rows)
+
+    assert lapack_line(dataclasses.replace(run, rows=rows)) == ""
 
 
 def test_run_ids_sort_by_time() -> None:

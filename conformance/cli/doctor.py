@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import importlib.util
 from collections.abc import Mapping
 
-from conformance import environment, options
+from conformance import environment, lapack, options
 from conformance.backends import present_backends
 from conformance.cli.main import OK
 from conformance.golden import open_store
 from conformance.model import Environment
+from conformance.modules import store as layers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the facts, then what is unusual, then what differs from where the goldens were made."""
     here = environment.capture(present_backends())
+    shown = dataclasses.replace(here, host=environment.told(here.host))
     for title in ("packages", "devices", "host", "config"):
-        print("\n".join(_section(title, getattr(here, title))))
+        print("\n".join(_section(title, getattr(shown, title))))
     print("\n".join(unusual_lines(here)))
     print("\n".join(golden_lines(here, arguments.golden)))
     return OK
@@ -31,20 +35,42 @@ def run(arguments: argparse.Namespace) -> int:
 
 def unusual_lines(here: Environment) -> list[str]:
     """Return each unusual setting with its consequence."""
-    found = environment.unusual(here)
+    found = [*environment.unusual(here), *_untold(here)]
     return ["unusual", *(f"  {line}" for line in found or ["nothing"])]
 
 
+def _untold(here: Environment) -> list[str]:
+    """Return how to learn which LAPACK this is, where nothing here can tell."""
+    if "lapack" in here.host or importlib.util.find_spec(lapack.WITNESS):
+        return []
+    return [f"lapack=unknown: `pip install {lapack.WITNESS}` tells which, and its kernel"]
+
+
 def golden_lines(here: Environment, golden: str | None) -> list[str]:
-    """Return what differs from the environment of the golden set, golden first.
+    """Return what differs from where the golden set and its layers were made, golden first.
 
     Raises:
         GoldenError: the set cannot be read.
     """
     folder = options.golden_folder(golden)
-    there = open_store(folder).environment
-    found = environment.differences(there, here)
-    return [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]
+    there, of_layers = open_store(folder).environment, layers.environment_of(folder)
+    found = _unlike(there, here)
+    lines = [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]
+    if of_layers is None:
+        return lines
+    others = [line for line in _unlike(of_layers, here) if line not in found]
+    return [
+        *lines,
+        "and, besides, where its layers were",
+        *(f"  {line}" for line in others or ["nothing"]),
+    ]
+
+
+def _unlike(there: Environment, here: Environment) -> list[str]:
+    notes = (
+        f"{name}: {text}" for name, text in there.host.items() if name.endswith(environment.NOTE)
+    )
+    return [*environment.differences(there, environment.comparable(here, there)), *notes]
 
 
 def _section(title: str, facts: Mapping[str, str]) -> list[str]:

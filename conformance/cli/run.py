@@ -72,6 +72,8 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             expected=[case.id for case in session.cases],
             environment=session.environment,
             ending=ending,
+            golden_environment=session.golden_environment,
+            matrices=session.matrices,
             junit=arguments.junit_report,
             html=arguments.html_report,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
-import importlib.metadata
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from conformance import environment
 from conformance.golden import GoldenError, shipped
 from conformance.model import Outcome, Raised
 from conformance.modules import store
@@ -65,10 +67,10 @@ def _old(folder: Path) -> dict[str, Outcome]:
         return {}  # a damaged file cannot say what changes; everything is then shown as new
 
 
-def _provenance(reason: str) -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")}
+def _provenance(reason: str) -> dict[str, Any]:
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return {"reason": reason, "date": today, **versions}
+    captured = environment.capture(("cpu",))
+    return {"reason": reason, "date": today, "environment": dataclasses.asdict(captured)}
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Only `accept` writes, on an explicit command with a reason:
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -19,9 +20,12 @@ import numpy as np
 
 from conformance.arrays import as_dtype, returned
 from conformance.golden import GoldenError
-from conformance.model import SCHEMA, Outcome, Raised, Returned
+from conformance.model import SCHEMA, Environment, Outcome, Raised, Returned
 
 FILE = "modules.json"
+
+VERSIONS = ("jax", "jaxlib", "flax")
+"""Packages whose versions stand beside the reason where no environment does."""
 
 RENAMED = {"NotImplementedError": "TypeError"}
 """JAX 0.11 changed the type of the error for dtypes without a QR decomposition."""
@@ -47,17 +51,52 @@ def load(folder: Path) -> dict[str, Outcome]:
         GoldenError: the file is missing, is no such file, is of another schema, or is damaged.
     """
     path = folder / FILE
+    lines = _document(path)["entries"]
+    return {name: _outcome(path, name, fields) for name, fields in lines.items()}
+
+
+def environment_of(folder: Path) -> Environment | None:
+    """Return where the goldens of the trees were made; None if the folder holds no such goldens.
+
+    Those accepted before it was on record say three versions, and nothing else is known then.
+
+    Raises:
+        GoldenError: what the file says is no environment.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    accepted = _document(path)["accepted"]
+    versions = {name: accepted[name] for name in VERSIONS if name in accepted}
+    nowhere = {"packages": versions, "config": {}, "host": {}, "devices": {}}
     try:
-        document = json.loads(path.read_text())
-        schema, lines = document["schema"], dict(document["entries"])
+        found = Environment(**accepted.get("environment", nowhere))
+        facts = [fact for section in dataclasses.asdict(found).values() for fact in section.items()]
+    except (AttributeError, TypeError) as error:
+        raise _unreadable(path, error) from error
+    if not all(isinstance(text, str) for fact in facts for text in fact):
+        raise _unreadable(path, TypeError("a fact of the environment is no text"))
+    return found
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text())
+        schema = document["schema"]
+        for part in ("accepted", "entries"):
+            dict(document[part])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GoldenError(
-            f"{path} cannot be read as goldens of layers ({error!r}): restore it from version "
-            "control, or name another folder with --golden"
-        ) from error
+        raise _unreadable(path, error) from error
     if schema != SCHEMA:
         raise GoldenError(f"{path} has schema {schema}, this release reads {SCHEMA}: upgrade it")
-    return {name: _outcome(path, name, fields) for name, fields in lines.items()}
+    return document
+
+
+def _unreadable(path: Path, error: Exception) -> GoldenError:
+    return GoldenError(
+        f"{path} cannot be read as goldens of layers ({error!r}): restore it from version "
+        "control, or name another folder with --golden"
+    )
 
 
 def _outcome(path: Path, name: str, fields: Mapping[str, Any]) -> Outcome:
@@ -74,8 +113,11 @@ def _outcome(path: Path, name: str, fields: Mapping[str, Any]) -> Outcome:
     return returned(array)
 
 
-def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, str]) -> None:
-    """Replace the goldens in one step; a reader sees the old file or the new one."""
+def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, Any]) -> None:
+    """Replace the goldens in one step; a reader sees the old file or the new one.
+
+    accepted: reason, date and environment.
+    """
     lines = ",\n".join(
         f"{json.dumps(name)}: {json.dumps(_fields(entries[name]), sort_keys=True)}"
         for name in sorted(entries)

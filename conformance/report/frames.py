@@ -28,7 +28,14 @@ import pandas as pd
 
 from conformance.report.drift_csv import from_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
-from conformance.report.rows import COLUMNS, Column, Row, from_json, refuse_newer
+from conformance.report.rows import (
+    COLUMNS,
+    Column,
+    Row,
+    from_json,
+    late_defaults,
+    refuse_newer,
+)
 from conformance.report.run import MISSING
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
@@ -150,7 +157,7 @@ def _read_records(path: Path) -> pd.DataFrame:
     records = pd.read_parquet(path)
     for schema in records["schema"].unique():
         refuse_newer(schema)
-    return _conform(records)
+    return _conform(records.assign(**late_defaults(records.columns.tolist())))
 
 
 def _conform(records: pd.DataFrame) -> pd.DataFrame:

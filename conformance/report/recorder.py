@@ -67,6 +67,8 @@ class RunRecorder:
         expected: Collection[str],
         environment: Environment,
         ending: str = "",
+        golden_environment: Environment | None = None,
+        matrices: Collection[str] = (),
         junit: bool = False,
         html: bool = False,
     ) -> Run:
@@ -75,6 +77,7 @@ class RunRecorder:
         Rows are in the order of their case ids.
 
         expected: ids of all cases that were to run. ending: why the run ended early, if it did.
+        golden_environment, matrices: see `Run`.
 
         Raises:
             ReportError: a file cannot be written.
@@ -90,6 +93,8 @@ class RunRecorder:
             elapsed_s=time.monotonic() - self._started_s,
             reasons=self._reasons,
             ending=ending,
+            golden_environment=golden_environment,
+            matrices=frozenset(matrices),
         )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

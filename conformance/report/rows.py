@@ -15,7 +15,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
-from conformance.environment import DEFAULT_CONFIG, runtime_of
+from conformance.environment import DEFAULT_CONFIG, LATE_FACTS, runtime_of
 from conformance.model import (
     DTYPES,
     SCHEMA,
@@ -55,7 +55,11 @@ class Row:
     2^64 - 1 where no number of steps connects the worst pair. A real dtype has no `..._imag`.
     outcome: `bfloat16[64x32] <sha256>` or `raises TypeError`; equal exactly when the bits are.
     metrics: a JSON object `check.metric` -> number; "nan" and "inf" are text in it.
-    flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA or JAX reads.
+    flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
+    reads.
+
+    A column with a default came later than the others: what was written before is read as if it
+    held the default. lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
     """
 
     schema: Count
@@ -108,12 +112,19 @@ class Row:
     packages: Category
     flags: Category
 
+    lapack: OptionalCategory = None
+    lapack_kernel: OptionalCategory = None
+    lapack_threads: OptionalCategory = None
+    libc: OptionalCategory = None
+    xla_isa: OptionalCategory = None
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column: the Python type of its values, and the pandas dtype of a frame's column.
 
     categories: of an ordered or closed category, smallest first; empty means those that occur.
+    default: what a file holds that was written before there was the column; see `is_late`.
     """
 
     name: str
@@ -121,23 +132,30 @@ class Column:
     is_optional: bool
     dtype: str
     categories: tuple[str, ...] = ()
+    default: Any = dataclasses.MISSING
+
+    @property
+    def is_late(self) -> bool:
+        """Whether files that this version reads may lack the column."""
+        return self.default is not dataclasses.MISSING
 
 
 def _columns() -> tuple[Column, ...]:
     hints = typing.get_type_hints(Row, include_extras=True)
-    return tuple(_column(field.name, hints[field.name]) for field in dataclasses.fields(Row))
+    return tuple(_column(field, hints[field.name]) for field in dataclasses.fields(Row))
 
 
-def _column(name: str, hint: Any) -> Column:
+def _column(field: dataclasses.Field[Any], hint: Any) -> Column:
     (declared,) = hint.__metadata__
     kinds = typing.get_args(hint.__origin__) or (hint.__origin__,)
     is_closed = isinstance(declared, tuple)
     return Column(
-        name=name,
+        name=field.name,
         kind=kinds[0],
         is_optional=type(None) in kinds,
         dtype="category" if is_closed else declared,
         categories=tuple(map(str, declared)) if is_closed else (),
+        default=field.default,
     )
 
 
@@ -255,7 +273,7 @@ def outcome_text(outcome: Returned | Raised) -> str:
 
 
 def environment_values(environment: Environment, backend: str) -> dict[str, Any]:
-    """Return the columns, `runtime` to `flags`, of whatever ran on the backend there."""
+    """Return the columns, `runtime` to `xla_isa`, of whatever ran on the backend there."""
     packages = environment.packages
     return {
         "runtime": runtime_of(environment, backend),
@@ -264,6 +282,7 @@ def environment_values(environment: Environment, backend: str) -> dict[str, Any]
         **{name: packages.get(name) for name in ("python", "jax", "jaxlib", "flax", "numpy")},
         "packages": _assignments(packages, "=="),
         "flags": changed_flags(environment),
+        **{name: environment.host.get(name) for name in LATE_FACTS},
     }
 
 
@@ -331,10 +350,13 @@ def from_json(text: str) -> Row:
 def from_scalars(values: Mapping[str, Any]) -> Row:
     """Return the row of scalars as JSON or CSV holds them: numbers may be text.
 
+    A late column that is not there holds its default.
+
     Raises:
         ReportError: a schema that this version cannot read, other columns, or a wrong value.
     """
     refuse_newer(values.get("schema", SCHEMA))
+    values = {**late_defaults(values), **values}
     known, found = {column.name for column in COLUMNS}, set(map(str, values))
     if known != found:
         raise ReportError(
@@ -342,6 +364,15 @@ def from_scalars(values: Mapping[str, Any]) -> Row:
             f"missing {sorted(known - found)}, unknown {sorted(found - known)}"
         )
     return Row(**{column.name: _parse(values[column.name], column) for column in COLUMNS})
+
+
+def late_defaults(names: Collection[str]) -> dict[str, Any]:
+    """Return the defaults of the late columns that are not among the names."""
+    return {
+        column.name: column.default
+        for column in COLUMNS
+        if column.is_late and column.name not in names
+    }
 
 
 def refuse_newer(schema: Any) -> None:

@@ -31,6 +31,8 @@ class Run:
     expected: ids of all cases that were to run; those without a verdict are missing.
     reasons: why a case has none, by its id, where somebody knows. ending: why the run ended before
         it was whole, which explains the others; "" where nobody knows, or it did not.
+    golden_environment: where the goldens were made that judged it, if they say. matrices: names of
+        the initializers that factor a matrix.
     """
 
     run_id: str
@@ -42,6 +44,8 @@ class Run:
     elapsed_s: float
     reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ending: str = ""
+    golden_environment: Environment | None = None
+    matrices: frozenset[str] = frozenset()
 
     @property
     def judged(self) -> tuple[Row, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from conformance.environment import told
 from conformance.model import STAGES, Status
 from conformance.report.rows import Row, changed_flags
 from conformance.report.run import (
@@ -120,7 +121,7 @@ def _environment(run: Run) -> Table:
     facts = {
         "command": run.command,
         **environment.packages,
-        **environment.host,
+        **told(environment.host),
         **environment.devices,
         "flags": changed_flags(environment) or "all default",
     }

@@ -1,7 +1,8 @@
 """What a side returned: recorded once in its environment, kept by content, and read ever after.
 
 A recording is named by all that it depends on: the environment's pins, the part of this package
-that records, what was asked, the flags, and the host's processor. Parameters of a user's model
+that records, what was asked, the flags, the host's processor, and the C library and LAPACK of this
+process, which stand for those that a release finds on this host. Parameters of a user's model
 depend on files that nobody can list, and so does a JAX built at home: those are recorded every
 time.
 """
@@ -32,6 +33,7 @@ from conformance.upgrade.tools import SideError, cache_folder, digest, draft_of,
 RECORDER = (
     *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
     *("matrix.py", "observer.py", "lowering.py", "recording.py", "golden.py", "environment.py"),
+    "lapack.py",
     *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
     *("backends/process.py", "backends/stages.py"),
     *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from conformance.catalogue import unknown
+from conformance.lapack import WITNESS
 from conformance.matrix import SelectionError
 from conformance.upgrade.tools import SideError, cache_folder, replace_file, uv
 
@@ -277,7 +278,10 @@ def caps_of(package: str, version: Version) -> list[Cap]:
 
 
 def companions_of(package: str) -> tuple[str, ...]:
-    """Return what is installed beside the package: what recording needs, and Flax."""
+    """Return what is installed beside the package: Flax, and what recording needs and makes use of.
+
+    threadpoolctl, which names the LAPACK, is pure Python: every release can have the same.
+    """
     # The extra `cpu` pins the jaxlib of the same release, which old releases alone do not.
     other = "jax[cpu]" if package == "flax" else "flax"
-    return (other, "numpy", "ml_dtypes", "safetensors>=0.4.3")
+    return (other, "numpy", "ml_dtypes", "safetensors>=0.4.3", f"{WITNESS}>=3.1")
