@@ -8,15 +8,18 @@ keeps them: from 0.11.2 to 0.12.0 the normals changed, all of them and nothing e
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from conformance.arrays import as_dtype
 from conformance.backends.pjrt import settings
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.definition import expected_error
+from conformance.folding import stepwise_folds, whole_folds
 from conformance.model import Case, Problem
 
 FILE_NAME = "lowering.json"
@@ -79,29 +82,82 @@ def _fingerprint(traced: Any, platform: str) -> str:
     return fingerprint(text)
 
 
-def recorded(cases: Iterable[Case], catalogue: Catalogue) -> dict[str, str]:
-    """Return `platform initializer dtype` -> the fingerprint of what is lowered for it here.
+def recorded(cases: Iterable[Case], catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+    """Return what is lowered for the cases here, under any release of JAX.
 
-    Under any release of JAX, for the platforms that have a device. What cannot be lowered, or not
-    under this release, is left out: nothing is known of it.
+    programs: `platform initializer dtype` -> the fingerprint. calls: the same -> the functions of
+    LAPACK and other libraries that the program calls, where it does. folded: the same and `whole`
+    or `steps` -> function of a constant -> [what XLA folds it to, what its kernel returns], where a
+    call that is compiled whole, or step by step, has any; see `conformance.folding`.
+
+    Of platforms that have a device. What cannot be lowered, or not under this release, is left out:
+    nothing is known of it.
     """
-    asked = sorted({(c.backend, c.problem.initializer, c.problem.dtype) for c in cases})
-    found = {
-        " ".join(axes): _lowered_here(axes[0], catalogue.lookup(axes[1]), axes[2]) for axes in asked
+    cases = list(cases)
+    asked = {program_key(case): case for case in cases}
+    lowered = {key: _lowered_here(asked[key], catalogue) for key in sorted(asked)}
+    texts = {key: text for key, text in lowered.items() if text}
+    calls = {key: custom_calls(text) for key, text in texts.items()}
+    compiled = {folding_key(case): case for case in cases}
+    folds = {key: _folds_here(compiled[key], catalogue) for key in sorted(compiled)}
+    return {
+        "programs": {key: fingerprint(text) for key, text in texts.items()},
+        "calls": {key: names for key, names in calls.items() if names},
+        "folded": {key: found for key, found in folds.items() if found},
     }
-    return {key: program for key, program in found.items() if program}
 
 
-def _lowered_here(platform: str, spec: InitializerSpec, dtype: str) -> str | None:
+def program_key(case: Case) -> str:
+    """Return the name of a case's program in what is recorded of programs and calls."""
+    return " ".join((case.backend, case.problem.initializer, case.problem.dtype))
+
+
+def folding_key(case: Case) -> str:
+    """Return the name of a case's program in what is recorded of folded constants."""
+    return f"{program_key(case)} {'whole' if is_whole(case.transform) else 'steps'}"
+
+
+def is_whole(transform: str) -> bool:
+    """Return whether the call is compiled as one program, not operation by operation."""
+    return transform in ("jit", "sharded")
+
+
+def custom_calls(text: str) -> list[str]:
+    """Return the names of what a program calls outside of XLA, sorted."""
+    return sorted(set(re.findall(r"custom_call @([\w.]+)", text)))
+
+
+def _lowered_here(case: Case, catalogue: Catalogue) -> str | None:
     import jax
 
-    problem = Problem(initializer=spec.name, dtype=dtype, shape=SHAPES[0], seed=0)
+    spec, dtype = catalogue.lookup(case.problem.initializer), case.problem.dtype
     try:
-        with jax.default_device(jax.devices(platform)[0]), settings(problem):
+        with _here(case):
             lowered = jax.jit(_program(spec, dtype), keep_unused=True).lower(_words())
-        return fingerprint(lowered.as_text())
+        return str(lowered.as_text())
     except Exception:
         return None
+
+
+def _folds_here(case: Case, catalogue: Catalogue) -> dict[str, list[str]]:
+    spec, dtype = catalogue.lookup(case.problem.initializer), case.problem.dtype
+    folds = whole_folds if is_whole(case.transform) else stepwise_folds
+    try:
+        with _here(case):
+            found = folds(_program(spec, dtype), _words())
+        return {fold.call: [fold.folded, fold.computed] for fold in found}
+    except Exception:
+        return {}
+
+
+@contextlib.contextmanager
+def _here(case: Case) -> Iterator[None]:
+    import jax
+
+    asked = case.problem
+    problem = Problem(initializer=asked.initializer, dtype=asked.dtype, shape=SHAPES[0], seed=0)
+    with jax.default_device(jax.devices(case.backend)[0]), settings(problem):
+        yield
 
 
 def fingerprint(text: str) -> str:

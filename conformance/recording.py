@@ -80,7 +80,8 @@ def record(
 
     The provenance holds the environment; `left_out`, the initializers that need Flax where none is
     installed; `machine_faults`, the cases that the machine failed (out of memory, device lost); and
-    `programs`, the fingerprints of what JAX lowers here, to tell it from how that is compiled.
+    `programs`, `calls` and `folded`, what JAX lowers here, to tell it from how that is compiled and
+    from the libraries that it meets.
 
     resume: go on with the journal that a killed recording left, if there is one. Cases that the
         machine failed are run again.
@@ -109,7 +110,7 @@ def record(
         "date": now(),
         "left_out": left_out,
         "machine_faults": [key for key in sorted(entries) if machine_fault(entries[key].outcome)],
-        "programs": lowering.recorded(cases, catalogue),
+        **lowering.recorded(cases, catalogue),
     }
     _publish(folder, list(entries.values()), provenance)
     journal.path.unlink()

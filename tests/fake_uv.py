@@ -25,9 +25,10 @@ UNLISTED = {
     "2.1": 'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
     "2.2": 'grep -q \'"run"\' "$3" && kill -SEGV $$; '
     'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
+    "2.3": 'OPENBLAS_CORETYPE=Prescott exec {python} "$@"',
 }
-"""Releases that no list offers: 2.1 compiles what 2.0 lowers for another processor, and 2.2 crashes
-when it runs what another release exported."""
+"""Releases that no list offers: 2.1 compiles what 2.0 lowers for another processor, 2.2 crashes
+when it runs what another release exported, and 2.3 has a LAPACK with another kernel."""
 
 
 def main(words: list[str]) -> None:

@@ -112,6 +112,17 @@ def test_a_release_that_crashes_on_old_programs_leaves_what_their_text_tells(gat
     assert "both sides lower the same program" in line
 
 
+@on_x86
+def test_another_lapack_in_an_environment_is_proven_by_its_own_scipy(gate: Gate) -> None:
+    case = ["--initializer", "orthogonal", "--max-drift", "transform"]
+
+    _, out, _ = gate("2.0", "2.3", *case)
+
+    (line,) = [line for line in out.split("\nCause\n")[1].splitlines() if "lapack" in line]
+    assert "the same program calls another LAPACK" in line
+    assert "SciPy's own QR of the same matrix returns both sides' bits" in line
+
+
 def test_releases_that_agree_are_clean(gate: Gate) -> None:
     code, out, _ = gate("2.0", "3.0")
 
@@ -179,6 +190,16 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
     assert out.startswith("jax 1.0 -> 2.0: 1 stream")
     assert "first differing stage bits" in out
     assert "releases left" in err
+
+
+def test_bisect_names_the_cause_of_a_change(gate: Gate) -> None:
+    _, text, _ = gate("1.0", "3.0", "--initializer", "ones", command="bisect")
+    _, document, _ = gate("1.0", "3.0", "--initializer", "ones", "--json", command="bisect")
+
+    ((pair,),) = (change["changed"] for change in json.loads(document)["changes"])
+    assert pair["cause"] == "lowering"
+    assert "1 of 2 are the same" in pair["proof"]
+    assert f"  cause of 1: lowering: JAX lowers another program ({pair['proof']})" in text
 
 
 def test_bisect_says_when_nothing_changed(gate: Gate) -> None:

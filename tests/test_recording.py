@@ -156,7 +156,7 @@ def test_a_recording_holds_the_fingerprints_of_what_was_lowered(
 ) -> None:
     store = record(CASES, catalogue, folder)
 
-    assert store.provenance[0]["programs"] == lowering.recorded(CASES, catalogue)
+    assert store.provenance[0].items() >= lowering.recorded(CASES, catalogue).items()
     assert store.provenance[0]["programs"].keys() == {"cpu mine float32"}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import collections
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -22,6 +24,8 @@ from conformance.cli.main import FAILED, OK
 from conformance.matrix import Selection, SelectionError, select
 from conformance.model import Drift, DriftClass
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
+from conformance.upgrade.cause import Finding
+from conformance.upgrade.compare import Comparison
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import CURRENT, LATEST, list_releases
 from conformance.upgrade.runs import Releases
@@ -75,9 +79,17 @@ def run(arguments: argparse.Namespace) -> int:
             at_least=DriftClass(arguments.at_least),
             say=_say,
         )
-        found = search.all() if arguments.all else search.first()
+        found = _explained(search.all() if arguments.all else search.first(), releases)
     print(_json(found) if arguments.json else _text(found, arguments), end="")
     return FAILED if found.points else OK
+
+
+def _explained(found: Found, releases: Releases) -> Found:
+    points = (
+        dataclasses.replace(point, comparison=releases.explained(point.before, point.after))
+        for point in found.points
+    )
+    return dataclasses.replace(found, points=tuple(points))
 
 
 def _say(text: str) -> None:
@@ -115,8 +127,17 @@ def _point_lines(point: ChangePoint, package: str, changelog: Path | None) -> li
     lines += [f"  {pair.name}: {_change_text(pair.drift)}" for pair in point.changed[:N_SHOWN]]
     if (rest := len(point.changed) - N_SHOWN) > 0:
         lines.append(f"  and {rest} more cases")
+    lines += _cause_lines(point.comparison)
     lines += _changelog_lines(point, package, changelog)
     return lines
+
+
+def _cause_lines(comparison: Comparison) -> list[str]:
+    counts = collections.Counter(comparison.causes.values())
+    return [
+        f"  cause of {count}: {finding.cause}: {finding.cause.meaning} ({finding.proof})"
+        for finding, count in counts.most_common()
+    ]
 
 
 def _change_text(drift: Drift) -> str:
@@ -148,6 +169,7 @@ def _json(found: Found) -> str:
                     "stage": pair.drift.stage,
                     "max_ulp": pair.drift.max_ulp,
                     "detail": pair.drift.detail,
+                    **_cause_fields(point.comparison.causes.get(pair.name)),
                 }
                 for pair in point.changed
             ],
@@ -155,3 +177,10 @@ def _json(found: Found) -> str:
         for point in found.points
     ]
     return json.dumps({"changes": points, "skipped": found.failures}, indent=1) + "\n"
+
+
+def _cause_fields(finding: Finding | None) -> dict[str, str | None]:
+    return {
+        "cause": finding.cause.value if finding else None,
+        "proof": finding.proof if finding else None,
+    }

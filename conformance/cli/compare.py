@@ -13,7 +13,8 @@ from conformance.cli.main import FAILED, OK
 from conformance.model import DriftClass
 from conformance.report.errors import cannot_write
 from conformance.upgrade import policy, tables
-from conformance.upgrade.compare import compare_folders
+from conformance.upgrade.compare import compare_stores, open_sides
+from conformance.upgrade.outside import explained
 
 STDOUT = "-"
 
@@ -54,7 +55,10 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare and report; FAILED when something drifted beyond the policy."""
     rules = policy.load_policy(arguments.policy, arguments.max_drift)
-    comparison = compare_folders(arguments.before, arguments.after, load_catalogue())
+    catalogue = load_catalogue()
+    stores = open_sides(arguments.before, arguments.after)
+    names = (str(arguments.before), str(arguments.after))
+    comparison = explained(compare_stores(*stores, catalogue, names=names), stores, catalogue)
     return report(policy.judge(comparison, rules, datetime.date.today()), arguments)
 
 

@@ -5,6 +5,8 @@
     flax_keys      the keys that Flax derives, as such a target
     child          what runs inside the environment of a release
     compare        two recordings or golden sets -> a comparison, case by case
+    qr, rerun      SciPy's own QR of a matrix, under the LAPACK that a side recorded
+    outside        the causes that lie outside of JAX and XLA: LAPACK, the C library
     releases       which releases there are, and what each of them needs beside it
     policy         how much drift passes, for which initializer and dtype, until when
     environments   an isolated environment for a release, solved and built once

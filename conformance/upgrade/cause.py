@@ -1,8 +1,10 @@
-"""By whose doing a case drifted: JAX, which lowers it, or XLA, which compiles what JAX lowers.
+"""By whose doing a case drifted.
 
-Proven by running what the old release lowered under the new one: the old bits mean that the new
-release lowers something else, the new bits that it compiles the same otherwise. Recordings alone
-tell it by the fingerprints of their programs, if they are spelt alike.
+JAX lowers it, XLA compiles what JAX lowers: proven by running what the old release lowered under
+the new one. The old bits mean that the new release lowers something else, the new bits that it
+compiles the same otherwise. Recordings alone tell it by the fingerprints of their programs, if they
+are spelt alike. Outside of both lie the LAPACK that a program calls and the C library that folds
+its constants: see `outside`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ class Cause(enum.StrEnum):
     LOWERING = "lowering"
     COMPILER = "compiler"
     BOTH = "both"
+    LAPACK = "lapack"
+    LIBC = "libc"
     UNKNOWN = "not known"
 
     @property
@@ -31,6 +35,8 @@ MEANINGS = {
     Cause.LOWERING: "JAX lowers another program",
     Cause.COMPILER: "XLA compiles the same program otherwise",
     Cause.BOTH: "JAX lowers another program, and XLA compiles the old one otherwise",
+    Cause.LAPACK: "the same program calls another LAPACK",
+    Cause.LIBC: "XLA folded constants with another C library",
     Cause.UNKNOWN: "no proof",
 }
 

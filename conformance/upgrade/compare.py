@@ -37,6 +37,7 @@ from conformance.golden import (
     open_store,
     shipped,
 )
+from conformance.lowering import program_key
 from conformance.matrix import EmptySelection
 from conformance.model import (
     Case,
@@ -122,6 +123,16 @@ def compare_folders(before: Path, after: Path, catalogue: Catalogue) -> Comparis
             failed, or the two are of kinds that cannot be compared.
         NothingToCompare: they have no case in common.
     """
+    return compare_stores(*open_sides(before, after), catalogue, names=(str(before), str(after)))
+
+
+def open_sides(before: Path, after: Path) -> tuple[Store, Store]:
+    """Return the stores in two folders, for a comparison.
+
+    Raises:
+        GoldenError: one is missing, damaged or of another schema, or holds cases that the machine
+            failed.
+    """
     stores = open_store(before), open_store(after)
     for store in stores:
         records = store.provenance
@@ -130,7 +141,7 @@ def compare_folders(before: Path, after: Path, catalogue: Catalogue) -> Comparis
                 f"{store.folder}: the machine failed {', '.join(faults)}: record them again, or "
                 "nothing is known about them"
             )
-    return compare_stores(*stores, catalogue, names=(str(before), str(after)))
+    return stores
 
 
 def compare_stores(
@@ -175,9 +186,7 @@ def _causes(pairs: Iterable[Pair], before: Store, after: Store) -> dict[str, Fin
     for pair in pairs:
         if pair.drift.drift_class in (DriftClass.IDENTICAL, DriftClass.CONTRACT):
             continue
-        problem = pair.case.problem
-        axes = f"{pair.case.backend} {problem.initializer} {problem.dtype}"
-        if finding := told_by_programs(axes, one, two):
+        if finding := told_by_programs(program_key(pair.case), one, two):
             found[pair.name] = finding
     return found
 
@@ -203,7 +212,7 @@ def _cases(store: Store, other: Store) -> dict[str, Case]:
         return dict(_golden_cases(store, other))
     # A golden answers for every case of its problem: take the cases that the recording asks.
     asked = {key: parse_case(key) for key in other.ids()}
-    return {key: case for key, case in asked.items() if _entry(store, case) is not None}
+    return {key: case for key, case in asked.items() if entry_of(store, case) is not None}
 
 
 def _golden_cases(store: Store, other: Store) -> Iterator[tuple[str, Case]]:
@@ -213,7 +222,7 @@ def _golden_cases(store: Store, other: Store) -> Iterator[tuple[str, Case]]:
         overlays = (side.overlay(backend) for side in (store, other))
         for key in sorted({key for overlay in overlays if overlay for key in overlay.ids()}):
             case = Case(problem=parse_problem(key), backend=backend, transform=ANY)
-            if _entry(store, case) is not None:
+            if entry_of(store, case) is not None:
                 yield f"{key} on {backend}", case
 
 
@@ -222,7 +231,8 @@ def _parameter(key: str) -> Case:
     return Case(problem=problem, backend=TREE, transform=ANY)
 
 
-def _entry(store: Store, case: Case) -> Entry | None:
+def entry_of(store: Store, case: Case) -> Entry | None:
+    """Return what a store holds of a case: of golden sets what they hold for its problem."""
     if store.kind in BY_CASE:
         return store.entry(case.id)
     return store.golden(case.problem.id, case.backend)
@@ -234,7 +244,7 @@ def _entry(store: Store, case: Case) -> Entry | None:
 def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalogue) -> Pair:
     if case.backend == TREE:
         return _parameter_pair(case, before.entry(name), after.entry(name))
-    expected, actual = (_completed(store, _entry(store, case)) for store in (before, after))
+    expected, actual = (_completed(store, entry_of(store, case)) for store in (before, after))
     initializer = case.problem.initializer
     spec = catalogue.lookup(initializer) if initializer in catalogue else None
     drift = _drift(case, actual.outcome, expected.outcome, spec)

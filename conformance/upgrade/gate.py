@@ -10,9 +10,10 @@ from conformance.catalogue import Catalogue
 from conformance.golden import Store
 from conformance.upgrade.compare import compare_stores
 from conformance.upgrade.environments import Plan, solve
+from conformance.upgrade.outside import explained
 from conformance.upgrade.policy import DriftPolicy, Verdict, judge
 from conformance.upgrade.probes import causes
-from conformance.upgrade.recordings import Asked, Say, record_sides
+from conformance.upgrade.recordings import Asked, Say, interpreters_of, record_sides
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.tools import SideError, UnknownRelease
 
@@ -77,7 +78,12 @@ def run(
     comparison = compare_stores(before, after, catalogue, names=names)
     if gate.asked.target is None:
         found = causes(comparison, (before, after), plans, say)
-        comparison = dataclasses.replace(comparison, causes=found)
+        comparison = explained(
+            dataclasses.replace(comparison, causes=found),
+            (before, after),
+            catalogue,
+            interpreters_of(plans),
+        )
     return judge(comparison, policy, today)
 
 

@@ -28,16 +28,17 @@ from conformance.model import Case
 from conformance.recording import journal_path
 from conformance.upgrade.child import REFUSED
 from conformance.upgrade.environments import Plan, build
+from conformance.upgrade.rerun import Interpreter
 from conformance.upgrade.tools import SideError, cache_folder, digest, draft_of, publish
 
 RECORDER = (
     *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
     *("matrix.py", "observer.py", "lowering.py", "recording.py", "golden.py", "environment.py"),
-    "lapack.py",
+    *("lapack.py", "folding.py"),
     *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
     *("backends/process.py", "backends/stages.py"),
     *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),
-    "upgrade/exports.py",
+    *("upgrade/exports.py", "upgrade/qr.py"),
 )
 """The files that record. Only these are given to a release: a change to any other cannot change a
 recording, and a file that is missing here fails every recording at once."""
@@ -203,6 +204,16 @@ def variables(*folders: str) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join([str(sources()), *folders]),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def interpreters_of(plans: tuple[Plan, Plan]) -> tuple[Interpreter, Interpreter]:
+    """Return the Pythons of the two environments, which have the SciPy of each.
+
+    Raises:
+        SideError: one cannot be built.
+    """
+    before, after = (Interpreter(python=str(build(plan)), variables=variables()) for plan in plans)
+    return before, after
 
 
 def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> None:

@@ -7,9 +7,16 @@ from collections.abc import Sequence
 from conformance.catalogue import Catalogue
 from conformance.golden import Store
 from conformance.upgrade.compare import Comparison, compare_stores
-from conformance.upgrade.environments import solve
+from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.gate import require_sound
-from conformance.upgrade.recordings import Asked, Say, find_recording, record_sides
+from conformance.upgrade.outside import explained
+from conformance.upgrade.recordings import (
+    Asked,
+    Say,
+    find_recording,
+    interpreters_of,
+    record_sides,
+)
 from conformance.upgrade.releases import Registry, release_side
 
 
@@ -36,6 +43,7 @@ class Releases:
         self._say = say
         self._extra = tuple(extra)
         self._stores: dict[str, Store] = {}
+        self._plans: dict[str, Plan] = {}
 
     def probe(self, release: str) -> None:
         """Record the release, unless a recording holds all that is asked.
@@ -53,7 +61,7 @@ class Releases:
             if store is None:
                 (store,) = record_sides([plan], self._asked, self._say)
             require_sound([store])
-            self._stores[release] = store
+            self._stores[release], self._plans[release] = store, plan
         return self._stores[release]
 
     def compare(self, older: str, newer: str) -> Comparison:
@@ -66,3 +74,14 @@ class Releases:
             names=names,
             only=self._asked.ids,
         )
+
+    def explained(self, older: str, newer: str) -> Comparison:
+        """Return the same with its causes, those outside of JAX too.
+
+        Raises:
+            SideError: an environment is gone, and cannot be built again.
+        """
+        stores = self.store(older), self.store(newer)
+        plans = self._plans[older], self._plans[newer]
+        comparison = self.compare(older, newer)
+        return explained(comparison, stores, self._catalogue, interpreters_of(plans))

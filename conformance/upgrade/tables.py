@@ -26,7 +26,7 @@ from conformance.upgrade.compare import Pair
 from conformance.upgrade.policy import Verdict, worst_first
 from conformance.upgrade.target import TREE
 
-PROOF_LENGTH = 140
+PROOF_LENGTH = 180
 """Characters of a proof; the files hold all."""
 
 N_LINES = 20
