@@ -66,6 +66,12 @@ CPU = Place(
 )
 AVX2 = dataclasses.replace(CPU, isa="avx2 fma")
 CUDA = dataclasses.replace(CPU, backend="cuda", device="H100", runtime="CUDA 13")
+HASWELL, KATMAI = (dataclasses.replace(CPU, cpu=name) for name in ("Haswell", "Katmai"))
+MATRIX = parse_problem("orthogonal-float32-64x32-s0")
+INTERPRETERS = tuple(
+    dataclasses.replace(CPU, backend=name, device=name, runtime=name)
+    for name in ("stablehlo", "iree")
+)
 
 
 def draws(shift_ulp: int = 0, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -97,12 +103,32 @@ def fact(
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StubGoldens:
+    """The same golden of every problem, but where a backend has another."""
+
+    outcome: Outcome
+    overlays: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
+
+    def golden(self, problem_id: str, backend: str) -> Entry | None:
+        """Return the golden of the backend, whatever is asked."""
+        outcome = self.overlays.get(backend, self.outcome)
+        return Entry(id=problem_id, shard="", outcome=outcome)
+
+    def made_on(self, problem_id: str, backend: str) -> str:  # noqa: ARG002  # asked
+        """Return the backend where it has its own."""
+        return backend if backend in self.overlays else "cpu"
+
+
 def referee(
-    outcomes: Mapping[str, Outcome] = ARRAYS, max_drift: DriftClass = DriftClass.ROUNDING
+    outcomes: Mapping[str, Outcome] = ARRAYS,
+    max_drift: DriftClass = DriftClass.ROUNDING,
+    golden: Outcome | None = None,
+    overlays: Mapping[str, Outcome] | None = None,
 ) -> Referee:
     return Referee(
         catalogue=_catalogue(),
-        goldens=None,
+        goldens=StubGoldens(outcome=golden, overlays=overlays or {}) if golden else None,
         budgets=None,
         ledger=_ledger(),
         outcomes=outcomes,
@@ -128,9 +154,9 @@ def merged(*facts: Fact, **options: Any) -> Merged:
 
 FACTS = st.builds(
     fact,
-    place=st.sampled_from([CPU, AVX2, CUDA]),
+    place=st.sampled_from([CPU, AVX2, CUDA, HASWELL, KATMAI]),
     outcome=st.sampled_from([AS_ALWAYS, ROUNDED, NEW_STREAM, Raised(exception="E", message="")]),
-    problem=st.sampled_from([NORMAL, UNIFORM]),
+    problem=st.sampled_from([NORMAL, UNIFORM, MATRIX]),
     transform=st.sampled_from(["eager", "jit"]),
     source=st.sampled_from(["a", "b"]),
     root=st.sampled_from(["a", "b"]),
@@ -140,13 +166,21 @@ FACTS = st.builds(
 )
 
 
-@given(facts=st.lists(FACTS, min_size=1, max_size=12), data=st.data())
-def test_neither_order_nor_repetition_changes_a_merge(facts: list[Fact], data: Any) -> None:
+@given(
+    facts=st.lists(FACTS, min_size=1, max_size=12),
+    golden=st.sampled_from([None, AS_ALWAYS, ROUNDED]),
+    data=st.data(),
+)
+def test_neither_order_nor_repetition_changes_a_merge(
+    facts: list[Fact], golden: Outcome | None, data: Any
+) -> None:
     repeated = facts + data.draw(st.lists(st.sampled_from(facts)))
     shuffled = data.draw(st.permutations(repeated))
+    judge = referee(golden=golden)
 
-    assert to_json(merged(*shuffled)) == to_json(merged(*facts))
-    assert to_text(merged(*shuffled)) == to_text(merged(*facts))
+    one, two = merged(*shuffled, referee=judge), merged(*facts, referee=judge)
+    assert to_json(one) == to_json(two)
+    assert to_text(one) == to_text(two)
 
 
 @given(facts=st.lists(FACTS, min_size=1, max_size=12))
@@ -236,15 +270,177 @@ def test_bits_that_jax_does_not_promise_elsewhere_hold_on_one_backend() -> None:
     assert len(result.beyond) == 1
 
 
-def test_what_the_ledger_announces_is_excused_by_its_entry() -> None:
-    problem = parse_problem("orthogonal-float32-64x32-s0")
-    interpreter = dataclasses.replace(CPU, backend="stablehlo")
-    refusal = Raised(exception="UnsupportedOperation", message="")
+REFUSED = Raised(exception="UnsupportedOperation", message="")
 
-    result = merged(fact(CPU, problem=problem), fact(interpreter, refusal, problem=problem))
+
+def test_what_the_ledger_announces_is_excused_by_its_entry() -> None:
+    result = merged(fact(CPU, problem=MATRIX), fact(INTERPRETERS[0], REFUSED, problem=MATRIX))
 
     assert "stablehlo differs, contract (limited by orthogonal-without-lapack)" in to_text(result)
     assert result.is_clean
+
+
+def test_an_entry_of_the_ledger_excuses_no_outcome_but_the_one_that_it_announces() -> None:
+    other = Raised(exception="KeyError", message="")
+
+    result = merged(fact(CPU, problem=MATRIX), fact(INTERPRETERS[0], other, problem=MATRIX))
+
+    assert "stablehlo differs, contract" in to_text(result)
+    assert len(result.beyond) == 1
+
+
+def test_an_entry_about_a_law_excuses_no_other_bits() -> None:
+    """The ledger knows of the variance of this law everywhere, which says nothing of one array."""
+    problem = parse_problem("he_normal-complex64-64x32-s0")
+
+    result = merged(fact(CPU, problem=problem), fact(CUDA, NEW_STREAM, problem=problem))
+
+    assert [place for _, place, _ in result.beyond] == [CUDA]
+
+
+def test_a_jax_that_is_no_version_is_excused_by_no_entry() -> None:
+    nameless = dataclasses.replace(INTERPRETERS[0], jax="of my own")
+
+    result = merged(fact(CPU, problem=MATRIX), fact(nameless, REFUSED, problem=MATRIX))
+
+    assert [place for _, place, _ in result.beyond] == [nameless]
+
+
+# --- What others are compared with ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("golden", [None, AS_ALWAYS, ROUNDED], ids=["none", "held", "of no place"])
+@pytest.mark.parametrize("cpus", [(CPU,), (CPU, AVX2, HASWELL)], ids=["fewer", "more"])
+def test_a_class_that_the_ledger_limits_is_never_the_first(
+    cpus: tuple[Place, ...], golden: Outcome | None
+) -> None:
+    facts = [fact(place, problem=MATRIX) for place in cpus]
+    refusals = [fact(place, REFUSED, problem=MATRIX) for place in INTERPRETERS]
+
+    result = merged(*facts, *refusals, referee=referee(golden=golden))
+
+    assert "iree = stablehlo differs, contract (limited by" in to_text(result)
+    assert result.is_clean
+
+
+def test_places_that_the_ledger_limits_alone_are_compared_with_the_golden() -> None:
+    refusals = [fact(place, REFUSED, problem=MATRIX) for place in INTERPRETERS]
+
+    result = merged(*refusals, referee=referee(golden=AS_ALWAYS))
+
+    assert "1 x golden; iree = stablehlo differs, contract (limited by" in to_text(result)
+    assert result.is_clean
+
+
+def test_an_announced_refusal_that_is_the_golden_is_what_others_are_compared_with() -> None:
+    problem = parse_problem("orthogonal-bfloat16-64x32-s0")
+    refusal = Raised(exception="TypeError", message="")
+
+    result = merged(
+        fact(CPU, refusal, problem=problem),
+        fact(CUDA, problem=problem),
+        fact(KATMAI, problem=problem),
+        referee=referee(golden=refusal),
+    )
+
+    assert [place.backend for _, place, _ in result.beyond] == ["cpu", "cuda"]
+    assert CPU not in [place for _, place, _ in result.beyond]
+
+
+def test_a_class_that_failed_in_every_run_is_not_the_first() -> None:
+    failed = Judgement(status="failed", failed_checks="oracle")
+
+    result = merged(
+        fact(CPU, NEW_STREAM, judgement=failed),
+        fact(AVX2, NEW_STREAM, judgement=failed),
+        fact(CUDA),
+    )
+
+    assert {place for _, place, _ in result.beyond} == {CPU, AVX2}
+
+
+def test_a_class_within_the_policy_to_the_golden_goes_before_a_larger_one_beyond_it() -> None:
+    result = merged(
+        fact(CPU, NEW_STREAM),
+        fact(AVX2, NEW_STREAM),
+        fact(CUDA, ROUNDED),
+        referee=referee(golden=AS_ALWAYS),
+    )
+
+    assert {place for _, place, _ in result.beyond} == {CPU, AVX2}
+    assert "golden; cpu avx512f = cpu fma differs, stream; cuda differs, rounding" in to_text(
+        result
+    )
+
+
+def test_where_no_place_has_the_bits_of_the_golden_it_is_named_as_what_they_are_compared_with() -> (
+    None
+):
+    result = merged(fact(CPU, ROUNDED), fact(CUDA, ROUNDED), referee=referee(golden=AS_ALWAYS))
+
+    assert "1 x golden; cpu = cuda differs, rounding" in to_text(result)
+    assert result.is_clean
+
+
+def test_runs_that_kept_no_bits_are_compared_through_the_golden_that_judged_them() -> None:
+    near = Judgement(status="passed", drift_class="rounding", max_ulp=1, max_ulp_at_sigma=0.5)
+    other = returned(draws(shift_ulp=-1))
+
+    result = merged(
+        fact(HASWELL, ROUNDED, judgement=near),
+        fact(KATMAI, other, judgement=near),
+        referee=referee(outcomes={}, golden=AS_ALWAYS),
+    )
+
+    assert "golden; cpu Haswell differs, rounding; cpu Katmai differs, rounding" in to_text(result)
+    assert result.is_clean
+
+
+def test_places_that_all_lie_beyond_the_golden_are_compared_with_each_other() -> None:
+    """Recordings of another release are asked whether they agree, not whether they are new."""
+    result = merged(fact(CPU, NEW_STREAM), fact(CUDA, NEW_STREAM), referee=referee(golden=ROUNDED))
+
+    assert "1 x cpu = cuda" in to_text(result)
+    assert result.is_clean
+
+
+def test_the_golden_of_a_backend_is_excused_where_it_differs_from_the_golden_of_all() -> None:
+    judge = referee(golden=AS_ALWAYS, overlays={"cuda": NEW_STREAM})
+
+    result = merged(fact(CPU, ROUNDED), fact(CUDA, NEW_STREAM), referee=judge)
+
+    assert "cuda differs, stream (accepted as golden of cuda)" in to_text(result)
+    assert result.is_clean
+
+
+def test_bits_that_jax_promises_nowhere_else_hold_against_the_golden_on_its_own_backend() -> None:
+    problem = dataclasses.replace(NORMAL, prng="rbg")
+
+    result = merged(
+        *(fact(place, NEW_STREAM, problem=problem) for place in (CPU, CUDA)),
+        fact(AVX2, ROUNDED, problem=problem),
+        referee=referee(golden=AS_ALWAYS),
+    )
+
+    assert [place for _, place, _ in result.beyond] == [CPU]
+
+
+def test_how_two_places_lie_to_each_other_does_not_depend_on_a_third() -> None:
+    """IREE's draws of bfloat16 err by more than others: what it may do, others may not."""
+    wide = dataclasses.replace(INTERPRETERS[1], backend="never-swept")
+    asked: list[tuple[str, ...]] = []
+
+    class Asked(Referee):
+        def _budget(self, spec: Any, problem: Problem, backends: Any) -> Any:
+            asked.append(tuple(sorted(backends)))
+            return super()._budget(spec, problem, backends)
+
+    judge = Asked(
+        catalogue=_catalogue(), goldens=None, budgets=None, ledger=_ledger(), outcomes=ARRAYS
+    )
+    merged(fact(CPU), fact(AVX2), fact(CUDA, ROUNDED), fact(wide, NEW_STREAM), referee=judge)
+
+    assert asked == [("cuda",), ("cpu",), ("never-swept",), ("cpu",)]
 
 
 # --- What is missing, contradictory, failed ------------------------------------------------------

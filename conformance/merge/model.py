@@ -90,16 +90,21 @@ class Conflict:
     is_of_verdicts: bool
 
 
+Members = tuple[tuple[Place, str], ...]
+"""Places, each with a transform, sorted."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
     """The places, each with a transform, that returned the same bits for a problem.
 
-    drift: how these bits lie to those of the first class of the problem; None for that class,
-    and where nobody kept the bits. excuses: why a member may differ whatever the drift.
+    members: none where only the goldens hold these bits. drift: how they lie to those of the first
+    class of the problem; None for that class, and where nobody kept the bits. excuses: why a member
+    may differ whatever the drift.
     """
 
     outcome: str
-    members: tuple[tuple[Place, str], ...]
+    members: Members
     drift: Drift | None = None
     excuses: Mapping[tuple[Place, str], str] = dataclasses.field(default_factory=dict)
 
@@ -116,7 +121,10 @@ class Class:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemClasses:
-    """One problem and its equivalence classes: first what the goldens hold, or what most have."""
+    """One problem and its equivalence classes, the first of which the others are compared with.
+
+    That is the golden's, without members where no place has its bits; or else what most have.
+    """
 
     problem: Problem
     classes: tuple[Class, ...]

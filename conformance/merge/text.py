@@ -19,6 +19,9 @@ N_SHOWN = 20
 TOLD_APART_BY = ("jax", "flags", "isa", "mode", "device", "cpu", "runtime", "packages")
 """Facts of a place in the order in which its name takes them up, until all names differ."""
 
+GOLDEN = "golden"
+"""Name of what all places are compared with where none has the golden's bits."""
+
 
 def place_names(places: Sequence[Place]) -> dict[Place, str]:
     """Return a name for each place: its backend, and of the facts only what tells it apart.
@@ -108,6 +111,8 @@ def _pattern_text(classes: ProblemClasses, names: Mapping[Place, str]) -> str:
 
 
 def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) -> str:
+    if not each.members:
+        return GOLDEN
     texts = {
         f"{names[place]} ({transform})" if place in divided else names[place]
         for place, transform in each.members
