@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import html
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,7 +67,10 @@ CPU = Place(
 )
 AVX2 = dataclasses.replace(CPU, isa="avx2 fma")
 CUDA = dataclasses.replace(CPU, backend="cuda", device="H100", runtime="CUDA 13")
-HASWELL, KATMAI = (dataclasses.replace(CPU, cpu=name) for name in ("Haswell", "Katmai"))
+HASWELL = dataclasses.replace(
+    CPU, lapack="OpenBLAS 0.3.31.dev", lapack_kernel="Haswell", lapack_threads="2"
+)
+KATMAI = dataclasses.replace(HASWELL, lapack_kernel="Katmai")
 MATRIX = parse_problem("orthogonal-float32-64x32-s0")
 INTERPRETERS = tuple(
     dataclasses.replace(CPU, backend=name, device=name, runtime=name)
@@ -125,6 +129,7 @@ def referee(
     max_drift: DriftClass = DriftClass.ROUNDING,
     golden: Outcome | None = None,
     overlays: Mapping[str, Outcome] | None = None,
+    golden_place: Place | None = None,
 ) -> Referee:
     return Referee(
         catalogue=_catalogue(),
@@ -133,6 +138,7 @@ def referee(
         ledger=_ledger(),
         outcomes=outcomes,
         max_drift=max_drift,
+        golden_place=golden_place,
     )
 
 
@@ -176,7 +182,7 @@ def test_neither_order_nor_repetition_changes_a_merge(
 ) -> None:
     repeated = facts + data.draw(st.lists(st.sampled_from(facts)))
     shuffled = data.draw(st.permutations(repeated))
-    judge = referee(golden=golden)
+    judge = referee(golden=golden, golden_place=HASWELL)
 
     one, two = merged(*shuffled, referee=judge), merged(*facts, referee=judge)
     assert to_json(one) == to_json(two)
@@ -443,6 +449,144 @@ def test_how_two_places_lie_to_each_other_does_not_depend_on_a_third() -> None:
     assert asked == [("cuda",), ("cpu",), ("never-swept",), ("cpu",)]
 
 
+# --- Causes --------------------------------------------------------------------------------------
+
+KERNEL = "other OpenBLAS kernel: Haswell -> Katmai"
+TRUNCATED = parse_problem("truncated_normal-float32-64-s0")
+OLD_LIBC, NEW_LIBC = (
+    dataclasses.replace(CPU, libc=f"glibc {version}") for version in ("2.36", "2.43")
+)
+
+
+def as_markdown(result: Merged) -> str:
+    return html.unescape(to_markdown(result))
+
+
+@pytest.mark.parametrize("render", [to_text, as_markdown, to_json])
+def test_another_kernel_is_named_where_matrices_differ(render: Callable[[Merged], str]) -> None:
+    result = merged(fact(HASWELL, problem=MATRIX), fact(KATMAI, ROUNDED, problem=MATRIX))
+
+    assert f"cpu Haswell; cpu Katmai differs, rounding ({KERNEL})" in render(result)
+
+
+def test_json_lists_the_causes_of_a_pattern() -> None:
+    result = merged(fact(HASWELL, problem=MATRIX), fact(KATMAI, ROUNDED, problem=MATRIX))
+
+    assert [each["causes"] for each in json.loads(to_json(result))["patterns"]] == [[KERNEL]]
+
+
+def test_a_matrix_beyond_the_policy_is_listed_with_its_cause() -> None:
+    result = merged(
+        fact(HASWELL, problem=MATRIX),
+        fact(KATMAI, ROUNDED, problem=MATRIX),
+        referee=referee(max_drift=DriftClass.IDENTICAL),
+    )
+
+    assert f"orthogonal-float32-64x32-s0-cpu-eager at cpu Katmai: rounding ({KERNEL})" in to_text(
+        result
+    )
+
+
+def test_another_kernel_than_the_goldens_is_named() -> None:
+    judge = referee(golden=AS_ALWAYS, golden_place=dataclasses.replace(HASWELL, cpu="Xeon"))
+
+    result = merged(fact(KATMAI, ROUNDED, problem=MATRIX), referee=judge)
+
+    assert f"1 x golden; cpu differs, rounding ({KERNEL})" in to_text(result)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu": "Xeon"},
+        {"isa": "avx2 fma"},
+        {"libc": "glibc 2.43"},
+        {"packages": "jax==0.12.0.1 python==3.14.0 scipy==1.17.0"},
+    ],
+    ids=lambda change: "".join(change),
+)
+def test_a_kernel_is_named_whatever_else_differs_that_makes_no_matrix(
+    change: Mapping[str, str],
+) -> None:
+    other = dataclasses.replace(KATMAI, **change)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "(other OpenBLAS kernel: " in to_text(result)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flags": "XLA_FLAGS=--xla_cpu_max_isa=AVX"},
+        {"isa": "avx"},
+        {"xla_isa": "avx"},
+        {"jax": "0.11.2"},
+        {"packages": "jax==0.12.0.1 jaxlib==0.12.0.2"},
+        {"lapack_kernel": ""},
+        {"lapack": ""},
+        {"backend": "cuda"},
+    ],
+    ids=lambda change: "".join(change),
+)
+def test_no_kernel_is_named_where_something_else_may_be_the_cause(
+    change: Mapping[str, str],
+) -> None:
+    other = dataclasses.replace(KATMAI, **change)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "other OpenBLAS" not in to_text(result)
+
+
+@pytest.mark.parametrize("unknown", [{"lapack_threads": ""}, {"lapack": "OpenBLAS"}])
+def test_what_one_side_does_not_know_of_its_lapack_is_no_cause(unknown: Mapping[str, str]) -> None:
+    other = dataclasses.replace(HASWELL, **unknown)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "other OpenBLAS" not in to_text(result)
+
+
+def test_no_kernel_is_named_where_no_matrix_differs() -> None:
+    result = merged(fact(HASWELL), fact(KATMAI, ROUNDED))
+
+    assert "cpu Katmai differs, rounding\n" in to_text(result)
+
+
+def test_another_c_library_is_named_where_compiled_truncated_normals_differ() -> None:
+    facts = [
+        *(fact(place, problem=TRUNCATED) for place in (OLD_LIBC, NEW_LIBC)),
+        fact(OLD_LIBC, problem=TRUNCATED, transform="jit"),
+        fact(NEW_LIBC, ROUNDED, problem=TRUNCATED, transform="jit"),
+    ]
+
+    text = to_text(merged(*facts))
+
+    assert "cpu glibc 2.43 (jit) differs, rounding (other glibc: 2.36 -> 2.43)" in text
+
+
+@pytest.mark.parametrize(
+    ("problem", "transform"), [(TRUNCATED, "eager"), (NORMAL, "jit"), (MATRIX, "jit")]
+)
+def test_no_c_library_is_named_where_no_bounds_are_folded(problem: Problem, transform: str) -> None:
+    facts = [
+        fact(place, outcome, problem=problem, transform=transform)
+        for place, outcome in ((OLD_LIBC, AS_ALWAYS), (NEW_LIBC, ROUNDED))
+    ]
+
+    assert "other glibc" not in to_text(merged(*facts))
+
+
+def test_a_c_library_that_one_side_does_not_know_is_no_cause() -> None:
+    facts = [
+        fact(place, outcome, problem=TRUNCATED, transform="jit")
+        for place, outcome in ((CPU, AS_ALWAYS), (NEW_LIBC, ROUNDED))
+    ]
+
+    assert "other glibc" not in to_text(merged(*facts))
+
+
 # --- What is missing, contradictory, failed ------------------------------------------------------
 
 
@@ -534,6 +678,40 @@ def test_places_are_named_by_what_tells_them_apart() -> None:
     assert names[old] == "cpu 0.11.2"
     assert names[CUDA] == "cuda"
     assert len(set(names.values())) == 4
+
+
+def test_runs_that_differ_in_nothing_but_the_kernel_are_two_places_with_two_names() -> None:
+    result = merged(fact(HASWELL), fact(KATMAI, ROUNDED))
+
+    assert result.conflicts == ()
+    assert "1 x cpu Haswell; cpu Katmai differs, rounding" in to_text(result)
+    assert "  cpu Katmai: Katmai kernel\n" in to_text(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "called"),
+    [
+        ("lapack", "OpenBLAS 0.3.30", "cpu OpenBLAS 0.3.30"),
+        ("lapack_threads", "1", "cpu 1 LAPACK threads"),
+        ("libc", "glibc 2.43", "cpu glibc 2.43"),
+        ("xla_isa", "sse4_2 avx", "cpu avx"),
+    ],
+)
+def test_each_fact_that_changes_numbers_makes_a_place_with_a_name(
+    name: str, value: str, called: str
+) -> None:
+    other = dataclasses.replace(HASWELL, **{name: value})
+
+    names = place_names([HASWELL, other])
+
+    assert names[other] == called
+    assert names[HASWELL] != called
+
+
+def test_shards_on_hosts_with_other_kernels_are_whole_together_beneath_one_folder() -> None:
+    shards = fact(HASWELL, root="night"), fact(KATMAI, problem=UNIFORM, root="night")
+
+    assert merged(*shards).missing == {}
 
 
 def test_places_that_only_small_instruction_sets_tell_apart_have_two_names() -> None:

@@ -13,6 +13,7 @@ from conformance.engine import Goldens, compare
 from conformance.golden import BASE, GoldenError
 from conformance.ledger import Ledger, Limitation
 from conformance.matrix import FORCED_DEVICES, refusal
+from conformance.merge.cause import cause
 from conformance.merge.model import (
     Class,
     Conflict,
@@ -61,7 +62,8 @@ class Standing(enum.IntEnum):
 class Referee:
     """Says how two results of a problem lie to each other, and what excuses a difference.
 
-    outcomes: arrays by their text; those of the goldens are added to them.
+    outcomes: arrays by their text; those of the goldens are added to them. golden_place: where the
+        goldens were made; None where no record says it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Referee:
         ledger: Ledger,
         outcomes: Mapping[str, Outcome],
         max_drift: DriftClass = DriftClass.ROUNDING,
+        golden_place: Place | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._goldens = goldens
@@ -80,6 +83,7 @@ class Referee:
         self._ledger = ledger
         self._outcomes = outcomes
         self._max_drift = max_drift
+        self._golden_place = golden_place
 
     def golden(self, problem: Problem, backend: str) -> Outcome | None:
         """Return what the goldens hold for a problem on a backend."""
@@ -122,6 +126,20 @@ class Referee:
     def is_beyond(self, drift: Drift | None) -> bool:
         """Return whether the policy forbids the drift; what cannot be told is forbidden."""
         return drift is None or drift.drift_class.rank > self._max_drift.rank
+
+    def cause(self, problem: Problem, members: Members, first: Class) -> str:
+        """Return the fact by which alone the members differ from the first class, or ""."""
+        spec = self._spec(problem)
+        if spec is None:
+            return ""
+        theirs = first.members or ((self._golden_place, "eager"),)
+        found = (
+            cause(spec.definition, transform, before, after)
+            for after, transform in members
+            for before, asked in theirs
+            if before is not None and asked == transform
+        )
+        return next(filter(None, found), "")
 
     def excuse(self, fact: Fact, first: Class) -> str:
         """Return why the place may differ from those of the first class, or ""."""
@@ -337,10 +355,12 @@ def _first(problem: Problem, groups: list[list[Fact]], referee: Referee) -> Clas
 def _class(mine: list[Fact], first: Class, referee: Referee) -> Class:
     """Return the class of the facts of one outcome, as it lies to the first class."""
     excuses = {(fact.place, fact.transform): referee.excuse(fact, first) for fact in mine}
+    members = _members(mine)
     return Class(
         outcome=mine[0].outcome,
-        members=_members(mine),
+        members=members,
         drift=referee.drift(mine, first),
+        cause=referee.cause(mine[0].problem, members, first),
         excuses={member: excuse for member, excuse in sorted(excuses.items()) if excuse},
     )
 
@@ -354,4 +374,4 @@ def _beyond(classes: ProblemClasses, referee: Referee) -> Iterator[tuple[str, Pl
         if referee.is_beyond(each.drift):
             for place, transform in each.members:
                 if (place, transform) not in each.excuses:
-                    yield case_id(classes.problem, transform, place), place, each.drift_name
+                    yield case_id(classes.problem, transform, place), place, each.difference
