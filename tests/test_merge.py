@@ -21,7 +21,7 @@ from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.cli import main
 from conformance.engine import unjudged
-from conformance.golden import MANIFEST, RECORDING, Entry, shard_name, write_store
+from conformance.golden import MANIFEST, RECORDING, Entry, open_store, shard_name, write_store
 from conformance.ledger import DEFAULT_PATH, Ledger, load
 from conformance.merge import (
     Fact,
@@ -29,9 +29,11 @@ from conformance.merge import (
     Merged,
     Place,
     Referee,
+    golden_place,
     merge,
     read_sources,
 )
+from conformance.merge.sources import NEWER_COLUMNS
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
 from conformance.model import (
     SCHEMA,
@@ -49,8 +51,9 @@ from conformance.model import (
     parse_problem,
 )
 from conformance.recording import machine_fault
+from conformance.report.frames import read_run
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import outcome_text, row
+from conformance.report.rows import environment_values, outcome_text, row
 
 NORMAL = parse_problem("normal-float32-64-s0")
 UNIFORM = parse_problem("uniform-float32-64-s0")
@@ -807,6 +810,76 @@ def test_another_instruction_set_makes_another_place(tmp_path: Path) -> None:
     recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX")
 
     assert len({each.place for each in read_sources([tmp_path]).facts}) == 2
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return facts that every host whose recording or run is read is said to have."""
+    facts: dict[str, str] = {}
+
+    def values(environment: Environment, backend: str) -> dict[str, Any]:
+        return {**environment_values(environment, backend), **facts}
+
+    monkeypatch.setattr("conformance.merge.sources.environment_values", values)
+    return facts
+
+
+def place_in(folder: Path) -> Place:
+    (place,) = {each.place for each in read_sources([folder]).facts}
+    return place
+
+
+def test_a_recording_that_says_nothing_of_lapack_is_read_as_before(tmp_path: Path) -> None:
+    place = place_in(recording(tmp_path, ONE))
+
+    assert (place.lapack, place.lapack_kernel, place.libc, place.xla_isa) == ("", "", "", "")
+
+
+def test_rows_that_say_nothing_of_lapack_are_read_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_of(tmp_path, ONE)
+    rows = read_run(folder)
+    older = rows[[name for name in rows.columns if name not in NEWER_COLUMNS]]
+    monkeypatch.setattr("conformance.report.frames.read_run", lambda _: older)
+
+    assert place_in(tmp_path).lapack_kernel == ""
+
+
+def test_a_place_says_what_its_host_says_of_lapack_and_c_library(
+    tmp_path: Path, hosts: dict[str, str]
+) -> None:
+    hosts |= {name: f"{name} of this host" for name in NEWER_COLUMNS}
+
+    place = place_in(recording(tmp_path, ONE))
+
+    assert {name: getattr(place, name) for name in NEWER_COLUMNS} == hosts
+
+
+def test_a_variable_that_chose_a_kernel_is_said_by_the_kernel_alone(
+    tmp_path: Path, hosts: dict[str, str]
+) -> None:
+    hosts["flags"] = "OMP_NUM_THREADS=1 OPENBLAS_CORETYPE=Prescott XLA_FLAGS=--xla_cpu_max_isa=AVX"
+    folder = recording(tmp_path, ONE)
+    unknown = place_in(folder)
+    hosts |= {"lapack": "OpenBLAS", "lapack_kernel": "Katmai", "lapack_threads": "1"}
+
+    assert unknown.flags == hosts["flags"]
+    assert place_in(folder).flags == "XLA_FLAGS=--xla_cpu_max_isa=AVX"
+
+
+def test_where_the_goldens_were_made_is_known_if_their_provenance_says_it(tmp_path: Path) -> None:
+    place = golden_place(open_store(recording(tmp_path / "told", ONE)))
+
+    assert place is not None
+    assert (place.backend, place.jax) == ("cpu", "0.12.0.1")
+
+
+def test_goldens_without_an_environment_were_made_nowhere_known(tmp_path: Path) -> None:
+    folder = recording(tmp_path, ONE)
+    (folder / "provenance.json").write_text("[]")
+
+    assert golden_place(open_store(folder)) is None
 
 
 def test_a_case_that_the_machine_failed_is_no_result(tmp_path: Path) -> None:

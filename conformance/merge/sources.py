@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.environment import HARMLESS_FLAGS
 from conformance.golden import BASE, MANIFEST, RECORDING, GoldenError, Store, open_store, verify
-from conformance.merge.model import Fact, Judgement, Place
+from conformance.merge.model import LAPACK_FACTS, Fact, Judgement, Place
 from conformance.model import MACHINE, Outcome, parse_case
 from conformance.recording import machine_fault
 from conformance.report.errors import ReportError, UnfinishedRunWarning
@@ -33,6 +33,11 @@ MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeErro
 
 # `XLA_FLAGS=` is left with nothing behind it when its harmless flags are gone.
 _EMPTY_FLAGS = re.compile(r"XLA_FLAGS=\s*(?=\w+=|$)")
+
+# Where LAPACK is known they change nothing that it does not say.
+_LAPACK_VARIABLES = re.compile(
+    r"(?<!\S)(?:OPENBLAS|GOTO|OMP|MKL|BLIS|VECLIB|FLEXIBLAS)(?:_\w+)?=\S*"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,5 +189,7 @@ def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
 def _place(values: Mapping[str, Any]) -> Place:
     given = dict.fromkeys(NEWER_COLUMNS, "") | dict(values)
     texts = {name: str(given[name] or "") for name in PLACE_COLUMNS}
-    flags = HARMLESS_FLAGS.sub("", texts["flags"])
-    return Place(**{**texts, "flags": " ".join(_EMPTY_FLAGS.sub("", flags).split())})
+    flags = _EMPTY_FLAGS.sub("", HARMLESS_FLAGS.sub("", texts["flags"]))
+    if all(texts[name] for name in LAPACK_FACTS):
+        flags = _LAPACK_VARIABLES.sub("", flags)
+    return Place(**{**texts, "flags": " ".join(flags.split())})

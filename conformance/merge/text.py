@@ -55,8 +55,10 @@ def _short(place: Place, fact: str) -> str:
 
 
 def _said(place: Place, fact: str) -> str:
-    """Return the fact as words that say what it is; "" where it is unknown."""
+    """Return the fact as words that say what it is; "" where it is unknown, or said already."""
     value: str = getattr(place, fact)
+    if fact == "xla_isa" and value == place.isa:
+        return ""
     return SAID_AS[fact].format(value) if value and fact in SAID_AS else value
 
 
@@ -274,7 +276,7 @@ SHOWN_FACTS = (
     *("lapack", "lapack_kernel", "lapack_threads", "libc", "packages"),
 )
 SAID_AS = {
-    "xla_isa": "XLA up to {}",
+    "xla_isa": "XLA uses {}",
     "lapack_kernel": "{} kernel",
     "lapack_threads": "{} LAPACK threads",
 }
