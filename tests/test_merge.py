@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import html
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.cli import main
 from conformance.engine import unjudged
-from conformance.golden import MANIFEST, RECORDING, Entry, shard_name, write_store
+from conformance.golden import MANIFEST, RECORDING, Entry, open_store, shard_name, write_store
 from conformance.ledger import DEFAULT_PATH, Ledger, load
 from conformance.merge import (
     Fact,
@@ -28,9 +29,11 @@ from conformance.merge import (
     Merged,
     Place,
     Referee,
+    golden_place,
     merge,
     read_sources,
 )
+from conformance.merge.sources import NEWER_COLUMNS
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
 from conformance.model import (
     SCHEMA,
@@ -48,8 +51,9 @@ from conformance.model import (
     parse_problem,
 )
 from conformance.recording import machine_fault
+from conformance.report.frames import read_run
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import outcome_text, row
+from conformance.report.rows import environment_values, outcome_text, row
 
 NORMAL = parse_problem("normal-float32-64-s0")
 UNIFORM = parse_problem("uniform-float32-64-s0")
@@ -66,6 +70,15 @@ CPU = Place(
 )
 AVX2 = dataclasses.replace(CPU, isa="avx2 fma")
 CUDA = dataclasses.replace(CPU, backend="cuda", device="H100", runtime="CUDA 13")
+HASWELL = dataclasses.replace(
+    CPU, lapack="OpenBLAS 0.3.31.dev", lapack_kernel="Haswell", lapack_threads="2"
+)
+KATMAI = dataclasses.replace(HASWELL, lapack_kernel="Katmai")
+MATRIX = parse_problem("orthogonal-float32-64x32-s0")
+INTERPRETERS = tuple(
+    dataclasses.replace(CPU, backend=name, device=name, runtime=name)
+    for name in ("stablehlo", "iree")
+)
 
 
 def draws(shift_ulp: int = 0, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -97,16 +110,38 @@ def fact(
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StubGoldens:
+    """The same golden of every problem, but where a backend has another."""
+
+    outcome: Outcome
+    overlays: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
+
+    def golden(self, problem_id: str, backend: str) -> Entry | None:
+        """Return the golden of the backend, whatever is asked."""
+        outcome = self.overlays.get(backend, self.outcome)
+        return Entry(id=problem_id, shard="", outcome=outcome)
+
+    def made_on(self, problem_id: str, backend: str) -> str:  # noqa: ARG002  # asked
+        """Return the backend where it has its own."""
+        return backend if backend in self.overlays else "cpu"
+
+
 def referee(
-    outcomes: Mapping[str, Outcome] = ARRAYS, max_drift: DriftClass = DriftClass.ROUNDING
+    outcomes: Mapping[str, Outcome] = ARRAYS,
+    max_drift: DriftClass = DriftClass.ROUNDING,
+    golden: Outcome | None = None,
+    overlays: Mapping[str, Outcome] | None = None,
+    golden_place: Place | None = None,
 ) -> Referee:
     return Referee(
         catalogue=_catalogue(),
-        goldens=None,
+        goldens=StubGoldens(outcome=golden, overlays=overlays or {}) if golden else None,
         budgets=None,
         ledger=_ledger(),
         outcomes=outcomes,
         max_drift=max_drift,
+        golden_place=golden_place,
     )
 
 
@@ -128,9 +163,9 @@ def merged(*facts: Fact, **options: Any) -> Merged:
 
 FACTS = st.builds(
     fact,
-    place=st.sampled_from([CPU, AVX2, CUDA]),
+    place=st.sampled_from([CPU, AVX2, CUDA, HASWELL, KATMAI]),
     outcome=st.sampled_from([AS_ALWAYS, ROUNDED, NEW_STREAM, Raised(exception="E", message="")]),
-    problem=st.sampled_from([NORMAL, UNIFORM]),
+    problem=st.sampled_from([NORMAL, UNIFORM, MATRIX]),
     transform=st.sampled_from(["eager", "jit"]),
     source=st.sampled_from(["a", "b"]),
     root=st.sampled_from(["a", "b"]),
@@ -140,13 +175,21 @@ FACTS = st.builds(
 )
 
 
-@given(facts=st.lists(FACTS, min_size=1, max_size=12), data=st.data())
-def test_neither_order_nor_repetition_changes_a_merge(facts: list[Fact], data: Any) -> None:
+@given(
+    facts=st.lists(FACTS, min_size=1, max_size=12),
+    golden=st.sampled_from([None, AS_ALWAYS, ROUNDED]),
+    data=st.data(),
+)
+def test_neither_order_nor_repetition_changes_a_merge(
+    facts: list[Fact], golden: Outcome | None, data: Any
+) -> None:
     repeated = facts + data.draw(st.lists(st.sampled_from(facts)))
     shuffled = data.draw(st.permutations(repeated))
+    judge = referee(golden=golden, golden_place=HASWELL)
 
-    assert to_json(merged(*shuffled)) == to_json(merged(*facts))
-    assert to_text(merged(*shuffled)) == to_text(merged(*facts))
+    one, two = merged(*shuffled, referee=judge), merged(*facts, referee=judge)
+    assert to_json(one) == to_json(two)
+    assert to_text(one) == to_text(two)
 
 
 @given(facts=st.lists(FACTS, min_size=1, max_size=12))
@@ -236,15 +279,315 @@ def test_bits_that_jax_does_not_promise_elsewhere_hold_on_one_backend() -> None:
     assert len(result.beyond) == 1
 
 
-def test_what_the_ledger_announces_is_excused_by_its_entry() -> None:
-    problem = parse_problem("orthogonal-float32-64x32-s0")
-    interpreter = dataclasses.replace(CPU, backend="stablehlo")
-    refusal = Raised(exception="UnsupportedOperation", message="")
+REFUSED = Raised(exception="UnsupportedOperation", message="")
 
-    result = merged(fact(CPU, problem=problem), fact(interpreter, refusal, problem=problem))
+
+def test_what_the_ledger_announces_is_excused_by_its_entry() -> None:
+    result = merged(fact(CPU, problem=MATRIX), fact(INTERPRETERS[0], REFUSED, problem=MATRIX))
 
     assert "stablehlo differs, contract (limited by orthogonal-without-lapack)" in to_text(result)
     assert result.is_clean
+
+
+def test_an_entry_of_the_ledger_excuses_no_outcome_but_the_one_that_it_announces() -> None:
+    other = Raised(exception="KeyError", message="")
+
+    result = merged(fact(CPU, problem=MATRIX), fact(INTERPRETERS[0], other, problem=MATRIX))
+
+    assert "stablehlo differs, contract" in to_text(result)
+    assert len(result.beyond) == 1
+
+
+def test_an_entry_about_a_law_excuses_no_other_bits() -> None:
+    """The ledger knows of the variance of this law everywhere, which says nothing of one array."""
+    problem = parse_problem("he_normal-complex64-64x32-s0")
+
+    result = merged(fact(CPU, problem=problem), fact(CUDA, NEW_STREAM, problem=problem))
+
+    assert [place for _, place, _ in result.beyond] == [CUDA]
+
+
+def test_a_jax_that_is_no_version_is_excused_by_no_entry() -> None:
+    nameless = dataclasses.replace(INTERPRETERS[0], jax="of my own")
+
+    result = merged(fact(CPU, problem=MATRIX), fact(nameless, REFUSED, problem=MATRIX))
+
+    assert [place for _, place, _ in result.beyond] == [nameless]
+
+
+# --- What others are compared with ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("golden", [None, AS_ALWAYS, ROUNDED], ids=["none", "held", "of no place"])
+@pytest.mark.parametrize("cpus", [(CPU,), (CPU, AVX2, HASWELL)], ids=["fewer", "more"])
+def test_a_class_that_the_ledger_limits_is_never_the_first(
+    cpus: tuple[Place, ...], golden: Outcome | None
+) -> None:
+    facts = [fact(place, problem=MATRIX) for place in cpus]
+    refusals = [fact(place, REFUSED, problem=MATRIX) for place in INTERPRETERS]
+
+    result = merged(*facts, *refusals, referee=referee(golden=golden))
+
+    assert "iree = stablehlo differs, contract (limited by" in to_text(result)
+    assert result.is_clean
+
+
+def test_places_that_the_ledger_limits_alone_are_compared_with_the_golden() -> None:
+    refusals = [fact(place, REFUSED, problem=MATRIX) for place in INTERPRETERS]
+
+    result = merged(*refusals, referee=referee(golden=AS_ALWAYS))
+
+    assert "1 x golden; iree = stablehlo differs, contract (limited by" in to_text(result)
+    assert result.is_clean
+
+
+def test_an_announced_refusal_that_is_the_golden_is_what_others_are_compared_with() -> None:
+    problem = parse_problem("orthogonal-bfloat16-64x32-s0")
+    refusal = Raised(exception="TypeError", message="")
+
+    result = merged(
+        fact(CPU, refusal, problem=problem),
+        fact(CUDA, problem=problem),
+        fact(KATMAI, problem=problem),
+        referee=referee(golden=refusal),
+    )
+
+    assert [place.backend for _, place, _ in result.beyond] == ["cpu", "cuda"]
+    assert CPU not in [place for _, place, _ in result.beyond]
+
+
+def test_a_class_that_failed_in_every_run_is_not_the_first() -> None:
+    failed = Judgement(status="failed", failed_checks="oracle")
+
+    result = merged(
+        fact(CPU, NEW_STREAM, judgement=failed),
+        fact(AVX2, NEW_STREAM, judgement=failed),
+        fact(CUDA),
+    )
+
+    assert {place for _, place, _ in result.beyond} == {CPU, AVX2}
+
+
+def test_a_class_within_the_policy_to_the_golden_goes_before_a_larger_one_beyond_it() -> None:
+    result = merged(
+        fact(CPU, NEW_STREAM),
+        fact(AVX2, NEW_STREAM),
+        fact(CUDA, ROUNDED),
+        referee=referee(golden=AS_ALWAYS),
+    )
+
+    assert {place for _, place, _ in result.beyond} == {CPU, AVX2}
+    assert "golden; cpu avx512f = cpu fma differs, stream; cuda differs, rounding" in to_text(
+        result
+    )
+
+
+def test_where_no_place_has_the_bits_of_the_golden_it_is_named_as_what_they_are_compared_with() -> (
+    None
+):
+    result = merged(fact(CPU, ROUNDED), fact(CUDA, ROUNDED), referee=referee(golden=AS_ALWAYS))
+
+    assert "1 x golden; cpu = cuda differs, rounding" in to_text(result)
+    assert result.is_clean
+
+
+def test_runs_that_kept_no_bits_are_compared_through_the_golden_that_judged_them() -> None:
+    near = Judgement(status="passed", drift_class="rounding", max_ulp=1, max_ulp_at_sigma=0.5)
+    other = returned(draws(shift_ulp=-1))
+
+    result = merged(
+        fact(HASWELL, ROUNDED, judgement=near),
+        fact(KATMAI, other, judgement=near),
+        referee=referee(outcomes={}, golden=AS_ALWAYS),
+    )
+
+    assert "golden; cpu Haswell differs, rounding; cpu Katmai differs, rounding" in to_text(result)
+    assert result.is_clean
+
+
+def test_places_that_all_lie_beyond_the_golden_are_compared_with_each_other() -> None:
+    """Recordings of another release are asked whether they agree, not whether they are new."""
+    result = merged(fact(CPU, NEW_STREAM), fact(CUDA, NEW_STREAM), referee=referee(golden=ROUNDED))
+
+    assert "1 x cpu = cuda" in to_text(result)
+    assert result.is_clean
+
+
+def test_the_golden_of_a_backend_is_excused_where_it_differs_from_the_golden_of_all() -> None:
+    judge = referee(golden=AS_ALWAYS, overlays={"cuda": NEW_STREAM})
+
+    result = merged(fact(CPU, ROUNDED), fact(CUDA, NEW_STREAM), referee=judge)
+
+    assert "cuda differs, stream (accepted as golden of cuda)" in to_text(result)
+    assert result.is_clean
+
+
+def test_bits_that_jax_promises_nowhere_else_hold_against_the_golden_on_its_own_backend() -> None:
+    problem = dataclasses.replace(NORMAL, prng="rbg")
+
+    result = merged(
+        *(fact(place, NEW_STREAM, problem=problem) for place in (CPU, CUDA)),
+        fact(AVX2, ROUNDED, problem=problem),
+        referee=referee(golden=AS_ALWAYS),
+    )
+
+    assert [place for _, place, _ in result.beyond] == [CPU]
+
+
+def test_how_two_places_lie_to_each_other_does_not_depend_on_a_third() -> None:
+    """IREE's draws of bfloat16 err by more than others: what it may do, others may not."""
+    wide = dataclasses.replace(INTERPRETERS[1], backend="never-swept")
+    asked: list[tuple[str, ...]] = []
+
+    class Asked(Referee):
+        def _budget(self, spec: Any, problem: Problem, backends: Any) -> Any:
+            asked.append(tuple(sorted(backends)))
+            return super()._budget(spec, problem, backends)
+
+    judge = Asked(
+        catalogue=_catalogue(), goldens=None, budgets=None, ledger=_ledger(), outcomes=ARRAYS
+    )
+    merged(fact(CPU), fact(AVX2), fact(CUDA, ROUNDED), fact(wide, NEW_STREAM), referee=judge)
+
+    assert asked == [("cuda",), ("cpu",), ("never-swept",), ("cpu",)]
+
+
+# --- Causes --------------------------------------------------------------------------------------
+
+KERNEL = "other OpenBLAS kernel: Haswell -> Katmai"
+TRUNCATED = parse_problem("truncated_normal-float32-64-s0")
+OLD_LIBC, NEW_LIBC = (
+    dataclasses.replace(CPU, libc=f"glibc {version}") for version in ("2.36", "2.43")
+)
+
+
+def as_markdown(result: Merged) -> str:
+    return html.unescape(to_markdown(result))
+
+
+@pytest.mark.parametrize("render", [to_text, as_markdown, to_json])
+def test_another_kernel_is_named_where_matrices_differ(render: Callable[[Merged], str]) -> None:
+    result = merged(fact(HASWELL, problem=MATRIX), fact(KATMAI, ROUNDED, problem=MATRIX))
+
+    assert f"cpu Haswell; cpu Katmai differs, rounding ({KERNEL})" in render(result)
+
+
+def test_json_lists_the_causes_of_a_pattern() -> None:
+    result = merged(fact(HASWELL, problem=MATRIX), fact(KATMAI, ROUNDED, problem=MATRIX))
+
+    assert [each["causes"] for each in json.loads(to_json(result))["patterns"]] == [[KERNEL]]
+
+
+def test_a_matrix_beyond_the_policy_is_listed_with_its_cause() -> None:
+    result = merged(
+        fact(HASWELL, problem=MATRIX),
+        fact(KATMAI, ROUNDED, problem=MATRIX),
+        referee=referee(max_drift=DriftClass.IDENTICAL),
+    )
+
+    assert f"orthogonal-float32-64x32-s0-cpu-eager at cpu Katmai: rounding ({KERNEL})" in to_text(
+        result
+    )
+
+
+def test_another_kernel_than_the_goldens_is_named() -> None:
+    judge = referee(golden=AS_ALWAYS, golden_place=dataclasses.replace(HASWELL, cpu="Xeon"))
+
+    result = merged(fact(KATMAI, ROUNDED, problem=MATRIX), referee=judge)
+
+    assert f"1 x golden; cpu differs, rounding ({KERNEL})" in to_text(result)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cpu": "Xeon"},
+        {"isa": "avx2 fma"},
+        {"libc": "glibc 2.43"},
+        {"packages": "jax==0.12.0.1 python==3.14.0 scipy==1.17.0"},
+    ],
+    ids=lambda change: "".join(change),
+)
+def test_a_kernel_is_named_whatever_else_differs_that_makes_no_matrix(
+    change: Mapping[str, str],
+) -> None:
+    other = dataclasses.replace(KATMAI, **change)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "(other OpenBLAS kernel: " in to_text(result)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flags": "XLA_FLAGS=--xla_cpu_max_isa=AVX"},
+        {"isa": "avx"},
+        {"xla_isa": "avx"},
+        {"jax": "0.11.2"},
+        {"packages": "jax==0.12.0.1 jaxlib==0.12.0.2"},
+        {"lapack_kernel": ""},
+        {"lapack": ""},
+        {"backend": "cuda"},
+    ],
+    ids=lambda change: "".join(change),
+)
+def test_no_kernel_is_named_where_something_else_may_be_the_cause(
+    change: Mapping[str, str],
+) -> None:
+    other = dataclasses.replace(KATMAI, **change)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "other OpenBLAS" not in to_text(result)
+
+
+@pytest.mark.parametrize("unknown", [{"lapack_threads": ""}, {"lapack": "OpenBLAS"}])
+def test_what_one_side_does_not_know_of_its_lapack_is_no_cause(unknown: Mapping[str, str]) -> None:
+    other = dataclasses.replace(HASWELL, **unknown)
+
+    result = merged(fact(HASWELL, problem=MATRIX), fact(other, ROUNDED, problem=MATRIX))
+
+    assert "other OpenBLAS" not in to_text(result)
+
+
+def test_no_kernel_is_named_where_no_matrix_differs() -> None:
+    result = merged(fact(HASWELL), fact(KATMAI, ROUNDED))
+
+    assert "cpu Katmai differs, rounding\n" in to_text(result)
+
+
+def test_another_c_library_is_named_where_compiled_truncated_normals_differ() -> None:
+    facts = [
+        *(fact(place, problem=TRUNCATED) for place in (OLD_LIBC, NEW_LIBC)),
+        fact(OLD_LIBC, problem=TRUNCATED, transform="jit"),
+        fact(NEW_LIBC, ROUNDED, problem=TRUNCATED, transform="jit"),
+    ]
+
+    text = to_text(merged(*facts))
+
+    assert "cpu glibc 2.43 (jit) differs, rounding (other glibc: 2.36 -> 2.43)" in text
+
+
+@pytest.mark.parametrize(
+    ("problem", "transform"), [(TRUNCATED, "eager"), (NORMAL, "jit"), (MATRIX, "jit")]
+)
+def test_no_c_library_is_named_where_no_bounds_are_folded(problem: Problem, transform: str) -> None:
+    facts = [
+        fact(place, outcome, problem=problem, transform=transform)
+        for place, outcome in ((OLD_LIBC, AS_ALWAYS), (NEW_LIBC, ROUNDED))
+    ]
+
+    assert "other glibc" not in to_text(merged(*facts))
+
+
+def test_a_c_library_that_one_side_does_not_know_is_no_cause() -> None:
+    facts = [
+        fact(place, outcome, problem=TRUNCATED, transform="jit")
+        for place, outcome in ((CPU, AS_ALWAYS), (NEW_LIBC, ROUNDED))
+    ]
+
+    assert "other glibc" not in to_text(merged(*facts))
 
 
 # --- What is missing, contradictory, failed ------------------------------------------------------
@@ -340,6 +683,40 @@ def test_places_are_named_by_what_tells_them_apart() -> None:
     assert len(set(names.values())) == 4
 
 
+def test_runs_that_differ_in_nothing_but_the_kernel_are_two_places_with_two_names() -> None:
+    result = merged(fact(HASWELL), fact(KATMAI, ROUNDED))
+
+    assert result.conflicts == ()
+    assert "1 x cpu Haswell; cpu Katmai differs, rounding" in to_text(result)
+    assert "  cpu Katmai: Katmai kernel\n" in to_text(result)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "called"),
+    [
+        ("lapack", "OpenBLAS 0.3.30", "cpu OpenBLAS 0.3.30"),
+        ("lapack_threads", "1", "cpu 1 LAPACK threads"),
+        ("libc", "glibc 2.43", "cpu glibc 2.43"),
+        ("xla_isa", "sse4_2 avx", "cpu avx"),
+    ],
+)
+def test_each_fact_that_changes_numbers_makes_a_place_with_a_name(
+    name: str, value: str, called: str
+) -> None:
+    other = dataclasses.replace(HASWELL, **{name: value})
+
+    names = place_names([HASWELL, other])
+
+    assert names[other] == called
+    assert names[HASWELL] != called
+
+
+def test_shards_on_hosts_with_other_kernels_are_whole_together_beneath_one_folder() -> None:
+    shards = fact(HASWELL, root="night"), fact(KATMAI, problem=UNIFORM, root="night")
+
+    assert merged(*shards).missing == {}
+
+
 def test_places_that_only_small_instruction_sets_tell_apart_have_two_names() -> None:
     other = dataclasses.replace(CPU, isa="avx512f")
 
@@ -433,6 +810,76 @@ def test_another_instruction_set_makes_another_place(tmp_path: Path) -> None:
     recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX")
 
     assert len({each.place for each in read_sources([tmp_path]).facts}) == 2
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return facts that every host whose recording or run is read is said to have."""
+    facts: dict[str, str] = {}
+
+    def values(environment: Environment, backend: str) -> dict[str, Any]:
+        return {**environment_values(environment, backend), **facts}
+
+    monkeypatch.setattr("conformance.merge.sources.environment_values", values)
+    return facts
+
+
+def place_in(folder: Path) -> Place:
+    (place,) = {each.place for each in read_sources([folder]).facts}
+    return place
+
+
+def test_a_recording_that_says_nothing_of_lapack_is_read_as_before(tmp_path: Path) -> None:
+    place = place_in(recording(tmp_path, ONE))
+
+    assert (place.lapack, place.lapack_kernel, place.libc, place.xla_isa) == ("", "", "", "")
+
+
+def test_rows_that_say_nothing_of_lapack_are_read_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_of(tmp_path, ONE)
+    rows = read_run(folder)
+    older = rows[[name for name in rows.columns if name not in NEWER_COLUMNS]]
+    monkeypatch.setattr("conformance.report.frames.read_run", lambda _: older)
+
+    assert place_in(tmp_path).lapack_kernel == ""
+
+
+def test_a_place_says_what_its_host_says_of_lapack_and_c_library(
+    tmp_path: Path, hosts: dict[str, str]
+) -> None:
+    hosts |= {name: f"{name} of this host" for name in NEWER_COLUMNS}
+
+    place = place_in(recording(tmp_path, ONE))
+
+    assert {name: getattr(place, name) for name in NEWER_COLUMNS} == hosts
+
+
+def test_a_variable_that_chose_a_kernel_is_said_by_the_kernel_alone(
+    tmp_path: Path, hosts: dict[str, str]
+) -> None:
+    hosts["flags"] = "OMP_NUM_THREADS=1 OPENBLAS_CORETYPE=Prescott XLA_FLAGS=--xla_cpu_max_isa=AVX"
+    folder = recording(tmp_path, ONE)
+    unknown = place_in(folder)
+    hosts |= {"lapack": "OpenBLAS", "lapack_kernel": "Katmai", "lapack_threads": "1"}
+
+    assert unknown.flags == hosts["flags"]
+    assert place_in(folder).flags == "XLA_FLAGS=--xla_cpu_max_isa=AVX"
+
+
+def test_where_the_goldens_were_made_is_known_if_their_provenance_says_it(tmp_path: Path) -> None:
+    place = golden_place(open_store(recording(tmp_path / "told", ONE)))
+
+    assert place is not None
+    assert (place.backend, place.jax) == ("cpu", "0.12.0.1")
+
+
+def test_goldens_without_an_environment_were_made_nowhere_known(tmp_path: Path) -> None:
+    folder = recording(tmp_path, ONE)
+    (folder / "provenance.json").write_text("[]")
+
+    assert golden_place(open_store(folder)) is None
 
 
 def test_a_case_that_the_machine_failed_is_no_result(tmp_path: Path) -> None:

@@ -14,7 +14,15 @@ from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
 from conformance.golden import open_store
 from conformance.ledger import DEFAULT_PATH
 from conformance.matrix import Selection, SelectionError, select
-from conformance.merge import Merged, Question, Referee, Sources, merge, read_sources
+from conformance.merge import (
+    Merged,
+    Question,
+    Referee,
+    Sources,
+    golden_place,
+    merge,
+    read_sources,
+)
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.model import DriftClass, Tier
 from conformance.report.errors import cannot_write
@@ -78,6 +86,7 @@ def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sourc
         ledger=load_ledger(Path(arguments.ledger or DEFAULT_PATH)),
         outcomes=sources.outcomes,
         max_drift=DriftClass(arguments.max_drift),
+        golden_place=golden_place(goldens),
     )
 
 

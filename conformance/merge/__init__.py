@@ -15,4 +15,5 @@ from conformance.merge.model import Merged as Merged
 from conformance.merge.model import Place as Place
 from conformance.merge.model import ProblemClasses as ProblemClasses
 from conformance.merge.sources import Sources as Sources
+from conformance.merge.sources import golden_place as golden_place
 from conformance.merge.sources import read_sources as read_sources

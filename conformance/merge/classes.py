@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import enum
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import Budgets, budget_for
 from conformance.drift import DEFAULT_BUDGET, classify
 from conformance.engine import Goldens, compare
-from conformance.golden import GoldenError
-from conformance.ledger import Ledger
+from conformance.golden import BASE, GoldenError
+from conformance.ledger import Ledger, Limitation
 from conformance.matrix import FORCED_DEVICES, refusal
+from conformance.merge.cause import cause
 from conformance.merge.model import (
     Class,
     Conflict,
     Fact,
-    Judgement,
+    Members,
     Merged,
     Place,
     ProblemClasses,
@@ -38,17 +40,30 @@ from conformance.report.rows import outcome_text
 Question = tuple[Problem, str]
 """A problem and a transform: what a case is when no backend is named yet."""
 
-BASE = "any"
-"""Names no backend: what the goldens hold for it, they hold for all that have no overlay."""
+RAISES = "raises "
+"""What an outcome's text begins with where it is no array."""
 
 T = TypeVar("T")
 K = TypeVar("K")
 
 
+class Standing(enum.IntEnum):
+    """How well a class without the golden's bits serves as what others are compared with.
+
+    The lowest serves best. A foreign class lies beyond the policy to the golden, or has none.
+    """
+
+    KIN = enum.auto()  # within the policy to the golden, or the golden of its backend
+    FOREIGN = enum.auto()
+    FAILED = enum.auto()  # in every run that had it, and no recording has it
+    LIMITED = enum.auto()  # announced by the ledger wherever it was returned
+
+
 class Referee:
     """Says how two results of a problem lie to each other, and what excuses a difference.
 
-    outcomes: arrays by their text; those of the goldens are added to them.
+    outcomes: arrays by their text; those of the goldens are added to them. golden_place: where the
+        goldens were made; None where no record says it.
     """
 
     def __init__(
@@ -60,6 +75,7 @@ class Referee:
         ledger: Ledger,
         outcomes: Mapping[str, Outcome],
         max_drift: DriftClass = DriftClass.ROUNDING,
+        golden_place: Place | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._goldens = goldens
@@ -67,70 +83,114 @@ class Referee:
         self._ledger = ledger
         self._outcomes = outcomes
         self._max_drift = max_drift
+        self._golden_place = golden_place
 
     def golden(self, problem: Problem, backend: str) -> Outcome | None:
         """Return what the goldens hold for a problem on a backend."""
         entry = self._goldens.golden(problem.id, backend) if self._goldens else None
         return None if entry is None else entry.outcome
 
-    def drift(
-        self,
-        problem: Problem,
-        actual: str,
-        expected: str,
-        places: Collection[Place],
-        judgements: Iterable[Judgement],
-    ) -> Drift | None:
-        """Return how one result lies to another, or None where nobody kept the bits.
+    def standing(self, facts: Sequence[Fact]) -> Standing:
+        """Return how well the class of these facts, all of one outcome, serves as the first."""
+        if all(self._announcement(fact) for fact in facts):
+            return Standing.LIMITED
+        if all(_failure(fact) for fact in facts):
+            return Standing.FAILED
+        golden = self.golden(facts[0].problem, BASE)
+        if golden is None:
+            return Standing.FOREIGN
+        is_kin = all(self._is_golden_there(fact) for fact in facts) or not self.is_beyond(
+            self.drift(facts, Class(outcome=outcome_text(golden), members=()))
+        )
+        return Standing.KIN if is_kin else Standing.FOREIGN
 
-        judgements: what runs said of the actual result; it counts where the expected one is the
-            golden that they judged by.
+    def drift(self, facts: Sequence[Fact], first: Class) -> Drift | None:
+        """Return how the outcome of these facts lies to the first class's.
+
+        None where nobody kept the bits: then what runs said of it counts, if the first class is a
+        golden.
         """
-        one, two = (self._outcome(problem, text, places) for text in (actual, expected))
+        problem = facts[0].problem
+        mine, theirs = _backends(_members(facts)), _backends(first.members)
+        goldens = [self.golden(problem, backend) for backend in sorted({BASE} | mine | theirs)]
+        known = {outcome_text(golden): golden for golden in goldens if golden is not None}
+        one, two = (self._outcome(text, known) for text in (facts[0].outcome, first.outcome))
         if one is not None and two is not None:
-            if problem.initializer not in self._catalogue:  # registered where it ran
+            spec = self._spec(problem)
+            if spec is None:
                 return classify(one, two)
-            spec = self._catalogue.lookup(problem.initializer)
-            budget = self._budget(spec, problem, places).doubled()
+            budget = self._budget(spec, problem, mine).plus(self._budget(spec, problem, theirs))
             return compare(one, two, spec, budget, problem=problem)
-        goldens = (self.golden(problem, place.backend) for place in places)
-        if not any(golden and outcome_text(golden) == expected for golden in goldens):
-            return None
-        known = sorted((each for each in judgements if each.drift_class), key=repr)
-        return _drift_of(known[0]) if known else None
+        return _drift_of(facts) if first.outcome in known else None
 
     def is_beyond(self, drift: Drift | None) -> bool:
         """Return whether the policy forbids the drift; what cannot be told is forbidden."""
         return drift is None or drift.drift_class.rank > self._max_drift.rank
 
+    def cause(self, problem: Problem, members: Members, first: Class) -> str:
+        """Return the fact by which alone the members differ from the first class, or ""."""
+        spec = self._spec(problem)
+        if spec is None:
+            return ""
+        theirs = first.members or ((self._golden_place, "eager"),)
+        found = (
+            cause(spec.definition, transform, before, after)
+            for after, transform in members
+            for before, asked in theirs
+            if before is not None and asked == transform
+        )
+        return next(filter(None, found), "")
+
     def excuse(self, fact: Fact, first: Class) -> str:
         """Return why the place may differ from those of the first class, or ""."""
-        problem, place = fact.problem, fact.place
-        case = Case(problem=problem, backend=place.backend, transform=fact.transform)
-        golden = self.golden(problem, place.backend)
-        if golden is not None and outcome_text(golden) == fact.outcome:
-            return f"accepted as golden of {place.backend}"
-        if entries := self._ledger.matching(case, place.jax):
-            return f"limited by {entries[0].id}"
-        if not is_promised(Promise.BACKENDS, problem.prng) and _is_elsewhere(place, first):
-            return f"{problem.prng} promises no equal bits there"
+        if self._is_golden_there(fact):
+            return f"accepted as golden of {fact.place.backend}"
+        if entry := self._announcement(fact):
+            return f"limited by {entry.id}"
+        prng = fact.problem.prng
+        if not is_promised(Promise.BACKENDS, prng) and _is_elsewhere(fact.place, first):
+            return f"{prng} promises no equal bits there"
         return ""
 
-    def _outcome(self, problem: Problem, text: str, places: Collection[Place]) -> Outcome | None:
-        if text.startswith("raises "):
-            return Raised(exception=text.removeprefix("raises "), message="")
-        if text in self._outcomes:
-            return self._outcomes[text]
-        for backend in sorted({place.backend for place in places}):
-            golden = self.golden(problem, backend)
-            if golden is not None and outcome_text(golden) == text:
-                return golden
-        return None
+    def _is_golden_there(self, fact: Fact) -> bool:
+        golden = self.golden(fact.problem, fact.place.backend)
+        return golden is not None and outcome_text(golden) == fact.outcome
 
-    def _budget(self, spec: InitializerSpec, problem: Problem, places: Collection[Place]) -> Budget:
-        """Return the widest budget of the places; backends never swept have the default."""
+    def _announcement(self, fact: Fact) -> Limitation | None:
+        """Return the entry of the ledger that announces this outcome, or bits unlike the golden's.
+
+        One about an outcome that did not come, or about a law alone, announces neither.
+        """
+        case = Case(problem=fact.problem, backend=fact.place.backend, transform=fact.transform)
+        raised = fact.outcome if fact.outcome.startswith(RAISES) else ""
+        try:
+            entries = self._ledger.matching(case, fact.place.jax)
+        except ValueError:  # the source names no JAX, or no version that can be compared
+            return None
+        return next(
+            (
+                entry
+                for entry in entries
+                if entry.outcome == raised and (raised or "values" in (*entry.checks, *entry.also))
+            ),
+            None,
+        )
+
+    def _spec(self, problem: Problem) -> InitializerSpec | None:
+        """Return what the catalogue says, or None of what is registered elsewhere."""
+        if problem.initializer not in self._catalogue:
+            return None
+        return self._catalogue.lookup(problem.initializer)
+
+    def _outcome(self, text: str, goldens: Mapping[str, Outcome]) -> Outcome | None:
+        if text.startswith(RAISES):
+            return Raised(exception=text.removeprefix(RAISES), message="")
+        return self._outcomes.get(text) or goldens.get(text)
+
+    def _budget(self, spec: InitializerSpec, problem: Problem, backends: Iterable[str]) -> Budget:
+        """Return the widest budget of the backends; one that was never swept has the default."""
         budgets = []
-        for backend in sorted({place.backend for place in places}):
+        for backend in sorted(backends):
             case = Case(problem=problem, backend=backend, transform="eager")
             try:
                 budgets.append(budget_for(spec, case, self._budgets))
@@ -139,16 +199,28 @@ class Referee:
         return max(budgets, key=lambda budget: (budget.max_ulp_at_sigma, budget.max_ulp))
 
 
-def _drift_of(judgement: Judgement) -> Drift:
+def _drift_of(facts: Iterable[Fact]) -> Drift | None:
+    """Return what a run said of the outcome, or None where none said anything."""
+    judgements = (fact.judgement for fact in facts if fact.judgement is not None)
+    judged = sorted((each for each in judgements if each.drift_class), key=repr)
+    if not judged:
+        return None
     return Drift(
-        drift_class=DriftClass(judgement.drift_class),
-        max_ulp=judgement.max_ulp,
-        max_ulp_at_sigma=judgement.max_ulp_at_sigma,
+        drift_class=DriftClass(judged[0].drift_class),
+        max_ulp=judged[0].max_ulp,
+        max_ulp_at_sigma=judged[0].max_ulp_at_sigma,
         detail="as its run judged it",
     )
 
 
+def _backends(members: Members) -> set[str]:
+    """Return the backends of a class; the golden is of that on which golden sets are made."""
+    return {place.backend for place, _ in members} or {BASE}
+
+
 def _is_elsewhere(place: Place, first: Class) -> bool:
+    if not first.members:
+        return place.backend != BASE
     there = {(other.backend, other.jax) for other, _ in first.members}
     return (place.backend, place.jax) not in there
 
@@ -246,43 +318,55 @@ def _can_be_asked(problem: Problem, transform: str, place: Place) -> bool:
 
 
 def _classes(problem: Problem, facts: list[Fact], referee: Referee) -> ProblemClasses:
-    groups = _grouped(facts, lambda fact: fact.outcome)
-    members = {text: _members(group) for text, group in groups.items()}
-    texts = sorted(groups, key=lambda text: _rank(problem, text, members[text], referee))
-    first = Class(outcome=texts[0], members=members[texts[0]])
-    others = (_class(groups[text], first, facts, referee) for text in texts[1:])
+    groups = sorted(_grouped(facts, lambda fact: fact.outcome).values(), key=_size)
+    first = _first(problem, groups, referee)
+    others = (
+        _class(group, first, referee) for group in groups if group[0].outcome != first.outcome
+    )
     return ProblemClasses(problem=problem, classes=(first, *others))
 
 
-def _class(mine: list[Fact], first: Class, facts: list[Fact], referee: Referee) -> Class:
+def _size(group: list[Fact]) -> tuple[int, Members]:
+    """Sort the largest class first, and then by name."""
+    members = _members(group)
+    return -len(members), members
+
+
+def _first(problem: Problem, groups: list[list[Fact]], referee: Referee) -> Class:
+    """Return the class that the others are compared with.
+
+    The golden's; if no place has its bits, none the less, unless only foreign classes could take
+    its place: recordings of another release are asked whether they agree, not whether they are new.
+    """
+    golden = referee.golden(problem, BASE)
+    if golden is not None:
+        text = outcome_text(golden)
+        held = [_members(group) for group in groups if group[0].outcome == text]
+        if held:
+            return Class(outcome=text, members=held[0])
+    standings = [referee.standing(group) for group in groups]
+    best = min(standings)
+    if golden is not None and best is not Standing.FOREIGN:
+        return Class(outcome=text, members=())
+    group = groups[standings.index(best)]
+    return Class(outcome=group[0].outcome, members=_members(group))
+
+
+def _class(mine: list[Fact], first: Class, referee: Referee) -> Class:
     """Return the class of the facts of one outcome, as it lies to the first class."""
     excuses = {(fact.place, fact.transform): referee.excuse(fact, first) for fact in mine}
-    drift = referee.drift(
-        mine[0].problem,
-        mine[0].outcome,
-        first.outcome,
-        places={fact.place for fact in facts},
-        judgements=[fact.judgement for fact in mine if fact.judgement is not None],
-    )
+    members = _members(mine)
     return Class(
         outcome=mine[0].outcome,
-        members=_members(mine),
-        drift=drift,
+        members=members,
+        drift=referee.drift(mine, first),
+        cause=referee.cause(mine[0].problem, members, first),
         excuses={member: excuse for member, excuse in sorted(excuses.items()) if excuse},
     )
 
 
-def _members(facts: list[Fact]) -> tuple[tuple[Place, str], ...]:
+def _members(facts: Iterable[Fact]) -> Members:
     return tuple(sorted({(fact.place, fact.transform) for fact in facts}))
-
-
-def _rank(
-    problem: Problem, text: str, members: tuple[tuple[Place, str], ...], referee: Referee
-) -> tuple[bool, int, tuple[tuple[Place, str], ...]]:
-    """Return where a class belongs: the golden's first, then the largest, then by name."""
-    golden = referee.golden(problem, BASE)
-    is_golden = golden is not None and outcome_text(golden) == text
-    return not is_golden, -len(members), members
 
 
 def _beyond(classes: ProblemClasses, referee: Referee) -> Iterator[tuple[str, Place, str]]:
@@ -290,4 +374,4 @@ def _beyond(classes: ProblemClasses, referee: Referee) -> Iterator[tuple[str, Pl
         if referee.is_beyond(each.drift):
             for place, transform in each.members:
                 if (place, transform) not in each.excuses:
-                    yield case_id(classes.problem, transform, place), place, each.drift_name
+                    yield case_id(classes.problem, transform, place), place, each.difference

@@ -7,13 +7,17 @@ from collections.abc import Mapping
 
 from conformance.model import Drift, Problem
 
+LAPACK_FACTS = ("lapack", "lapack_kernel", "lapack_threads")
+"""Facts of a place that say by what QR is computed on a CPU."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Place:
     """Where a case ran, by all that can change numbers: a case has one right result there.
 
     mode: executed, predicted or compiled; see `Observation`. flags: as in `report.rows.Row`, less
-    those that change no bit. Empty text stands for what the source does not say.
+    those that change no bit. lapack to xla_isa: see `environment`. Empty text stands for what the
+    source does not say, as sources of earlier versions do not say the facts that have a default.
     """
 
     backend: str
@@ -25,10 +29,15 @@ class Place:
     device: str
     runtime: str
     packages: str
+    lapack: str = ""
+    lapack_kernel: str = ""
+    lapack_threads: str = ""
+    libc: str = ""
+    xla_isa: str = ""
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """What shards must share to be one run: hosts of a pool have several CPUs."""
+        """What shards must share to be one run: hosts of a pool have several CPUs and kernels."""
         return self.backend, self.mode, self.jax, self.flags, self.device
 
 
@@ -90,23 +99,34 @@ class Conflict:
     is_of_verdicts: bool
 
 
+Members = tuple[tuple[Place, str], ...]
+"""Places, each with a transform, sorted."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Class:
     """The places, each with a transform, that returned the same bits for a problem.
 
-    drift: how these bits lie to those of the first class of the problem; None for that class,
-    and where nobody kept the bits. excuses: why a member may differ whatever the drift.
+    members: none where only the goldens hold these bits. drift: how they lie to those of the first
+    class of the problem; None for that class, and where nobody kept the bits. cause: the one fact
+    that can be the reason, or "". excuses: why a member may differ whatever the drift.
     """
 
     outcome: str
-    members: tuple[tuple[Place, str], ...]
+    members: Members
     drift: Drift | None = None
+    cause: str = ""
     excuses: Mapping[tuple[Place, str], str] = dataclasses.field(default_factory=dict)
 
     @property
     def drift_name(self) -> str:
         """The name of the drift's class."""
         return str(self.drift.drift_class) if self.drift else "bits not kept"
+
+    @property
+    def difference(self) -> str:
+        """The name of the drift's class, with its cause where that is known."""
+        return f"{self.drift_name} ({self.cause})" if self.cause else self.drift_name
 
     @property
     def excuse(self) -> str:
@@ -116,7 +136,10 @@ class Class:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemClasses:
-    """One problem and its equivalence classes: first what the goldens hold, or what most have."""
+    """One problem and its equivalence classes, the first of which the others are compared with.
+
+    That is the golden's, without members where no place has its bits; or else what most have.
+    """
 
     problem: Problem
     classes: tuple[Class, ...]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from conformance.environment import HARMLESS_FLAGS
-from conformance.golden import MANIFEST, RECORDING, GoldenError, Store, open_store, verify
-from conformance.merge.model import Fact, Judgement, Place
+from conformance.golden import BASE, MANIFEST, RECORDING, GoldenError, Store, open_store, verify
+from conformance.merge.model import LAPACK_FACTS, Fact, Judgement, Place
 from conformance.model import MACHINE, Outcome, parse_case
 from conformance.recording import machine_fault
 from conformance.report.errors import ReportError, UnfinishedRunWarning
@@ -21,6 +21,11 @@ from conformance.report.rows import environment_values, outcome_text
 JOURNALS = "*.journal"
 
 PLACE_COLUMNS = tuple(field.name for field in dataclasses.fields(Place))
+NEWER_COLUMNS = frozenset(
+    field.name for field in dataclasses.fields(Place) if field.default is not dataclasses.MISSING
+)
+"""What rows and recordings of earlier versions do not have: unknown there, and no fault."""
+
 JUDGEMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Judgement))
 
 MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
@@ -28,6 +33,11 @@ MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeErro
 
 # `XLA_FLAGS=` is left with nothing behind it when its harmless flags are gone.
 _EMPTY_FLAGS = re.compile(r"XLA_FLAGS=\s*(?=\w+=|$)")
+
+# Where LAPACK is known they change nothing that it does not say.
+_LAPACK_VARIABLES = re.compile(
+    r"(?<!\S)(?:OPENBLAS|GOTO|OMP|MKL|BLIS|VECLIB|FLEXIBLAS)(?:_\w+)?=\S*"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +128,7 @@ def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
         mode, device = (str(entry.extra.get(name, "")) for name in ("mode", "device"))
         key = (case.backend, mode, device)
         if key not in places:
-            asked = {"backend": case.backend, "mode": mode, "device": device}
-            places[key] = _place({**environment_values(store.environment, case.backend), **asked})
+            places[key] = _place_of(store, backend=case.backend, mode=mode, device=device)
         fact = Fact(
             problem=case.problem,
             transform=case.transform,
@@ -129,6 +138,18 @@ def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
             root=root,
         )
         yield fact, entry.outcome
+
+
+def golden_place(store: Store) -> Place | None:
+    """Return where the goldens were made, as far as one environment says it; None if none does."""
+    try:
+        return _place_of(store, backend=BASE, mode="executed", device=BASE)
+    except GoldenError:
+        return None
+
+
+def _place_of(store: Store, **asked: str) -> Place:
+    return _place({**environment_values(store.environment, asked["backend"]), **asked})
 
 
 # --- Runs ----------------------------------------------------------------------------------------
@@ -142,7 +163,8 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
         records = read_run(folder)
     faults += [str(warning.message) for warning in caught]
     columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
-    values = records[sorted(columns)].astype(object)
+    known = columns - (NEWER_COLUMNS - set(records.columns))
+    values = records[sorted(known)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
     judged = (row for row in rows if row["failed_checks"] != MACHINE)
     facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in judged])
@@ -165,6 +187,9 @@ def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
 
 
 def _place(values: Mapping[str, Any]) -> Place:
-    texts = {name: str(values[name] or "") for name in PLACE_COLUMNS}
-    flags = HARMLESS_FLAGS.sub("", texts["flags"])
-    return Place(**{**texts, "flags": " ".join(_EMPTY_FLAGS.sub("", flags).split())})
+    given = dict.fromkeys(NEWER_COLUMNS, "") | dict(values)
+    texts = {name: str(given[name] or "") for name in PLACE_COLUMNS}
+    flags = _EMPTY_FLAGS.sub("", HARMLESS_FLAGS.sub("", texts["flags"]))
+    if all(texts[name] for name in LAPACK_FACTS):
+        flags = _LAPACK_VARIABLES.sub("", flags)
+    return Place(**{**texts, "flags": " ".join(flags.split())})

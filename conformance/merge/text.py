@@ -16,8 +16,14 @@ from conformance.ulp import INCOMPARABLE
 N_SHOWN = 20
 """Lines of one kind that a terminal shows; Markdown shows more, JSON all."""
 
-TOLD_APART_BY = ("jax", "flags", "isa", "mode", "device", "cpu", "runtime", "packages")
+TOLD_APART_BY = (
+    *("jax", "flags", "lapack_kernel", "isa", "mode", "device", "cpu"),
+    *("lapack", "lapack_threads", "libc", "xla_isa", "runtime", "packages"),
+)
 """Facts of a place in the order in which its name takes them up, until all names differ."""
+
+GOLDEN = "golden"
+"""Name of what all places are compared with where none has the golden's bits."""
 
 
 def place_names(places: Sequence[Place]) -> dict[Place, str]:
@@ -43,18 +49,29 @@ def _where_it_helps(names: Mapping[Place, str], longer: Mapping[Place, str]) -> 
 
 def _short(place: Place, fact: str) -> str:
     value: str = getattr(place, fact)
-    return value.rpartition(" ")[2] if fact == "isa" else value
+    if fact in ("isa", "xla_isa"):
+        return value.rpartition(" ")[2]
+    return _said(place, fact) if fact == "lapack_threads" else value
+
+
+def _said(place: Place, fact: str) -> str:
+    """Return the fact as words that say what it is; "" where it is unknown, or said already."""
+    value: str = getattr(place, fact)
+    if fact == "xla_isa" and value == place.isa:
+        return ""
+    return SAID_AS[fact].format(value) if value and fact in SAID_AS else value
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """Problems whose classes have the same members and drifts.
 
-    text: e.g. `cpu = cuda; iree differs, rounding`. worst: the worst drift, and its problem;
-        what is excused counts only where nothing else differs.
+    text: e.g. `cpu = cuda; iree differs, rounding`. causes: of the differences, as far as known.
+    worst: the worst drift, and its problem; what is excused counts only where nothing else differs.
     """
 
     text: str
+    causes: tuple[str, ...]
     problems: tuple[str, ...]
     worst: Drift | None
     worst_problem: str
@@ -79,8 +96,14 @@ def _pattern(text: str, group: list[ProblemClasses]) -> Pattern:
         if each.drift is not None
     ]
     _, worst, problem = max(drifts, key=_severity, default=(True, None, ""))
-    ids = tuple(classes.problem.id for classes in group)
-    return Pattern(text=text, problems=ids, worst=worst, worst_problem=problem)
+    causes = {each.cause for each in group[0].classes if each.cause}
+    return Pattern(
+        text=text,
+        causes=tuple(sorted(causes)),
+        problems=tuple(classes.problem.id for classes in group),
+        worst=worst,
+        worst_problem=problem,
+    )
 
 
 def _severity(found: tuple[bool, Drift, str]) -> tuple[bool, int, float, int, str]:
@@ -101,13 +124,15 @@ def _pattern_text(classes: ProblemClasses, names: Mapping[Place, str]) -> str:
     divided = {place for place, found in classes_of.items() if len(found) > 1}
     first, *others = (_members_text(each, names, divided) for each in classes.classes)
     rest = [
-        f"{text} differs, {each.drift_name}" + (f" ({each.excuse})" if each.excuse else "")
+        f"{text} differs, {each.difference}" + (f" ({each.excuse})" if each.excuse else "")
         for text, each in zip(others, classes.classes[1:], strict=True)
     ]
     return "; ".join([first, *sorted(rest)])
 
 
 def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) -> str:
+    if not each.members:
+        return GOLDEN
     texts = {
         f"{names[place]} ({transform})" if place in divided else names[place]
         for place, transform in each.members
@@ -185,7 +210,12 @@ def to_json(merged: Merged) -> str:
         "is_clean": merged.is_clean and merged.is_whole,
         "places": {names[place]: dataclasses.asdict(place) for place in merged.places},
         "patterns": [
-            {"classes": each.text, "worst": _worst_text(each), "problems": each.problems}
+            {
+                "classes": each.text,
+                "worst": _worst_text(each),
+                "causes": each.causes,
+                "problems": each.problems,
+            }
             for each in patterns(merged, names)
         ],
         "faults": merged.faults,
@@ -241,7 +271,16 @@ def _claims(conflict: Conflict) -> str:
 
 
 EVERYWHERE = "everywhere"
-SHOWN_FACTS = ("cpu", "isa", "flags", "device", "runtime", "packages")
+SHOWN_FACTS = (
+    *("cpu", "isa", "xla_isa", "flags", "device", "runtime"),
+    *("lapack", "lapack_kernel", "lapack_threads", "libc", "packages"),
+)
+SAID_AS = {
+    "xla_isa": "XLA uses {}",
+    "lapack_kernel": "{} kernel",
+    "lapack_threads": "{} LAPACK threads",
+}
+"""Facts whose bare value does not say what it is of."""
 
 
 def _place_rows(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, str]]:
@@ -253,7 +292,7 @@ def _place_rows(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, s
 
 
 def _facts(place: Place, facts: Iterable[str]) -> str:
-    return "; ".join(filter(None, (getattr(place, fact) for fact in facts)))
+    return "; ".join(filter(None, (_said(place, fact) for fact in facts)))
 
 
 def _worst_text(pattern: Pattern) -> str:

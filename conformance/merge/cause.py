@@ -1,0 +1,83 @@
+"""Why two places differ, where one fact is left that can be the reason. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from conformance.causes import (
+    UNKNOWN,
+    is_lapack_known,
+    is_libc_known,
+    lapack_difference,
+    libc_difference,
+)
+from conformance.definition import (
+    Definition,
+    DeltaOrthogonal,
+    Orthogonal,
+    TruncatedNormal,
+    VarianceScaling,
+)
+from conformance.merge.model import LAPACK_FACTS, Place
+
+COMPILED = ("jit", "sharded")
+"""Transforms under which XLA sees the bounds of a truncated normal as constants, and folds erf."""
+
+CHANGE_NO_BIT = frozenset(
+    {
+        *("flax", "ml_dtypes", "numpy", "python", "safetensors", "scipy"),
+        *("iree-base-compiler", "iree-base-runtime"),
+    }
+)
+"""Packages that change no bit that XLA computes. SciPy brings the LAPACK, which is a fact of its
+own, as the version of IREE is of IREE's runtime."""
+
+
+def cause(definition: Definition | None, transform: str, before: Place, after: Place) -> str:
+    """Return the fact by which alone the places can differ, `other OpenBLAS kernel: A -> B`, or "".
+
+    LAPACK makes matrices, and on the CPU only. The C library folds the constants of a compiled
+    truncated normal. What one side does not know proves nothing.
+    """
+    if _otherwise(before) != _otherwise(after):
+        return ""
+    hosts = [dataclasses.asdict(place) for place in (before, after)]
+    found = ""
+    if _is_made_by_lapack(definition, before) and is_lapack_known(*hosts):
+        found = lapack_difference(*hosts)
+    elif _has_folded_bounds(definition, transform) and is_libc_known(*hosts):
+        found = libc_difference(*hosts)
+    return f"other {found}" if found and UNKNOWN not in found else ""
+
+
+def _otherwise(place: Place) -> Place:
+    """Return the place without LAPACK, C library, and what moves no bit that XLA computes.
+
+    Of instruction sets only FMA does: AVX2 and AVX-512 give the same bits, AVX gives others. What
+    else the CPU model decides is the kernel of LAPACK.
+    """
+    packages = [
+        word for word in place.packages.split() if word.partition("==")[0] not in CHANGE_NO_BIT
+    ]
+    return dataclasses.replace(
+        place,
+        **dict.fromkeys((*LAPACK_FACTS, "libc", "cpu"), ""),
+        isa=_fusing(place.isa),
+        xla_isa=_fusing(place.xla_isa or place.isa),
+        packages=" ".join(packages),
+    )
+
+
+def _fusing(isa: str) -> str:
+    return "fma" if "fma" in isa.split() else ""
+
+
+def _is_made_by_lapack(definition: Definition | None, place: Place) -> bool:
+    return isinstance(definition, Orthogonal | DeltaOrthogonal) and place.backend == "cpu"
+
+
+def _has_folded_bounds(definition: Definition | None, transform: str) -> bool:
+    is_truncated = isinstance(definition, TruncatedNormal) or (
+        isinstance(definition, VarianceScaling) and definition.distribution == "truncated_normal"
+    )
+    return is_truncated and transform in COMPILED
