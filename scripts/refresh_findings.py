@@ -1,6 +1,8 @@
 """Run every program and every table of docs/findings.md again, and put in what they print now.
 
 A table stands under a comment with its command; a program's output in the `text` block after it.
+Where the output depends on the machine, several such blocks follow one another. The first line of
+each names the cause, and the block with this machine's cause must be what the program prints here.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ from conformance.cli import main
 FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
 
 TABLE = re.compile(r"<!-- conformance (?P<command>.*) -->\n\n(?:\|.*\n)+")
-PROGRAM = re.compile(r"```python\n(?P<source>.*?)```\n\n```text\n.*?```\n", re.DOTALL)
+PROGRAM = re.compile(
+    r"```python\n(?P<source>.*?)```\n(?P<outputs>(?:\n```text\n.*?```\n)+)", re.DOTALL
+)
+OUTPUT = re.compile(r"```text\n(.*?)```\n", re.DOTALL)
 
 
 def refreshed(text: str) -> str:
@@ -39,7 +44,23 @@ def _program(match: re.Match[str]) -> str:
     source = match["source"]
     with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(compile(source, str(FINDINGS), "exec"), {"__name__": "__main__"})  # noqa: S102  # ours
-    return f"```python\n{source}```\n\n```text\n{output.getvalue()}```\n"
+    outputs = renewed(OUTPUT.findall(match["outputs"]), output.getvalue())
+    return f"```python\n{source}```\n" + "".join(f"\n```text\n{text}```\n" for text in outputs)
+
+
+def renewed(stated: list[str], printed: str) -> list[str]:
+    """Return the stated outputs with that of the printed one's cause replaced, or added at the end.
+
+    A single output names no cause: it is what the program prints on every machine.
+    """
+    if len(stated) == 1:
+        return [printed]
+    others = {_cause(text): text for text in stated}
+    return list((others | {_cause(printed): printed}).values())
+
+
+def _cause(output: str) -> str:
+    return output.partition("\n")[0]
 
 
 def check(text: str) -> int:

@@ -5,7 +5,9 @@ Where the two are one, a deviation from the definition is JAX's rounding; anythi
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import itertools
 import math
 import os
 import platform
@@ -24,7 +26,15 @@ from conformance.catalogue import InitializerSpec
 from conformance.definition import Normal, TruncatedNormal, expected_error
 from conformance.law import sweep, sweep_case
 from conformance.oracle import Kind, Law, Solution, law_of, random_bits, seed_key, solve_words
-from conformance.oracle.followed import erf_float32, erf_inv_float32
+from conformance.oracle.followed import (
+    C_LIBRARY_ERF_ULP,
+    FOLDED_CORRECTLY,
+    ErfErrors,
+    _folded_erf_of,
+    erf_float32,
+    erf_inv_float32,
+    foldings,
+)
 from conformance.ulp import ulp_at, ulp_distance
 from tests.test_oracle_streams import is_fused_here
 
@@ -138,13 +148,90 @@ def test_the_erf_of_a_bound_is_that_of_xla_at_run_time(bound: float) -> None:
     assert erf_float32(float(x)) == float(jax.jit(lax.erf)(x))
 
 
-def test_a_bound_that_is_a_constant_gets_another_erf() -> None:
-    """Why an eager and a jitted `truncated_normal` of bounds (2, 4) or (-1/4, 1/4) differ."""
-    x = np.float32(4 / math.sqrt(2))
-    constant = float(jax.jit(lambda: lax.erf(x))())
+@jax.jit
+def erf_of(bound: jax.Array) -> jax.Array:
+    """Return erf of a bound as `truncated_normal` asks for it, behind a call."""
+    return lax.erf(bound / np.sqrt(np.array(2, bound.dtype)))
 
-    assert constant == np.float32(math.erf(x))
-    assert erf_float32(float(x)) == np.nextafter(np.float32(constant), np.float32(1))
+
+def folded_erf(bounds: Array) -> Array:
+    """Return what XLA folds erf of each bound to, one by one: it divides arrays otherwise."""
+    return np.asarray(jax.jit(lambda: [erf_of(bound) for bound in bounds])())
+
+
+EIGHTHS = np.arange(-48, 49) / 8
+
+
+def test_a_folded_erf_is_within_an_ulp_of_the_right_one_of_the_true_quotient() -> None:
+    """Bounds of 0.375, 1.125 and 1.5 have another product with the reciprocal."""
+    bounds = EIGHTHS.astype(np.float32)
+    possible = [
+        [_folded_erf_of(float(bound), bounds.dtype, error) for error in C_LIBRARY_ERF_ULP]
+        for bound in bounds
+    ]
+
+    assert (np.asarray(possible) == folded_erf(bounds)[:, None]).any(axis=1).all()
+
+
+BOUNDED = [spec for spec in elementwise("float16") if isinstance(spec.definition, TruncatedNormal)]
+
+
+@pytest.mark.parametrize("spec", BOUNDED, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_every_jitted_16_bit_value_is_the_followed_one(dtype: str, spec: InitializerSpec) -> None:
+    case = sweep_case(spec, dtype, "cpu", "jit")
+    definition, shape = spec.definition, case.problem.shape
+    observed = sweep(spec, case, open_backend("cpu"))
+    assert definition is not None
+    solution = solve_words(
+        observed.words, definition, as_dtype(dtype), shape, fused=fused_here(), folded=(0, 0)
+    )
+    followed = solution.followed
+    assert followed is not None
+
+    expected = flushed(followed) if dtype == "bfloat16" else followed
+    np.testing.assert_array_equal(observed.values, expected)
+
+
+def test_a_folded_erf_is_the_c_librarys() -> None:
+    libm = ctypes.CDLL(None)
+    libm.erff.restype, libm.erff.argtypes = ctypes.c_float, [ctypes.c_float]
+    bounds = EIGHTHS.astype(np.float32)
+
+    assert folded_erf(bounds).tolist() == [libm.erff(x) for x in bounds / np.sqrt(np.float32(2))]
+
+
+def test_a_bound_that_is_a_constant_gets_another_erf() -> None:
+    """Why an eager and a jitted `truncated_normal` of bounds (2, 4) differ."""
+    float32 = np.dtype(np.float32)
+
+    assert folded_erf(np.array([4], np.float32))[0] == _folded_erf_of(4.0, float32, 0)
+    assert erf_float32(float(np.float32(4 / math.sqrt(2)))) == _folded_erf_of(4.0, float32, 1)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [
+        (-2.0, 2.0, {(0, 0), (1, 1), (-1, -1)}),
+        (0.0, 2.0, {(0, 0), (0, 1), (0, -1)}),
+        (2.0, 4.0, set(itertools.product((0, 1, -1), repeat=2))),
+    ],
+)
+def test_each_size_of_a_bound_has_one_folded_erf(
+    lower: float, upper: float, expected: set[ErfErrors]
+) -> None:
+    found = foldings(Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=lower, upper=upper))
+
+    assert found[0] == FOLDED_CORRECTLY
+    assert set(found) == expected
+
+
+def test_only_truncated_normals_have_bounds_to_fold() -> None:
+    assert foldings(Law(kind=Kind.NORMAL, scale=1.0)) == (FOLDED_CORRECTLY,)
+
+
+def test_no_folded_erf_exceeds_1() -> None:
+    assert [_folded_erf_of(-6.0, np.dtype(np.float32), error) for error in (0, 1)] == [-1.0, -1.0]
 
 
 def test_erf_inv_is_that_of_xla_but_for_log1p() -> None:

@@ -5,6 +5,7 @@ Two answers: `expected` is the definition, rounded once; `followed` is JAX's own
 """
 
 from conformance.oracle.distributions import Kind, Law, law_of, unit_variate, word_bits
+from conformance.oracle.followed import ErfErrors, foldings
 from conformance.oracle.initializers import (
     OracleUnavailable,
     Solution,
@@ -16,11 +17,13 @@ from conformance.oracle.keys import linen_key, nnx_key
 from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, threefry2x32
 
 __all__ = [
+    "ErfErrors",
     "Kind",
     "Law",
     "OracleUnavailable",
     "Solution",
     "fold_in",
+    "foldings",
     "haar",
     "law_of",
     "linen_key",

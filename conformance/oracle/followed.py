@@ -4,13 +4,14 @@ Where this differs from the defined value, the sequence is imprecise; where JAX 
 a kernel is. The sequence is that of `jax._src.random.core` and `jax._src.nn.initializers` in JAX
 0.12, called eagerly, with what XLA does below them: erf_inv and erf of 16-bit types are computed in
 float32, erf_inv as the polynomial of Giles and erf as the rational function of Eigen; and a
-division by a constant is a multiplication by its rounded reciprocal. The functions log1p and, in
-float64, erf round correctly here, and subnormals live: `tests/test_oracle_followed.py` counts what
-XLA's approximations and its flushing to zero change.
+division by a constant is a multiplication by its rounded reciprocal. What a compiler folds is told
+by `ErfErrors`. The functions log1p and, in float64, erf round correctly here, and subnormals live:
+`tests/test_oracle_followed.py` counts what XLA's approximations and its flushing to zero change.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection
 from typing import Any
@@ -40,6 +41,19 @@ FUSED_DTYPES = ("float32", "float64")
 That is a property of the device: XLA leaves it to LLVM. x86 from AVX2 on fuses these two, AVX none,
 AVX512-FP16 float16 as well. bfloat16 is never fused, because XLA rounds it explicitly.
 """
+
+ErfErrors = tuple[int, int]
+"""ULP by which a C library has erf of the lower and of the upper bound too far from zero.
+
+A compiler that sees constant bounds folds erf of them by the C library of its machine."""
+
+FOLDED_CORRECTLY: ErfErrors = (0, 0)
+
+C_LIBRARY_ERF_ULP = (0, 1, -1)
+"""Errors of erf that a sound C library may make, in float32 and in float64, likeliest first.
+
+glibc documents at most 1 ULP (manual, Errors in Math Functions). Met in float32 at bounds of k/8
+up to 6: by glibc 2.36 an ULP at 0.25 and at 2.375, by 2.43 none."""
 
 CENTRAL = (
     2.81022636e-08,
@@ -93,11 +107,11 @@ def followed_uniform(
     dtype: np.dtype[Any],
     fused: Collection[str] = FUSED_DTYPES,
     *,
-    folded: bool = False,
+    folded: ErfErrors | None = None,
 ) -> Reals:
     """Return what `jax.random.uniform` draws for the law, bit for bit, as float64.
 
-    folded: whether a compiler saw constant bounds, as under `jit`: it rounds their erf correctly.
+    folded: where a compiler saw constant bounds, as under `jit`: how far its erf of them is off.
 
     The range is (lower, upper) for uniforms, (nextafter(-1, 0), 1) for normals, and between the
     rounded erf of the bounds for truncated normals: only there can a product or a sum be inexact.
@@ -119,31 +133,68 @@ def _multiply_add(
     return rounded(factor * by + addend, dtype)
 
 
-def _uniform_range(law: Law, dtype: np.dtype[Any], *, folded: bool) -> tuple[float, float]:
+def foldings(law: Law) -> tuple[ErfErrors, ...]:
+    """Return what the C libraries of sound machines may fold erf of the law's bounds to.
+
+    That erf is odd, every library knows: bounds of one size are off together. And erf of 0 is 0.
+    """
+    if law.kind is not Kind.TRUNCATED_NORMAL:
+        return (FOLDED_CORRECTLY,)
+    sizes = sorted({abs(law.lower), abs(law.upper)} - {0.0})
+    errors = itertools.product(C_LIBRARY_ERF_ULP, repeat=len(sizes))
+    by_size = [{0.0: 0} | dict(zip(sizes, chosen, strict=True)) for chosen in errors]
+    return tuple((error[abs(law.lower)], error[abs(law.upper)]) for error in by_size)
+
+
+def _uniform_range(
+    law: Law, dtype: np.dtype[Any], *, folded: ErfErrors | None
+) -> tuple[float, float]:
     if law.kind is Kind.UNIFORM:
         return law.lower, law.upper
     if law.kind is Kind.NORMAL:
         return -1.0 + 0.5 * 2.0 ** -mantissa_bits(dtype), 1.0
-    lower, upper = (_erf_of(bound, dtype, folded=folded) for bound in (law.lower, law.upper))
-    return lower, upper
+    if folded is None:
+        return _erf_of(law.lower, dtype), _erf_of(law.upper, dtype)
+    return _folded_erf_of(law.lower, dtype, folded[0]), _folded_erf_of(law.upper, dtype, folded[1])
 
 
-def _erf_of(bound: float, dtype: np.dtype[Any], *, folded: bool) -> float:
+def _erf_of(bound: float, dtype: np.dtype[Any]) -> float:
     """Return erf(bound / sqrt(2)); bound, 1 / sqrt(2), quotient and erf rounded to the dtype."""
-    reciprocal = rounded(1 / _cast(math.sqrt(2), dtype), dtype)
-    quotient = float(rounded(_cast(bound, dtype) * reciprocal, dtype))
+    quotient = _times_reciprocal(bound, dtype)
     if dtype == np.float64:
         return math.erf(quotient)
-    if folded:
-        return float(rounded(np.asarray(math.erf(quotient)), dtype))
     return float(rounded(np.asarray(erf_float32(quotient)), dtype))
+
+
+def _folded_erf_of(bound: float, dtype: np.dtype[Any], error_ulp: int) -> float:
+    """Return the constant for erf(bound / sqrt(2)) of a C library that errs so.
+
+    Folding comes before the division is made a product, but in 16 bits.
+    """
+    if dtype.itemsize < FLOAT32.itemsize:
+        erf = _off_by(math.erf(_times_reciprocal(bound, dtype)), error_ulp, FLOAT32)
+        return float(rounded(np.asarray(erf), dtype))
+    quotient = float(rounded(_cast(bound, dtype) / _cast(math.sqrt(2), dtype), dtype))
+    return _off_by(math.erf(quotient), error_ulp, dtype)
+
+
+def _times_reciprocal(bound: float, dtype: np.dtype[Any]) -> float:
+    reciprocal = rounded(1 / _cast(math.sqrt(2), dtype), dtype)
+    return float(rounded(_cast(bound, dtype) * reciprocal, dtype))
+
+
+def _off_by(erf: float, error_ulp: int, dtype: np.dtype[Any]) -> float:
+    """Return erf, rounded to the dtype, and then off by so many ULP away from zero; at most 1."""
+    value = np.asarray(erf).astype(dtype)
+    moved = abs(value) + dtype.type(error_ulp) * np.spacing(abs(value))
+    return math.copysign(min(float(moved), 1.0), erf)
 
 
 def erf_float32(x: float) -> float:
     """Return XLA's float32 erf of a float32 number: up to 2 ULP from the true one.
 
     XLA computes so at run time. Bounds that are constants under `jit` it folds with the C library
-    instead, and then erf rounds correctly: an eager and a jitted draw can differ.
+    instead: an eager and a jitted draw can differ, and the jitted draws of two machines.
     """
     if abs(x) >= np.float32(ERF_SATURATION):
         return math.copysign(1.0, x)

@@ -29,7 +29,12 @@ from conformance.oracle.distributions import (
     unit_variate,
     word_bits,
 )
-from conformance.oracle.followed import FUSED_DTYPES, followed_uniform, followed_value
+from conformance.oracle.followed import (
+    FUSED_DTYPES,
+    ErfErrors,
+    followed_uniform,
+    followed_value,
+)
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
 
@@ -78,7 +83,7 @@ def solve(
     partitionable: bool = True,
     x64: bool = False,
     fused: Collection[str] = FUSED_DTYPES,
-    folded: bool = False,
+    folded: ErfErrors | None = None,
     stride: int = 1,
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
@@ -87,7 +92,7 @@ def solve(
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
-    folded: whether the call was compiled whole, as by `jit`; see `followed_uniform`.
+    folded: where the call was compiled whole, as by `jit`; see `followed_uniform`.
     stride: other than 1 asks for every stride-th element only, C order, as 1-D stages: a million
         elements are drawn in no time, and their quantiles are not. Matrices come whole.
 
@@ -157,7 +162,7 @@ def solve_words(
     shape_for_fans: tuple[int, ...],
     *,
     fused: Collection[str] = FUSED_DTYPES,
-    folded: bool = False,
+    folded: ErfErrors | None = None,
 ) -> Solution:
     """Return the stages that follow from given random words: `word_bits(dtype)` wide, any shape.
 
@@ -193,7 +198,7 @@ def _real_stages(
     shape: tuple[int, ...],
     fused: Collection[str],
     *,
-    folded: bool,
+    folded: ErfErrors | None,
 ) -> Solution:
     """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
     uniform, unit, value = np.empty((3, words.size))
