@@ -228,6 +228,17 @@ def _variance_scaling_moments(
     )
 
 
+def tall_shape(shape: tuple[int, ...], definition: Orthogonal | DeltaOrthogonal) -> tuple[int, int]:
+    """Return (rows, columns), rows >= columns, of the matrix of normals that is orthonormalised.
+
+    A wide result is the transpose of a tall one. (0, 0) where the shape has no elements.
+    """
+    inner = shape[-2:] if isinstance(definition, DeltaOrthogonal) else shape
+    columns = inner[definition.column_axis]
+    rows = math.prod(inner) // columns if columns else 0
+    return (max(rows, columns), min(rows, columns)) if rows else (0, 0)
+
+
 def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype: str) -> str | None:
     """Return the name of the exception that the call must raise, or None if it must return.
 

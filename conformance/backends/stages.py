@@ -21,6 +21,7 @@ from conformance.definition import (
     TruncatedNormal,
     Uniform,
     VarianceScaling,
+    tall_shape,
 )
 from conformance.model import Problem
 
@@ -51,19 +52,10 @@ def sampler_of(definition: Definition | None, shape: tuple[int, ...]) -> Sampler
             return Sampler(kind="uniform", shape=shape, lower=0.0, upper=1.0)
         case VarianceScaling():
             return Sampler(kind="uniform", shape=shape, lower=-1.0, upper=1.0)
-        case Orthogonal(column_axis=axis):
-            return Sampler(kind="normal", shape=_tall(shape, axis))
-        case DeltaOrthogonal(column_axis=axis):
-            return Sampler(kind="normal", shape=_tall(shape[-2:], axis))
+        case Orthogonal() | DeltaOrthogonal():
+            return Sampler(kind="normal", shape=tall_shape(shape, definition))
         case _:
             return None
-
-
-def _tall(shape: tuple[int, ...], column_axis: int) -> tuple[int, ...]:
-    """Return the shape of the matrix that QR takes: rows >= columns."""
-    columns = shape[column_axis]
-    rows = math.prod(shape) // columns if columns else 0
-    return max(rows, columns), min(rows, columns)
 
 
 def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str]:

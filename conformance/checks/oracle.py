@@ -35,8 +35,8 @@ from conformance.oracle import (
     foldings,
     law_of,
     solve,
+    solve_normals,
 )
-from conformance.oracle.rounding import round_once
 
 ORACLE = "oracle"
 
@@ -103,17 +103,16 @@ def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefi
     if outcome.drawn is None:
         return ""
     try:
-        solution = solve(case.problem, definition, key=evidence.key)
+        normals = solve_normals(case.problem, definition, key=evidence.key)
     except OracleUnavailable:
         return ""
     recorded = drawn_by(outcome, definition, None, evidence.budget)
-    if recorded is None or solution.unit is None or solution.drawn is None:
-        return ""
-    dtype = as_dtype(outcome.dtype)
+    assert recorded is not None
     law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
     drifts = [
-        classify(returned(recorded.matrix), returned(normals), moments=law, budget=evidence.budget)
-        for normals in (solution.drawn, round_once(solution.unit, dtype))
+        classify(returned(recorded.matrix), returned(known), moments=law, budget=evidence.budget)
+        for known in (normals.followed, normals.expected)
+        if known is not None
     ]
     nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
     if _is_rounding(nearest):

@@ -11,6 +11,7 @@ from conformance.oracle.initializers import (
     Solution,
     haar,
     solve,
+    solve_normals,
     solve_words,
 )
 from conformance.oracle.keys import linen_key, nnx_key
@@ -31,6 +32,7 @@ __all__ = [
     "random_bits",
     "seed_key",
     "solve",
+    "solve_normals",
     "solve_words",
     "split",
     "threefry2x32",

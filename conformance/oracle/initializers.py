@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection
 from typing import Any
 
@@ -19,6 +18,7 @@ from conformance.definition import (
     Normal,
     Orthogonal,
     expected_error,
+    tall_shape,
 )
 from conformance.model import WIDE_DTYPES, Problem, format_shape
 from conformance.oracle.distributions import (
@@ -61,8 +61,6 @@ class Solution:
     expected: `value` rounded once to the dtype: the definition's answer.
     followed: JAX's sequence of roundings: the answer of JAX if it does what it says. Real dtypes
         up to float32 only.
-    drawn: of an orthogonal matrix, the tall matrix of normals in the dtype that is orthonormalised:
-        in JAX's sequence of roundings where that is known, else rounded once.
     """
 
     key: Key | None
@@ -72,7 +70,6 @@ class Solution:
     value: Array
     expected: Array
     followed: Array | None
-    drawn: Array | None = None
 
 
 def solve(
@@ -261,22 +258,42 @@ def _orthogonal(
     The bits, uniforms and normals are those of the tall matrix, rows >= columns; a wide result is
     its transpose. The rows are then folded back into the other axes of `shape`.
     """
-    columns = shape[definition.column_axis]
-    rows = math.prod(shape) // columns if columns else 0
-    tall = (max(rows, columns), min(rows, columns)) if rows else (0, 0)
-    words = _draw(key, tall, dtype, partitionable=partitionable)
-    normals = solve_words(words, Normal(stddev=1.0), dtype, tall)
+    normals = _normals(key, tall_shape(shape, definition), dtype, partitionable=partitionable)
     matrix = haar(normals.value)
-    folded = _fold(matrix if rows >= columns else matrix.T, shape, definition.column_axis)
+    is_tall = matrix.shape[1] == shape[definition.column_axis]
+    folded = _fold(matrix if is_tall else matrix.T, shape, definition.column_axis)
     value = definition.scale * folded
     return dataclasses.replace(
-        normals,
-        key=key,
-        value=value,
-        expected=round_once(value, dtype),
-        followed=None,
-        drawn=normals.expected if normals.followed is None else normals.followed,
+        normals, value=value, expected=round_once(value, dtype), followed=None
     )
+
+
+def _normals(
+    key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool
+) -> Solution:
+    words = _draw(key, shape, dtype, partitionable=partitionable)
+    normals = solve_words(words, Normal(stddev=1.0), dtype, shape)
+    return dataclasses.replace(normals, key=key)
+
+
+def solve_normals(
+    problem: Problem,
+    definition: Orthogonal | DeltaOrthogonal,
+    *,
+    key: Key | None = None,
+    partitionable: bool = True,
+) -> Solution:
+    """Return the tall matrix of normals that a problem orthonormalises, stage by stage: no QR.
+
+    Raises:
+        OracleUnavailable: see `solve`.
+    """
+    dtype = as_dtype(problem.dtype)
+    _refuse_errors(definition, problem.shape, dtype)
+    layout = _is_partitionable(problem, default=partitionable)
+    if key is None:
+        key = seed_key(problem.seed, x64=problem.dtype in WIDE_DTYPES)
+    return _normals(key, tall_shape(problem.shape, definition), dtype, partitionable=layout)
 
 
 def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:
