@@ -3,7 +3,7 @@
 JAX's CPU `qr` is SciPy's OpenBLAS, whose kernel follows the CPU model, and from some sizes on its
 number of threads. XLA folds functions of constants with the C library of the host it compiles on.
 Both come from `Environment.host`; a fact that is not there is unknown, and unknown is never equal
-to what is known. Pure, and low: comparisons, merges and runs all name these causes.
+to what is known. Pure, and low: comparisons, merges, runs and their reports name these causes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 UNKNOWN = "unknown"
+
+LAPACK_FACTS = ("lapack", "lapack_kernel", "lapack_threads")
+"""Library with its version, kernel and number of threads: `OpenBLAS 0.3.31`, `Haswell`, `2`."""
 
 LIBC_FACT = "libc"
 """C library with its version."""
@@ -23,30 +26,31 @@ def lapack_difference(before: Mapping[str, str], after: Mapping[str, str]) -> st
     What one side does not know counts only where nothing that both know differs. "" where both
     know the same, or both nothing.
     """
-    library = _common_name(before, after, "lapack", "LAPACK")
-    return _sentence(
-        [
-            _version(before, after, "lapack", library),
-            _Part(f"{library} kernel", *_both(before, after, "lapack_kernel")),
-            _Part(f"{library} threads", *_both(before, after, "lapack_threads")),
-        ]
-    )
+    return known_lapack_difference(before, after) or _sentence(_half_known(_lapack(before, after)))
+
+
+def known_lapack_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return in what two LAPACKs differ that both hosts know, or "": the unknown explains nothing.
+
+    Of `OpenBLAS` and `OpenBLAS 0.3.31` that is nothing.
+    """
+    return _sentence(_known(_lapack(before, after)))
 
 
 def libc_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """Return how the C libraries of two hosts differ, `glibc: 2.36 -> 2.43`, or ""."""
-    name = _common_name(before, after, LIBC_FACT, "C library")
-    return _sentence([_version(before, after, LIBC_FACT, name)])
+    return known_libc_difference(before, after) or _sentence(_half_known(_libc(before, after)))
+
+
+def known_libc_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return how two C libraries differ if both hosts know theirs, or ""."""
+    return _sentence(_known(_libc(before, after)))
 
 
 def is_lapack_known(*hosts: Mapping[str, str]) -> bool:
     """Return whether all the hosts name library and kernel; else a difference proves nothing."""
-    return all(_told(host, "lapack") and _told(host, "lapack_kernel") for host in hosts)
-
-
-def is_libc_known(*hosts: Mapping[str, str]) -> bool:
-    """Return whether all the hosts name their C library."""
-    return all(_told(host, LIBC_FACT) for host in hosts)
+    library, kernel, _ = LAPACK_FACTS
+    return all(_told(host, library) and _told(host, kernel) for host in hosts)
 
 
 class _Part(NamedTuple):
@@ -55,6 +59,21 @@ class _Part(NamedTuple):
     name: str
     before: str
     after: str
+
+
+def _lapack(before: Mapping[str, str], after: Mapping[str, str]) -> list[_Part]:
+    library, kernel, threads = LAPACK_FACTS
+    name = _common_name(before, after, library, "LAPACK")
+    return [
+        _version(before, after, library, name),
+        _Part(f"{name} kernel", *_both(before, after, kernel)),
+        _Part(f"{name} threads", *_both(before, after, threads)),
+    ]
+
+
+def _libc(before: Mapping[str, str], after: Mapping[str, str]) -> list[_Part]:
+    name = _common_name(before, after, LIBC_FACT, "C library")
+    return [_version(before, after, LIBC_FACT, name)]
 
 
 def _common_name(
@@ -75,15 +94,20 @@ def _both(before: Mapping[str, str], after: Mapping[str, str], fact: str) -> tup
 
 
 def _told(host: Mapping[str, str], fact: str) -> str:
-    """Return a fact without the note behind a semicolon on how it is known; "" if unknown."""
-    value = host.get(fact, UNKNOWN).partition(";")[0].strip()
+    """Return a fact; "" if it is unknown."""
+    value = host.get(fact, UNKNOWN)
     return "" if value == UNKNOWN else value
 
 
+def _known(parts: list[_Part]) -> list[_Part]:
+    return [part for part in parts if part.before and part.after and part.before != part.after]
+
+
+def _half_known(parts: list[_Part]) -> list[_Part]:
+    return [part for part in parts if bool(part.before) != bool(part.after)]
+
+
 def _sentence(parts: list[_Part]) -> str:
-    known = [part for part in parts if part.before and part.after and part.before != part.after]
-    unknown = [part for part in parts if bool(part.before) != bool(part.after)]
     return ", ".join(
-        f"{part.name}: {part.before or UNKNOWN} -> {part.after or UNKNOWN}"
-        for part in known or unknown
+        f"{part.name}: {part.before or UNKNOWN} -> {part.after or UNKNOWN}" for part in parts
     )

@@ -239,6 +239,15 @@ def tall_shape(shape: tuple[int, ...], definition: Orthogonal | DeltaOrthogonal)
     return (max(rows, columns), min(rows, columns)) if rows else (0, 0)
 
 
+def has_bounds(definition: Definition | None) -> bool:
+    """Return whether the law is cut at bounds, of which a program takes erf."""
+    match definition:
+        case TruncatedNormal() | VarianceScaling(distribution="truncated_normal"):
+            return True
+        case _:
+            return False
+
+
 def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype: str) -> str | None:
     """Return the name of the exception that the call must raise, or None if it must return.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance import lapack
+from conformance.causes import LAPACK_FACTS, LIBC_FACT, UNKNOWN
 from conformance.model import Environment
 
 PACKAGES = (
@@ -95,11 +96,9 @@ FORBIDDEN_BY: Mapping[str, tuple[str, ...]] = {
 
 The table of openxla/xla, xla/backends/cpu/codegen/cpu_features.cc."""
 
-LATE_FACTS = (*lapack.FACTS, "libc", "xla_isa")
+LATE_FACTS = (*LAPACK_FACTS, LIBC_FACT, "xla_isa")
 """Facts of a host that recordings, rows and goldens made before these were known do not hold. One
 that is not there is UNKNOWN, which equals no value."""
-
-UNKNOWN = "unknown"
 
 NOTE = "_note"
 """Ends the name of a host fact that only says how others are known."""
@@ -189,11 +188,11 @@ def libc_fact() -> dict[str, str]:
     """
     with contextlib.suppress(AttributeError, OSError, ValueError):
         if said := os.confstr("CS_GNU_LIBC_VERSION"):
-            return {"libc": said}
+            return {LIBC_FACT: said}
     if version := platform.mac_ver()[0]:
-        return {"libc": f"libSystem of macOS {version}"}
+        return {LIBC_FACT: f"libSystem of macOS {version}"}
     known = " ".join(filter(None, platform.libc_ver()))
-    return {"libc": known} if known else {}
+    return {LIBC_FACT: known} if known else {}
 
 
 def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:

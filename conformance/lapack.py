@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-FACTS = ("lapack", "lapack_kernel", "lapack_threads")
-"""Names of the facts, as in `OpenBLAS 0.3.31.dev`, `Haswell` and `2`."""
+from conformance.causes import LAPACK_FACTS
 
 WITNESS = "threadpoolctl"
 """The package that can tell; without it nothing is known."""
@@ -91,7 +90,7 @@ def described(library: Mapping[str, Any]) -> dict[str, str]:
         library.get("architecture"),
         library.get("num_threads"),
     )
-    return {fact: str(value) for fact, value in zip(FACTS, values, strict=True) if value}
+    return {fact: str(value) for fact, value in zip(LAPACK_FACTS, values, strict=True) if value}
 
 
 def _accelerate() -> dict[str, str]:
@@ -100,44 +99,3 @@ def _accelerate() -> dict[str, str]:
     if built_for["name"].lower() != "accelerate":
         return {}
     return {"lapack": f"Accelerate {platform.mac_ver()[0]}".strip()}
-
-
-THREADS = "number of threads"
-
-# --- Two of them ---------------------------------------------------------------------------------
-
-
-def change(there: Mapping[str, str], here: Mapping[str, str], whose: str) -> str:
-    """Return one sentence if it is known that two hosts' LAPACK differ, or "".
-
-        the goldens' LAPACK is OpenBLAS Haswell, here it is OpenBLAS SkylakeX (another kernel)
-
-    whose: the owner of `there`, as in `the goldens'`. What is unknown on a side is no difference.
-    """
-    one, two = _aspects(there), _aspects(here)
-    changed = [name for name in one if one[name] and two[name] and one[name] != two[name]]
-    if not changed:
-        return ""
-    what = ", ".join(f"another {name}" for name in changed)
-    return f"{whose} LAPACK is {_named(one, changed)}, here it is {_named(two, changed)} ({what})"
-
-
-def _aspects(host: Mapping[str, str]) -> dict[str, str]:
-    library, _, version = host.get("lapack", "").partition(" ")
-    return {
-        "library": library,
-        "version": version,
-        "kernel": host.get("lapack_kernel", ""),
-        THREADS: host.get("lapack_threads", ""),
-    }
-
-
-def _named(aspects: Mapping[str, str], changed: Sequence[str]) -> str:
-    """Return library and kernel, and the version where that is what changed, or the threads."""
-    shown = [
-        aspects[name]
-        for name in ("library", "version", "kernel")
-        if name != "version" or name in changed
-    ]
-    threads = f"on {aspects[THREADS]} threads" if THREADS in changed else ""
-    return " ".join(filter(None, [*shown, threads]))

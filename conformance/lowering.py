@@ -20,7 +20,7 @@ from conformance.backends.pjrt import settings
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.definition import expected_error
 from conformance.folding import stepwise_folds, whole_folds
-from conformance.model import Case, Problem
+from conformance.model import COMPILED, Case, Problem
 
 FILE_NAME = "lowering.json"
 ACCEPT = "`conformance lowering --accept --reason '...'`"
@@ -114,12 +114,7 @@ def program_key(case: Case) -> str:
 
 def folding_key(case: Case) -> str:
     """Return the name of a case's program in what is recorded of folded constants."""
-    return f"{program_key(case)} {'whole' if is_whole(case.transform) else 'steps'}"
-
-
-def is_whole(transform: str) -> bool:
-    """Return whether the call is compiled as one program, not operation by operation."""
-    return transform in ("jit", "sharded")
+    return f"{program_key(case)} {'whole' if case.transform in COMPILED else 'steps'}"
 
 
 def custom_calls(text: str) -> list[str]:
@@ -141,7 +136,7 @@ def _lowered_here(case: Case, catalogue: Catalogue) -> str | None:
 
 def _folds_here(case: Case, catalogue: Catalogue) -> dict[str, list[str]]:
     spec, dtype = catalogue.lookup(case.problem.initializer), case.problem.dtype
-    folds = whole_folds if is_whole(case.transform) else stepwise_folds
+    folds = whole_folds if case.transform in COMPILED else stepwise_folds
     try:
         with _here(case):
             found = folds(_program(spec, dtype), _words())

@@ -56,10 +56,9 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 """Instruction sets of a kernel, where a CPU may lack them; in the words of `host_facts`."""
 
 PROBE = """
-import numpy, scipy.linalg, threadpoolctl
-infos = [info for info in threadpoolctl.threadpool_info() if info["internal_api"] == "openblas"]
-infos.sort(key=lambda info: "numpy" in info["filepath"])  # NumPy's wheels bring one of their own
-print(infos[0]["architecture"] if infos else "", flush=True)
+import numpy, scipy.linalg
+from conformance import lapack
+print(lapack.facts().get("lapack_kernel", ""), flush=True)
 for size in (4, 1024):
     scipy.linalg.qr(numpy.random.default_rng(0).normal(size=(size, size)).astype("float32"))
 """
@@ -136,7 +135,7 @@ def judged(kernel: str, isa: str, exit_code: int, architecture: str, errors: str
     if exit_code:
         return Probe(not_run=errors.rpartition("\n")[2] or f"its probe exits with {exit_code}")
     if not architecture:
-        return Probe(not_run="SciPy has no OpenBLAS that threadpoolctl knows")
+        return Probe(not_run="unknown which answers: `pip install threadpoolctl` tells")
     if architecture.lower() not in (kernel.lower(), ANSWERS.get(kernel.lower())):
         return Probe(not_run=_lack(kernel, isa) or f"{architecture} answered in its place")
     return Probe(architecture=architecture)

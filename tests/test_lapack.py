@@ -14,11 +14,10 @@ import pytest
 import threadpoolctl
 
 from conformance import lapack
+from conformance.causes import LAPACK_FACTS
 
 SITE = Path("/site")
 SCIPY, NUMPY = SITE / "scipy", SITE / "numpy"
-GOLDENS = {"lapack": "OpenBLAS", "lapack_kernel": "Haswell"}
-HERE = {"lapack": "OpenBLAS 0.3.31", "lapack_kernel": "SkylakeX", "lapack_threads": "2"}
 
 
 def library(filepath: str, internal_api: str = "openblas", **more: Any) -> dict[str, Any]:
@@ -170,41 +169,4 @@ def test_what_a_library_does_not_tell_is_left_out(
 ) -> None:
     known = lapack.described(told)
 
-    assert tuple(map(known.get, lapack.FACTS)) == facts
-
-
-# --- Two of them ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({}, "OpenBLAS Haswell, here it is OpenBLAS SkylakeX (another kernel)"),
-        (
-            {"lapack": "MKL 2024"},
-            "OpenBLAS Haswell, here it is MKL SkylakeX (another library, another kernel)",
-        ),
-    ],
-)
-def test_what_is_another_is_named(change: dict[str, str], said: str) -> None:
-    assert lapack.change(GOLDENS, {**HERE, **change}, "the goldens'") == (
-        f"the goldens' LAPACK is {said}"
-    )
-
-
-@pytest.mark.parametrize(
-    ("fact", "value", "said"),
-    [
-        ("lapack", "OpenBLAS 0.3.30", "OpenBLAS 0.3.30 SkylakeX (another version)"),
-        ("lapack_threads", "8", "OpenBLAS SkylakeX on 8 threads (another number of threads)"),
-    ],
-)
-def test_a_version_and_a_number_of_threads_are_shown_where_they_changed(
-    fact: str, value: str, said: str
-) -> None:
-    assert lapack.change(HERE, {**HERE, fact: value}, "their").endswith(f"here it is {said}")
-
-
-@pytest.mark.parametrize("here", [{}, GOLDENS, {**HERE, "lapack_kernel": "Haswell"}])
-def test_what_is_unknown_is_no_difference_that_is_known(here: dict[str, str]) -> None:
-    assert lapack.change(GOLDENS, here, "their") == ""
+    assert tuple(map(known.get, LAPACK_FACTS)) == facts

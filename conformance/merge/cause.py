@@ -5,23 +5,16 @@ from __future__ import annotations
 import dataclasses
 
 from conformance.causes import (
-    UNKNOWN,
+    LAPACK_FACTS,
+    LIBC_FACT,
     is_lapack_known,
-    is_libc_known,
-    lapack_difference,
-    libc_difference,
+    known_lapack_difference,
+    known_libc_difference,
 )
-from conformance.definition import (
-    Definition,
-    DeltaOrthogonal,
-    Orthogonal,
-    TruncatedNormal,
-    VarianceScaling,
-)
-from conformance.merge.model import LAPACK_FACTS, Place
-
-COMPILED = ("jit", "sharded")
-"""Transforms under which XLA sees the bounds of a truncated normal as constants, and folds erf."""
+from conformance.checks.matrices import is_matrix
+from conformance.definition import Definition, has_bounds
+from conformance.merge.model import Place
+from conformance.model import COMPILED
 
 CHANGE_NO_BIT = frozenset(
     {
@@ -43,11 +36,11 @@ def cause(definition: Definition | None, transform: str, before: Place, after: P
         return ""
     hosts = [dataclasses.asdict(place) for place in (before, after)]
     found = ""
-    if _is_made_by_lapack(definition, before) and is_lapack_known(*hosts):
-        found = lapack_difference(*hosts)
-    elif _has_folded_bounds(definition, transform) and is_libc_known(*hosts):
-        found = libc_difference(*hosts)
-    return f"other {found}" if found and UNKNOWN not in found else ""
+    if is_matrix(definition) and before.backend == "cpu" and is_lapack_known(*hosts):
+        found = known_lapack_difference(*hosts)
+    elif has_bounds(definition) and transform in COMPILED:
+        found = known_libc_difference(*hosts)
+    return f"other {found}" if found else ""
 
 
 def _otherwise(place: Place) -> Place:
@@ -61,7 +54,7 @@ def _otherwise(place: Place) -> Place:
     ]
     return dataclasses.replace(
         place,
-        **dict.fromkeys((*LAPACK_FACTS, "libc", "cpu"), ""),
+        **dict.fromkeys((*LAPACK_FACTS, LIBC_FACT, "cpu"), ""),
         isa=_fusing(place.isa),
         xla_isa=_fusing(place.xla_isa or place.isa),
         packages=" ".join(packages),
@@ -70,14 +63,3 @@ def _otherwise(place: Place) -> Place:
 
 def _fusing(isa: str) -> str:
     return "fma" if "fma" in isa.split() else ""
-
-
-def _is_made_by_lapack(definition: Definition | None, place: Place) -> bool:
-    return isinstance(definition, Orthogonal | DeltaOrthogonal) and place.backend == "cpu"
-
-
-def _has_folded_bounds(definition: Definition | None, transform: str) -> bool:
-    is_truncated = isinstance(definition, TruncatedNormal) or (
-        isinstance(definition, VarianceScaling) and definition.distribution == "truncated_normal"
-    )
-    return is_truncated and transform in COMPILED

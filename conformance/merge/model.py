@@ -7,9 +7,6 @@ from collections.abc import Mapping
 
 from conformance.model import Drift, Problem
 
-LAPACK_FACTS = ("lapack", "lapack_kernel", "lapack_threads")
-"""Facts of a place that say by what QR is computed on a CPU."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Place:

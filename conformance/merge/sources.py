@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.causes import LAPACK_FACTS
 from conformance.environment import HARMLESS_FLAGS
 from conformance.golden import BASE, MANIFEST, RECORDING, GoldenError, Store, open_store, verify
-from conformance.merge.model import LAPACK_FACTS, Fact, Judgement, Place
+from conformance.merge.model import Fact, Judgement, Place
 from conformance.model import MACHINE, Outcome, parse_case
 from conformance.recording import machine_fault
 from conformance.report.errors import ReportError, UnfinishedRunWarning

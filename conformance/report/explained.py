@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from conformance import lapack
+from conformance.causes import LAPACK_FACTS, known_lapack_difference
 from conformance.model import DriftClass
 from conformance.report.rows import Row
 from conformance.report.run import Run
@@ -12,14 +12,12 @@ from conformance.report.run import Run
 FACTORED_BY_LAPACK = "cpu"
 """The backend whose QR is LAPACK's; an accelerator has its own."""
 
-GOLDENS = "the goldens'"
-
 
 def lapack_line(run: Run) -> str:
     """Return one line if another LAPACK than the goldens' explains all roundings, or "".
 
-        74 rounding: all orthogonal; the goldens' LAPACK is OpenBLAS Haswell, here it is OpenBLAS
-        SkylakeX (another kernel)
+        74 rounding: all orthogonal; another LAPACK than the goldens' (OpenBLAS kernel: Haswell ->
+        SkylakeX)
 
     It does where every rounded array is of an initializer that factors a matrix, on the CPU, under
     a LAPACK that is known to be another. An unknown one explains nothing.
@@ -28,10 +26,11 @@ def lapack_line(run: Run) -> str:
     if run.golden_environment is None or not all(_is_factored(row, run) for row in rounded):
         return ""
     there = run.golden_environment.host
-    changes = {lapack.change(there, _host(row), GOLDENS) for row in rounded}
-    if not all(changes) or not changes:
+    found = {known_lapack_difference(there, _host(row)) for row in rounded}
+    if not all(found) or not found:
         return ""
-    return f"{len(rounded)} rounding: all orthogonal; {'; '.join(sorted(changes))}"
+    causes = "; ".join(sorted(found))
+    return f"{len(rounded)} rounding: all orthogonal; another LAPACK than the goldens' ({causes})"
 
 
 def _is_factored(row: Row, run: Run) -> bool:
@@ -39,4 +38,4 @@ def _is_factored(row: Row, run: Run) -> bool:
 
 
 def _host(row: Row) -> Mapping[str, str]:
-    return {name: getattr(row, name) or "" for name in lapack.FACTS}
+    return {name: getattr(row, name) or "" for name in LAPACK_FACTS}

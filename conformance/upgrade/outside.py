@@ -12,13 +12,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conformance.backends import open_backend
-from conformance.backends.stages import sampler_of
 from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.causes import is_lapack_known, is_libc_known, lapack_difference, libc_difference
-from conformance.definition import DeltaOrthogonal, Orthogonal, TruncatedNormal, VarianceScaling
+from conformance.causes import (
+    is_lapack_known,
+    known_libc_difference,
+    lapack_difference,
+    libc_difference,
+)
+from conformance.checks.matrices import is_matrix
+from conformance.definition import DeltaOrthogonal, Orthogonal, has_bounds, tall_shape
 from conformance.golden import Store
-from conformance.lowering import folding_key, is_whole, program_key
-from conformance.model import Case, DriftClass, Environment, Returned
+from conformance.lowering import folding_key, program_key
+from conformance.model import COMPILED, Case, DriftClass, Environment, Returned
 from conformance.upgrade.cause import Cause, Finding, unknown
 from conformance.upgrade.compare import ANY, Comparison, Pair, entry_of
 from conformance.upgrade.qr import Factored
@@ -141,7 +146,7 @@ def calls_lapack(case: Case, sides: Sides) -> bool:
     recorded = [calls for calls in sides.recorded("calls", program_key(case)) if calls]
     if recorded:
         return any(name.startswith(LAPACK_PREFIX) for calls in recorded for name in calls)
-    return isinstance(sides.definition(case), Orthogonal | DeltaOrthogonal)
+    return is_matrix(sides.definition(case))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +219,7 @@ def _suspect(pair: Pair, sides: Sides) -> Suspect:
     outcomes, definition = sides.outcomes(pair.case), sides.definition(pair.case)
     if outcomes is None or not isinstance(definition, Orthogonal | DeltaOrthogonal):
         return Suspect(name=pair.name, digests=("", ""), matrix=None, is_recorded=False)
-    drawn = {bits for outcome in outcomes if (bits := getattr(outcome, "drawn", None))}
+    drawn = {outcome.drawn for outcome in outcomes if outcome.drawn is not None}
     recorded = next(iter(drawn)) if len(drawn) == 1 else None
     bits = recorded if drawn else _drawn_here(pair.case, sides)
     before, after = outcomes
@@ -227,7 +232,10 @@ def _suspect(pair: Pair, sides: Sides) -> Suspect:
 
 
 def _drawn_here(case: Case, sides: Sides) -> bytes | None:
-    """Return the bits of the matrix as JAX draws it here, None where it does not draw it apart."""
+    """Return the bits of the matrix as JAX draws it here, None where it does not draw it apart.
+
+    For recordings of before matrices were recorded.
+    """
     spec = sides.catalogue.lookup(case.problem.initializer)
     eager = dataclasses.replace(case, backend="cpu", transform="eager")
     unit = open_backend("cpu").stage_arrays(eager, spec).get("unit")
@@ -235,9 +243,7 @@ def _drawn_here(case: Case, sides: Sides) -> bytes | None:
 
 
 def _factored(case: Case, definition: Orthogonal | DeltaOrthogonal, bits: bytes) -> Factored:
-    sampler = sampler_of(definition, case.problem.shape)
-    assert sampler is not None
-    rows, columns = sampler.shape
+    rows, columns = tall_shape(case.problem.shape, definition)
     return Factored(
         dtype=case.problem.dtype,
         rows=rows,
@@ -274,11 +280,12 @@ def folded_otherwise(case: Case, sides: Sides) -> Finding | None:
         kernel = f"while its kernel computes {before[call][1]} on both"
         claim = f"same JAX, other {difference or 'C library'}, constants folded by {function}"
         return Finding(cause=Cause.LIBC, proof=f"{claim}: {folding}, {kernel}")
-    if not (difference and sides.is_same_jax and is_libc_known(*sides.hosts)):
+    known = known_libc_difference(*sides.hosts)
+    if not (known and sides.is_same_jax and case.transform in COMPILED):
         return None
-    if not (is_whole(case.transform) and _has_bounds(sides.definition(case))):
+    if not has_bounds(sides.definition(case)):
         return None
-    claim = f"same JAX, other {difference}, constants folded by erf"
+    claim = f"same JAX, other {known}, constants folded by erf"
     return Finding(cause=Cause.LIBC, proof=f"{claim}: told by what was recorded, not the constants")
 
 
@@ -288,12 +295,3 @@ def _is_folded_otherwise(call: str, before: Mapping[str, Any], after: Mapping[st
         return False
     (one, computed), (two, computed_there) = before[call], after[call]
     return bool(one != two and computed == computed_there)
-
-
-def _has_bounds(definition: Any) -> bool:
-    """Return whether the program takes erf of constants."""
-    match definition:
-        case TruncatedNormal() | VarianceScaling(distribution="truncated_normal"):
-            return True
-        case _:
-            return False

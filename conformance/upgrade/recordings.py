@@ -34,7 +34,7 @@ from conformance.upgrade.tools import SideError, cache_folder, digest, draft_of,
 RECORDER = (
     *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
     *("matrix.py", "observer.py", "lowering.py", "recording.py", "golden.py", "environment.py"),
-    *("lapack.py", "folding.py"),
+    *("causes.py", "lapack.py", "folding.py"),
     *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
     *("backends/process.py", "backends/stages.py"),
     *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),
