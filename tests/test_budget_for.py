@@ -6,9 +6,10 @@ import dataclasses
 
 import pytest
 
+from conformance.budgets import BudgetTable
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
-from conformance.checks.budget import POLAR_REACH, POLAR_ROUNDINGS, budget_for
+from conformance.checks.budget import POLAR_REACH, POLAR_ROUNDINGS, budget_for, release_budget
 from conformance.drift import DEFAULT_BUDGET
 from conformance.model import Budget, MatrixBudget, parse_case
 
@@ -86,3 +87,14 @@ def test_constants_and_users_laws_have_the_default() -> None:
 
     assert budget("ones-float32-64x32-s0-cpu-eager") == DEFAULT_BUDGET
     assert budget_for(catalogue.lookup("mine"), case, Measured()) == DEFAULT_BUDGET
+
+
+def test_matrices_of_two_releases_need_no_sweep_of_their_backend() -> None:
+    """What was drawn is on record for both, and theory bounds what QR makes of it."""
+    case = parse_case("orthogonal-float32-64x32-s0-tpu-eager")
+    nothing = BudgetTable(measurements={})
+
+    found = release_budget(CATALOGUE.lookup("orthogonal"), case, nothing)
+
+    assert found == DEFAULT_BUDGET
+    assert found.matrix is None
