@@ -36,6 +36,25 @@ def widen(array: Array) -> Array:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
+def in_shape(tall: Array, shape: tuple[int, ...], column_axis: int) -> Array:
+    """Return a (rows, columns) matrix, rows >= columns, in a shape whose columns lie on an axis.
+
+    Of a wide shape it is the transpose. The rows are folded into the other axes.
+    """
+    rest = list(shape)
+    columns = rest.pop(column_axis)
+    matrix = tall if columns == tall.shape[1] else tall.T
+    return np.moveaxis(matrix.reshape(*rest, columns), -1, column_axis)
+
+
+def centred(inner: Array, shape: tuple[int, ...]) -> Array:
+    """Return zeros of the shape but for `inner` at its spatial centre, on the last two axes."""
+    array = np.zeros(shape, inner.dtype)
+    if array.size:
+        array[tuple((size - 1) // 2 for size in shape[:-2])] = inner
+    return array
+
+
 def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     finite = np.isfinite(array)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype
+from conformance.arrays import Array, as_dtype, centred, in_shape
 from conformance.definition import (
     Constant,
     Declared,
@@ -259,10 +259,8 @@ def _orthogonal(
     its transpose. The rows are then folded back into the other axes of `shape`.
     """
     normals = _normals(key, tall_shape(shape, definition), dtype, partitionable=partitionable)
-    matrix = haar(normals.value)
-    is_tall = matrix.shape[1] == shape[definition.column_axis]
-    folded = _fold(matrix if is_tall else matrix.T, shape, definition.column_axis)
-    value = definition.scale * folded
+    matrix = in_shape(haar(normals.value), shape, definition.column_axis)
+    value = definition.scale * matrix
     return dataclasses.replace(
         normals, value=value, expected=round_once(value, dtype), followed=None
     )
@@ -306,13 +304,6 @@ def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.asarray(orthonormal * np.sign(diagonal))
 
 
-def _fold(matrix: Array, shape: tuple[int, ...], column_axis: int) -> Array:
-    """Return the (rows, columns) matrix in `shape`, its columns along `column_axis`."""
-    rest = list(shape)
-    columns = rest.pop(column_axis)
-    return np.moveaxis(matrix.reshape(*rest, columns), -1, column_axis)
-
-
 def _delta_orthogonal(
     key: Key,
     definition: DeltaOrthogonal,
@@ -324,7 +315,5 @@ def _delta_orthogonal(
     """Return zeros but for the spatial centre, if any: there the orthogonal matrix lies."""
     inner = Orthogonal(scale=definition.scale, column_axis=definition.column_axis)
     centre = _orthogonal(key, inner, shape[-2:], dtype, partitionable=partitionable)
-    value = np.zeros(shape, centre.value.dtype)
-    if value.size:
-        value[tuple((size - 1) // 2 for size in shape[:-2])] = centre.value
+    value = centred(centre.value, shape)
     return dataclasses.replace(centre, value=value, expected=round_once(value, dtype))

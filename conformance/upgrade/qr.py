@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
+from conformance.arrays import Array, centred, in_shape
 from conformance.environment import host_facts
 
 ROUTINES = {"float32": ("s", "orgqr"), "float64": ("d", "orgqr")} | {
@@ -57,17 +57,9 @@ def result(asked: Factored) -> Array:
     """Return what `orthogonal` or `delta_orthogonal` returns where LAPACK is as it is here."""
     drawn = np.frombuffer(asked.bits, asked.dtype).reshape(asked.rows, asked.columns)
     shape = asked.shape[-2:] if asked.is_central else asked.shape
-    rest = list(shape)
-    columns = rest.pop(asked.column_axis)
-    q = orthonormal(drawn)
-    matrix = q if columns == asked.columns else q.T
-    folded = np.moveaxis(matrix.reshape(*rest, columns), -1, asked.column_axis)
-    scaled = np.asarray(np.asarray(asked.scale, asked.dtype) * folded)
-    if not asked.is_central:
-        return scaled
-    kernel = np.zeros(asked.shape, asked.dtype)
-    kernel[tuple((size - 1) // 2 for size in asked.shape[:-2])] = scaled
-    return kernel
+    matrix = in_shape(orthonormal(drawn), shape, asked.column_axis)
+    scaled = np.asarray(np.asarray(asked.scale, asked.dtype) * matrix)
+    return centred(scaled, asked.shape) if asked.is_central else scaled
 
 
 def orthonormal(drawn: Array) -> Array:
