@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +16,16 @@ import jax
 import pytest
 
 from conformance import catalogue, environment
+from conformance.arrays import returned, whole
 from conformance.backends import BackendUnavailable, open_backend
+from conformance.builtin import load_catalogue
 from conformance.cli import main
+from conformance.cli.explain import matrix_lines
 from conformance.cli.record import ProgressLine
 from conformance.definition import Normal
+from conformance.model import Returned, parse_case
 from conformance.modules import store as layers
+from conformance.observer import Observer
 from conformance.report.errors import UnfinishedRunWarning
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
@@ -27,6 +34,7 @@ from tests import small_golden
 ZEROS, UNIFORM = "zeros-float32-64-s0-cpu-eager", "uniform-float32-64-s0-cpu-eager"
 OTHER_SEED = "uniform-float32-64-s1-cpu-eager"
 ORTHOGONAL = "orthogonal-float32-64-s0-cpu-eager"
+MATRIX = "orthogonal-float32-4x3-s0-cpu-eager"
 
 
 @pytest.fixture(scope="module")
@@ -568,6 +576,26 @@ def test_a_constant_has_only_its_result(capsys: pytest.CaptureFixture[str]) -> N
 
     assert "scaled: equal\n  observed 0 0 0 0 ..." in printed
     assert "bits" not in printed
+
+
+def test_a_matrix_is_explained_by_its_backward_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = explained(capsys, MATRIX)
+
+    assert "\nmatrix: the Q of what was drawn (recorded); u = 5.96e-08\n" in printed
+    assert re.search(r"\n  column error \S+ u \(at most \S+\), column \d+\n", printed)
+    assert re.search(r"\n  gram error \S+ u \(at most \S+\), at \(\d+, \d+\)\n", printed)
+    assert "; signs left to rounding: 0\n" in printed
+
+
+def test_a_matrix_that_is_wrong_is_explained_by_its_fault() -> None:
+    case, catalogue = parse_case(MATRIX), load_catalogue()
+    outcome = Observer(catalogue).observe(case).outcome
+    assert isinstance(outcome, Returned)
+    swapped = dataclasses.replace(returned(whole(outcome)[:, [1, 0, 2]]), drawn=outcome.drawn)
+
+    lines = matrix_lines(case, catalogue.lookup("orthogonal"), swapped)
+
+    assert lines[0].startswith("matrix: wrong: column 0 is not that of the Q of the matrix that ")
 
 
 def test_an_array_without_elements_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

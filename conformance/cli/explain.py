@@ -8,20 +8,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from conformance import environment, options
+from conformance import budgets, environment, options
 from conformance.arrays import Array, as_dtype, whole, widen
 from conformance.backends import open_backend
 from conformance.backends.process import force_host_devices
 from conformance.builtin import load_catalogue
-from conformance.catalogue import InitializerSpec
+from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.checks.budget import release_budget
+from conformance.checks.matrices import drawn_by, fault_of, matrix_errors
 from conformance.checks.moments import law_of_element
 from conformance.cli.main import OK
-from conformance.definition import expected_error, nominal_moments
+from conformance.definition import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
 from conformance.matrix import Selection, select
 from conformance.model import STAGES, Case, Outcome, Problem, Raised, Returned
+from conformance.observer import Observer
 from conformance.oracle import OracleUnavailable, Solution, solve
 from conformance.oracle.rounding import round_once
-from conformance.ulp import INCOMPARABLE, ulp_at, ulp_distance
+from conformance.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
 
 SHOWN = 4
 """Elements of each stage that are printed."""
@@ -47,14 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
         force_host_devices()
     for line in environment.unusual(environment.capture()):
         print(f"note: {line}")
-    print("\n".join(explanation(case, catalogue.lookup(case.problem.initializer))))
+    print("\n".join(explanation(case, catalogue)))
     return OK
 
 
-def explanation(case: Case, spec: InitializerSpec) -> list[str]:
+def explanation(case: Case, catalogue: Catalogue) -> list[str]:
     """Return what was asked, what the law is, and what each stage gave here and by the oracle."""
-    backend = open_backend(case.backend)
-    observation = backend.observe(case, spec)
+    backend, spec = open_backend(case.backend), catalogue.lookup(case.problem.initializer)
+    observation = Observer(catalogue).observe(case)
     lines = [
         f"{case.id} on {observation.device}",
         f"definition: {spec.definition or 'none; only contract and golden are checked'}",
@@ -65,7 +68,8 @@ def explanation(case: Case, spec: InitializerSpec) -> list[str]:
         return [*lines, *raised_lines(outcome, spec, case.problem)]
     observed = {**backend.stage_arrays(case, spec), RESULT: whole(outcome)}
     expected, reason = oracle_stages(spec, case.problem)
-    lines += [sample_line(outcome), *([f"no oracle: {reason}"] if reason else [])]
+    lines += [sample_line(outcome), *matrix_lines(case, spec, outcome)]
+    lines += [f"no oracle: {reason}"] if reason else []
     for name in (*STAGES, FOLLOWED):
         seen = observed.get(RESULT if name == FOLLOWED else name)
         if name in expected or (seen is not None and name != FOLLOWED):
@@ -111,6 +115,35 @@ def sample_line(outcome: Returned) -> str:
         f"within [{moments.minimum:.9g}, {moments.maximum:.9g}], "
         f"{moments.nonfinite} of {math.prod(outcome.shape)} not finite"
     )
+
+
+def matrix_lines(case: Case, spec: InitializerSpec, outcome: Returned) -> list[str]:
+    """Return the backward errors of an orthogonal matrix: its elements say nothing of its errors.
+
+    None of a matrix that is zero, or for which nobody knows what was drawn.
+    """
+    definition = spec.definition
+    if not isinstance(definition, Orthogonal | DeltaOrthogonal):
+        return []
+    if not (definition.scale and math.prod(outcome.shape)):
+        return []
+    table = budgets.load(options.golden_folder(None) / budgets.FILE_NAME)
+    budget = release_budget(spec, case, table)
+    drawn = drawn_by(outcome, definition, case.problem, budget)
+    if drawn is None:
+        return []
+    errors = matrix_errors(outcome, definition, drawn, budget)
+    columns, gram, bound = errors.columns, errors.gram, errors.bound
+    fault = fault_of(outcome, definition, drawn, budget)
+    verdict = f"wrong: {fault}" if fault else f"the Q of what was drawn ({errors.source})"
+    return [
+        f"matrix: {verdict}; u = {unit_roundoff(as_dtype(outcome.dtype)):.3g}",
+        f"  column error {columns.largest:.3g} u (at most {bound.column:.3g}), column {columns.at}",
+        f"  gram error {gram.largest:.3g} u (at most {bound.gram:.3g}), at {gram.at}",
+        f"  lowest diagonal {columns.lowest_diagonal:.3g} u (at least {-bound.column:.3g}), "
+        f"column {columns.lowest_at}; signs left to rounding: {columns.n_undetermined}",
+        "  the ULP of its elements, below, are no measure: they grow with the condition of that",
+    ]
 
 
 def oracle_stages(spec: InitializerSpec, problem: Problem) -> tuple[Stages, str]:
