@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.arrays import Array, returned
-from conformance.catalogue import InitializerSpec
+from conformance.builtin import load_catalogue
 from conformance.definition import Orthogonal
 from conformance.engine import compare
 from conformance.model import Budget, DriftClass, MatrixBudget, Problem, Returned
@@ -17,12 +17,7 @@ from conformance.oracle import haar, solve_normals
 BUDGET = Budget(
     max_ulp=91, max_ulp_at_sigma=4.0, matrix=MatrixBudget(column=50.0, gram=55.0)
 ).doubled()
-SPEC = InitializerSpec(
-    name="orthogonal",
-    build=lambda: None,
-    definition=Orthogonal(),
-    family="orthogonal",  # type: ignore[arg-type, return-value]  # never called
-)
+SPEC = load_catalogue().lookup("orthogonal")
 
 
 def problem(seed: int = 0, side: int = 16, prng: str = "threefry2x32") -> Problem:
