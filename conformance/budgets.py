@@ -81,6 +81,23 @@ class MatrixMeasurement:
     kernels: tuple[str, ...]
     by_shape: Mapping[str, ShapeErrors]
 
+    @staticmethod
+    def of(by_shape: Mapping[str, ShapeErrors], kernels: Iterable[str]) -> MatrixMeasurement:
+        """Return what comes of the errors by shape."""
+        return MatrixMeasurement(
+            column=max((each.column for each in by_shape.values()), key=lambda point: point.error),
+            gram=max((each.gram for each in by_shape.values()), key=lambda point: point.error),
+            kernels=tuple(sorted(set(kernels))),
+            by_shape=dict(by_shape),
+        )
+
+    def joined(self, other: MatrixMeasurement) -> MatrixMeasurement:
+        """Return the worst of both, shape by shape."""
+        by_shape = dict(self.by_shape)
+        for name, errors in other.by_shape.items():
+            by_shape[name] = errors.joined(by_shape[name]) if name in by_shape else errors
+        return MatrixMeasurement.of(by_shape, (*self.kernels, *other.kernels))
+
     @property
     def budget(self) -> MatrixBudget:
         """How far a right matrix may be from exact."""
@@ -181,6 +198,9 @@ class BudgetTable:
 def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = "") -> BudgetTable:
     """Return the table with the measured lines in place of those of the same key.
 
+    Of matrices the worst that was ever seen counts: another machine has another LAPACK kernel, and
+    a sweep under one says nothing of the others.
+
     Raises:
         LooserBudget: a line would allow more than before, and the reason is empty.
     """
@@ -188,6 +208,8 @@ def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = ""
     looser = []
     for new in measured:
         old = lines.get(new.key)
+        if old and old.matrix and new.matrix:
+            new = dataclasses.replace(new, matrix=old.matrix.joined(new.matrix))
         if old and is_looser(new.budget, old.budget):
             looser.append(f"{new.key}: {_figures(old.budget)} -> {_figures(new.budget)}")
             new = dataclasses.replace(new, reason=reason)

@@ -9,6 +9,7 @@ budgets, classes, stages and ledger of cases, and against the golden of the para
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -157,17 +158,22 @@ def _judged(
     golden: of the parameter, which has the shape of the tree; None to judge without.
     """
     spec = spec_of(claim.definition, rules.catalogue)
-    observation = observed(layer, claim, dtype, drawn, spec)
-    result = judge(
-        observation,
+    key = _key(layer, claim)
+    observation = observed(claim, dtype, drawn, spec, key)
+    verdict = functools.partial(
+        judge,
         spec=spec,
         golden=None if golden is None else Golden(outcome=_as_drawn(golden, claim), maker=BASE),
         budgets=rules.budgets,
         ledger=rules.ledger,
         checks=default_checks(rules.max_drift),
         jax_version=installed_jax(),
-        key=_key(layer, claim),
+        key=key,
     )
+    result = verdict(observation)
+    if result.status is Status.FAILED and isinstance(observation.outcome, Returned):
+        stages = observe.stages(claim.definition, key, observation.case.problem)
+        result = verdict(dataclasses.replace(observation, stages=stages))
     name = store.entry_id(layer.name, dtype, claim.name)
     failed = [check for check in result.checks if check.status is Status.FAILED]
     if golden is None:
@@ -176,7 +182,7 @@ def _judged(
 
 
 def observed(
-    layer: Layer, claim: Claim, dtype: str, drawn: Array | Raised, spec: InitializerSpec
+    claim: Claim, dtype: str, drawn: Array | Raised, spec: InitializerSpec, key: Key
 ) -> Observation:
     """Return the draw of a parameter as the observation of a case.
 
@@ -190,19 +196,16 @@ def observed(
         seed=SEED,
     )
     case = Case(problem=problem, backend=BASE, transform="eager")
-    outcome = drawn if isinstance(drawn, Raised) else returned(drawn)
-    stages: Mapping[str, str] = {}
+    outcome: Outcome = drawn if isinstance(drawn, Raised) else returned(drawn)
     if isinstance(outcome, Returned):
-        sampled = observe.sampled(claim.definition, _key(layer, claim), problem)
-        outcome = dataclasses.replace(outcome, drawn=sampled.normals)
-        stages = sampled.stages
+        normals = observe.normals(claim.definition, key, problem)
+        outcome = dataclasses.replace(outcome, drawn=normals)
     return Observation(
         case=case,
         outcome=outcome,
         repeat_sha256=outcome.sha256 if isinstance(outcome, Returned) else None,
         device=BASE,
         elapsed_s=0.0,
-        stages=stages,
     )
 
 

@@ -5,13 +5,16 @@ process. So one process measures under what it finds, and `merged` joins what se
 
     python -m conformance.matrix_sweep float32 4x4:1000 256x256:100      one JSON line a shape
 
-`scripts/measure_matrices.py` runs it under every kernel and writes the budgets.
+`scripts/measure_matrices.py` runs it under every kernel and writes the budgets of the CPU;
+`conformance law` judges SEEDS seeds of SHAPES by them, beside the laws of single words.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
+import functools
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,46 +23,204 @@ from typing import Any
 import numpy as np
 
 from conformance.arrays import Array, as_dtype
+from conformance.backends import EXECUTORS, open_backend
 from conformance.backends.pjrt import typed_key, x64
-from conformance.budgets import MATRICES, MatrixMeasurement, MatrixPoint, ShapeErrors
+from conformance.budgets import (
+    MATRICES,
+    BudgetTable,
+    MatrixMeasurement,
+    MatrixPoint,
+    Measurement,
+    MissingBudget,
+    ShapeErrors,
+)
 from conformance.checks.backward_error import column_errors, gram_error
+from conformance.engine import installed_jax
 from conformance.environment import host_facts
-from conformance.model import WIDE_DTYPES, Problem, format_shape, parse_shape
+from conformance.matrix import Selection
+from conformance.model import (
+    WIDE_DTYPES,
+    MatrixBudget,
+    Problem,
+    Tier,
+    format_shape,
+    parse_shape,
+)
 
 BATCH_BYTES = 1 << 25
 """Of one vmapped call."""
 
+SHAPES = ((2, 2), (3, 3), (4, 4), (9, 6), (16, 16), (64, 32), (128, 128))
+SEEDS = 50
+"""What a law's sweep looks at: a few seconds."""
 
-def measure(dtype: str, shape: tuple[int, int], n_seeds: int) -> ShapeErrors:
+DTYPES = {
+    Tier.QUICK: ("float32",),
+    Tier.STANDARD: ("float32",),
+    Tier.FULL: ("float32", *WIDE_DTYPES),
+}
+"""Dtypes of each tier that have a QR decomposition."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class MatrixSweep:
+    """Many seeds and sizes of orthogonal matrices in one dtype on one backend."""
+
+    backend: str
+    dtype: str
+
+    @property
+    def id(self) -> str:
+        """Return e.g. `orthogonal-float32-cpu`."""
+        return f"{MATRICES}-{self.dtype}-{self.backend}"
+
+
+def matrix_sweeps(selection: Selection) -> list[MatrixSweep]:
+    """Return the sweeps that the tier, backends, initializers and dtypes of a selection ask for."""
+    patterns = selection.initializers
+    if patterns and not any(fnmatch.fnmatchcase(MATRICES, name) for name in patterns):
+        return []
+    if selection.transforms and "eager" not in selection.transforms:
+        return []
+    return [
+        MatrixSweep(backend=backend, dtype=dtype)
+        for backend in selection.backends
+        if backend not in EXECUTORS  # QR is a call of a library there, which they do not make
+        for dtype in DTYPES[selection.tier]
+        if not selection.dtypes or dtype in selection.dtypes
+    ]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class MatrixResult:
+    """What a sweep found, what a right matrix may err, and what is wrong, or ""."""
+
+    sweep: MatrixSweep
+    found: MatrixMeasurement
+    budget: MatrixBudget
+    fault: str
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """The errors by shape, as COLUMNS names them."""
+        verdict = "failed" if self.fault else "passed"
+        return [
+            (
+                MATRICES,
+                self.sweep.dtype,
+                shape,
+                str(errors.n_seeds),
+                f"{errors.column.error:.3g}",
+                f"{self.budget.column:.3g}",
+                f"{errors.gram.error:.3g}",
+                f"{self.budget.gram:.3g}",
+                verdict,
+            )
+            for shape, errors in self.found.by_shape.items()
+        ]
+
+
+COLUMNS = (
+    *("initializer", "dtype", "shape", "seeds"),
+    *("column error", "at most", "gram error", "at most", "verdict"),
+)
+"""Errors in units of the unit roundoff: see `checks.backward_error`."""
+
+
+def evaluate(sweep: MatrixSweep, budgets: BudgetTable) -> MatrixResult:
+    """Run one sweep and judge it by the measured budget of the backend.
+
+    Raises:
+        BackendUnavailable: the backend has no device in this process.
+        MissingBudget: nobody has measured matrices there; the message says how to.
+    """
+    open_backend(sweep.backend)
+    budget = budgets.matrix_budget(sweep.backend, sweep.dtype)
+    if budget is None:
+        raise MissingBudget(
+            f"no budget is stored for matrices in {sweep.dtype} on {sweep.backend}: measure it "
+            f"there with `conformance law --initializer {MATRICES} --backend {sweep.backend} "
+            f"--dtype {sweep.dtype}{budgets.golden_option} --write-budgets`"
+        )
+    found = swept(sweep)
+    faults = [
+        f"{sweep.id}: seed {point.seed} of {point.shape} has a {name} error of "
+        f"{point.error:.3g} u, needed at most {most:.3g} u"
+        for name, point, most in (
+            ("column", found.column, budget.column),
+            ("gram", found.gram, budget.gram),
+        )
+        if not point.error <= most
+    ]
+    return MatrixResult(sweep=sweep, found=found, budget=budget, fault="\n".join(faults))
+
+
+def swept(sweep: MatrixSweep) -> MatrixMeasurement:
+    """Return the errors over SEEDS seeds of SHAPES."""
+    shapes = {
+        format_shape(shape): measure(sweep.dtype, shape, SEEDS, sweep.backend) for shape in SHAPES
+    }
+    return joined([shapes])
+
+
+def measurement(sweep: MatrixSweep, found: MatrixMeasurement, *, date: str) -> Measurement:
+    """Return the line of the table of budgets."""
+    import jax
+
+    kind = str(jax.devices(sweep.backend)[0].device_kind)
+    isa = f" ({host_facts().get('isa', 'unknown ISA')})" if kind == "cpu" else ""
+    return Measurement(
+        backend=sweep.backend,
+        initializer=MATRICES,
+        dtype=sweep.dtype,
+        family=MATRICES,
+        at_value=None,
+        at_sigma=None,
+        device=f"{kind}{isa}",
+        jax=installed_jax(),
+        date=date,
+        matrix=found,
+    )
+
+
+# --- Measuring -----------------------------------------------------------------------------------
+
+
+def measure(dtype: str, shape: tuple[int, int], n_seeds: int, backend: str = "cpu") -> ShapeErrors:
     """Return the worst errors over the seeds 0 to n_seeds - 1 of `jax.nn.initializers.orthogonal`.
 
-    shape: of a tall or square matrix.
+    shape: of a tall or square matrix. A wrong sign counts as an error of the whole column.
     """
     host = host_facts()
     places = {
         name: host.get(name, "unknown") for name in ("lapack", "lapack_kernel", "lapack_threads")
     }
     worst: dict[str, MatrixPoint] = {}
-    for seed, orthonormal, drawn in _pairs(dtype, shape, n_seeds):
+    for seed, orthonormal, drawn in _pairs(dtype, shape, n_seeds, backend):
+        columns = column_errors(orthonormal, drawn, sign_bound=0.0)
         found = {
-            "column": column_errors(orthonormal, drawn, sign_bound=0.0).largest,
+            "column": max(columns.largest, -columns.lowest_diagonal),
             "gram": gram_error(orthonormal, drawn.dtype).largest,
         }
         for name, error in found.items():
-            if name not in worst or error > worst[name].error:
+            # NaN is no less than anything, and stays.
+            if name not in worst or not error <= worst[name].error:
                 worst[name] = MatrixPoint(
                     error=error, shape=format_shape(shape), seed=seed, **places
                 )
     return ShapeErrors(n_seeds=n_seeds, **worst)
 
 
-def _pairs(dtype: str, shape: tuple[int, int], n_seeds: int) -> Iterator[tuple[int, Array, Array]]:
+def _pairs(
+    dtype: str, shape: tuple[int, int], n_seeds: int, backend: str
+) -> Iterator[tuple[int, Array, Array]]:
     """Yield each seed with the matrix that is returned and the one that was drawn."""
     import jax
 
     batch = max(1, BATCH_BYTES // (shape[0] * shape[1] * as_dtype(dtype).itemsize))
     initializer = jax.nn.initializers.orthogonal()
-    with x64() if dtype in WIDE_DTYPES else contextlib.nullcontext():
+    wide = x64() if dtype in WIDE_DTYPES else contextlib.nullcontext()
+    with wide, jax.default_device(jax.devices(backend)[0]):
         orthonormal: Any = jax.vmap(lambda key: initializer(key, shape, as_dtype(dtype)))
         drawn: Any = jax.vmap(lambda key: jax.random.normal(key, shape, as_dtype(dtype)))
         for start in range(0, n_seeds, batch):
@@ -76,18 +237,14 @@ def _problem(dtype: str, seed: int) -> Problem:
 
 def joined(found: Iterable[Mapping[str, ShapeErrors]]) -> MatrixMeasurement:
     """Return the worst of what several processes measured, by shape and of all."""
-    by_shape: dict[str, ShapeErrors] = {}
-    kernels: set[str] = set()
-    for shapes in found:
-        for name, errors in shapes.items():
-            kernels.add(f"{errors.column.lapack_kernel} x {errors.column.lapack_threads}")
-            by_shape[name] = errors.joined(by_shape[name]) if name in by_shape else errors
-    return MatrixMeasurement(
-        column=max((each.column for each in by_shape.values()), key=lambda point: point.error),
-        gram=max((each.gram for each in by_shape.values()), key=lambda point: point.error),
-        kernels=tuple(sorted(kernels)),
-        by_shape=by_shape,
+    first, *others = (
+        MatrixMeasurement.of(shapes, map(_place, shapes.values())) for shapes in found
     )
+    return functools.reduce(MatrixMeasurement.joined, others, first)
+
+
+def _place(errors: ShapeErrors) -> str:
+    return f"{errors.column.lapack_kernel} x {errors.column.lapack_threads}"
 
 
 def main(words: Sequence[str]) -> int:

@@ -92,8 +92,10 @@ def is_swept(spec: InitializerSpec) -> bool:
     return isinstance(spec.definition, ELEMENTWISE) and not spec.no_oracle
 
 
-def select_sweeps(catalogue: Catalogue, selection: Selection) -> list[Case]:
+def select_sweeps(catalogue: Catalogue, selection: Selection, *, also: bool = False) -> list[Case]:
     """Return `law_cases`, of which there must be some.
+
+    also: whether something else is swept, so that there may be none.
 
     Raises:
         SelectionError: a name is unknown, or a backend cannot be asked the transform.
@@ -102,13 +104,13 @@ def select_sweeps(catalogue: Catalogue, selection: Selection) -> list[Case]:
     require_known(catalogue, selection)
     require_offered(selection)
     cases = law_cases(catalogue, selection)
-    if not cases:
+    if not cases and not also:
         names = ", ".join(spec.name for spec in catalogue if is_swept(spec))
         raise EmptySelection(
             f"the selection matches no sweep of tier {selection.tier}. Transforms: "
             f"{', '.join(law.TRANSFORMS)}; dtypes: {', '.join(DTYPES[selection.tier])} (quick: "
             f"float32 only for {' and '.join(QUICK_FLOAT32)}). Initializers that draw one word for "
-            f"each element: {names}"
+            f"each element: {names}; and orthogonal, whose matrices are swept over seeds"
         )
     return cases
 

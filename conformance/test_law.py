@@ -9,6 +9,8 @@ import pytest
 from conformance import options
 from conformance.budgets import FILE_NAME, BudgetTable, load
 from conformance.matrix import SelectionError
+from conformance.matrix_sweep import MatrixSweep, matrix_sweeps
+from conformance.matrix_sweep import evaluate as evaluate_matrices
 from conformance.model import Case
 from conformance.pytest_plugin import FAULT, SESSION
 from conformance.session import Session
@@ -17,17 +19,24 @@ from conformance.sweeps import evaluate, law_cases
 NOTHING = pytest.param(
     None, id="none", marks=pytest.mark.skip(reason="nothing with an elementwise law is selected")
 )
+NO_MATRIX = pytest.param(
+    None, id="none", marks=pytest.mark.skip(reason="no backend that factors matrices is selected")
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one item of every selected sweep."""
-    if "law_case" not in metafunc.fixturenames:
+    if not {"law_case", "matrix_sweep"} & set(metafunc.fixturenames):
         return
     option = metafunc.config.getoption
     try:
         selection = options.selection_from(lambda name: option(f"--{name}"))
     except SelectionError as error:
         raise pytest.UsageError(str(error)) from error
+    if "matrix_sweep" in metafunc.fixturenames:
+        sweeps = [pytest.param(sweep, id=sweep.id) for sweep in matrix_sweeps(selection)]
+        metafunc.parametrize("matrix_sweep", sweeps or [NO_MATRIX])
+        return
     cases = law_cases(metafunc.config.stash[SESSION].catalogue, selection)
     items = [pytest.param(case, id=case.id) for case in cases]
     metafunc.parametrize("law_case", items or [NOTHING])
@@ -59,3 +68,19 @@ def test_law(
     if result.messages:
         rerun = f"  rerun: {conformance_session.rerun_sweep(law_case)}"
         pytest.fail("\n".join([*result.messages, rerun]), pytrace=False)
+
+
+def test_matrices(
+    matrix_sweep: MatrixSweep,
+    budgets: BudgetTable,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """Over seeds and sizes, every column is that of the Q of what was drawn."""
+    result = evaluate_matrices(matrix_sweep, budgets)
+
+    column, gram = result.found.column.error, result.found.gram.error
+    record_property("law", f"column error {column:.3g} u, gram error {gram:.3g} u")
+    if result.fault:
+        words = f"--initializer orthogonal --dtype {matrix_sweep.dtype}"
+        rerun = f"  rerun: conformance law {words} --backend {matrix_sweep.backend}"
+        pytest.fail(f"{result.fault}\n{rerun}", pytrace=False)

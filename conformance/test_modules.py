@@ -89,7 +89,13 @@ def test_every_layer_draws_what_it_claims(layer: Layer, dtype: str, rules: Rules
 
     faults = layer_faults(layer, dtype, tree, rules)
 
-    assert not faults, f"{layer.name} with param_dtype {dtype}:\n" + "\n".join(faults)
+    assert not faults, "\n".join(
+        (
+            f"{layer.name} with param_dtype {dtype}:",
+            *faults,
+            f"  rerun: pytest conformance -k '{layer.name}-{dtype}'",
+        )
+    )
 
 
 def test_a_layer_that_lets_its_constants_vary_shows_their_keys(layer: Layer) -> None:

@@ -15,22 +15,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 
 from conformance.budgets import (
     FILE_NAME,
-    MATRICES,
     LooserBudget,
-    Measurement,
     ShapeErrors,
     load,
     merged,
     save,
     shape_errors,
 )
-from conformance.engine import installed_jax
-from conformance.environment import host_facts
-from conformance.matrix_sweep import joined
+from conformance.matrix_sweep import MatrixSweep, joined, measurement
 from conformance.options import golden_folder
 
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX")
@@ -66,22 +61,6 @@ def swept(kernel: str, threads: int, dtype: str, shapes: list[str]) -> dict[str,
     return {row.pop("shape"): shape_errors(row) for row in rows}
 
 
-def measured(dtype: str, found: Sequence[Mapping[str, ShapeErrors]]) -> Measurement:
-    """Return the line of the table of budgets."""
-    return Measurement(
-        backend="cpu",
-        initializer=MATRICES,
-        dtype=dtype,
-        family="orthogonal",
-        at_value=None,
-        at_sigma=None,
-        device=f"cpu ({host_facts().get('isa', 'unknown ISA')})",
-        jax=installed_jax(),
-        date=f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-        matrix=joined(found),
-    )
-
-
 def main(words: list[str]) -> int:
     """Measure, print, and write unless told not to."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -106,11 +85,12 @@ def main(words: list[str]) -> int:
                     print(f"not measured: {result}", flush=True)
                     break
                 found.append(result)
-        line = measured(dtype, found)
-        assert line.matrix is not None
-        for name, each in line.matrix.by_shape.items():
+        matrices = joined(found)
+        for name, each in matrices.by_shape.items():
             print(f"{dtype} {name}: column {each.column.error:.3g}, gram {each.gram.error:.3g}")
-        print(f"{dtype}: column {line.matrix.column}, gram {line.matrix.gram}", flush=True)
+        print(f"{dtype}: column {matrices.column}, gram {matrices.gram}", flush=True)
+        date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+        line = measurement(MatrixSweep(backend="cpu", dtype=dtype), matrices, date=date)
         try:
             table = merged(table, [line], options.reason)
         except LooserBudget as error:

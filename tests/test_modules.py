@@ -379,7 +379,7 @@ def test_a_recurrent_matrix_of_another_kernel_is_rounding() -> None:
     goldens = store.load(shipped())
     golden = goldens[RECURRENT]
     assert isinstance(golden, Returned)
-    normals = observe.sampled(HAAR, key_of(RECURRENT), problem_of(golden)).normals
+    normals = observe.normals(HAAR, key_of(RECURRENT), problem_of(golden))
     assert normals is not None
     drawn = np.frombuffer(normals, np.float32).reshape(golden.shape)
     exact = haar(drawn.astype(np.float64)).astype(np.float32)

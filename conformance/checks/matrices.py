@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype, flat, whole, widen
+from conformance.arrays import Array, as_dtype, flat, returned, whole, widen
 from conformance.checks.backward_error import (
     ColumnErrors,
     GramError,
@@ -333,27 +333,24 @@ def compare_matrices(
 ) -> Drift:
     """Return how one result lies to another: rounding if each is right for what was drawn for it.
 
-    Where one is not right, the class is the one that its elements tell, and the detail names which
-    of the two is wrong, and how. What was drawn for the two need not be equal bit by bit: that each
-    is within the budget of normals, the oracle check sees to.
+    What was drawn for the two must be the same, within the budget of normals. Else, and where one
+    is not right, the class is the one that the elements tell, and the detail names what is wrong.
 
     problem, key: what the oracle draws for a side that did not record it; see `drawn_by`. A golden
-        keeps no draw; what was drawn for the other side stands for it too.
+        keeps no draw: where the oracle has none either, that of the other side stands for it.
     """
     if isinstance(actual, Raised) or isinstance(expected, Raised):
         return classify(actual, expected)
     drift = classify(actual, expected, moments=moments, budget=ANY_DISTANCE)
     if drift.drift_class in (DriftClass.IDENTICAL, DriftClass.STRUCTURAL):
         return drift
-    witnesses = [drawn_by(side, definition, problem, budget, key) for side in (actual, expected)]
-    if witnesses[0] is None:
+    mine, theirs = (drawn_by(side, definition, problem, budget, key) for side in (actual, expected))
+    if mine is None:
         return classify(actual, expected, moments=moments)  # nobody knows what was drawn
-    if expected.drawn is None:
-        witnesses.append(as_another(witnesses[0], budget))
-    fault = fault_of(actual, definition, witnesses[0], budget)
-    known = [drawn for drawn in witnesses[1:] if drawn is not None]
-    others = [fault_of(expected, definition, drawn, budget) for drawn in known]
-    if not fault and not all(others):
+    faults = _faults_of_pair(
+        actual, expected, definition, mine, theirs or as_another(mine, budget), budget
+    )
+    if not faults:
         return dataclasses.replace(
             drift,
             drift_class=DriftClass.ROUNDING,
@@ -361,6 +358,34 @@ def compare_matrices(
             detail="each is a right Q of what was drawn, by the backward errors of its columns",
         )
     told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
-    faults = [f"the actual matrix: {fault}"] if fault else []
-    faults += [f"the expected matrix: {others[0]}"] if all(others) else []
     return dataclasses.replace(told, detail="; ".join(filter(None, (told.detail, *faults))))
+
+
+def _faults_of_pair(
+    actual: Returned,
+    expected: Returned,
+    definition: MatrixDefinition,
+    mine: Drawn,
+    theirs: Drawn,
+    budget: Budget,
+) -> list[str]:
+    faults = []
+    drawn = drift_of_draws(mine.matrix, theirs.matrix, budget)
+    is_same_draw = drawn.drift_class.rank <= DriftClass.ROUNDING.rank
+    if not is_same_draw:
+        faults.append(f"another matrix was drawn: {drawn.drift_class}")
+    if fault := fault_of(actual, definition, mine, budget):
+        faults.append(f"the actual matrix: {fault}")
+    fault = fault_of(expected, definition, theirs, budget)
+    # The bits of its draw are not known: it may be that of the other side, within the budget.
+    if fault and expected.drawn is None and is_same_draw:
+        fault = fault_of(expected, definition, as_another(mine, budget), budget)
+    if fault:
+        faults.append(f"the expected matrix: {fault}")
+    return faults
+
+
+def drift_of_draws(actual: Array, expected: Array, budget: Budget) -> Drift:
+    """Return how one matrix of normals lies to another; budget: how far apart right ones may be."""
+    law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
+    return classify(returned(actual), returned(expected), moments=law, budget=budget)

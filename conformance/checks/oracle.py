@@ -14,6 +14,7 @@ from conformance.checks.matrices import (
     MatrixDefinition,
     column_fault,
     drawn_by,
+    drift_of_draws,
     fault_of,
     matrix_errors,
 )
@@ -21,7 +22,6 @@ from conformance.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
-    NominalMoments,
     Orthogonal,
     expected_error,
     nominal_moments,
@@ -108,15 +108,17 @@ def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefi
         return ""
     recorded = drawn_by(outcome, definition, None, evidence.budget)
     assert recorded is not None
-    law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
     drifts = [
-        classify(returned(recorded.matrix), returned(known), moments=law, budget=evidence.budget)
+        drift_of_draws(recorded.matrix, known, evidence.budget)
         for known in (normals.followed, normals.expected)
         if known is not None
     ]
     nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
     if _is_rounding(nearest):
         return ""
+    exact = exact_stages(normals, case.problem.dtype)
+    stage = first_differing_stage(evidence.observation.stages, exact)
+    nearest = dataclasses.replace(nearest, stage=stage)
     text = explain(nearest, f"what was drawn for {case.id}")
     return text.replace("the golden", "the definition")
 

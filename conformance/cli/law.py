@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime as dt
 import sys
 from collections.abc import Iterable, Sequence
@@ -10,13 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from conformance import environment, options
-from conformance.budgets import FILE_NAME, BudgetTable, LooserBudget, load, merged, save
+from conformance.budgets import (
+    FILE_NAME,
+    BudgetTable,
+    LooserBudget,
+    MatrixMeasurement,
+    load,
+    merged,
+    save,
+)
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.checks import load_ledger
 from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
 from conformance.golden import GoldenError
 from conformance.matrix import Selection
+from conformance.matrix_sweep import COLUMNS as MATRIX_COLUMNS
+from conformance.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
+from conformance.matrix_sweep import evaluate as evaluate_matrices
 from conformance.model import Status
 from conformance.sweeps import (
     LawResult,
@@ -83,21 +95,48 @@ def run(arguments: argparse.Namespace) -> int:
         )
     budgets = load(path)
     ledger = load_ledger(Path(arguments.ledger)) if arguments.ledger else load_ledger()
+    selection = selection_from(arguments)
+    matrices = matrix_sweeps(selection)
+    cases = select_sweeps(catalogue, selection, also=bool(matrices))
+    table = Table(is_markdown=arguments.markdown)
     results = []
-    print_row = print_markdown if arguments.markdown else print_plain
-    print_row(COLUMNS)
-    if arguments.markdown:
-        print_row(["---"] * len(COLUMNS))
-    for case in select_sweeps(catalogue, selection_from(arguments)):
+    for case in cases:
         result = evaluate(case, catalogue=catalogue, budgets=budgets, ledger=ledger)
-        print_row(cells(result))
+        table.add(COLUMNS, [cells(result)])
         results.append(result)
     if arguments.write_budgets:
-        return write_budgets(path, budgets, results, catalogue, arguments.reason)
+        measured = [(sweep, swept(sweep)) for sweep in matrices]
+        return write_budgets(path, budgets, results, catalogue, arguments.reason, measured)
+    faults = []
+    for sweep in matrices:
+        found = evaluate_matrices(sweep, budgets)
+        table.add(MATRIX_COLUMNS, found.rows)
+        faults += [found.fault] if found.fault else []
     _print_messages(results, arguments)
+    print("".join(f"\n{fault}\n" for fault in faults), end="")
     if not all(result.is_judged for result in results):
         return INFRASTRUCTURE
-    return FAILED if any(result.messages for result in results) else OK
+    return FAILED if faults or any(result.messages for result in results) else OK
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Table:
+    """Prints rows as they come, and their head wherever it changes."""
+
+    is_markdown: bool
+    head: tuple[str, ...] = ()
+
+    def add(self, head: tuple[str, ...], rows: Iterable[Iterable[str]]) -> None:
+        """Print the rows, after their head if it is not the last one printed."""
+        print_row = print_markdown if self.is_markdown else print_plain
+        if head != self.head:
+            print("\n" if self.head else "", end="")
+            print_row(head)
+            if self.is_markdown:
+                print_row(["---"] * len(head))
+            self.head = head
+        for row in rows:
+            print_row(row)
 
 
 def _print_messages(results: Sequence[LawResult], arguments: argparse.Namespace) -> None:
@@ -124,11 +163,13 @@ def write_budgets(
     results: Sequence[LawResult],
     catalogue: Catalogue,
     reason: str,
+    matrices: Iterable[tuple[MatrixSweep, MatrixMeasurement]] = (),
 ) -> int:
     """Store what was measured; FAILED if a law is wrong, USAGE if a reason is missing."""
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
     try:
         measured = measurements(results, catalogue, date=date)
+        measured += [measurement(sweep, found, date=date) for sweep, found in matrices]
         table = merged(budgets, measured, reason)
     except (UnfitForBudget, LooserBudget) as error:
         print(f"conformance: {error}", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import importlib
 import importlib.metadata
@@ -16,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from packaging.version import Version
 
-from conformance.arrays import Array, as_dtype, digest
-from conformance.backends.stages import sampler_of, stage_arrays
+from conformance.arrays import Array, as_dtype
+from conformance.backends.stages import sampler_of, stage_digests
 from conformance.builtin import JAX, namespace_module
 from conformance.definition import (
     Constant,
@@ -27,6 +26,7 @@ from conformance.definition import (
     Orthogonal,
     Uniform,
     VarianceScaling,
+    tall_shape,
 )
 from conformance.model import Problem, Raised
 from conformance.modules import linen_layers, nnx_layers
@@ -192,34 +192,29 @@ def draw(
     definition: Definition, key: npt.NDArray[np.uint32], shape: tuple[int, ...], dtype: str
 ) -> Array | Raised:
     """Return what JAX's initializer makes of the two key words."""
-    import jax
-
-    typed = jax.random.wrap_key_data(jax.numpy.asarray(key), impl="threefry2x32")
     try:
-        return np.asarray(initializer(definition)(typed, shape, as_dtype(dtype)))
+        return np.asarray(initializer(definition)(_typed(key), shape, as_dtype(dtype)))
     except Exception as error:
         return Raised(exception=type(error).__name__, message=str(error))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sampled:
-    """Digests of the stages of a draw, and of a matrix the bits of the normals drawn for it."""
-
-    stages: Mapping[str, str]
-    normals: bytes | None
+def stages(definition: Definition, key: npt.NDArray[np.uint32], problem: Problem) -> dict[str, str]:
+    """Return digests of the stages before the result of a draw from the two key words."""
+    sampler = sampler_of(definition, problem.shape)
+    return {} if sampler is None else stage_digests(_typed(key), problem, sampler)
 
 
-def sampled(definition: Definition, key: npt.NDArray[np.uint32], problem: Problem) -> Sampled:
-    """Return what the sampler of the definition makes of the two key words, stage by stage."""
+def normals(definition: Definition, key: npt.NDArray[np.uint32], problem: Problem) -> bytes | None:
+    """Return the bits of what is drawn for an orthogonal matrix; None for other definitions."""
     import jax
 
-    sampler = sampler_of(definition, problem.shape)
-    if sampler is None:
-        return Sampled(stages={}, normals=None)
-    typed = jax.random.wrap_key_data(jax.numpy.asarray(key), impl="threefry2x32")
-    arrays = stage_arrays(typed, problem, sampler)
-    is_matrix = isinstance(definition, Orthogonal | DeltaOrthogonal)
-    return Sampled(
-        stages={name: digest(array) for name, array in arrays.items()},
-        normals=arrays["unit"].tobytes() if is_matrix else None,
-    )
+    if not isinstance(definition, Orthogonal | DeltaOrthogonal):
+        return None
+    shape = tall_shape(problem.shape, definition)
+    return np.asarray(jax.random.normal(_typed(key), shape, as_dtype(problem.dtype))).tobytes()
+
+
+def _typed(key: npt.NDArray[np.uint32]) -> Any:
+    import jax
+
+    return jax.random.wrap_key_data(jax.numpy.asarray(key), impl="threefry2x32")

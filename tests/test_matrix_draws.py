@@ -1,0 +1,77 @@
+"""Two matrices are compared by what was drawn for each: that must be the same, but for rounding."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, returned
+from conformance.builtin import load_catalogue
+from conformance.definition import Orthogonal
+from conformance.engine import compare
+from conformance.model import Budget, DriftClass, MatrixBudget, Problem, Returned
+from conformance.oracle import haar, solve_normals
+
+BUDGET = Budget(
+    max_ulp=91, max_ulp_at_sigma=4.0, matrix=MatrixBudget(column=50.0, gram=55.0)
+).doubled()
+SPEC = load_catalogue().lookup("orthogonal")
+
+
+def problem(seed: int = 0, side: int = 16, prng: str = "threefry2x32") -> Problem:
+    return Problem(
+        initializer="orthogonal", dtype="float32", shape=(side, side), seed=seed, prng=prng
+    )
+
+
+def normals(asked: Problem) -> Array:
+    found = solve_normals(asked, Orthogonal())
+    assert found.followed is not None
+    return found.followed
+
+
+def result(drawn: Array, *, recorded: bool = True) -> Returned:
+    """Return a right Q of what was drawn."""
+    array = haar(drawn.astype(np.float64)).astype(np.float32)
+    return dataclasses.replace(returned(array), drawn=drawn.tobytes() if recorded else None)
+
+
+@pytest.mark.parametrize("side", [3, 16])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_right_matrices_of_other_draws_are_no_rounding_of_each_other(
+    side: int, recorded: bool
+) -> None:
+    asked = problem(side=side)
+    actual = result(normals(dataclasses.replace(asked, seed=1)))
+    expected = result(normals(asked), recorded=recorded)
+
+    found = compare(actual, expected, SPEC, BUDGET, problem=asked)
+
+    assert found.drift_class.rank > DriftClass.ROUNDING.rank
+    assert "another matrix was drawn: " in found.detail
+
+
+def test_draws_that_differ_by_rounding_leave_rounding() -> None:
+    drawn = normals(problem())
+    other = np.nextafter(drawn, np.float32(0))
+
+    found = compare(result(other), result(drawn), SPEC, BUDGET, problem=problem())
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert found.n_different
+
+
+def test_a_golden_without_an_oracle_is_held_to_the_draw_of_the_other_side() -> None:
+    asked = problem(prng="rbg")
+    drawn = normals(problem())
+    golden = result(np.nextafter(drawn, np.float32(0)), recorded=False)
+    wrong = returned(np.ascontiguousarray(haar(drawn.astype(np.float64))[:, ::-1], np.float32))
+
+    right = compare(result(drawn), golden, SPEC, BUDGET, problem=asked)
+    found = compare(result(drawn), wrong, SPEC, BUDGET, problem=asked)
+
+    assert right.drift_class is DriftClass.ROUNDING
+    assert found.drift_class.rank > DriftClass.ROUNDING.rank
+    assert "the expected matrix: column " in found.detail
