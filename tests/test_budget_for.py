@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import pytest
 
 from conformance.budgets import BudgetTable
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue
 from conformance.checks.budget import POLAR_REACH, POLAR_ROUNDINGS, budget_for, release_budget
+from conformance.definition import Orthogonal
 from conformance.drift import DEFAULT_BUDGET
 from conformance.model import Budget, MatrixBudget, parse_case
 
@@ -82,7 +84,9 @@ def test_a_matrix_has_its_own_budget_and_that_of_the_normals_drawn_for_it(dtype:
 
 def test_constants_and_users_laws_have_the_default() -> None:
     catalogue = Catalogue()
-    catalogue.register("mine", lambda: None, definition=CATALOGUE.lookup("normal").definition)  # type: ignore[arg-type, return-value]  # never called
+    catalogue.register(
+        "mine", jax.nn.initializers.orthogonal, definition=CATALOGUE.lookup("normal").definition
+    )  # type: ignore[arg-type, return-value]  # never called
     case = parse_case("mine-float32-64x32-s0-cpu-eager")
 
     assert budget("ones-float32-64x32-s0-cpu-eager") == DEFAULT_BUDGET
@@ -98,3 +102,15 @@ def test_matrices_of_two_releases_need_no_sweep_of_their_backend() -> None:
 
     assert found == DEFAULT_BUDGET
     assert found.matrix is None
+
+
+def test_a_users_matrix_needs_no_budgets_in_the_users_set() -> None:
+    catalogue = Catalogue()
+    catalogue.register(
+        "mine", jax.nn.initializers.orthogonal, definition=Orthogonal(scale=1.0, column_axis=-1)
+    )
+    case = parse_case("mine-float32-64x32-s0-cpu-eager")
+
+    found = budget_for(catalogue.lookup("mine"), case, BudgetTable(measurements={}))
+
+    assert found == DEFAULT_BUDGET

@@ -43,17 +43,15 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     Laws of single words are measured by the exhaustive sweep, one word an element. Complex variates
     are no such laws: theirs follow from the measured parts and from the number of roundings. A
     matrix has the budget of the normals that are drawn for it, and its own. A user's law has
-    `DEFAULT_BUDGET`, and so has everything where nothing is measured.
+    `DEFAULT_BUDGET`, and so has everything where nothing is measured; so have the normals of a
+    user's matrix in a set that has no budgets.
 
     Raises:
         GoldenError: the backend has never been swept.
     """
     problem, definition = case.problem, spec.definition
     if measured is not None and is_matrix(definition):
-        return dataclasses.replace(
-            _budget_of_normals(case, measured),
-            matrix=measured.matrix_budget(case.backend, problem.dtype),
-        )
+        return _budget_of_matrix(spec, case, measured)
     if measured is None or definition is None or spec.family not in BUILTIN_FAMILIES:
         return DEFAULT_BUDGET
     sampler = sampler_of(definition, problem.shape)
@@ -80,6 +78,17 @@ def release_budget(spec: InitializerSpec | None, case: Case, measured: Budgets |
         return budget_for(spec, case, measured)
     except MissingBudget:
         return DEFAULT_BUDGET
+
+
+def _budget_of_matrix(spec: InitializerSpec, case: Case, measured: Budgets) -> Budget:
+    matrix = measured.matrix_budget(case.backend, case.problem.dtype)
+    try:
+        normals = _budget_of_normals(case, measured)
+    except MissingBudget:
+        if spec.family in BUILTIN_FAMILIES:
+            raise
+        normals = DEFAULT_BUDGET
+    return dataclasses.replace(normals, matrix=matrix)
 
 
 def _budget_of_normals(case: Case, measured: Budgets) -> Budget:
