@@ -9,9 +9,9 @@ import pytest
 
 from conformance.budgets import BudgetTable
 from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import POLAR_REACH, POLAR_ROUNDINGS, budget_for, release_budget
-from conformance.definition import Orthogonal
+from conformance.definition import Definition, Orthogonal
 from conformance.drift import DEFAULT_BUDGET
 from conformance.model import Budget, MatrixBudget, parse_case
 
@@ -40,6 +40,13 @@ class Measured:
 def budget(case_id: str, measured: Measured | None = None) -> Budget:
     case = parse_case(case_id)
     return budget_for(CATALOGUE.lookup(case.problem.initializer), case, measured or Measured())
+
+
+def registered(definition: Definition | None) -> InitializerSpec:
+    """Return the initializer that a user registers as `mine`; it is never called."""
+    catalogue = Catalogue()
+    catalogue.register("mine", jax.nn.initializers.orthogonal, definition=definition)
+    return catalogue.lookup("mine")
 
 
 def test_a_law_of_single_words_has_its_measured_budget() -> None:
@@ -83,14 +90,11 @@ def test_a_matrix_has_its_own_budget_and_that_of_the_normals_drawn_for_it(dtype:
 
 
 def test_constants_and_users_laws_have_the_default() -> None:
-    catalogue = Catalogue()
-    catalogue.register(
-        "mine", jax.nn.initializers.orthogonal, definition=CATALOGUE.lookup("normal").definition
-    )  # type: ignore[arg-type, return-value]  # never called
+    mine = registered(CATALOGUE.lookup("normal").definition)
     case = parse_case("mine-float32-64x32-s0-cpu-eager")
 
     assert budget("ones-float32-64x32-s0-cpu-eager") == DEFAULT_BUDGET
-    assert budget_for(catalogue.lookup("mine"), case, Measured()) == DEFAULT_BUDGET
+    assert budget_for(mine, case, Measured()) == DEFAULT_BUDGET
 
 
 def test_matrices_of_two_releases_need_no_sweep_of_their_backend() -> None:
@@ -105,12 +109,9 @@ def test_matrices_of_two_releases_need_no_sweep_of_their_backend() -> None:
 
 
 def test_a_users_matrix_needs_no_budgets_in_the_users_set() -> None:
-    catalogue = Catalogue()
-    catalogue.register(
-        "mine", jax.nn.initializers.orthogonal, definition=Orthogonal(scale=1.0, column_axis=-1)
-    )
+    mine = registered(Orthogonal(scale=1.0, column_axis=-1))
     case = parse_case("mine-float32-64x32-s0-cpu-eager")
 
-    found = budget_for(catalogue.lookup("mine"), case, BudgetTable(measurements={}))
+    found = budget_for(mine, case, BudgetTable(measurements={}))
 
     assert found == DEFAULT_BUDGET
