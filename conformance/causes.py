@@ -53,6 +53,22 @@ def is_lapack_known(*hosts: Mapping[str, str]) -> bool:
     return all(_told(host, library) and _told(host, kernel) for host in hosts)
 
 
+def known_isa_difference(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """Return which instruction sets XLA may use on one of two hosts only, or "" if not known.
+
+        avx512f avx512_bf16 there, not here
+
+    What XLA was allowed (`xla_isa`) counts, and else all that the CPU has (`isa`).
+    """
+    one, two = (host.get("xla_isa") or host.get("isa") or "" for host in (before, after))
+    if not (one and two) or UNKNOWN in (one, two):
+        return ""
+    there = [name for name in one.split() if name not in two.split()]
+    here = [name for name in two.split() if name not in one.split()]
+    sides = ((there, "there, not here"), (here, "here, not there"))
+    return "; ".join(f"{' '.join(names)} {where}" for names, where in sides if names)
+
+
 class _Part(NamedTuple):
     """What is compared, and its two values; "" where it is unknown."""
 

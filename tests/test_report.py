@@ -44,7 +44,7 @@ from conformance.model import (
 from conformance.report import frames
 from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.errors import ReportError, UnfinishedRunWarning
-from conformance.report.explained import lapack_line
+from conformance.report.explained import roundings_explained
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
 from conformance.report.page import page
@@ -424,7 +424,7 @@ ROUNDING = Drift(drift_class=DriftClass.ROUNDING, n_elements=2048, n_different=3
 GOLDEN_HOST = {"lapack": "OpenBLAS", "lapack_kernel": "Haswell"}
 SKYLAKE = {"lapack": "OpenBLAS 0.3.31", "lapack_kernel": "SkylakeX"}
 EXPLAINED = (
-    "1 rounding: all orthogonal; another LAPACK than the goldens' "
+    "1 rounding: orthogonal matrices; another LAPACK than the goldens' "
     "(OpenBLAS kernel: Haswell -> SkylakeX)"
 )
 
@@ -448,7 +448,7 @@ def rounded(*initializers: str, host: dict[str, str], golden: dict[str, str] | N
 def test_roundings_of_matrices_under_another_kernel_are_explained() -> None:
     run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
 
-    assert lapack_line(run) == EXPLAINED
+    assert roundings_explained(run) == [EXPLAINED]
     assert terminal_lines(run)[:2] == [
         "PASSED: 2 cases, 1 identical, 1 rounding, in 1.5 s",
         EXPLAINED,
@@ -457,40 +457,71 @@ def test_roundings_of_matrices_under_another_kernel_are_explained() -> None:
     assert f"<p>{html.escape(EXPLAINED)}</p>" in page(run)
 
 
+AVX512 = {"isa": "avx2 fma avx512f"}
+AVX2 = {"isa": "avx2 fma avx512f", "xla_isa": "avx2 fma"}
+
+
+def test_matrices_and_other_arrays_have_each_their_own_reason() -> None:
+    """What no reason is known for is not counted."""
+    run = rounded(
+        "orthogonal", "normal", "he_normal", host=SKYLAKE | AVX2, golden=GOLDEN_HOST | AVX512
+    )
+
+    assert roundings_explained(run) == [
+        "2 rounding: other instruction sets than the goldens' (avx512f there, not here)",
+        EXPLAINED,
+    ]
+
+
+def test_another_jaxlib_is_not_passed_off_as_other_instruction_sets() -> None:
+    run = rounded("normal", host=AVX2, golden=AVX512)
+    rows = tuple(dataclasses.replace(each, jaxlib="0.1") for each in run.rows)
+
+    assert roundings_explained(dataclasses.replace(run, rows=rows)) == []
+
+
 @pytest.mark.parametrize(
     ("initializers", "host", "golden"),
     [
         ([], SKYLAKE, GOLDEN_HOST),
-        (["orthogonal", "normal"], SKYLAKE, GOLDEN_HOST),
+        (["normal"], SKYLAKE, GOLDEN_HOST),
         (["orthogonal"], GOLDEN_HOST, GOLDEN_HOST),
         (["orthogonal"], {}, GOLDEN_HOST),
         (["orthogonal"], SKYLAKE, {}),
         (["orthogonal"], SKYLAKE, None),
+        (["normal"], {}, AVX512),
+        (["normal"], AVX2, {}),
+        (["normal"], AVX512, AVX512),
     ],
-    ids=["none", "others too", "the same", "unknown here", "unknown there", "no word"],
+    ids=[
+        *("none", "no matrix", "the same", "unknown here", "unknown there", "no word"),
+        *("unknown sets here", "unknown sets there", "the same sets"),
+    ],
 )
-def test_nothing_else_is_explained_by_a_kernel(
+def test_nothing_else_is_explained(
     initializers: list[str], host: dict[str, str], golden: dict[str, str] | None
 ) -> None:
     run = rounded(*initializers, host=host, golden=golden)
 
-    assert lapack_line(run) == ""
-    assert "another LAPACK" not in "\n".join(terminal_lines(run)) + markdown(run) + page(run)
+    assert roundings_explained(run) == []
+    assert "than the goldens" not in "\n".join(terminal_lines(run)) + markdown(run) + page(run)
 
 
-def test_a_rounding_under_the_goldens_own_kernel_is_explained_by_none() -> None:
+def test_a_rounding_under_the_goldens_own_kernel_is_not_counted() -> None:
     """A fleet may have both: then something else is going on."""
     run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
     more = rounded("orthogonal", host=GOLDEN_HOST, golden=GOLDEN_HOST)
 
-    assert lapack_line(dataclasses.replace(run, rows=(*run.rows, *more.rows))) == ""
+    both = dataclasses.replace(run, rows=(*run.rows, *more.rows))
+
+    assert roundings_explained(both) == [EXPLAINED]
 
 
 def test_the_qr_of_an_accelerator_is_not_lapacks() -> None:
     run = rounded("orthogonal", host=SKYLAKE, golden=GOLDEN_HOST)
     rows = tuple(dataclasses.replace(each, backend="cuda") for each in run.rows)
 
-    assert lapack_line(dataclasses.replace(run, rows=rows)) == ""
+    assert roundings_explained(dataclasses.replace(run, rows=rows)) == []
 
 
 def test_run_ids_sort_by_time() -> None:

@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 from collections.abc import Mapping
 
-from conformance.causes import LAPACK_FACTS, known_lapack_difference
-from conformance.model import DriftClass
+from conformance.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
+from conformance.model import DriftClass, Environment
 from conformance.report.rows import Row
 from conformance.report.run import Run
 
-FACTORED_BY_LAPACK = "cpu"
-"""The backend whose QR is LAPACK's; an accelerator has its own."""
+COMPUTED_HERE = "cpu"
+"""The backend whose programs run on the host's own instructions, and whose QR is LAPACK's."""
+
+ISA_FACTS = ("isa", "xla_isa")
 
 
-def lapack_line(run: Run) -> str:
-    """Return one line if another LAPACK than the goldens' explains all roundings, or "".
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why arrays were rounded: which, and what is other than where the goldens were made."""
 
-        74 rounding: all orthogonal; another LAPACK than the goldens' (OpenBLAS kernel: Haswell ->
+    arrays: str
+    cause: str
+
+
+def roundings_explained(run: Run) -> list[str]:
+    """Return one line for each reason why arrays were rounded otherwise than the goldens.
+
+        74 rounding: orthogonal; another LAPACK than the goldens' (OpenBLAS kernel: Haswell ->
         SkylakeX)
+        34 rounding: other instruction sets than the goldens' (avx512f there, not here)
 
-    It does where every rounded array is of an initializer that factors a matrix, on the CPU, under
-    a LAPACK that is known to be another. An unknown one explains nothing.
+    LAPACK explains matrices on the CPU; the instruction sets that XLA may use explain the rest
+    there, under the JAX of the goldens. Each must be known to differ: what is not known explains
+    nothing.
     """
+    there = run.golden_environment
+    if there is None:
+        return []
     rounded = [row for row in run.judged if row.drift_class == DriftClass.ROUNDING]
-    if run.golden_environment is None or not all(_is_factored(row, run) for row in rounded):
-        return ""
-    there = run.golden_environment.host
-    found = {known_lapack_difference(there, _host(row)) for row in rounded}
-    if not all(found) or not found:
-        return ""
-    causes = "; ".join(sorted(found))
-    return f"{len(rounded)} rounding: all orthogonal; another LAPACK than the goldens' ({causes})"
+    reasons = (_reason(row, row.initializer in run.matrices, there) for row in rounded)
+    found = collections.Counter(reason for reason in reasons if reason is not None)
+    return [
+        f"{count} rounding: {reason.arrays}{reason.cause}"
+        for reason, count in sorted(found.items(), key=lambda pair: (-pair[1], pair[0].cause))
+    ]
 
 
-def _is_factored(row: Row, run: Run) -> bool:
-    return row.backend == FACTORED_BY_LAPACK and row.initializer in run.matrices
+def _reason(row: Row, is_matrix: bool, there: Environment) -> Reason | None:
+    if row.backend != COMPUTED_HERE:
+        return None
+    if is_matrix and (lapack := known_lapack_difference(there.host, _host(row, LAPACK_FACTS))):
+        cause = f"another LAPACK than the goldens' ({lapack})"
+        return Reason(arrays="orthogonal matrices; ", cause=cause)
+    isa = known_isa_difference(there.host, _host(row, ISA_FACTS))
+    if isa and there.packages.get("jaxlib") == row.jaxlib:
+        return Reason(arrays="", cause=f"other instruction sets than the goldens' ({isa})")
+    return None
 
 
-def _host(row: Row) -> Mapping[str, str]:
-    return {name: getattr(row, name) or "" for name in LAPACK_FACTS}
+def _host(row: Row, facts: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: getattr(row, name) or "" for name in facts}

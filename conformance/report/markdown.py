@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 
-from conformance.report.explained import lapack_line
+from conformance.report.explained import roundings_explained
 from conformance.report.run import Run
 from conformance.report.tables import Table, tables
 
@@ -50,8 +50,7 @@ class Section:
 def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
     text = f"# {cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
-    if line := lapack_line(run):
-        text += f"\n{cell(line)}\n"
+    text += "".join(f"\n{cell(line)}\n" for line in roundings_explained(run))
     sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
     dropped_note = "\nToo long to show here: {}. The files beside summary.md have all.\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from conformance.report.explained import lapack_line
+from conformance.report.explained import roundings_explained
 from conformance.report.run import Run
 from conformance.report.tables import Table, tables
 
@@ -28,7 +28,7 @@ def page(run: Run) -> str:
         f"<title>{_text(run.verdict)}</title><style>{STYLE}</style></head><body>",
         f"<h1{mood}>{_text(run.verdict)}</h1>",
         f"<p>Run {_text(run.run_id)}, {run.elapsed_s:.1f} s.</p>",
-        *(f"<p>{_text(line)}</p>" for line in filter(None, [lapack_line(run)])),
+        *(f"<p>{_text(line)}</p>" for line in roundings_explained(run)),
         *map(_table, tables(run)),
         *_messages(run),
         "</body></html>",

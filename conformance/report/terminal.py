@@ -6,7 +6,7 @@ import collections
 from collections.abc import Sequence
 
 from conformance.model import Status
-from conformance.report.explained import lapack_line
+from conformance.report.explained import roundings_explained
 from conformance.report.rows import Row
 from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_text
 
@@ -19,7 +19,7 @@ N_CHARACTERS = 160
 
 def terminal_lines(run: Run) -> list[str]:
     """Return the verdict, then what explains it, then where the reports are."""
-    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *filter(None, [lapack_line(run)])]
+    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *roundings_explained(run)]
     lines += _missing(run)
     if run.failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.judged)]
