@@ -16,6 +16,7 @@ import dataclasses
 import fnmatch
 import functools
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -203,12 +204,16 @@ def measure(dtype: str, shape: tuple[int, int], n_seeds: int, backend: str = "cp
             "gram": gram_error(orthonormal, drawn.dtype).largest,
         }
         for name, error in found.items():
-            # NaN is no less than anything, and stays.
-            if name not in worst or not error <= worst[name].error:
+            if name not in worst or _is_worse(error, worst[name].error):
                 worst[name] = MatrixPoint(
                     error=error, shape=format_shape(shape), seed=seed, **places
                 )
     return ShapeErrors(n_seeds=n_seeds, **worst)
+
+
+def _is_worse(error: float, than: float) -> bool:
+    """Return whether the error is larger; NaN is larger than any number."""
+    return error > than or (math.isnan(error) and not math.isnan(than))
 
 
 def _pairs(
