@@ -13,6 +13,7 @@ from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.checks.matrices import (
     MatrixDefinition,
     column_fault,
+    draw_drift,
     drawn_by,
     fault_of,
     matrix_errors,
@@ -21,7 +22,6 @@ from conformance.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
-    NominalMoments,
     Orthogonal,
     expected_error,
     nominal_moments,
@@ -108,9 +108,8 @@ def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefi
         return ""
     recorded = drawn_by(outcome, definition, None, evidence.budget)
     assert recorded is not None
-    law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
     drifts = [
-        classify(returned(recorded.matrix), returned(known), moments=law, budget=evidence.budget)
+        draw_drift(recorded, dataclasses.replace(recorded, matrix=known), evidence.budget)
         for known in (normals.followed, normals.expected)
         if known is not None
     ]
