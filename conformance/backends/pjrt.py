@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -95,9 +96,10 @@ class PjrtBackend:
             return stage_arrays(self._key(case.problem), case.problem, sampler)
 
     def drawn(self, case: Case, spec: InitializerSpec) -> Array | None:
-        """Return the normals of an orthogonal case, drawn as the case is: eagerly, or compiled.
+        """Return the normals of an orthogonal case, drawn under the transform of the case.
 
-        Within the compiled initializer the compiler may round them otherwise.
+        Eager or compiled they may round otherwise, and under vmap some PRNGs draw other bits.
+        Within the compiled initializer the compiler may round them otherwise still.
         """
         import jax
 
@@ -105,12 +107,9 @@ class PjrtBackend:
         sampler = sampler_of(spec.definition, problem.shape)
         if sampler is None:
             return None
-
-        def draw(key: Any) -> Any:
-            return jax.random.normal(key, sampler.shape, as_dtype(problem.dtype))
-
+        tall = dataclasses.replace(problem, shape=sampler.shape)
+        call = TRANSFORMS[case.transform](jax.random.normal, tall, self._devices)
         with self._ambient(problem):
-            call = jax.jit(draw) if case.transform in COMPILED else draw
             return np.asarray(call(self._key(problem)))
 
     def execute(self, function: Call, key: Any) -> Array:

@@ -37,7 +37,7 @@ SPARE_BITS = 11
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class GramError:
-    """The largest |(Q^H Q - I)_ij| in units of u; NaN where an element of Q is not finite.
+    """The largest |(Q^H Q - I)_ij| in units of u; not finite where an element of Q is not.
 
     at: its row and column. ratio: LAPACK's |I - Q^H Q|_1 / (m eps) of a Q of m rows, with
     eps = 2 u (xORT01; LAPACK Working Note 41).
@@ -85,6 +85,9 @@ def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> Col
     Both are (rows, columns) with rows >= columns >= 1; `drawn`, whose columns must not be zero, is
     of the dtype in which Q was computed: it says what u is.
 
+    R is rounded to 64 bits, which moves a column by some u of a 64-bit matrix; so what the rounding
+    leaves of it is taken along. The errors are those of the definition to 2^-SPARE_BITS.
+
     sign_bound: in units of u; where |r_j| is no larger, the sign of column j is undetermined.
 
     Raises:
@@ -97,10 +100,10 @@ def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> Col
         )
     roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
     with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
-        factor = np.triu(product(orthonormal.conj().T, drawn, np.zeros((columns, columns))))
-        # Of the diagonal only the real part is R's: the sign fix has made it real.
-        factor[np.diag_indices(columns)] = factor.diagonal().real
-        residual = np.abs(product(orthonormal, factor, drawn))
+        adjoint = orthonormal.conj().T
+        square = product(adjoint, drawn, np.zeros((columns, columns)))
+        factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
+        residual = np.abs(product(orthonormal, factor, drawn) + widen(orthonormal) @ rest)
         wide = np.abs(widen(drawn))
         lengths = np.linalg.norm(wide, axis=0) * roundoff
         errors = np.linalg.norm(residual, axis=0) / lengths
@@ -117,6 +120,13 @@ def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> Col
     )
 
 
+def _triangle(square: Array) -> Array:
+    """Return the upper triangle. Of its diagonal only the real part is R's: the sign fix's."""
+    triangle = np.triu(square)
+    triangle[np.diag_indices(len(triangle))] = triangle.diagonal().real
+    return triangle
+
+
 def unscaled(matrix: Array, scale: float) -> Array:
     """Return the matrix divided by `scale`, in float64 or complex128 where that is wider.
 
@@ -126,15 +136,17 @@ def unscaled(matrix: Array, scale: float) -> Array:
 
 
 def scaling_slack(rows: int, scale: float, dtype: np.dtype[Any]) -> float:
-    """Return what storing scale * Q adds to the errors of its columns, in units of u.
+    """Return what storing scale * Q adds to its column and gram errors, in units of u.
 
-    The product rounds each element by u at most, or, of a subnormal one, by half the smallest
-    spacing; a column of Q has length 1. Reading it back in 64 bits rounds once more.
+    Three roundings at most: of the scale to the dtype, of each element of the product, and, of 64
+    bits, of each quotient in `unscaled`. Each is of u, and of a subnormal result half the smallest
+    spacing: once for the scale, and for the elements of a column together once for each row, as
+    their root. Both errors hold Q twice: Q^H Q, and Q times R = Q^H A.
     """
     if scale == 1:
         return 0.0
-    subnormal = math.sqrt(rows) * spacing_at(0.0, dtype) / 2 / (abs(scale) * unit_roundoff(dtype))
-    return 2.0 + subnormal
+    subnormal = spacing_at(0.0, dtype) / 2 / (abs(scale) * unit_roundoff(dtype))
+    return 2 * (3.0 + (1 + math.sqrt(rows)) * subnormal)
 
 
 # --- Products with bits to spare ------------------------------------------------------------------
@@ -145,6 +157,9 @@ Product = Callable[[Array, Array, Array], Array]
 
 def products_in(dtype: np.dtype[Any]) -> Product:
     """Return a matrix product whose error is 2^-11 of the dtype's unit roundoff, or less.
+
+    Of the lengths of row and column, that is, and where the difference cancels: the result itself
+    is rounded to 64 bits.
 
     Of at most 32 bits a part, products in float64 have 29 bits to spare. Of 64 bits they are summed
     from slices so short that each partial product is exact in float64 (Ozaki, Ogita, Oishi & Rump,

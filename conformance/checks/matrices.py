@@ -50,8 +50,14 @@ from conformance.ulp import unit_roundoff
 
 MatrixDefinition = Orthogonal | DeltaOrthogonal
 
+RECORDED = "recorded"
+"""Who says what was drawn: the backend itself."""
+
 LAMBDA = 6.0
 """Standard errors that a sum of roundings strays at most: exceeded once in 5e8."""
+
+NO_DIGITS = 0.25
+"""A column that is off by this part of its length has hardly a bit right, whatever theory says."""
 
 NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
 ANY_DISTANCE = Budget(max_ulp=2**64 - 1, max_ulp_at_sigma=math.inf)
@@ -93,7 +99,7 @@ class MatrixErrors:
         )
 
 
-def derived_budget(rows: int, columns: int) -> MatrixBudget:
+def derived_budget(rows: int, columns: int, dtype: np.dtype[np.generic]) -> MatrixBudget:
     """Return the bounds of a Householder QR by theory, for backends that nobody has measured.
 
     Rounding errors of random sign add up as their root: each computed column is within
@@ -101,9 +107,13 @@ def derived_budget(rows: int, columns: int) -> MatrixBudget:
     Connolly & Higham, Probabilistic rounding error analysis of Householder QR factorization, SIAM
     J. Matrix Anal. Appl. 44 (2023), theorem 4.1; the worst case of Higham's theorem 19.4 has the
     product itself, and would let a matrix pass that was rounded to bfloat16.
+
+    Neither exceeds NO_DIGITS / u: in 16 bits theory reaches 1 / u at 43 columns, where the Q of any
+    other matrix lies, and would let it pass.
     """
     root = LAMBDA * math.sqrt(rows * columns)
-    return MatrixBudget(column=root, gram=2 * root)
+    most = NO_DIGITS / unit_roundoff(dtype)
+    return MatrixBudget(column=min(root, most), gram=min(2 * root, most))
 
 
 def gram_fault(gram: GramError, bound: MatrixBudget) -> str:
@@ -183,13 +193,15 @@ def drawn_by(
 ) -> Drawn | None:
     """Return the matrix that was drawn for a result, as the backend recorded it, or by the oracle.
 
-    key: of the draw, where it is not that of the problem's seed. None where neither can tell.
+    key: of the draw, where it is not that of the problem's seed. None where neither can tell: the
+    oracle says nothing of a result that is not of the shape and dtype that the problem asks for.
     """
     rows, columns = tall_shape(outcome.shape, definition)
     if outcome.drawn is not None:
         matrix = np.frombuffer(outcome.drawn, as_dtype(outcome.dtype)).reshape(rows, columns)
-        return Drawn(matrix=matrix, slack=np.zeros(columns), source="recorded")
-    if problem is None:
+        return Drawn(matrix=matrix, slack=np.zeros(columns), source=RECORDED)
+    asked = problem and (problem.dtype, problem.shape)
+    if problem is None or asked != (outcome.dtype, outcome.shape):
         return None
     try:
         normals = solve_normals(problem, definition, key=key)
@@ -206,7 +218,8 @@ def normals_slack(drawn: Array, budget: Budget) -> npt.NDArray[np.float64]:
     A spacing is at most 2 u of the value, and 2 u at sigma, which is 1.
     """
     lengths = np.linalg.norm(widen(drawn), axis=0)
-    at_sigma = budget.max_ulp_at_sigma * math.sqrt(len(drawn)) / lengths
+    with np.errstate(divide="ignore"):  # the errors of a column of zeros are NaN: no bound has them
+        at_sigma = budget.max_ulp_at_sigma * math.sqrt(len(drawn)) / lengths
     return np.asarray(2 * (budget.max_ulp + at_sigma), np.float64)
 
 
@@ -250,9 +263,9 @@ def bound_of(
     budget: Budget,
 ) -> MatrixBudget:
     """Return the bounds of a matrix: those measured, or theory's, and what scaling adds."""
-    bound = budget.matrix or derived_budget(rows, columns)
+    bound = budget.matrix or derived_budget(rows, columns, dtype)
     slack = scaling_slack(rows, definition.scale, dtype)
-    return MatrixBudget(column=bound.column + slack, gram=bound.gram + 2 * slack)
+    return MatrixBudget(column=bound.column + slack, gram=bound.gram + slack)
 
 
 def fault_of(outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budget: Budget) -> str:
@@ -277,7 +290,7 @@ def _fault_of_sample(
     bound = bound_of(rows, columns, definition, dtype, budget)
     expected = haar(widen(drawn.matrix))
     allowed = np.broadcast_to(forward_bounds(drawn, bound) * unit_roundoff(dtype), expected.shape)
-    exact, slack = (_laid_out(matrix, outcome.shape, definition) for matrix in (expected, allowed))
+    exact, slack = (laid_out(matrix, outcome.shape, definition) for matrix in (expected, allowed))
     distance = np.abs(widen(flat(outcome)) / definition.scale - exact[:: outcome.stride])
     wrong = np.flatnonzero(~(distance <= slack[:: outcome.stride]))
     if not wrong.size:
@@ -296,15 +309,20 @@ def forward_bounds(drawn: Drawn, bound: MatrixBudget) -> npt.NDArray[np.float64]
     W = Q^H dA R^-1, and (I - Q Q^H) dQ = (I - Q Q^H) dA R^-1 (Sun, BIT 31 (1991)). Column j of
     dA R^-1 is no longer than w_j = sum_i |dA_i| |R^-1|_ij; that of dQ than the root of
     w_j^2 + sum_(i<j) w_i^2, to which the departure from orthogonality comes, bound.gram at most.
-    Twice that, since NumPy's own Q errs as much in float64, and for the second order.
+    Twice that, since NumPy's own Q errs as much in float64, and for the second order. NaN where the
+    columns of A are not independent: no element is near enough to a Q that is not determined.
     """
     factor = np.linalg.qr(widen(drawn.matrix), mode="r")
+    try:
+        inverse = np.abs(np.linalg.inv(factor))
+    except np.linalg.LinAlgError:
+        return np.full(len(factor), math.nan)
     moved = np.linalg.norm(widen(drawn.matrix), axis=0) * (bound.column + drawn.slack)
-    reach = moved @ np.abs(np.linalg.inv(factor))
+    reach = moved @ inverse
     return np.asarray(2 * (np.sqrt(np.cumsum(reach**2)) + bound.gram), np.float64)
 
 
-def _laid_out(matrix: Array, shape: tuple[int, ...], definition: MatrixDefinition) -> Array:
+def laid_out(matrix: Array, shape: tuple[int, ...], definition: MatrixDefinition) -> Array:
     """Return the elements of a tall matrix in the order of a flattened result of the shape."""
     inner = shape[-2:] if isinstance(definition, DeltaOrthogonal) else shape
     rest = list(inner)
@@ -331,13 +349,15 @@ def compare_matrices(
     problem: Problem | None = None,
     key: Key | None = None,
 ) -> Drift:
-    """Return how one result lies to another: rounding if each is right for what was drawn for it.
+    """Return how one result lies to another: rounding if each is the right Q of the same draw.
 
-    What was drawn for the two must be the same, within the budget of normals. Else, and where one
-    is not right, the class is the one that the elements tell, and the detail names what is wrong.
+    The same but for rounding: each may have its own bits. Two right results of different draws are
+    as far apart as the draws, and have their class: a new stream is no rounding. Where a result is
+    not right, the class is the one that the elements tell, and the detail names which of the two is
+    wrong, and how.
 
     problem, key: what the oracle draws for a side that did not record it; see `drawn_by`. A golden
-        keeps no draw: where the oracle has none either, that of the other side stands for it.
+        keeps no draw; what was recorded for the other side stands for it too.
     """
     if isinstance(actual, Raised) or isinstance(expected, Raised):
         return classify(actual, expected)
@@ -345,47 +365,56 @@ def compare_matrices(
     if drift.drift_class in (DriftClass.IDENTICAL, DriftClass.STRUCTURAL):
         return drift
     mine, theirs = (drawn_by(side, definition, problem, budget, key) for side in (actual, expected))
-    if mine is None:
+    if mine is None and theirs is None:
         return classify(actual, expected, moments=moments)  # nobody knows what was drawn
-    faults = _faults_of_pair(
-        actual, expected, definition, mine, theirs or as_another(mine, budget), budget
-    )
-    if not faults:
-        return dataclasses.replace(
-            drift,
-            drift_class=DriftClass.ROUNDING,
-            scale=None,
-            detail="each is a right Q of what was drawn, by the backward errors of its columns",
+    faults = {
+        "actual": _fault_by_any(actual, definition, _witnesses(mine, theirs, budget), budget),
+        "expected": _fault_by_any(expected, definition, _witnesses(theirs, mine, budget), budget),
+    }
+    if any(faults.values()):
+        told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
+        named = [f"the {side} matrix: {fault}" for side, fault in faults.items() if fault]
+        return dataclasses.replace(told, detail="; ".join(filter(None, (told.detail, *named))))
+    between = draw_drift(mine, theirs, budget) if mine and theirs else None
+    if between and between.drift_class.rank > DriftClass.ROUNDING.rank:
+        detail = (
+            f"each is a right Q, of another matrix: what was drawn has changed: {between.detail}"
         )
-    told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
-    return dataclasses.replace(told, detail="; ".join(filter(None, (told.detail, *faults))))
+        return dataclasses.replace(
+            drift, drift_class=between.drift_class, scale=None, detail=detail
+        )
+    return dataclasses.replace(
+        drift,
+        drift_class=DriftClass.ROUNDING,
+        scale=None,
+        detail="each is a right Q of what was drawn, by the backward errors of its columns",
+    )
 
 
-def _faults_of_pair(
-    actual: Returned,
-    expected: Returned,
-    definition: MatrixDefinition,
-    mine: Drawn,
-    theirs: Drawn,
-    budget: Budget,
-) -> list[str]:
-    faults = []
-    drawn = drift_of_draws(mine.matrix, theirs.matrix, budget)
-    is_same_draw = drawn.drift_class.rank <= DriftClass.ROUNDING.rank
-    if not is_same_draw:
-        faults.append(f"another matrix was drawn: {drawn.drift_class}")
-    if fault := fault_of(actual, definition, mine, budget):
-        faults.append(f"the actual matrix: {fault}")
-    fault = fault_of(expected, definition, theirs, budget)
-    # The bits of its draw are not known: it may be that of the other side, within the budget.
-    if fault and expected.drawn is None and is_same_draw:
-        fault = fault_of(expected, definition, as_another(mine, budget), budget)
-    if fault:
-        faults.append(f"the expected matrix: {fault}")
-    return faults
+def draw_drift(actual: Drawn, expected: Drawn, budget: Budget) -> Drift:
+    """Return how what was drawn for one result lies to what was drawn for another.
 
-
-def drift_of_draws(actual: Array, expected: Array, budget: Budget) -> Drift:
-    """Return how one matrix of normals lies to another; budget: how far apart right ones may be."""
+    budget: of the normals.
+    """
     law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
-    return classify(returned(actual), returned(expected), moments=law, budget=budget)
+    return classify(returned(actual.matrix), returned(expected.matrix), moments=law, budget=budget)
+
+
+def _witnesses(own: Drawn | None, other: Drawn | None, budget: Budget) -> list[Drawn]:
+    """Return who says what was drawn for a result: itself, or the oracle and the other result."""
+    witnesses = [] if own is None else [own]
+    if (
+        other is not None
+        and other.source == RECORDED
+        and RECORDED not in (witness.source for witness in witnesses)
+    ):
+        witnesses.append(as_another(other, budget))
+    return witnesses
+
+
+def _fault_by_any(
+    outcome: Returned, definition: MatrixDefinition, witnesses: list[Drawn], budget: Budget
+) -> str:
+    """Return why a result is right by no witness, in the words of the first; "" if by one it is."""
+    faults = [fault_of(outcome, definition, drawn, budget) for drawn in witnesses]
+    return faults[0] if all(faults) else ""

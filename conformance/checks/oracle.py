@@ -13,8 +13,8 @@ from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.checks.matrices import (
     MatrixDefinition,
     column_fault,
+    draw_drift,
     drawn_by,
-    drift_of_draws,
     fault_of,
     matrix_errors,
 )
@@ -109,7 +109,7 @@ def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefi
     recorded = drawn_by(outcome, definition, None, evidence.budget)
     assert recorded is not None
     drifts = [
-        drift_of_draws(recorded.matrix, known, evidence.budget)
+        draw_drift(recorded, dataclasses.replace(recorded, matrix=known), evidence.budget)
         for known in (normals.followed, normals.expected)
         if known is not None
     ]

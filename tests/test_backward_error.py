@@ -1,0 +1,329 @@
+"""Backward errors against their definitions in 50 digits, on both sides of what they promise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import mpmath
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from conformance.arrays import Array, widen
+from conformance.checks.backward_error import (
+    SPARE_BITS,
+    column_errors,
+    gram_error,
+    products_in,
+    scaling_slack,
+    unscaled,
+)
+from conformance.oracle import haar
+from conformance.ulp import unit_roundoff
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+DIGITS = 50
+EXACT = np.dtype(object)
+
+
+def normals(dtype: str, shape: tuple[int, int], seed: int = 0) -> Array:
+    draws = np.random.default_rng(seed).standard_normal((2, *shape))
+    values = draws[0] + 1j * draws[1] if dtype.startswith("complex") else draws[0]
+    return values.astype(dtype)
+
+
+def computed_q(drawn: Array) -> Array:
+    """Return the Q of a matrix, rounded to its dtype: backward errors of about one rounding."""
+    return haar(widen(drawn)).astype(drawn.dtype)
+
+
+def exactly(array: Array) -> npt.NDArray[np.object_]:
+    """Return the elements as complex numbers of mpmath."""
+    wide = widen(array)
+    flat = [mpmath.mpc(complex(value)) for value in wide.reshape(-1)]
+    exact = np.empty(wide.size, dtype=EXACT)
+    exact[:] = flat
+    return exact.reshape(wide.shape)
+
+
+def conjugate_transposed(exact: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
+    return np.vectorize(mpmath.conj, otypes=[object])(exact.T)
+
+
+def length(column: npt.NDArray[np.object_]) -> Any:
+    return mpmath.sqrt(sum(abs(value) ** 2 for value in column))
+
+
+def error_in_u(found: Array, left: Array, right: Array, subtracted: Array, u: float) -> float:
+    """Return the worst error of a product, in units of u |row of left| |column of right|."""
+    with mpmath.workdps(DIGITS):
+        exact_left, exact_right = exactly(left), exactly(right)
+        exact = exact_left @ exact_right - exactly(subtracted)
+        sizes = np.array(
+            [[length(row) * length(column) for column in exact_right.T] for row in exact_left]
+        )
+        return float(np.max(np.abs(exactly(found) - exact) / (u * sizes)))
+
+
+# --- Products ------------------------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("inner", [1, 2, 7, 1000])
+def test_a_difference_that_cancels_keeps_the_spare_bits(dtype: str, inner: int) -> None:
+    """What is subtracted is the product, rounded: the difference is 2^-11 of u, or less, off."""
+    left, right = normals(dtype, (3, inner)), normals(dtype, (inner, 2), seed=1)
+    u = unit_roundoff(left.dtype)
+    rounded = (widen(left) @ widen(right)).astype(dtype)
+
+    found = products_in(left.dtype)(left, right, rounded)
+
+    assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
+
+
+@DTYPES
+def test_columns_of_any_scale_keep_the_spare_bits(dtype: str) -> None:
+    """As the columns of a badly scaled A: each is multiplied relative to its own length."""
+    left, right = normals(dtype, (4, 30)), normals(dtype, (30, 5), seed=1)
+    right = (right * np.array([1e-30, 1e-12, 1.0, 1e12, 1e30])).astype(dtype)
+    rounded = (widen(left) @ widen(right)).astype(dtype)
+
+    found = products_in(left.dtype)(left, right, rounded)
+
+    u = unit_roundoff(left.dtype)
+    assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
+
+
+@DTYPES
+def test_elements_of_any_scale_within_a_row_keep_the_spare_bits(dtype: str) -> None:
+    """Of small elements the lowest bits are dropped: below 2^-64 of the largest beside them."""
+    scales = 10.0 ** np.linspace(-30, 0, 40)
+    left = (normals(dtype, (3, 40)) * scales).astype(dtype)
+    right = normals(dtype, (40, 3), seed=1)
+    rounded = (widen(left) @ widen(right)).astype(dtype)
+
+    found = products_in(left.dtype)(left, right, rounded)
+
+    u = unit_roundoff(left.dtype)
+    assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
+
+
+@DTYPES
+def test_a_sum_that_cancels_to_nothing_is_nothing(dtype: str) -> None:
+    half = normals(dtype, (1, 500))
+    left = np.concatenate([half, -half], axis=1)
+    right = np.ones((1000, 1), dtype)
+
+    found = products_in(left.dtype)(left, right, np.zeros((1, 1)))
+
+    assert abs(found[0, 0]) <= 2.0**-SPARE_BITS * unit_roundoff(left.dtype) * 1000
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_plain_products_would_not_have_the_spare_bits(dtype: str) -> None:
+    """Why products of 64 bits are sliced: the planted fault of the two tests above."""
+    left, right = normals(dtype, (3, 1000)), normals(dtype, (1000, 2), seed=1)
+    rounded = left @ right
+
+    u = unit_roundoff(left.dtype)
+    assert error_in_u(left @ right - rounded, left, right, rounded, u) > 2.0**-SPARE_BITS
+
+
+@DTYPES
+def test_products_of_small_integers_are_exact(dtype: str) -> None:
+    generator = np.random.default_rng(2)
+    left, right = (generator.integers(-9, 9, shape).astype(dtype) for shape in ((4, 6), (6, 3)))
+
+    found = products_in(left.dtype)(left, right, np.zeros((4, 3)))
+
+    np.testing.assert_array_equal(found, left @ right)
+
+
+# --- Errors of Q ---------------------------------------------------------------------------------
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (5, 3), (6, 1)])
+def test_the_gram_error_is_that_of_the_definition(dtype: str, shape: tuple[int, int]) -> None:
+    matrix = computed_q(normals(dtype, shape))
+    u = unit_roundoff(matrix.dtype)
+    with mpmath.workdps(DIGITS):
+        exact = exactly(matrix)
+        gram = conjugate_transposed(exact) @ exact - np.eye(shape[1], dtype=int)
+        expected = np.abs(gram).astype(np.float64) / u
+
+    found = gram_error(matrix, matrix.dtype)
+
+    assert found.largest == pytest.approx(expected.max(), abs=2.0**-9)
+    assert expected[found.at] == pytest.approx(expected.max(), abs=2.0**-9)
+    assert found.ratio == pytest.approx(expected.sum(axis=0).max() / (2 * shape[0]), abs=2.0**-9)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (5, 3), (6, 1)])
+@pytest.mark.parametrize("change", ["none", "scaled", "negated", "turned"])
+def test_column_errors_are_those_of_the_definition(
+    dtype: str, shape: tuple[int, int], change: str
+) -> None:
+    drawn = normals(dtype, shape)
+    q = computed_q(drawn)
+    if change == "scaled":
+        q[:, -1] *= q.dtype.type(1 + 1e-4)
+    elif change == "negated":
+        q[:, -1] *= q.dtype.type(-1)
+    elif change == "turned":
+        q = np.roll(q, 1, axis=0)
+    u = unit_roundoff(drawn.dtype)
+    errors, diagonal = _defined_errors(q, drawn, u)
+
+    found = column_errors(q, drawn, sign_bound=0.0)
+
+    assert found.largest == pytest.approx(errors.max(), rel=1e-12, abs=2.0**-9)
+    assert errors[found.at] == pytest.approx(errors.max(), rel=1e-12, abs=2.0**-8)
+    assert found.lowest_diagonal == pytest.approx(diagonal.min(), rel=1e-12, abs=2.0**-9)
+    assert diagonal[found.lowest_at] == pytest.approx(diagonal.min(), rel=1e-12, abs=2.0**-8)
+
+
+def _defined_errors(
+    q: Array, drawn: Array, u: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return all c_j and all r_j by the formulas of the module."""
+    with mpmath.workdps(DIGITS):
+        exact_q, exact_a = exactly(q), exactly(drawn)
+        product = conjugate_transposed(exact_q) @ exact_a
+        factor = np.triu(product)
+        for j in range(len(factor)):
+            factor[j, j] = mpmath.re(factor[j, j])
+        residual = exact_a - exact_q @ factor
+        sizes = [u * length(column) for column in exact_a.T]
+        errors = [length(column) / size for column, size in zip(residual.T, sizes, strict=True)]
+        diagonal = [mpmath.re(product[j, j]) / size for j, size in enumerate(sizes)]
+    return np.array(errors, np.float64), np.array(diagonal, np.float64)
+
+
+@DTYPES
+@pytest.mark.parametrize("n", [1, 2, 8])
+def test_exact_factors_have_no_error(dtype: str, n: int) -> None:
+    """A triangle with a positive diagonal is its own R, and the identity its Q."""
+    identity = np.eye(n, dtype=dtype)
+    triangle = np.triu(normals(dtype, (n, n)))
+    triangle[np.diag_indices(n)] = np.arange(1, n + 1)
+
+    columns = column_errors(identity, triangle, sign_bound=10.0)
+    gram = gram_error(identity, identity.dtype)
+
+    assert (columns.largest, columns.ratio, gram.largest, gram.ratio) == (0, 0, 0, 0)
+    assert columns.lowest_diagonal > 0
+    assert columns.n_undetermined == 0
+
+
+def test_an_exact_tall_factor_has_no_error() -> None:
+    """Columns of a Hadamard matrix over its root, 2: all products are exact."""
+    rows = [[1, 1, 1], [1, -1, 1], [1, 1, -1], [1, -1, -1]]
+    q = np.array(rows, np.float32) / np.float32(2)
+    factor = np.array([[2, 1, 3], [0, 1, -2], [0, 0, 4]], np.float32)
+
+    assert column_errors(q, q @ factor, sign_bound=0.0).largest == 0
+    assert gram_error(q, q.dtype).largest == 0
+
+
+def test_an_imaginary_diagonal_is_an_error() -> None:
+    """A column times i is as orthonormal as before: that R's diagonal is real tells."""
+    drawn = normals("complex64", (4, 2))
+    q = computed_q(drawn)
+    q[:, 1] *= np.complex64(1j)
+
+    assert column_errors(q, drawn, sign_bound=0.0).largest > 1e5
+    assert gram_error(q, q.dtype).largest < 4
+
+
+def test_a_diagonal_near_zero_is_counted_as_undetermined() -> None:
+    """The second column lies 30 u from the span of the first: rounding decides its sign."""
+    u = unit_roundoff(np.dtype(np.float32))
+    drawn = np.array([[1, 1], [0, 30 * u]], np.float32)
+    identity = np.eye(2, dtype=np.float32)
+
+    assert column_errors(identity, drawn, sign_bound=31.0).n_undetermined == 1
+    assert column_errors(identity, drawn, sign_bound=29.0).n_undetermined == 0
+
+
+@DTYPES
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_errors_that_no_bound_admits(dtype: str, value: float) -> None:
+    """And no warning: the suite makes errors of them."""
+    drawn = normals(dtype, (4, 3))
+    q = computed_q(drawn)
+    q[2, 1] = value
+
+    columns, gram = column_errors(q, drawn, sign_bound=0.0), gram_error(q, q.dtype)
+
+    assert math.isnan(columns.largest)
+    assert not math.isfinite(gram.largest)
+    assert 1 in gram.at
+
+
+@DTYPES
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.0])
+def test_what_was_drawn_amiss_has_errors_that_no_bound_admits(dtype: str, value: float) -> None:
+    drawn = normals(dtype, (4, 3))
+    q = computed_q(drawn)
+    drawn[:, 1] = value
+
+    assert math.isnan(column_errors(q, drawn, sign_bound=0.0).largest)
+
+
+@pytest.mark.parametrize(
+    ("q", "drawn", "message"),
+    [
+        ((2, 3), (2, 3), r"Q is \[2, 3\], A \[2, 3\]: both must be tall, and alike"),
+        ((4, 3), (4, 2), r"Q is \[4, 3\], A \[4, 2\]: both must be tall, and alike"),
+        ((3, 0), (3, 0), r"Q is \[3, 0\], A \[3, 0\]: both must be tall, and alike"),
+    ],
+)
+def test_matrices_that_do_not_match_are_refused(
+    q: tuple[int, int], drawn: tuple[int, int], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        column_errors(np.ones(q, np.float32), np.ones(drawn, np.float32), sign_bound=0.0)
+
+
+# --- Scale ---------------------------------------------------------------------------------------
+
+
+def test_a_scale_of_one_leaves_the_matrix_and_allows_nothing() -> None:
+    matrix = normals("float32", (3, 2))
+
+    assert unscaled(matrix, 1) is matrix
+    assert scaling_slack(1000, 1, matrix.dtype) == 0
+
+
+@DTYPES
+@pytest.mark.parametrize("scale", [-0.5, 2.0])
+def test_a_power_of_two_is_undone_exactly(dtype: str, scale: float) -> None:
+    matrix = normals(dtype, (3, 2))
+
+    np.testing.assert_array_equal(unscaled(matrix * matrix.dtype.type(scale), scale), matrix)
+
+
+@pytest.mark.parametrize("scale", [0.001, 1 / 3, 1.5, -(2**0.5), 1e-38, 1e-40, -3.3e-41, 7e-42])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (16, 16), (64, 8)])
+def test_storing_a_scaled_matrix_adds_no_more_than_the_slack(
+    scale: float, shape: tuple[int, int]
+) -> None:
+    """Below 1.2e-38 elements of float32 are subnormal, and the scale itself loses bits."""
+    slack = scaling_slack(shape[0], scale, np.dtype(np.float32))
+    for seed in range(20):
+        drawn = normals("float32", shape, seed)
+        q = computed_q(drawn)
+        stored = unscaled(q * np.float32(scale), scale)
+        before = column_errors(q, drawn, sign_bound=0.0).largest
+        gram_before = gram_error(q, q.dtype).largest
+
+        assert column_errors(stored, drawn, sign_bound=0.0).largest <= before + slack
+        assert gram_error(stored, q.dtype).largest <= gram_before + slack
+
+
+def test_the_slack_of_a_usual_scale_is_six_roundings() -> None:
+    assert scaling_slack(1024, 1.5, np.dtype(np.float32)) == pytest.approx(6.0)
+    assert scaling_slack(1024, -0.5, np.dtype(np.complex128)) == pytest.approx(6.0)

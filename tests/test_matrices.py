@@ -1,0 +1,484 @@
+"""Matrices are held to what was drawn for them: every planted fault is found, right ones pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import ml_dtypes
+import numpy as np
+import planted_matrices
+import pytest
+from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Row, Setting
+
+from conformance.arrays import Array, returned, sampled, widen
+from conformance.builtin import load_catalogue
+from conformance.checks.matrices import (
+    NO_DIGITS,
+    Drawn,
+    compare_matrices,
+    derived_budget,
+    drawn_by,
+    fault_of,
+    forward_bounds,
+    matrix_errors,
+)
+from conformance.definition import DeltaOrthogonal, Orthogonal
+from conformance.model import (
+    Budget,
+    Drift,
+    DriftClass,
+    MatrixBudget,
+    Problem,
+    Returned,
+    format_shape,
+    parse_case,
+)
+from conformance.observer import Observer
+from conformance.oracle import haar
+from conformance.ulp import unit_roundoff
+
+BOUNDS = MatrixBudget(column=50.0, gram=55.0)
+BUDGET = Budget(max_ulp=91, max_ulp_at_sigma=4.0, matrix=BOUNDS)
+SEEN_GRAM = 13.0
+"""The largest gram error of right matrices, in u."""
+
+FLOAT32 = np.dtype(np.float32)
+PLAIN = Orthogonal()
+
+
+def normals(shape: tuple[int, int], seed: int = 0, dtype: str = "float32") -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def q_of(drawn: Array) -> Array:
+    return haar(widen(drawn)).astype(drawn.dtype)
+
+
+def recorded(array: Array, drawn: Array) -> Returned:
+    return dataclasses.replace(returned(array), drawn=drawn.tobytes())
+
+
+def witness(drawn: Array) -> Drawn:
+    return Drawn(matrix=drawn, slack=np.zeros(drawn.shape[1]), source="recorded")
+
+
+def compared(actual: Returned, expected: Returned, problem: Problem | None = None) -> Drift:
+    return compare_matrices(actual, expected, PLAIN, None, BUDGET, problem=problem)
+
+
+# --- Planted faults ------------------------------------------------------------------------------
+
+
+@functools.cache
+def rows(setting: Setting, dtype: str) -> list[Row]:
+    return planted_matrices.rows_of(setting, dtype, BUDGET)
+
+
+CASES = [
+    *((setting, "float32") for setting in SETTINGS),
+    *(
+        (setting, dtype)
+        for dtype in ("float64", "complex64", "complex128")
+        for setting in SETTINGS
+        if math.prod(setting.shape) <= 64 or (dtype == "complex64" and setting.tall[0] <= 64)
+    ),
+]
+
+
+def each_case() -> pytest.MarkDecorator:
+    ids = [f"{setting.name} {dtype}".replace(" ", "-") for setting, dtype in CASES]
+    return pytest.mark.parametrize(("setting", "dtype"), CASES, ids=ids)
+
+
+@each_case()
+def test_every_planted_fault_is_found(setting: Setting, dtype: str) -> None:
+    missed = [row.fault for row in rows(setting, dtype) if row.fault != RIGHT and not row.verdict]
+
+    assert missed == []
+
+
+@each_case()
+def test_what_jax_returns_is_right(setting: Setting, dtype: str) -> None:
+    assert [row.verdict for row in rows(setting, dtype) if row.fault == RIGHT] == [""]
+
+
+@pytest.mark.slow
+def test_faults_are_found_among_a_thousand_columns() -> None:
+    found = rows(LARGE, "float32")
+
+    assert [row.fault for row in found if not row.is_as_planted] == []
+
+
+def test_each_fault_says_what_is_wrong() -> None:
+    verdicts = {row.fault: row.verdict for row in rows(Setting(shape=(64, 32)), "float32")}
+
+    assert (
+        "column 16 has the wrong sign: the diagonal of R must be positive"
+        in (verdicts["one column negated"])
+    )
+    assert (
+        "column 0 is not that of the Q of the matrix that was drawn (recorded)"
+        in (verdicts["neighbouring columns swapped"])
+    )
+    assert "needed at most 50 u" in verdicts["one column turned by 1e-4 out of the span"]
+
+
+def test_a_fault_that_leaves_the_columns_theirs_is_one_of_lengths() -> None:
+    """Of one column scaled the errors in the span vanish with its part of A."""
+    drawn = normals((2, 1))
+    q = q_of(drawn) * np.float32(1 + 1e-5)
+
+    fault = fault_of(
+        returned(q),
+        PLAIN,
+        witness(drawn),
+        Budget(max_ulp=0, max_ulp_at_sigma=0.0, matrix=MatrixBudget(column=1e9, gram=55.0)),
+    )
+
+    assert "the matrix is not orthogonal: column 0 has a length other than 1" in fault
+    assert "needed at most 55 u" in fault
+
+
+def test_what_is_off_the_centre_of_a_kernel_is_named() -> None:
+    kernels = [s for s in SETTINGS if isinstance(s.definition, DeltaOrthogonal)]
+    verdicts = {row.fault: row.verdict for row in rows(kernels[0], "float32")}
+
+    assert verdicts[OFF_CENTRE].startswith("1 elements off the spatial centre (1, 1) are not zero")
+
+
+def test_the_script_says_what_it_planted_and_found(capsys: pytest.CaptureFixture[str]) -> None:
+    code = planted_matrices.main(["--dtype", "float32", "--bounds", "1e9", "1e9", "--markdown"])
+    printed = capsys.readouterr().out
+
+    assert code == 1
+    assert "float32, OpenBLAS" in printed
+    assert "| 2x2 | none |" in printed
+    assert "17 right matrices, 17 passed" in printed
+    assert "not as planted: float32 2x2, one column scaled by 1 + 1e-4: " in printed
+
+
+# --- The smallest fault that is certain to be found ----------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (4, 4), (16, 16), (64, 64), (9, 6), (256, 4)], ids=str)
+def test_a_length_beyond_the_budget_and_what_is_ever_seen_is_found(
+    shape: tuple[int, int],
+) -> None:
+    """|q|^2 is then off by more than the budget, whatever rounding takes from it."""
+    u = unit_roundoff(FLOAT32)
+    excess = 1.01 * (BOUNDS.gram + SEEN_GRAM) * u / 2
+    for seed in range(50):
+        drawn = normals(shape, seed)
+        wrong = q_of(drawn)
+        column = seed % shape[1]
+        wrong[:, column] = wrong[:, column] * (1 + excess)
+
+        assert fault_of(returned(wrong), PLAIN, witness(drawn), BUDGET)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (16, 16), (64, 64), (256, 4)], ids=str)
+def test_a_length_that_rounding_explains_passes(shape: tuple[int, int]) -> None:
+    for seed in range(50):
+        drawn = normals(shape, seed)
+        scaled = widen(q_of(drawn)) * (1 + unit_roundoff(FLOAT32))
+
+        outcome = returned(scaled.astype(FLOAT32))
+
+        assert not fault_of(outcome, PLAIN, witness(drawn), BUDGET)
+
+
+def test_two_columns_turned_in_their_plane_are_found_by_the_part_of_a_that_they_hold() -> None:
+    """By t, c is t r_jj / (u |a_j|): what is small of a late column of a square A is its r_jj.
+
+    That is the blind spot of any backward error: such a Q is right for an A next to the one drawn.
+    """
+    drawn = normals((256, 256))
+    q = widen(q_of(drawn))
+
+    def turned(first: int) -> str:
+        wrong, t = q.copy(), 1e-5
+        wrong[:, first : first + 2] @= np.array([[np.cos(t), np.sin(t)], [-np.sin(t), np.cos(t)]])
+        return fault_of(returned(wrong.astype(FLOAT32)), PLAIN, witness(drawn), BUDGET)
+
+    assert "column 0 is not that of the Q" in turned(0)
+    assert turned(254) == ""
+
+
+# --- Comparing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [2, 3, 4, 16, 64, 256])
+def test_two_right_matrices_by_different_algorithms_are_rounding(side: int) -> None:
+    of_jax = planted_matrices.draw(Setting(shape=(side, side)), "float32", seed=3)
+    by_numpy = q_of(of_jax.drawn)
+
+    drift = compared(recorded(of_jax.array, of_jax.drawn), recorded(by_numpy, of_jax.drawn))
+
+    assert drift.drift_class is DriftClass.ROUNDING
+    assert "each is a right Q of what was drawn" in drift.detail
+
+
+def test_a_golden_without_its_draw_is_held_to_that_of_the_other_side() -> None:
+    found = planted_matrices.draw(Setting(shape=(16, 16)), "float32", seed=3)
+
+    drift = compared(recorded(found.array, found.drawn), returned(q_of(found.drawn)))
+
+    assert drift.drift_class is DriftClass.ROUNDING
+
+
+@pytest.mark.parametrize("wrong", ["actual", "expected"])
+def test_the_matrix_that_is_wrong_is_named(wrong: str) -> None:
+    drawn = normals((16, 16))
+    right, swapped = q_of(drawn), q_of(drawn)
+    swapped[:, [3, 4]] = swapped[:, [4, 3]]
+    pair = {"actual": right, "expected": right, wrong: swapped}
+
+    drift = compared(recorded(pair["actual"], drawn), returned(pair["expected"]))
+
+    named = "expected" if wrong == "actual" else "actual"
+    assert drift.drift_class.rank > DriftClass.ROUNDING.rank
+    assert f"the {wrong} matrix: column 3 is not that of the Q" in drift.detail
+    assert f"the {named} matrix" not in drift.detail
+
+
+def test_both_are_named_where_both_are_wrong() -> None:
+    drawn = normals((16, 16))
+    one, two = q_of(drawn), q_of(drawn)
+    one[:, 0] *= -1
+    two[:, [3, 4]] = two[:, [4, 3]]
+
+    detail = compared(recorded(one, drawn), recorded(two, drawn)).detail
+
+    assert "the actual matrix: column 0 has the wrong sign" in detail
+    assert "the expected matrix: column 3 is not that of the Q" in detail
+
+
+@pytest.mark.parametrize("side", [3, 64])
+def test_right_matrices_of_different_draws_are_no_rounding(side: int) -> None:
+    """Each recorded its own draw and is right for it; a new stream is a new stream."""
+    one, two = normals((side, side), seed=1), normals((side, side), seed=2)
+
+    drift = compared(recorded(q_of(one), one), recorded(q_of(two), two))
+
+    assert drift.drift_class.rank > DriftClass.ROUNDING.rank
+    assert "each is a right Q, of another matrix: what was drawn has changed" in drift.detail
+
+
+def test_a_new_stream_is_called_so() -> None:
+    one, two = normals((64, 64), seed=1), normals((64, 64), seed=2)
+
+    drift = compared(recorded(q_of(one), one), recorded(q_of(two), two))
+
+    assert drift.drift_class is DriftClass.STREAM
+
+
+def test_a_new_stream_is_no_rounding_of_what_the_oracle_draws() -> None:
+    """The older side has no draw on record, the oracle knows it: a recording made before."""
+    problem, older = _problem_and_its_q()
+    drawn = normals((16, 16), seed=9)
+
+    drift = compared(recorded(q_of(drawn), drawn), older, problem)
+
+    assert drift.drift_class.rank > DriftClass.ROUNDING.rank
+    assert "what was drawn has changed" in drift.detail
+
+
+def test_draws_within_the_budget_of_normals_are_the_same_draw() -> None:
+    one = normals((64, 64))
+    jitter = np.random.default_rng(1).integers(-8, 9, one.shape)
+    two = (one.view(np.int32) + jitter.astype(np.int32)).view(np.float32)
+
+    drift = compared(recorded(q_of(one), one), recorded(q_of(two), two))
+
+    assert drift.drift_class is DriftClass.ROUNDING
+
+
+def _problem_and_its_q() -> tuple[Problem, Returned]:
+    problem = Problem(initializer="orthogonal", dtype="float32", shape=(16, 16), seed=5)
+    found = planted_matrices.draw(Setting(shape=problem.shape), "float32", problem.seed)
+    return problem, returned(q_of(found.drawn))
+
+
+def test_the_oracle_says_what_was_drawn_where_nobody_recorded_it() -> None:
+    problem, golden = _problem_and_its_q()
+    found = planted_matrices.draw(Setting(shape=problem.shape), "float32", problem.seed)
+
+    assert compared(returned(found.array), golden, problem).drift_class is DriftClass.ROUNDING
+
+
+def test_what_one_side_recorded_stands_for_the_other_whichever_it_is() -> None:
+    """As of rbg, of which the oracle knows nothing, in a recording made before."""
+    found = planted_matrices.draw(Setting(shape=(16, 16)), "float32", seed=3)
+    older, newer = returned(found.array), recorded(q_of(found.drawn), found.drawn)
+
+    assert compared(older, newer).drift_class is DriftClass.ROUNDING
+    assert compared(newer, older).drift_class is DriftClass.ROUNDING
+
+
+def test_where_nobody_knows_what_was_drawn_elements_are_compared() -> None:
+    problem = Problem(initializer="orthogonal", dtype="float32", shape=(16, 16), seed=5, prng="rbg")
+    drawn = normals((16, 16))
+    swapped = q_of(drawn)
+    swapped[:, [3, 4]] = swapped[:, [4, 3]]
+
+    drift = compared(returned(swapped), returned(q_of(drawn)), problem)
+
+    assert drift.drift_class.rank > DriftClass.ROUNDING.rank
+    assert "the matrix that was drawn" not in drift.detail
+
+
+def test_two_matrices_of_a_shape_that_nobody_asked_for_are_still_compared() -> None:
+    """A wrong shape that was accepted as golden: the oracle has no draw for it."""
+    problem = Problem(initializer="orthogonal", dtype="float32", shape=(4, 3), seed=0)
+    one, two = (returned(q_of(normals((6, 2), seed))) for seed in (1, 2))
+
+    assert compared(one, two, problem).drift_class.rank > DriftClass.ROUNDING.rank
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        np.ones((128, 128), np.float32),
+        np.zeros((128, 128), np.float32),
+        np.full((128, 128), np.nan, np.float32),
+    ],
+    ids=["singular", "zero", "nan"],
+)
+@pytest.mark.parametrize("golden", ["whole", "sample"])
+def test_a_draw_without_a_q_is_a_verdict_and_no_error(drawn: Array, golden: str) -> None:
+    right = returned(q_of(normals((128, 128))))
+    actual = recorded(q_of(normals((128, 128), seed=1)), drawn)
+
+    drift = compared(actual, right if golden == "whole" else sampled(right))
+
+    assert "the actual matrix: column 0 is not that of the Q" in drift.detail
+    assert "the expected matrix" in drift.detail
+
+
+# --- Samples -------------------------------------------------------------------------------------
+
+
+def test_a_sampled_golden_is_judged_by_how_far_backward_errors_move_elements() -> None:
+    found = planted_matrices.draw(Setting(shape=(128, 128)), "float32", seed=0)
+    golden = sampled(returned(q_of(found.drawn)))
+
+    drift = compared(recorded(found.array, found.drawn), golden)
+
+    assert golden.stride != 1
+    assert drift.drift_class is DriftClass.ROUNDING
+
+
+def test_an_element_of_a_sample_that_moved_is_found_where_a_is_well_conditioned() -> None:
+    """The bound of a column grows with the inverse of R: it is stated, and 1e-3 in half of them."""
+    drawn = normals((128, 128))
+    sample = sampled(returned(q_of(drawn)))
+    allowed = forward_bounds(witness(drawn), BOUNDS) * unit_roundoff(FLOAT32)
+    for index in range(0, 1024, 32):
+        column = index * sample.stride % 128
+        values = np.frombuffer(sample.bits, np.float32).copy()
+        values[index] += 1e-3
+        moved = dataclasses.replace(sample, bits=values.tobytes())
+
+        fault = fault_of(moved, PLAIN, witness(drawn), BUDGET)
+
+        assert bool(fault) == (allowed[column] < 1e-3)
+    assert np.mean(allowed < 1e-3) > 0.5
+
+
+def test_a_sample_of_another_draw_is_found() -> None:
+    drawn = normals((128, 128))
+    sample = sampled(returned(q_of(normals((128, 128), seed=1))))
+
+    fault = fault_of(sample, PLAIN, witness(drawn), BUDGET)
+
+    assert "elements that are stored are further from the Q of the matrix that was drawn" in fault
+
+
+@pytest.mark.parametrize(
+    ("shape", "definition"),
+    [
+        ((32, 256), Orthogonal(scale=1.5)),
+        ((256, 32), Orthogonal(column_axis=0)),
+        ((3, 3, 32, 64), DeltaOrthogonal(scale=0.5)),
+        ((3, 3, 16, 64), Orthogonal(column_axis=-2)),
+    ],
+    ids=str,
+)
+def test_samples_of_every_layout_are_judged(
+    shape: tuple[int, ...], definition: Orthogonal | DeltaOrthogonal
+) -> None:
+    found = planted_matrices.draw(Setting(shape=shape, definition=definition), "float32", 0)
+    sample = sampled(returned(found.array))
+    other = dataclasses.replace(definition, scale=-definition.scale)
+
+    assert sample.stride != 1
+    assert fault_of(sample, definition, witness(found.drawn), BUDGET) == ""
+    assert fault_of(sample, other, witness(found.drawn), BUDGET) != ""
+
+
+# --- Edges ---------------------------------------------------------------------------------------
+
+
+def test_a_scale_of_zero_wants_zeros_of_either_sign() -> None:
+    none = Orthogonal(scale=0.0)
+    drawn = normals((3, 3))
+    zeros = np.array([[0.0, -0.0, 0.0]] * 3, np.float32)
+
+    assert fault_of(returned(zeros), none, witness(drawn), BUDGET) == ""
+    assert fault_of(returned(q_of(drawn)), none, witness(drawn), BUDGET) == "elements are not zero"
+
+
+@pytest.mark.parametrize("shape", [(0, 8), (8, 0), (3, 0, 2)], ids=format_shape)
+def test_an_empty_matrix_is_right(shape: tuple[int, ...]) -> None:
+    outcome = dataclasses.replace(returned(np.zeros(shape, np.float32)), drawn=b"")
+    drawn = drawn_by(outcome, PLAIN, None, BUDGET)
+
+    assert drawn is not None
+    assert fault_of(outcome, PLAIN, drawn, BUDGET) == ""
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize("side", [4, 64, 256])
+def test_in_16_bits_the_q_of_another_draw_is_found(dtype: type, side: int) -> None:
+    """JAX refuses 16 bits, other initializers need not; theory alone would let any Q pass there."""
+    unmeasured = dataclasses.replace(BUDGET, matrix=None)
+    drawn = normals((side, side), seed=1).astype(dtype)
+    rounded = q_of(drawn)
+    other = q_of(normals((side, side), seed=2).astype(dtype))
+
+    assert fault_of(returned(rounded), PLAIN, witness(drawn), unmeasured) == ""
+    assert "is not that of the Q" in fault_of(returned(other), PLAIN, witness(drawn), unmeasured)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16], ids=str)
+def test_theory_never_allows_a_column_that_has_no_digit_right(dtype: type) -> None:
+    bound = derived_budget(4096, 4096, np.dtype(dtype))
+
+    assert max(bound.column, bound.gram) * unit_roundoff(np.dtype(dtype)) <= NO_DIGITS
+
+
+def test_the_errors_name_whose_draw_they_are_held_to() -> None:
+    drawn = normals((4, 4))
+    errors = matrix_errors(recorded(q_of(drawn), drawn), PLAIN, witness(drawn), BUDGET)
+
+    assert (errors.source, errors.fault) == ("recorded", "")
+    assert errors.bound == BOUNDS
+
+
+# --- What is recorded as drawn -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prng", ["", "-rbg", "-unsafe_rbg", "-threefry2x32_nonpartitionable"])
+@pytest.mark.parametrize("transform", ["eager", "jit", "vmap"])
+def test_what_is_recorded_is_what_the_transform_draws(prng: str, transform: str) -> None:
+    """Under vmap rbg draws other bits than without."""
+    case = parse_case(f"orthogonal-float32-17x13-s0{prng}-cpu-{transform}")
+
+    outcome = Observer(load_catalogue()).observe(case).outcome
+
+    assert isinstance(outcome, Returned)
+    drawn = drawn_by(outcome, PLAIN, None, BUDGET)
+    assert drawn is not None
+    assert fault_of(outcome, PLAIN, drawn, BUDGET) == ""
