@@ -198,7 +198,7 @@ def measure(dtype: str, shape: tuple[int, int], n_seeds: int, backend: str = "cp
     }
     worst: dict[str, MatrixPoint] = {}
     for seed, orthonormal, drawn in _pairs(dtype, shape, n_seeds, backend):
-        columns = column_errors(orthonormal, drawn, sign_bound=0.0)
+        columns = column_errors(orthonormal, drawn, bound=0.0)
         found = {
             "column": max(columns.largest, -columns.lowest_diagonal),
             "gram": gram_error(orthonormal, drawn.dtype).largest,

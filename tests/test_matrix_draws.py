@@ -77,3 +77,17 @@ def test_a_golden_without_an_oracle_is_held_to_the_draw_of_the_other_side() -> N
     assert right.drift_class is DriftClass.ROUNDING
     assert found.drift_class.rank > DriftClass.ROUNDING.rank
     assert "the expected matrix: column " in found.detail
+
+
+def test_columns_in_another_order_are_structural_under_any_lapack_kernel() -> None:
+    """No element is equal: another kernel rounds all of them otherwise."""
+    drawn = normals(problem())
+    golden = result(drawn, recorded=False)
+    moved = haar(drawn.astype(np.float64))[:, [1, 0, *range(2, 16)]] * (1 + 1e-6)
+    swapped = dataclasses.replace(returned(moved.astype(np.float32)), drawn=drawn.tobytes())
+
+    found = compare(swapped, golden, SPEC, BUDGET, problem=problem())
+
+    assert found.drift_class is DriftClass.STRUCTURAL
+    assert found.detail.startswith("the actual matrix: column 0 is not that of the Q of the matrix")
+    assert "; 2 columns stand in other places: column 0 was column 1; " in found.detail

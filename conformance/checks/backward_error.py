@@ -53,7 +53,8 @@ class ColumnErrors:
     """How the columns of a Q lie to those of its A; NaN where an element is not finite.
 
     largest: of all c_j; see the module. lowest_diagonal: of all r_j, so that a wrong sign shows.
-    n_undetermined: columns whose r_j is so near to zero that rounding decides its sign. ratio:
+    n_beyond: columns beyond the bound that was given, in c_j or by a wrong sign. n_undetermined:
+    columns whose r_j is so near to zero that rounding decides its sign. ratio:
     LAPACK's |A - Q R|_1 / (m |A|_1 eps) (xQRT01).
     """
 
@@ -61,6 +62,7 @@ class ColumnErrors:
     at: int
     lowest_diagonal: float
     lowest_at: int
+    n_beyond: int
     n_undetermined: int
     ratio: float
 
@@ -79,7 +81,7 @@ def gram_error(orthonormal: Array, dtype: np.dtype[Any]) -> GramError:
     return GramError(largest=float(gram[row, column]), at=(int(row), int(column)), ratio=ratio)
 
 
-def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> ColumnErrors:
+def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnErrors:
     """Return the backward errors of `orthonormal` as the Q of `drawn`.
 
     Both are (rows, columns) with rows >= columns >= 1; `drawn`, whose columns must not be zero, is
@@ -88,7 +90,8 @@ def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> Col
     R is rounded to 64 bits, which moves a column by some u of a 64-bit matrix; so what the rounding
     leaves of it is taken along. The errors are those of the definition to 2^-SPARE_BITS.
 
-    sign_bound: in units of u; where |r_j| is no larger, the sign of column j is undetermined.
+    bound: in units of u, of what a right column may err; where |r_j| is no larger, the sign of
+        column j is undetermined.
 
     Raises:
         ValueError: the shapes differ, or the matrix is wide.
@@ -115,7 +118,8 @@ def column_errors(orthonormal: Array, drawn: Array, *, sign_bound: float) -> Col
         at=at,
         lowest_diagonal=float(diagonal[lowest_at]),
         lowest_at=lowest_at,
-        n_undetermined=int(np.count_nonzero(np.abs(diagonal) <= sign_bound)),
+        n_beyond=int(np.count_nonzero(~((errors <= bound) & (diagonal >= -bound)))),
+        n_undetermined=int(np.count_nonzero(np.abs(diagonal) <= bound)),
         ratio=float(ratio),
     )
 

@@ -59,6 +59,9 @@ LAMBDA = 6.0
 NO_DIGITS = 0.25
 """A column that is off by this part of its length has hardly a bit right, whatever theory says."""
 
+LIKENESS = 0.99
+"""Cosine of two columns from which they are the same but for rounding."""
+
 NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
 ANY_DISTANCE = Budget(max_ulp=2**64 - 1, max_ulp_at_sigma=math.inf)
 
@@ -131,15 +134,18 @@ def gram_fault(gram: GramError, bound: MatrixBudget) -> str:
 
 def column_fault(columns: ColumnErrors, bound: MatrixBudget, source: str) -> str:
     """Return which column is not that of the Q of what was drawn, or ""."""
+    others = f" ({columns.n_beyond} columns are wrong)" if columns.n_beyond > 1 else ""
     if not columns.largest <= bound.column:
         return (
             f"column {columns.at} is not that of the Q of the matrix that was drawn ({source}): "
             f"its backward error is {columns.largest:.3g} u, needed at most {bound.column:.3g} u"
+            f"{others}"
         )
     if not columns.lowest_diagonal >= -bound.column:
         return (
             f"column {columns.lowest_at} has the wrong sign: the diagonal of R must be positive, "
             f"and is {columns.lowest_diagonal:.3g} u of the length of what was drawn ({source})"
+            f"{others}"
         )
     return ""
 
@@ -248,7 +254,7 @@ def matrix_errors(
     bound = bound_of(matrix.shape[0], matrix.shape[1], definition, dtype, budget)
     bound = dataclasses.replace(bound, column=bound.column + drawn.widest_slack)
     return MatrixErrors(
-        columns=column_errors(matrix, drawn.matrix, sign_bound=bound.column),
+        columns=column_errors(matrix, drawn.matrix, bound=bound.column),
         gram=gram_error(matrix, dtype),
         bound=bound,
         source=drawn.source,
@@ -374,7 +380,10 @@ def compare_matrices(
     if any(faults.values()):
         told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
         named = [f"the {side} matrix: {fault}" for side, fault in faults.items() if fault]
-        return dataclasses.replace(told, detail="; ".join(filter(None, (told.detail, *named))))
+        if order := column_order(actual, expected, definition):
+            named.append(order)
+            told = dataclasses.replace(told, drift_class=DriftClass.STRUCTURAL)
+        return dataclasses.replace(told, detail="; ".join(filter(None, (*named, told.detail))))
     between = draw_drift(mine, theirs, budget) if mine and theirs else None
     if between and between.drift_class.rank > DriftClass.ROUNDING.rank:
         detail = (
@@ -388,6 +397,26 @@ def compare_matrices(
         drift_class=DriftClass.ROUNDING,
         scale=None,
         detail="each is a right Q of what was drawn, by the backward errors of its columns",
+    )
+
+
+def column_order(actual: Returned, expected: Returned, definition: MatrixDefinition) -> str:
+    """Return which columns stand in other places, whatever rounding moved in them; "" if none do.
+
+    Columns of one orthonormal matrix are orthogonal, so each resembles one of the other at most.
+    """
+    if actual.stride != 1 or expected.stride != 1 or not definition.scale:
+        return ""
+    one, two = (as_tall(widen(whole(side)), definition) for side in (actual, expected))
+    likeness = np.abs(one.conj().T @ two) / definition.scale**2
+    places = likeness.argmax(axis=1)
+    moved = np.flatnonzero(places != np.arange(len(places)))
+    is_order = len(set(places.tolist())) == len(places) and likeness.max(axis=1).min() > LIKENESS
+    if not moved.size or not is_order:
+        return ""
+    return (
+        f"{moved.size} columns stand in other places: column {moved[0]} was column "
+        f"{places[moved[0]]}"
     )
 
 

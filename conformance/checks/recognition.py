@@ -377,7 +377,7 @@ def matching_orthogonal_key(
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     for label, key in candidates:
         normals = _normals(key, tall.shape, partitionable)
-        errors = column_errors(tall, normals, sign_bound=0.0)
+        errors = column_errors(tall, normals, bound=0.0)
         bound = FACTOR_TOLERANCE / unit_roundoff(normals.dtype)
         if errors.largest < bound and errors.lowest_diagonal > -bound:
             return label, key
