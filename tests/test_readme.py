@@ -17,7 +17,7 @@ from conformance import catalogue as catalogue_module
 from conformance import options
 from conformance.builtin import load_catalogue
 from conformance.catalogue import ENTRY_POINT_GROUP
-from conformance.causes import known_lapack_difference
+from conformance.causes import known_isa_difference, known_lapack_difference
 from conformance.checks import default_checks
 from conformance.cli.main import (
     COMMANDS,
@@ -172,12 +172,15 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_the_readme_says_what_is_seen_on_another_cpu_as_the_verdict_does() -> None:
-    there, here = (
-        {"lapack": "OpenBLAS", "lapack_kernel": kernel} for kernel in ("Haswell", "SkylakeX")
-    )
-    cause = f"another LAPACK than the goldens' ({known_lapack_difference(there, here)})"
+    there = {"lapack": "OpenBLAS", "lapack_kernel": "Haswell", "isa": "avx2 avx512f avx512_bf16"}
+    here = {"lapack": "OpenBLAS", "lapack_kernel": "Katmai", "isa": "avx2"}
+    lapack, isa = known_lapack_difference(there, here), known_isa_difference(there, here)
 
-    assert f"\n74 rounding: all orthogonal; {cause}\n" in README
+    assert (
+        f"\n74 rounding: orthogonal matrices; another LAPACK than the goldens' ({lapack})\n"
+        in README
+    )
+    assert f"34 rounding: other instruction sets than the goldens' ({isa})" in README
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
