@@ -51,8 +51,13 @@ def centred(inner: Array, shape: tuple[int, ...]) -> Array:
     """Return zeros of the shape but for `inner` at its spatial centre, on the last two axes."""
     array = np.zeros(shape, inner.dtype)
     if array.size:
-        array[tuple((size - 1) // 2 for size in shape[:-2])] = inner
+        array[centre_of(shape)] = inner
     return array
+
+
+def centre_of(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the spatial index, of all axes but the last two, of a shape's centre."""
+    return tuple((size - 1) // 2 for size in shape[:-2])
 
 
 def moments_of(array: Array) -> Moments:

@@ -17,7 +17,17 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype, flat, returned, whole, widen
+from conformance.arrays import (
+    Array,
+    as_dtype,
+    centre_of,
+    centred,
+    flat,
+    in_shape,
+    returned,
+    whole,
+    widen,
+)
 from conformance.checks.backward_error import (
     ColumnErrors,
     GramError,
@@ -158,16 +168,11 @@ def is_matrix(definition: Definition | None) -> bool:
     return isinstance(definition, Orthogonal | DeltaOrthogonal)
 
 
-def centre_of(array: Array) -> tuple[int, ...]:
-    """Return the spatial index at which a delta-orthogonal kernel holds its matrix."""
-    return tuple((size - 1) // 2 for size in array.shape[:-2])
-
-
 def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
     """Return whether a delta-orthogonal kernel has anything but zeros off its centre, or ""."""
     if not isinstance(definition, DeltaOrthogonal):
         return ""
-    centre, rest = centre_of(array), array.copy()
+    centre, rest = centre_of(array.shape), array.copy()
     rest[centre] = 0
     wrong = np.argwhere(rest != 0)  # NaN differs from 0
     if not len(wrong):
@@ -181,7 +186,7 @@ def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
 
 def as_tall(array: Array, definition: MatrixDefinition) -> Array:
     """Return the (rows, columns) matrix, rows >= columns, that a result of the definition holds."""
-    inner = array[centre_of(array)] if isinstance(definition, DeltaOrthogonal) else array
+    inner = array[centre_of(array.shape)] if isinstance(definition, DeltaOrthogonal) else array
     moved = np.moveaxis(inner, definition.column_axis, -1)
     matrix = moved.reshape(-1, moved.shape[-1])
     return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
@@ -330,16 +335,9 @@ def forward_bounds(drawn: Drawn, bound: MatrixBudget) -> npt.NDArray[np.float64]
 
 def laid_out(matrix: Array, shape: tuple[int, ...], definition: MatrixDefinition) -> Array:
     """Return the elements of a tall matrix in the order of a flattened result of the shape."""
-    inner = shape[-2:] if isinstance(definition, DeltaOrthogonal) else shape
-    rest = list(inner)
-    columns = rest.pop(definition.column_axis)
-    turned = matrix if matrix.shape[1] == columns and len(matrix) >= columns else matrix.T
-    folded = np.moveaxis(turned.reshape(*rest, columns), -1, definition.column_axis)
     if not isinstance(definition, DeltaOrthogonal):
-        return folded.reshape(-1)
-    full = np.zeros(shape, folded.dtype)
-    full[centre_of(full)] = folded
-    return full.reshape(-1)
+        return in_shape(matrix, shape, definition.column_axis).reshape(-1)
+    return centred(in_shape(matrix, shape[-2:], definition.column_axis), shape).reshape(-1)
 
 
 # --- Comparing -----------------------------------------------------------------------------------
