@@ -30,7 +30,7 @@ EXACT = np.dtype(object)
 def normals(dtype: str, shape: tuple[int, int], seed: int = 0) -> Array:
     draws = np.random.default_rng(seed).standard_normal((2, *shape))
     values = draws[0] + 1j * draws[1] if dtype.startswith("complex") else draws[0]
-    return values.astype(dtype)
+    return np.asarray(values.astype(dtype))
 
 
 def computed_q(drawn: Array) -> Array:
@@ -48,7 +48,7 @@ def exactly(array: Array) -> npt.NDArray[np.object_]:
 
 
 def conjugate_transposed(exact: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    return np.vectorize(mpmath.conj, otypes=[object])(exact.T)
+    return np.asarray(np.vectorize(mpmath.conj, otypes=[object])(exact.T))
 
 
 def length(column: npt.NDArray[np.object_]) -> Any:

@@ -444,7 +444,7 @@ def test_an_empty_matrix_is_right(shape: tuple[int, ...]) -> None:
 def test_in_16_bits_the_q_of_another_draw_is_found(dtype: type, side: int) -> None:
     """JAX refuses 16 bits, other initializers need not; theory alone would let any Q pass there."""
     unmeasured = dataclasses.replace(BUDGET, matrix=None)
-    drawn = normals((side, side), seed=1).astype(dtype)
+    drawn: Array = normals((side, side), seed=1).astype(dtype)
     rounded = q_of(drawn)
     other = q_of(normals((side, side), seed=2).astype(dtype))
 
