@@ -152,6 +152,43 @@ def _without_sign_fix(_: Initializer, key: Any, shape: Shape, dtype: Any) -> Any
     return jax.numpy.linalg.qr(jax.random.normal(key, shape, dtype))[0]
 
 
+def _columns_swapped(array: Any) -> Any:
+    return array.at[:, [3, 4]].set(array[:, [4, 3]])
+
+
+def _turned_in_their_plane(array: Any) -> Any:
+    """Two columns turned by 1e-4 in the plane that they span: as orthonormal as before."""
+    import numpy as np
+
+    def change(wide: Any) -> Any:
+        cosine, sine = np.cos(1e-4), np.sin(1e-4)
+        wide[:, :2] = wide[:, :2] @ np.array([[cosine, sine], [-sine, cosine]])
+        return wide
+
+    return _wide(array, change)
+
+
+def _last_column_out_of_span(array: Any) -> Any:
+    """Return a tall matrix with another last column: orthonormal, and no combination of A's."""
+    import numpy as np
+
+    def change(wide: Any) -> Any:
+        wide[:, -1] = np.linalg.qr(wide, mode="complete").Q[:, -1]
+        return wide
+
+    return _wide(array, change)
+
+
+def _nearest_orthogonal(_: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    """Haar as well, but the U V^H of the normals' singular values, not their Q."""
+    import jax
+
+    left, _values, right = jax.numpy.linalg.svd(
+        jax.random.normal(key, shape, dtype), full_matrices=False
+    )
+    return left @ right
+
+
 def _off_centre(array: Any) -> Any:
     import jax.numpy as jnp
 
@@ -424,6 +461,52 @@ FAULTS = (
         shape=(32, 32),
         caught_by="oracle",
         drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="orthogonal_with_columns_swapped",
+        base="orthogonal",
+        wrong=_of_array(_columns_swapped),
+        shape=(256, 256),
+        caught_by="oracle",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="tall_orthogonal_with_its_last_column_out_of_span",
+        base="orthogonal",
+        wrong=_of_array(_last_column_out_of_span),
+        caught_by="oracle",
+        drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="orthogonal_with_two_columns_turned",
+        base="orthogonal",
+        wrong=_of_array(_turned_in_their_plane),
+        caught_by="oracle",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="orthogonal_by_singular_values",
+        base="orthogonal",
+        wrong=_nearest_orthogonal,
+        shape=(32, 32),
+        caught_by="oracle",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="complex_orthogonal_conjugated",
+        base="orthogonal",
+        wrong=_of_array(lambda a: a.conj()),
+        dtype="complex64",
+        caught_by="oracle",
+        drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="delta_orthogonal_with_columns_swapped",
+        base="delta_orthogonal",
+        wrong=_of_array(lambda a: a.at[..., [0, 1]].set(a[..., [1, 0]])),
+        shape=(3, 4, 8),
+        caught_by="oracle",
+        drift=STRUCTURAL,
     ),
     Fault(
         name="wrong_size",
