@@ -85,6 +85,9 @@ def main(words: list[str]) -> int:
                     print(f"not measured: {result}", flush=True)
                     break
                 found.append(result)
+        if not found:
+            print(f"{dtype}: no kernel of {', '.join(KERNELS)} runs here", file=sys.stderr)
+            return 3
         matrices = joined(found)
         for name, each in matrices.by_shape.items():
             print(f"{dtype} {name}: column {each.column.error:.3g}, gram {each.gram.error:.3g}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,15 @@ from conformance import golden, recording
 from conformance.arrays import returned, whole
 from conformance.builtin import load_catalogue
 from conformance.cli import main
-from conformance.golden import MANIFEST, RECORDING, GoldenError, drawn_shard, open_store, verify
+from conformance.golden import (
+    MANIFEST,
+    RECORDING,
+    GoldenError,
+    drawn_shard,
+    entry_from,
+    open_store,
+    verify,
+)
 from conformance.model import Case, Returned, parse_case
 from conformance.observer import Observer
 from conformance.recording import journal_path, record
@@ -197,3 +206,24 @@ def _without_draws(recorded: Path, folder: Path, *, swap: bool = False) -> Path:
         entries.append(dataclasses.replace(entry, outcome=kept))
     golden.write_store(folder, entries, kind=RECORDING, provenance=store.provenance)
     return folder
+
+
+def test_a_draw_that_no_entry_claims_is_found(recorded: Path) -> None:
+    manifest = json.loads((recorded / MANIFEST).read_text())
+    del manifest["entries"][SMALL]["drawn"]
+    (recorded / MANIFEST).write_text(json.dumps(manifest))
+
+    (fault,) = verify(recorded)
+
+    assert f"{SHARD} holds an array {SMALL} that the manifest does not list: " in fault
+
+
+def test_a_draw_of_another_size_is_refused(recorded: Path) -> None:
+    """Its digest may be right, if the manifest was written so."""
+    fields = json.loads((recorded / MANIFEST).read_text())["entries"][SMALL]
+    bits = open_store(recorded).shard("orthogonal/orthogonal.safetensors")[SMALL].tobytes()
+    short = bits[:-4]
+    fields["drawn"] = hashlib.sha256(short).hexdigest()
+
+    with pytest.raises(ValueError, match=r"212 bytes were drawn for it, float32\[9, 6\] needs"):
+        entry_from(SMALL, fields, bits, short)

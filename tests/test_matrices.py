@@ -112,7 +112,7 @@ def test_what_jax_returns_is_right(setting: Setting, dtype: str) -> None:
 
 @pytest.mark.slow
 def test_faults_are_found_among_a_thousand_columns() -> None:
-    faults = (RIGHT, "neighbouring columns swapped", "one column turned by 1e-4 in the span")
+    faults = (RIGHT, "neighbouring columns swapped", "one column turned by 1e-4 within the span")
 
     found = [
         planted_matrices.judged(name, array, drawn, LARGE, BUDGET)
