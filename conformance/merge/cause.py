@@ -46,7 +46,8 @@ def cause(definition: Definition | None, transform: str, before: Place, after: P
 def _otherwise(place: Place) -> Place:
     """Return the place without LAPACK, C library, and what moves no bit that XLA computes.
 
-    Of instruction sets only FMA does: AVX2 and AVX-512 give the same bits, AVX gives others. What
+    Of instruction sets only FMA does, but for float32 arrays of four columns, which AVX-512 rounds
+    otherwise than AVX2: there the cause is one of two. What
     else the CPU model decides is the kernel of LAPACK.
     """
     packages = [
