@@ -140,7 +140,7 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_nothing_to_sweep_is_an_empty_run(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["law", "--initializer", "orthogonal"])
+    code = main(["law", "--initializer", "zeros"])
 
     assert code == 5
     assert "matches no sweep" in capsys.readouterr().err
