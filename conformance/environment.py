@@ -290,7 +290,7 @@ CONSEQUENCES: Mapping[str, str] = {
     "nvidia_tf32_override": "GPU matrix products may be cut to 10 bits of mantissa",
     **dict.fromkeys(
         ("openblas_coretype", "mkl_cbwr", "mkl_enable_instructions", "blis_arch_type", "flexiblas"),
-        "LAPACK runs another kernel, so orthogonal matrices are rounded otherwise",
+        "it chooses LAPACK's kernel, and so the last digits of orthogonal matrices",
     ),
     **dict.fromkeys(
         (

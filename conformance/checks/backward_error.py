@@ -143,13 +143,15 @@ def scaling_slack(rows: int, scale: float, dtype: np.dtype[Any]) -> float:
     """Return what storing scale * Q adds to its column and gram errors, in units of u.
 
     Three roundings at most: of the scale to the dtype, of each element of the product, and, of 64
-    bits, of each quotient in `unscaled`. Each is of u, and of a subnormal result half the smallest
-    spacing: once for the scale, and for the elements of a column together once for each row, as
-    their root. Both errors hold Q twice: Q^H Q, and Q times R = Q^H A.
+    bits, of each quotient in `unscaled`. Each is of u, and of a subnormal result up to all of it,
+    since XLA's CPU compiler flushes those to zero: once for the scale, and for the elements of a
+    column together once for each row, as their root. Both errors hold Q twice: Q^H Q, and Q times
+    R = Q^H A.
     """
     if scale == 1:
         return 0.0
-    subnormal = spacing_at(0.0, dtype) / 2 / (abs(scale) * unit_roundoff(dtype))
+    smallest_normal = spacing_at(0.0, dtype) / (2 * unit_roundoff(dtype))
+    subnormal = smallest_normal / (abs(scale) * unit_roundoff(dtype))
     return 2 * (3.0 + (1 + math.sqrt(rows)) * subnormal)
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import Budgets, budget_for
+from conformance.checks.matrices import is_matrix
 from conformance.drift import DEFAULT_BUDGET, classify
 from conformance.engine import Goldens, compare
 from conformance.golden import BASE, GoldenError
@@ -127,17 +128,20 @@ class Referee:
         """Return whether the policy forbids the drift; what cannot be told is forbidden."""
         return drift is None or drift.drift_class.rank > self._max_drift.rank
 
-    def cause(self, problem: Problem, members: Members, first: Class) -> str:
-        """Return the fact by which alone the members differ from the first class, or ""."""
+    def cause(self, problem: Problem, members: Members, first: Class, drift: Drift | None) -> str:
+        """Return the fact by which alone the members differ from the first class, or "".
+
+        Another LAPACK or C library rounds otherwise, and does no more.
+        """
         spec = self._spec(problem)
-        if spec is None:
+        if spec is None or drift is None or drift.drift_class is not DriftClass.ROUNDING:
             return ""
         theirs = first.members or ((self._golden_place, "eager"),)
         found = (
             cause(spec.definition, transform, before, after)
             for after, transform in members
             for before, asked in theirs
-            if before is not None and asked == transform
+            if before is not None and (asked == transform or is_matrix(spec.definition))
         )
         return next(filter(None, found), "")
 
@@ -356,11 +360,12 @@ def _class(mine: list[Fact], first: Class, referee: Referee) -> Class:
     """Return the class of the facts of one outcome, as it lies to the first class."""
     excuses = {(fact.place, fact.transform): referee.excuse(fact, first) for fact in mine}
     members = _members(mine)
+    drift = referee.drift(mine, first)
     return Class(
         outcome=mine[0].outcome,
         members=members,
-        drift=referee.drift(mine, first),
-        cause=referee.cause(mine[0].problem, members, first),
+        drift=drift,
+        cause=referee.cause(mine[0].problem, members, first, drift),
         excuses={member: excuse for member, excuse in sorted(excuses.items()) if excuse},
     )
 
