@@ -8,11 +8,26 @@ import numpy as np
 import pytest
 
 from conformance.arrays import Array, returned
+from conformance.budgets import FILE_NAME, load
 from conformance.builtin import load_catalogue
+from conformance.checks.base import Evidence
+from conformance.checks.values import values_check
 from conformance.definition import Orthogonal
 from conformance.engine import compare
-from conformance.model import Budget, DriftClass, MatrixBudget, Problem, Returned
+from conformance.golden import Entry, shipped
+from conformance.ledger import Ledger
+from conformance.merge import Fact, Place, Referee, merge
+from conformance.model import (
+    Budget,
+    Case,
+    DriftClass,
+    MatrixBudget,
+    Observation,
+    Problem,
+    Returned,
+)
 from conformance.oracle import haar, solve_normals
+from conformance.report.rows import outcome_text
 
 BUDGET = Budget(
     max_ulp=91, max_ulp_at_sigma=4.0, matrix=MatrixBudget(column=50.0, gram=55.0)
@@ -91,3 +106,75 @@ def test_columns_in_another_order_are_structural_under_any_lapack_kernel() -> No
     assert found.drift_class is DriftClass.STRUCTURAL
     assert found.detail.startswith("the actual matrix: column 0 is not that of the Q of the matrix")
     assert "; 2 columns stand in other places: column 0 was column 1; " in found.detail
+
+
+def swapped(drawn: Array) -> Returned:
+    """Return a right Q but for its first columns, which have changed places."""
+    array = haar(drawn.astype(np.float64)).astype(np.float32)[:, [1, 0, *range(2, 16)]]
+    return dataclasses.replace(returned(np.ascontiguousarray(array)), drawn=drawn.tobytes())
+
+
+def test_a_wrong_golden_is_named_before_all_else() -> None:
+    asked = problem()
+    drawn = normals(asked)
+    case = Case(problem=asked, backend="cpu", transform="eager")
+    drift = compare(
+        result(drawn),
+        dataclasses.replace(swapped(drawn), drawn=None),
+        SPEC,
+        BUDGET,
+        problem=asked,
+    )
+    observation = Observation(
+        case=case, outcome=result(drawn), repeat_sha256=None, device="cpu", elapsed_s=0.0
+    )
+    evidence = Evidence(spec=SPEC, observation=observation, drift=drift, budget=BUDGET)
+
+    found = values_check(DriftClass.ROUNDING)(evidence)
+
+    first, *_ = found.message.splitlines()
+    assert first.startswith(
+        "the golden of orthogonal-float32-16x16-s0 is wrong, and "
+        "orthogonal-float32-16x16-s0-cpu-eager is right: column 0 is not that of the Q of "
+    )
+    assert first.endswith(
+        "stage another with `conformance goldens stage --initializer orthogonal --reason '...'`"
+    )
+
+
+@pytest.mark.parametrize(("is_right", "n_beyond"), [(True, 0), (False, 1)])
+def test_a_matrix_that_is_merged_alone_is_held_to_what_was_drawn_for_it(
+    is_right: bool, n_beyond: int
+) -> None:
+    """No other place is there to disagree with it."""
+    asked = problem()
+    outcome = (result if is_right else swapped)(normals(asked))
+    golden = dataclasses.replace(result(normals(asked)), drawn=None)
+
+    class Goldens:
+        def golden(self, problem_id: str, backend: str) -> Entry | None:
+            del backend
+            return Entry(id=problem_id, shard="x", outcome=golden)
+
+        def made_on(self, problem_id: str, backend: str) -> str:
+            del problem_id, backend
+            return "cpu"
+
+    judge = Referee(
+        catalogue=load_catalogue(),
+        goldens=Goldens(),
+        budgets=load(shipped() / FILE_NAME),
+        ledger=Ledger(limitations=()),
+        outcomes={outcome_text(outcome): outcome},
+    )
+    place = Place(**dict.fromkeys((field.name for field in dataclasses.fields(Place)), ""))
+    fact = Fact(
+        problem=asked,
+        transform="eager",
+        place=dataclasses.replace(place, backend="cpu", jax="0.12.0.1"),
+        outcome=outcome_text(outcome),
+        source="one",
+        root="one",
+    )
+
+    assert len(merge([fact], judge).beyond) == n_beyond

@@ -498,6 +498,13 @@ def test_another_kernel_than_the_goldens_is_named() -> None:
     assert f"1 x golden; cpu differs, rounding ({KERNEL})" in to_text(result)
 
 
+def test_no_kernel_is_blamed_for_another_stream() -> None:
+    result = merged(fact(HASWELL, problem=MATRIX), fact(KATMAI, NEW_STREAM, problem=MATRIX))
+
+    assert result.beyond
+    assert "OpenBLAS kernel: " not in to_text(result)
+
+
 @pytest.mark.parametrize(
     "change",
     [

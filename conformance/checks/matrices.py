@@ -69,6 +69,9 @@ LAMBDA = 6.0
 NO_DIGITS = 0.25
 """A column that is off by this part of its length has hardly a bit right, whatever theory says."""
 
+SIDES = {"actual": "the actual matrix: ", "expected": "the expected matrix: "}
+"""How the fault of each side begins in the detail of a drift."""
+
 LIKENESS = 0.99
 """Cosine of two columns from which they are the same but for rounding."""
 
@@ -377,7 +380,7 @@ def compare_matrices(
     }
     if any(faults.values()):
         told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
-        named = [f"the {side} matrix: {fault}" for side, fault in faults.items() if fault]
+        named = [f"{SIDES[side]}{fault}" for side, fault in faults.items() if fault]
         if order := column_order(actual, expected, definition):
             named.append(order)
             told = dataclasses.replace(told, drift_class=DriftClass.STRUCTURAL)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from conformance.catalogue import InitializerSpec
 from conformance.checks.base import Check, Evidence, failed, passed
+from conformance.checks.matrices import SIDES
 from conformance.drift import explain
 from conformance.matrix import tier_of
-from conformance.model import CheckResult, DriftClass, Problem, Tier
+from conformance.model import Case, CheckResult, Drift, DriftClass, Problem, Tier
 
 VALUES = "values"
 
@@ -25,9 +26,22 @@ def values_check(max_drift: DriftClass, golden_option: str = "") -> Check:
         metrics = {"n_different": float(drift.n_different)}
         if drift.drift_class.rank <= max_drift.rank:
             return passed(VALUES, metrics)
-        return failed(VALUES, explain(drift, case.id), metrics)
+        text = _of_wrong_golden(drift, case, golden_option) + explain(drift, case.id)
+        return failed(VALUES, text, metrics)
 
     return check_values
+
+
+def _of_wrong_golden(drift: Drift, case: Case, golden_option: str) -> str:
+    """Return a line that names the golden as what is wrong, where only that is; else ""."""
+    if not drift.detail.startswith(SIDES["expected"]):
+        return ""
+    fault = drift.detail.removeprefix(SIDES["expected"]).partition("; ")[0]
+    return (
+        f"the golden of {case.problem.id} is wrong, and {case.id} is right: {fault}. Look at how "
+        "it came about, and stage another with `conformance goldens stage --initializer "
+        f"{case.problem.initializer}{golden_option} --reason '...'`\n"
+    )
 
 
 def _missing(problem: Problem, spec: InitializerSpec, golden_option: str) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import Budgets, budget_for
-from conformance.checks.matrices import is_matrix
+from conformance.checks.matrices import SIDES, is_matrix
 from conformance.drift import DEFAULT_BUDGET, classify
 from conformance.engine import Goldens, compare
 from conformance.golden import BASE, GoldenError
@@ -56,7 +56,7 @@ class Standing(enum.IntEnum):
 
     KIN = enum.auto()  # within the policy to the golden, or the golden of its backend
     FOREIGN = enum.auto()
-    FAILED = enum.auto()  # in every run that had it, and no recording has it
+    FAILED = enum.auto()  # in every run that had it, or a matrix that is no Q of its draw
     LIMITED = enum.auto()  # announced by the ledger wherever it was returned
 
 
@@ -100,10 +100,12 @@ class Referee:
         golden = self.golden(facts[0].problem, BASE)
         if golden is None:
             return Standing.FOREIGN
-        is_kin = all(self._is_golden_there(fact) for fact in facts) or not self.is_beyond(
-            self.drift(facts, Class(outcome=outcome_text(golden), members=()))
-        )
-        return Standing.KIN if is_kin else Standing.FOREIGN
+        if all(self._is_golden_there(fact) for fact in facts):
+            return Standing.KIN
+        drift = self.drift(facts, Class(outcome=outcome_text(golden), members=()))
+        if drift is not None and drift.detail.startswith(SIDES["actual"]):
+            return Standing.FAILED  # no right Q of what was drawn for it, whatever the release
+        return Standing.FOREIGN if self.is_beyond(drift) else Standing.KIN
 
     def drift(self, facts: Sequence[Fact], first: Class) -> Drift | None:
         """Return how the outcome of these facts lies to the first class's.
