@@ -142,7 +142,7 @@ def matrix_lines(case: Case, spec: InitializerSpec, outcome: Returned) -> list[s
         f"  gram error {gram.largest:.3g} u (at most {bound.gram:.3g}), at {gram.at}",
         f"  lowest diagonal {columns.lowest_diagonal:.3g} u (at least {-bound.column:.3g}), "
         f"column {columns.lowest_at}; signs left to rounding: {columns.n_undetermined}",
-        "  the ULP of its elements, below, are no measure: they grow with the condition of that",
+        "  the ULP of its elements, below, are no measure: they grow with the condition of A",
     ]
 
 
