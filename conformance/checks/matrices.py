@@ -432,14 +432,10 @@ def draw_drift(actual: Drawn, expected: Drawn, budget: Budget) -> Drift:
 
 def _witnesses(own: Drawn | None, other: Drawn | None, budget: Budget) -> list[Drawn]:
     """Return who says what was drawn for a result: itself, or the oracle and the other result."""
-    witnesses = [] if own is None else [own]
-    if (
-        other is not None
-        and other.source == RECORDED
-        and RECORDED not in (witness.source for witness in witnesses)
-    ):
-        witnesses.append(as_another(other, budget))
-    return witnesses
+    if own is not None and own.source == RECORDED:
+        return [own]
+    others = [as_another(other, budget)] if other is not None and other.source == RECORDED else []
+    return others if own is None else [own, *others]
 
 
 def _fault_by_any(

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin
 from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.checks.matrices import (
+    RECORDED,
+    Drawn,
     MatrixDefinition,
     column_fault,
     draw_drift,
@@ -81,7 +83,7 @@ def _check_matrix(
     drawn = drawn_by(outcome, definition, case.problem, evidence.budget, evidence.key)
     if drawn is None:
         return not_applicable(ORACLE)
-    if fault := _fault_of_draw(evidence, outcome, definition):
+    if fault := _fault_of_draw(evidence, drawn, definition):
         return failed(ORACLE, fault)
     metrics: dict[str, float] = {}
     if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
@@ -97,19 +99,17 @@ def _check_matrix(
     return failed(ORACLE, f"{case.id}: {fault}", metrics) if fault else passed(ORACLE, metrics)
 
 
-def _fault_of_draw(evidence: Evidence, outcome: Returned, definition: MatrixDefinition) -> str:
-    """Return how the recorded draw departs from the defined one beyond the budget of normals."""
+def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinition) -> str:
+    """Return how a recorded draw departs from the defined one beyond the budget of normals."""
     case = evidence.observation.case
-    if outcome.drawn is None:
+    if drawn.source != RECORDED:
         return ""
     try:
         normals = solve_normals(case.problem, definition, key=evidence.key)
     except OracleUnavailable:
         return ""
-    recorded = drawn_by(outcome, definition, None, evidence.budget)
-    assert recorded is not None
     drifts = [
-        draw_drift(recorded, dataclasses.replace(recorded, matrix=known), evidence.budget)
+        draw_drift(drawn, dataclasses.replace(drawn, matrix=known), evidence.budget)
         for known in (normals.followed, normals.expected)
         if known is not None
     ]
