@@ -50,7 +50,7 @@ def test_fewer_than_the_fewest_are_no_stream() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_rank_correlation_of_one_half_is_no_stream(sign: int) -> None:
-    """Rotated by s of n, ranks correlate by 1 - 6 s (n - s) / (n^2 - 1): for 99 of 1079 exactly 1/2.
+    """Rotated by s of n, ranks correlate by 1 - 6 s (n - s) / (n^2 - 1): for 99 of 1079 by 1/2.
 
     With so many elements even a fifth of it would be certain.
     """
@@ -201,7 +201,7 @@ def test_the_error_of_a_mean_falls_with_each_size() -> None:
 
 
 SPREAD = np.concatenate([np.zeros(72), np.full(36, 12.0), np.full(36, -12.0)])
-"""Variance 72, its standard error sqrt((72 * 144 - 72^2) / 144) = 6: 36 and 108 are 6 errors off."""
+"""Variance 72, standard error sqrt((72 * 144 - 72^2) / 144) = 6: six from 36 and from 108."""
 
 
 @pytest.mark.parametrize(

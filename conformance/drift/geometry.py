@@ -30,14 +30,14 @@ def reordering(actual: Array, expected: Array) -> str:
 
 
 def _are_alike(array: Array) -> bool:
-    flat = array.reshape(-1)
+    flat = array.ravel()
     return bool((flat == flat[0]).all())
 
 
 def _named_order(actual: Array, expected: Array) -> str:
-    flat = actual.reshape(-1)
+    flat = actual.ravel()
     for axes in _orders(expected.ndim):
-        if np.array_equal(np.transpose(expected, axes).reshape(-1), flat):
+        if np.array_equal(np.transpose(expected, axes).ravel(), flat):
             return f"transposed: the golden's axes in the order {axes}"
     for axis in range(expected.ndim):
         if np.array_equal(np.flip(expected, axis), actual):
@@ -53,7 +53,7 @@ def _named_order(actual: Array, expected: Array) -> str:
 def _orders(ndim: int) -> list[tuple[int, ...]]:
     if ndim > MOST_AXES:
         return [tuple(reversed(range(ndim)))]
-    return [axes for axes in itertools.permutations(range(ndim)) if axes != tuple(range(ndim))]
+    return list(itertools.permutations(range(ndim)))
 
 
 def _duplication(actual: Array, expected: Array) -> str:
