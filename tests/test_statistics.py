@@ -80,6 +80,19 @@ def test_a_correlation_must_be_certain(sign: int) -> None:
     assert not is_same_stream(sign * far, ranks)
 
 
+def test_a_correlation_just_as_certain_as_is_asked_is_not_beyond_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 16 elements with squares of 42: by 1 - 6 x 42 / 4080, which is 319/340."""
+    moved, ranks = swapped(16, (0, 4), (1, 3), (5, 6)), np.arange(16, dtype=np.float64)
+    score = math.atanh(319 / 340) * math.sqrt(13) / 1.03
+
+    monkeypatch.setattr(statistics, "CERTAINTY", score)
+    assert not is_same_stream(moved, ranks)
+    monkeypatch.setattr(statistics, "CERTAINTY", math.nextafter(score, 0))
+    assert is_same_stream(moved, ranks)
+
+
 def test_equal_values_share_their_mean_rank() -> None:
     """On a lattice of five values, around the bound, as SciPy ranks them."""
     verdicts = []
