@@ -167,6 +167,16 @@ def test_budgets_of_elements_add_up_and_of_matrices_the_wider_counts(
     assert left.doubled() == Budget(max_ulp=10, max_ulp_at_sigma=3.0, matrix=one)
 
 
+def test_a_record_is_shown_without_its_bits() -> None:
+    """A failing assertion would print megabytes."""
+    moments = Moments(mean=0.0, variance=1.0, minimum=-1.0, maximum=1.0)
+    outcome = Returned(
+        dtype="float32", shape=(), sha256="", bits=b"bits", moments=moments, drawn=b"drawn"
+    )
+
+    assert "b'" not in repr(outcome)
+
+
 def test_what_nobody_said_of_a_record_is_its_default() -> None:
     moments = Moments(mean=0.0, variance=1.0, minimum=-1.0, maximum=1.0)
     outcome = Returned(dtype="float32", shape=(), sha256="", bits=b"", moments=moments)
