@@ -24,6 +24,11 @@ from conformance.model import (
 NOTHING = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
 
 
+def spec_of(definition: Definition | None, family: str = "mine") -> InitializerSpec:
+    """Return an initializer that nobody may build."""
+    return InitializerSpec(name="mine", build=_never_built, definition=definition, family=family)
+
+
 def evidence(
     definition: Definition | None,
     found: Array | Outcome,
@@ -46,7 +51,7 @@ def evidence(
         dtype, shape = (outcome.dtype, outcome.shape) if shape is None else (dtype, shape)
     problem = Problem(initializer="mine", dtype=dtype, shape=shape or (), seed=0, prng=prng)
     return Evidence(
-        spec=InitializerSpec(name="mine", build=_never_built, definition=definition, family="mine"),
+        spec=spec_of(definition),
         observation=Observation(
             case=Case(problem=problem, backend="cpu", transform=transform),
             outcome=outcome,
@@ -61,7 +66,7 @@ def evidence(
 
 
 def _never_built() -> Initializer:
-    raise AssertionError("a check built the initializer")
+    raise AssertionError("the initializer was built")
 
 
 def with_moments(array: Array, moments: Mapping[str, Any]) -> Returned:
