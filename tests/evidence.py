@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from conformance.arrays import Array, returned
@@ -73,3 +74,17 @@ def with_moments(array: Array, moments: Mapping[str, Any]) -> Returned:
     """Return the record of an array with other moments than its own."""
     outcome = returned(array)
     return dataclasses.replace(outcome, moments=dataclasses.replace(outcome.moments, **moments))
+
+
+def last(start: float, towards: float, holds: Callable[[float], bool]) -> float:
+    """Return the last double on the way from `start` to `towards` for which it holds.
+
+    Of a start for which it does not, the last one before: a bound that was computed another way is
+    a few doubles off.
+    """
+    value = start
+    while not holds(value):
+        value = math.nextafter(value, -towards)
+    while holds(math.nextafter(value, towards)):
+        value = math.nextafter(value, towards)
+    return value

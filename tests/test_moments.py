@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable
 
 import mpmath
 import numpy as np
@@ -39,7 +38,7 @@ from conformance.definition import (
     nominal_moments,
 )
 from conformance.model import CheckResult, Raised, Returned, Status
-from tests.evidence import evidence, with_moments
+from tests.evidence import evidence, last, with_moments
 
 SHAPE = (64, 32)
 SIZE = 2048
@@ -91,16 +90,6 @@ def judged(
     moments = {"mean": mean.real, "mean_imag": mean.imag, "variance": variance}
     outcome = with_moments(np.zeros(shape, as_dtype(dtype)), moments)
     return check_moments(evidence(definition, outcome))
-
-
-def last(start: float, towards: float, holds: Callable[[float], bool]) -> float:
-    """Return the last double from near `start` on towards another that still holds."""
-    value = start
-    while not holds(value):
-        value = math.nextafter(value, -towards)
-    while holds(math.nextafter(value, towards)):
-        value = math.nextafter(value, towards)
-    return value
 
 
 # --- Both sides of the bound ---------------------------------------------------------------------
