@@ -10,8 +10,9 @@ has imported NumPy, SciPy, JAX and pytest already: there the package is imported
 place of its module, the tests that execute the changed line run, and the first that fails ends it.
 No source on disk changes.
 
-Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. Programs that
-they compile are kept on disk, so that a planted fault is judged in a fraction of a second.
+Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. What the
+planted faults of tests/faults.py returned is stored, and so are the programs that other tests
+compile, so that each judges in a fraction of a second.
 
 A survivor that no test can kill, because nobody could see what it changes, is listed with the
 reason in tests/mutants.toml. Exit code 1: another survives, one that is listed does not, or more
@@ -464,7 +465,7 @@ def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judg
     files = [file for name in names for file in sorted(ROOT.glob(f"tests/test_{name}.py"))]
     kept = {file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json" for file in files}
     tasks = (
-        (file, functools.partial(_watch, file, modules, where), 300.0)
+        (file, functools.partial(_watch, file, modules, where), 900.0)
         for file, where in kept.items()
         if not where.exists()
     )
@@ -483,6 +484,14 @@ def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judg
                 lines[path][int(line)] |= set(tests)
     frozen = {path: {n: frozenset(tests) for n, tests in of.items()} for path, of in lines.items()}
     return Judges(took=took, lines=frozen)
+
+
+def stored_faults() -> Path:
+    """Return the folder of what the planted faults returned; whichever judge is first fills it."""
+    digest = _digest([ROOT / "tests" / "faults.py"], ROOT.glob("conformance/**/*.py"))
+    folder = KEPT / f"faults-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _digest(*files: Iterable[Path]) -> str:
@@ -620,6 +629,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+        os.environ["STORED_FAULTS"] = str(stored_faults())
         judges = find_judges(options.modules, options.judges, options.jobs)
         needed = sorted({test for mutant in mutants for test in judges.of(mutant)})
         print(
