@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -32,8 +31,10 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -86,6 +87,9 @@ JUDGES = (
 """Files of tests/ that judge, without their `test_`: those that start no processes."""
 
 SLOWEST_JUDGE_S = 2.0
+MOST_BYTES = 8 << 30
+"""What a judge may address: a mutant may ask for an array without end."""
+
 SHARE_THAT_MAY_SURVIVE = 0.1
 PRELOADED = (
     "flax.linen",
@@ -365,25 +369,22 @@ class _Watched:
         }
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Child:
-    """A forked process, and until when it may run."""
+def fork(work: Callable[[], int], limit_s: float) -> int:
+    """Run the work in a process of its own, silently; what it returns is the exit status.
 
-    pid: int
-    ends_at: float
-
-
-def fork(work: Callable[[], int], limit_s: float) -> Child:
-    """Run the work in a process of its own, silently; what it returns is the exit status."""
+    limit_s: of CPU, and so the same on a busy machine. Returns its process id.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pid = os.fork()
     if pid:
-        return Child(pid=pid, ends_at=time.monotonic() + limit_s)
+        return pid
     status = 70
     heard = os.dup(2)
     try:
-        os.setsid()
+        cpu_s = math.ceil(limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silent, descriptor)
@@ -394,24 +395,20 @@ def fork(work: Callable[[], int], limit_s: float) -> Child:
         os._exit(status)
 
 
-def finished(child: Child) -> str | None:
+def finished(pid: int) -> str | None:
     """Return how a process ended: `0` and other exit statuses, `timeout`; None while it runs."""
-    pid, status = os.waitpid(child.pid, os.WNOHANG)
-    if pid:
-        return str(os.waitstatus_to_exitcode(status))
-    if time.monotonic() < child.ends_at:
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
         return None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-    return "timeout"
+    code = os.waitstatus_to_exitcode(status)
+    return "timeout" if code in (-signal.SIGXCPU, -signal.SIGKILL) else str(code)
 
 
 def run_all(
     tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int
 ) -> Iterator[tuple[Any, str]]:
-    """Run (name, work, limit in seconds) side by side; yield (name, how it ended) as they end."""
-    running: dict[int, tuple[Any, Child]] = {}
+    """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end."""
+    running: dict[int, Any] = {}
     waiting = iter(tasks)
     is_open = True
     while is_open or running:
@@ -420,10 +417,9 @@ def run_all(
             is_open = task is not None
             if task is not None:
                 name, work, limit_s = task
-                child = fork(work, limit_s)
-                running[child.pid] = (name, child)
-        for pid, (name, child) in list(running.items()):
-            if (end := finished(child)) is not None:
+                running[fork(work, limit_s)] = name
+        for pid, name in list(running.items()):
+            if (end := finished(pid)) is not None:
                 del running[pid]
                 yield name, end
         time.sleep(0.005)
@@ -541,7 +537,7 @@ def judged(
                 return
             tests = judges.of(mutant)
             if tests:
-                limit_s = 30 + 10 * sum(judges.took[test] for test in tests)
+                limit_s = 20 + 3 * sum(judges.took[test] for test in tests)
                 yield mutant, functools.partial(judge, mutant, tests), limit_s
 
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
