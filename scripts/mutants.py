@@ -26,6 +26,7 @@ import collections
 import dataclasses
 import difflib
 import functools
+import gc
 import hashlib
 import importlib.abc
 import importlib.machinery
@@ -112,6 +113,7 @@ PRELOADED = (
 
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
+    *("-p", "no:unraisableexception"),  # it collects garbage twice: half of a judge's time
     "--assert=plain",  # pytest would find the module first, to rewrite it, and not the mutant
 )
 
@@ -537,7 +539,7 @@ def judged(
                 return
             tests = judges.of(mutant)
             if tests:
-                limit_s = 20 + 3 * sum(judges.took[test] for test in tests)
+                limit_s = 10 + 3 * sum(judges.took[test] for test in tests)
                 yield mutant, functools.partial(judge, mutant, tests), limit_s
 
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
@@ -616,8 +618,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     until = time.monotonic() + 60 * options.minutes
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    for name in PRELOADED:
-        importlib.import_module(name)
+    preload()
     mutants = [mutant for path in options.modules for mutant in mutants_of(path)]
     last = survivors()
     if options.again:
@@ -634,13 +635,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if needed and not is_sane(needed, judges):
             return 3
-        results = {}
+        results, known = {}, listed()
         for mutant, end in judged(mutants, judges, options.jobs, until):
             results[mutant] = end
+            if end in ALIVE and place_of(mutant) not in known:
+                print(tell(mutant, end), flush=True)
             if len(results) % 100 == 0:
                 print(f"{len(results)} judged, {len(alive_of(results))} alive", flush=True)
     keep_survivors((last - results.keys()) | alive_of(results))
     return report(results, len(mutants))
+
+
+def preload() -> None:
+    """Import what judges share, and let them keep the byte code of what they do not."""
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(KEPT / "bytecode")
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -695,8 +707,6 @@ def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
     known = listed()
     alive = alive_of(results)
     new = [mutant for mutant in alive if place_of(mutant) not in known]
-    for mutant in sorted(new, key=lambda mutant: (mutant.path, mutant.lines)):
-        print(tell(mutant, results[mutant]))
     stale = {place_of(m) for m in results.keys() - alive if m.path in {k[0] for k in known}}
     for place in stale & known.keys():
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")

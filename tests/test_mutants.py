@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mutants
 import pytest
-from mutants import Judges, Mutant, finished, fork, listed, mutants_of, place_of, report
+from mutants import Judges, Mutant, finished, fork, listed, mutants_of, place_of, report, tell
 
 ROOT = Path(__file__).parent.parent
 PATH = "pkg/module.py"
@@ -141,6 +141,12 @@ def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mutants.toml"
 
 
+def test_a_survivor_is_told_by_place_and_change(a_real_mutant: Mutant) -> None:
+    text = tell(a_real_mutant, "survived")
+
+    assert text == "pkg/module.py:1 <module>: survived, AddNot\n  - if a:\n  + if not a:"
+
+
 @pytest.mark.usefixtures("listing")
 def test_a_survivor_that_nobody_listed_fails_the_run(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
@@ -149,7 +155,6 @@ def test_a_survivor_that_nobody_listed_fails_the_run(
 
     assert code == 1
     told = capsys.readouterr().out
-    assert "pkg/module.py:1 <module>: survived, AddNot\n  - if a:\n  + if not a:" in told
     assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
     assert "1 of 1 mutants judged: 0 killed, 1 survive, of which 0 are listed" in told
 
