@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import mutants
 import pytest
-from mutants import Judges, Mutant, finished, fork, listed, mutants_of, place_of, report
+from mutants import Judges, Mutant, finished, fork, listed, mutants_of, place_of, report, tell
 
 ROOT = Path(__file__).parent.parent
 PATH = "pkg/module.py"
@@ -99,27 +98,34 @@ def test_what_a_shared_fixture_executes_is_judged_by_its_whole_file() -> None:
     assert judges.of(a_mutant()) == ["tests/test_a.py::one"]
 
 
-def ended(status: int | None, limit_s: float) -> str:
-    child = fork(functools.partial(_sleep_or_return, status), limit_s)
-    while (end := finished(child)) is None:
+def ended(work: Callable[[], int], limit_s: float = 60.0) -> str:
+    pid = fork(work, limit_s)
+    while (end := finished(pid)) is None:
         pass
     return end
 
 
-def _sleep_or_return(status: int | None) -> int:
-    import time
-
-    if status is None:
-        time.sleep(60)
-        return 0
-    return status
+def _for_ever() -> int:
+    while True:
+        pass
 
 
-@pytest.mark.parametrize(("status", "end"), [(0, "0"), (1, "1"), (None, "timeout")])
-def test_a_fork_ends_with_its_status_or_is_killed_after_its_time(
-    status: int | None, end: str
-) -> None:
-    assert ended(status, limit_s=0.5 if status is None else 60) == end
+def _ask_for_too_much() -> int:
+    return len(bytearray(mutants.MOST_BYTES))
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_fork_ends_with_the_status_of_its_work(status: int) -> None:
+    assert ended(lambda: status) == str(status)
+
+
+def test_a_fork_that_never_ends_is_ended() -> None:
+    assert ended(_for_ever, limit_s=1.0) == "timeout"
+
+
+def test_a_fork_that_asks_for_memory_without_end_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(_ask_for_too_much) == "70"
+    assert "MemoryError" in capfd.readouterr().err
 
 
 @pytest.fixture
@@ -135,6 +141,12 @@ def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mutants.toml"
 
 
+def test_a_survivor_is_told_by_place_and_change(a_real_mutant: Mutant) -> None:
+    text = tell(a_real_mutant, "survived")
+
+    assert text == "pkg/module.py:1 <module>: survived, AddNot\n  - if a:\n  + if not a:"
+
+
 @pytest.mark.usefixtures("listing")
 def test_a_survivor_that_nobody_listed_fails_the_run(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
@@ -143,7 +155,6 @@ def test_a_survivor_that_nobody_listed_fails_the_run(
 
     assert code == 1
     told = capsys.readouterr().out
-    assert "pkg/module.py:1 <module>: survived, AddNot\n  - if a:\n  + if not a:" in told
     assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
     assert "1 of 1 mutants judged: 0 killed, 1 survive, of which 0 are listed" in told
 

@@ -9,7 +9,6 @@ import pytest
 from conformance.backends.stages import Sampler, sampler_of
 from conformance.definition import (
     Constant,
-    Declared,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -19,6 +18,7 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
+from tests.evidence import declared
 
 SHAPE = (3, 3, 4, 8)
 LAW = NominalMoments(mean=0, variance=1, lower=-1, upper=1)
@@ -52,7 +52,7 @@ def scaling(distribution: str) -> VarianceScaling:
         (Orthogonal(column_axis=-2), Sampler(kind="normal", shape=(72, 4))),
         (DeltaOrthogonal(), Sampler(kind="normal", shape=(8, 4))),
         (Constant(value=1.0), None),
-        (Declared(moments=lambda _: LAW), None),
+        (declared(LAW), None),
         (None, None),
     ],
 )
