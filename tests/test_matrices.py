@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import ml_dtypes
 import mpmath
@@ -15,12 +16,14 @@ import pytest
 import threadpoolctl
 from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Draw, Row, Setting
 
-from conformance.arrays import Array, returned, sampled, thin, widen
+from conformance.arrays import Array, returned, sampled, thin, whole, widen
 from conformance.builtin import load_catalogue
+from conformance.checks import matrices
 from conformance.checks.backward_error import ColumnErrors, GramError, scaling_slack
 from conformance.checks.matrices import (
     NO_DIGITS,
     Drawn,
+    _witnesses,
     as_another,
     as_tall,
     bound_of,
@@ -52,7 +55,7 @@ from conformance.model import (
     parse_case,
 )
 from conformance.observer import Observer
-from conformance.oracle import haar
+from conformance.oracle import haar, solve_normals
 from conformance.ulp import unit_roundoff
 
 BOUNDS = MatrixBudget(column=50.0, gram=55.0)
@@ -261,7 +264,7 @@ def test_a_gram_error_is_a_fault_beyond_its_bound(at: tuple[int, int], words: st
     assert gram_fault(gram_at(math.nan, at), BOUNDS) != ""
 
 
-@pytest.mark.parametrize(("n_beyond", "others"), [(1, ""), (2, " (2 columns are wrong)")])
+@pytest.mark.parametrize(("n_beyond", "others"), [(0, ""), (1, ""), (2, " (2 columns are wrong)")])
 def test_a_column_error_is_a_fault_beyond_its_bound(n_beyond: int, others: str) -> None:
     beyond = math.nextafter(50.0, 51)
 
@@ -344,6 +347,16 @@ def test_the_widest_slack_widens_the_bound_of_columns_only() -> None:
     assert empty.widest_slack == 0
 
 
+def test_a_tall_matrix_that_nobody_measured_is_held_to_theory() -> None:
+    drawn = witness(normals((9, 2)))
+
+    errors = matrix_errors(
+        returned(q_of(drawn.matrix)), PLAIN, drawn, dataclasses.replace(BUDGET, matrix=None)
+    )
+
+    assert errors.bound == derived_budget(9, 2, FLOAT32)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "complex128"])
 def test_the_reach_of_backward_errors_is_that_of_the_formula(dtype: str) -> None:
     """In 30 digits: w_j = sum_i |dA_i| |R^-1|_ij, and twice the root of sums of w^2, and gram."""
@@ -410,7 +423,14 @@ def test_a_scaled_sample_is_held_to_the_scaled_q() -> None:
 # --- Layouts of results --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+KERNELS = [
+    Setting(shape=shape, definition=DeltaOrthogonal(column_axis=axis))
+    for shape in ((3, 2, 4), (2, 3, 4, 2, 4))
+    for axis in (-1, -2)
+]
+
+
+@pytest.mark.parametrize("setting", [*SETTINGS, *KERNELS], ids=lambda setting: setting.name)
 def test_a_tall_matrix_is_found_where_it_was_laid_out(setting: Setting) -> None:
     rows, columns = setting.tall
     tall = np.arange(1.0, rows * columns + 1).reshape(rows, columns)
@@ -554,6 +574,46 @@ def test_both_are_named_where_both_are_wrong() -> None:
     assert "the expected matrix: column 3 is not that of the Q" in detail
 
 
+def test_two_wrong_matrices_are_no_rounding_of_each_other() -> None:
+    """However near they lie."""
+    drawn = normals((16, 16))
+    one = -q_of(drawn)
+    two = one.copy()
+    two[0, 0] = np.nextafter(one[0, 0], np.float32(2))
+
+    drift = compared(recorded(one, drawn), recorded(two, drawn))
+
+    assert drift.drift_class.rank > DriftClass.ROUNDING.rank
+    assert drift.max_ulp_at_sigma is not None
+    assert drift.max_ulp_at_sigma < 1
+
+
+def test_what_is_wrong_by_every_witness_is_said_in_the_words_of_its_own() -> None:
+    problem, golden = _problem_and_its_q()
+    swapped = whole(golden)[:, [1, 0, *range(2, 16)]]
+    drawn = normals((16, 16), seed=9)
+
+    detail = compared(recorded(q_of(drawn), drawn), returned(swapped), problem).detail
+
+    assert (
+        "the expected matrix: column 0 is not that of the Q of the matrix that was drawn (by"
+        in (detail)
+    )
+
+
+def test_witnesses_are_ones_own_record_or_else_the_oracle_and_the_others_record() -> None:
+    mine, theirs = witness(normals((4, 2))), witness(normals((4, 2), seed=1))
+    solved = dataclasses.replace(mine, source="by the oracle")
+
+    def sources(own: Drawn | None, other: Drawn | None) -> list[str]:
+        return [drawn.source for drawn in _witnesses(own, other, BUDGET)]
+
+    assert sources(mine, theirs) == sources(mine, None) == ["recorded"]
+    assert sources(solved, theirs) == ["by the oracle", "on the other side"]
+    assert sources(solved, solved) == sources(solved, None) == ["by the oracle"]
+    assert sources(None, theirs) == ["on the other side"]
+
+
 @pytest.mark.parametrize("side", [3, 64])
 def test_right_matrices_of_different_draws_are_no_rounding(side: int) -> None:
     """Each recorded its own draw and is right for it; a new stream is a new stream."""
@@ -592,6 +652,7 @@ def test_draws_within_the_budget_of_normals_are_the_same_draw() -> None:
     drift = compared(recorded(q_of(one), one), recorded(q_of(two), two))
 
     assert drift.drift_class is DriftClass.ROUNDING
+    assert drift.detail.startswith("each is a right Q of what was drawn, by the backward errors")
 
 
 def _problem_and_its_q() -> tuple[Problem, Returned]:
@@ -605,6 +666,38 @@ def test_the_oracle_says_what_was_drawn_where_nobody_recorded_it() -> None:
     found = draw_by_jax(Setting(shape=problem.shape), "float32", problem.seed)
 
     assert compared(returned(found.array), golden, problem).drift_class is DriftClass.ROUNDING
+
+
+def test_the_oracle_draws_with_the_roundings_of_jax_where_it_knows_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    problem, golden = _problem_and_its_q()
+    normals_ = solve_normals(problem, PLAIN)
+
+    followed = drawn_by(golden, PLAIN, problem, BUDGET)
+    unknown = dataclasses.replace(normals_, followed=None)
+    monkeypatch.setattr(matrices, "solve_normals", lambda *_, **__: unknown)
+    exact = drawn_by(golden, PLAIN, problem, BUDGET)
+
+    assert followed is not None
+    assert exact is not None
+    assert followed.matrix.tobytes() == np.asarray(normals_.followed).tobytes()
+    assert exact.matrix.tobytes() == normals_.expected.tobytes()
+    assert exact.matrix.tobytes() != followed.matrix.tobytes()
+    assert exact.slack.tolist() == normals_slack(exact.matrix, BUDGET).tolist()
+
+
+def test_the_oracle_draws_nothing_for_what_nobody_asked_for() -> None:
+    problem, golden = _problem_and_its_q()
+    record = dataclasses.replace(golden, drawn=golden.bits)
+
+    for other in ({"dtype": "float64"}, {"shape": (8, 32)}):
+        changes: dict[str, Any] = other
+        asked = dataclasses.replace(problem, **changes)
+        assert drawn_by(golden, PLAIN, asked, BUDGET) is None
+        assert drawn_by(record, PLAIN, asked, BUDGET) is not None
+    assert drawn_by(golden, PLAIN, None, BUDGET) is None
+    assert drawn_by(golden, PLAIN, dataclasses.replace(problem, prng="rbg"), BUDGET) is None
 
 
 def test_what_one_side_recorded_stands_for_the_other_whichever_it_is() -> None:
@@ -670,14 +763,33 @@ def test_columns_in_other_places_are_named_whatever_rounding_moved(scale: float)
     assert column_order(negated, returned(right), asked).startswith("2 columns stand")
 
 
-@pytest.mark.parametrize(("cosine", "is_order"), [(0.9901, True), (0.99, False), (0.95, False)])
-def test_columns_must_be_alike_to_be_called_moved(cosine: float, is_order: bool) -> None:
+@pytest.mark.parametrize("scale", [1.0, 2.5, -0.5])
+@pytest.mark.parametrize(("cosine", "is_order"), [(0.9901, True), (0.9899, False), (0.95, False)])
+def test_columns_must_be_alike_to_be_called_moved(
+    cosine: float, is_order: bool, scale: float
+) -> None:
     """The cosine of the one that was turned out of the span is just that."""
     right = np.eye(3, 2)
     other = right[:, [1, 0]].copy()
     other[:, 0] = [0, cosine, math.sqrt(1 - cosine**2)]
 
-    assert bool(column_order(returned(other), returned(right), PLAIN)) == is_order
+    found = column_order(returned(scale * other), returned(scale * right), Orthogonal(scale=scale))
+
+    assert bool(found) == is_order
+
+
+def test_a_cosine_of_99_in_100_is_not_alike_enough() -> None:
+    right = np.eye(3, 2)
+    other = right[:, [1, 0]] * 0.99
+
+    assert column_order(returned(other), returned(right), PLAIN) == ""
+
+
+def test_every_column_must_be_alike_to_the_one_in_whose_place_it_is() -> None:
+    """The last of the golden is alike to both, which orthonormal ones cannot be."""
+    golden = np.array([[0.3, 0.95], [0.999, 0.995]])
+
+    assert column_order(returned(np.eye(2)), returned(golden), PLAIN) == ""
 
 
 def test_a_column_that_occurs_twice_is_no_order() -> None:
@@ -749,6 +861,8 @@ def test_what_was_drawn_drifts_by_the_budget_of_normals() -> None:
     exact = draw_drift(witness(one), witness(two), Budget(max_ulp=0, max_ulp_at_sigma=0.0))
     assert exact.drift_class is not DriftClass.ROUNDING
     assert drift.max_ulp_at_sigma == float(np.abs(widen(one) - widen(two)).max()) * 2**23
+    shifted = draw_drift(witness(one + np.float32(0.5)), witness(one), BUDGET)
+    assert "(0.5 sigma)" in shifted.detail
 
 
 # --- Samples -------------------------------------------------------------------------------------

@@ -76,7 +76,7 @@ LIKENESS = 0.99
 """Cosine of two columns from which they are the same but for rounding."""
 
 NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
-ANY_DISTANCE = Budget(max_ulp=2**64 - 1, max_ulp_at_sigma=math.inf)
+ANY_DISTANCE = Budget(max_ulp=0, max_ulp_at_sigma=math.inf)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,8 +339,8 @@ def forward_bounds(drawn: Drawn, bound: MatrixBudget) -> npt.NDArray[np.float64]
 def laid_out(matrix: Array, shape: tuple[int, ...], definition: MatrixDefinition) -> Array:
     """Return the elements of a tall matrix in the order of a flattened result of the shape."""
     if not isinstance(definition, DeltaOrthogonal):
-        return in_shape(matrix, shape, definition.column_axis).reshape(-1)
-    return centred(in_shape(matrix, shape[-2:], definition.column_axis), shape).reshape(-1)
+        return in_shape(matrix, shape, definition.column_axis).ravel()
+    return centred(in_shape(matrix, shape[-2:], definition.column_axis), shape).ravel()
 
 
 # --- Comparing -----------------------------------------------------------------------------------
