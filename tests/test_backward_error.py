@@ -390,13 +390,13 @@ def test_a_wrong_sign_is_beyond_its_bound_not_at_it(
 
 
 def test_the_ratio_of_lapack_is_of_one_norms() -> None:
-    """|A - Q R|_1 is 2, |A|_1 is 5, and there are 3 rows: 2 / (3 x 5 x 2 u)."""
+    """|A - Q R|_1 and |A|_1 are 5, of columns, and there are 3 rows: 5 / (3 x 5 x 2 u)."""
     identity = np.eye(3, 2, dtype=np.float32)
-    drawn = np.array([[0, 5], [2, 0], [0, 0]], np.float32)
+    drawn = np.array([[0, 4], [2, 0], [3, 0]], np.float32)
 
     found = column_errors(identity, drawn, bound=0.0)
 
-    assert found.ratio == pytest.approx(2 / (3 * 5 * 2) * LIMIT, rel=1e-15)
+    assert found.ratio == pytest.approx(5 / (3 * 5 * 2) * LIMIT, rel=1e-15)
 
 
 def test_the_worst_column_is_named() -> None:
