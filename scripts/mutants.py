@@ -224,8 +224,10 @@ def _is_idle(node: Any) -> bool:
 
     Annotations are never evaluated. How a record is stored (`dataclass(slots=True)`) and whether a
     result is kept (`cache`) change nothing but memory and time. `strict=True` of `zip` and `assert`
-    say what holds anyway.
+    say what holds anyway. The `*` of a signature is no product.
     """
+    if node.parent is not None and node.parent.type in ("param", "parameters"):
+        return node.type == "operator"
     for inner in _outwards(node):
         if inner.type in ("annassign", "tfpdef") and _is_annotation(inner, node):
             return True
