@@ -55,7 +55,13 @@ class OneGolden:
 
 
 def case_of(fault: Fault) -> Case:
-    problem = Problem(initializer=fault.base, dtype=fault.dtype, shape=fault.shape, seed=fault.seed)
+    problem = Problem(
+        initializer=fault.base,
+        dtype=fault.dtype,
+        shape=fault.shape,
+        seed=fault.seed,
+        prng=fault.prng,
+    )
     return Case(problem=problem, backend="cpu", transform="eager")
 
 
@@ -127,6 +133,18 @@ def test_every_check_has_a_fault_that_only_it_catches() -> None:
             alone |= caught
 
     assert alone == CHECKS
+
+
+def test_every_check_but_values_has_a_fault_of_a_built_in_law_that_only_it_catches() -> None:
+    """A fault of a law that a user declared shows nothing of the laws that everybody uses."""
+    alone = set()
+    for fault in FAULTS:
+        if fault.definition or fault.is_undefined:
+            continue
+        if len(caught := failed(judged(fault, golden=None))) == 1:
+            alone |= caught
+
+    assert alone == CHECKS - {"values"}
 
 
 def _judged_undefined() -> CaseResult:
