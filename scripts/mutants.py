@@ -107,6 +107,8 @@ PRELOADED = (
 
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
+    # Its finder rewrites the modules of plug-ins, the package among them, and would come first.
+    "--assert=plain",
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # imported before it was asked for
 )
 
