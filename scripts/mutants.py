@@ -227,7 +227,7 @@ def _is_idle(node: Any) -> bool:
     say what holds anyway. The `*` of a signature is no product.
     """
     if node.parent is not None and node.parent.type in ("param", "parameters"):
-        return node.type == "operator"
+        return str(node.type) == "operator"
     for inner in _outwards(node):
         if inner.type in ("annassign", "tfpdef") and _is_annotation(inner, node):
             return True
