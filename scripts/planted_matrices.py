@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -247,6 +247,7 @@ FAULTS = (
 )
 OFF_CENTRE = "1e-30 off the centre"
 RIGHT = "none"
+NAMES = (RIGHT, *(fault.name for fault in FAULTS), OFF_CENTRE)
 
 
 # --- The table -----------------------------------------------------------------------------------
@@ -270,15 +271,20 @@ class Row:
         return (self.verdict == "") == (self.fault == RIGHT)
 
 
-def planted(setting: Setting, dtype: str) -> Iterator[tuple[str, Array, Array]]:
-    """Yield each fault that the setting can have: its name, the wrong array, what was drawn."""
+def planted(
+    setting: Setting, dtype: str, names: Collection[str] = NAMES
+) -> Iterator[tuple[str, Array, Array]]:
+    """Yield each named fault that the setting can have: its name, the wrong array, what was drawn.
+
+    The right array comes first, whatever is named.
+    """
     first = draw(setting, dtype, 0)
     yield RIGHT, first.array, first.drawn
     for fault in FAULTS:
-        if fault.only(setting, dtype):
+        if fault.name in names and fault.only(setting, dtype):
             wrong, drawn = _first_wrong(fault, setting, dtype, first)
             yield fault.name, array_of(wrong, setting, dtype), drawn
-    if isinstance(setting.definition, DeltaOrthogonal):
+    if OFF_CENTRE in names and isinstance(setting.definition, DeltaOrthogonal):
         array = first.array.copy()
         array[(0,) * array.ndim] = 1e-30
         yield OFF_CENTRE, array, first.drawn
