@@ -194,7 +194,7 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
     code, out, err = gate("1.0", "3.0", command="bisect")
 
     assert code == 1
-    assert out.startswith("jax 1.0 -> 2.0: 1 stream")
+    assert out.startswith("jax 1.0 -> 2.0: 1 identical, 1 stream")
     assert "first differing stage bits" in out
     assert "releases left" in err
 
