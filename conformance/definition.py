@@ -7,6 +7,7 @@ Standard library only.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -155,21 +156,73 @@ def scaled_variance(shape: Sequence[int], definition: VarianceScaling) -> float:
     return definition.scale / fan if fan else 0.0
 
 
+@functools.lru_cache(maxsize=4096)
 def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
     """Return (mean, variance) of a standard normal conditioned on (lower, upper).
 
-    Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 1, section 13.10.1.
+    Integrals of the density over its largest value in the interval, by distance from where that is:
+    mass and variance have positive terms only, so nothing cancels. The closed formula (Johnson,
+    Kotz & Balakrishnan, Continuous Univariate Distributions 1, section 13.10.1) has no digit right
+    in a narrow interval or a far tail.
+
+    Each is within 1e-15 of itself, the mean of an interval around 0 within 1e-15 of the standard
+    deviation where that is more; a variance below the smallest normal number is rounded as such.
+
+    Raises:
+        ValueError: not lower < upper.
     """
-    if lower > 0:  # there erf is 1 but for its last digits; the mirrored law has them
+    if not lower < upper:
+        raise ValueError(
+            f"no normal can be truncated to ({lower!r}, {upper!r}): lower must be less than upper"
+        )
+    if upper <= 0:
         mean, variance = truncated_normal_moments(-upper, -lower)
         return -mean, variance
-    mass = (math.erfc(-upper / math.sqrt(2)) - math.erfc(-lower / math.sqrt(2))) / 2
-    density = [math.exp(-x * x / 2) / math.sqrt(2 * math.pi) for x in (lower, upper)]
-    edge = [
-        x * d if math.isfinite(x) else 0.0 for x, d in zip((lower, upper), density, strict=True)
+    nearest = max(lower, 0.0)
+    farthest = _farthest(nearest)
+    above, below = (min(width, farthest) for width in (upper - nearest, nearest - lower))
+    unit = max(above, below)  # of distances: their squares would underflow
+    points = [
+        (side * place, abs(side) * weight * _relative_density(nearest, unit * abs(side) * place))
+        for side in (above / unit, -below / unit)
+        for place, weight in _quadrature()
     ]
-    mean = (density[0] - density[1]) / mass
-    return mean, 1 + (edge[0] - edge[1]) / mass - mean * mean
+    mass = math.fsum(weight for _, weight in points)
+    mean = math.fsum(place * weight for place, weight in points) / mass
+    variance = math.fsum((place - mean) ** 2 * weight for place, weight in points) / mass
+    return nearest + unit * mean, unit * (unit * variance)
+
+
+def _relative_density(start: float, distance: float) -> float:
+    """Return the standard normal density at start + distance, over that at start."""
+    return math.exp(-distance * (start + distance / 2))
+
+
+def _farthest(start: float) -> float:
+    """Return the distance from start >= 0 at which the density has fallen to exp(-50) of itself.
+
+    What lies beyond is 1e-18 of the variance at most. It is -start + sqrt(start^2 + 100), without
+    the cancellation.
+    """
+    return 50 / (start / 2 + math.hypot(start / 2, 5))
+
+
+@functools.cache
+def _quadrature() -> tuple[tuple[float, float], ...]:
+    """Return places in (0, 1) and weights for an integral over it, by tanh-sinh quadrature.
+
+    Source: Takahasi & Mori, Double exponential formulas for numerical integration, Publ. RIMS 9
+    (1974). The sum stops where the places are 1e-18 from the ends. Half the step would change
+    truncated normals by less than rounding does; twice as long a step, by 1e-9.
+    """
+    step = 1 / 16
+    points = []
+    for number in range(-52, 53):
+        place, rest = (
+            1 / (1 + math.exp(sign * math.pi * math.sinh(number * step))) for sign in (-1, 1)
+        )
+        points.append((place, step * math.pi * math.cosh(number * step) * place * rest))
+    return tuple(points)
 
 
 def nominal_moments(

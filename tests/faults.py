@@ -43,6 +43,7 @@ class Fault:
     dtype: str = "float32"
     shape: Shape = (64, 32)
     seed: int = 1
+    prng: str = "threefry2x32"
     definition: Definition | None = None
     is_undefined: bool = False
 
@@ -152,6 +153,12 @@ def _without_sign_fix(_: Initializer, key: Any, shape: Shape, dtype: Any) -> Any
     return jax.numpy.linalg.qr(jax.random.normal(key, shape, dtype))[0]
 
 
+def _rows_swapped(array: Any) -> Any:
+    import numpy as np
+
+    return array.at[np.array([0, 1])].set(array[np.array([1, 0])])
+
+
 def _columns_swapped(array: Any) -> Any:
     return array.at[:, [3, 4]].set(array[:, [4, 3]])
 
@@ -218,6 +225,59 @@ def _without_bounds(_: Shape) -> NominalMoments:
 def _one_block_of_another_key(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
     array = right(key, shape, dtype)
     return array.at[:10].set(_other_key(right, key, shape, dtype)[:10])
+
+
+def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
+    """Return a large array changed only where the sample that goldens keep of it does not look."""
+    import numpy as np
+
+    from conformance.arrays import returned, sampled
+
+    def wrong(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+        array = right(key, shape, dtype)
+        stride = sampled(returned(np.asarray(array))).stride
+
+        def changed(wide: Any) -> Any:
+            elements = wide.reshape(-1)
+            unseen = np.arange(elements.size) % stride != 0
+            elements[unseen] = change(elements[unseen])
+            return wide
+
+        return _wide(array, changed)
+
+    return wrong
+
+
+def _first(value: Callable[[float], float]) -> Callable[[Any], Any]:
+    """Return a change of the first element only."""
+
+    def change(elements: Any) -> Any:
+        elements[0] = value(elements[0])
+        return elements
+
+    return change
+
+
+def _computed_in_float32(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    return right(key, shape, "float32").astype(dtype)
+
+
+def _one_column_turned(array: Any) -> Any:
+    """One column of a complex matrix times a phase: as unitary as before."""
+    import numpy as np
+
+    return array.at[:, 2].multiply(np.exp(1e-3j).astype(array.dtype))
+
+
+def _orthogonal_without_conjugate(_: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    """Columns c with c^T c = 1, and not c^H c: the square root of (A^T A)^-1, not (A^H A)^-1."""
+    import jax
+    import numpy as np
+
+    normals = np.asarray(jax.random.normal(key, shape, dtype))
+    values, vectors = np.linalg.eig(normals.T @ normals)
+    root = vectors @ np.diag(1 / np.sqrt(values)) @ np.linalg.inv(vectors)
+    return jax.numpy.asarray((normals @ root).astype(dtype))
 
 
 CONTRACT, LAW, STRUCTURAL = DriftClass.CONTRACT, DriftClass.LAW, DriftClass.STRUCTURAL
@@ -570,5 +630,189 @@ FAULTS = (
         definition=Declared(moments=_unit_normal),
         caught_by="independence",
         drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="float64_gain_off_by_1e_13",
+        base="glorot_uniform",
+        wrong=_scaled(1 + 1e-13),
+        dtype="float64",
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="float64_computed_in_float32",
+        base="normal",
+        wrong=_computed_in_float32,
+        dtype="float64",
+        caught_by="oracle",
+        drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="float64_neighbour_rows_swapped",
+        base="uniform",
+        wrong=_of_array(_rows_swapped),
+        dtype="float64",
+        caught_by="oracle",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="float16_gain_off_by_1_percent",
+        base="he_uniform",
+        wrong=_scaled(0.99),
+        dtype="float16",
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="float16_fans_swapped",
+        base="lecun_normal",
+        wrong=_fans_swapped,
+        dtype="float16",
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="uniform_off_by_1e_4_within_its_bounds",
+        base="uniform",
+        wrong=_scaled(0.9999),
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="uniform_mirrored_within_its_bounds",
+        base="uniform_1",
+        wrong=_of_array(lambda a: 1 - a),
+        caught_by="oracle",
+        drift=LAW,
+    ),
+    Fault(
+        name="complex_orthogonal_with_a_phase",
+        base="orthogonal",
+        wrong=_of_array(_one_column_turned),
+        dtype="complex64",
+        caught_by="oracle",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="complex_orthogonal_with_columns_swapped",
+        base="orthogonal",
+        wrong=_of_array(_columns_swapped),
+        dtype="complex128",
+        caught_by="oracle",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="complex_orthogonal_without_conjugate",
+        base="orthogonal",
+        wrong=_orthogonal_without_conjugate,
+        dtype="complex64",
+        caught_by="structure",
+        drift=LAW,
+    ),
+    Fault(
+        name="float64_orthogonal_rounded_to_float32",
+        base="orthogonal",
+        wrong=_of_array(lambda a: a.astype("float32").astype(a.dtype)),
+        dtype="float64",
+        caught_by="structure",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="rbg_variance_doubled",
+        base="normal_1",
+        wrong=_scaled(2**0.5),
+        shape=(256, 64),
+        prng="rbg",
+        caught_by="moments",
+        drift=LAW,
+    ),
+    Fault(
+        name="rbg_mean_shifted",
+        base="normal_1",
+        wrong=_shifted(0.1),
+        shape=(256, 64),
+        dtype="bfloat16",
+        prng="unsafe_rbg",
+        caught_by="moments",
+        drift=LAW,
+    ),
+    Fault(
+        name="rbg_uniform_drawn_from_its_middle",
+        base="uniform_1",
+        wrong=_of_array(lambda a: a / 2 + 0.25),
+        shape=(256, 64),
+        dtype="float16",
+        prng="rbg",
+        caught_by="moments",
+        drift=LAW,
+    ),
+    Fault(
+        name="rbg_second_half_copied",
+        base="he_uniform",
+        wrong=_of_array(_second_half_copied),
+        prng="rbg",
+        caught_by="independence",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="rbg_neighbours_share_a_draw",
+        base="uniform",
+        wrong=_few_bits,
+        dtype="float16",
+        prng="unsafe_rbg",
+        caught_by="independence",
+        drift=DriftClass.STREAM,
+    ),
+    Fault(
+        name="rbg_orthogonal_with_columns_swapped",
+        base="orthogonal",
+        wrong=_of_array(_columns_swapped),
+        prng="rbg",
+        caught_by="oracle",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="one_unsampled_element_shifted",
+        base="normal",
+        wrong=_unseen_by_a_sample(_first(lambda x: x + 0.001)),
+        shape=(100, 100),
+        caught_by="oracle",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="one_unsampled_element_huge",
+        base="glorot_normal",
+        wrong=_unseen_by_a_sample(_first(lambda _: 1e4)),
+        shape=(100, 100),
+        dtype="float16",
+        caught_by="structure",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="one_unsampled_element_not_a_number",
+        base="uniform",
+        wrong=_unseen_by_a_sample(_first(lambda _: math.nan)),
+        shape=(128, 64),
+        dtype="bfloat16",
+        caught_by="contract",
+        drift=LAW,
+    ),
+    Fault(
+        name="unsampled_elements_reversed",
+        base="uniform",
+        wrong=_unseen_by_a_sample(lambda x: x[::-1].copy()),
+        shape=(128, 64),
+        dtype="float16",
+        caught_by="oracle",
+        drift=STRUCTURAL,
+    ),
+    Fault(
+        name="unsampled_elements_scaled",
+        base="he_normal",
+        wrong=_unseen_by_a_sample(lambda x: x * (1 + 1e-12)),
+        shape=(241, 17),
+        dtype="float64",
+        caught_by="oracle",
+        drift=LAW,
     ),
 )

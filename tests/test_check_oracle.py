@@ -1,16 +1,47 @@
-"""The oracle allows a jitted draw what C libraries make of constant bounds, and nothing else."""
+"""The definition's word on arrays of every kind, and on one element that is one step off.
+
+And it allows a jitted draw what C libraries make of constant bounds, and nothing else.
+"""
 
 from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
+from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin, widen
 from conformance.builtin import load_catalogue
 from conformance.checks.base import Evidence
-from conformance.checks.oracle import check_oracle
-from conformance.model import Budget, Case, Observation, Problem, Status
-from conformance.oracle import ErfErrors, solve
+from conformance.checks.oracle import ORACLE, check_oracle, exact_stages
+from conformance.definition import (
+    Constant,
+    Definition,
+    DeltaOrthogonal,
+    NominalMoments,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.model import (
+    Budget,
+    Case,
+    CheckResult,
+    MatrixBudget,
+    Observation,
+    Outcome,
+    Problem,
+    Raised,
+    Returned,
+    Status,
+)
+from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
+from tests.evidence import declared, evidence
 
 TAIL = load_catalogue().lookup("truncated_normal_tail")
 PROBLEM = Problem(initializer=TAIL.name, dtype="float32", shape=(64, 32), seed=0)
@@ -40,7 +71,12 @@ def test_a_c_library_may_not_err_by_two(folded: ErfErrors) -> None:
     assert verdict("jit", folded) is Status.FAILED
 
 
-@pytest.mark.parametrize("transform", ["eager", "vmap"])
+@pytest.mark.parametrize("transform", ["jit", "sharded"])
+def test_a_bound_is_folded_wherever_the_whole_call_is_compiled(transform: str) -> None:
+    assert verdict(transform, (0, -1)) is Status.PASSED
+
+
+@pytest.mark.parametrize("transform", ["eager", "legacy_key", "vmap"])
 def test_no_c_library_has_a_part_in_a_call_that_is_not_compiled_whole(transform: str) -> None:
     assert verdict(transform, None) is Status.PASSED
     assert verdict(transform, (0, -1)) is Status.FAILED
@@ -56,3 +92,417 @@ def test_the_draws_of_two_c_libraries_differ_beyond_any_rounding() -> None:
     assert other is not None
 
     assert np.abs(one.view(np.int32) - other.view(np.int32)).max() > 100
+
+
+# --- Elements, one by one ------------------------------------------------------------------------
+
+SHAPE = (16, 8)
+LAWS: tuple[Definition, ...] = (
+    Normal(stddev=0.5),
+    TruncatedNormal(stddev=0.5),
+    TruncatedNormal(stddev=1.0, lower=-1.0, upper=3.0),
+    Uniform(scale=2.0),
+    Uniform(scale=-0.25),
+    VarianceScaling(scale=1.0, mode="fan_in", distribution="normal"),
+    VarianceScaling(scale=1.0, mode="fan_avg", distribution="truncated_normal"),
+    VarianceScaling(scale=1.0, mode="fan_out", distribution="uniform"),
+)
+REALS = ("bfloat16", "float16", "float32", "float64")
+ASKED = tuple((definition, dtype) for definition in LAWS for dtype in REALS) + tuple(
+    (definition, dtype)
+    for definition in (LAWS[0], *LAWS[5:])
+    for dtype in ("complex64", "complex128")
+)
+of_laws = pytest.mark.parametrize(("definition", "dtype"), ASKED, ids=str)
+
+
+@functools.cache
+def solved(
+    definition: Definition, dtype: str, shape: tuple[int, ...] = SHAPE, prng: str = "threefry2x32"
+) -> Solution:
+    problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0, prng=prng)
+    return solve(problem, definition)
+
+
+def judged(
+    definition: Definition,
+    found: Array | Outcome,
+    *,
+    budget: Budget = NOTHING,
+    prng: str = "threefry2x32",
+    stages: Mapping[str, str] | None = None,
+) -> CheckResult:
+    return check_oracle(evidence(definition, found, budget=budget, prng=prng, stages=stages))
+
+
+def one_step_off(array: Array, place: int = 77) -> Array:
+    """Return the array with one element, or its real part, a representable value further."""
+    changed = array.copy()
+    reals = changed.reshape(-1).real if array.dtype.kind == "c" else changed.reshape(-1)
+    reals[place] = np.nextafter(reals[place], reals.dtype.type(math.inf))
+    return changed
+
+
+@of_laws
+def test_the_defined_array_passes(definition: Definition, dtype: str) -> None:
+    result = judged(definition, solved(definition, dtype).expected)
+
+    assert (result.check, result.status) == (ORACLE, Status.PASSED)
+    assert result.metrics == {"oracle_ulp_at_sigma": 0.0}
+
+
+@of_laws
+def test_an_element_one_step_off_is_beyond_a_budget_of_none(
+    definition: Definition, dtype: str
+) -> None:
+    array = one_step_off(solved(definition, dtype).expected)
+
+    within = judged(definition, array, budget=Budget(max_ulp=1, max_ulp_at_sigma=0.0))
+    beyond = judged(definition, array)
+
+    assert within.status is Status.PASSED
+    assert within.metrics["oracle_ulp_at_sigma"] > 0
+    assert beyond.status is Status.FAILED
+
+
+@of_laws
+def test_another_stream_of_the_same_law_is_not_as_defined(
+    definition: Definition, dtype: str
+) -> None:
+    problem = Problem(initializer="mine", dtype=dtype, shape=SHAPE, seed=1)
+    other = solve(problem, definition).expected
+
+    result = judged(definition, other, budget=Budget(max_ulp=1000, max_ulp_at_sigma=0.01))
+
+    assert result.status is Status.FAILED
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+@pytest.mark.parametrize("definition", LAWS, ids=str)
+def test_what_jax_rounds_on_the_way_passes_too(definition: Definition, dtype: str) -> None:
+    followed = solved(definition, dtype).followed
+    assert followed is not None
+
+    assert judged(definition, followed).status is Status.PASSED
+
+
+def test_a_mixture_of_both_chains_of_roundings_is_neither() -> None:
+    """Half as defined, half as JAX rounds: each half is beyond a budget of nothing of the other."""
+    definition = LAWS[6]
+    solution = solved(definition, "bfloat16")
+    assert solution.followed is not None
+    mixed = solution.expected.copy()
+    differing = np.argwhere(mixed != solution.followed)
+    for row, column in differing[: len(differing) // 2].tolist():
+        mixed[row, column] = solution.followed[row, column]
+
+    assert len(differing) > 1
+    assert judged(definition, mixed).status is Status.FAILED
+
+
+def test_the_key_of_the_draw_may_be_another_than_the_seeds() -> None:
+    key = fold_in(seed_key(0), 3)
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+    array = solve(problem, LAWS[0], key=key).expected
+    given = evidence(LAWS[0], array)
+
+    assert check_oracle(dataclasses.replace(given, key=key)).status is Status.PASSED
+    assert check_oracle(given).status is Status.FAILED
+
+
+@pytest.mark.parametrize("prng", ["threefry2x32_partitionable", "threefry2x32_nonpartitionable"])
+def test_each_layout_of_threefry_has_its_answer(prng: str) -> None:
+    array = solved(LAWS[0], "float32", prng=prng).expected
+
+    assert judged(LAWS[0], array, prng=prng).status is Status.PASSED
+
+
+def test_a_wrong_scale_is_told_with_the_variance() -> None:
+    array = (solved(LAWS[0], "float64").expected * math.sqrt(1.5)).astype(np.float64)
+
+    result = judged(LAWS[0], array)
+
+    assert result.metrics["oracle_variance_error"] == pytest.approx(0.5)
+    assert result.message.startswith(
+        "128 of 128 elements of mine-float64-16x8-s0-cpu-eager differ from the definition."
+    )
+
+
+# --- Large arrays --------------------------------------------------------------------------------
+
+LARGE = (96, 64)
+
+
+@pytest.mark.parametrize("definition", [LAWS[0], LAWS[6]], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_every_element_of_a_large_array_is_looked_at(definition: Definition, dtype: str) -> None:
+    array = solved(definition, dtype, LARGE).expected
+    stride = sampled(returned(array)).stride
+
+    assert stride > 1
+    assert judged(definition, array).status is Status.PASSED
+    for place in (0, 1, stride * 40, stride * 40 + 1, array.size - 1):
+        assert judged(definition, one_step_off(array, place)).status is Status.FAILED
+
+
+def test_a_sample_that_was_stored_is_compared_as_it_is() -> None:
+    array = solved(LAWS[0], "float32", LARGE).expected
+    stored = thin(returned(array), 7)
+    wrong = thin(returned(one_step_off(array, 7 * 11)), 7)
+
+    assert judged(LAWS[0], stored).status is Status.PASSED
+    assert judged(LAWS[0], wrong).status is Status.FAILED
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stride", [1, 7])
+def test_the_defined_array_passes_whole_and_as_a_sample(dtype: str, stride: int) -> None:
+    """Its digest is of all elements, sampled or not."""
+    definition = Uniform(scale=1.0)
+
+    result = judged(definition, thin(returned(solved(definition, dtype, LARGE).expected), stride))
+
+    assert (result.status, result.message) == (Status.PASSED, "")
+    assert result.metrics == {"oracle_ulp_at_sigma": 0.0}
+
+
+# --- Stages --------------------------------------------------------------------------------------
+
+
+def stages_of(definition: Definition, dtype: str) -> dict[str, str]:
+    return exact_stages(solved(definition, dtype), dtype)
+
+
+def test_the_stages_that_no_rounding_blurs_have_digests() -> None:
+    solution = solved(LAWS[0], "bfloat16")
+    assert solution.key is not None
+    assert solution.bits is not None
+    assert solution.uniform is not None
+
+    found = exact_stages(solution, "bfloat16")
+
+    assert found == {
+        "key": digest(solution.key),
+        "bits": digest(solution.bits),
+        "uniform": digest(solution.uniform.astype(as_dtype("bfloat16"))),
+    }
+    assert exact_stages(solved(Constant(value=1.0), "float32"), "float32") == {}
+
+
+@pytest.mark.parametrize(
+    ("stage", "named"), [("key", "key"), ("bits", "bits"), ("uniform", "uniform"), (None, "unit")]
+)
+def test_the_first_stage_that_differs_is_named(stage: str | None, named: str) -> None:
+    stages = stages_of(LAWS[0], "float32")
+    if stage:
+        stages[stage] = "0"
+
+    result = judged(LAWS[0], one_step_off(solved(LAWS[0], "float32").expected), stages=stages)
+
+    assert f"  first differing stage: {named}; class: " in result.message
+
+
+def test_of_a_sample_no_stage_is_known() -> None:
+    array = solved(LAWS[0], "float32", LARGE).expected
+    stages = exact_stages(solved(LAWS[0], "float32", LARGE), "float32")
+
+    result = judged(LAWS[0], thin(returned(one_step_off(array, 0)), 7), stages=stages)
+
+    assert result.status is Status.FAILED
+    assert "stage" not in result.message
+
+
+# --- Where it does not apply ---------------------------------------------------------------------
+
+DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
+ARRAY = np.full(SHAPE, 3.0, np.float32)
+
+
+@pytest.mark.parametrize("definition", [None, Constant(value=1.0), DECLARED], ids=str)
+def test_where_the_definition_says_less_the_oracle_has_no_answer(
+    definition: Definition | None,
+) -> None:
+    assert check_oracle(evidence(definition, ARRAY)).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("prng", ["rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("definition", [LAWS[0], Orthogonal()], ids=str)
+def test_a_generator_that_is_left_to_the_backend_has_no_answer(
+    definition: Definition, prng: str
+) -> None:
+    assert judged(definition, ARRAY, prng=prng).status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("definition", [LAWS[0], Orthogonal()], ids=str)
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(Raised(exception="ValueError", message=""), id="raised"),
+        pytest.param(returned(ARRAY.astype(np.float64)), id="other dtype"),
+        pytest.param(returned(ARRAY.T), id="other shape"),
+    ],
+)
+def test_what_the_contract_check_speaks_of_is_left_to_it(
+    definition: Definition, outcome: Returned | Raised
+) -> None:
+    result = check_oracle(evidence(definition, outcome, dtype="float32", shape=SHAPE))
+
+    assert result.status is Status.NOT_APPLICABLE
+
+
+def test_what_must_be_refused_has_no_array() -> None:
+    assert judged(Orthogonal(), np.ones(4, np.float32)).status is Status.NOT_APPLICABLE
+
+
+# --- Matrices ------------------------------------------------------------------------------------
+
+OF_MATRICES: tuple[tuple[Definition, tuple[int, ...]], ...] = (
+    (Orthogonal(), (16, 8)),
+    (Orthogonal(scale=-2.0), (8, 16)),
+    (Orthogonal(column_axis=0), (8, 4, 4)),
+    (DeltaOrthogonal(), (3, 8, 16)),
+)
+of_matrices = pytest.mark.parametrize(("definition", "shape"), OF_MATRICES, ids=str)
+MATRIX_DTYPES = ("bfloat16", "float16", "float32", "float64", "complex64", "complex128")
+MATRIX = Budget(max_ulp=2, max_ulp_at_sigma=2.0, matrix=MatrixBudget(column=20.0, gram=20.0))
+
+
+def recorded(
+    array: Array, definition: Orthogonal | DeltaOrthogonal, change: float = 0.0
+) -> Returned:
+    """Return the record of a matrix with the normals that JAX draws for it, but for one element."""
+    problem = Problem(initializer="mine", dtype=str(array.dtype), shape=array.shape, seed=0)
+    followed = solve_normals(problem, definition).followed
+    assert followed is not None
+    drawn = followed.copy()
+    drawn.reshape(-1)[5] += drawn.dtype.type(change)
+    return dataclasses.replace(returned(array), drawn=drawn.tobytes())
+
+
+@of_matrices
+@pytest.mark.parametrize("dtype", MATRIX_DTYPES)
+def test_the_factor_of_the_defined_normals_passes(
+    definition: Definition, shape: tuple[int, ...], dtype: str
+) -> None:
+    result = judged(definition, solved(definition, dtype, shape).expected, budget=MATRIX)
+
+    assert result.status is Status.PASSED
+    assert set(result.metrics) == {"column_error", "n_undetermined_signs", "qr_ratio"}
+
+
+@of_matrices
+@pytest.mark.parametrize("dtype", MATRIX_DTYPES)
+def test_a_factor_with_one_column_negated_fails(
+    definition: Orthogonal | DeltaOrthogonal, shape: tuple[int, ...], dtype: str
+) -> None:
+    array = solved(definition, dtype, shape).expected.copy()
+    if isinstance(definition, DeltaOrthogonal):
+        array[1, 5] *= -1
+    else:
+        np.moveaxis(array, definition.column_axis, -1)[..., 5] *= -1
+        if shape == (8, 16):
+            array = solved(definition, dtype, shape).expected.copy()
+            array[5] *= -1
+
+    result = judged(definition, array, budget=MATRIX)
+
+    assert result.status is Status.FAILED
+    assert result.message.startswith(f"mine-{dtype}-")
+    assert "column 5 has the wrong sign" in result.message
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_the_conjugate_of_a_factor_is_another_matrix(dtype: str) -> None:
+    array = solved(Orthogonal(), dtype).expected.conj()
+
+    assert judged(Orthogonal(), array, budget=MATRIX).status is Status.FAILED
+
+
+@pytest.mark.parametrize("prng", ["threefry2x32", "rbg"])
+def test_what_was_recorded_as_drawn_is_what_a_matrix_is_held_to(prng: str) -> None:
+    """Of rbg only the record says it."""
+    array = solved(Orthogonal(), "float32").expected
+    right, wrong = recorded(array, Orthogonal()), recorded(array, Orthogonal(), change=0.25)
+
+    assert judged(Orthogonal(), right, budget=MATRIX, prng=prng).status is Status.PASSED
+    assert judged(Orthogonal(), wrong, budget=MATRIX, prng=prng).status is Status.FAILED
+
+
+def test_a_recorded_draw_that_is_not_the_defined_one_is_told_as_such() -> None:
+    stages = exact_stages(
+        solve_normals(
+            Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0), Orthogonal()
+        ),
+        "float32",
+    )
+    array = solved(Orthogonal(), "float32").expected
+
+    result = judged(Orthogonal(), recorded(array, Orthogonal(), 0.25), budget=MATRIX, stages=stages)
+
+    lines = result.message.split("\n")
+    assert lines[0] == (
+        "1 of 128 elements of what was drawn for mine-float32-16x8-s0-cpu-eager differ from the "
+        "definition."
+    )
+    assert "  first differing stage: unit; class: transform" in lines
+
+
+def test_a_recorded_draw_may_be_off_by_the_budget_of_normals() -> None:
+    """In 16 bits, JAX's own roundings of the normals are as good as the defined ones."""
+    problem = Problem(initializer="mine", dtype="bfloat16", shape=SHAPE, seed=0)
+    normals = solve_normals(problem, Orthogonal())
+    assert normals.followed is not None
+    array = solved(Orthogonal(), "bfloat16").expected
+    outcome = dataclasses.replace(returned(array), drawn=normals.followed.tobytes())
+    budget = dataclasses.replace(NOTHING, matrix=MatrixBudget(column=40.0, gram=40.0))
+
+    assert not np.array_equal(normals.followed, normals.expected)
+    assert judged(Orthogonal(), outcome, budget=budget).status is Status.PASSED
+
+
+def test_the_normals_are_those_of_the_key_that_was_used() -> None:
+    key = fold_in(seed_key(0), 3)
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+    array = solve(problem, Orthogonal(), key=key).expected
+    drawn = solve_normals(problem, Orthogonal(), key=key).expected.tobytes()
+    for outcome in (returned(array), dataclasses.replace(returned(array), drawn=drawn)):
+        given = evidence(Orthogonal(), outcome, budget=MATRIX)
+
+        assert check_oracle(dataclasses.replace(given, key=key)).status is Status.PASSED
+        assert check_oracle(given).status is Status.FAILED
+
+
+@pytest.mark.parametrize("definition", [Orthogonal(scale=0.0), DeltaOrthogonal(scale=0.0)], ids=str)
+def test_a_scale_of_zero_wants_zeros(definition: Definition) -> None:
+    zeros = np.zeros((3, 2, 4), np.float32)
+    one = zeros.copy()
+    one[1, 1, 1] = 1.0
+
+    assert judged(definition, zeros, budget=MATRIX).status is Status.PASSED
+    assert "elements are not zero" in judged(definition, one, budget=MATRIX).message
+
+
+def test_a_matrix_without_elements_passes() -> None:
+    result = judged(Orthogonal(), np.zeros((0, 4), np.float32), budget=MATRIX)
+
+    assert (result.status, result.metrics) == (Status.PASSED, {})
+
+
+def test_a_stored_sample_of_a_matrix_is_judged_by_its_elements() -> None:
+    array = solved(Orthogonal(), "float32").expected
+    wrong = array.copy()
+    wrong.reshape(-1)[3 * 9] += 0.5
+
+    right_result, wrong_result = (
+        judged(Orthogonal(), thin(returned(each), 3), budget=MATRIX) for each in (array, wrong)
+    )
+
+    assert (right_result.status, right_result.metrics) == (Status.PASSED, {})
+    assert "1 of the 43 elements that are stored are further" in wrong_result.message
+
+
+def test_what_is_off_the_centre_of_a_kernel_is_left_to_the_structure_check() -> None:
+    array = solved(DeltaOrthogonal(), "float32", (3, 8, 16)).expected.copy()
+    array[0] = widen(array[1]).astype(np.float32)
+
+    assert judged(DeltaOrthogonal(), array, budget=MATRIX).status is Status.PASSED

@@ -59,10 +59,13 @@ def parameter_fault(claim: Claim, param_dtype: str, tree: Mapping[str, Array], d
     expected = drawn.astype(as_dtype(dtype)).reshape(claim.shape)
     if actual.tobytes() == expected.tobytes():
         return ""
-    n_different = int(np.count_nonzero(widen(actual) != widen(expected)))
+    width = f"V{actual.dtype.itemsize}"  # by bits: -0.0 equals 0.0, and is another value
+    mine, theirs = (np.ascontiguousarray(array).reshape(-1) for array in (actual, expected))
+    wrong = np.flatnonzero(mine.view(width) != theirs.view(width))
+    first = int(wrong[0])
     return (
-        f"is not {claim.definition} of draw {claim.draw}: {n_different} of {actual.size} elements "
-        f"differ, first is {actual.reshape(-1)[0]!s}, should be {expected.reshape(-1)[0]!s}"
+        f"is not {claim.definition} of draw {claim.draw}: {wrong.size} of {actual.size} elements "
+        f"differ, first is {mine[first]!s}, should be {theirs[first]!s}"
     )
 
 

@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Iterable
 
-from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin
+from conformance.arrays import Array, as_dtype, digest, returned, thin
 from conformance.checks.base import Evidence, failed, not_applicable, passed
 from conformance.checks.matrices import (
     RECORDED,
@@ -132,8 +132,7 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
     """
     definition = evidence.spec.definition
     assert definition is not None
-    outcome = sampled(outcome)
-    answer = functools.partial(solve, problem, definition, key=evidence.key, stride=outcome.stride)
+    answer = functools.partial(solve, problem, definition, key=evidence.key)
     likeliest, *others = _foldings(evidence, definition)
     solution = answer(folded=likeliest)
     nearest = _drift(evidence, outcome, solution.expected)
@@ -184,13 +183,5 @@ def _drift(evidence: Evidence, outcome: Returned, reference: Array) -> Drift:
     assert evidence.spec.definition is not None
     is_complex = problem.dtype.startswith("complex")
     moments = nominal_moments(evidence.spec.definition, problem.shape, is_complex=is_complex)
-    expected = _as_sample(reference, outcome)
+    expected = thin(returned(reference), outcome.stride)
     return classify(outcome, expected, moments=moments, budget=evidence.budget)
-
-
-def _as_sample(reference: Array, outcome: Returned) -> Returned:
-    """Return the reference, whole or already thinned, as a record like the outcome's."""
-    if reference.shape == outcome.shape:
-        return thin(returned(reference), outcome.stride)
-    thinned = returned(reference)
-    return dataclasses.replace(thinned, shape=outcome.shape, stride=outcome.stride)

@@ -81,7 +81,6 @@ def solve(
     x64: bool = False,
     fused: Collection[str] = FUSED_DTYPES,
     folded: ErfErrors | None = None,
-    stride: int = 1,
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
@@ -90,8 +89,6 @@ def solve(
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
     folded: where the call was compiled whole, as by `jit`; see `followed_uniform`.
-    stride: other than 1 asks for every stride-th element only, C order, as 1-D stages: a million
-        elements are drawn in no time, and their quantiles are not. Matrices come whole.
 
     Raises:
         OracleUnavailable: the PRNG is not Threefry, the law is stated by moments only, or the
@@ -111,9 +108,6 @@ def solve(
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
             words = _draw(key, problem.shape, dtype, partitionable=layout)
-            if stride != 1:
-                words = words.reshape(*words.shape[: words.ndim - len(problem.shape)], -1)
-                words = np.ascontiguousarray(words[..., ::stride])
             solution = solve_words(
                 words, definition, dtype, problem.shape, fused=fused, folded=folded
             )

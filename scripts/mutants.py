@@ -1,0 +1,723 @@
+"""Make small faults in the core and the judge, one at a time, and show which no test notices.
+
+    python scripts/mutants.py                          every mutant of the modules below
+    python scripts/mutants.py conformance/ulp.py       of some modules
+    python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
+    python scripts/mutants.py --again                  those that survived when last judged
+
+Cosmic Ray says what can be changed, and how. A mutant is judged in a process forked from one that
+has imported NumPy, SciPy, JAX and pytest already: there the package is imported with the mutant in
+place of its module, the tests that execute the changed line run, and the first that fails ends it.
+No source on disk changes.
+
+Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. What the
+planted faults of tests/faults.py returned is stored, and so are the programs that other tests
+compile, so that each judges in a fraction of a second.
+
+A survivor that no test can kill, because nobody could see what it changes, is listed with the
+reason in tests/mutants.toml. Exit code 1: another survives, one that is listed does not, or more
+than SHARE_THAT_MAY_SURVIVE do; 3: a test fails without any mutant, so nothing can be said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import difflib
+import functools
+import gc
+import hashlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import math
+import os
+import random
+import resource
+import signal
+import sys
+import tempfile
+import time
+import tomllib
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cosmic_ray import plugins
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "build" / "mutants"
+
+os.environ |= {
+    "JAX_COMPILATION_CACHE_DIR": str(KEPT / "programs"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "OPENBLAS_NUM_THREADS": "1",  # forked processes share the cores
+}  # before NumPy and JAX are imported
+
+SURVIVORS = KEPT / "survivors.json"
+
+LISTED = ROOT / "tests" / "mutants.toml"
+
+MODULES = (
+    "model.py",
+    "ulp.py",
+    "arrays.py",
+    "definition.py",
+    "ledger.py",
+    "budgets.py",
+    "checks/*.py",
+    "drift/*.py",
+    "oracle/*.py",
+)
+"""The core and the judge: what makes a verdict, and what the verdict rests on."""
+
+JUDGES = (
+    *("accepted", "arrays", "backward_error", "budget*", "check_oracle", "classify", "contract"),
+    *("definition", "drawn", "drift", "faults", "geometry", "independence", "law", "law_check"),
+    *("ledger", "matrices", "matrix_draws", "model", "module_checks", "moments", "oracle_*"),
+    *("permitted", "predicted", "recognition", "statistics", "structure", "ulp", "values"),
+)
+"""Files of tests/ that judge, without their `test_`: those that start no processes."""
+
+SLOWEST_JUDGE_S = 2.0
+MOST_BYTES = 8 << 30
+"""What a judge may address: a mutant may ask for an array without end."""
+
+SHARE_THAT_MAY_SURVIVE = 0.1
+PRELOADED = (
+    "flax.linen",
+    "flax.nnx",
+    "hypothesis",
+    "jax",
+    "ml_dtypes",
+    "mpmath",
+    "numpy.testing",
+    "pandas",
+    "pyarrow.parquet",
+    "pytest",
+    "safetensors.numpy",
+    "scipy.linalg",
+    "scipy.special",
+    "scipy.stats",
+    "xdist.plugin",
+)
+"""What a judge imports besides the package: once, before the first fork."""
+
+PYTEST = (
+    *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
+    *("-p", "no:unraisableexception"),  # it collects garbage twice: half of a judge's time
+    "--assert=plain",  # pytest would find the module first, to rewrite it, and not the mutant
+)
+
+
+# --- What can be changed -------------------------------------------------------------------------
+
+_COMPARISONS = {
+    # A relational operator needs three mutants; the others fall with them. Kaminski, Ammann &
+    # Offutt, Improving logic-based testing, Journal of Systems and Software 86 (2013) 2002-2012.
+    "Lt": ("LtE", "NotEq", "GtE"),
+    "LtE": ("Lt", "Eq", "Gt"),
+    "Gt": ("GtE", "NotEq", "LtE"),
+    "GtE": ("Gt", "Eq", "Lt"),
+    # Most compare names or shapes, which have no order.
+    "Eq": ("NotEq",),
+    "NotEq": ("Eq",),
+    "Is": ("IsNot",),
+    "IsNot": ("Is",),
+}
+_ARITHMETIC = {
+    "Add": "Sub",
+    "Sub": "Add",
+    "Mul": "Div",
+    "Div": "Mul",
+    "FloorDiv": "Div",
+    "Mod": "FloorDiv",
+    "Pow": "Mul",
+    "RShift": "LShift",
+    "LShift": "RShift",
+    "BitOr": "BitAnd",
+    "BitAnd": "BitOr",
+    "BitXor": "BitAnd",
+}
+OPERATORS = (
+    *(f"ReplaceComparisonOperator_{a}_{b}" for a, others in _COMPARISONS.items() for b in others),
+    *(f"ReplaceBinaryOperator_{a}_{b}" for a, b in _ARITHMETIC.items()),
+    "ReplaceUnaryOperator_Delete_USub",
+    "ReplaceUnaryOperator_Delete_Invert",
+    "ReplaceUnaryOperator_Delete_Not",
+    "AddNot",
+    "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "ExceptionReplacer",
+    "NumberReplacer",
+    "RemoveDecorator",
+    "ZeroIterationForLoop",
+)
+
+STORAGE = ("cache", "dataclass")
+"""In decorators that say how a record or a result is stored."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One small fault: an operator of Cosmic Ray at one place of one module.
+
+    path: of the module, from the root of the repository. occurrence: the operator's count of it.
+    lines: of the statement, from its first to the one that is changed. function: where it is.
+    """
+
+    path: str
+    operator: str
+    occurrence: int
+    lines: tuple[int, int]
+    function: str
+
+    def source(self) -> str:
+        """Return the module with the fault."""
+        changed = mutate_code(_read(self.path), _operator(self.operator), self.occurrence)
+        if changed is None:
+            raise ValueError(f"{self} changes nothing: the module changed since it was listed")
+        return str(changed)
+
+    def change(self) -> tuple[str, str]:
+        """Return what the changed lines say without the fault, and with it."""
+        texts = _read(self.path).splitlines(), self.source().splitlines()
+        diff = [line for line in difflib.ndiff(*texts) if line[0] in "-+"]
+        before, after = (
+            " ".join(word for line in diff if line[0] == sign for word in line[1:].split())
+            for sign in "-+"
+        )
+        return before, after
+
+
+def mutants_of(path: str) -> Iterator[Mutant]:
+    """Yield what can be changed in a module, but for what `_is_idle` names."""
+    nodes = list(ast_nodes(get_ast(_read(path))))
+    for name in OPERATORS:
+        operator = _operator(name)
+        places = ((node, place) for node in nodes for place in operator.mutation_positions(node))
+        for occurrence, (node, (start, _end)) in enumerate(places):
+            if not _is_idle(node):
+                yield Mutant(
+                    path=path,
+                    operator=name,
+                    occurrence=occurrence,
+                    lines=(_statement(node).start_pos[0], start[0]),
+                    function=_function(node),
+                )
+
+
+def _is_idle(node: Any) -> bool:
+    """Return whether no test is meant to see a change there.
+
+    Annotations are never evaluated. How a record is stored (`dataclass(slots=True)`) and whether a
+    result is kept (`cache`) change nothing but memory and time. `strict=True` of `zip` and `assert`
+    say what holds anyway.
+    """
+    for inner in _outwards(node):
+        if inner.type in ("annassign", "tfpdef") and _is_annotation(inner, node):
+            return True
+        if inner.type == "assert_stmt":
+            return True
+        if inner.type == "decorator" and any(word in _text(inner) for word in STORAGE):
+            return True
+        if inner.type == "argument" and _text(inner) == "strict=True":
+            return True
+        if inner.type != "funcdef" and inner is getattr(inner.parent, "annotation", None):
+            return True
+    return False
+
+
+def _is_annotation(inner: Any, node: Any) -> bool:
+    """Return whether the node is in `: annotation`, not behind the `=` that follows it."""
+    value = inner.children[3] if inner.type == "annassign" and len(inner.children) > 3 else None
+    return value is None or not any(outer is value for outer in _outwards(node))
+
+
+def _text(node: Any) -> str:
+    return str(node.get_code()).strip()
+
+
+def _outwards(node: Any) -> Iterator[Any]:
+    while node is not None:
+        yield node
+        node = node.parent
+
+
+def _statement(node: Any) -> Any:
+    """Return the innermost statement around a node."""
+    blocks = ("suite", "file_input")
+    return next(n for n in _outwards(node) if n.parent is None or n.parent.type in blocks)
+
+
+def _function(node: Any) -> str:
+    names = [n.name.value for n in _outwards(node) if n.type in ("funcdef", "classdef")]
+    return ".".join(reversed(names)) or "<module>"
+
+
+@functools.cache
+def _operator(name: str) -> Any:
+    return plugins.get_operator(f"core/{name}")()
+
+
+@functools.cache
+def _read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+# --- In a process of its own ---------------------------------------------------------------------
+
+
+class _OneModule(importlib.machinery.SourceFileLoader):
+    """Loads another text than the file's, and leaves no byte code."""
+
+    def __init__(self, name: str, path: str, text: str) -> None:
+        super().__init__(name, path)
+        self._text = text
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return compile(self._text, self.get_filename(fullname), "exec", dont_inherit=True)
+
+
+class _InPlaceOf(importlib.abc.MetaPathFinder):
+    """Finds one module, whose text is given."""
+
+    def __init__(self, path: str, text: str) -> None:
+        parts = Path(path).with_suffix("").parts
+        self._is_package = parts[-1] == "__init__"
+        self._name = ".".join(parts[:-1] if self._is_package else parts)
+        self._path, self._text = str(ROOT / path), text
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Any = None,  # noqa: ARG002  # as the protocol has it
+        target: Any = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_file_location(
+            fullname,
+            self._path,
+            loader=_OneModule(fullname, self._path, self._text),
+            submodule_search_locations=[str(Path(self._path).parent)] if self._is_package else None,
+        )
+
+
+class _Chosen:
+    """Runs the named tests only, the quickest first."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._rank = {name: rank for rank, name in enumerate(names)}
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        chosen = (item for item in items if item.nodeid in self._rank)
+        items[:] = sorted(chosen, key=lambda item: self._rank[item.nodeid])
+
+
+class _Watched:
+    """Notes how long each test takes, what came of it, and which lines it executes.
+
+    What a fixture of wider scope executes, every test of its file rests on.
+    """
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        import coverage
+
+        self.coverage = coverage.Coverage(
+            data_file=None, include=[str(ROOT / path) for path in modules]
+        )
+        self.took: dict[str, float] = {}
+        self.failed: set[str] = set()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.coverage.switch_context(nodeid)
+        self.took[nodeid] = 0.0
+
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> None:
+        is_own = fixturedef.scope == "function"
+        nodeid = request.node.nodeid
+        self.coverage.switch_context(nodeid if is_own else f"{nodeid.partition('::')[0]}::")
+
+    def pytest_runtest_call(self, item: Any) -> None:
+        self.coverage.switch_context(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.took[report.nodeid] += report.duration
+        if report.outcome != "passed":
+            self.failed.add(report.nodeid)
+
+    def lines(self, modules: Sequence[str]) -> dict[str, dict[int, list[str]]]:
+        """Return, by module and line, the contexts that executed it; "" is at import."""
+        data = self.coverage.get_data()
+        return {
+            path: {
+                line: sorted(contexts)
+                for line, contexts in data.contexts_by_lineno(str(ROOT / path)).items()
+            }
+            for path in modules
+        }
+
+
+def fork(work: Callable[[], int], limit_s: float) -> int:
+    """Run the work in a process of its own, silently; what it returns is the exit status.
+
+    limit_s: of CPU, and so the same on a busy machine. Returns its process id.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pid = os.fork()
+    if pid:
+        return pid
+    status = 70
+    heard = os.dup(2)
+    try:
+        cpu_s = math.ceil(limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+        silent = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(silent, descriptor)
+        status = work()
+    except Exception:
+        os.write(heard, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def finished(pid: int) -> str | None:
+    """Return how a process ended: `0` and other exit statuses, `timeout`; None while it runs."""
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return "timeout" if code in (-signal.SIGXCPU, -signal.SIGKILL) else str(code)
+
+
+def run_all(
+    tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int
+) -> Iterator[tuple[Any, str]]:
+    """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end."""
+    running: dict[int, Any] = {}
+    waiting = iter(tasks)
+    is_open = True
+    while is_open or running:
+        while is_open and len(running) < jobs:
+            task = next(waiting, None)
+            is_open = task is not None
+            if task is not None:
+                name, work, limit_s = task
+                running[fork(work, limit_s)] = name
+        for pid, name in list(running.items()):
+            if (end := finished(pid)) is not None:
+                del running[pid]
+                yield name, end
+        time.sleep(0.005)
+
+
+# --- Who judges ----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Judges:
+    """The tests that judge: how long each takes, and which lines it executes."""
+
+    took: Mapping[str, float]
+    lines: Mapping[str, Mapping[int, frozenset[str]]]
+
+    def of(self, mutant: Mutant) -> list[str]:
+        """Return the tests that execute the changed statement, the quickest first.
+
+        A statement that is executed at import is judged by all that the module's functions are.
+        """
+        lines = self.lines.get(mutant.path, {})
+        first, last = mutant.lines
+        found = frozenset[str]().union(*(lines.get(n, frozenset()) for n in range(first, last + 1)))
+        if "" in found:
+            found = frozenset[str]().union(*lines.values())
+        files = {name.removesuffix("::") for name in found if name.endswith("::")}
+        by_file = {test for test in self.took if test.partition("::")[0] in files}
+        stem = Path(mutant.path).stem
+        return sorted(
+            (found | by_file) & self.took.keys(),
+            key=lambda test: (stem not in test.partition("::")[0], self.took[test]),
+        )
+
+
+def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judges:
+    """Run the tests of each file once, watched; files that have not changed are not run again."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    package = _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
+    files = [file for name in names for file in sorted(ROOT.glob(f"tests/test_{name}.py"))]
+    kept = {file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json" for file in files}
+    tasks = (
+        (file, functools.partial(_watch, file, modules, where), 900.0)
+        for file, where in kept.items()
+        if not where.exists()
+    )
+    for file, end in run_all(tasks, jobs):
+        if end != "0":
+            print(f"{file.name} judges nothing: {end}", flush=True)
+    took: dict[str, float] = {}
+    lines: dict[str, dict[int, set[str]]] = {path: collections.defaultdict(set) for path in modules}
+    for where in kept.values():
+        if not where.exists():
+            continue
+        found = json.loads(where.read_text(encoding="utf-8"))
+        took |= {test: s for test, s in found["took"].items() if s <= SLOWEST_JUDGE_S}
+        for path in modules:
+            for line, tests in found["lines"].get(path, {}).items():
+                lines[path][int(line)] |= set(tests)
+    frozen = {path: {n: frozenset(tests) for n, tests in of.items()} for path, of in lines.items()}
+    return Judges(took=took, lines=frozen)
+
+
+def stored_faults() -> Path:
+    """Return the folder of what the planted faults returned; whichever judge is first fills it."""
+    digest = _digest([ROOT / "tests" / "faults.py"], ROOT.glob("conformance/**/*.py"))
+    folder = KEPT / f"faults-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _digest(*files: Iterable[Path]) -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    for file in sorted(file for some in files for file in some):
+        digest.update(str(file).encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _watch(file: Path, modules: Sequence[str], where: Path) -> int:
+    """Run one file of tests, and keep what each executes; all modules, whichever are asked for."""
+    import pytest
+
+    modules = default_modules()
+    watched = _Watched(modules)
+    watched.coverage.start()
+    status = pytest.main([*PYTEST, str(file.relative_to(ROOT))], plugins=[watched])
+    watched.coverage.stop()
+    if status not in (0, 1):
+        watched.took, watched.failed = {}, set()
+    took = {test: s for test, s in watched.took.items() if test not in watched.failed}
+    text = json.dumps({"took": took, "lines": watched.lines(modules)})
+    part = where.with_suffix(".part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(where)
+    return 0
+
+
+def judge(mutant: Mutant | None, tests: Sequence[str]) -> int:
+    """Return pytest's exit status of the tests, with the mutant in place of its module."""
+    import pytest
+
+    if mutant is not None:
+        sys.meta_path.insert(0, _InPlaceOf(mutant.path, mutant.source()))
+    files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+    return int(pytest.main([*PYTEST, "-x", *files], plugins=[_Chosen(tests)]))
+
+
+def judged(
+    mutants: Sequence[Mutant], judges: Judges, jobs: int, until: float
+) -> Iterator[tuple[Mutant, str]]:
+    """Yield each mutant with `killed`, `timeout`, `survived` or `no test`, until time is over."""
+
+    def tasks() -> Iterator[tuple[Mutant, Callable[[], int], float]]:
+        for mutant in mutants:
+            if time.monotonic() > until:
+                return
+            tests = judges.of(mutant)
+            if tests:
+                limit_s = 10 + 3 * sum(judges.took[test] for test in tests)
+                yield mutant, functools.partial(judge, mutant, tests), limit_s
+
+    yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
+    for mutant, end in run_all(tasks(), jobs):
+        yield mutant, {"0": "survived", "timeout": "timeout"}.get(end, "killed")
+
+
+# --- What is told --------------------------------------------------------------------------------
+
+ALIVE = ("survived", "no test")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A mutant that no test can kill: where, what the line says before and after, and why."""
+
+    path: str
+    function: str
+    before: str
+    after: str
+    reason: str
+
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """What a survivor is found by: lines move, and what they say seldom changes."""
+        return (self.path, self.function, self.before, self.after)
+
+
+def listed() -> dict[tuple[str, str, str, str], Listed]:
+    """Return the survivors that are accounted for, by place."""
+    if not LISTED.exists():
+        return {}
+    entries = tomllib.loads(LISTED.read_text(encoding="utf-8")).get("mutant", [])
+    return {entry.place: entry for entry in (Listed(**fields) for fields in entries)}
+
+
+def place_of(mutant: Mutant) -> tuple[str, str, str, str]:
+    """Return what a mutant is listed by."""
+    before, after = mutant.change()
+    return (mutant.path, mutant.function, before, after)
+
+
+def table(results: Mapping[Mutant, str]) -> str:
+    """Return, by module, how many mutants were killed and how many survive."""
+    rows = []
+    by_path: dict[str, list[str]] = collections.defaultdict(list)
+    for mutant, end in results.items():
+        by_path[mutant.path].append(end)
+    for path, ends in [*sorted(by_path.items()), ("all", list(results.values()))]:
+        alive = sum(end in ALIVE for end in ends)
+        share = alive / len(ends) if ends else 0.0
+        rows.append(f"| {path} | {len(ends)} | {len(ends) - alive} | {alive} | {share:.1%} |")
+    head = "| module | mutants | killed | survive | share |\n| --- | ---: | ---: | ---: | ---: |"
+    return "\n".join([head, *rows])
+
+
+def tell(mutant: Mutant, end: str) -> str:
+    """Return where a mutant is, and what it changes."""
+    before, after = mutant.change()
+    return (
+        f"{mutant.path}:{mutant.lines[1]} {mutant.function}: {end}, {mutant.operator}\n"
+        f"  - {before}\n  + {after}"
+    )
+
+
+def default_modules() -> list[str]:
+    """Return the modules of MODULES, from the root of the repository."""
+    package = ROOT / "conformance"
+    found = (file for pattern in MODULES for file in sorted(package.glob(pattern)))
+    return [str(file.relative_to(ROOT)) for file in found]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Judge mutants, and print those that survive."""
+    options = _parse(arguments)
+    until = time.monotonic() + 60 * options.minutes
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    preload()
+    mutants = [mutant for path in options.modules for mutant in mutants_of(path)]
+    last = survivors()
+    if options.again:
+        mutants = [mutant for mutant in mutants if mutant in last]
+    random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
+        os.environ["STORED_FAULTS"] = str(stored_faults())
+        judges = find_judges(options.modules, options.judges, options.jobs)
+        needed = sorted({test for mutant in mutants for test in judges.of(mutant)})
+        print(
+            f"{len(mutants)} mutants in {len(options.modules)} modules; {len(needed)} tests judge",
+            flush=True,
+        )
+        if needed and not is_sane(needed, judges):
+            return 3
+        results, known = {}, listed()
+        for mutant, end in judged(mutants, judges, options.jobs, until):
+            results[mutant] = end
+            if end in ALIVE and place_of(mutant) not in known:
+                print(tell(mutant, end), flush=True)
+            if len(results) % 100 == 0:
+                print(f"{len(results)} judged, {len(alive_of(results))} alive", flush=True)
+    keep_survivors((last - results.keys()) | alive_of(results))
+    return report(results, len(mutants))
+
+
+def preload() -> None:
+    """Import what judges share, and let them keep the byte code of what they do not."""
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(KEPT / "bytecode")
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="conformance/ulp.py ...")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
+    parser.add_argument(
+        "--judges", nargs="+", default=JUDGES, help="files of tests/: ulp, oracle_*"
+    )
+    parser.add_argument("--again", action="store_true", help="only what survived when last judged")
+    options = parser.parse_args(arguments)
+    options.modules = options.modules or default_modules()
+    if unknown := [path for path in options.modules if path not in default_modules()]:
+        parser.error(f"{unknown[0]} is none of the modules: {', '.join(default_modules())}")
+    return options
+
+
+def is_sane(tests: Sequence[str], judges: Judges) -> bool:
+    """Return whether the tests pass without a mutant, else say which to look at."""
+    limit_s = 60 + 10 * sum(judges.took[test] for test in tests)
+    ((_, end),) = run_all([(None, functools.partial(judge, None, tests), limit_s)], 1)
+    if end != "0":
+        files = " ".join(sorted({test.partition("::")[0] for test in tests}))
+        print(f"without a mutant the judges end with {end}, so nothing can be said: pytest {files}")
+    return end == "0"
+
+
+def survivors() -> set[Mutant]:
+    """Return what was alive when it was last judged, by whichever run."""
+    if not SURVIVORS.exists():
+        return set()
+    kept = json.loads(SURVIVORS.read_text(encoding="utf-8"))
+    return {Mutant(**{**fields, "lines": tuple(fields["lines"])}) for fields in kept}
+
+
+def keep_survivors(mutants: Iterable[Mutant]) -> None:
+    """Keep what is alive, for `--again`."""
+    text = json.dumps([dataclasses.asdict(mutant) for mutant in mutants], indent=1)
+    SURVIVORS.write_text(text, encoding="utf-8")
+
+
+def alive_of(results: Mapping[Mutant, str]) -> set[Mutant]:
+    """Return the mutants that no test noticed."""
+    return {mutant for mutant, end in results.items() if end in ALIVE}
+
+
+def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
+    """Print what survives, and by module how many; return the exit code."""
+    known = listed()
+    alive = alive_of(results)
+    new = [mutant for mutant in alive if place_of(mutant) not in known]
+    stale = {place_of(m) for m in results.keys() - alive if m.path in {k[0] for k in known}}
+    for place in stale & known.keys():
+        print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
+    print(table(results))
+    print(
+        f"{len(results)} of {n_mutants} mutants judged: {len(results) - len(alive)} killed, "
+        f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
+    )
+    is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
+    return 1 if new or stale & known.keys() or is_too_much else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,148 @@
+"""The array asked for, or the documented refusal; and the same again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.arrays import returned
+from conformance.checks.base import failed, not_applicable, passed
+from conformance.checks.contract import (
+    CONTRACT,
+    REPEATABLE,
+    check_contract,
+    check_repeatable,
+)
+from conformance.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.model import CheckResult, Raised, Returned, Status
+from tests.evidence import evidence, with_moments
+
+ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
+NORMAL = Normal(stddev=1.0)
+ID = "mine-float32-2x3-s0-cpu-eager"
+
+
+def scaling(out_axis: int) -> VarianceScaling:
+    return VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=out_axis)
+
+
+def judged(
+    outcome: Returned | Raised, definition: Definition | None = NORMAL, **asked: Any
+) -> CheckResult:
+    asked = {"dtype": "float32", "shape": (2, 3)} | asked
+    return check_contract(evidence(definition, outcome, **asked))
+
+
+def raised(exception: str, message: str = "no") -> Raised:
+    return Raised(exception=exception, message=message)
+
+
+# --- Arrays --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("definition", [None, Normal(stddev=1.0), Constant(value=2.0)], ids=str)
+def test_the_array_asked_for_passes(definition: Definition | None) -> None:
+    assert judged(returned(ARRAY), definition) == passed(CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault"),
+    [
+        (returned(ARRAY.astype(np.float64)), "returned float64[2, 3], asked for float32[2, 3]"),
+        (returned(ARRAY.T), "returned float32[3, 2], asked for float32[2, 3]"),
+        (returned(ARRAY.reshape(-1)), "returned float32[6], asked for float32[2, 3]"),
+        (
+            with_moments(ARRAY, {"nonfinite": 1}),
+            "returned 1 elements that are NaN or infinite",
+        ),
+        (
+            returned(ARRAY, weak_type=True),
+            "returned a weakly typed array: its dtype would give way in the next operation",
+        ),
+    ],
+    ids=["dtype", "shape", "ndim", "NaN", "weak"],
+)
+def test_another_array_is_named(outcome: Returned, fault: str) -> None:
+    assert judged(outcome) == failed(CONTRACT, f"{ID} {fault}")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_one_element_that_is_not_finite_fails(value: float) -> None:
+    array = ARRAY.copy()
+    array[1, 2] = value
+
+    assert judged(returned(array)).status is Status.FAILED
+
+
+# --- Refusals ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("definition", "shape", "error"),
+    [
+        (Orthogonal(), (3,), "ValueError"),
+        (scaling(out_axis=2), (2, 3), "IndexError"),
+    ],
+    ids=str,
+)
+def test_a_documented_refusal_passes_and_no_other(
+    definition: Definition, shape: tuple[int, ...], error: str
+) -> None:
+    right, wrong, none = (
+        judged(outcome, definition, shape=shape)
+        for outcome in (
+            raised(error),
+            raised("TypeError", "\n  what it said\nand more"),
+            returned(np.zeros(shape, np.float32)),
+        )
+    )
+
+    assert right == passed(CONTRACT)
+    assert wrong.message.endswith(f" raised TypeError: what it said; {error} was needed")
+    assert none.message.endswith(f" returned an array where {error} must be raised")
+    assert {wrong.status, none.status} == {Status.FAILED}
+
+
+def test_an_exception_where_an_array_is_due_fails() -> None:
+    result = judged(raised("ValueError", "first line\nsecond line"))
+
+    assert result == failed(CONTRACT, f"{ID} raised ValueError: first line; an array was needed")
+
+
+def test_a_spec_that_cannot_be_built_is_told_apart() -> None:
+    result = judged(raised("SpecError", "ImportError: no such module"))
+
+    assert result == failed(
+        CONTRACT,
+        f"{ID} could not be built: the `build` of its spec raised ImportError: no such module",
+    )
+
+
+# --- Repeating -----------------------------------------------------------------------------------
+
+
+def repeated(sha256: str | None, outcome: Returned | Raised) -> CheckResult:
+    return check_repeatable(
+        evidence(Normal(stddev=1.0), outcome, shape=(2, 3), repeat_sha256=sha256)
+    )
+
+
+def test_the_same_bits_again_pass() -> None:
+    outcome = returned(ARRAY)
+
+    assert repeated(outcome.sha256, outcome) == passed(REPEATABLE)
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, None, ""])
+def test_other_bits_from_the_same_key_fail(sha256: str | None) -> None:
+    assert repeated(sha256, returned(ARRAY)) == failed(
+        REPEATABLE,
+        f"{ID} returned other bits when called again with the same key: it keeps state, or draws "
+        "randomness that the key does not determine",
+    )
+
+
+def test_an_exception_is_not_repeated() -> None:
+    assert repeated(None, raised("ValueError")) == not_applicable(REPEATABLE)

@@ -1,0 +1,645 @@
+"""The checks of an exact law, on both sides of their bounds, on sweeps made by the oracle."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, as_dtype
+from conformance.checks.law import (
+    ACCURACY,
+    BOUNDS,
+    FINITE,
+    FLIPS_PER_POINT,
+    LAW_CHECKS,
+    MEAN,
+    NAMES,
+    ORACLE_ERROR,
+    ORDER,
+    SEQUENCE,
+    SWEEP,
+    VARIANCE,
+    Accuracy,
+    LawEvidence,
+    Reference,
+    check_accuracy,
+    check_bounds,
+    check_finite,
+    check_mean,
+    check_order,
+    check_sequence,
+    check_variance,
+    error_bound,
+    gather,
+    judge_law,
+    measure_accuracy,
+    reference_for,
+    roundings_of_scale,
+)
+from conformance.definition import (
+    Definition,
+    NominalMoments,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.law import (
+    CHUNK,
+    SUMMATION_ERROR,
+    WORD_BITS,
+    Point,
+    Sweep,
+    exact_law,
+    lattice_words,
+    log2_points,
+)
+from conformance.model import LATTICE, STRATA, Budget, Case, Problem, Status
+from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
+from tests.evidence import last
+
+SHAPE = (29, 37)
+ROUNDOFF = {"bfloat16": 2.0**-8, "float16": 2.0**-11, "float32": 2.0**-24, "float64": 2.0**-53}
+WIDE = Budget(max_ulp=2**40, max_ulp_at_sigma=math.inf)
+
+
+def scaling(distribution: str) -> VarianceScaling:
+    return VarianceScaling(scale=1.0, mode="fan_in", distribution=distribution)
+
+
+NORMAL, TRUNCATED, UNIFORM = Normal(stddev=0.5), TruncatedNormal(stddev=1.0), Uniform(scale=1.0)
+DEFINITIONS: tuple[Definition, ...] = (
+    NORMAL,
+    TRUNCATED,
+    TruncatedNormal(stddev=0.5, lower=-1.0, upper=3.0),
+    UNIFORM,
+    Uniform(scale=-0.25),
+    scaling("normal"),
+    scaling("truncated_normal"),
+    scaling("uniform"),
+)
+of_definitions = pytest.mark.parametrize("definition", DEFINITIONS, ids=str)
+
+
+def case_of(dtype: str) -> Case:
+    """Return the case of a sweep of a small lattice, or of 2^16 strata of a large one."""
+    small = dtype in ("bfloat16", "float16")
+    problem = Problem(
+        initializer="mine", dtype=dtype, shape=SHAPE, seed=0, prng=LATTICE if small else STRATA
+    )
+    return Case(problem=problem, backend="cpu" if small else "stablehlo", transform="eager")
+
+
+@functools.cache
+def right(definition: Definition, dtype: str) -> Sweep:
+    """Return a sweep of what JAX's roundings make of the definition; in float64, of the exact."""
+    case = case_of(dtype)
+    words = lattice_words(WORD_BITS[dtype], log2_points(case))
+    solution = solve_words(words, definition, as_dtype(dtype), SHAPE)
+    values = solution.expected if solution.followed is None else solution.followed
+    return Sweep(case=case, device="none", words=words, values=values, elapsed_s=0.0)
+
+
+def swept(
+    definition: Definition,
+    dtype: str,
+    change: Callable[[Array], Array] = lambda values: values,
+    budget: Budget | None = WIDE,
+) -> LawEvidence:
+    """Return the evidence of a sweep in which `change` was made of the right values."""
+    sweep = right(definition, dtype)
+    values = change(sweep.values.copy()).astype(as_dtype(dtype))
+    return gather(definition, dataclasses.replace(sweep, values=values), budget)
+
+
+def with_value(index: int, value: float) -> Callable[[Array], Array]:
+    def change(values: Array) -> Array:
+        values[index] = value
+        return values
+
+    return change
+
+
+def scaled(factor: float) -> Callable[[Array], Array]:
+    return lambda values: values.astype(np.float64) * factor
+
+
+# --- All checks ----------------------------------------------------------------------------------
+
+
+@of_definitions
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float32"])
+def test_what_jax_documents_passes_every_check(definition: Definition, dtype: str) -> None:
+    results = judge_law(swept(definition, dtype))
+
+    assert [result.message for result in results if result.status is not Status.PASSED] == []
+
+
+@pytest.mark.parametrize("definition", [NORMAL, scaling("truncated_normal")], ids=str)
+def test_the_exact_law_passes_every_check_in_float64(definition: Definition) -> None:
+    results = judge_law(swept(definition, "float64"))
+
+    assert [result.message for result in results if result.status is not Status.PASSED] == []
+
+
+def test_every_check_has_its_name() -> None:
+    names = tuple(result.check for result in judge_law(swept(NORMAL, "bfloat16")))
+
+    assert names == (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, ACCURACY, SEQUENCE)
+    assert (*names, SWEEP) == NAMES
+    assert len(LAW_CHECKS) == len(names)
+
+
+# --- The yardstick -------------------------------------------------------------------------------
+
+NOMINAL = NominalMoments(mean=0.5, variance=4.0, lower=-3.0, upper=5.0)
+
+
+def reference(unit: Array, scale: float = 1.0, kind: Kind = Kind.NORMAL) -> Reference:
+    """Return a yardstick with sigma 2."""
+    return Reference(
+        law=Law(kind=kind, scale=scale), unit=unit, unit_law=exact_law(unit), nominal=NOMINAL
+    )
+
+
+def test_a_reference_scales_the_law_of_its_unit_variates() -> None:
+    found = reference(np.array([1.0, 3.0]), scale=-2.0)
+
+    assert (found.mean, found.variance, found.sigma) == (-4.0, 4.0, 2.0)
+    assert found.root_mean_square == math.hypot(4.0, 2.0)
+
+
+@pytest.mark.parametrize("definition", [NORMAL, TRUNCATED, UNIFORM], ids=str)
+def test_a_reference_holds_the_unrounded_variates_of_all_words(definition: Definition) -> None:
+    law, dtype = law_of(definition, SHAPE), np.dtype(np.float16)
+    assert law is not None
+
+    found = reference_for(definition, SHAPE, "float16")
+
+    exact = unit_variate(lattice_words(16), law, dtype)
+    assert found.unit.tolist() == exact.tolist()
+    assert found.unit_law == exact_law(exact)
+    assert found.law == law
+    assert not found.unit.flags.writeable
+
+
+def test_a_reference_longer_than_a_chunk_is_whole() -> None:
+    law = law_of(UNIFORM, SHAPE)
+    assert law is not None
+
+    found = reference_for(UNIFORM, SHAPE, "float32", 17)
+
+    exact = unit_variate(lattice_words(32, 17), law, np.dtype(np.float32))
+    assert found.unit.tolist() == exact.tolist()
+
+
+# --- Accuracy ------------------------------------------------------------------------------------
+
+
+def sweep_of(values: Array) -> Sweep:
+    words = np.arange(values.size, dtype=np.uint32) << np.uint32(8)
+    return Sweep(case=case_of("float32"), device="none", words=words, values=values, elapsed_s=0.0)
+
+
+def measured(actual: list[float], exact: list[float]) -> Accuracy:
+    return measure_accuracy(sweep_of(np.array(actual, np.float32)), reference(np.array(exact)))
+
+
+def test_errors_beyond_sigma_count_at_the_value_and_nearer_ones_at_sigma() -> None:
+    """Sigma is 2, where a step is 2^-22; at 3 it is the same, at 1 half of it."""
+    step = 2.0**-22
+    actual = [1.0 + 3 * step, -1.0, 2.0 + step, -3.0 - 2 * step]
+
+    found = measured(actual, [1.0, -1.0, 2.0, -3.0])
+
+    assert found.at_sigma == Point(ulp=3.0, word=0, fraction=0.0, actual=actual[0], expected=1.0)
+    assert found.at_value == Point(
+        ulp=2.0, word=3 << 8, fraction=3 * 2.0**-24, actual=actual[3], expected=-3.0
+    )
+
+
+def test_a_point_at_one_sigma_counts_at_the_value() -> None:
+    found = measured([2.0 + 2.0**-21], [2.0])
+
+    assert found.at_sigma is None
+    assert found.at_value is not None
+    assert found.at_value.ulp == 2.0
+
+
+def test_a_law_within_one_sigma_has_no_point_at_the_value() -> None:
+    found = measured([1.0], [1.0])
+
+    assert found.at_value is None
+    assert found.at_sigma is not None
+    assert found.at_sigma.ulp == 0.0
+
+
+def test_the_expected_value_is_scaled_and_rounded_once() -> None:
+    third = np.float32(1 / 3)
+    sweep = sweep_of(np.array([third]))
+
+    found = measure_accuracy(sweep, reference(np.array([2 / 3]), scale=0.5))
+
+    assert found.at_sigma is not None
+    assert found.at_sigma.ulp == 0.0
+    assert found.at_sigma.expected == float(third)
+    assert found.mean_error == abs(float(third) - 1 / 3) / 2.0**-22
+
+
+def test_the_error_away_from_zero_has_a_sign() -> None:
+    """A step is that at the larger of value and sigma: 2^-22 at 1 and -3, 2^-21 at 4."""
+    fine, coarse = 2.0**-22, 2.0**-21
+
+    found = measured(
+        [1.0 + fine, -3.0 + fine, 4.0 + 2 * coarse, -4.0 - coarse], [1.0, -3.0, 4.0, -4.0]
+    )
+
+    assert found.mean_error == (1 + 1 + 2 + 1) / 4
+    assert found.bias == (1 - 1 + 2 + 1) / 4
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_has_no_size_of_error(value: float) -> None:
+    found = measured([value, 1.0 + 2.0**-22], [1.0, 1.0])
+
+    assert (found.mean_error, found.bias) == (0.5, 0.5)
+    assert found.at_sigma is not None
+    assert found.at_sigma.ulp == math.inf
+
+
+@pytest.mark.parametrize("at", [0, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 2 * CHUNK])
+def test_the_worst_point_of_all_chunks_is_found(at: int) -> None:
+    exact = np.full(2 * CHUNK + 1, 3.0)
+    actual = exact.astype(np.float32)
+    actual[[5, CHUNK + 5]] += np.float32(2.0**-22)
+    actual[at] += np.float32(2.0**-20)
+
+    found = measure_accuracy(sweep_of(actual), reference(exact))
+
+    assert found.at_value is not None
+    assert (found.at_value.ulp, found.at_value.word) == (4.0, at << 8)
+    assert found.bias == found.mean_error == (4 + 1 + 1) / exact.size
+
+
+def accuracy(at_value: float | None, at_sigma: float | None) -> Accuracy:
+    def point(ulp: float | None) -> Point | None:
+        if ulp is None:
+            return None
+        return Point(ulp=ulp, word=0x40, fraction=0.25, actual=1.5, expected=1.25)
+
+    return Accuracy(
+        at_value=point(at_value), at_sigma=point(at_sigma), mean_error=0.25, bias=-0.125
+    )
+
+
+def judged_accuracy(found: Accuracy, budget: Budget | None) -> Any:
+    held = dataclasses.replace(swept(NORMAL, "bfloat16"), accuracy=found, budget=budget)
+    return check_accuracy(dataclasses.replace(held, golden_option=" --golden mine"))
+
+
+BUDGET = Budget(max_ulp=3, max_ulp_at_sigma=1.5)
+
+
+@pytest.mark.parametrize(("at_value", "at_sigma"), [(3.0, 1.5), (None, 1.5), (3.0, None)])
+def test_errors_at_the_budget_pass(at_value: float | None, at_sigma: float | None) -> None:
+    result = judged_accuracy(accuracy(at_value, at_sigma), BUDGET)
+
+    assert result.status is Status.PASSED
+    assert result.metrics == {
+        "max_ulp": at_value or 0.0,
+        "max_ulp_at_sigma": at_sigma or 0.0,
+        "mean_ulp": 0.25,
+        "bias_ulp": -0.125,
+    }
+
+
+@pytest.mark.parametrize(
+    ("at_value", "at_sigma", "worst"),
+    [
+        (4.0, 1.5, ["  worst: 4 ULP, budget 3, at word 0x40 (u = 0.25)"]),
+        (3.0, 1.75, ["  worst: 1.75 ULP of sigma, budget 1.5, at word 0x40 (u = 0.25)"]),
+    ],
+)
+def test_an_error_beyond_the_budget_fails_with_its_point(
+    at_value: float, at_sigma: float, worst: list[str]
+) -> None:
+    result = judged_accuracy(accuracy(at_value, at_sigma), BUDGET)
+
+    assert result.status is Status.FAILED
+    assert result.message.split("\n") == [
+        "the law of mine-bfloat16-29x37-s0-lattice-cpu-eager is further from the definition than "
+        "its budget.",
+        *worst,
+        "    actual   1.5 (0x1.8p+0)",
+        "    expected 1.25 (0x1.4p+0)",
+    ]
+
+
+def test_both_errors_beyond_the_budget_are_told() -> None:
+    result = judged_accuracy(accuracy(4.0, 1.75), BUDGET)
+
+    assert result.message.count("  worst: ") == 2
+
+
+def test_without_a_budget_no_accuracy_passes() -> None:
+    result = judged_accuracy(accuracy(0.0, 0.0), None)
+
+    assert result.status is Status.FAILED
+    assert result.message == (
+        "no budget is stored for mine in bfloat16 on cpu: measure it with `conformance law "
+        "--initializer mine --dtype bfloat16 --backend cpu --golden mine --write-budgets`"
+    )
+
+
+# --- Finite, bounds, order -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_point_that_is_not_finite_fails(value: float) -> None:
+    result = check_finite(swept(NORMAL, "bfloat16", with_value(5, value)))
+
+    assert result.status is Status.FAILED
+    assert result.metrics == {"n_wrong": 1.0}
+    assert result.message.split("\n")[:2] == [
+        "1 of 128 points of the law of mine-bfloat16-29x37-s0-lattice-cpu-eager: "
+        "the value is not finite.",
+        "  first: word 0xa (u = 0.0390625)",
+    ]
+    assert result.message.split("\n")[3].startswith("    expected -0.87")
+
+
+def test_all_points_that_are_finite_pass() -> None:
+    result = check_finite(swept(NORMAL, "bfloat16"))
+
+    assert result.status is Status.PASSED
+    assert result.metrics == {"n_wrong": 0.0}
+
+
+def bounds_verdict(definition: Definition, value: float, dtype: str = "float16") -> Any:
+    return check_bounds(swept(definition, dtype, with_value(700, value)))
+
+
+@pytest.mark.parametrize("bound", [-2.0, 2.0])
+def test_a_truncated_normal_keeps_to_the_open_interval(bound: float) -> None:
+    inside = float(np.nextafter(np.float16(bound), np.float16(0)))
+
+    assert bounds_verdict(TRUNCATED, inside).status is Status.PASSED
+    assert bounds_verdict(TRUNCATED, bound).status is Status.FAILED
+    assert "the value lies outside (-2, 2)." in bounds_verdict(TRUNCATED, bound).message
+
+
+def test_a_uniform_may_be_zero_and_may_not_be_one() -> None:
+    below_one = float(np.nextafter(np.float16(1), np.float16(0)))
+    below_zero = float(np.nextafter(np.float16(0), np.float16(-1)))
+
+    assert bounds_verdict(UNIFORM, 0.0).status is Status.PASSED
+    assert bounds_verdict(UNIFORM, below_one).status is Status.PASSED
+    assert bounds_verdict(UNIFORM, below_zero).status is Status.FAILED
+    assert bounds_verdict(UNIFORM, 1.0).status is Status.FAILED
+    assert "the value lies outside [0, 1)." in bounds_verdict(UNIFORM, 1.0).message
+
+
+@pytest.mark.parametrize(
+    ("definition", "roundings"),
+    [
+        (TruncatedNormal(stddev=0.5, lower=-1.0, upper=3.0), 2),
+        (Uniform(scale=-0.25), 2),
+        (scaling("uniform"), 4),
+        (scaling("truncated_normal"), 5),
+    ],
+    ids=str,
+)
+def test_a_bound_gives_way_by_the_roundings_of_factor_and_product(
+    definition: Definition, roundings: int
+) -> None:
+    """In float64, where the bounds with their slack are doubles like all values."""
+    found = reference_for(definition, SHAPE, "float16").nominal
+    slack = roundings * ROUNDOFF["float64"]
+    low, high = (bound - slack * abs(bound) * sign for bound, sign in bounds_of(found))
+
+    for value, beyond in ((low, -math.inf), (high, math.inf)):
+        at = bounds_verdict(definition, value, "float64")
+        over = bounds_verdict(definition, math.nextafter(value, beyond), "float64")
+
+        assert at.status is Status.PASSED
+        assert over.status is Status.FAILED
+        assert f"], widened by {roundings} roundings." in over.message
+
+
+def bounds_of(nominal: NominalMoments) -> tuple[tuple[float, int], tuple[float, int]]:
+    """Return both bounds with the sign of the way into the interval."""
+    return (nominal.lower, 1), (nominal.upper, -1)
+
+
+def test_a_normal_has_no_bounds() -> None:
+    assert bounds_verdict(NORMAL, 6e4).status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("definition", "rises"), [(NORMAL, True), (UNIFORM, True), (Uniform(scale=-0.25), False)]
+)
+def test_values_follow_the_sign_of_their_factor(definition: Definition, rises: bool) -> None:
+    def swapped(values: Array) -> Array:
+        values[[70, 71]] = values[[71, 70]]
+        return values
+
+    result = check_order(swept(definition, "float16", swapped))
+
+    values = right(definition, "float16").values
+    assert (values[71] > values[70]) is np.bool_(rises)
+    assert check_order(swept(definition, "float16")).status is Status.PASSED
+    assert result.status is Status.FAILED
+    assert result.metrics == {"n_wrong": 1.0}
+    assert "lies on the wrong side of the point before it" in result.message
+    assert f"first: word {71 << 6:#x}" in result.message
+
+
+def test_equal_neighbours_are_in_order() -> None:
+    def flat(values: Array) -> Array:
+        values[71] = values[70]
+        return values
+
+    assert check_order(swept(NORMAL, "float16", flat)).status is Status.PASSED
+
+
+# --- Mean and variance ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("definition", "of_scale", "roundings"),
+    [
+        (NORMAL, 1, 5),
+        (TRUNCATED, 1, 5),
+        (UNIFORM, 1, 3),
+        (scaling("normal"), 2, 6),
+        (scaling("truncated_normal"), 4, 8),
+        (scaling("uniform"), 3, 5),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_roundings_on_the_way_to_a_value_are_counted(
+    definition: Definition, of_scale: int, roundings: int, dtype: str
+) -> None:
+    """Of the uniform, erf_inv, sqrt(2); of the factor; of the product."""
+    found = error_bound(swept(definition, dtype))
+
+    assert roundings_of_scale(definition) == of_scale
+    assert found == pytest.approx(roundings * ROUNDOFF[dtype], rel=1e-9)
+    assert found == roundings * ROUNDOFF[dtype] + ORACLE_ERROR + SUMMATION_ERROR
+
+
+def test_the_yardstick_errs_by_little() -> None:
+    """Five ULP of the oracle; 32 roundings of a sum, of half an ULP each."""
+    assert ORACLE_ERROR == 5 * 2.0**-52
+    assert SUMMATION_ERROR >= 32 * 2.0**-53
+
+
+def with_law(evidence: LawEvidence, **moments: float) -> LawEvidence:
+    return dataclasses.replace(evidence, law=dataclasses.replace(evidence.law, **moments))  # type: ignore[arg-type]  # floats, all of them
+
+
+@pytest.mark.parametrize("definition", [UNIFORM, scaling("truncated_normal")], ids=str)
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_mean_may_be_off_by_the_roundings_of_the_root_mean_square(
+    definition: Definition, direction: int
+) -> None:
+    held = swept(definition, "float16")
+    known = held.reference
+    bound = error_bound(held) * math.hypot(known.mean, math.sqrt(known.variance))
+    sigma = math.sqrt(known.variance)
+    furthest = last(
+        known.mean + direction * bound,
+        direction * math.inf,
+        lambda mean: abs((mean - known.mean) / sigma) <= error_bound(held) * rms(held) / sigma,
+    )
+
+    at = check_mean(with_law(held, mean=furthest))
+    beyond = check_mean(with_law(held, mean=math.nextafter(furthest, direction * math.inf)))
+
+    assert furthest == pytest.approx(known.mean + direction * bound, rel=1e-12)
+    assert at.status is Status.PASSED
+    assert beyond.status is Status.FAILED
+
+
+def rms(held: LawEvidence) -> float:
+    return math.hypot(held.reference.mean, math.sqrt(held.reference.variance))
+
+
+@pytest.mark.parametrize("definition", [UNIFORM, scaling("truncated_normal")], ids=str)
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_variance_may_be_off_by_twice_the_roundings(
+    definition: Definition, direction: int
+) -> None:
+    held = swept(definition, "float16")
+    variance = held.reference.variance
+    bound = 2 * error_bound(held) * rms(held) / math.sqrt(variance)
+    furthest = last(
+        variance * (1 + direction * bound),
+        direction * math.inf,
+        lambda found: abs(found / variance - 1) <= bound,
+    )
+
+    at = check_variance(with_law(held, variance=furthest))
+    beyond = check_variance(with_law(held, variance=math.nextafter(furthest, direction * math.inf)))
+
+    assert furthest == pytest.approx(variance * (1 + direction * bound), rel=1e-12)
+    assert at.status is Status.PASSED
+    assert beyond.status is Status.FAILED
+
+
+def test_a_wrong_mean_is_told_with_its_figures() -> None:
+    held = swept(UNIFORM, "float16")
+    known = held.reference
+    sigma = math.sqrt(known.variance)
+    result = check_mean(with_law(held, mean=known.mean + sigma / 4))
+
+    bound = error_bound(held) * rms(held) / sigma
+    assert result.metrics == {
+        "mean_error_sigma": pytest.approx(0.25),
+        "mean_bound_sigma": pytest.approx(bound),
+        "mean_from_nominal_sigma": pytest.approx(
+            (known.mean + sigma / 4 - 0.5) / math.sqrt(1 / 12)
+        ),
+    }
+    assert result.message.split("\n") == [
+        "the mean of the law of mine-float16-29x37-s0-lattice-cpu-eager is wrong by +0.25 sigma; "
+        f"roundings explain at most {bound:.3g}.",
+        f"    actual   {known.mean + sigma / 4!r} over all 1024 points",
+        f"    expected {known.mean!r} by the definition at the same points",
+        "    nominal  0.5 by the continuous law",
+    ]
+
+
+def test_a_wrong_variance_is_told_with_its_figures() -> None:
+    held = swept(UNIFORM, "float16")
+    known = held.reference.variance
+
+    result = check_variance(with_law(held, variance=known * 0.75))
+
+    assert result.metrics == {
+        "variance_error": pytest.approx(-0.25),
+        "variance_bound": pytest.approx(2 * error_bound(held) * rms(held) / math.sqrt(known)),
+        "variance_from_nominal": pytest.approx(known * 0.75 * 12 - 1),
+    }
+    assert (
+        "the variance of the law of mine-float16-29x37-s0-lattice-cpu-eager is wrong by -0.25 "
+        "of itself; " in result.message
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("factor", [1.00001, 0.99999])
+def test_a_variance_off_by_2e_5_fails_in_wide_dtypes(dtype: str, factor: float) -> None:
+    assert check_variance(swept(NORMAL, dtype, scaled(factor))).status is Status.FAILED
+
+
+# --- The sequence of roundings -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [("bfloat16", 1), ("float16", 8)])
+def test_one_point_in_128_may_be_off_the_sequence(dtype: str, allowed: int) -> None:
+    def off(count: int) -> Callable[[Array], Array]:
+        def change(values: Array) -> Array:
+            values[:count] = np.nextafter(values[:count], values.dtype.type(9))
+            return values
+
+        return change
+
+    at = check_sequence(swept(NORMAL, dtype, off(allowed)))
+    beyond = check_sequence(swept(NORMAL, dtype, off(allowed + 1)))
+
+    assert FLIPS_PER_POINT == 1 / 128
+    assert (at.status, at.metrics) == (Status.PASSED, {"n_off_sequence": float(allowed)})
+    assert (beyond.status, beyond.metrics) == (Status.FAILED, {"n_off_sequence": allowed + 1.0})
+
+
+def test_a_law_off_the_sequence_shows_its_worst_point() -> None:
+    def change(values: Array) -> Array:
+        values[::2] = np.nextafter(values[::2], values.dtype.type(9))
+        values[70] = values[91]
+        return values
+
+    result = check_sequence(swept(NORMAL, "float16", change))
+
+    lines = result.message.split("\n")
+    assert lines[0] == (
+        "512 of 1024 points of the law of mine-float16-29x37-s0-lattice-cpu-eager are not what "
+        "rounding to nearest at every step gives; kernels of float32 accuracy explain 8."
+    )
+    assert lines[1].endswith(f" ULP at word {70 << 6:#x} (u = {70 / 1024:.9g})")
+    assert lines[2].startswith(f"    actual   {float(right(NORMAL, 'float16').values[91]):.9g} (")
+    assert lines[3].startswith(f"    expected {float(right(NORMAL, 'float16').values[70]):.9g} (")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sequence_is_foretold_in_16_bits_only(dtype: str) -> None:
+    result = check_sequence(swept(NORMAL, dtype, scaled(2.0)))
+
+    assert (result.status, result.metrics) == (Status.PASSED, {})

@@ -1,0 +1,124 @@
+"""The golden's word on a drift of every class, and on a golden that is missing or wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from conformance.checks.base import Evidence, failed, passed
+from conformance.checks.values import VALUES, values_check
+from conformance.definition import Normal
+from conformance.drift import explain
+from conformance.model import Drift, DriftClass, Tier
+from tests.evidence import evidence
+
+ID = "mine-float32-64x32-s0-cpu-eager"
+CLASSES = tuple(DriftClass)
+
+
+def drift(drift_class: DriftClass = DriftClass.LAW, detail: str = "") -> Drift:
+    return Drift(
+        drift_class=drift_class,
+        n_elements=2048,
+        n_different=3,
+        max_ulp=6,
+        max_ulp_at_sigma=0.5,
+        worst_index=(5, 1),
+        worst_actual=1.5,
+        worst_expected=1.25,
+        detail=detail,
+    )
+
+
+def found(
+    found_drift: Drift | None, dtype: str = "float32", shape: tuple[int, ...] = (64, 32)
+) -> Evidence:
+    return evidence(Normal(stddev=1.0), np.zeros(shape, dtype), drift=found_drift)
+
+
+@pytest.mark.parametrize("most", CLASSES)
+@pytest.mark.parametrize("drift_class", CLASSES)
+def test_drift_passes_up_to_the_class_that_the_policy_names(
+    drift_class: DriftClass, most: DriftClass
+) -> None:
+    seen = drift(drift_class)
+    metrics = {"n_different": 3.0}
+
+    result = values_check(most)(found(seen))
+
+    if CLASSES.index(drift_class) <= CLASSES.index(most):
+        assert result == passed(VALUES, metrics)
+    else:
+        assert result == failed(VALUES, explain(seen, ID), metrics)
+
+
+# --- A wrong golden ------------------------------------------------------------------------------
+
+
+def test_a_golden_that_alone_is_wrong_is_named_before_all_else() -> None:
+    seen = drift(detail="the expected matrix: it is skew; a column is wrong")
+
+    result = values_check(DriftClass.ROUNDING, " --golden sets/mine")(found(seen))
+
+    assert result.message == (
+        f"the golden of mine-float32-64x32-s0 is wrong, and {ID} is right: it is skew. Look at how "
+        "it came about, and stage another with `conformance goldens stage --initializer mine "
+        f"--golden sets/mine --reason '...'`\n{explain(seen, ID)}"
+    )
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        "the actual matrix: it is skew",
+        "the actual matrix: it is skew; the expected matrix: it is skew",
+    ],
+)
+def test_a_matrix_that_is_wrong_itself_blames_no_golden(detail: str) -> None:
+    seen = drift(detail=detail)
+
+    result = values_check(DriftClass.ROUNDING)(found(seen))
+
+    assert result.message == explain(seen, ID)
+
+
+# --- No golden -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", CLASSES)
+def test_without_a_golden_no_policy_passes(most: DriftClass) -> None:
+    result = values_check(most, " --golden sets/mine")(found(None))
+
+    assert result == failed(
+        VALUES,
+        "no golden is stored for mine-float32-64x32-s0: record one with `conformance goldens stage "
+        "--initializer mine --golden sets/mine --reason '...'` and review what it stages",
+    )
+
+
+def test_a_golden_that_only_the_full_tier_holds_is_staged_with_it() -> None:
+    result = values_check(DriftClass.ROUNDING)(found(None, "float64"))
+
+    assert "--initializer mine --tier full --reason '...'`" in result.message
+
+
+def test_a_golden_of_the_quick_tier_is_staged_without_naming_it() -> None:
+    given = found(None)
+    quick = dataclasses.replace(given, spec=dataclasses.replace(given.spec, tier=Tier.QUICK))
+
+    result = values_check(DriftClass.ROUNDING)(quick)
+
+    assert "--initializer mine --reason '...'`" in result.message
+
+
+def test_a_problem_that_no_tier_asks_for_cannot_have_a_golden() -> None:
+    result = values_check(DriftClass.ROUNDING)(found(None, shape=(7, 9)))
+
+    assert result == failed(
+        VALUES,
+        "no golden is stored for mine-float32-7x9-s0, and none can be, since no tier asks for it: "
+        "`conformance list --problems --tier full` lists what tiers ask for. What the other checks "
+        "say of it holds",
+    )
