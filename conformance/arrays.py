@@ -99,11 +99,11 @@ def sampled(outcome: Returned) -> Returned:
     The stride has no factor in common with any size of the shape, nor with the powers of two that
     shards are made of: else the sample would see some of the columns only.
     """
-    size = int(np.prod(outcome.shape, dtype=np.int64))
+    size = math.prod(outcome.shape)
     if size <= FULL_SIZE_LIMIT or outcome.stride != 1:
         return outcome
     stride = (size // SAMPLE_SIZE - 1) | 1
-    while any(math.gcd(stride, axis) > 1 for axis in outcome.shape):
+    while any(math.gcd(stride, axis) != 1 for axis in outcome.shape):
         stride -= 2
     return thin(outcome, stride)
 

@@ -45,10 +45,9 @@ def ulp_distance(actual: Array, expected: Array) -> npt.NDArray[np.uint64]:
         )
     if actual.dtype.kind == "c":
         parts = ulp_distance(real_parts(actual), real_parts(expected))
-        return parts.max(axis=-1, initial=0)
+        return parts.max(axis=-1)
     left, right = _ordinal(actual), _ordinal(expected)
-    # Both ordinals fit in 65 bits signed; their difference, taken modulo 2^64, fits in 64 unsigned.
-    distance = np.where(left > right, left - right, right - left).astype(np.uint64)
+    distance = np.asarray(np.maximum(left, right) - np.minimum(left, right))
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     comparable = np.isfinite(actual) & np.isfinite(expected)
     distance[~comparable] = INCOMPARABLE

@@ -10,8 +10,9 @@ has imported NumPy, SciPy, JAX and pytest already: there the package is imported
 place of its module, the tests that execute the changed line run, and the first that fails ends it.
 No source on disk changes.
 
-Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. Programs that
-they compile are kept on disk, so that a planted fault is judged in a fraction of a second.
+Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. What the
+planted faults of tests/faults.py returned is stored, and so are the programs that other tests
+compile, so that each judges in a fraction of a second.
 
 A survivor that no test can kill, because nobody could see what it changes, is listed with the
 reason in tests/mutants.toml. Exit code 1: another survives, one that is listed does not, or more
@@ -22,17 +23,19 @@ from __future__ import annotations
 
 import argparse
 import collections
-import contextlib
 import dataclasses
 import difflib
 import functools
+import gc
 import hashlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import os
 import random
+import resource
 import signal
 import sys
 import tempfile
@@ -85,6 +88,9 @@ JUDGES = (
 """Files of tests/ that judge, without their `test_`: those that start no processes."""
 
 SLOWEST_JUDGE_S = 2.0
+MOST_BYTES = 8 << 30
+"""What a judge may address: a mutant may ask for an array without end."""
+
 SHARE_THAT_MAY_SURVIVE = 0.1
 PRELOADED = (
     "flax.linen",
@@ -107,9 +113,8 @@ PRELOADED = (
 
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
-    # Its finder rewrites the modules of plug-ins, the package among them, and would come first.
-    "--assert=plain",
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # imported before it was asked for
+    *("-p", "no:unraisableexception"),  # it collects garbage twice: half of a judge's time
+    "--assert=plain",  # pytest would find the module first, to rewrite it, and not the mutant
 )
 
 
@@ -188,11 +193,13 @@ class Mutant:
 
     def change(self) -> tuple[str, str]:
         """Return what the changed lines say without the fault, and with it."""
-        before, after = _read(self.path).splitlines(), self.source().splitlines()
-        diff = [line for line in difflib.ndiff(before, after) if line[0] in "-+"]
-        return tuple(
-            " ".join(line[1:].strip() for line in diff if line[0] == sign) for sign in "-+"
-        )  # type: ignore[return-value]  # one text a sign
+        texts = _read(self.path).splitlines(), self.source().splitlines()
+        diff = [line for line in difflib.ndiff(*texts) if line[0] in "-+"]
+        before, after = (
+            " ".join(word for line in diff if line[0] == sign for word in line[1:].split())
+            for sign in "-+"
+        )
+        return before, after
 
 
 def mutants_of(path: str) -> Iterator[Mutant]:
@@ -364,25 +371,22 @@ class _Watched:
         }
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Child:
-    """A forked process, and until when it may run."""
+def fork(work: Callable[[], int], limit_s: float) -> int:
+    """Run the work in a process of its own, silently; what it returns is the exit status.
 
-    pid: int
-    ends_at: float
-
-
-def fork(work: Callable[[], int], limit_s: float) -> Child:
-    """Run the work in a process of its own, silently; what it returns is the exit status."""
+    limit_s: of CPU, and so the same on a busy machine. Returns its process id.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pid = os.fork()
     if pid:
-        return Child(pid=pid, ends_at=time.monotonic() + limit_s)
+        return pid
     status = 70
     heard = os.dup(2)
     try:
-        os.setsid()
+        cpu_s = math.ceil(limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         silent = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(silent, descriptor)
@@ -393,24 +397,20 @@ def fork(work: Callable[[], int], limit_s: float) -> Child:
         os._exit(status)
 
 
-def finished(child: Child) -> str | None:
+def finished(pid: int) -> str | None:
     """Return how a process ended: `0` and other exit statuses, `timeout`; None while it runs."""
-    pid, status = os.waitpid(child.pid, os.WNOHANG)
-    if pid:
-        return str(os.waitstatus_to_exitcode(status))
-    if time.monotonic() < child.ends_at:
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    if not ended:
         return None
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-    return "timeout"
+    code = os.waitstatus_to_exitcode(status)
+    return "timeout" if code in (-signal.SIGXCPU, -signal.SIGKILL) else str(code)
 
 
 def run_all(
     tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int
 ) -> Iterator[tuple[Any, str]]:
-    """Run (name, work, limit in seconds) side by side; yield (name, how it ended) as they end."""
-    running: dict[int, tuple[Any, Child]] = {}
+    """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end."""
+    running: dict[int, Any] = {}
     waiting = iter(tasks)
     is_open = True
     while is_open or running:
@@ -419,10 +419,9 @@ def run_all(
             is_open = task is not None
             if task is not None:
                 name, work, limit_s = task
-                child = fork(work, limit_s)
-                running[child.pid] = (name, child)
-        for pid, (name, child) in list(running.items()):
-            if (end := finished(child)) is not None:
+                running[fork(work, limit_s)] = name
+        for pid, name in list(running.items()):
+            if (end := finished(pid)) is not None:
                 del running[pid]
                 yield name, end
         time.sleep(0.005)
@@ -457,14 +456,14 @@ class Judges:
         )
 
 
-def find_judges(modules: Sequence[str], jobs: int) -> Judges:
+def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judges:
     """Run the tests of each file once, watched; files that have not changed are not run again."""
     KEPT.mkdir(parents=True, exist_ok=True)
     package = _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
-    files = [file for name in JUDGES for file in sorted(ROOT.glob(f"tests/test_{name}.py"))]
+    files = [file for name in names for file in sorted(ROOT.glob(f"tests/test_{name}.py"))]
     kept = {file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json" for file in files}
     tasks = (
-        (file, functools.partial(_watch, file, modules, where), 300.0)
+        (file, functools.partial(_watch, file, modules, where), 900.0)
         for file, where in kept.items()
         if not where.exists()
     )
@@ -483,6 +482,14 @@ def find_judges(modules: Sequence[str], jobs: int) -> Judges:
                 lines[path][int(line)] |= set(tests)
     frozen = {path: {n: frozenset(tests) for n, tests in of.items()} for path, of in lines.items()}
     return Judges(took=took, lines=frozen)
+
+
+def stored_faults() -> Path:
+    """Return the folder of what the planted faults returned; whichever judge is first fills it."""
+    digest = _digest([ROOT / "tests" / "faults.py"], ROOT.glob("conformance/**/*.py"))
+    folder = KEPT / f"faults-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _digest(*files: Iterable[Path]) -> str:
@@ -532,7 +539,7 @@ def judged(
                 return
             tests = judges.of(mutant)
             if tests:
-                limit_s = 30 + 10 * sum(judges.took[test] for test in tests)
+                limit_s = 10 + 3 * sum(judges.took[test] for test in tests)
                 yield mutant, functools.partial(judge, mutant, tests), limit_s
 
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
@@ -561,11 +568,11 @@ class Listed:
         return (self.path, self.function, self.before, self.after)
 
 
-def listed(path: Path = LISTED) -> dict[tuple[str, str, str, str], Listed]:
+def listed() -> dict[tuple[str, str, str, str], Listed]:
     """Return the survivors that are accounted for, by place."""
-    if not path.exists():
+    if not LISTED.exists():
         return {}
-    entries = tomllib.loads(path.read_text(encoding="utf-8")).get("mutant", [])
+    entries = tomllib.loads(LISTED.read_text(encoding="utf-8")).get("mutant", [])
     return {entry.place: entry for entry in (Listed(**fields) for fields in entries)}
 
 
@@ -611,8 +618,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     until = time.monotonic() + 60 * options.minutes
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
-    for name in PRELOADED:
-        importlib.import_module(name)
+    preload()
     mutants = [mutant for path in options.modules for mutant in mutants_of(path)]
     last = survivors()
     if options.again:
@@ -620,7 +626,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
-        judges = find_judges(options.modules, options.jobs)
+        os.environ["STORED_FAULTS"] = str(stored_faults())
+        judges = find_judges(options.modules, options.judges, options.jobs)
         needed = sorted({test for mutant in mutants for test in judges.of(mutant)})
         print(
             f"{len(mutants)} mutants in {len(options.modules)} modules; {len(needed)} tests judge",
@@ -628,13 +635,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if needed and not is_sane(needed, judges):
             return 3
-        results = {}
+        results, known = {}, listed()
         for mutant, end in judged(mutants, judges, options.jobs, until):
             results[mutant] = end
+            if end in ALIVE and place_of(mutant) not in known:
+                print(tell(mutant, end), flush=True)
             if len(results) % 100 == 0:
                 print(f"{len(results)} judged, {len(alive_of(results))} alive", flush=True)
     keep_survivors((last - results.keys()) | alive_of(results))
     return report(results, len(mutants))
+
+
+def preload() -> None:
+    """Import what judges share, and let them keep the byte code of what they do not."""
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(KEPT / "bytecode")
+    for name in PRELOADED:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -644,6 +662,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="conformance/ulp.py ...")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
+    parser.add_argument(
+        "--judges", nargs="+", default=JUDGES, help="files of tests/: ulp, oracle_*"
+    )
     parser.add_argument("--again", action="store_true", help="only what survived when last judged")
     options = parser.parse_args(arguments)
     options.modules = options.modules or default_modules()
@@ -686,8 +707,6 @@ def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
     known = listed()
     alive = alive_of(results)
     new = [mutant for mutant in alive if place_of(mutant) not in known]
-    for mutant in sorted(new, key=lambda mutant: (mutant.path, mutant.lines)):
-        print(tell(mutant, results[mutant]))
     stale = {place_of(m) for m in results.keys() - alive if m.path in {k[0] for k in known}}
     for place in stale & known.keys():
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
@@ -696,7 +715,8 @@ def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
         f"{len(results)} of {n_mutants} mutants judged: {len(results) - len(alive)} killed, "
         f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
     )
-    return 1 if new or stale & known.keys() else 0
+    is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
+    return 1 if new or stale & known.keys() or is_too_much else 0
 
 
 if __name__ == "__main__":

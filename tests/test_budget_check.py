@@ -16,7 +16,6 @@ from conformance.checks.budget import (
 from conformance.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
-    Declared,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -28,7 +27,7 @@ from conformance.definition import (
 )
 from conformance.drift import DEFAULT_BUDGET
 from conformance.model import Budget, Case, MatrixBudget, Problem
-from tests.evidence import spec_of
+from tests.evidence import declared, spec_of
 
 MEASURED = Budget(max_ulp=91, max_ulp_at_sigma=4.0)
 RESCALED = Budget(max_ulp=94, max_ulp_at_sigma=7.0)
@@ -39,7 +38,7 @@ POLAR_FIGURE = (4 * 3.141592653589793 + 2 + 4 + 3) * 2 / 0.95
 
 MATRICES = MatrixBudget(column=40.0, gram=50.0)
 REALS = ("float32", "float64", "bfloat16", "float16")
-DECLARED = Declared(moments=lambda _: NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
+DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
 
 
 class Measured:

@@ -13,7 +13,6 @@ from conformance.definition import (
     TRUNCATED_STDDEV,
     Axes,
     Constant,
-    Declared,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -30,6 +29,7 @@ from conformance.definition import (
     tall_shape,
     truncated_normal_moments,
 )
+from tests.evidence import declared
 
 INF = math.inf
 LAW = NominalMoments(mean=0.5, variance=2.0, lower=-3.0, upper=4.0)
@@ -261,7 +261,7 @@ def moments(mean: complex, variance: float, lower: float, upper: float) -> Nomin
         (Normal(stddev=0.5), moments(0, 0.25, -INF, INF)),
         (Uniform(scale=6.0), moments(3.0, 3.0, 0.0, 6.0)),
         (Uniform(scale=-6.0), moments(-3.0, 3.0, -6.0, 0.0)),
-        (Declared(moments=lambda _: LAW), LAW),
+        (declared(LAW), LAW),
         (Orthogonal(scale=3.0), moments(0, 9 / 6, -3.0, 3.0)),
         (Orthogonal(scale=3.0, column_axis=0), moments(0, 9 / 6, -3.0, 3.0)),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from conformance.arrays import Array, returned, sampled
 from conformance.definition import NominalMoments
 from conformance.drift import classify, explain, first_differing_stage
 from conformance.drift.statistics import compare_laws, fit, is_same_stream, kolmogorov_bound
+from conformance.drift.text import number
 from conformance.model import Budget, Drift, DriftClass, Raised
 
 SIGMA = 0.125
@@ -337,3 +339,114 @@ def test_a_single_draw_is_no_constant() -> None:
     expected = sample(shape=())
 
     assert drift(np.nextafter(expected, np.float32(9)), expected).drift_class is DriftClass.ROUNDING
+
+
+# --- Stages ---------------------------------------------------------------------------------------
+
+KEY, BITS, UNIFORM, UNIT = ({stage: "a"} for stage in ("key", "bits", "uniform", "unit"))
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "stage"),
+    [
+        (KEY, KEY, "bits"),
+        (KEY | BITS, KEY | BITS, "uniform"),
+        (UNIT, UNIT, "scaled"),
+        ({"key": "x"}, KEY, "key"),
+        (KEY | {"bits": "x", "unit": "x"}, KEY | BITS | UNIT, "bits"),
+        (KEY | {"bits": "x"} | UNIT, KEY | UNIT, "scaled"),  # bits are known to one side only
+        (KEY | UNIT, KEY | BITS | {"unit": "x"}, "unit"),
+        (UNIFORM | {"key": "x"}, KEY | UNIFORM, "key"),  # whatever the order of the records
+        ({"scaled": "a"}, {"scaled": "a"}, "scaled"),
+        ({"scaled": "x"}, {"scaled": "a"}, "scaled"),
+        (KEY, BITS, None),
+        (KEY, {}, None),
+    ],
+)
+def test_the_stage_to_blame_is_the_first_of_those_that_both_know(
+    actual: dict[str, str], expected: dict[str, str], stage: str | None
+) -> None:
+    assert first_differing_stage(actual, expected) == stage
+
+
+# --- Words ----------------------------------------------------------------------------------------
+
+ROUNDED = Drift(
+    drift_class=DriftClass.ROUNDING,
+    n_elements=2048,
+    n_different=2,
+    max_ulp=6,
+    max_ulp_at_sigma=0.40625,
+    worst_index=(5, 1),
+    worst_actual=0.0443518087,
+    worst_expected=-0.0,
+    stage="unit",
+    detail="scattered",
+)
+
+
+def test_an_explanation_is_read_line_by_line() -> None:
+    assert explain(ROUNDED, "CASE").split("\n") == [
+        "2 of 2048 elements of CASE differ from the golden.",
+        "  worst: 6 ULP (0.406 ULP of sigma) at index (5, 1)",
+        "    actual   0.0443518087 (0x1.6b547bfc517f1p-5)",
+        "    expected -0 (-0x0p+0)",
+        "  first differing stage: unit; class: rounding",
+        "  scattered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"),
+    [
+        ({"stage": None, "detail": ""}, "  class: rounding"),
+        ({"stage": "scaled", "detail": ""}, "  first differing stage: scaled; class: rounding"),
+        (
+            {"drift_class": DriftClass.STREAM, "stage": "unit", "detail": ""},
+            "  first differing stage: unit; class: stream",
+        ),
+        (
+            {"drift_class": DriftClass.STREAM, "stage": "scaled"},
+            "  the samplers agree up to there: the initializer itself took another key",
+        ),
+    ],
+)
+def test_an_explanation_ends_with_what_is_known_of_the_cause(
+    changes: dict[str, Any], last: str
+) -> None:
+    assert explain(dataclasses.replace(ROUNDED, **changes), "CASE").split("\n")[-1] == last
+
+
+def test_a_change_without_elements_is_explained_in_its_first_line() -> None:
+    drifted = Drift(drift_class=DriftClass.CONTRACT, detail="returns an array -> raises TypeError")
+
+    assert explain(drifted, "CASE").split("\n") == [
+        "CASE differs from the golden: returns an array -> raises TypeError",
+        "  class: contract",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["worst_actual", "worst_expected"])
+def test_an_explanation_without_a_worst_element_shows_none(missing: str) -> None:
+    changes: dict[str, Any] = {missing: None}
+
+    text = explain(dataclasses.replace(ROUNDED, **changes), "CASE")
+
+    assert "worst" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1 (0x1p+0)"),
+        (0.1, "0.1 (0x1.999999999999ap-4)"),
+        (16777217.0, "16777217 (0x1.000001p+24)"),
+        (0.0, "0 (0x0p+0)"),
+        (math.inf, "inf (inf)"),
+        (math.nan, "nan (nan)"),
+        (1 + 2j, "(1+2j)"),
+        (None, "None"),
+    ],
+)
+def test_a_number_is_shown_in_decimal_and_exactly(value: float | complex | None, text: str) -> None:
+    assert number(value) == text

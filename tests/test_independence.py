@@ -13,7 +13,6 @@ from conformance.checks.independence import FEWEST_PAIRS, INDEPENDENCE, check_in
 from conformance.checks.moments import bernstein_bound
 from conformance.definition import (
     Constant,
-    Declared,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -24,9 +23,9 @@ from conformance.definition import (
     VarianceScaling,
 )
 from conformance.model import CheckResult, Raised, Returned, Status
-from tests.evidence import evidence, with_moments
+from tests.evidence import declared, evidence, with_moments
 
-DECLARED = Declared(moments=lambda _: NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
+DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
 NORMAL = Normal(stddev=1.0)
 OTHERS = ("rbg", "unsafe_rbg")
 """Generators that the oracle has no answer for."""

@@ -38,6 +38,7 @@ from conformance.definition import (
 )
 from conformance.model import CheckResult, Raised, Returned, Status
 from conformance.oracle import solve_words
+from tests import evidence as made
 from tests.evidence import evidence, last, with_moments
 
 SHAPE = (64, 32)
@@ -48,7 +49,7 @@ LOG_OF_TWO_OVER_ALPHA = math.log(4e11)
 
 def declared(lower: float = -3.0, upper: float = 5.0, variance: float = 2.0) -> Declared:
     moments = NominalMoments(mean=1.0, variance=variance, lower=lower, upper=upper)
-    return Declared(moments=lambda _: moments)
+    return made.declared(moments)
 
 
 def scaling(distribution: str) -> VarianceScaling:

@@ -16,6 +16,7 @@ class Worker:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.shutting_down = False
+        self.n_shutdowns = 0
 
     def send_runtest_some(self, indices: list[int]) -> None:
         """Note the tests."""
@@ -24,6 +25,7 @@ class Worker:
     def shutdown(self) -> None:
         """Note the end."""
         self.shutting_down = True
+        self.n_shutdowns += 1
 
 
 def started(n_workers: int) -> tuple[GroupScheduling, list[Worker]]:
@@ -70,6 +72,55 @@ def test_a_worker_is_told_when_nothing_more_will_come() -> None:
     finish(scheduling, worker, "c1", "c2", "a1")
     assert scheduling.tests_finished
     assert not scheduling.has_pending
+
+
+def test_a_worker_that_is_shutting_down_is_given_nothing_and_told_no_more() -> None:
+    """Xdist fails the whole run over tests that are sent to a worker behind its end."""
+    scheduling, (one, two) = started(2)
+    assert one.sent == ["b1", "b2", "b3"]
+    assert two.sent == ["c1", "c2", "a1"]
+    assert (one.n_shutdowns, two.n_shutdowns) == (0, 1)
+
+    crashed = scheduling.remove_node(one)
+    finish(scheduling, two, "c1", "c2", "a1")
+
+    assert crashed == "b1"
+    assert two.sent == ["c1", "c2", "a1"]
+    assert two.n_shutdowns == 1
+    assert scheduling.has_pending
+    assert not scheduling.tests_finished
+
+
+def test_nothing_is_finished_before_every_worker_has_collected() -> None:
+    scheduling = GroupScheduling(2, lambda test: test[0], len)
+    one, two = Worker(), Worker()
+    scheduling.add_node(one)
+    scheduling.add_node(two)
+
+    scheduling.add_node_collection(one, TESTS)
+    assert not scheduling.collection_is_completed
+    assert not scheduling.tests_finished
+    scheduling.add_node_collection(two, TESTS)
+    assert scheduling.collection_is_completed
+    assert not scheduling.has_pending
+
+
+@pytest.mark.parametrize(("n_held", "is_finished"), [(2, False), (1, True), (0, True)])
+def test_a_worker_at_its_last_test_is_all_that_may_be_left(n_held: int, is_finished: bool) -> None:
+    scheduling, (worker,) = started(1)
+    finish(scheduling, worker, "b1", "b2", "b3", "c1")
+
+    finish(scheduling, worker, *["c2", "a1"][: 2 - n_held])
+
+    assert scheduling.tests_finished == is_finished
+    assert scheduling.has_pending == (n_held > 0)
+
+
+def test_no_test_is_taken_from_a_worker() -> None:
+    scheduling, (worker,) = started(1)
+
+    with pytest.raises(NotImplementedError, match="2 tests cannot be taken from"):
+        scheduling.remove_pending_tests_from_node(worker, [1, 2])
 
 
 def test_the_rest_of_a_crashed_workers_group_goes_to_another() -> None:

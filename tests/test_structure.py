@@ -17,7 +17,6 @@ from conformance.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Constant,
-    Declared,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -29,7 +28,7 @@ from conformance.definition import (
 )
 from conformance.model import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
 from conformance.ulp import unit_roundoff
-from tests.evidence import NOTHING, evidence, with_moments
+from tests.evidence import NOTHING, declared, evidence, with_moments
 
 UNIT_ROUNDOFFS = {
     "bfloat16": 2.0**-8,
@@ -128,7 +127,7 @@ def test_of_a_sample_every_stored_element_is_held_to_the_constant() -> None:
 
 # --- Bounds --------------------------------------------------------------------------------------
 
-DECLARED = Declared(moments=lambda _: NominalMoments(mean=0, variance=1.0, lower=-3.0, upper=5.0))
+DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-3.0, upper=5.0))
 
 
 def scaling(distribution: str) -> VarianceScaling:

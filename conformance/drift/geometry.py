@@ -22,7 +22,7 @@ def reordering(actual: Array, expected: Array) -> str:
     Both are whole arrays of one shape. Names a transposition, a reversal or a rotation where it is
     one, a block that occurs twice, and any other permutation as such.
     """
-    if expected.size < 2 or _are_alike(expected) or _are_alike(actual):
+    if not expected.size or _are_alike(expected) or _are_alike(actual):
         return ""
     if not np.array_equal(np.sort(actual, axis=None), np.sort(expected, axis=None)):
         return _duplication(actual, expected)
@@ -30,22 +30,21 @@ def reordering(actual: Array, expected: Array) -> str:
 
 
 def _are_alike(array: Array) -> bool:
-    flat = array.reshape(-1)
+    flat = array.ravel()
     return bool((flat == flat[0]).all())
 
 
 def _named_order(actual: Array, expected: Array) -> str:
-    flat = actual.reshape(-1)
+    flat = actual.ravel()
     for axes in _orders(expected.ndim):
-        if np.array_equal(np.transpose(expected, axes).reshape(-1), flat):
+        if np.array_equal(np.transpose(expected, axes).ravel(), flat):
             return f"transposed: the golden's axes in the order {axes}"
     for axis in range(expected.ndim):
         if np.array_equal(np.flip(expected, axis), actual):
             return f"reversed along axis {axis}"
+    starts = np.argwhere(expected == flat[0])
     for axis, size in enumerate(expected.shape):
-        starts = np.flatnonzero(np.take(actual, 0, axis).reshape(-1)[0] == expected)
-        places = {int(np.unravel_index(start, expected.shape)[axis]) for start in starts}
-        for place in sorted(places - {0}):
+        for place in sorted(set(starts[:, axis].tolist())):
             if np.array_equal(np.roll(expected, -place, axis), actual):
                 return f"rotated by {place} of {size} along axis {axis}"
     return ""
@@ -54,14 +53,12 @@ def _named_order(actual: Array, expected: Array) -> str:
 def _orders(ndim: int) -> list[tuple[int, ...]]:
     if ndim > MOST_AXES:
         return [tuple(reversed(range(ndim)))]
-    return [axes for axes in itertools.permutations(range(ndim)) if axes != tuple(range(ndim))]
+    return list(itertools.permutations(range(ndim)))
 
 
 def _duplication(actual: Array, expected: Array) -> str:
     """Return which half of an axis repeats the other although the golden's halves differ."""
     for axis, size in enumerate(actual.shape):
-        if size < 2:
-            continue
         halves = [
             np.array_split(array, [size // 2, 2 * (size // 2)], axis)[:2]
             for array in (actual, expected)

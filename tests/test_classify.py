@@ -1,0 +1,537 @@
+"""The class of a change turns exactly where it is said to, and the figures are of the worst."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from conformance.arrays import Array, returned, sampled, thin
+from conformance.definition import NominalMoments
+from conformance.drift import classify
+from conformance.drift.classify import DEFAULT_BUDGET, ROUNDINGS
+from conformance.model import Budget, Drift, DriftClass, Moments, Raised, Returned
+from conformance.ulp import INCOMPARABLE, spacing_at
+
+U = 2.0**-24
+"""Unit roundoff of float32."""
+
+ANY = Budget(max_ulp=10**9, max_ulp_at_sigma=0.0)
+NONE = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
+
+ROUNDING, LAW, TRANSFORM = DriftClass.ROUNDING, DriftClass.LAW, DriftClass.TRANSFORM
+
+
+def law(variance: float) -> NominalMoments:
+    return NominalMoments(mean=0, variance=variance, lower=-math.inf, upper=math.inf)
+
+
+def between(
+    actual: Array,
+    expected: Array,
+    budget: Budget = DEFAULT_BUDGET,
+    variance: float | None = 1.0,
+) -> Drift:
+    moments = None if variance is None else law(variance)
+    return classify(returned(actual), returned(expected), moments=moments, budget=budget)
+
+
+def signs(size: int) -> Array:
+    """Return ones of either sign in turn: their mean is 0 and their variance 1, exactly."""
+    return np.tile(np.array([1, -1], np.float32), size // 2)
+
+
+def normals(size: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+
+
+# --- What the budget decides ----------------------------------------------------------------------
+
+
+def test_by_default_a_change_of_six_roundings_on_either_side_is_rounding() -> None:
+    assert ROUNDINGS == 6
+    assert Budget(max_ulp=6, max_ulp_at_sigma=6.0) == DEFAULT_BUDGET
+
+
+@pytest.mark.parametrize("n_ulp", [1, 7, 8, 9])
+def test_rounding_ends_beyond_the_budget_at_the_value(n_ulp: int) -> None:
+    expected = np.array([1.0, 1.5], np.float32)
+    actual = expected + np.array([n_ulp * 2 * U, 0], np.float32)
+
+    found = between(actual, expected, Budget(max_ulp=8, max_ulp_at_sigma=0.0))
+
+    assert found.max_ulp == n_ulp
+    assert found.drift_class is (ROUNDING if n_ulp <= 8 else TRANSFORM)
+
+
+@pytest.mark.parametrize("n_spacings", [1, 7, 8, 9])
+def test_rounding_ends_beyond_the_budget_at_sigma(n_spacings: int) -> None:
+    expected = np.array([2.0**-20, 1.5], np.float32)
+    actual = expected + np.array([n_spacings * 2 * U, 0], np.float32)
+
+    found = between(actual, expected, Budget(max_ulp=0, max_ulp_at_sigma=8.0))
+
+    assert found.max_ulp_at_sigma == n_spacings
+    assert found.drift_class is (ROUNDING if n_spacings <= 8 else TRANSFORM)
+
+
+def test_each_element_may_be_within_either_budget_and_all_must_be() -> None:
+    budget = Budget(max_ulp=4, max_ulp_at_sigma=4.0)
+    expected = np.array([2.0**-20, 8.0, 1.0], np.float32)
+    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 1.0], np.float32)
+    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 1.0], np.float32)
+
+    assert between(near, expected, budget).drift_class is ROUNDING
+    assert between(far, expected, budget).drift_class is TRANSFORM
+
+
+def test_the_budget_may_be_the_largest_number_there_is() -> None:
+    expected = np.array([1.0, 2.0], np.float32)
+    budget = Budget(max_ulp=INCOMPARABLE, max_ulp_at_sigma=0.0)
+
+    assert between(-expected, expected, budget).drift_class is ROUNDING
+
+
+# --- The scale of distances -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variance", "sigma"),
+    [
+        (4.0, 2.0),  # the law's
+        (None, 3.0),  # that of the expected array, 3 and -3
+        (0.0, 3.0),
+        (math.inf, 3.0),
+        (math.nan, 3.0),
+    ],
+)
+def test_distances_are_scaled_by_the_laws_sigma_or_by_what_is_seen(
+    variance: float | None, sigma: float
+) -> None:
+    expected = np.array([3.0, -3.0], np.float32)
+    actual = np.array([3.5, -3.0], np.float32)
+
+    found = between(actual, expected, variance=variance)
+
+    assert found.max_ulp_at_sigma == 0.5 / spacing_at(sigma, np.dtype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("expected", "sigma"),
+    [
+        ([-5.0, -5.0], 5.0),
+        ([5.0, math.inf], 5.0),  # of the finite ones
+        ([math.nan, math.nan], 0.0),
+        ([0.0, 0.0], 0.0),
+    ],
+)
+def test_where_nothing_varies_the_magnitude_is_the_scale(
+    expected: list[float], sigma: float
+) -> None:
+    actual = np.array(expected, np.float32)
+    actual[0] = 1.0 if math.isnan(actual[0]) else actual[0] + 0.5
+
+    found = between(actual, np.array(expected, np.float32), variance=None)
+
+    distance = math.inf if math.isnan(expected[0]) else 0.5
+    assert found.max_ulp_at_sigma == distance / spacing_at(sigma, np.dtype(np.float32))
+
+
+def test_an_observed_variance_beyond_all_numbers_is_no_scale() -> None:
+    expected = returned(np.array([3.0, -5.0], np.float32))
+    moments = dataclasses.replace(expected.moments, variance=math.inf)
+
+    found = classify(
+        returned(np.array([3.0, -4.5], np.float32)), dataclasses.replace(expected, moments=moments)
+    )
+
+    assert found.max_ulp_at_sigma == 0.5 / spacing_at(3.0, np.dtype(np.float32))
+
+
+# --- Constants ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "variance", "is_constant"),
+    [
+        ([1.0, 1.5], [1.0, 2.0], 0.0, True),  # the law wants one value
+        ([1.0, 1.5], [1.0, 1.0], 1.0, True),  # so did the golden
+        ([1.0, 1.5], [1.0, 2.0], 1.0, False),
+        ([1.5], [1.0], 1.0, False),  # one draw
+        ([1.5], [1.0], 0.0, True),
+        ([1.5], [1.0], None, False),
+    ],
+)
+def test_another_value_of_a_constant_is_a_law(
+    actual: list[float], expected: list[float], variance: float | None, is_constant: bool
+) -> None:
+    found = between(np.array(actual), np.array(expected), variance=variance)
+
+    assert ("a constant has another value" in found.detail) == is_constant
+    assert (found.drift_class is LAW) == is_constant
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.float16, ml_dtypes.bfloat16])
+def test_a_constant_is_one_in_every_dtype(dtype: Any) -> None:
+    expected = np.full((2, 2), 1.0, dtype)
+
+    found = between(np.full((2, 2), 1.5, dtype), expected)
+
+    assert found.detail == "a constant has another value; every element"
+
+
+def test_a_constant_of_which_one_part_varies_is_none() -> None:
+    expected = np.array([1 + 1j, 1 + 2j], np.complex64)
+
+    assert "constant" not in between(expected * 2, expected).detail
+
+
+# --- What is lost ---------------------------------------------------------------------------------
+
+
+def test_elements_that_were_finite_and_are_not_are_a_law() -> None:
+    expected = np.array([1.0, 2.0, np.nan, np.inf, 3.0], np.float32)
+    actual = np.array([np.nan, np.inf, 1.0, 2.0, 3.0], np.float32)
+
+    found = between(actual, expected, Budget(max_ulp=2**64 - 1, max_ulp_at_sigma=math.inf))
+
+    assert found.drift_class is LAW
+    assert found.detail == "2 elements became NaN or infinite; one run, flat indices 0 to 3"
+
+
+def test_elements_that_became_finite_are_no_loss() -> None:
+    expected = np.array([1.0, np.nan, 3.0], np.float32)
+
+    found = between(np.array([1.0, 2.0, 3.0], np.float32), expected)
+
+    assert found.drift_class is TRANSFORM
+
+
+# --- Scale and shift ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [16, 1024])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("n_roundings", "found"), [(4, ROUNDING), (6, ROUNDING), (8, LAW)])
+def test_six_roundings_of_the_scale_are_rounding(
+    n_roundings: int, found: DriftClass, sign: int, size: int
+) -> None:
+    """All elements times 1 + 6 u, or 1 - 6 u, without any error; and 2 u to either side."""
+    expected = signs(size)
+    actual = expected * np.float32(1 + sign * n_roundings * U)
+
+    drift = between(actual, expected, ANY)
+
+    assert drift.drift_class is found
+    assert drift.scale == (None if found is ROUNDING else 1 + sign * n_roundings * U)
+
+
+def test_a_change_of_scale_is_told_with_that_of_the_variance() -> None:
+    drift = between(signs(1024) * np.float32(1.25), signs(1024), ANY)
+
+    assert drift.detail == (
+        "scaled by 1.25, so the variance by 1.5625 (standard error of the scale 0); every element"
+    )
+
+
+@pytest.mark.parametrize("variance", [1.0, 4.0, 16.0])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("n_roundings", "found"), [(4, ROUNDING), (6, ROUNDING), (8, LAW)])
+def test_a_shift_by_six_roundings_of_sigma_is_rounding(
+    n_roundings: int, found: DriftClass, sign: int, variance: float
+) -> None:
+    """Of so many elements of either sign the mean moves by just that, and without any error."""
+    expected = signs(64)
+    sigma = math.sqrt(variance)
+    actual = expected + np.array(sign * n_roundings * U * sigma, np.float32)
+
+    drift = between(actual, expected, ANY, variance)
+
+    assert drift.drift_class is found
+    assert drift.scale is None
+    if found is LAW:
+        assert f"shifted by {sign * n_roundings * U * sigma:.6g} (" in drift.detail
+        assert f"({sign * n_roundings * U:.3g} sigma)" in drift.detail
+
+
+def test_of_fewer_than_sixteen_elements_no_scale_is_told() -> None:
+    actual, expected = 1.25 * normals(15), normals(15)
+
+    assert between(actual.astype(np.float32), expected, ANY).drift_class is ROUNDING
+    actual, expected = np.float32(1.25) * normals(16), normals(16)
+    assert between(actual, expected, ANY).drift_class is LAW
+
+
+def test_what_is_not_finite_on_either_side_takes_no_part_in_the_line() -> None:
+    expected, actual = normals(18), np.float32(1.25) * normals(18)
+    expected[0], expected[1] = np.nan, np.inf
+    actual[0], actual[1] = np.nan, np.inf
+
+    found = between(actual, expected, ANY)
+
+    assert found.scale == pytest.approx(1.25, rel=1e-6)
+    expected[2] = np.nan  # 15 are left
+    assert between(actual, expected, dataclasses.replace(ANY, max_ulp=INCOMPARABLE)).scale is None
+
+
+def test_a_scale_must_be_off_by_more_than_its_error_explains() -> None:
+    """Errors of 1e-3 leave that of the scale at 1e-3 / sqrt(n): 6 of them are 2e-4 of 1024."""
+    expected = normals(1024)
+    noisy = expected * (1 + 1e-3 * normals(1024, seed=1))
+
+    assert between(noisy, expected, ANY).drift_class is ROUNDING
+    assert between(noisy * np.float32(1 + 1e-4), expected, ANY).drift_class is ROUNDING
+    assert between(noisy * np.float32(1 + 4e-4), expected, ANY).drift_class is LAW
+    assert between(noisy + np.float32(1e-4), expected, ANY).drift_class is ROUNDING
+    assert between(noisy + np.float32(4e-4), expected, ANY).drift_class is LAW
+
+
+def test_the_parts_of_complex_elements_are_twice_as_many_reals() -> None:
+    expected = (normals(8) + 1j * normals(8, seed=1)).astype(np.complex64)
+
+    assert between(expected * np.complex64(1.25), expected, ANY).drift_class is LAW
+    fewer = expected[:7]
+    assert between(fewer * np.complex64(1.25), fewer, ANY).drift_class is ROUNDING
+
+
+# --- Streams --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n_different", "is_told"), [(15, False), (16, True)])
+def test_fewer_than_sixteen_changed_elements_tell_nothing(n_different: int, is_told: bool) -> None:
+    expected = normals(1000)
+    actual = expected.copy()
+    actual[100 : 100 + n_different] = np.sinh(expected[100 : 100 + n_different])
+
+    found = between(actual, expected, NONE)
+
+    assert found.drift_class in (TRANSFORM, LAW)
+    assert (f"{n_different} elements are too few to tell" in found.detail) != is_told
+
+
+def test_the_same_stream_with_its_scale_and_mean_is_a_transform() -> None:
+    expected = normals(1000)
+    bent = expected + np.float32(0.01) * np.sin(40 * expected)
+
+    found = between(bent, expected, NONE)
+
+    assert found.drift_class is TRANSFORM
+    assert found.detail.startswith(
+        "the same stream, through another computation; scale and mean intact"
+    )
+
+
+def test_a_negated_stream_of_another_scale_is_a_law_with_its_scale() -> None:
+    expected = signs(1000) * np.abs(normals(1000))
+
+    found = between(np.float32(-1.25) * expected, expected, NONE)
+
+    assert found.drift_class is LAW
+    assert abs(found.scale or 0) == pytest.approx(1.25, rel=1e-6)
+
+
+def test_a_negated_stream_of_a_skew_law_with_mean_zero_is_a_law() -> None:
+    """Of scale and mean nothing shows: the distribution functions do."""
+    skew = np.random.default_rng(0).exponential(size=2000)
+    expected = (skew - skew.mean()).astype(np.float32)
+
+    found = between(-expected, expected, NONE)
+
+    assert found.drift_class is LAW
+    assert found.detail.startswith("the distribution functions lie")
+
+
+def test_only_the_elements_that_differ_are_asked() -> None:
+    """Half of the array has other bits; the half that kept its own does not hide them."""
+    expected, other = normals(1000), normals(1000, seed=1)
+    actual = np.concatenate([expected[:500], other[500:]])
+
+    found = between(actual, expected, NONE)
+
+    assert found.drift_class is DriftClass.STREAM
+    assert found.detail.startswith("new random bits; 500 elements show no change of law (certain")
+
+
+def test_elements_in_another_order_are_structural_only_beyond_the_budget() -> None:
+    expected = np.array([1.0, 1 + 2 * U, 1 + 4 * U], np.float32)
+
+    assert between(expected[::-1], expected).drift_class is ROUNDING
+    assert between(expected[::-1], expected, NONE).drift_class is DriftClass.STRUCTURAL
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def test_the_worst_element_is_the_furthest_at_sigma() -> None:
+    """Near zero a distance of many ULP is small."""
+    expected = np.array([[1.0, 2.0**-30], [-0.5, 4.0]], np.float32)
+    actual = np.array([[1.0, -(2.0**-30)], [-0.75, 4.0]], np.float32)
+
+    found = between(actual, expected, NONE)
+
+    assert found.worst_index == (1, 0)
+    assert (found.worst_actual, found.worst_expected) == (-0.75, -0.5)
+    assert found.max_ulp_at_sigma == 0.25 / (2 * U)
+    assert found.max_ulp is not None
+    assert found.max_ulp > 2**29
+    assert (found.n_different, found.n_elements) == (2, 4)
+
+
+def test_of_complex_elements_the_worst_is_complex() -> None:
+    expected = np.array([1 + 1j, 2 + 2j], np.complex64)
+
+    found = between(expected + np.array([0, 1j], np.complex64), expected, NONE)
+
+    assert found.worst_index == (1,)
+    assert (found.worst_actual, found.worst_expected) == (2 + 3j, 2 + 2j)
+
+
+def test_a_zero_of_the_other_sign_differs_by_nothing() -> None:
+    """The bits differ, and are counted; the distance is 0."""
+    expected = np.array([0.0, 1.0], np.float32)
+
+    found = between(np.array([-0.0, 1.0], np.float32), expected, NONE)
+
+    assert (found.drift_class, found.n_different) == (ROUNDING, 1)
+    assert (found.max_ulp, found.max_ulp_at_sigma) == (0, 0.0)
+
+
+def test_where_it_differs_comes_after_what_changed() -> None:
+    expected = normals(64).reshape(8, 8)
+    actual = expected.copy()
+    actual[:, 2] += np.float32(2.0)
+
+    assert between(actual, expected, NONE).detail == (
+        "8 elements are too few to tell a stream or a law by; only [2:3] of axis 1"
+    )
+
+
+def test_rounding_says_no_more_than_where() -> None:
+    expected = normals(64)
+    actual = expected.copy()
+    actual[5:8] = np.nextafter(expected[5:8], np.float32(9))
+
+    assert between(actual, expected).detail == "one run, flat indices 5 to 7"
+
+
+def test_identical_arrays_have_as_many_elements_as_the_shape() -> None:
+    found = between(normals(24).reshape(2, 3, 4), normals(24).reshape(2, 3, 4))
+
+    assert found == Drift(drift_class=DriftClass.IDENTICAL, n_elements=24)
+
+
+# --- Types and exceptions -------------------------------------------------------------------------
+
+
+def test_a_change_of_type_shows_before_and_after() -> None:
+    expected, actual = np.ones((2, 3), np.float32), np.ones((3, 2), np.float16)
+
+    found = between(actual, expected)
+
+    assert found == Drift(
+        drift_class=DriftClass.STRUCTURAL, detail="float32[2, 3] -> float16[3, 2]"
+    )
+
+
+def test_a_change_of_weak_typing_is_structural_though_the_bits_are_equal() -> None:
+    array = np.ones(2, np.float32)
+
+    found = classify(returned(array, weak_type=True), returned(array))
+
+    assert found.drift_class is DriftClass.STRUCTURAL
+    assert found.detail == "float32[2] -> weakly typed float32[2]"
+
+
+def test_a_change_of_contract_shows_before_and_after() -> None:
+    raised = Raised(exception="TypeError", message="no")
+    array = returned(np.ones(2))
+
+    assert classify(raised, array).detail == "returns an array -> raises TypeError"
+    assert classify(array, raised).detail == "raises TypeError -> returns an array"
+
+
+# --- Samples --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("thinned", ["actual", "expected", "both"])
+def test_a_sample_is_compared_with_what_the_other_side_has_of_it(thinned: str) -> None:
+    expected, actual = normals(8200), normals(8200)
+    stride = sampled(returned(expected)).stride
+    actual[3 * stride] += 1.0
+    one, two = returned(actual), returned(expected)
+
+    found = classify(
+        thin(one, stride) if thinned in ("actual", "both") else one,
+        thin(two, stride) if thinned in ("expected", "both") else two,
+        moments=law(1.0),
+    )
+
+    assert stride == 7
+    assert found.worst_index == (3 * stride,)
+    assert (found.n_different, found.n_elements) == (1, len(range(0, 8200, stride)))
+    assert found.detail.endswith("; judged by a sample")
+
+
+def unseen(variance: float, dtype: str = "float32", nonfinite: int = 0) -> Returned:
+    """Return a sample of ones of an array of which we are told the variance."""
+    record = returned(np.ones(10, dtype))
+    moments = Moments(mean=0.0, variance=variance, minimum=-1, maximum=1, nonfinite=nonfinite)
+    named = f"{variance.hex()} {nonfinite}"
+    return dataclasses.replace(thin(record, 5), moments=moments, sha256=named)
+
+
+@pytest.mark.parametrize(("dtype", "u"), [("float32", U), ("float16", 2.0**-11)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_of_what_no_sample_sees_the_variance_tells(dtype: str, u: float, sign: int) -> None:
+    """Six roundings of the scale are twelve of the variance."""
+    at = 1 + sign * 12 * u
+    beyond = math.nextafter(at, 1 + sign)
+
+    within = classify(unseen(at, dtype), unseen(1.0, dtype))
+    found = classify(unseen(beyond, dtype), unseen(1.0, dtype))
+
+    assert within.drift_class is TRANSFORM
+    assert within.detail.startswith("every 5th element is equal, the whole arrays are not")
+    assert found.drift_class is LAW
+    assert found.detail.startswith(f"variance {beyond:.9g} of before; every 5th element is equal")
+
+
+def test_the_variance_is_relative_to_that_of_before() -> None:
+    assert classify(unseen(4.0), unseen(4.0 * (1 + U))).drift_class is TRANSFORM
+    assert "variance 2 of before" in classify(unseen(8.0), unseen(4.0)).detail
+
+
+def test_an_array_that_did_not_vary_has_no_relative_variance() -> None:
+    assert classify(unseen(1.0), unseen(0.0)).drift_class is TRANSFORM
+
+
+def test_of_what_no_sample_sees_the_number_of_nans_tells() -> None:
+    found = classify(unseen(1.0, nonfinite=3), unseen(1.0, nonfinite=1))
+
+    assert found.drift_class is LAW
+    assert found.detail == "3 elements are NaN or infinite, were 1; judged by a sample"
+
+
+def test_the_order_of_a_sample_is_not_told() -> None:
+    """Its elements in another order are no order of the whole."""
+    expected = normals(8200)
+    one, two = (sampled(returned(array)) for array in (expected[::-1], expected))
+
+    assert classify(one, two, moments=law(1.0)).drift_class is not DriftClass.STRUCTURAL
+
+
+# --- Symmetry -------------------------------------------------------------------------------------
+
+
+def test_identity_and_rounding_do_not_depend_on_the_side() -> None:
+    arrays = [normals(64), np.nextafter(normals(64), np.float32(9)), -normals(64)]
+
+    for one, two in itertools.permutations(arrays, 2):
+        forth, back = between(one, two), between(two, one)
+        assert forth.drift_class is back.drift_class
+        assert (forth.max_ulp, forth.n_different) == (back.max_ulp, back.n_different)

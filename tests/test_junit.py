@@ -1,0 +1,213 @@
+"""A run as JUnit XML, read back: what is counted, what is shown, and what XML cannot hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from conformance.model import (
+    MACHINE,
+    CaseResult,
+    CheckResult,
+    Environment,
+    Observation,
+    Raised,
+    Status,
+    parse_case,
+)
+from conformance.report.junit import junit
+from conformance.report.rows import Row, row
+from conformance.report.run import Run
+
+PASSED, FAILED, LIMITED = Status.PASSED, Status.FAILED, Status.LIMITED
+
+ENVIRONMENT = Environment(
+    packages={"jax": "0.12", "numpy": "2\x00"}, config={}, host={}, devices={}
+)
+
+
+def case_id(seed: int) -> str:
+    return f"he_normal-float32-4-s{seed}-cpu-eager"
+
+
+def judged(seed: int, status: Status = PASSED, message: str = "", check: str = "values") -> Row:
+    verdict = CaseResult(
+        observation=Observation(
+            case=parse_case(case_id(seed)),
+            outcome=Raised(exception="TypeError", message=""),
+            repeat_sha256=None,
+            device="cpu:0",
+            elapsed_s=0.0625 + seed,
+        ),
+        status=status,
+        checks=(CheckResult(check=check, status=status, message=message),),
+        limitation="known" if status is LIMITED else None,
+    )
+    return row(verdict, ENVIRONMENT, run_id="run", rerun=f"conformance run {case_id(seed)}")
+
+
+def run_of(*rows: Row, missing: int = 0, ending: str = "", elapsed_s: float = 1.0) -> Run:
+    unjudged = [case_id(seed) for seed in range(90, 90 + missing)]
+    return Run(
+        run_id="run",
+        command="conformance run",
+        folder=Path(),
+        rows=rows,
+        expected=(*(row.case for row in rows), *unjudged),
+        environment=ENVIRONMENT,
+        elapsed_s=elapsed_s,
+        ending=ending,
+    )
+
+
+def suite_of(run: Run) -> ElementTree.Element:
+    root = ElementTree.fromstring(junit(run))  # noqa: S314  # it is our own text
+
+    (suite,) = root.findall("testsuite")
+    assert root.tag == "testsuites"
+    return suite
+
+
+def cases_of(run: Run) -> dict[str, ElementTree.Element]:
+    return {case.get("name", ""): case for case in suite_of(run).findall("testcase")}
+
+
+MIXED = run_of(
+    judged(0),
+    judged(1, FAILED, "first line\nsecond <line>"),
+    judged(2, LIMITED, "known limitation"),
+    judged(3),
+    judged(4, LIMITED, "another"),
+    missing=3,
+    ending="killed",
+    elapsed_s=12.34567,
+)
+
+
+def test_a_suite_counts_what_is_in_it() -> None:
+    suite = suite_of(MIXED)
+
+    assert dict(suite.attrib) == {
+        "name": "conformance",
+        "tests": "8",
+        "failures": "1",
+        "errors": "3",
+        "skipped": "2",
+        "time": "12.346",
+    }
+
+
+def test_each_case_is_a_test_with_its_time() -> None:
+    cases = cases_of(MIXED)
+
+    assert list(cases) == [case_id(seed) for seed in (0, 1, 2, 3, 4, 90, 91, 92)]
+    assert {case.get("classname") for case in cases.values()} == {"conformance.he_normal"}
+    times = [case.get("time") for case in cases.values()]
+    assert times[:5] == ["0.062500", "1.062500", "2.062500", "3.062500", "4.062500"]
+    assert times[5:] == ["0.000000"] * 3
+
+
+def test_what_came_of_a_case_is_said_in_one_element() -> None:
+    said = {name: [part.tag for part in case] for name, case in cases_of(MIXED).items()}
+
+    assert list(said.values()) == [
+        [],
+        ["failure"],
+        ["skipped"],
+        [],
+        ["skipped"],
+        ["error"],
+        ["error"],
+        ["error"],
+    ]
+
+
+def test_a_failure_has_its_headline_its_text_and_how_to_see_it_again() -> None:
+    (failure,) = cases_of(MIXED)[case_id(1)]
+
+    assert failure.get("message") == "first line"
+    assert failure.text == (f"first line\nsecond <line>\n  rerun: conformance run {case_id(1)}")
+
+
+def test_what_is_limited_is_skipped_with_its_reason() -> None:
+    (skipped,) = cases_of(MIXED)[case_id(2)]
+
+    assert skipped.get("message") == "known limitation"
+    assert skipped.text is None
+
+
+def test_what_is_missing_is_an_error_with_its_reason() -> None:
+    (error,) = cases_of(MIXED)[case_id(91)]
+
+    assert error.get("message") == "killed"
+
+
+def test_a_case_that_the_machine_failed_is_missing_and_not_failed() -> None:
+    run = run_of(judged(0), judged(1, FAILED, "out of memory", MACHINE))
+
+    suite = suite_of(run)
+    (error,) = cases_of(run)[case_id(1)]
+
+    assert [suite.get(name) for name in ("tests", "failures", "errors")] == ["2", "0", "1"]
+    assert (error.tag, error.get("message")) == ("error", "out of memory")
+
+
+def test_versions_are_properties() -> None:
+    found = [dict(each.attrib) for each in suite_of(run_of(judged(0))).iter("property")]
+
+    assert found == [{"name": "jax", "value": "0.12"}, {"name": "numpy", "value": "2\ufffd"}]
+
+
+def test_a_run_of_nothing_is_an_empty_suite() -> None:
+    suite = suite_of(run_of(missing=0))
+
+    assert suite.get("tests") == "0"
+    assert suite.findall("testcase") == []
+
+
+def test_the_text_is_a_file_of_lines() -> None:
+    text = junit(MIXED)
+
+    assert text.startswith("<?xml version=")
+    assert text.endswith("</testsuites>\n")
+    assert len(text.splitlines()) > len(MIXED.expected)
+
+
+HELD = "\t\n\r\u0020\ud7ff\ue000\ufffd\U00010000\U0010ffff"
+"""The ends of each range that XML 1.0 allows (section 2.2)."""
+
+BESIDE = "\x00\x08\x0b\x0c\x0e\x1f\ud800\udfff\ufffe\uffff"
+"""What lies just beside them."""
+
+
+@pytest.mark.parametrize("character", HELD[3:], ids=ascii)
+def test_what_xml_can_hold_is_kept(character: str) -> None:
+    (failure,) = cases_of(run_of(judged(1, FAILED, f"a{character}b")))[case_id(1)]
+
+    assert failure.get("message") == f"a{character}b"
+    assert (failure.text or "").startswith(f"a{character}b")
+
+
+@pytest.mark.parametrize("character", BESIDE, ids=ascii)
+def test_what_xml_cannot_hold_is_replaced(character: str) -> None:
+    (failure,) = cases_of(run_of(judged(1, FAILED, f"a{character}b")))[case_id(1)]
+
+    assert failure.get("message") == "a\ufffdb"
+    assert (failure.text or "").startswith("a\ufffdb")
+
+
+def test_white_space_that_xml_can_hold_is_kept() -> None:
+    (failure,) = cases_of(run_of(judged(1, FAILED, "a\tb\nc")))[case_id(1)]
+
+    assert (failure.text or "").startswith("a\tb\nc")
+
+
+@pytest.mark.parametrize("ending", ["out of\x00 memory"])
+def test_a_reason_is_cleaned_too(ending: str) -> None:
+    run = run_of(missing=1, ending=ending)
+
+    (error,) = cases_of(run)[case_id(90)]
+
+    assert error.get("message") == "out of\ufffd memory"

@@ -1,0 +1,228 @@
+"""The mutation run: what it changes, who judges, and what it says of survivors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mutants
+import pytest
+from mutants import Judges, Mutant, finished, fork, listed, mutants_of, place_of, report, tell
+
+ROOT = Path(__file__).parent.parent
+PATH = "pkg/module.py"
+Changes = Callable[[str], set[tuple[str, str]]]
+
+
+@pytest.fixture
+def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes]:
+    """Return a function from a module's text to (before, after) of each of its mutants."""
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    mutants._read.cache_clear()
+
+    def of(text: str) -> set[tuple[str, str]]:
+        (tmp_path / "pkg").mkdir(exist_ok=True)
+        (tmp_path / PATH).write_text(text, encoding="utf-8")
+        mutants._read.cache_clear()
+        return {mutant.change() for mutant in mutants_of(PATH)}
+
+    yield of
+    mutants._read.cache_clear()
+
+
+def test_a_comparison_gets_its_neighbours_and_its_negation(changes: Changes) -> None:
+    found = changes("if a < b:\n    pass\n")
+
+    assert found == {
+        ("if a < b:", "if a <= b:"),
+        ("if a < b:", "if a != b:"),
+        ("if a < b:", "if a >= b:"),
+        ("if a < b:", "if not a < b:"),
+    }
+
+
+def test_a_number_moves_to_both_sides(changes: Changes) -> None:
+    assert changes("BOUND = 6\n") == {("BOUND = 6", "BOUND = 7"), ("BOUND = 6", "BOUND = 5")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: int | None\n",
+        "def f(x: int | None) -> int | None: ...\n",
+        "@dataclasses.dataclass(frozen=True)\nclass A: ...\n",
+        "@functools.lru_cache(maxsize=4)\ndef f(): ...\n",
+        "assert a < 3\n",
+        "zip(a, b, strict=True)\n",
+    ],
+)
+def test_what_no_test_is_meant_to_see_is_left_alone(changes: Changes, text: str) -> None:
+    assert changes(text) == set()
+
+
+def test_a_default_behind_an_annotation_is_changed(changes: Changes) -> None:
+    found = changes("def f(x: int = 1): ...\n")
+
+    assert ("def f(x: int = 1): ...", "def f(x: int = 2): ...") in found
+
+
+def a_mutant(line: int = 4, path: str = PATH) -> Mutant:
+    return Mutant(path=path, operator="AddNot", occurrence=0, lines=(line, line), function="f")
+
+
+def test_the_tests_that_execute_a_line_judge_it_its_own_file_and_the_quickest_first() -> None:
+    tests = {"test_a.py::slow": 1.0, "test_a.py::quick": 0.1, "test_module.py::own": 2.0}
+    judges = Judges(took=tests, lines={PATH: {4: frozenset(tests)}})
+
+    order = ["test_module.py::own", "test_a.py::quick", "test_a.py::slow"]
+    assert judges.of(a_mutant()) == order
+
+
+def test_what_is_executed_at_import_is_judged_by_all_that_touch_the_module() -> None:
+    judges = Judges(
+        took={"tests/test_a.py::one": 1.0, "tests/test_b.py::two": 2.0},
+        lines={PATH: {1: frozenset({""}), 4: frozenset({"tests/test_a.py::one"})}},
+    )
+
+    assert judges.of(a_mutant(1)) == ["tests/test_a.py::one"]
+
+
+def test_what_a_shared_fixture_executes_is_judged_by_its_whole_file() -> None:
+    judges = Judges(
+        took={"tests/test_a.py::one": 1.0, "tests/test_b.py::two": 2.0},
+        lines={PATH: {4: frozenset({"tests/test_a.py::"})}},
+    )
+
+    assert judges.of(a_mutant()) == ["tests/test_a.py::one"]
+
+
+def ended(work: Callable[[], int], limit_s: float = 60.0) -> str:
+    pid = fork(work, limit_s)
+    while (end := finished(pid)) is None:
+        pass
+    return end
+
+
+def _for_ever() -> int:
+    while True:
+        pass
+
+
+def _ask_for_too_much() -> int:
+    return len(bytearray(mutants.MOST_BYTES))
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_fork_ends_with_the_status_of_its_work(status: int) -> None:
+    assert ended(lambda: status) == str(status)
+
+
+def test_a_fork_that_never_ends_is_ended() -> None:
+    assert ended(_for_ever, limit_s=1.0) == "timeout"
+
+
+def test_a_fork_that_asks_for_memory_without_end_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ended(_ask_for_too_much) == "70"
+    assert "MemoryError" in capfd.readouterr().err
+
+
+@pytest.fixture
+def a_real_mutant(changes: Changes) -> Mutant:
+    changes("if a:\n    pass\n")
+    return next(mutants_of(PATH))
+
+
+@pytest.fixture
+def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file in which survivors are listed, which is not there yet."""
+    monkeypatch.setattr(mutants, "LISTED", tmp_path / "mutants.toml")
+    return tmp_path / "mutants.toml"
+
+
+def test_a_survivor_is_told_by_place_and_change(a_real_mutant: Mutant) -> None:
+    text = tell(a_real_mutant, "survived")
+
+    assert text == "pkg/module.py:1 <module>: survived, AddNot\n  - if a:\n  + if not a:"
+
+
+@pytest.mark.usefixtures("listing")
+def test_a_survivor_that_nobody_listed_fails_the_run(
+    a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = report({a_real_mutant: "survived"}, 1)
+
+    assert code == 1
+    told = capsys.readouterr().out
+    assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
+    assert "1 of 1 mutants judged: 0 killed, 1 survive, of which 0 are listed" in told
+
+
+ENTRY = """
+[[mutant]]
+path = "pkg/module.py"
+function = "<module>"
+before = "if a:"
+after = "if not a:"
+reason = "nobody sees it"
+"""
+
+
+def test_a_survivor_that_is_listed_passes(
+    a_real_mutant: Mutant, listing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing.write_text(ENTRY, encoding="utf-8")
+
+    results = {a_real_mutant: "survived"} | {a_mutant(n): "killed" for n in range(9)}
+    code = report(results, 10)
+
+    assert code == 0
+    assert "1 survive, of which 1 are listed with a reason" in capsys.readouterr().out
+
+
+def test_a_listed_mutant_that_is_killed_must_be_taken_out(
+    a_real_mutant: Mutant, listing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing.write_text(ENTRY, encoding="utf-8")
+
+    code = report({a_real_mutant: "killed"}, 1)
+
+    assert code == 1
+    assert (
+        "no longer survives, take it out of mutants.toml: pkg/module.py" in capsys.readouterr().out
+    )
+
+
+def test_every_listed_mutant_still_exists_and_has_a_reason() -> None:
+    """Where the line has changed since, somebody must look again."""
+    entries = listed()
+    there = {
+        place_of(m) for path in {entry.path for entry in entries.values()} for m in mutants_of(path)
+    }
+
+    assert entries.keys() <= there
+    assert all(len(entry.reason) > 10 for entry in entries.values())
+
+
+def test_every_name_of_a_judge_is_that_of_a_file() -> None:
+    assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/test_{n}.py"))] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "exit_code", "told"),
+    [
+        ("conformance/oracle/rounding.py", 0, "0 survive"),
+        ("conformance/drift/stages.py", 1, "conformance/drift/stages.py:18 "),
+    ],
+)
+def test_mutants_die_where_the_tests_of_their_module_judge_and_else_survive(
+    module: str, exit_code: int, told: str
+) -> None:
+    command = [sys.executable, "scripts/mutants.py", module, "--judges", "oracle_rounding"]
+
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert ran.returncode == exit_code, ran.stdout + ran.stderr
+    assert told in ran.stdout

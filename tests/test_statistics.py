@@ -1,0 +1,337 @@
+"""Decisions about two samples, at the bound and beside it, and figures against exact ones."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import scipy.stats
+
+from conformance.drift import statistics
+from conformance.drift.statistics import (
+    CERTAINTY,
+    FEWEST,
+    FEWEST_FOR_LAWS,
+    Values,
+    compare_laws,
+    fit,
+    is_same_stream,
+    kolmogorov_bound,
+    kolmogorov_distance,
+    variance_standard_error,
+)
+
+DIGITS = 50
+
+
+def normals(size: int, seed: int = 0) -> Values:
+    return np.random.default_rng(seed).standard_normal(size)
+
+
+def swapped(size: int, *pairs: tuple[int, int]) -> Values:
+    """Return 0, 1, 2 ... with some pairs swapped."""
+    ranks = np.arange(size, dtype=np.float64)
+    for one, two in pairs:
+        ranks[[one, two]] = two, one
+    return ranks
+
+
+# --- One stream or two ----------------------------------------------------------------------------
+
+
+def test_fewer_than_the_fewest_are_no_stream() -> None:
+    assert FEWEST == 16
+    assert not is_same_stream(normals(FEWEST - 1), normals(FEWEST - 1))
+    assert is_same_stream(normals(FEWEST), normals(FEWEST))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_rank_correlation_of_one_half_is_no_stream(sign: int) -> None:
+    """Rotated by s of n, ranks correlate by 1 - 6 s (n - s) / (n^2 - 1): for 99 of 1079 by 1/2.
+
+    With so many elements even a fifth of it would be certain.
+    """
+    ranks = np.arange(1079, dtype=np.float64)
+
+    assert Fraction(6 * 99 * (1079 - 99), 1079**2 - 1) == Fraction(1, 2)
+    assert not is_same_stream(sign * np.roll(ranks, 99), ranks)
+    assert not is_same_stream(sign * np.roll(ranks, 100), ranks)
+    assert is_same_stream(sign * np.roll(ranks, 98), ranks)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_correlation_must_be_certain(sign: int) -> None:
+    """Of 16 elements the squares of rank differences may add up to 42, and 44 are too many."""
+    pairs = (0, 4), (1, 3), (5, 6)
+    near, far = swapped(16, *pairs), swapped(16, *pairs, (7, 8))
+    ranks = np.arange(16, dtype=np.float64)
+
+    scores = []
+    for moved in (near, far):
+        squares = int(np.sum((moved - ranks) ** 2))
+        correlation = 1 - mpmath.mpf(6 * squares) / (16 * (16**2 - 1))
+        scores.append(mpmath.atanh(correlation) * mpmath.sqrt(13) / mpmath.mpf("1.03"))
+
+    assert scores[1] < 6 < scores[0]
+    assert is_same_stream(sign * near, ranks)
+    assert not is_same_stream(sign * far, ranks)
+
+
+def test_a_correlation_just_as_certain_as_is_asked_is_not_beyond_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 16 elements with squares of 42: by 1 - 6 x 42 / 4080, which is 319/340."""
+    moved, ranks = swapped(16, (0, 4), (1, 3), (5, 6)), np.arange(16, dtype=np.float64)
+    score = math.atanh(319 / 340) * math.sqrt(13) / 1.03
+
+    monkeypatch.setattr(statistics, "CERTAINTY", score)
+    assert not is_same_stream(moved, ranks)
+    monkeypatch.setattr(statistics, "CERTAINTY", math.nextafter(score, 0))
+    assert is_same_stream(moved, ranks)
+
+
+def test_equal_values_share_their_mean_rank() -> None:
+    """On a lattice of five values, around the bound, as SciPy ranks them."""
+    verdicts = []
+    for seed in range(60):
+        generator = np.random.default_rng(seed)
+        expected = generator.integers(0, 5, 140).astype(np.float64)
+        keep = generator.uniform(size=140) < 0.52
+        actual = np.where(keep, expected, generator.integers(0, 5, 140)).astype(np.float64)
+        correlation = scipy.stats.spearmanr(actual, expected).statistic
+        score = math.atanh(correlation) * math.sqrt(137) / 1.03
+        verdicts.append(correlation > 0.5 and score > CERTAINTY)
+
+        assert is_same_stream(actual, expected) == verdicts[-1]
+    assert 10 < sum(verdicts) < 50
+
+
+def test_what_does_not_vary_is_no_stream_of_anything() -> None:
+    assert not is_same_stream(np.ones(100), normals(100))
+    assert not is_same_stream(normals(100), np.ones(100))
+
+
+@pytest.mark.parametrize("size", [16, 1000])
+def test_a_stream_is_its_own_whatever_a_monotone_function_makes_of_it(size: int) -> None:
+    values = normals(size)
+
+    for moved in (values, -values, np.exp(values), values**3 - 7):
+        assert is_same_stream(moved, values)
+
+
+# --- The line -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [16, 100])
+@pytest.mark.parametrize("slope", [0.75, -1.25])
+@pytest.mark.parametrize("scatter", [0.5, 1e-6])
+def test_the_line_and_its_errors_are_those_of_the_definition(
+    slope: float, scatter: float, size: int
+) -> None:
+    expected = normals(size) - 0.3
+    actual = slope * expected + 2 + scatter * normals(size, seed=1)
+    with mpmath.workdps(DIGITS):
+        x, y = ([mpmath.mpf(float(value)) for value in side] for side in (expected, actual))
+        mean_x, mean_y = sum(x) / size, sum(y) / size
+        xx = sum((value - mean_x) ** 2 for value in x)
+        yy = sum((value - mean_y) ** 2 for value in y)
+        xy = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+        unexplained = 1 - xy**2 / (xx * yy)
+        scale = mpmath.sign(xy) * mpmath.sqrt(yy / xx)
+        scale_error = abs(scale) * mpmath.sqrt(unexplained / size)
+        noise = mpmath.sqrt(yy * unexplained) / size
+        shift_error = mpmath.sqrt(noise**2 + (mean_x * scale_error) ** 2)
+
+    line = fit(actual, expected)
+
+    assert line.scale == pytest.approx(float(scale), rel=1e-12)
+    assert line.shift == pytest.approx(float(mean_y - scale * mean_x), rel=1e-12)
+    assert line.scale_error == pytest.approx(float(scale_error), rel=1e-8)
+    assert line.shift_error == pytest.approx(float(shift_error), rel=1e-8)
+
+
+def test_a_line_through_what_does_not_vary_any_more_is_level() -> None:
+    line = fit(np.full(16, 3.0), normals(16))
+
+    assert (line.scale, line.shift) == (0.0, 3.0)
+    assert (line.scale_error, line.shift_error) == (0.0, 0.0)
+
+
+# --- One law or two -------------------------------------------------------------------------------
+
+
+def alternating(size: int, value: float = 1.0) -> Values:
+    return np.tile([value, -value], size // 2)
+
+
+@pytest.mark.parametrize(("n", "m"), [(31, 32), (32, 31), (31, 31), (1000, 31)])
+def test_laws_of_few_are_not_told_apart(n: int, m: int) -> None:
+    assert FEWEST_FOR_LAWS == 32
+
+    found = compare_laws(100 + normals(n), normals(m))
+
+    assert (found.fault, found.smallest_change) == ("", math.inf)
+
+
+def test_laws_of_just_enough_are_told_apart() -> None:
+    found = compare_laws(100 + normals(32), normals(32, seed=1))
+
+    assert found.fault.startswith("the mean is ")
+    assert 0 < found.smallest_change < math.inf
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_means_may_lie_six_standard_errors_apart(sign: int) -> None:
+    """Those of 32 values of either sign are 1/4 apart by chance."""
+    expected = alternating(32)
+    at, beyond = sign * 1.5, sign * math.nextafter(1.5, 2)
+
+    assert compare_laws(expected + at, expected).fault == ""
+    assert compare_laws(expected + beyond, expected).fault == (f"the mean is {sign * 1.5:g}, was 0")
+
+
+def test_the_error_of_a_mean_is_of_both_samples() -> None:
+    """Of variances 9 and 1 in 64 and 16 x 4 it is sqrt(9/64 + 1/64)."""
+    expected, actual = alternating(64), alternating(64, 3.0)
+    at = 6 * math.sqrt(10 / 64)
+
+    assert "mean" not in compare_laws(actual + at * (1 - 1e-12), expected).fault
+    assert "mean" in compare_laws(actual + at * (1 + 1e-12), expected).fault
+    assert "mean" not in compare_laws(expected + at * (1 - 1e-12), actual).fault
+    assert "mean" in compare_laws(expected + at * (1 + 1e-12), actual).fault
+
+
+def test_the_error_of_a_mean_falls_with_each_size() -> None:
+    small, large = alternating(32), alternating(128)
+    at = 6 * math.sqrt(1 / 32 + 1 / 128)
+
+    for actual, expected in ((small, large), (large, small)):
+        assert "mean" not in compare_laws(actual + at * (1 - 1e-12), expected).fault
+        assert "mean" in compare_laws(actual + at * (1 + 1e-12), expected).fault
+
+
+SPREAD = np.concatenate([np.zeros(72), np.full(36, 12.0), np.full(36, -12.0)])
+"""Variance 72, standard error sqrt((72 * 144 - 72^2) / 144) = 6: six from 36 and from 108."""
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (6.0, ""),
+        (math.nextafter(6, 0), "the variance is 72, was 36"),
+        (math.nextafter(6, 7), ""),
+        (math.sqrt(108) * (1 - 1e-15), ""),
+        (math.sqrt(108) * (1 + 1e-15), "the variance is 72, was 108"),
+    ],
+)
+def test_variances_may_lie_six_standard_errors_apart(value: float, words: str) -> None:
+    """That of the other sample, of one modulus only, has no error."""
+    expected = alternating(144, value)
+
+    assert compare_laws(SPREAD, expected).fault == words
+    swapped_words = f"the variance is {value**2:.6g}, was 72" if words else ""
+    assert compare_laws(expected, SPREAD).fault == swapped_words
+
+
+def test_the_error_of_a_variance_is_of_both_samples() -> None:
+    """Of 6 and, in twice the scale, 24: sqrt(612) together."""
+    wide = 2 * SPREAD
+    apart = abs(wide.var() - SPREAD.var())
+
+    found = compare_laws(SPREAD, wide)
+
+    assert apart > CERTAINTY * math.hypot(6, 24)
+    assert "variance" in found.fault
+    assert found.smallest_change == pytest.approx(6 * math.hypot(6, 24) / 288, rel=1e-14)
+
+
+def test_what_is_certain_to_show_is_twice_what_counts() -> None:
+    """Of sigma, whose relative change is half that of the variance."""
+    found = compare_laws(alternating(144, 6.0), SPREAD)
+
+    assert found.smallest_change == pytest.approx(2 * (6 * 6 / 72) / 2, rel=1e-15)
+
+
+def test_a_law_without_spread_shows_no_change_of_sigma() -> None:
+    found = compare_laws(SPREAD / 72, np.zeros(144))
+
+    assert found.smallest_change > 1e290
+
+
+@pytest.mark.parametrize(("n_moved", "is_found"), [(141, False), (142, True)])
+def test_distribution_functions_may_lie_apart_by_the_bound(n_moved: int, is_found: bool) -> None:
+    """That of two samples of 1000 is 0.1415."""
+    expected = np.arange(1000.0)
+    actual = np.roll(expected, n_moved)
+    actual[:n_moved] = -1.0
+
+    fault = compare_laws(actual, expected).fault
+
+    assert ("the distribution functions lie" in fault) == is_found
+
+
+def test_a_distance_at_the_bound_is_none_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = normals(100), normals(100, seed=1)
+    bound = kolmogorov_bound(100, 100)
+
+    monkeypatch.setattr(statistics, "kolmogorov_distance", lambda *_: bound)
+    assert compare_laws(one, two).fault == ""
+    monkeypatch.setattr(statistics, "kolmogorov_distance", lambda *_: math.nextafter(bound, 1))
+    assert compare_laws(one, two).fault == f"the distribution functions lie {bound:.3g} apart"
+
+
+def test_each_fault_of_a_law_is_named() -> None:
+    expected = normals(1000)
+
+    fault = compare_laws(5 + 9 * normals(1000, seed=1), expected).fault
+
+    assert [part.partition(" is ")[0].partition(" lie ")[0] for part in fault.split("; ")] == [
+        "the mean",
+        "the variance",
+        "the distribution functions",
+    ]
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+
+def test_the_standard_error_of_a_variance_is_that_of_exact_fractions() -> None:
+    values = normals(50)
+    exact = [Fraction(float(value)) for value in values]
+    mean = sum(exact, Fraction(0)) / 50
+    second, fourth = (
+        sum(((value - mean) ** power for value in exact), Fraction(0)) / 50 for power in (2, 4)
+    )
+
+    found = variance_standard_error(values)
+
+    assert found == pytest.approx(math.sqrt((fourth - second**2) / 50), rel=1e-13)
+
+
+@pytest.mark.parametrize("n_values", [3, 1000])
+@pytest.mark.parametrize(("n", "m"), [(40, 40), (40, 70), (1, 5)])
+def test_the_distance_of_distribution_functions_is_the_largest_gap(
+    n: int, m: int, n_values: int
+) -> None:
+    """At every point, ties among them, by counting."""
+    generator = np.random.default_rng(n + m + n_values)
+    one, two = (generator.integers(0, n_values, size).astype(np.float64) for size in (n, m))
+    gaps = [
+        abs(Fraction(int((one <= point).sum()), n) - Fraction(int((two <= point).sum()), m))
+        for point in {*one.tolist(), *two.tolist()}
+    ]
+
+    assert kolmogorov_distance(one, two) == pytest.approx(float(max(gaps)), rel=1e-15)
+    assert kolmogorov_distance(two, one) == pytest.approx(float(max(gaps)), rel=1e-15)
+
+
+@pytest.mark.parametrize(("n", "m"), [(32, 32), (458, 458), (100, 10_000), (10_000, 100)])
+def test_the_bound_of_the_distance_is_exceeded_once_in_250_million(n: int, m: int) -> None:
+    bound = kolmogorov_bound(n, m)
+
+    with mpmath.workdps(DIGITS):
+        probability = 2 * mpmath.exp(-2 * mpmath.mpf(bound) ** 2 * n * m / (n + m))
+    assert float(probability) == pytest.approx(4e-9, rel=1e-13)
