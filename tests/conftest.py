@@ -51,8 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode:
         patch.delenv(NO_BYTE_CODE, raising=False)
         patch.setenv(BYTE_CODE, _folder_of_this_run(config))
-    if PROGRAMS not in os.environ and not importlib.util.find_spec("jax_cuda13_plugin"):
-        # That compiler is asked for what it writes on the way, so it must run.
+    # CUDA's compiler is asked for what it writes on the way, so it must run.
+    must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
+    is_kept = config.pluginmanager.has_plugin("cacheprovider")
+    if is_kept and not must_compile and PROGRAMS not in os.environ:
         for name, value in {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE}.items():
             patch.setenv(name, value)
 
@@ -70,8 +72,8 @@ def _folder_of_programs(config: pytest.Config) -> str:
     """
     facts = environment.processor_facts() | environment.libc_fact()
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    cache = getattr(config, "cache", None)
-    return str(cache.mkdir(f"jax-{digest[:16]}")) if cache else _folder_of_this_run(config)
+    assert config.cache is not None
+    return str(config.cache.mkdir(f"jax-{digest[:16]}"))
 
 
 @pytest.hookimpl(optionalhook=True)
