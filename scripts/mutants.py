@@ -639,7 +639,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{len(mutants)} mutants in {len(options.modules)} modules; {len(needed)} tests judge",
             flush=True,
         )
-        if needed and not is_sane(needed, judges):
+        if needed and not is_sane(needed, judges, options.jobs):
             return 3
         results, known = {}, listed()
         for mutant, end in judged(mutants, judges, options.jobs, until):
@@ -679,14 +679,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def is_sane(tests: Sequence[str], judges: Judges) -> bool:
-    """Return whether the tests pass without a mutant, else say which to look at."""
-    limit_s = 60 + 10 * sum(judges.took[test] for test in tests)
-    ((_, end),) = run_all([(None, functools.partial(judge, None, tests), limit_s)], 1)
-    if end != "0":
-        files = " ".join(sorted({test.partition("::")[0] for test in tests}))
-        print(f"without a mutant the judges end with {end}, so nothing can be said: pytest {files}")
-    return end == "0"
+def is_sane(tests: Sequence[str], judges: Judges, jobs: int) -> bool:
+    """Return whether the tests pass without a mutant, else say which files do not."""
+    by_file: dict[str, list[str]] = collections.defaultdict(list)
+    for test in tests:
+        by_file[test.partition("::")[0]].append(test)
+    tasks = (
+        (file, functools.partial(judge, None, of), 60 + 3 * sum(judges.took[test] for test in of))
+        for file, of in by_file.items()
+    )
+    wrong = {file: end for file, end in run_all(tasks, jobs) if end != "0"}
+    for file, end in wrong.items():
+        print(f"without a mutant {file} ends with {end}, so nothing can be said: pytest {file}")
+    return not wrong
 
 
 def survivors() -> set[Mutant]:
