@@ -94,6 +94,9 @@ MOST_BYTES = 8 << 30
 """What a judge may address: a mutant may ask for an array without end."""
 
 SHARE_THAT_MAY_SURVIVE = 0.1
+NO_PROGRAM = 71
+"""Exit status of a judge whose mutant is no program."""
+
 PRELOADED = (
     "flax.linen",
     "flax.nnx",
@@ -529,7 +532,12 @@ def judge(mutant: Mutant | None, tests: Sequence[str]) -> int:
     import pytest
 
     if mutant is not None:
-        sys.meta_path.insert(0, _InPlaceOf(mutant.path, mutant.source()))
+        try:
+            text = mutant.source()
+            compile(text, mutant.path, "exec", dont_inherit=True)
+        except (SyntaxError, AttributeError):  # `not x := y`; an exception that is a tuple
+            return NO_PROGRAM
+        sys.meta_path.insert(0, _InPlaceOf(mutant.path, text))
     files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
     return int(pytest.main([*PYTEST, "-x", *files], plugins=[_Chosen(tests)]))
 
@@ -537,7 +545,10 @@ def judge(mutant: Mutant | None, tests: Sequence[str]) -> int:
 def judged(
     mutants: Sequence[Mutant], judges: Judges, jobs: int, until: float
 ) -> Iterator[tuple[Mutant, str]]:
-    """Yield each mutant with `killed`, `timeout`, `survived` or `no test`, until time is over."""
+    """Yield each mutant with `killed`, `timeout`, `survived` or `no test`, until time is over.
+
+    What an operator of Cosmic Ray makes no program of is no mutant.
+    """
 
     def tasks() -> Iterator[tuple[Mutant, Callable[[], int], float]]:
         for mutant in mutants:
@@ -550,7 +561,11 @@ def judged(
 
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
     for mutant, end in run_all(tasks(), jobs):
-        yield mutant, {"0": "survived", "timeout": "timeout"}.get(end, "killed")
+        if end != str(NO_PROGRAM):
+            yield (
+                mutant,
+                {"0": "survived", "5": "survived", "timeout": "timeout"}.get(end, "killed"),
+            )
 
 
 # --- What is told --------------------------------------------------------------------------------
