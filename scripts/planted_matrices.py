@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -88,6 +88,10 @@ class Draw:
     drawn: Array
     orthonormal: Array
     seed: int
+
+
+Drawing = Callable[[Setting, str, int], Draw]
+"""setting, dtype, seed -> what is drawn, and a right matrix made of it."""
 
 
 def draw(setting: Setting, dtype: str, seed: int) -> Draw:
@@ -247,6 +251,7 @@ FAULTS = (
 )
 OFF_CENTRE = "1e-30 off the centre"
 RIGHT = "none"
+NAMES = (RIGHT, *(fault.name for fault in FAULTS), OFF_CENTRE)
 
 
 # --- The table -----------------------------------------------------------------------------------
@@ -270,27 +275,32 @@ class Row:
         return (self.verdict == "") == (self.fault == RIGHT)
 
 
-def planted(setting: Setting, dtype: str) -> Iterator[tuple[str, Array, Array]]:
-    """Yield each fault that the setting can have: its name, the wrong array, what was drawn."""
-    first = draw(setting, dtype, 0)
+def planted(
+    setting: Setting, dtype: str, names: Collection[str] = NAMES, drawing: Drawing = draw
+) -> Iterator[tuple[str, Array, Array]]:
+    """Yield each named fault that the setting can have: its name, the wrong array, what was drawn.
+
+    The right array comes first, whatever is named.
+    """
+    first = drawing(setting, dtype, 0)
     yield RIGHT, first.array, first.drawn
     for fault in FAULTS:
-        if fault.only(setting, dtype):
-            wrong, drawn = _first_wrong(fault, setting, dtype, first)
+        if fault.name in names and fault.only(setting, dtype):
+            later = (drawing(setting, dtype, seed) for seed in range(1, MOST_SEEDS))
+            wrong, drawn = _first_wrong(fault, itertools.chain([first], later))
             yield fault.name, array_of(wrong, setting, dtype), drawn
-    if isinstance(setting.definition, DeltaOrthogonal):
+    if OFF_CENTRE in names and isinstance(setting.definition, DeltaOrthogonal):
         array = first.array.copy()
         array[(0,) * array.ndim] = 1e-30
         yield OFF_CENTRE, array, first.drawn
 
 
-def _first_wrong(fault: Fault, setting: Setting, dtype: str, first: Draw) -> tuple[Array, Array]:
-    later = (draw(setting, dtype, seed) for seed in range(1, MOST_SEEDS))
-    for found in itertools.chain([first], later):
+def _first_wrong(fault: Fault, draws: Iterable[Draw]) -> tuple[Array, Array]:
+    for found in draws:
         wrong = fault.change(found)
         if wrong is not None:
             return wrong, found.drawn
-    raise AssertionError(f"{fault.name} is no fault of {setting.name} for {MOST_SEEDS} seeds")
+    raise AssertionError(f"{fault.name} is no fault of any of {MOST_SEEDS} draws")
 
 
 def array_of(orthonormal: Array, setting: Setting, dtype: str) -> Array:
@@ -316,11 +326,11 @@ def judged(name: str, array: Array, drawn: Array, setting: Setting, budget: Budg
     )
 
 
-def rows_of(setting: Setting, dtype: str, budget: Budget) -> list[Row]:
+def rows_of(setting: Setting, dtype: str, budget: Budget, drawing: Drawing = draw) -> list[Row]:
     """Return a row for the right matrix and one for each fault."""
     return [
         judged(name, array, drawn, setting, budget)
-        for name, array, drawn in planted(setting, dtype)
+        for name, array, drawn in planted(setting, dtype, drawing=drawing)
     ]
 
 

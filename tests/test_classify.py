@@ -108,6 +108,8 @@ def test_the_budget_may_be_the_largest_number_there_is() -> None:
         (0.0, 3.0),
         (math.inf, 3.0),
         (math.nan, 3.0),
+        (-1.0, 3.0),  # which is no variance
+        (0.0625, 0.25),
     ],
 )
 def test_distances_are_scaled_by_the_laws_sigma_or_by_what_is_seen(
@@ -121,12 +123,20 @@ def test_distances_are_scaled_by_the_laws_sigma_or_by_what_is_seen(
     assert found.max_ulp_at_sigma == 0.5 / spacing_at(sigma, np.dtype(np.float32))
 
 
+def test_a_sigma_that_is_seen_may_be_small() -> None:
+    expected = np.array([0.25, -0.25], np.float32)
+
+    found = between(expected + np.array([0.5, 0], np.float32), expected, variance=None)
+
+    assert found.max_ulp_at_sigma == 0.5 / spacing_at(0.25, np.dtype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("expected", "sigma"),
     [
         ([-5.0, -5.0], 5.0),
         ([5.0, math.inf], 5.0),  # of the finite ones
-        ([math.nan, math.nan], 0.0),
+        ([math.nan, math.nan], 1.0),  # any will do: all is infinitely far
         ([0.0, 0.0], 0.0),
     ],
 )

@@ -69,14 +69,13 @@ def _of_type(actual: Returned, expected: Returned) -> str:
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """Return the scale of distances: sigma, or the magnitude where nothing varies.
 
-    0 where neither is a number: then only the distance at the value counts.
+    NaN where no element is a number: then there are no distances.
     """
-    if moments is not None and 0 < moments.variance < math.inf:
-        return math.sqrt(moments.variance)
-    observed = expected.moments
-    if 0 < observed.variance < math.inf:
-        return math.sqrt(observed.variance)
-    return abs(observed.maximum) if math.isfinite(observed.maximum) else 0.0
+    nominal = moments.variance if moments is not None else 0.0
+    for variance in (nominal, expected.moments.variance):
+        if variance > 0 and math.isfinite(variance):
+            return math.sqrt(variance)
+    return abs(expected.moments.maximum)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
