@@ -289,6 +289,23 @@ def test_what_is_not_finite_on_either_side_takes_no_part_in_the_line() -> None:
     assert between(actual, expected, dataclasses.replace(ANY, max_ulp=INCOMPARABLE)).scale is None
 
 
+def test_what_became_finite_takes_no_part_in_the_line_either() -> None:
+    expected, actual = normals(18), np.float32(1.25) * normals(18)
+    expected[0] = np.nan
+
+    found = between(actual, expected, dataclasses.replace(ANY, max_ulp=INCOMPARABLE))
+
+    assert found.scale == pytest.approx(1.25, rel=1e-6)
+
+
+def test_finite_elements_that_are_all_alike_have_no_line() -> None:
+    """A NaN beside them, and they are no constant."""
+    expected, actual = np.ones(20, np.float32), np.full(20, 1 + 2 * U, np.float32)
+    expected[0] = actual[0] = np.nan
+
+    assert between(actual, expected, ANY).drift_class is ROUNDING
+
+
 def test_a_scale_must_be_off_by_more_than_its_error_explains() -> None:
     """Errors of 1e-3 leave that of the scale at 1e-3 / sqrt(n): 6 of them are 2e-4 of 1024."""
     expected = normals(1024)

@@ -115,7 +115,7 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
     read = whole if expected.stride == 1 else flat
     one, two = read(actual), read(expected)
     ulp = ulp_distance(one, two)
-    raw = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, two))
+    raw = (np.ascontiguousarray(array).ravel().view(np.uint8) for array in (one, two))
     same = np.equal(*raw).reshape(-1, one.dtype.itemsize).all(axis=1).reshape(one.shape)
     return _Pair(
         actual=one,
@@ -126,7 +126,7 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
         sigma=sigma,
         shape=expected.shape,
         stride=expected.stride,
-        is_constant=is_constant or (two.size > 1 and _spread(two) == 0),
+        is_constant=is_constant or (two.size != 1 and _spread(two) == 0),
     )
 
 
@@ -168,8 +168,7 @@ def _of_values(pair: _Pair, budget: Budget) -> _Change:
 
 
 def _spread(array: Array) -> float:
-    wide = np.abs(widen(array) - widen(array).reshape(-1)[0])
-    return float(wide.max(initial=0.0))
+    return float(np.abs(widen(array) - widen(array).ravel()[0]).max())
 
 
 def _is_within(pair: _Pair, budget: Budget) -> bool:
@@ -208,7 +207,7 @@ def _systematic(
 
 def _reals(array: Array) -> statistics.Values:
     """Return all real numbers in the array as one row of float64."""
-    return np.asarray(widen(real_parts(array)).reshape(-1), dtype=np.float64)
+    return np.asarray(widen(real_parts(array)).ravel(), dtype=np.float64)
 
 
 def _of_stream(pair: _Pair) -> _Change:
