@@ -15,7 +15,7 @@ import contextlib
 import dataclasses
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -251,6 +251,7 @@ FAULTS = (
 )
 OFF_CENTRE = "1e-30 off the centre"
 RIGHT = "none"
+NAMES = (RIGHT, *(fault.name for fault in FAULTS), OFF_CENTRE)
 
 
 # --- The table -----------------------------------------------------------------------------------
@@ -275,17 +276,20 @@ class Row:
 
 
 def planted(
-    setting: Setting, dtype: str, drawing: Drawing = draw
+    setting: Setting, dtype: str, names: Collection[str] = NAMES, drawing: Drawing = draw
 ) -> Iterator[tuple[str, Array, Array]]:
-    """Yield each fault that the setting can have: its name, the wrong array, what was drawn."""
+    """Yield each named fault that the setting can have: its name, the wrong array, what was drawn.
+
+    The right array comes first, whatever is named.
+    """
     first = drawing(setting, dtype, 0)
     yield RIGHT, first.array, first.drawn
     for fault in FAULTS:
-        if fault.only(setting, dtype):
+        if fault.name in names and fault.only(setting, dtype):
             later = (drawing(setting, dtype, seed) for seed in range(1, MOST_SEEDS))
             wrong, drawn = _first_wrong(fault, itertools.chain([first], later))
             yield fault.name, array_of(wrong, setting, dtype), drawn
-    if isinstance(setting.definition, DeltaOrthogonal):
+    if OFF_CENTRE in names and isinstance(setting.definition, DeltaOrthogonal):
         array = first.array.copy()
         array[(0,) * array.ndim] = 1e-30
         yield OFF_CENTRE, array, first.drawn
@@ -326,7 +330,7 @@ def rows_of(setting: Setting, dtype: str, budget: Budget, drawing: Drawing = dra
     """Return a row for the right matrix and one for each fault."""
     return [
         judged(name, array, drawn, setting, budget)
-        for name, array, drawn in planted(setting, dtype, drawing)
+        for name, array, drawn in planted(setting, dtype, drawing=drawing)
     ]
 
 

@@ -1,13 +1,21 @@
-"""What is collected, and what tests see of the machine that runs them.
+"""What is collected, what tests share, and what they see of the machine that runs them.
 
-Tests that need an extra are there where the extra is. No draw is timed.
+Tests that need an extra are there where the extra is. No draw is timed. The tests of a file run in
+one process, which keeps what they share. All processes share byte code and compiled programs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
+import os
 import re
 import shlex
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -21,6 +29,76 @@ if importlib.util.find_spec("hypothesis"):  # absent where nothing but JAX and p
     # Wall time says nothing on a machine that others use: a draw of 20 ms took 340 ms at times.
     settings.register_profile("unhurried", deadline=None)
     settings.load_profile("unhurried")
+
+
+NO_BYTE_CODE, BYTE_CODE = "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"
+
+PROGRAMS = "JAX_COMPILATION_CACHE_DIR"
+OF_ANY_SIZE = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let workers and child processes share byte code and compiled programs."""
+    # Two processes may use one program at once: what is half written is compiled again.
+    config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
+    if hasattr(config, "workerinput"):
+        return
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    if sys.dont_write_bytecode:
+        patch.delenv(NO_BYTE_CODE, raising=False)
+        patch.setenv(BYTE_CODE, _folder_of_this_run(config))
+    # CUDA's compiler is asked for what it writes on the way, so it must run.
+    must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
+    is_kept = config.pluginmanager.has_plugin("cacheprovider")
+    if is_kept and not must_compile and PROGRAMS not in os.environ:
+        for name, value in {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE}.items():
+            patch.setenv(name, value)
+
+
+def _folder_of_this_run(config: pytest.Config) -> str:
+    folder = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    return folder.name
+
+
+def _folder_of_programs(config: pytest.Config) -> str:
+    """Return where programs are kept for later runs, by all that may change them but JAX's key.
+
+    That is the processor they are compiled for, and the C library that constants are folded with.
+    """
+    facts = environment.processor_facts() | environment.libc_fact()
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    assert config.cache is not None
+    return str(config.cache.mkdir(f"jax-{digest[:16]}"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Any:
+    """Send all tests of a file to one worker, unless --dist asks otherwise."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.workermanage import parse_tx_spec_config
+
+    from conformance.scheduling import GroupScheduling
+
+    return GroupScheduling(len(parse_tx_spec_config(config)), file_of, cost)
+
+
+DEAREST = ("findings", "gate", "matrices", "oracle_followed", "faults", "audit", "law")
+"""Files that take longest, which workers begin with."""
+
+
+def file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
+def cost(nodeids: Sequence[str]) -> float:
+    name = file_of(nodeids[0]).rpartition("test_")[2].removesuffix(".py")
+    return len(nodeids) + (1e6 / (1 + DEAREST.index(name)) if name in DEAREST else 0)
 
 
 AMBIENT = environment.environment_variables()

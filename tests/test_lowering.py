@@ -105,7 +105,7 @@ def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
     save(tmp_path / "lowering.json", Accepted(versions="jax 0.1", reason="old", lines=lines))
     test = "conformance.test_lowering::test_lowering[uniform_1]"
 
-    result = pytester.runpytest_subprocess("--pyargs", test, "--golden", str(tmp_path), timeout=120)
+    result = pytester.runpytest_subprocess("--pyargs", test, "--golden", str(tmp_path), timeout=600)
 
     result.assert_outcomes(xfailed=1)
     result.stdout.fnmatch_lines(

@@ -17,6 +17,7 @@ import pytest
 
 from conformance.arrays import returned
 from conformance.builtin import load_catalogue
+from conformance.cli import main
 from conformance.definition import DeltaOrthogonal, Orthogonal
 from conformance.golden import RECORDING, Entry, Store, open_store, write_store
 from conformance.model import parse_case
@@ -413,7 +414,9 @@ def test_other_compiler_flags_are_another_compiler(side: WriteSide) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the kernels are those of x86")
-def test_two_recordings_under_two_kernels_are_told_apart_and_proven(tmp_path: Path) -> None:
+def test_two_recordings_under_two_kernels_are_told_apart_and_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cases = [ORTHOGONAL, ORTHOGONAL.replace("eager", "jit"), "uniform-float32-64x32-s0-cpu-jit"]
     folders = [tmp_path / name for name in ("Prescott", "Nehalem")]
     for folder in folders:
@@ -421,10 +424,9 @@ def test_two_recordings_under_two_kernels_are_told_apart_and_proven(tmp_path: Pa
         variables = {**os.environ, "OPENBLAS_CORETYPE": folder.name}
         subprocess.run(command, check=True, env=variables, capture_output=True)  # noqa: S603
 
-    command = [sys.executable, "-m", "conformance", "compare", *map(str, folders), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    main(["compare", *map(str, folders), "--json"])
 
-    pairs = {pair["name"]: pair for pair in json.loads(done.stdout)["pairs"]}
+    pairs = {pair["name"]: pair for pair in json.loads(capsys.readouterr().out)["pairs"]}
     assert pairs[cases[2]]["cause"] is None
     for case in cases[:2]:
         assert pairs[case]["cause"] == "lapack"

@@ -66,7 +66,7 @@ class Conform:
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in a process of its own, as workers and dying initializers need."""
-        return self._pytester.runpytest_subprocess(*self._words(initializers), *words, timeout=120)
+        return self._pytester.runpytest_subprocess(*self._words(initializers), *words, timeout=600)
 
     def folder(self) -> Path:
         """Return the reports of the only run."""
