@@ -175,15 +175,13 @@ def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
         raise ValueError(
             f"no normal can be truncated to ({lower!r}, {upper!r}): lower must be less than upper"
         )
-    if upper <= 0:
-        mean, variance = truncated_normal_moments(-upper, -lower)
-        return -mean, variance
-    nearest = max(lower, 0.0)
-    farthest = _farthest(nearest)
+    nearest = max(lower, min(upper, 0.0))
+    start = abs(nearest)
+    farthest = _farthest(start)
     above, below = (min(width, farthest) for width in (upper - nearest, nearest - lower))
     unit = max(above, below)  # of distances: their squares would underflow
     points = [
-        (side * place, abs(side) * weight * _relative_density(nearest, unit * abs(side) * place))
+        (side * place, abs(side) * weight * _relative_density(start, unit * abs(side) * place))
         for side in (above / unit, -below / unit)
         for place, weight in _quadrature()
     ]
@@ -209,7 +207,7 @@ def _farthest(start: float) -> float:
 
 @functools.cache
 def _quadrature() -> tuple[tuple[float, float], ...]:
-    """Return places in (0, 1) and weights for an integral over it, by tanh-sinh quadrature.
+    """Return places in (0, 1) and relative weights for an average over it, by tanh-sinh quadrature.
 
     Source: Takahasi & Mori, Double exponential formulas for numerical integration, Publ. RIMS 9
     (1974). The sum stops where the places are 1e-18 from the ends. Half the step would change
@@ -221,7 +219,7 @@ def _quadrature() -> tuple[tuple[float, float], ...]:
         place, rest = (
             1 / (1 + math.exp(sign * math.pi * math.sinh(number * step))) for sign in (-1, 1)
         )
-        points.append((place, step * math.pi * math.cosh(number * step) * place * rest))
+        points.append((place, math.cosh(number * step) * place * rest))
     return tuple(points)
 
 
@@ -256,11 +254,9 @@ def nominal_moments(
             return NominalMoments(mean=scale / 2, variance=scale**2 / 12, lower=lower, upper=upper)
         case VarianceScaling():
             return _variance_scaling_moments(definition, shape, is_complex=is_complex)
-        case Orthogonal(scale=scale, column_axis=column_axis):
-            columns = shape[column_axis]
-            rows = math.prod(shape) // columns if columns else 0
-            side = max(rows, columns)
-            variance = scale**2 / side if side and rows else 0.0
+        case Orthogonal(scale=scale):
+            longer, _ = tall_shape(shape, definition)
+            variance = scale**2 / longer if longer else 0.0
             return NominalMoments(mean=0, variance=variance, lower=-scale, upper=scale)
 
 

@@ -90,6 +90,10 @@ class Draw:
     seed: int
 
 
+Drawing = Callable[[Setting, str, int], Draw]
+"""setting, dtype, seed -> what is drawn, and a right matrix made of it."""
+
+
 def draw(setting: Setting, dtype: str, seed: int) -> Draw:
     """Return what JAX draws for the seed, and the matrix it makes of it."""
     import jax
@@ -272,17 +276,18 @@ class Row:
 
 
 def planted(
-    setting: Setting, dtype: str, names: Collection[str] = NAMES
+    setting: Setting, dtype: str, names: Collection[str] = NAMES, drawing: Drawing = draw
 ) -> Iterator[tuple[str, Array, Array]]:
     """Yield each named fault that the setting can have: its name, the wrong array, what was drawn.
 
     The right array comes first, whatever is named.
     """
-    first = draw(setting, dtype, 0)
+    first = drawing(setting, dtype, 0)
     yield RIGHT, first.array, first.drawn
     for fault in FAULTS:
         if fault.name in names and fault.only(setting, dtype):
-            wrong, drawn = _first_wrong(fault, setting, dtype, first)
+            later = (drawing(setting, dtype, seed) for seed in range(1, MOST_SEEDS))
+            wrong, drawn = _first_wrong(fault, itertools.chain([first], later))
             yield fault.name, array_of(wrong, setting, dtype), drawn
     if OFF_CENTRE in names and isinstance(setting.definition, DeltaOrthogonal):
         array = first.array.copy()
@@ -290,13 +295,12 @@ def planted(
         yield OFF_CENTRE, array, first.drawn
 
 
-def _first_wrong(fault: Fault, setting: Setting, dtype: str, first: Draw) -> tuple[Array, Array]:
-    later = (draw(setting, dtype, seed) for seed in range(1, MOST_SEEDS))
-    for found in itertools.chain([first], later):
+def _first_wrong(fault: Fault, draws: Iterable[Draw]) -> tuple[Array, Array]:
+    for found in draws:
         wrong = fault.change(found)
         if wrong is not None:
             return wrong, found.drawn
-    raise AssertionError(f"{fault.name} is no fault of {setting.name} for {MOST_SEEDS} seeds")
+    raise AssertionError(f"{fault.name} is no fault of any of {MOST_SEEDS} draws")
 
 
 def array_of(orthonormal: Array, setting: Setting, dtype: str) -> Array:
@@ -322,11 +326,11 @@ def judged(name: str, array: Array, drawn: Array, setting: Setting, budget: Budg
     )
 
 
-def rows_of(setting: Setting, dtype: str, budget: Budget) -> list[Row]:
+def rows_of(setting: Setting, dtype: str, budget: Budget, drawing: Drawing = draw) -> list[Row]:
     """Return a row for the right matrix and one for each fault."""
     return [
         judged(name, array, drawn, setting, budget)
-        for name, array, drawn in planted(setting, dtype)
+        for name, array, drawn in planted(setting, dtype, drawing=drawing)
     ]
 
 

@@ -327,3 +327,95 @@ def test_storing_a_scaled_matrix_adds_no_more_than_the_slack(
 def test_the_slack_of_a_usual_scale_is_six_roundings() -> None:
     assert scaling_slack(1024, 1.5, np.dtype(np.float32)) == pytest.approx(6.0)
     assert scaling_slack(1024, -0.5, np.dtype(np.complex128)) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64"])
+@pytest.mark.parametrize("rows", [1, 16, 100])
+@pytest.mark.parametrize("scale", [1.5, -0.001, 1e-37])
+def test_the_slack_of_a_scale_is_that_of_the_formula(scale: float, rows: int, dtype: str) -> None:
+    """In exact terms: three roundings, and u of the smallest normal number for each flush."""
+    bits, lowest = (24, -126) if dtype != "float64" else (53, -1022)
+    with mpmath.workdps(DIGITS):
+        flush = mpmath.mpf(2) ** (lowest + bits) / abs(mpmath.mpf(scale))
+        expected = 2 * (3 + (1 + mpmath.sqrt(rows)) * flush)
+
+    assert scaling_slack(rows, scale, np.dtype(dtype)) == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_a_scaled_matrix_is_divided_in_64_bits() -> None:
+    matrix = normals("float32", (3, 2))
+
+    found = unscaled(matrix, 0.3)
+
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, matrix.astype(np.float64) / 0.3)
+
+
+# --- Bounds, at them and beside them -------------------------------------------------------------
+
+LIMIT = 2.0**24
+"""1 / u of float32: the error of a column of which nothing is right."""
+
+
+@pytest.mark.parametrize(
+    ("bound", "n_beyond", "n_undetermined"),
+    [(LIMIT, 0, 2), (math.nextafter(LIMIT, 0), 1, 1), (0.0, 1, 1)],
+)
+def test_a_column_is_beyond_its_bound_not_at_it(
+    bound: float, n_beyond: int, n_undetermined: int
+) -> None:
+    """The first column lies in the second row: its R is 0, and all of it is left."""
+    identity = np.eye(3, 2, dtype=np.float32)
+    drawn = np.array([[0, 0], [2, 1], [0, 0]], np.float32)
+
+    found = column_errors(identity, drawn, bound=bound)
+
+    assert (found.largest, found.at) == (LIMIT, 0)
+    assert (found.lowest_diagonal, found.lowest_at) == (0.0, 0)
+    assert (found.n_beyond, found.n_undetermined) == (n_beyond, n_undetermined)
+
+
+@pytest.mark.parametrize(
+    ("bound", "n_beyond", "n_undetermined"), [(LIMIT, 0, 2), (math.nextafter(LIMIT, 0), 2, 0)]
+)
+def test_a_wrong_sign_is_beyond_its_bound_not_at_it(
+    bound: float, n_beyond: int, n_undetermined: int
+) -> None:
+    identity = np.eye(3, 2, dtype=np.float32)
+
+    found = column_errors(identity, -identity, bound=bound)
+
+    assert (found.largest, found.lowest_diagonal) == (0.0, -LIMIT)
+    assert (found.n_beyond, found.n_undetermined) == (n_beyond, n_undetermined)
+
+
+def test_the_ratio_of_lapack_is_of_one_norms() -> None:
+    """|A - Q R|_1 is 2, |A|_1 is 5, and there are 3 rows: 2 / (3 x 5 x 2 u)."""
+    identity = np.eye(3, 2, dtype=np.float32)
+    drawn = np.array([[0, 5], [2, 0], [0, 0]], np.float32)
+
+    found = column_errors(identity, drawn, bound=0.0)
+
+    assert found.ratio == pytest.approx(2 / (3 * 5 * 2) * LIMIT, rel=1e-15)
+
+
+def test_the_worst_column_is_named() -> None:
+    identity = np.eye(3, dtype=np.float32)
+    drawn = np.array([[1, 0, 0], [0, 1, 0], [0, 0.5, -1]], np.float32)
+
+    found = column_errors(identity, drawn, bound=1.0)
+
+    assert (found.at, found.lowest_at) == (1, 2)
+    assert (found.n_beyond, found.n_undetermined) == (2, 0)
+    assert found.largest == pytest.approx(0.5 / math.sqrt(1.25) * LIMIT, rel=1e-15)
+
+
+def test_the_worst_product_of_columns_is_named() -> None:
+    matrix = np.eye(4, 3)
+    matrix[0, 2] = 0.5
+
+    found = gram_error(matrix, matrix.dtype)
+
+    assert found.at in ((0, 2), (2, 0))
+    assert found.largest == 0.5 * 2**53
+    assert found.ratio == pytest.approx((0.5 + 0.25) * 2**53 / (2 * 4), rel=1e-15)

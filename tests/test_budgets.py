@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,15 @@ from conformance.arrays import returned, whole
 from conformance.budgets import (
     FILE_NAME,
     MATRICES,
+    MATRIX_MARGIN,
     BudgetTable,
     LooserBudget,
+    MatrixMeasurement,
+    MatrixPoint,
     Measurement,
     MissingBudget,
+    ShapeErrors,
+    is_looser,
     load,
     merged,
     save,
@@ -27,7 +34,15 @@ from conformance.golden import GoldenError
 from conformance.law import Point
 from conformance.ledger import Ledger
 from conformance.matrix import Selection
-from conformance.model import Budget, DriftClass, Returned, Status, Tier, parse_case
+from conformance.model import (
+    Budget,
+    DriftClass,
+    MatrixBudget,
+    Returned,
+    Status,
+    Tier,
+    parse_case,
+)
 from conformance.sweeps import (
     LawResult,
     UnfitForBudget,
@@ -141,6 +156,191 @@ def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: s
         load(path)
 
     assert str(path) in str(caught.value)
+
+
+# --- Figures, one at its bound and one beside ----------------------------------------------------
+
+
+def budget(
+    max_ulp: int = 3, max_ulp_at_sigma: float = 2.0, column: float = 9.0, gram: float = 12.0
+) -> Budget:
+    matrix = MatrixBudget(column=column, gram=gram)
+    return Budget(max_ulp=max_ulp, max_ulp_at_sigma=max_ulp_at_sigma, matrix=matrix)
+
+
+@pytest.mark.parametrize(
+    ("figure", "more"),
+    [
+        ("max_ulp", 4),
+        ("max_ulp_at_sigma", math.nextafter(2.0, 3)),
+        ("column", math.nextafter(9.0, 10)),
+        ("gram", math.nextafter(12.0, 13)),
+    ],
+)
+def test_a_budget_is_looser_if_any_figure_is(figure: str, more: float) -> None:
+    changes: dict[str, Any] = {figure: more}
+    looser = budget(**changes)
+
+    assert is_looser(looser, budget())
+    assert not is_looser(budget(), looser)
+    assert is_looser(dataclasses.replace(looser, max_ulp=looser.max_ulp - 1), budget()) == (
+        figure != "max_ulp"
+    )
+
+
+def test_an_equal_budget_is_not_looser() -> None:
+    assert not is_looser(budget(), budget())
+
+
+def test_a_budget_for_matrices_is_looser_than_none() -> None:
+    assert is_looser(budget(), dataclasses.replace(budget(), matrix=None))
+    assert not is_looser(dataclasses.replace(budget(), matrix=None), budget())
+
+
+def point(ulp: float) -> Point:
+    return Point(ulp=ulp, word=2, fraction=0.0078125, actual=1.5, expected=1.0)
+
+
+def test_a_budget_is_the_error_at_the_worst_points() -> None:
+    measured = dataclasses.replace(measurement(), at_value=point(3.75), at_sigma=point(1.25))
+
+    assert measured.budget == Budget(max_ulp=3, max_ulp_at_sigma=1.25)
+    without = dataclasses.replace(measured, at_value=None, at_sigma=None)
+    assert without.budget == Budget(max_ulp=0, max_ulp_at_sigma=0.0)
+
+
+def test_a_family_takes_the_worst_of_each_figure() -> None:
+    one = dataclasses.replace(measurement("normal_1", 3.0), at_sigma=point(0.5))
+    two = dataclasses.replace(measurement("normal_2", 2.0), at_sigma=point(1.5))
+
+    found = table(one, two).budget("cpu", "normal_new", "normal", "bfloat16")
+
+    assert found == Budget(max_ulp=3, max_ulp_at_sigma=1.5)
+
+
+@pytest.mark.parametrize("other", [{"backend": "tpu"}, {"dtype": "float16"}, {"family": "uniform"}])
+def test_a_family_is_of_one_backend_and_dtype(other: dict[str, str]) -> None:
+    changes: dict[str, Any] = other
+    stranger = dataclasses.replace(measurement("normal_2", 99.0), **changes)
+
+    found = table(measurement(), stranger).budget("cpu", "normal_new", "normal", "bfloat16")
+
+    assert found.max_ulp == 3
+
+
+def test_a_table_answers_for_what_it_holds_only() -> None:
+    held = table(measurement())
+
+    assert held.of("cpu", "normal", "bfloat16") == measurement().budget
+    assert held.of("tpu", "normal", "bfloat16") is None
+    assert held.of("cpu", "normal", "float16") is None
+    assert held.matrix_budget("cpu", "bfloat16") is None
+
+
+# --- Matrices ------------------------------------------------------------------------------------
+
+
+def worst(error: float, shape: str = "4x4") -> MatrixPoint:
+    return MatrixPoint(
+        error=error, shape=shape, seed=7, lapack="a", lapack_kernel="b", lapack_threads="2"
+    )
+
+
+def errors(column: float, gram: float, n_seeds: int = 10) -> ShapeErrors:
+    return ShapeErrors(n_seeds=n_seeds, column=worst(column), gram=worst(gram))
+
+
+def matrices(by_shape: dict[str, ShapeErrors], *kernels: str) -> Measurement:
+    return dataclasses.replace(
+        measurement(MATRICES),
+        at_value=None,
+        family="orthogonal",
+        matrix=MatrixMeasurement.of(by_shape, kernels),
+    )
+
+
+def test_the_worse_of_two_sweeps_of_a_shape_counts_for_each_figure() -> None:
+    one, two = errors(3.0, 8.0, n_seeds=20), errors(5.0, 7.0)
+
+    joined = ShapeErrors(n_seeds=10, column=worst(5.0), gram=worst(8.0))
+    assert one.joined(two) == joined
+    assert two.joined(one) == joined
+
+
+def test_a_measurement_of_matrices_is_the_worst_of_its_shapes() -> None:
+    found = MatrixMeasurement.of({"a": errors(3.0, 8.0), "b": errors(5.0, 7.0)}, ["y", "x", "y"])
+
+    assert (found.column, found.gram) == (worst(5.0), worst(8.0))
+    assert found.kernels == ("x", "y")
+    assert found.by_shape == {"a": errors(3.0, 8.0), "b": errors(5.0, 7.0)}
+
+
+def test_measurements_of_matrices_are_joined_shape_by_shape() -> None:
+    one = MatrixMeasurement.of({"a": errors(3.0, 8.0), "b": errors(1.0, 1.0)}, ["x"])
+    two = MatrixMeasurement.of({"a": errors(2.0, 9.0), "c": errors(4.0, 4.0)}, ["y", "x"])
+
+    found = one.joined(two)
+
+    assert found.by_shape == {"a": errors(3.0, 9.0), "b": errors(1.0, 1.0), "c": errors(4.0, 4.0)}
+    assert (found.column, found.gram) == (worst(4.0), worst(9.0))
+    assert found.kernels == ("x", "y")
+
+
+def test_a_matrix_may_err_by_four_times_the_largest_error_seen() -> None:
+    found = matrices({"a": errors(3.0, 8.5)}, "x")
+
+    assert MATRIX_MARGIN == 4
+    assert found.budget == budget(0, 0.0, 12.0, 34.0)
+    assert table(found).matrix_budget("cpu", "bfloat16") == MatrixBudget(column=12.0, gram=34.0)
+
+
+def test_of_matrices_both_figures_are_shown_when_they_grow() -> None:
+    before = table(matrices({"a": errors(3.0, 8.0)}, "x"))
+
+    with pytest.raises(LooserBudget) as caught:
+        merged(before, [matrices({"a": errors(2.0, 9.0)}, "y")])
+
+    assert "cpu orthogonal bfloat16: column 12 u, gram 32 u -> column 12 u, gram 36 u" in str(
+        caught.value
+    )
+
+
+def test_matrices_that_err_less_only_add_their_kernel() -> None:
+    before = table(matrices({"a": errors(3.0, 8.0)}, "x"))
+
+    (after,) = merged(before, [matrices({"a": errors(2.0, 7.0)}, "y")]).measurements.values()
+
+    assert after == matrices({"a": errors(3.0, 8.0)}, "x", "y")
+
+
+def test_matrices_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
+    held = table(matrices({"a": errors(3.0, 8.0), "b": errors(5.0, 7.0)}, "x", "y"), measurement())
+    save(tmp_path / FILE_NAME, held)
+
+    assert load(tmp_path / FILE_NAME).measurements == held.measurements
+    lines = (tmp_path / FILE_NAME).read_text().splitlines()
+    assert '"matrix"' not in lines[1]
+    assert '"matrix"' in lines[2]
+
+
+def test_every_budget_that_would_grow_is_named_and_none_is_replaced() -> None:
+    before = table(measurement("normal", 3.0), measurement("normal_1", 3.0), measurement("n", 3.0))
+    measured = [measurement("normal", 4.0), measurement("n", 2.0), measurement("normal_1", 5.0)]
+
+    with pytest.raises(LooserBudget) as caught:
+        merged(before, measured)
+
+    assert str(caught.value).splitlines()[1:3] == [
+        "  cpu normal bfloat16: 3 ULP, 0 ULP of sigma -> 4 ULP, 0 ULP of sigma",
+        "  cpu normal_1 bfloat16: 3 ULP, 0 ULP of sigma -> 5 ULP, 0 ULP of sigma",
+    ]
+    assert before.of("cpu", "n", "bfloat16") == measurement("n", 3.0).budget
+
+
+def test_what_was_never_measured_needs_no_reason() -> None:
+    after = merged(table(), [measurement(ulp=99.0)])
+
+    assert after.measurements == {measurement().key: measurement(ulp=99.0)}
 
 
 def test_the_shipped_table_covers_every_sweep() -> None:

@@ -108,6 +108,8 @@ def test_the_budget_may_be_the_largest_number_there_is() -> None:
         (0.0, 3.0),
         (math.inf, 3.0),
         (math.nan, 3.0),
+        (-1.0, 3.0),  # which is no variance
+        (0.0625, 0.25),
     ],
 )
 def test_distances_are_scaled_by_the_laws_sigma_or_by_what_is_seen(
@@ -121,12 +123,20 @@ def test_distances_are_scaled_by_the_laws_sigma_or_by_what_is_seen(
     assert found.max_ulp_at_sigma == 0.5 / spacing_at(sigma, np.dtype(np.float32))
 
 
+def test_a_sigma_that_is_seen_may_be_small() -> None:
+    expected = np.array([0.25, -0.25], np.float32)
+
+    found = between(expected + np.array([0.5, 0], np.float32), expected, variance=None)
+
+    assert found.max_ulp_at_sigma == 0.5 / spacing_at(0.25, np.dtype(np.float32))
+
+
 @pytest.mark.parametrize(
     ("expected", "sigma"),
     [
         ([-5.0, -5.0], 5.0),
         ([5.0, math.inf], 5.0),  # of the finite ones
-        ([math.nan, math.nan], 0.0),
+        ([math.nan, math.nan], 1.0),  # any will do: all is infinitely far
         ([0.0, 0.0], 0.0),
     ],
 )
@@ -277,6 +287,23 @@ def test_what_is_not_finite_on_either_side_takes_no_part_in_the_line() -> None:
     assert found.scale == pytest.approx(1.25, rel=1e-6)
     expected[2] = np.nan  # 15 are left
     assert between(actual, expected, dataclasses.replace(ANY, max_ulp=INCOMPARABLE)).scale is None
+
+
+def test_what_became_finite_takes_no_part_in_the_line_either() -> None:
+    expected, actual = normals(18), np.float32(1.25) * normals(18)
+    expected[0] = np.nan
+
+    found = between(actual, expected, dataclasses.replace(ANY, max_ulp=INCOMPARABLE))
+
+    assert found.scale == pytest.approx(1.25, rel=1e-6)
+
+
+def test_finite_elements_that_are_all_alike_have_no_line() -> None:
+    """A NaN beside them, and they are no constant."""
+    expected, actual = np.ones(20, np.float32), np.full(20, 1 + 2 * U, np.float32)
+    expected[0] = actual[0] = np.nan
+
+    assert between(actual, expected, ANY).drift_class is ROUNDING
 
 
 def test_a_scale_must_be_off_by_more_than_its_error_explains() -> None:

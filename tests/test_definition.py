@@ -104,6 +104,12 @@ def _edge(x: mpmath.mpf) -> mpmath.mpf:
 # --- Truncated normals ---------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def computed_anew() -> None:
+    """Let every test compute what it asks for."""
+    truncated_normal_moments.cache_clear()
+
+
 @pytest.mark.parametrize(("lower", "upper"), INTERVALS)
 def test_the_variance_of_a_truncated_normal_is_exact_to_1e_15(lower: float, upper: float) -> None:
     _, variance = truncated_normal_moments(lower, upper)
@@ -377,6 +383,14 @@ def test_the_matrix_that_is_drawn_is_tall(
     definition: Orthogonal | DeltaOrthogonal, shape: tuple[int, ...], expected: tuple[int, int]
 ) -> None:
     assert tall_shape(shape, definition) == expected
+
+
+@pytest.mark.parametrize("definition", [Orthogonal(), DeltaOrthogonal()], ids=str)
+def test_the_columns_lie_on_the_last_axis_unless_told(
+    definition: Orthogonal | DeltaOrthogonal,
+) -> None:
+    assert definition.column_axis == -1
+    assert definition == type(definition)(scale=1.0, column_axis=-1)
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,32 @@ def test_a_small_lattice_that_repeats_every_other_element_fails() -> None:
     assert judged(np.repeat(draws, 2, axis=1)).status is Status.FAILED
 
 
+def test_chance_that_varies_less_allows_less() -> None:
+    """Of two values, half of all pairs are equal: a share of 0.75 is beyond 0.5 and its bound."""
+    runs = np.repeat(np.arange(101) % 2, 4).astype(np.float32)
+
+    result = judged(runs)
+
+    assert ": 0.752 of the elements equal the one 1 further along axis 0, 0.499 would" in (
+        result.message
+    )
+
+
+def test_an_axis_with_too_few_pairs_leaves_the_others_to_be_judged() -> None:
+    """Of 2 x 31 elements 31 pairs are neighbours along the first axis, 32 are half a row apart."""
+    half = distinct(30).reshape(2, 15)
+    copied = np.concatenate([half, half, [[90.0], [91.0]]], axis=1).astype(np.float32)
+
+    assert "equal the one 15 further along axis 1" in judged(copied).message
+
+
+def test_the_chance_is_that_of_drawing_two_different_elements() -> None:
+    """64 ordered pairs of 64 x 63 are equal."""
+    result = judged(np.stack([distinct(32), distinct(32)]))
+
+    assert "along axis 0, 0.0159 would by chance" in result.message
+
+
 def test_no_fewer_than_32_pairs_are_judged() -> None:
     few, enough = (np.stack([distinct(size), distinct(size)]) for size in (31, 32))
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from conformance.arrays import returned
 from conformance.backends import EXECUTORS
 from conformance.budgets import BudgetTable
 from conformance.builtin import load_catalogue
@@ -14,7 +18,7 @@ from conformance.checks import NAMES, load_ledger
 from conformance.checks.law import SWEEP
 from conformance.engine import Engine
 from conformance.law import sweep_case
-from conformance.ledger import Ledger, LedgerError, Limitation, apply, load
+from conformance.ledger import Ledger, LedgerError, Limitation, apply, load, looks_misspelt
 from conformance.model import (
     BACKENDS,
     CheckResult,
@@ -111,10 +115,180 @@ def test_a_figure_that_changed_fails_and_shows_both() -> None:
     assert f"but {CASE.id} has 0.5: it changed" in result.message
 
 
+@pytest.mark.parametrize(
+    ("found", "is_as_stated"),
+    [
+        (99.0, True),  # a hundredth off
+        (math.nextafter(99, 0), False),
+        (100.0, True),
+        (101.01, True),  # of the larger
+        (101.02, False),
+        (math.nan, False),
+    ],
+)
+def test_a_figure_may_be_off_by_a_hundredth(found: float, is_as_stated: bool) -> None:
+    entry = dataclasses.replace(ENTRY, figures={"variance_error": 100.0})
+
+    assert (limited_by(entry, found).status is Status.LIMITED) == is_as_stated
+
+
+def test_a_figure_that_is_not_there_any_more_has_changed() -> None:
+    entry = dataclasses.replace(ENTRY, figures={"mean_error": 3.0})
+
+    assert f"but {CASE.id} has nan: it changed" in limited_by(entry, 3.0).message
+
+
+def test_every_figure_must_still_hold() -> None:
+    entry = dataclasses.replace(ENTRY, figures={"variance_error": 1.0, "mean_error": 1.0})
+    failure = CheckResult(
+        check="contract", status=Status.FAILED, metrics={"variance_error": 1.0, "mean_error": 2.0}
+    )
+
+    result = apply((entry,), observation(REFUSED), (failure,))[-1]
+
+    assert "states mean_error = 1, " in result.message
+
+
+RETURNED = returned(np.zeros((64, 32), np.float32))
+
+
+def test_an_array_where_an_exception_was_announced_is_told_so() -> None:
+    (result, stale) = apply((ENTRY,), observation(RETURNED), (FAILED,))
+
+    assert result.status is Status.LIMITED
+    assert stale.message == (
+        f"limitation low-precision of ledger.toml expects that {CASE.id} raises TypeError, but it "
+        "returned an array. Narrow or delete the entry"
+    )
+
+
+def test_an_array_may_be_announced() -> None:
+    entry = dataclasses.replace(ENTRY, outcome="")
+
+    shown = apply((entry,), observation(RETURNED), (FAILED,))
+    refused = apply((entry,), observation(REFUSED), (FAILED,))
+
+    assert [result.status for result in shown] == [Status.LIMITED]
+    assert "returns an array, but it raises TypeError" in refused[-1].message
+
+
+def test_all_that_no_longer_fails_is_named() -> None:
+    entry = dataclasses.replace(ENTRY, checks=("contract", "values", "moments"))
+    moments = CheckResult(check="moments", status=Status.FAILED)
+
+    message = apply((entry,), observation(REFUSED), (PASSED, moments))[-1].message
+
+    assert f"{CASE.id} now passes contract, values. Delete" in message
+
+
+def test_what_passed_or_did_not_apply_stays_so() -> None:
+    results = (
+        PASSED,
+        CheckResult(check="contract", status=Status.NOT_APPLICABLE),
+        FAILED,
+    )
+
+    found = apply((ENTRY,), observation(REFUSED), results)
+
+    assert found[:2] == results[:2]
+    assert found[2] == dataclasses.replace(
+        FAILED,
+        status=Status.LIMITED,
+        message="known limitation low-precision: no QR in 16 bits",
+    )
+    assert len(found) == 3
+
+
+def test_without_entries_nothing_changes() -> None:
+    assert apply((), observation(REFUSED), (FAILED, PASSED)) == (FAILED, PASSED)
+
+
+ANY_CASE = Limitation(
+    id="any", initializer=("*",), checks=("contract",), reason="r", link="https://example.invalid"
+)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "covered", "others"),
+    [
+        ({"initializer": ("he_*", "zeros")}, "he_normal-float32-4-s0-cpu-eager", "ones"),
+        ({"initializer": ("he_*", "zeros")}, "zeros-float32-4-s0-cpu-eager", "lecun_normal"),
+        ({"initializer": ("normal",)}, "normal-float32-4-s0-cpu-eager", "Normal normal_1"),
+        (
+            {"dtype": ("float16", "bfloat16")},
+            "zeros-float16-4-s0-cpu-eager",
+            "zeros-float32-4-s0-cpu-eager",
+        ),
+        ({"backend": ("tpu",)}, "zeros-float32-4-s0-tpu-eager", "zeros-float32-4-s0-cpu-eager"),
+        ({"transform": ("jit",)}, "zeros-float32-4-s0-cpu-jit", "zeros-float32-4-s0-cpu-vmap"),
+        ({"prng": ("rbg",)}, "zeros-float32-4-s0-rbg-cpu-jit", "zeros-float32-4-s0-cpu-jit"),
+        ({"empty": True}, "zeros-float32-0x4-s0-cpu-jit", "zeros-float32-4-s0-cpu-jit"),
+        ({"empty": False}, "zeros-float32-1x4-s0-cpu-jit", "zeros-float32-4x0-s0-cpu-jit"),
+        ({"empty": False}, "zeros-float32-scalar-s0-cpu-jit", "zeros-float32-0-s0-cpu-jit"),
+    ],
+)
+def test_an_entry_covers_what_its_predicate_says(
+    predicate: dict[str, Any], covered: str, others: str
+) -> None:
+    entry = dataclasses.replace(ANY_CASE, **predicate)
+
+    assert ANY_CASE.covers(parse_case(covered))
+    assert entry.covers(parse_case(covered))
+    for other in others.split():
+        text = other if "-" in other else f"{other}-float32-4-s0-cpu-eager"
+        assert not entry.covers(parse_case(text))
+
+
+def test_every_part_of_a_predicate_must_hold() -> None:
+    entry = dataclasses.replace(ANY_CASE, dtype=("float16",), transform=("jit",))
+
+    assert entry.covers(parse_case("zeros-float16-4-s0-cpu-jit"))
+    assert not entry.covers(parse_case("zeros-float16-4-s0-cpu-vmap"))
+    assert not entry.covers(parse_case("zeros-float32-4-s0-cpu-jit"))
+
+
+def test_a_case_shows_the_entries_that_cover_it_in_this_release() -> None:
+    here = dataclasses.replace(ANY_CASE, id="here", jax=">=0.11")
+    elsewhere = dataclasses.replace(ANY_CASE, id="elsewhere", dtype=("float16",))
+    ledger = Ledger(limitations=(ENTRY, here, elsewhere, ANY_CASE))
+
+    assert ledger.matching(CASE, "0.12.0.1") == (ENTRY, here, ANY_CASE)
+    assert ledger.matching(CASE, "0.10.2") == (ANY_CASE,)
+
+
+def test_entries_that_cover_no_case_are_idle() -> None:
+    other = dataclasses.replace(ANY_CASE, id="other", dtype=("float16",))
+    ledger = Ledger(limitations=(ENTRY, other, ANY_CASE))
+
+    assert ledger.idle([]) == (ENTRY, other, ANY_CASE)
+    assert ledger.idle([CASE]) == (other,)
+    assert ledger.idle(iter([CASE, parse_case("zeros-float16-4-s0-cpu-jit"), CASE])) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "is_misspelt"),
+    [
+        ("cuda", False),
+        ("abcd", False),
+        ("abce", True),  # 3 letters of 4 are alike: 0.75
+        ("abcxy", False),
+        ("abxy", False),
+        ("metal", False),
+    ],
+)
+def test_a_name_is_misspelt_if_three_letters_in_four_are_anothers(
+    value: str, is_misspelt: bool
+) -> None:
+    assert looks_misspelt(value, ("cuda", "abcd")) == is_misspelt
+
+
 def test_an_entry_holds_for_the_releases_it_names() -> None:
     assert ENTRY.holds_for("0.12.0.1")
     assert ENTRY.holds_for("0.11.0.dev20260101") is False
     assert not ENTRY.holds_for("0.10.2")
+    assert ENTRY.holds_for("0.11.0")
+    assert dataclasses.replace(ENTRY, jax="").holds_for("0.4.20")
+    assert dataclasses.replace(ENTRY, jax="").holds_for("0.13.0.dev1")
 
 
 def test_the_shipped_ledger_can_be_read() -> None:
@@ -199,6 +373,110 @@ def test_backends_and_exceptions_of_others_may_be_named(line: str, tmp_path: Pat
     path.write_text(f"{ENTRY_TEXT}{line}\n")
 
     assert len(load_ledger(path).limitations) == 1
+
+
+FULL_ENTRY = """
+[[limitation]]
+id = 'a'
+initializer = ['n', 'm']
+dtype = ['float32']
+backend = ['cpu']
+transform = ['jit']
+prng = ['rbg', 'lattice', 'strata']
+jax = '>=0.11,<0.13'
+empty = false
+checks = ['contract', 'my_check']
+also = ['values']
+outcome = 'raises TypeError'
+figures = {variance_error = 0.5}
+reason = 'r'
+link = 'l'
+[[limitation]]
+id = 'b'
+initializer = ['n']
+checks = ['values']
+reason = 'r'
+link = 'l'
+"""
+
+
+def test_every_field_is_read_and_the_order_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(FULL_ENTRY)
+
+    first, second = load(path).limitations
+
+    assert first == Limitation(
+        id="a",
+        initializer=("n", "m"),
+        dtype=("float32",),
+        backend=("cpu",),
+        transform=("jit",),
+        prng=("rbg", "lattice", "strata"),
+        jax=">=0.11,<0.13",
+        empty=False,
+        checks=("contract", "my_check"),
+        also=("values",),
+        outcome="raises TypeError",
+        figures={"variance_error": 0.5},
+        reason="r",
+        link="l",
+    )
+    assert second.id == "b"
+    assert (second.jax, second.empty, second.outcome, second.figures) == ("", None, "", {})
+
+
+def test_where_checks_are_known_others_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(FULL_ENTRY)
+
+    assert load(path, ("contract", "my_check", "values"))
+    with pytest.raises(LedgerError, match="limitation a: check 'my_check' is unknown"):
+        load(path, ("contract", "values"))
+
+
+def test_a_ledger_without_entries_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text("")
+
+    assert load(path).limitations == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("empty='no'", "a: empty = 'no' is a str, expected a bool"),
+        ("figures=[1]", r"a: figures = \[1\] is a list, expected a dict"),
+        ("reason=['r']", r"a: reason = \['r'\] is a list, expected a str"),
+        ("link=''", "a: link is missing or empty"),
+        ("initializer=[]", "a: initializer is missing or empty"),
+        ("outcome='TypeError'", "outcome = 'TypeError' is not understood"),
+        ("outcome='raises Type Error'", "outcome = 'raises Type Error' is not understood"),
+        ("outcome='raises '", "outcome = 'raises ' is not understood"),
+    ],
+)
+def test_a_field_without_sense_is_refused(line: str, message: str, tmp_path: Path) -> None:
+    fields = dict(part.split("=", 1) for part in ENTRY_TEXT.splitlines()[1:])
+    name, _, value = line.partition("=")
+    fields[name] = value
+    path = tmp_path / "ledger.toml"
+    path.write_text("[[limitation]]\n" + "\n".join(f"{k}={v}" for k, v in fields.items()))
+
+    with pytest.raises(LedgerError, match=message):
+        load(path)
+
+
+def test_limitation_must_be_tables(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text("limitation = ['a']")
+
+    with pytest.raises(LedgerError, match=r"limitation = \['a'\]: write \[\[limitation\]\] tables"):
+        load(path)
+
+
+def test_a_ledger_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match="cannot be read"):
+        load(tmp_path / "ledger.toml")
 
 
 def test_every_executor_is_known_by_name() -> None:

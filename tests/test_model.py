@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 from conformance.model import (
     DTYPES,
     PRNGS,
+    SCHEMA,
     TRANSFORMS,
+    Budget,
     Case,
+    Drift,
+    DriftClass,
+    MatrixBudget,
+    Moments,
     Problem,
+    Returned,
+    Tier,
     format_shape,
     parse_case,
     parse_problem,
@@ -69,3 +77,112 @@ def test_cases_that_share_compiled_programs_share_a_group() -> None:
     two = parse_case("lecun_normal-float32-64x32-s7-cpu-eager")
 
     assert one.group == two.group
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"), [((), "scalar"), ((0,), "0"), ((64, 32), "64x32"), ((1, 2, 3, 4), "1x2x3x4")]
+)
+def test_a_shape_reads_as_its_sizes(shape: tuple[int, ...], text: str) -> None:
+    assert format_shape(shape) == text
+    assert parse_shape(text) == shape
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "64x", "x32", "64X32", "-1", "64 x 32", "scalar2", "6\n"]
+)
+def test_what_is_no_shape_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not understood: write sizes joined by 'x'"):
+        parse_shape(text)
+
+
+@pytest.mark.parametrize(
+    ("prng", "text"),
+    [
+        ("threefry2x32", "he_normal-float32-3x4-s7"),
+        ("rbg", "he_normal-float32-3x4-s7-rbg"),
+        ("threefry2x32_partitionable", "he_normal-float32-3x4-s7-threefry2x32_partitionable"),
+    ],
+)
+def test_an_id_names_the_prng_where_it_is_not_the_usual(prng: str, text: str) -> None:
+    problem = Problem(initializer="he_normal", dtype="float32", shape=(3, 4), seed=7, prng=prng)
+
+    assert problem.id == text
+    assert parse_problem(text) == problem
+
+
+def test_an_emulated_backend_has_two_words() -> None:
+    case = parse_case("zeros-float32-4-s0-rbg-cuda-emulated-jit")
+
+    assert (case.backend, case.problem.prng) == ("cuda-emulated", "rbg")
+    assert case.id == "zeros-float32-4-s0-rbg-cuda-emulated-jit"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("zeros-float32-4", "has 3 fields: expected"),
+        ("zeros-float32-4-s0-rbg-x", "has 6 fields: expected"),
+        ("zeros-float32-4-s", "seed 's'"),
+        ("zeros-float32-4-s1x", "seed 's1x'"),
+    ],
+)
+def test_an_id_with_a_field_too_few_or_too_many_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_problem(text)
+
+
+def test_a_group_is_of_backend_transform_dtype_prng_and_shape() -> None:
+    case = parse_case("zeros-float32-4x5-s0-rbg-tpu-jit")
+
+    assert case.group == "tpu-jit-float32-rbg-4x5"
+
+
+def test_tiers_and_classes_rank_from_small_to_large() -> None:
+    assert [tier.rank for tier in Tier] == [0, 1, 2]
+    assert [each.rank for each in DriftClass] == [0, 1, 2, 3, 4, 5, 6]
+    assert Tier.QUICK.rank < Tier.STANDARD.rank < Tier.FULL.rank
+    assert DriftClass.ROUNDING.rank == 1
+
+
+def matrix(column: float, gram: float) -> MatrixBudget:
+    return MatrixBudget(column=column, gram=gram)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "together"),
+    [
+        (None, None, None),
+        (matrix(3.0, 8.0), None, matrix(3.0, 8.0)),
+        (None, matrix(3.0, 8.0), matrix(3.0, 8.0)),
+        (matrix(3.0, 8.0), matrix(5.0, 7.0), matrix(5.0, 8.0)),
+    ],
+)
+def test_budgets_of_elements_add_up_and_of_matrices_the_wider_counts(
+    one: MatrixBudget | None, two: MatrixBudget | None, together: MatrixBudget | None
+) -> None:
+    left = Budget(max_ulp=5, max_ulp_at_sigma=1.5, matrix=one)
+    right = Budget(max_ulp=2, max_ulp_at_sigma=0.25, matrix=two)
+
+    assert left.plus(right) == Budget(max_ulp=7, max_ulp_at_sigma=1.75, matrix=together)
+    assert left.doubled() == Budget(max_ulp=10, max_ulp_at_sigma=3.0, matrix=one)
+
+
+def test_a_record_is_shown_without_its_bits() -> None:
+    """A failing assertion would print megabytes."""
+    moments = Moments(mean=0.0, variance=1.0, minimum=-1.0, maximum=1.0)
+    outcome = Returned(
+        dtype="float32", shape=(), sha256="", bits=b"bits", moments=moments, drawn=b"drawn"
+    )
+
+    assert "b'" not in repr(outcome)
+
+
+def test_what_nobody_said_of_a_record_is_its_default() -> None:
+    moments = Moments(mean=0.0, variance=1.0, minimum=-1.0, maximum=1.0)
+    outcome = Returned(dtype="float32", shape=(), sha256="", bits=b"", moments=moments)
+    drift = Drift(drift_class=DriftClass.IDENTICAL)
+
+    assert (moments.mean_imag, moments.nonfinite) == (0.0, 0)
+    assert (outcome.stride, outcome.weak_type, outcome.drawn) == (1, False, None)
+    assert (drift.n_elements, drift.n_different, drift.max_ulp) == (0, 0, None)
+    assert SCHEMA == 1

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.arrays import Array
+from conformance.checks import modules
 from conformance.checks.modules import (
     NORMALIZATION_ROUNDINGS,
     derived_key,
@@ -222,6 +223,17 @@ def test_a_column_may_be_off_by_the_roundings_of_its_norm(dtype: str, direction:
     )
 
     assert furthest == pytest.approx(1 + direction * bound, rel=1e-15)
+    assert at == ""
+    assert beyond.startswith("is not its draw divided by its norm: the factor is ")
+
+
+def test_a_column_at_the_bound_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(modules, "_bound", lambda *_: 2.0**-30)
+
+    at, beyond = (
+        weight_fault(ONES * FACTOR * (1 + error)) for error in (2.0**-30, 2.0**-30 + 2.0**-52)
+    )
+
     assert at == ""
     assert beyond.startswith("is not its draw divided by its norm: the factor is ")
 

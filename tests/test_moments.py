@@ -10,12 +10,11 @@ import mpmath
 import numpy as np
 import pytest
 
-from conformance.arrays import as_dtype, returned
+from conformance.arrays import as_dtype, returned, widen
 from conformance.checks.moments import (
     EVIDENCE,
     MOMENTS,
     MOST_CHECKS,
-    NORMAL_REACH,
     RUN_ERROR_RATE,
     Bounds,
     Law,
@@ -38,11 +37,14 @@ from conformance.definition import (
     nominal_moments,
 )
 from conformance.model import CheckResult, Raised, Returned, Status
+from conformance.oracle import solve_words
 from tests import evidence as made
 from tests.evidence import evidence, last, with_moments
 
 SHAPE = (64, 32)
 SIZE = 2048
+LOG_OF_TWO_OVER_ALPHA = math.log(4e11)
+"""A false alarm in 1e6 runs of 200,000 checks, each with two sides."""
 
 
 def declared(lower: float = -3.0, upper: float = 5.0, variance: float = 2.0) -> Declared:
@@ -203,6 +205,12 @@ def test_a_wrong_mean_is_told_in_units_of_sigma() -> None:
     )
 
 
+def test_a_wrong_mean_is_told_from_the_laws() -> None:
+    result = judged(DECLARED, "float32", 4.0, 2.0)
+
+    assert "the mean is 4, 2.12 sigma from the law's 1; " in result.message
+
+
 def test_a_wrong_complex_mean_is_told_with_both_parts() -> None:
     result = judged(NORMAL, "complex64", 0.25 - 0.5j, 0.25)
 
@@ -237,6 +245,8 @@ def test_a_sample_that_no_law_here_has_fails() -> None:
         pytest.param(Constant(value=1.0), id="constant"),
         pytest.param(Constant(value=((1.0,),)), id="array"),
         pytest.param(declared(variance=0.0), id="no variance"),
+        pytest.param(declared(variance=-1.0), id="negative variance"),
+        pytest.param(declared(variance=math.nan), id="NaN variance"),
         pytest.param(VarianceScaling(scale=0.0, mode="fan_in", distribution="normal"), id="zeros"),
     ],
 )
@@ -296,8 +306,8 @@ def test_the_checks_of_a_run_raise_a_false_alarm_once_in_a_million_runs() -> Non
     with mpmath.workdps(30):
         alpha = 2 * mpmath.exp(-mpmath.mpf(EVIDENCE))
 
-        assert float(alpha * 200_000) == pytest.approx(1e-6, rel=1e-14)
-    assert (MOST_CHECKS, RUN_ERROR_RATE) == (200_000, 1e-6)
+        assert float(alpha * MOST_CHECKS) == pytest.approx(RUN_ERROR_RATE, rel=1e-14)
+    assert bernstein_bound(1, 0.0, 1.0) == pytest.approx(2 * LOG_OF_TWO_OVER_ALPHA / 3, rel=1e-15)
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 10**7])
@@ -310,7 +320,7 @@ def test_the_bound_is_where_bernsteins_probability_is_alpha(
 
     exponent = size * t**2 / (2 * variance + 2 * reach * t / 3)
 
-    assert float(exponent) == pytest.approx(EVIDENCE, rel=1e-12)
+    assert float(exponent) == pytest.approx(LOG_OF_TWO_OVER_ALPHA, rel=1e-12)
 
 
 @pytest.mark.parametrize(("shape", "longer"), [((64, 32), 64), ((32, 64), 64), ((4, 5, 6), 20)])
@@ -355,7 +365,10 @@ def test_squares_that_do_not_vary_but_for_rounding_have_no_variance() -> None:
 # --- The law of one element ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+REACH = {"float32": 5.42, "float64": 8.3, "complex64": 5.42, "complex128": 8.3}
+
+
+@pytest.mark.parametrize("dtype", REACH)
 @pytest.mark.parametrize("definition", [NORMAL, scaling("normal")], ids=str)
 def test_a_normal_has_kurtosis_3_and_its_reach(definition: Definition, dtype: str) -> None:
     nominal = nominal_moments(definition, SHAPE)
@@ -365,18 +378,17 @@ def test_a_normal_has_kurtosis_3_and_its_reach(definition: Definition, dtype: st
 
     assert (found.mean, found.variance) == (0, nominal.variance)
     assert found.fourth == pytest.approx(3 * nominal.variance**2, rel=1e-14)
-    assert found.reach == NORMAL_REACH[dtype] * math.sqrt(nominal.variance)
+    assert found.reach == REACH[dtype] * math.sqrt(nominal.variance)
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float32", 25), ("float64", 54)])
 def test_no_normal_lies_beyond_its_reach(dtype: str, bits: int) -> None:
     """The outermost is the quantile of a quarter of a step."""
     with mpmath.workdps(40):
-        beyond = mpmath.ncdf(-mpmath.mpf(NORMAL_REACH[dtype]))
-        a_little_less = mpmath.ncdf(-mpmath.mpf(NORMAL_REACH[dtype]) + mpmath.mpf("0.1"))
+        beyond = mpmath.ncdf(-mpmath.mpf(REACH[dtype]))
+        a_little_less = mpmath.ncdf(-mpmath.mpf(REACH[dtype]) + mpmath.mpf("0.1"))
 
         assert beyond < mpmath.mpf(2) ** -bits < a_little_less
-    assert NORMAL_REACH[f"complex{2 * int(dtype[5:])}"] == NORMAL_REACH[dtype]
 
 
 @pytest.mark.parametrize(
@@ -419,6 +431,19 @@ def test_a_small_lattice_is_enumerated(dtype: str, n: int) -> None:
     assert found.variance == pytest.approx((1 - n**-2) / 12, rel=1e-14)
     assert found.fourth == pytest.approx((3 - 10 * n**-2 + 7 * n**-4) / 240, rel=1e-14)
     assert (found.mean_lean, found.variance_lean) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_small_lattice_is_that_of_jaxs_own_roundings(dtype: str) -> None:
+    definition, width = scaling("truncated_normal"), 8 if dtype == "bfloat16" else 16
+    words = np.arange(2**width, dtype=f"u{width // 8}")
+    solution = solve_words(words, definition, as_dtype(dtype), SHAPE)
+    assert solution.followed is not None
+
+    found = law_in(definition, dtype)
+
+    assert found.mean == widen(solution.followed).mean()
+    assert found.mean != widen(solution.expected).mean()
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

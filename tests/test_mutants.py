@@ -56,6 +56,7 @@ def test_a_number_moves_to_both_sides(changes: Changes) -> None:
         "@functools.lru_cache(maxsize=4)\ndef f(): ...\n",
         "assert a < 3\n",
         "zip(a, b, strict=True)\n",
+        "def f(a, *, b): ...\n",
     ],
 )
 def test_what_no_test_is_meant_to_see_is_left_alone(changes: Changes, text: str) -> None:

@@ -22,7 +22,7 @@ from conformance.definition import (
     nominal_moments,
 )
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
-from conformance.oracle.distributions import lattice
+from conformance.oracle.distributions import complex_unit_variate, lattice
 from conformance.oracle.normal import mass_above, masses
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -132,6 +132,50 @@ def test_tail_masses_have_fifty_digits(bound: float) -> None:
 def test_no_mass_lies_beyond_infinity() -> None:
     assert mass_above(INFINITY) == 0
     assert mass_above(-INFINITY) == 1
+
+
+@pytest.mark.parametrize(
+    "bounds", [(-1.0, 3.0), (30.0, 31.0), (-31.0, -30.0), (-9.0, 1e-3)], ids=str
+)
+def test_the_mass_between_bounds_and_its_median_have_32_digits_wherever_they_lie(
+    bounds: tuple[float, float],
+) -> None:
+    """Tails are subtracted on one side of 0, where they are small; 1 - (1 - tail) has no digits."""
+    with mpmath.workdps(60):
+        beyond = [mpmath.erfc(x / mpmath.sqrt(2)) / 2 for x in (*bounds, -bounds[0], -bounds[1])]
+        above_lower, above_upper, below_lower, below_upper = beyond
+        between = above_lower - above_upper if bounds[0] > 0 else below_upper - below_lower
+
+        held = masses(*bounds)
+
+        found = mpmath.mpf(held.between.high) + mpmath.mpf(held.between.low)
+        assert abs(found / between - 1) < 1e-31
+        assert held.median == float((mpmath.mpf("0.5") - below_lower) / between)
+
+
+def test_the_modulus_of_a_truncated_complex_normal_ends_at_its_bound() -> None:
+    """P(|z| <= r) = (1 - exp(-r^2)) / (1 - exp(-b^2)): at the quantile 1 - 2^-23, nearly b."""
+    law = Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=-3.0, upper=3.0)
+    words = np.array([[0, 2**31, 2**32 - 1], [0, 0, 0]], np.uint32)
+
+    found = np.abs(complex_unit_variate(words, law, np.dtype(np.complex64)))
+
+    fractions = (0, mpmath.mpf("0.5"), 1 - mpmath.mpf(2) ** -23)
+    with mpmath.workdps(40):
+        wanted = [mpmath.sqrt(-mpmath.log(1 - f * (1 - mpmath.exp(-9)))) for f in fractions]
+        np.testing.assert_allclose(found, [float(value) for value in wanted], rtol=1e-15)
+
+
+def test_a_scale_of_nothing_has_a_law_of_no_width_and_a_negative_one_none() -> None:
+    nothing, negative = (
+        law_of(VarianceScaling(scale=scale, mode="fan_in", distribution="normal"), (4, 8))
+        for scale in (0.0, -1.0)
+    )
+
+    assert nothing is not None
+    assert negative is not None
+    assert nothing.scale == 0.0
+    assert math.isnan(negative.scale)
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(2.0, 2.0), (2.0, -2.0), (math.nan, 1.0)])

@@ -127,6 +127,7 @@ def test_a_width_that_no_dtype_has_is_refused() -> None:
         random_bits(KEY, 24, (3,))
 
 
-def test_more_words_than_one_key_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="4294967295 words exceed the 4294967294"):
-        random_bits(KEY, 32, (2**32 - 1,), partitionable=False)
+@pytest.mark.parametrize("size", [2**32 - 1, 2**32])
+def test_more_words_than_one_key_numbers_are_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=f"{size} words exceed the 4294967294"):
+        random_bits(KEY, 32, (size,), partitionable=False)

@@ -127,12 +127,12 @@ def test_samples_and_whole_arrays_are_compared_where_both_have_elements(thinned:
 
 
 def test_a_complex_element_counts_once_and_must_be_open_in_both_parts() -> None:
-    predicted = np.array([1 + 1j, 1 + 1j, 1 + 1j], np.complex64)
+    predicted = np.array([1 + 1j, 1 + 1j, 1 + 1j, 1 + 1j], np.complex64)
     up = np.float32(1 + 2**-23)
-    highest = np.array([complex(up, up), complex(up, 1), 1 + 1j], np.complex64)
-    actual = np.array([complex(up, up), complex(up, up), 1 + 1j], np.complex64)
+    highest = np.array([complex(up, up), complex(up, 1), complex(1, up), 1 + 1j], np.complex64)
+    actual = np.array([complex(up, up), complex(up, up), complex(1, up), 1 + 1j], np.complex64)
 
-    assert deviates(actual, between(predicted, highest), predicted) == (1, 1)
+    assert deviates(actual, between(predicted, highest), predicted) == (2, 1)
 
 
 @pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.float16, np.float64])
@@ -181,6 +181,7 @@ def test_another_type_is_decided_whatever_is_permitted() -> None:
         (3, 0, "differs in 3 elements, all open"),
         (0, 2, "differs in 2 elements, 2 decided"),
         (3, 2, "differs in 5 elements, 2 decided"),
+        (2, 2, "differs in 4 elements, 2 decided"),
     ],
 )
 def test_a_deviation_says_what_is_open_and_what_decided(

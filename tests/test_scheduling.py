@@ -103,6 +103,8 @@ def test_nothing_is_finished_before_every_worker_has_collected() -> None:
     scheduling.add_node_collection(two, TESTS)
     assert scheduling.collection_is_completed
     assert not scheduling.has_pending
+    scheduling.add_node_collection(Worker(), TESTS)  # in the place of one that crashed
+    assert scheduling.collection_is_completed
 
 
 @pytest.mark.parametrize(("n_held", "is_finished"), [(2, False), (1, True), (0, True)])

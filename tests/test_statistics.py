@@ -94,7 +94,14 @@ def test_a_correlation_just_as_certain_as_is_asked_is_not_beyond_it(
 
 
 def test_equal_values_share_their_mean_rank() -> None:
-    """On a lattice of five values, around the bound, as SciPy ranks them."""
+    """A small lattice repeats its values: they are ranked as SciPy ranks them."""
+    values = np.array([3.0, 1.0, 3.0, -2.0, 3.0, 1.0, 7.0])
+
+    assert statistics._ranks(values).tolist() == [5, 2.5, 5, 1, 5, 2.5, 7]
+    assert statistics._ranks(values).tolist() == scipy.stats.rankdata(values).tolist()
+
+
+def test_on_a_lattice_of_five_values_streams_are_told_around_the_bound() -> None:
     verdicts = []
     for seed in range(60):
         generator = np.random.default_rng(seed)
@@ -190,6 +197,7 @@ def test_means_may_lie_six_standard_errors_apart(sign: int) -> None:
     at, beyond = sign * 1.5, sign * math.nextafter(1.5, 2)
 
     assert compare_laws(expected + at, expected).fault == ""
+    assert compare_laws(3 + expected + at, 3 + expected).fault == ""
     assert compare_laws(expected + beyond, expected).fault == (f"the mean is {sign * 1.5:g}, was 0")
 
 

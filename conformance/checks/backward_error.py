@@ -172,7 +172,8 @@ def products_in(dtype: np.dtype[Any]) -> Product:
     Error-free transformations of matrix multiplication, Numer. Algorithms 59 (2012)). The largest
     comes first, so that the difference loses none of the spare bits. (Arm's longdouble has none.)
     """
-    real = _plain_product if unit_roundoff(dtype) > 2.0**-42 else _sliced_product
+    is_64_bits = unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
+    real = _sliced_product if is_64_bits else _plain_product
     return functools.partial(_complex_product, real) if dtype.kind == "c" else real
 
 

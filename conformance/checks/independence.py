@@ -40,10 +40,11 @@ def check_independence(evidence: Evidence) -> CheckResult:
     if expected_error(definition, problem.shape, problem.dtype):
         return not_applicable(INDEPENDENCE)
     array = whole(outcome)
+    shares = list(_shares(array))
+    if not shares:
+        return passed(INDEPENDENCE)
     chance = _chance_of_equality(array)
-    for axis, lag, share, n_pairs in _shares(array):
-        if n_pairs < FEWEST_PAIRS:
-            continue
+    for axis, lag, share, n_pairs in shares:
         if share > chance + bernstein_bound(n_pairs, chance * (1 - chance), 1.0):
             return failed(
                 INDEPENDENCE,
@@ -55,18 +56,16 @@ def check_independence(evidence: Evidence) -> CheckResult:
 
 
 def _chance_of_equality(array: Array) -> float:
-    """Return the share of equal pairs among all pairs of different elements."""
+    """Return the share of equal pairs among all pairs of elements, of which there must be one."""
     _, counts = np.unique(array, return_counts=True)
-    size = array.size
-    return float(np.sum(counts * (counts - 1.0)) / (size * (size - 1.0))) if size > 1 else 1.0
+    return float(np.sum(counts * (counts - 1.0)) / (array.size * (array.size - 1.0)))
 
 
 def _shares(array: Array) -> Iterator[tuple[int, int, float, int]]:
-    """Yield axis, distance, share of equal pairs at it, and their number."""
+    """Yield axis, distance, share of equal pairs at it, and their number, where they are enough."""
     for axis, size in enumerate(array.shape):
+        lines = np.moveaxis(array, axis, 0)
         for lag in sorted({1, size // 2} - {0}):
-            if lag < size:
-                near = np.take(array, range(size - lag), axis)
-                far = np.take(array, range(lag, size), axis)
-                if near.size:
-                    yield axis, lag, float(np.mean(near == far)), near.size
+            near, far = lines[:-lag], lines[lag:]
+            if near.size >= FEWEST_PAIRS:
+                yield axis, lag, float(np.mean(near == far)), near.size

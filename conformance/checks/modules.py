@@ -60,7 +60,7 @@ def parameter_fault(claim: Claim, param_dtype: str, tree: Mapping[str, Array], d
     if actual.tobytes() == expected.tobytes():
         return ""
     width = f"V{actual.dtype.itemsize}"  # by bits: -0.0 equals 0.0, and is another value
-    mine, theirs = (np.ascontiguousarray(array).reshape(-1) for array in (actual, expected))
+    mine, theirs = actual.ravel(), expected.ravel()
     wrong = np.flatnonzero(mine.view(width) != theirs.view(width))
     first = int(wrong[0])
     return (

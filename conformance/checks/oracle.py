@@ -142,7 +142,7 @@ def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift
         solutions = itertools.chain([solution], (answer(folded=folded) for folded in others))
         followed, solution = _nearest_followed(evidence, outcome, solutions)
         nearest = min(nearest, followed, key=lambda drift: drift.drift_class.rank)
-    exact = exact_stages(solution, problem.dtype) if outcome.stride == 1 else {}
+    exact = exact_stages(solution, problem.dtype)
     stage = first_differing_stage(evidence.observation.stages, exact)
     return dataclasses.replace(nearest, stage=stage)
 

@@ -49,6 +49,9 @@ FEWEST_FOR_A_KEY = 13
 MOST_FACTORED = 1 << 14
 """Elements of the largest matrix whose key is sought by factoring the normals of each candidate."""
 
+MOST_MULTIPLIED = 1 << 22
+"""Elements of the largest matrix that is multiplied with itself to see if it is orthogonal."""
+
 MOST_COMPARED = 1 << 14
 """Elements of a sample that is compared with laws."""
 
@@ -320,7 +323,7 @@ def _scalings(
     Fans of convolutions and matrices come first; then those of kernels with several axes in or out,
     as attention has; last the fans of the wrong side.
     """
-    if kind == "uniform from 0" or len(shape) < 2 or 0 in shape:
+    if kind == "uniform from 0" or len(shape) < 2:
         return
     if kind == "normal" and len(shape) == 2:
         yield "embedding", EMBEDDING, float(shape[1]), True
@@ -340,8 +343,7 @@ def _scalings(
 def _axes(shape: tuple[int, ...]) -> list[tuple[Any, Any]]:
     """Return the ways to split the axes into those that go in and those that come out."""
     axes = tuple(range(len(shape)))
-    splits = [(axes[:k], axes[k:]) for k in range(1, len(shape))] if len(shape) > 2 else []
-    return [(-2, -1), *splits]
+    return [(-2, -1), *((axes[:k], axes[k:]) for k in range(1, len(shape)))]
 
 
 def _plain(kind: str, scale: float, is_exact: bool) -> Recognised:
@@ -392,7 +394,9 @@ def _normals(key: Key, tall: tuple[int, ...], partitionable: bool) -> Array:
 
 def _orthogonal_length(array: Array) -> float:
     """Return the length of the rows or columns, the smaller side, if they are orthogonal; or 0."""
-    if array.ndim < 2 or min(array.shape) < 2 or array.size > 1 << 22 or not _is_drawable(array):
+    if array.ndim < 2 or min(array.shape) < 2 or array.size > MOST_MULTIPLIED:
+        return 0.0
+    if not _is_drawable(array):
         return 0.0
     matrix = widen(array).reshape(-1, array.shape[-1])
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T

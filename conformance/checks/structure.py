@@ -66,7 +66,7 @@ def check_structure(evidence: Evidence) -> CheckResult:
 def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     dtype = as_dtype(outcome.dtype)
     value = np.asarray(definition.value).astype(dtype)
-    expected = np.broadcast_to(value, outcome.shape).reshape(-1)[:: outcome.stride]
+    expected = np.broadcast_to(value, outcome.shape).ravel()[:: outcome.stride]
     actual = flat(outcome)
     # By bits: -0.0 equals 0.0, and is another constant.
     width = f"V{actual.dtype.itemsize}"

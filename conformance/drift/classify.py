@@ -69,14 +69,13 @@ def _of_type(actual: Returned, expected: Returned) -> str:
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """Return the scale of distances: sigma, or the magnitude where nothing varies.
 
-    0 where neither is a number: then only the distance at the value counts.
+    NaN where no element is a number: then there are no distances.
     """
-    if moments is not None and 0 < moments.variance < math.inf:
-        return math.sqrt(moments.variance)
-    observed = expected.moments
-    if 0 < observed.variance < math.inf:
-        return math.sqrt(observed.variance)
-    return abs(observed.maximum) if math.isfinite(observed.maximum) else 0.0
+    nominal = moments.variance if moments is not None else 0.0
+    for variance in (nominal, expected.moments.variance):
+        if variance > 0 and math.isfinite(variance):
+            return math.sqrt(variance)
+    return abs(expected.moments.maximum)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +115,7 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
     read = whole if expected.stride == 1 else flat
     one, two = read(actual), read(expected)
     ulp = ulp_distance(one, two)
-    raw = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (one, two))
+    raw = (np.ascontiguousarray(array).ravel().view(np.uint8) for array in (one, two))
     same = np.equal(*raw).reshape(-1, one.dtype.itemsize).all(axis=1).reshape(one.shape)
     return _Pair(
         actual=one,
@@ -127,7 +126,7 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
         sigma=sigma,
         shape=expected.shape,
         stride=expected.stride,
-        is_constant=is_constant or (two.size > 1 and _spread(two) == 0),
+        is_constant=is_constant or (two.size != 1 and _spread(two) == 0),
     )
 
 
@@ -169,8 +168,7 @@ def _of_values(pair: _Pair, budget: Budget) -> _Change:
 
 
 def _spread(array: Array) -> float:
-    wide = np.abs(widen(array) - widen(array).reshape(-1)[0])
-    return float(wide.max(initial=0.0))
+    return float(np.abs(widen(array) - widen(array).ravel()[0]).max())
 
 
 def _is_within(pair: _Pair, budget: Budget) -> bool:
@@ -209,7 +207,7 @@ def _systematic(
 
 def _reals(array: Array) -> statistics.Values:
     """Return all real numbers in the array as one row of float64."""
-    return np.asarray(widen(real_parts(array)).reshape(-1), dtype=np.float64)
+    return np.asarray(widen(real_parts(array)).ravel(), dtype=np.float64)
 
 
 def _of_stream(pair: _Pair) -> _Change:

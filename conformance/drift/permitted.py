@@ -82,4 +82,4 @@ def _numbers(outcome: Outcome, stride: int) -> Array:
 
 def _count(marks: Array) -> int:
     """Return how many elements are marked, complex ones in either part."""
-    return int(np.count_nonzero(marks.any(axis=-1) if marks.ndim > 1 else marks))
+    return int(np.count_nonzero(marks.any(axis=tuple(range(1, marks.ndim)))))

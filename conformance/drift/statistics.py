@@ -79,8 +79,7 @@ def fit(actual: Values, expected: Values) -> Line:
     slope = float(deviation @ moved) / spread
     scatter = float(np.sum((moved - slope * deviation) ** 2))
     scale = math.copysign(math.sqrt(spread_after / spread), slope)
-    unexplained = scatter / spread_after if spread_after else 0.0
-    scale_error = abs(scale) * math.sqrt(unexplained / len(actual))
+    scale_error = math.sqrt(scatter / spread / len(actual))  # 1 - r^2 is scatter / spread_after
     noise = math.sqrt(scatter) / len(actual)
     return Line(
         shift=float((actual - scale * expected).mean()),

@@ -195,7 +195,7 @@ def _real_stages(
     uniform, unit, value = np.empty((3, words.size))
     expected = np.empty(words.size, dtype)
     followed = np.empty(words.size, dtype) if dtype.name in FOLLOWED_DTYPES else None
-    flat = words.reshape(-1)
+    flat = words.ravel()
     for start in range(0, words.size, CHUNK):
         part = slice(start, start + CHUNK)
         uniform[part] = followed_uniform(flat[part], law, dtype, fused, folded=folded)

@@ -44,5 +44,5 @@ def nnx_key(streams: Mapping[str, int | Key], name: str, count: int, *, x64: boo
     """
     if name not in streams and "default" not in streams:
         raise KeyError(f"no stream {name!r} and no 'default' among {', '.join(streams) or 'none'}")
-    root = streams.get(name, streams.get("default", 0))
+    root = streams[name if name in streams else "default"]
     return fold_in(seed_key(root, x64=x64) if isinstance(root, int) else root, count)

@@ -134,5 +134,5 @@ def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
         # First-order Taylor step for the low part: dx / dp = 1 / density(x). The next term is
         # smaller than 1e-24, because low / high < 2**-53.
         step = low * np.exp(quantile**2 / 2) * float(SQRT_2PI)
-    quantile += np.where(np.isfinite(step), step, 0.0)  # a tail of mass 0 stays at -inf
+    np.add(quantile, step, out=quantile, where=np.isfinite(step))  # a tail of mass 0 stays at -inf
     return np.where(is_left, quantile, -quantile)

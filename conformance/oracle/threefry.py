@@ -17,7 +17,9 @@ Key = npt.NDArray[np.uint32]
 Words = npt.NDArray[Any]
 """Unsigned integers of any width."""
 
-ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+ROTATIONS = ((17, 29, 16, 24), (13, 15, 26, 6))
+"""Of the rounds before an even and before an odd key injection."""
+
 PARITY = 0x1BD11BDA
 """The constant of the key schedule (section 3.3 of the paper: Skein's, cut to 32 bits)."""
 
@@ -62,7 +64,7 @@ def _hash_in_place(
     left += schedule[0]
     right += schedule[1]
     for injection in range(1, 6):
-        for rotation in ROTATIONS[(injection - 1) % 2]:
+        for rotation in ROTATIONS[injection % 2]:
             left += right
             np.left_shift(right, np.uint32(rotation), out=scratch)
             np.right_shift(right, np.uint32(32 - rotation), out=right)
@@ -84,7 +86,7 @@ def split(key: Key, num: int = 2, *, partitionable: bool = True) -> npt.NDArray[
 
 def fold_in(key: Key, data: int) -> Key:
     """Return the key that `jax.random.fold_in` makes of a key and a 32-bit integer."""
-    return threefry2x32(key, np.array([0, data % 2**32], np.uint32))
+    return threefry2x32(key, np.array([0, data], np.uint32))
 
 
 def random_bits(
@@ -148,4 +150,4 @@ def _paired_words(key: Key, size: int) -> npt.NDArray[np.uint32]:
         if size % 2 and stop == half:
             right[-1] = 0
         _hash_in_place(key, left, right, scratch[: stop - start])
-    return hashed.reshape(-1)[:size]
+    return hashed.ravel()[:size]
