@@ -55,12 +55,13 @@ from cosmic_ray.mutating import mutate_code
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "mutants"
 
-os.environ |= {
+SETTINGS = {
     "JAX_COMPILATION_CACHE_DIR": str(KEPT / "programs"),
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "OPENBLAS_NUM_THREADS": "1",  # forked processes share the cores
-}  # before NumPy and JAX are imported
+}
+"""Of the run's own process, set before NumPy and JAX are imported."""
 
 SURVIVORS = KEPT / "survivors.json"
 
@@ -637,6 +638,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Judge mutants, and print those that survive."""
     options = _parse(arguments)
     until = time.monotonic() + 60 * options.minutes
+    os.environ |= SETTINGS
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     preload()

@@ -32,6 +32,9 @@ SHARED = [
     Sharding(problem=BY_COLUMNS, axis=1),
 ]
 
+PATIENCE_S = 600.0
+"""On a machine that others use."""
+
 Drawn = dict[str, Returned]
 
 
@@ -42,14 +45,14 @@ def by_id(shardings: list[Sharding], arrays: list[Returned]) -> Drawn:
 @pytest.fixture(scope="module")
 def one_process() -> tuple[Drawn, Drawn]:
     """What one device draws, and what eight devices of one process do."""
-    arrays = draw([*ALONE, *SHARED], n_processes=1)
+    arrays = draw([*ALONE, *SHARED], n_processes=1, timeout_s=PATIENCE_S)
     return by_id(ALONE, arrays[: len(ALONE)]), by_id(SHARED, arrays[len(ALONE) :])
 
 
 @pytest.fixture(scope="module")
 def two_processes() -> Drawn:
     """What eight devices of two processes draw."""
-    return by_id(SHARED, draw(SHARED, n_processes=2))
+    return by_id(SHARED, draw(SHARED, n_processes=2, timeout_s=PATIENCE_S))
 
 
 @pytest.mark.parametrize("problem", BY_ROWS, ids=lambda problem: problem.id)
