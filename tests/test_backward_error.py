@@ -120,6 +120,34 @@ def test_a_sum_that_cancels_to_nothing_is_nothing(dtype: str) -> None:
     assert abs(found[0, 0]) <= 2.0**-SPARE_BITS * unit_roundoff(left.dtype) * 1000
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_that_grow_keep_the_spare_bits(dtype: str) -> None:
+    """Of 1000 positive terms, which need ten bits more than each of them."""
+    generator = np.random.default_rng(4)
+    left, right = (
+        generator.uniform(0.5, 1, shape).astype(dtype) for shape in ((3, 1000), (1000, 2))
+    )
+    u = unit_roundoff(left.dtype)
+    rounded = (widen(left) @ widen(right)).astype(dtype)
+
+    found = products_in(left.dtype)(left, right, rounded)
+
+    assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
+
+
+def test_the_lowest_bits_of_small_elements_add_up() -> None:
+    """Each is 2^-64 of the largest: a thousand of them are 32 times what may be lost."""
+    left = np.full((1, 1000), 2.0**-12 + 2.0**-64)
+    left[0, 0] = 1.0
+    right = np.ones((1000, 1))
+    u = unit_roundoff(left.dtype)
+
+    found = products_in(left.dtype)(left, right, left @ right)
+
+    assert SPARE_BITS == 11
+    assert error_in_u(found, left, right, left @ right, u) <= 2.0**-11
+
+
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_plain_products_would_not_have_the_spare_bits(dtype: str) -> None:
     """Why products of 64 bits are sliced: the planted fault of the two tests above."""
@@ -138,6 +166,7 @@ def test_products_of_small_integers_are_exact(dtype: str) -> None:
     found = products_in(left.dtype)(left, right, np.zeros((4, 3)))
 
     np.testing.assert_array_equal(found, left @ right)
+    assert found.dtype == widen(left).dtype
 
 
 # --- Errors of Q ---------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def _slices(matrix: Array, bits: int, count: int) -> list[Array]:
 
     What is left after `count` parts is dropped: it is less than 2^-(bits count) of that element.
     """
-    exponents = np.frexp(np.abs(matrix).max(axis=1, keepdims=True, initial=0.0))[1]
+    exponents = np.frexp(np.abs(matrix).max(axis=1, keepdims=True))[1]
     rest, parts = matrix, []
     for number in range(1, count + 1):
         unit = np.ldexp(1.0, exponents - number * bits)

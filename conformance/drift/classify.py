@@ -254,11 +254,11 @@ def _described(pair: _Pair, change: _Change) -> Drift:
         scale=change.scale,
         n_elements=pair.expected.size,
         n_different=pair.n_different,
-        max_ulp=int(pair.ulp.max(initial=0)),
-        max_ulp_at_sigma=float(pair.at_sigma.max(initial=0.0)),
+        max_ulp=int(pair.ulp.max()),
+        max_ulp_at_sigma=float(pair.at_sigma.max()),
         worst_index=tuple(map(int, np.unravel_index(worst * pair.stride, pair.shape))),
-        worst_actual=_scalar(pair.actual.reshape(-1)[worst]),
-        worst_expected=_scalar(pair.expected.reshape(-1)[worst]),
+        worst_actual=_scalar(pair.actual.ravel()[worst]),
+        worst_expected=_scalar(pair.expected.ravel()[worst]),
         detail=f"{detail}; judged by a sample" if pair.is_sample else detail,
     )
 
