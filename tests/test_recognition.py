@@ -6,6 +6,7 @@ import bisect
 import functools
 import itertools
 import math
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -383,11 +384,24 @@ def test_one_value_may_be_off_by_what_its_dtype_explains(dtype: str, bound: floa
     array = drawn(Normal(stddev=1.0), (64,), dtype)
     place = int(np.abs(widen(array)).argmin())
     near, far = array.copy(), array.copy()
-    near[place] += array.dtype.type(0.9 * bound)
-    far[place] += array.dtype.type(1.1 * bound)
+    near[place] += array.dtype.type(0.95 * bound)
+    far[place] += array.dtype.type(1.05 * bound)
 
     assert recognise(near, KEY).initializer.startswith("normal(stddev=")
     assert recognise(far, KEY) == UNKNOWN
+
+
+def test_a_residual_at_its_bound_is_a_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = drawn(NORMAL)
+    fit = recognition._by_key(array, KEY, True)
+    assert fit is not None
+    names = []
+    for bound in (fit.residual, math.nextafter(fit.residual, 0.0)):
+        monkeypatch.setattr(recognition, "_residual_bound", lambda _, bound=bound: bound)
+        names.append(recognise(array, KEY).initializer)
+
+    assert fit.residual > 0
+    assert names == ["normal(stddev=3)", UNKNOWN.initializer]
 
 
 @pytest.mark.parametrize(
@@ -503,6 +517,18 @@ def test_columns_may_be_as_far_from_orthogonal_as_rounding_explains(
     assert found == ["orthogonal", UNKNOWN.initializer]
 
 
+@pytest.mark.parametrize(
+    ("rows", "name"), [(16, UNKNOWN.initializer), (17, "orthogonal(scale=2048)")]
+)
+def test_columns_at_the_bound_are_not_orthogonal(rows: int, name: str) -> None:
+    """Of 16 rows it is 10 / 2^22 of the mean square, which is 2^22 here; each row adds to it."""
+    matrix = np.zeros((rows, 2), np.float32)
+    matrix[:3, 0] = 2048, 3, 1  # 2^22 + 10
+    matrix[3:7, 1] = 2047, 63, 10, 4  # 2^22 - 10
+
+    assert recognise(matrix, None).initializer == name
+
+
 def test_a_matrix_of_zeros_but_one_is_not_orthogonal() -> None:
     array = np.zeros((4, 4), np.float32)
     array[0, 0] = 1.0
@@ -517,7 +543,7 @@ def test_one_column_is_no_orthogonal_matrix(shape: tuple[int, ...]) -> None:
     assert recognise(array, None) == UNKNOWN
 
 
-@pytest.mark.parametrize("shape", [(16, 8), (8, 16), (13, 2), (4, 3, 8), (2, 3, 8)])
+@pytest.mark.parametrize("shape", [(16, 8), (8, 16), (8, 8), (13, 2), (4, 3, 8), (2, 3, 8)])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_the_key_of_an_orthogonal_matrix_is_that_of_its_normals(
     shape: tuple[int, ...], dtype: str
@@ -542,6 +568,13 @@ def test_the_layout_of_the_normals_is_the_one_that_is_said(is_partitionable: boo
     assert right is not None
     assert right[0] == 2
     assert wrong is None
+
+
+def test_a_column_that_hardly_determines_its_sign_is_of_its_key() -> None:
+    """Of key 45 the last column drawn lies in the span of the others but for 0.0017 of it."""
+    array = drawn(Orthogonal(), (4, 4), number=45)
+
+    assert matching_orthogonal_key(array, [("own", fold_in(KEY, 45))]) is not None
 
 
 def test_a_column_of_the_other_sign_is_of_another_key() -> None:
@@ -579,7 +612,16 @@ def test_large_matrices_are_not_factored() -> None:
     assert matching_orthogonal_key(over, candidates(1)) is None
 
 
-@pytest.mark.parametrize("array", [drawn(NORMAL, (16, 8)), np.zeros((16, 8), np.float32)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        drawn(NORMAL, (16, 8)),
+        np.zeros((16, 8), np.float32),
+        np.eye(16, 8, dtype=np.complex64),
+        np.full((16, 8), np.nan, np.float32),
+    ],
+    ids=["skew", "zeros", "complex", "NaN"],
+)
 def test_what_is_not_orthogonal_has_no_orthogonal_key(array: Array) -> None:
     assert matching_orthogonal_key(array, [("own", KEY)]) is None
 
@@ -672,8 +714,26 @@ def test_a_distribution_may_be_2_8_off_and_no_further() -> None:
     assert recognise(kolmogorov(beyond)[0], None) == UNKNOWN
 
 
+def test_a_distribution_that_is_exactly_2_8_off_is_not_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def distance(of_64: float) -> None:
+        found = types.SimpleNamespace(statistic=of_64 / 8)
+        monkeypatch.setattr(stats, "kstest", lambda *_: found)
+
+    array = quantiles(WHOLE, 64)
+    distance(2.8)
+    at = recognise(array, None)
+    distance(math.nextafter(2.8, 3.0))
+    beyond = recognise(array, None)
+
+    assert "normal(" in at.initializer
+    assert beyond == UNKNOWN
+
+
 def test_of_a_large_array_an_even_sample_is_compared() -> None:
     """Every third of 49,152 values: those between may be anything that leaves the stddev."""
+    assert MOST_COMPARED == 1 << 14
     values = widen(quantiles(WHOLE, 3 * MOST_COMPARED)).reshape(-1, 3)
     values[:, 1:] = np.sign(values[:, 1:])
 
@@ -700,6 +760,41 @@ def test_a_law_that_explains_a_millionth_as_well_is_out() -> None:
     assert within[1] < math.log(1e6) <= beyond[1]
     assert " or " in recognise(within[0], None).initializer
     assert " or " not in recognise(beyond[0], None).initializer
+
+
+def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likelihoods are set so that the first law's residual is 0 and the second's is the bound."""
+    count, bound = 64, math.log(1e6)
+    array = widen(quantiles(WHOLE, count))
+    array *= 1.1 / array.std()
+    terms = {
+        kind: count * math.log(float(array.std()) / stddev)
+        for kind, stddev in recognition.UNIT_STDDEV.items()
+    }
+
+    def names(residual: float) -> str:
+        logs = dict.fromkeys(terms, -math.inf)
+        logs |= {
+            "normal": terms["normal"],
+            "truncated_normal": terms["truncated_normal"] - residual,
+        }
+        assert terms["truncated_normal"] - logs["truncated_normal"] == residual
+        monkeypatch.setattr(recognition, "_log_likelihood", lambda _, kind, __: logs[kind])
+        return recognise(array, None).initializer
+
+    assert " or truncated_normal(" in names(math.nextafter(bound, 0.0))
+    assert " or " not in names(bound)
+
+
+@pytest.mark.parametrize("value", [-1.0, 1.0])
+def test_a_value_at_a_bound_is_within_it(value: float) -> None:
+    within, beyond = (
+        recognition._log_likelihood(np.array([0.5, unit]), "uniform", 0.0)
+        for unit in (value, math.nextafter(value, 2 * value))
+    )
+
+    assert within == pytest.approx(2 * math.log(0.5))
+    assert beyond == -math.inf
 
 
 def test_the_likeliest_law_comes_first() -> None:
@@ -746,6 +841,16 @@ def test_a_fan_of_the_wrong_side_is_a_fault_without_a_key_too() -> None:
 
     assert found.initializer == "lecun_normal of fan_out"
     assert found.fault == "its variance is that of lecun_normal of fan_out, fan 512"
+
+
+def test_of_several_faults_that_of_the_likeliest_law_is_told() -> None:
+    array = quantiles(TRUNCATED, 256).reshape(1, 4, 64)
+
+    found = recognise(array / array.std() / 8, None)
+
+    name = "lecun_normal of fan_out"
+    assert found.initializer == f"{name} or lecun_normal (not truncated) of fan_out"
+    assert found.fault == f"its variance is that of {name}, fan 64"
 
 
 def test_a_law_that_may_be_right_is_no_fault() -> None:

@@ -142,11 +142,11 @@ def matching_key(
 
 def _is_drawable(array: Array) -> bool:
     """Return whether a real law could have drawn the array: it has elements, real and finite."""
-    return array.size > 0 and array.dtype.kind != "c" and bool(np.isfinite(widen(array)).all())
+    return bool(array.size) and array.dtype.kind != "c" and bool(np.isfinite(widen(array)).all())
 
 
 def _prefix(array: Array) -> Values:
-    return widen(array.reshape(-1)[:PREFIX])
+    return widen(array.ravel()[:PREFIX])
 
 
 def _drawn_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
@@ -184,7 +184,7 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     """
     if not _is_drawable(array):
         return UNKNOWN
-    values = widen(array.reshape(-1))
+    values = widen(array.ravel())
     if (values == values[0]).all():
         return Recognised(initializer=f"constant({values[0]:g})", is_exact=True)
     fit = None if key is None else _by_key(array, key, partitionable)
@@ -246,7 +246,7 @@ def _by_statistics(array: Array) -> list[_Fit]:
     (Kolmogorov's at 2.8), and against the likeliest law, which a millionth of its likelihood
     excludes. Small arrays leave several: 64 values do not tell a truncated normal from a whole one.
     """
-    values = widen(array.reshape(-1))
+    values = widen(array.ravel())
     if len(values) < PREFIX:
         return []
     sample = values[:: max(1, len(values) // MOST_COMPARED)]
@@ -429,7 +429,7 @@ def exact_moments(
     """
     kept = min(mantissa_bits(dtype), 16)
     width = word_bits(dtype)
-    centre = (1 << (width - kept)) >> 1 if mantissa_bits(dtype) > kept else 0
+    centre = (1 << (width - kept)) >> 1  # of 16 bits, one that does not count
     words = (np.arange(1 << kept, dtype=np.uint64) << np.uint64(width - kept)) + np.uint64(centre)
     solution = solve_words(words.astype(f"u{width // 8}"), definition, dtype, shape)
     values = widen(solution.expected if solution.followed is None else solution.followed)
