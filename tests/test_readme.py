@@ -118,7 +118,8 @@ def test_every_tox_environment_that_is_named_exists(tox: configparser.ConfigPars
 
 def _is_environment(name: str, tox: configparser.ConfigParser) -> bool:
     listed = [entry.strip() for entry in tox["tox"]["env_list"].split(",")]
-    return name in listed or re.fullmatch(r"py3(11|12|13)-quick", name) is not None
+    is_quick = re.fullmatch(r"py3(11|12|13)-quick", name) is not None
+    return name in listed or f"testenv:{name}" in tox or is_quick
 
 
 @pytest.mark.parametrize(
