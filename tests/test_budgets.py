@@ -197,6 +197,16 @@ def test_a_budget_for_matrices_is_looser_than_none() -> None:
     assert not is_looser(dataclasses.replace(budget(), matrix=None), budget())
 
 
+@pytest.mark.parametrize(
+    ("column", "gram", "is_so"), [(0.0, 0.0, False), (0.5, 0.0, True), (0.0, 0.5, True)]
+)
+def test_no_budget_for_matrices_allows_no_error(column: float, gram: float, is_so: bool) -> None:
+    none = dataclasses.replace(budget(), matrix=None)
+
+    assert is_looser(budget(column=column, gram=gram), none) == is_so
+    assert not is_looser(none, budget(column=column, gram=gram))
+
+
 def point(ulp: float) -> Point:
     return Point(ulp=ulp, word=2, fraction=0.0078125, actual=1.5, expected=1.0)
 
@@ -341,6 +351,15 @@ def test_what_was_never_measured_needs_no_reason() -> None:
     after = merged(table(), [measurement(ulp=99.0)])
 
     assert after.measurements == {measurement().key: measurement(ulp=99.0)}
+
+
+def test_matrices_that_were_never_measured_are_taken_as_they_are() -> None:
+    new = matrices({"a": errors(3.0, 8.0)}, "x")
+    older = dataclasses.replace(new, matrix=None)
+
+    assert merged(table(), [new]).measurements == {new.key: new}
+    after = merged(table(older), [new], "measured at last").measurements
+    assert after == {new.key: dataclasses.replace(new, reason="measured at last")}
 
 
 def test_the_shipped_table_covers_every_sweep() -> None:

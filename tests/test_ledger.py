@@ -262,7 +262,9 @@ def test_entries_that_cover_no_case_are_idle() -> None:
 
     assert ledger.idle([]) == (ENTRY, other, ANY_CASE)
     assert ledger.idle([CASE]) == (other,)
-    assert ledger.idle(iter([CASE, parse_case("zeros-float16-4-s0-cpu-jit"), CASE])) == ()
+    cases = iter([CASE, parse_case("zeros-float16-4-s0-cpu-jit"), CASE])
+    assert ledger.idle(cases) == ()
+    assert list(cases) == [CASE]  # nothing more had to be asked
 
 
 @pytest.mark.parametrize(
@@ -301,6 +303,7 @@ def test_the_shipped_ledger_can_be_read() -> None:
         ("[[limitation]\n", "cannot be read"),
         ("limitation = 3\n", r"limitation = 3: write \[\[limitation\]\] tables"),
         ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
+        ("[zzz]\n[limitatio]\n", "'limitatio' is unknown: did you mean limitation"),
         (
             "[[limitation]]\nid='a'\ndtpye=['float32']\n",
             "a: field 'dtpye' is unknown: did you mean dtype",
