@@ -423,6 +423,19 @@ def test_a_stddev_is_that_of_a_fan_within_six_roundings(
     assert names == ["lecun_normal", "truncated_normal"]
 
 
+def test_a_stddev_at_its_tolerance_is_that_of_a_fan(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = drawn(TruncatedNormal(stddev=1.00001 / TRUNCATED_STDDEV / math.sqrt(8)), SHAPE)
+    fit = recognition._by_key(array, KEY, True)
+    assert fit is not None
+    off = abs(abs(fit.scale) * TRUNCATED_STDDEV / math.sqrt(1 / 8) - 1)
+    names = []
+    for tolerance in (off, math.nextafter(off, 0.0)):
+        monkeypatch.setattr(recognition, "_stddev_tolerance", lambda *_, found=tolerance: found)
+        names.append(recognise(array, KEY).initializer.partition("(")[0])
+
+    assert names == ["lecun_normal", "truncated_normal"]
+
+
 # --- Constants and what no law has ---------------------------------------------------------------
 
 
@@ -591,6 +604,22 @@ def test_a_factor_may_be_off_by_a_hundredth_of_what_was_drawn(angle: float, is_o
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
     match = matching_orthogonal_key(array @ turn, candidates())
+
+    assert (match is not None) is is_own
+
+
+@pytest.mark.parametrize(
+    ("largest", "lowest_diagonal", "is_own"),
+    [(1.0, -1.0, False), (0.0, -1.0, False), (1.0, 0.0, False), (0.999, -0.999, True)],
+)
+def test_errors_at_the_bound_are_those_of_another_key(
+    largest: float, lowest_diagonal: float, is_own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = 0.01 / 2.0**-24
+    errors = types.SimpleNamespace(largest=largest * bound, lowest_diagonal=lowest_diagonal * bound)
+    monkeypatch.setattr(recognition, "column_errors", lambda *_, **__: errors)
+
+    match = matching_orthogonal_key(drawn(Orthogonal(), (16, 8)), [("own", KEY)])
 
     assert (match is not None) is is_own
 
