@@ -17,7 +17,7 @@ from conformance.golden import GoldenError, golden_option
 from conformance.law import Point
 from conformance.model import Budget, MatrixBudget
 
-FILE_NAME = "budgets.json"
+BUDGETS = "budgets.json"
 
 MATRICES = "orthogonal"
 """The initializer that is measured for all that return orthogonal matrices."""

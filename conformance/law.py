@@ -149,10 +149,10 @@ def lattice_words(bits: int, log2_count: int | None = None) -> Array:
     """
     log2_count = log2_count or default_log2_points(bits)
     counter = np.arange(1 << log2_count, dtype=f"u{bits // 8}")
-    return np.asarray(_spread(counter, bits, log2_count))
+    return np.asarray(spread(counter, bits, log2_count))
 
 
-def _spread(counter: Any, bits: int, log2_count: int) -> Any:
+def spread(counter: Any, bits: int, log2_count: int) -> Any:
     """Return the words that the counters stand for; NumPy's integers or JAX's.
 
     The bits below the counter are zero, or scattered where the word has more to say: the middle of
@@ -188,7 +188,7 @@ def sweep(spec: InitializerSpec, case: Case, executor: Executor) -> Sweep:
         SweepError: it raised, or returned another dtype or shape.
     """
     start = time.perf_counter()
-    with _x64_for(case.problem.dtype):
+    with x64_for(case.problem.dtype):
         try:
             initializer, key = spec.build(), lattice_key(log2_points(case))
             _require_one_word_each(initializer, case, key)
@@ -222,7 +222,8 @@ def _call(initializer: Initializer, case: Case) -> Any:
     return {"eager": call, "jit": jax.jit(call)}[case.transform]
 
 
-def _x64_for(dtype: str) -> Any:
+def x64_for(dtype: str) -> Any:
+    """Return the context in which a sweep of the dtype runs."""
     import contextlib
 
     import jax
@@ -258,7 +259,7 @@ def _counting_bits(log2_count: int | None, key: Any, bits: int, shape: tuple[int
     log2_count = log2_count or default_log2_points(bits)
     word = jax.numpy.dtype(f"u{bits // 8}")
     counter = (key[0] + jax.lax.iota(jax.numpy.uint32, math.prod(shape))) % (1 << log2_count)
-    return _spread(counter.astype(word), bits, log2_count).reshape(shape)
+    return spread(counter.astype(word), bits, log2_count).reshape(shape)
 
 
 def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> None:
@@ -269,7 +270,7 @@ def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> No
     traced = jax.make_jaxpr(lambda key: initializer(key, problem.shape, as_dtype(problem.dtype)))
     draws = [
         (equation.params["bit_width"], math.prod(equation.params["shape"]))
-        for equation in _equations(traced(key).jaxpr)
+        for equation in equations(traced(key).jaxpr)
         if equation.primitive.name == "random_bits"
     ]
     needed = (WORD_BITS[problem.dtype], math.prod(problem.shape))
@@ -282,7 +283,7 @@ def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> No
         )
 
 
-def _equations(jaxpr: Any) -> Iterator[Any]:
+def equations(jaxpr: Any) -> Iterator[Any]:
     """Yield the equations of a traced program and of all programs inside it."""
     for equation in jaxpr.eqns:
         yield equation
@@ -290,7 +291,7 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
             for part in value if isinstance(value, tuple | list) else (value,):
                 inner = getattr(part, "jaxpr", part)
                 if hasattr(inner, "eqns"):
-                    yield from _equations(inner)
+                    yield from equations(inner)
 
 
 # --- Summarising ---------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from conformance.model import (
     Status,
 )
 
-DEFAULT_PATH = Path(__file__).with_name("ledger.toml")
+LEDGER = Path(__file__).with_name("ledger.toml")
 
 LIKENESS = 0.75
 """Of two names, by `difflib`: one letter more, less or other, or two swapped, in four and more."""
@@ -190,7 +190,7 @@ def _changed_figure(
     return ""
 
 
-def load(path: Path = DEFAULT_PATH, checks: Collection[str] = ()) -> Ledger:
+def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
     """Return the ledger in a TOML file.
 
     checks: the names of all checks; none are known here, and without them any name is taken.

@@ -22,7 +22,7 @@ from conformance.definition import expected_error
 from conformance.folding import stepwise_folds, whole_folds
 from conformance.model import COMPILED, Case, Problem
 
-FILE_NAME = "lowering.json"
+LOWERING = "lowering.json"
 ACCEPT = "`conformance lowering --accept --reason '...'`"
 
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")

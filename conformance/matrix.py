@@ -189,7 +189,7 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     else:
         _validate(catalogue, selection)
         cases = list(
-            _selected(_tier_cases(catalogue, selection.tier, selection.backends), selection)
+            _selected(tier_cases(catalogue, selection.tier, selection.backends), selection)
         )
     if cases:
         _require_every_value(cases, selection)
@@ -227,7 +227,7 @@ def _require_every_value(cases: Collection[Case], selection: Selection) -> None:
 
 def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:
     """Return the problems of a tier, sorted: what its goldens must cover."""
-    return sorted({case.problem for case in _tier_cases(catalogue, tier, ("cpu",))})
+    return sorted({case.problem for case in tier_cases(catalogue, tier, ("cpu",))})
 
 
 def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
@@ -244,7 +244,8 @@ def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
     return min(tiers, key=lambda tier: tier.rank, default=None)
 
 
-def _tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
+def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
+    """Yield the cases of a tier, each once."""
     seen: set[Case] = set()
     for plane in PLANES:
         if plane.tier.rank > tier.rank:
@@ -268,11 +269,12 @@ def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...])
                     for transform in plane.transforms:
                         for backend in backends:
                             case = Case(problem=problem, backend=backend, transform=transform)
-                            if _is_offered(case):
+                            if is_offered(case):
                                 yield case
 
 
-def _is_offered(case: Case) -> bool:
+def is_offered(case: Case) -> bool:
+    """Return whether the case's backend runs the like of it."""
     if case.transform == "sharded" and case.backend not in FORCED_DEVICES:
         return False
     problem = case.problem
@@ -331,7 +333,7 @@ def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
         for case in cases:
             catalogue.lookup(case.problem.initializer)
             problem = case.problem
-            _refuse(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)
+            refuse(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)
     except SelectionError:
         raise
     except ValueError as error:
@@ -402,10 +404,11 @@ def require_offered(selection: Selection) -> None:
         selection.dtypes or ("float32",),
     )
     for backend, transform, prng, shape, dtype in asked:
-        _refuse(backend, transform, prng, shape, dtype)
+        refuse(backend, transform, prng, shape, dtype)
 
 
-def _refuse(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> None:
+def refuse(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Raise SelectionError if a backend does not run it."""
     if text := refusal(backend, transform, prng, shape, dtype):
         raise SelectionError(f"{text}. Leave it or the backend out")
 

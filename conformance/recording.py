@@ -99,8 +99,8 @@ def record(
     for name in platforms:
         open_backend(name)
     captured = environment.capture(platforms)
-    journal = _Journal(journal_path(folder), _header(cases, captured))
-    entries = _resumable(folder, journal, resume)
+    journal = Journal(journal_path(folder), header_line(cases, captured))
+    entries = resumable(folder, journal, resume)
     with journal.appending() as append:
         for entry in _observed(cases, catalogue, entries, progress):
             append(entry)
@@ -217,7 +217,8 @@ def _publish(folder: Path, entries: list[Entry], provenance: Mapping[str, Any]) 
 # --- The journal ---------------------------------------------------------------------------------
 
 
-def _header(cases: list[Case], captured: Environment) -> dict[str, Any]:
+def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
+    """Return the first row of a journal: what is recorded, and where."""
     ids = "\n".join(sorted(case.id for case in cases))
     return {
         "schema": SCHEMA,
@@ -226,7 +227,7 @@ def _header(cases: list[Case], captured: Environment) -> dict[str, Any]:
     }
 
 
-def _resumable(folder: Path, journal: _Journal, resume: bool) -> dict[str, Entry]:
+def resumable(folder: Path, journal: Journal, resume: bool) -> dict[str, Entry]:
     """Return what the journal holds already, or refuse to touch what is there."""
     if folder.exists() and any(folder.iterdir()):
         raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
@@ -240,7 +241,7 @@ def _resumable(folder: Path, journal: _Journal, resume: bool) -> dict[str, Entry
     return journal.read()
 
 
-class _Journal:
+class Journal:
     """Entries as JSON lines after a header that says which recording they belong to."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:

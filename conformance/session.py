@@ -19,7 +19,7 @@ from conformance.checks import load_ledger
 from conformance.definition import DeltaOrthogonal, Orthogonal
 from conformance.engine import Engine, Policy
 from conformance.golden import PROVENANCE, RECORDING, GoldenError, Store, golden_option, open_store
-from conformance.ledger import DEFAULT_PATH, Ledger
+from conformance.ledger import LEDGER, Ledger
 from conformance.matrix import SelectionError, select
 from conformance.model import (
     Case,
@@ -74,7 +74,7 @@ class Session:
     @functools.cached_property
     def ledger(self) -> Ledger:
         """The known limitations."""
-        return load_ledger(Path(self._value("ledger") or DEFAULT_PATH))
+        return load_ledger(Path(self._value("ledger") or LEDGER))
 
     @functools.cached_property
     def engine(self) -> Engine:
@@ -83,7 +83,7 @@ class Session:
             catalogue=self.catalogue,
             goldens=self.goldens,
             ledger=self.ledger,
-            budgets=budgets.load(self.goldens.folder / budgets.FILE_NAME),
+            budgets=budgets.load(self.goldens.folder / budgets.BUDGETS),
             policy=Policy(
                 max_drift=DriftClass(self._value("max-drift")),
                 golden_option=golden_option(self.goldens.folder),

@@ -22,8 +22,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.budgets import FILE_NAME as BUDGETS
-from conformance.budgets import BudgetTable
+from conformance.budgets import BUDGETS, BudgetTable
 from conformance.budgets import load as load_budgets
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import release_budget
@@ -137,11 +136,11 @@ def record_and_stage(
         StagingError: no reason is given, or something is pending already.
         GoldenError: the folder cannot be written, or another command is at work on it.
     """
-    with _at_work(folder):
-        _require_stageable(folder, reason)
-        with _scratch(folder) as scratch:
+    with at_work(folder):
+        require_stageable(folder, reason)
+        with scratch_folder(folder) as scratch:
             recording = record(cases, catalogue, scratch / RECORDING, progress=progress)
-            return _stage(folder, recording, scope=scope, reason=reason, overlay="")
+            return stage_into(folder, recording, scope=scope, reason=reason, overlay="")
 
 
 def stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: str = "") -> Stage:
@@ -153,12 +152,13 @@ def stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: s
         GoldenError: the recording holds something that no golden can be, or lacks what needs Flax;
             the folder cannot be written, or another command is at work on it.
     """
-    with _at_work(folder):
-        _require_stageable(folder, reason)
-        return _stage(folder, recording, scope=scope, reason=reason, overlay=overlay)
+    with at_work(folder):
+        require_stageable(folder, reason)
+        return stage_into(folder, recording, scope=scope, reason=reason, overlay=overlay)
 
 
-def _require_stageable(folder: Path, reason: str) -> None:
+def require_stageable(folder: Path, reason: str) -> None:
+    """Refuse a set that something waits for already, or a change without a reason."""
     if not reason.strip():
         raise StagingError("no reason is given: say by --reason why the goldens change")
     if (folder / PENDING).exists():
@@ -168,17 +168,18 @@ def _require_stageable(folder: Path, reason: str) -> None:
         )
 
 
-def _stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: str) -> Stage:
+def stage_into(folder: Path, recording: Store, *, scope: str, reason: str, overlay: str) -> Stage:
+    """Stage into a set that nobody else changes."""
     entries = _golden_entries(recording, overlay or "cpu")
     _require_base(folder, recording, entries) if overlay else _require_whole(recording)
     staged = Stage(
-        scope=scope, reason=reason, date=now(), overlay=overlay, base=_digest(folder, overlay)
+        scope=scope, reason=reason, date=now(), overlay=overlay, base=digest_of(folder, overlay)
     )
     provenance = [{"environment": dataclasses.asdict(recording.environment)}]
-    with _scratch(folder) as scratch:
+    with scratch_folder(folder) as scratch:
         draft = scratch / "draft"
         write_store(draft, entries, kind=GOLDEN, provenance=provenance)
-        with _writing(folder):
+        with writing(folder):
             write_file(draft / STAGE, json.dumps(dataclasses.asdict(staged), indent=1).encode())
             draft.rename(folder / PENDING)
     return staged
@@ -193,7 +194,7 @@ def _require_whole(recording: Store) -> None:
 
 
 def _require_base(folder: Path, recording: Store, entries: list[Entry]) -> None:
-    base = _open_if_there(folder)
+    base = open_if_there(folder)
     unknown = [entry.id for entry in entries if base is None or entry.id not in base]
     if unknown:
         raise StagingError(
@@ -268,21 +269,22 @@ def review(folder: Path, catalogue: Catalogue) -> Review:
         StagingError: nothing is pending, or it was staged against another set than is there now.
         GoldenError: the set or what is pending is damaged.
     """
-    return _Merge(folder).review(catalogue)
+    return Merge(folder).review(catalogue)
 
 
-class _Merge:
+class Merge:
     """The set, what is pending, and the entries that come of the two."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stage = _require_pending(folder)
         self.pending = open_store(folder / PENDING)
-        self.base = _open_if_there(folder)
-        self.target = _target(folder, self.stage.overlay)
-        self.old = _open_if_there(self.target)
+        self.base = open_if_there(folder)
+        self.target = target_folder(folder, self.stage.overlay)
+        self.old = open_if_there(self.target)
 
     def review(self, catalogue: Catalogue) -> Review:
+        """Compare what is staged with what the set holds already."""
         drifts, new = {}, []
         for entry in self.pending.entries():
             expected = self._expected(entry.id)
@@ -351,7 +353,7 @@ def _require_pending(folder: Path) -> Stage:
             f"nothing is pending in {folder}: stage something with "
             f"`conformance goldens stage{golden_option(folder)}`"
         )
-    if staged.base != _digest(folder, staged.overlay):
+    if staged.base != digest_of(folder, staged.overlay):
         raise StagingError(
             f"{folder / PENDING} was staged against another golden set than is there now: "
             f"drop it with `conformance goldens reject{golden_option(folder)}` and stage again"
@@ -376,7 +378,7 @@ def accept(folder: Path, catalogue: Catalogue) -> Review:
         GoldenError: the set or what is pending is damaged, the disk refuses, or another command is
             at work. The old set and what is pending are then untouched.
     """
-    with _at_work(folder):
+    with at_work(folder):
         return _accept(folder, catalogue)
 
 
@@ -391,9 +393,9 @@ def accept_overlay(
     Raises:
         StagingError, GoldenError: as for `stage` and `accept`.
     """
-    with _at_work(folder):
-        _require_stageable(folder, reason)
-        _stage(
+    with at_work(folder):
+        require_stageable(folder, reason)
+        stage_into(
             folder,
             recording,
             scope=f"recording {recording.folder.name}",
@@ -407,7 +409,7 @@ def accept_overlay(
 
 
 def _accept(folder: Path, catalogue: Catalogue) -> Review:
-    merge = _Merge(folder)
+    merge = Merge(folder)
     reviewed = merge.review(catalogue)
     history = {
         "date": now(),
@@ -427,10 +429,10 @@ def reject(folder: Path) -> None:
         StagingError: nothing is.
         GoldenError: the disk refuses, or another command is at work.
     """
-    with _at_work(folder):
+    with at_work(folder):
         if not (folder / PENDING).exists():
             raise StagingError(f"nothing is pending in {folder}: there is nothing to reject")
-        with _writing(folder):
+        with writing(folder):
             shutil.rmtree(folder / PENDING)
 
 
@@ -442,8 +444,8 @@ def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
         GoldenError: the set is damaged, the disk refuses, or another command is at work; the old
             set is then untouched.
     """
-    with _at_work(folder):
-        _require_stageable(folder, reason)
+    with at_work(folder):
+        require_stageable(folder, reason)
         base = open_store(folder)
         stores = [base, *(base.overlay(name) for name in base.overlay_names())]
         contents, removed = {}, set()
@@ -481,7 +483,7 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
 
     What is pending does not survive: the new set has either taken it up or made it stale.
     """
-    draft = _draft(folder)
+    draft = draft_path(folder)
     try:
         for target, content in contents.items():
             write_store(
@@ -490,10 +492,10 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
                 kind=GOLDEN,
                 provenance=content.provenance,
             )
-        with _writing(folder):
+        with writing(folder):
             _copy_others(folder, draft, contents)
-            _sync_folders(draft)
-            _swap(folder)
+            sync_folders(draft)
+            swap(folder)
     finally:
         if folder.exists():  # else the draft is all there is, and `recover` needs it
             shutil.rmtree(draft, ignore_errors=True)
@@ -511,7 +513,8 @@ def _copy_others(folder: Path, draft: Path, contents: Mapping[Path, _Content]) -
             write_file(draft / name, path.read_bytes())
 
 
-def _sync_folders(folder: Path) -> None:
+def sync_folders(folder: Path) -> None:
+    """Flush a folder's files and folders to the disk, itself last."""
     for path in (*folder.rglob("*/"), folder):
         _sync(path)
 
@@ -524,7 +527,8 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _draft(folder: Path) -> Path:
+def draft_path(folder: Path) -> Path:
+    """Return where a set's successor is written."""
     return folder.with_name(f".{folder.name}.draft")
 
 
@@ -532,11 +536,11 @@ def _replaced(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.replaced")
 
 
-def _swap(folder: Path) -> None:
+def swap(folder: Path) -> None:
     """Let the draft and the set change places; the moment between the renames is `recover`'s."""
     folder.rename(_replaced(folder))
     try:
-        _draft(folder).rename(folder)
+        draft_path(folder).rename(folder)
     except OSError:
         _replaced(folder).rename(folder)
         raise
@@ -558,10 +562,10 @@ def recover(folder: Path) -> str:
 
 
 def _recover(folder: Path) -> str:
-    draft, replaced = _draft(folder), _replaced(folder)
+    draft, replaced = draft_path(folder), _replaced(folder)
     interrupted = draft.exists() or replaced.exists()
     has_changed = replaced.exists() and (folder.exists() or draft.exists())
-    with _writing(folder):
+    with writing(folder):
         if replaced.exists() and not folder.exists():
             (draft if has_changed else replaced).rename(folder)
     for path in (draft, replaced):
@@ -575,11 +579,11 @@ def _recover(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _at_work(folder: Path) -> Iterator[None]:
+def at_work(folder: Path) -> Iterator[None]:
     """Hold the set, recovered, against other commands; make its folder if there is none."""
     with _locked(folder):
         _recover(folder)
-        with _writing(folder):
+        with writing(folder):
             folder.mkdir(exist_ok=True)
         yield
 
@@ -587,7 +591,7 @@ def _at_work(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder that the set lies in: the set itself is replaced, and locks stay behind."""
-    with _writing(folder):
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder.parent, os.O_RDONLY)
     try:
@@ -604,7 +608,8 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Raise what the disk refuses as a GoldenError."""
     try:
         yield
     except OSError as error:
@@ -612,27 +617,29 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def scratch_folder(folder: Path) -> Iterator[Path]:
     """Lend a folder within the set, on its disk; clear away those that a kill left behind."""
     for path in folder.glob(".scratch-*"):
         shutil.rmtree(path, ignore_errors=True)
-    with _writing(folder):
+    with writing(folder):
         scratch = tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder)
     with scratch as name:
         yield Path(name)
 
 
-def _target(folder: Path, overlay: str) -> Path:
+def target_folder(folder: Path, overlay: str) -> Path:
+    """Return the folder of a set that a stage changes."""
     return folder / OVERLAYS / overlay if overlay else folder
 
 
-def _open_if_there(folder: Path) -> Store | None:
+def open_if_there(folder: Path) -> Store | None:
+    """Return a set, or None where there is none."""
     return open_store(folder) if (folder / MANIFEST).exists() else None
 
 
-def _digest(folder: Path, overlay: str) -> str:
+def digest_of(folder: Path, overlay: str) -> str:
     """Return the digest of the manifests that accepting reads."""
     digest = hashlib.sha256()
-    for path in (folder / MANIFEST, _target(folder, overlay) / MANIFEST):
+    for path in (folder / MANIFEST, target_folder(folder, overlay) / MANIFEST):
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()

@@ -168,22 +168,23 @@ def evaluate(
     try:
         swept = law.sweep(spec, case, backend)
     except (law.NotElementwise, law.SweepError) as error:
-        return LawResult(case=case, result=_unswept(case, error, entries), evidence=None)
+        return LawResult(case=case, result=unswept(case, error, entries), evidence=None)
     budget = budgets.of(case.backend, spec.name, case.problem.dtype)
     evidence = gather(spec.definition, swept, budget, budgets.golden_option)
-    observation = _observation(case, _outcome(evidence), swept.device, swept.elapsed_s)
+    observation = observation_of(case, outcome_of(evidence), swept.device, swept.elapsed_s)
     checks = apply(entries, observation, judge_law(evidence))
     result = verdict(observation, checks, None, entries)
     return LawResult(case=case, result=result, evidence=evidence)
 
 
-def _unswept(case: Case, error: Exception, entries: tuple[Limitation, ...]) -> CaseResult:
+def unswept(case: Case, error: Exception, entries: tuple[Limitation, ...]) -> CaseResult:
+    """Return the result of an initializer that could not be swept."""
     cause = error.__cause__ or error
     raised = Raised(exception=type(cause).__name__, message=str(cause))
     if machine_fault(raised):
-        return unjudged(_observation(case, raised, "", 0.0))
+        return unjudged(observation_of(case, raised, "", 0.0))
     outcome = Raised(exception=type(error).__name__, message=str(error))
-    observation = _observation(case, outcome, "", 0.0)
+    observation = observation_of(case, outcome, "", 0.0)
     checks = apply(entries, observation, (failed(SWEEP, str(error)),))
     return verdict(observation, checks, None, entries)
 
@@ -195,7 +196,7 @@ def rerun_words(case: Case) -> list[str]:
     return [*words, "--backend", case.backend, "--transform", case.transform]
 
 
-def _outcome(evidence: LawEvidence) -> Returned:
+def outcome_of(evidence: LawEvidence) -> Returned:
     """Return the record of the swept values: digest of all, a sample, and the exact moments."""
     values, exact = evidence.sweep.values, evidence.law
     stride = max(values.size // SAMPLE_SIZE - 1, 0) | 1
@@ -215,9 +216,10 @@ def _outcome(evidence: LawEvidence) -> Returned:
     )
 
 
-def _observation(
+def observation_of(
     case: Case, outcome: Returned | Raised, device: str, elapsed_s: float
 ) -> Observation:
+    """Return a sweep as an observation."""
     return Observation(
         case=case, outcome=outcome, repeat_sha256=None, device=device, elapsed_s=elapsed_s
     )
@@ -242,14 +244,15 @@ def measurements(
     for result in results:
         problem = result.case.problem
         key = (result.case.backend, problem.initializer, problem.dtype)
-        groups.setdefault(key, []).append(_fit(result))
+        groups.setdefault(key, []).append(require_fit(result))
     return [
         _measurement(group, catalogue.lookup(initializer).family, date)
         for (_, initializer, _), group in groups.items()
     ]
 
 
-def _fit(result: LawResult) -> LawResult:
+def require_fit(result: LawResult) -> LawResult:
+    """Return the result, if its errors may become a budget."""
     for check in result.result.checks:
         if check.status is Status.FAILED and check.check != ACCURACY:
             raise UnfitForBudget(
@@ -266,20 +269,21 @@ def _measurement(group: list[LawResult], family: str, date: str) -> Measurement:
         initializer=first.case.problem.initializer,
         dtype=first.case.problem.dtype,
         family=family,
-        at_value=_worst(accuracy.at_value for accuracy in accuracies),
-        at_sigma=_worst(accuracy.at_sigma for accuracy in accuracies),
-        limitation=_limitation(group),
+        at_value=worst_point(accuracy.at_value for accuracy in accuracies),
+        at_sigma=worst_point(accuracy.at_sigma for accuracy in accuracies),
+        limitation=limitation_of(group),
         device=_device(first.result.observation.device),
         jax=installed_jax(),
         date=date,
     )
 
 
-def _worst(points: Iterable[Point | None]) -> Point | None:
+def worst_point(points: Iterable[Point | None]) -> Point | None:
+    """Return the point of the largest error, or None where there is none."""
     return max((point for point in points if point), key=lambda point: point.ulp, default=None)
 
 
-def _limitation(group: list[LawResult]) -> str:
+def limitation_of(group: list[LawResult]) -> str:
     """Return the ledger entry that excuses a wrong mean or variance, or ""."""
     for result in group:
         for check in result.result.checks:

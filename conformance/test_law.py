@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from conformance import options
-from conformance.budgets import FILE_NAME, BudgetTable, load
+from conformance.budgets import BUDGETS, BudgetTable, load
 from conformance.matrix import SelectionError
 from conformance.matrix_sweep import MatrixSweep, matrix_sweeps
 from conformance.matrix_sweep import evaluate as evaluate_matrices
@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def budgets(request: pytest.FixtureRequest) -> BudgetTable:
     """The errors that the sweeps may show."""
-    return load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME)
+    return load(options.golden_folder(request.config.getoption("--golden")) / BUDGETS)
 
 
 def test_law(

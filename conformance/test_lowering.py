@@ -11,7 +11,7 @@ from conformance import lowering, options
 from conformance.accepted import Accepted, changes, explain, load
 from conformance.builtin import builtin_specs
 from conformance.catalogue import InitializerSpec
-from conformance.lowering import ACCEPT, FILE_NAME
+from conformance.lowering import ACCEPT, LOWERING
 from conformance.pytest_plugin import LOWERED
 from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 
@@ -23,7 +23,7 @@ SPECS = list(builtin_specs())
 @pytest.fixture(scope="session")
 def accepted(request: pytest.FixtureRequest) -> Accepted:
     """The fingerprints that this run is held to."""
-    return load(options.golden_folder(request.config.getoption("--golden")) / FILE_NAME, ACCEPT)
+    return load(options.golden_folder(request.config.getoption("--golden")) / LOWERING, ACCEPT)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.name for spec in SPECS])
@@ -48,4 +48,4 @@ def test_every_fingerprint_belongs_to_an_initializer(accepted: Accepted) -> None
 
     orphans = sorted(set(accepted.lines) - known)
 
-    assert not orphans, f"{', '.join(orphans)} of {FILE_NAME} are gone: {ACCEPT}"
+    assert not orphans, f"{', '.join(orphans)} of {LOWERING} are gone: {ACCEPT}"

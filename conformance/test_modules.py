@@ -12,7 +12,7 @@ from conformance.builtin import load_catalogue
 from conformance.checks import load_ledger
 from conformance.golden import golden_option
 from conformance.layer_verdict import Rules, claim_faults, layer_faults
-from conformance.ledger import DEFAULT_PATH
+from conformance.ledger import LEDGER
 from conformance.model import DriftClass, Outcome, Tier
 from conformance.modules import observe, store
 from conformance.modules.findings import Finding, verdict
@@ -52,8 +52,8 @@ def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
     folder = options.golden_folder(option("--golden"))
     return Rules(
         catalogue=load_catalogue(),
-        budgets=budgets.load(folder / budgets.FILE_NAME),
-        ledger=load_ledger(Path(option("--ledger") or DEFAULT_PATH)),
+        budgets=budgets.load(folder / budgets.BUDGETS),
+        ledger=load_ledger(Path(option("--ledger") or LEDGER)),
         goldens=goldens,
         max_drift=DriftClass(option("--max-drift")),
         accepting=f"python -m conformance.modules.accept{golden_option(folder)} --reason '...'",

@@ -229,9 +229,9 @@ Reader = Callable[[Path, Catalogue], tuple[int, list[str]]]
 """Returns how much a file holds, and what is wrong with it."""
 
 FILES: Mapping[str, tuple[str, Reader]] = {
-    budgets.FILE_NAME: ("budgets", _budgets),
-    lowering.FILE_NAME: ("lowered programs", _programs),
-    layers.FILE: ("parameters of layers", _layers),
+    budgets.BUDGETS: ("budgets", _budgets),
+    lowering.LOWERING: ("lowered programs", _programs),
+    layers.FLAX_TREES: ("parameters of layers", _layers),
 }
 """Files of a set: what they hold, and how it is read."""
 

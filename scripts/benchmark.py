@@ -325,7 +325,7 @@ def law_lines() -> list[Line]:
     """Measure the exact law of a float32 initializer, and of the next that shares its oracle."""
     import jax
 
-    from conformance.budgets import FILE_NAME, load
+    from conformance.budgets import BUDGETS, load
     from conformance.law import SHAPES, sweep_case
     from conformance.ledger import load as load_ledger
     from conformance.options import golden_folder
@@ -333,7 +333,7 @@ def law_lines() -> list[Line]:
 
     catalogue, budgets, ledger = (
         load_catalogue(),
-        load(golden_folder(None) / FILE_NAME),
+        load(golden_folder(None) / BUDGETS),
         load_ledger(),
     )
     lines = []

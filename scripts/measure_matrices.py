@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 from conformance.budgets import (
-    FILE_NAME,
+    BUDGETS,
     LooserBudget,
     ShapeErrors,
     load,
@@ -71,7 +71,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     options = parser.parse_args(words)
-    path = golden_folder(options.golden) / FILE_NAME
+    path = golden_folder(options.golden) / BUDGETS
     table = load(path)
     for dtype in options.dtype or DTYPES:
         found = []

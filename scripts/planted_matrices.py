@@ -375,7 +375,7 @@ def main(words: list[str]) -> int:
         "--bounds", nargs=2, type=float, metavar=("COLUMN", "GRAM"), help="in place of the budgets"
     )
     options_ = parser.parse_args(words)
-    table = budgets.load(options.golden_folder(options_.golden) / budgets.FILE_NAME)
+    table = budgets.load(options.golden_folder(options_.golden) / budgets.BUDGETS)
     settings = (*SETTINGS, LARGE) if options_.large else SETTINGS
     rows: list[Row] = []
     for dtype in options_.dtype or DTYPES:

@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from conformance.budgets import FILE_NAME
+from conformance.budgets import BUDGETS
 from conformance.builtin import load_catalogue
 from conformance.environment import capture
 from conformance.golden import GOLDEN, RECORDING, Entry, write_store
@@ -38,5 +38,5 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
         "reason": "a test",
     }
     write_store(folder, entries, kind=kind, provenance=[provenance])
-    shutil.copy(golden_folder(None) / FILE_NAME, folder)
+    shutil.copy(golden_folder(None) / BUDGETS, folder)
     return folder

@@ -194,7 +194,7 @@ def test_the_summary_counts_errors_by_excuse_and_by_fault() -> None:
         row(compiled=compiled()),
     ]
 
-    lines = list(command._summary(rows))
+    lines = list(command.summary(rows))
 
     assert lines == [
         "compiled for h100: 2 of 5; 1 refused as the definition demands or the ledger knows; "

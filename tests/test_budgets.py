@@ -13,7 +13,7 @@ import pytest
 from conformance import options
 from conformance.arrays import returned, whole
 from conformance.budgets import (
-    FILE_NAME,
+    BUDGETS,
     MATRICES,
     MATRIX_MARGIN,
     BudgetTable,
@@ -130,13 +130,13 @@ def test_a_backend_that_was_never_measured_has_no_budget_and_says_how_to_get_one
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     held = table(measurement(), measurement("normal_1"))
-    save(tmp_path / "golden" / FILE_NAME, held)
+    save(tmp_path / "golden" / BUDGETS, held)
 
-    assert load(tmp_path / "golden" / FILE_NAME).measurements == held.measurements
+    assert load(tmp_path / "golden" / BUDGETS).measurements == held.measurements
 
 
 def test_a_table_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
-    assert load(tmp_path / FILE_NAME).measurements == {}
+    assert load(tmp_path / BUDGETS).measurements == {}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_table_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / FILE_NAME
+    path = tmp_path / BUDGETS
     path.write_text(text)
 
     with pytest.raises(GoldenError, match=message) as caught:
@@ -325,10 +325,10 @@ def test_matrices_that_err_less_only_add_their_kernel() -> None:
 
 def test_matrices_are_loaded_as_they_were_saved(tmp_path: Path) -> None:
     held = table(matrices({"a": errors(3.0, 8.0), "b": errors(5.0, 7.0)}, "x", "y"), measurement())
-    save(tmp_path / FILE_NAME, held)
+    save(tmp_path / BUDGETS, held)
 
-    assert load(tmp_path / FILE_NAME).measurements == held.measurements
-    lines = (tmp_path / FILE_NAME).read_text().splitlines()
+    assert load(tmp_path / BUDGETS).measurements == held.measurements
+    lines = (tmp_path / BUDGETS).read_text().splitlines()
     assert '"matrix"' not in lines[1]
     assert '"matrix"' in lines[2]
 
@@ -363,7 +363,7 @@ def test_matrices_that_were_never_measured_are_taken_as_they_are() -> None:
 
 
 def test_the_shipped_table_covers_every_sweep() -> None:
-    shipped = load(options.golden_folder(None) / FILE_NAME)
+    shipped = load(options.golden_folder(None) / BUDGETS)
     catalogue = load_catalogue()
 
     missing = [
@@ -376,7 +376,7 @@ def test_the_shipped_table_covers_every_sweep() -> None:
 
 
 def test_the_shipped_table_holds_no_initializer_that_is_gone() -> None:
-    shipped = load(options.golden_folder(None) / FILE_NAME)
+    shipped = load(options.golden_folder(None) / BUDGETS)
     swept = {spec.name for spec in load_catalogue() if is_swept(spec)} | {MATRICES}
 
     assert {line.initializer for line in shipped.measurements.values()} <= swept

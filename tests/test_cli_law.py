@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conformance.backends.pjrt import PjrtBackend
-from conformance.budgets import FILE_NAME, load
+from conformance.budgets import BUDGETS, load
 from conformance.cli import main
 
 WRITE = "--write-budgets"
@@ -41,7 +41,7 @@ def test_markdown_makes_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_missing_budget_fails_and_is_explained_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / FILE_NAME).write_text('{"schema": 1, "budgets": {}}')
+    (tmp_path / BUDGETS).write_text('{"schema": 1, "budgets": {}}')
 
     code = main([*SMALL, "--golden", str(tmp_path)])
 
@@ -100,7 +100,7 @@ def test_budgets_are_written_and_then_pass(
     code = main([*SMALL, "--golden", str(tmp_path), WRITE])
 
     assert code == 0
-    assert f"2 budgets measured, 2 now in {tmp_path / FILE_NAME}" in capsys.readouterr().out
+    assert f"2 budgets measured, 2 now in {tmp_path / BUDGETS}" in capsys.readouterr().out
     assert main([*SMALL, "--golden", str(tmp_path)]) == 0
 
 
@@ -108,7 +108,7 @@ def test_a_budget_that_would_grow_needs_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([*SMALL, "--golden", str(tmp_path), WRITE])
-    path = tmp_path / FILE_NAME
+    path = tmp_path / BUDGETS
     path.write_text(path.read_text().replace('"ulp": 1.0', '"ulp": 0.25'))
 
     refused = main([*SMALL, "--golden", str(tmp_path), WRITE])
@@ -136,7 +136,7 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert code == 1
     assert "sets no budget until this is explained" in capsys.readouterr().err
-    assert not (tmp_path / FILE_NAME).exists()
+    assert not (tmp_path / BUDGETS).exists()
 
 
 def test_nothing_to_sweep_is_an_empty_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,7 @@ from conformance.model import (
 from conformance.observer import Observer
 from tests.faults import FAULTS, Fault
 
-BUDGETS = budgets.load(options.golden_folder(None) / budgets.FILE_NAME)
+BUDGETS = budgets.load(options.golden_folder(None) / budgets.BUDGETS)
 
 STORE = "STORED_FAULTS"
 """Variable that names a folder in which observations are kept."""

@@ -16,7 +16,7 @@ import pytest
 from conformance import options
 from conformance.arrays import as_dtype
 from conformance.backends import open_backend
-from conformance.budgets import FILE_NAME, BudgetTable, load
+from conformance.budgets import BUDGETS, BudgetTable, load
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.law import LawEvidence, check_variance, gather, reference_for
@@ -47,7 +47,7 @@ Wrong = Callable[[Any, Any], Any]
 
 @functools.cache
 def stored_budgets() -> BudgetTable:
-    return load(options.golden_folder(None) / FILE_NAME)
+    return load(options.golden_folder(None) / BUDGETS)
 
 
 def with_build(base: str, build: Callable[[], Any]) -> InitializerSpec:

@@ -11,7 +11,7 @@ import pytest
 
 from conformance import matrix_sweep
 from conformance.budgets import (
-    FILE_NAME,
+    BUDGETS,
     MATRICES,
     MATRIX_MARGIN,
     BudgetTable,
@@ -34,7 +34,7 @@ from conformance.model import Tier
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "matrices.md").read_text()
-SHIPPED = load(shipped() / FILE_NAME)
+SHIPPED = load(shipped() / BUDGETS)
 SEEDS = 20
 """How many matrices of 4 x 4 are drawn in each test that draws any: one program draws them all."""
 
@@ -166,9 +166,9 @@ def test_a_larger_error_needs_a_reason() -> None:
 def test_measured_matrices_come_back_as_they_were_saved(tmp_path: Path) -> None:
     held = table(measurement(9.0, 12.0))
 
-    save(tmp_path / FILE_NAME, held)
+    save(tmp_path / BUDGETS, held)
 
-    assert load(tmp_path / FILE_NAME).measurements == held.measurements
+    assert load(tmp_path / BUDGETS).measurements == held.measurements
 
 
 def test_a_backend_that_nobody_measured_fails_by_name() -> None:

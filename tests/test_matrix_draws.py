@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.arrays import Array, returned
-from conformance.budgets import FILE_NAME, load
+from conformance.budgets import BUDGETS, load
 from conformance.builtin import load_catalogue
 from conformance.checks.base import Evidence
 from conformance.checks.values import values_check
@@ -163,7 +163,7 @@ def test_a_matrix_that_is_merged_alone_is_held_to_what_was_drawn_for_it(
     judge = Referee(
         catalogue=load_catalogue(),
         goldens=Goldens(),
-        budgets=load(shipped() / FILE_NAME),
+        budgets=load(shipped() / BUDGETS),
         ledger=Ledger(limitations=()),
         outcomes={outcome_text(outcome): outcome},
     )

@@ -22,7 +22,7 @@ from conformance.catalogue import Catalogue
 from conformance.cli import main
 from conformance.engine import unjudged
 from conformance.golden import MANIFEST, RECORDING, Entry, open_store, shard_name, write_store
-from conformance.ledger import DEFAULT_PATH, Ledger, load
+from conformance.ledger import LEDGER, Ledger, load
 from conformance.merge import (
     Fact,
     Judgement,
@@ -152,7 +152,7 @@ def _catalogue() -> Catalogue:
 
 @functools.cache
 def _ledger() -> Ledger:
-    return load(DEFAULT_PATH)
+    return load(LEDGER)
 
 
 def merged(*facts: Fact, **options: Any) -> Merged:

@@ -12,7 +12,7 @@ import pytest
 
 from conformance import environment
 from conformance.arrays import Array, returned, whole, widen
-from conformance.budgets import FILE_NAME, load
+from conformance.budgets import BUDGETS, load
 from conformance.builtin import load_catalogue
 from conformance.checks import load_ledger, recognition
 from conformance.checks.modules import derived_key, parameter_fault, tree_fault
@@ -318,7 +318,7 @@ def entries() -> dict[str, Outcome]:
 
 def saved(folder: Path) -> Path:
     store.save(folder, entries(), {"reason": "a test"})
-    return folder / store.FILE
+    return folder / store.FLAX_TREES
 
 
 def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
 def rules(goldens: dict[str, Outcome]) -> Rules:
     return Rules(
         catalogue=load_catalogue(),
-        budgets=load(shipped() / FILE_NAME),
+        budgets=load(shipped() / BUDGETS),
         ledger=load_ledger(),
         goldens=goldens,
         accepting="accept",

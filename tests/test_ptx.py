@@ -17,7 +17,7 @@ import pytest
 from conformance import ptx
 from conformance.arrays import Array, as_dtype, returned, whole
 from conformance.backends.pjrt import settings
-from conformance.budgets import FILE_NAME, load
+from conformance.budgets import BUDGETS, load
 from conformance.builtin import load_catalogue
 from conformance.checks.budget import budget_for
 from conformance.drift import classify
@@ -76,7 +76,7 @@ def on_cpu(problem: Problem, key: tuple[int, int]) -> Array:
 def measured_budget(problem: Problem) -> Budget:
     spec = load_catalogue().lookup(problem.initializer)
     case = Case(problem=problem, backend="cpu", transform="jit")
-    return budget_for(spec, case, load(ROOT / "golden" / FILE_NAME))
+    return budget_for(spec, case, load(ROOT / "golden" / BUDGETS))
 
 
 # --- Whole kernels -------------------------------------------------------------------------------

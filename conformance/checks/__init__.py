@@ -37,7 +37,7 @@ NAMES = (CONTRACT, REPEATABLE, VALUES, ORACLE, STRUCTURE, MOMENTS, INDEPENDENCE,
 """What a limitation may announce: the checks of cases, and those of laws."""
 
 
-def load_ledger(path: Path = ledger.DEFAULT_PATH) -> Ledger:
+def load_ledger(path: Path = ledger.LEDGER) -> Ledger:
     """Return the ledger in a TOML file, whose entries announce checks that there are.
 
     Raises:

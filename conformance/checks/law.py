@@ -225,10 +225,11 @@ def _worst(
     places = np.flatnonzero(mask)
     distances = distance(actual[places], expected[places])
     index = int(distances.argmax())
-    return _point(words, actual, expected, int(places[index]), float(distances[index]))
+    return point_at(words, actual, expected, int(places[index]), float(distances[index]))
 
 
-def _point(words: Array, actual: Array, expected: Array, index: int, ulp: float) -> Point:
+def point_at(words: Array, actual: Array, expected: Array, index: int, ulp: float) -> Point:
+    """Return one point of a sweep: the word, and what initializer and oracle make of it."""
     word = int(words[index])
     return Point(
         ulp=ulp,
@@ -323,7 +324,7 @@ def _every_point(
     expected = round_once(
         evidence.reference.unit[index] * evidence.reference.law.scale, sweep.values.dtype
     )
-    point = _point(
+    point = point_at(
         sweep.words, sweep.values, np.broadcast_to(expected, sweep.values.shape), index, 0.0
     )
     lines = [
@@ -446,7 +447,7 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
     if n_off <= allowed:
         return passed(SEQUENCE, metrics)
     index = int(distance.argmax())
-    point = _point(sweep.words, sweep.values, followed, index, float(distance[index]))
+    point = point_at(sweep.words, sweep.values, followed, index, float(distance[index]))
     lines = [
         f"{n_off} of {followed.size} points of the law of {sweep.case.id} are not what rounding to "
         f"nearest at every step gives; kernels of float32 accuracy explain {allowed}.",

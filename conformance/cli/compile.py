@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from conformance import aot, lowering, options, ptx
-from conformance.budgets import FILE_NAME
+from conformance.budgets import BUDGETS
 from conformance.budgets import load as load_budgets
 from conformance.builtin import load_catalogue
 from conformance.catalogue import Catalogue, InitializerSpec
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept",
         action="store_true",
-        help=f"store these programs in DIR/{compiled.FOLDER}, instead of comparing with it",
+        help=f"store these programs in DIR/{compiled.COMPILED}, instead of comparing with it",
     )
     parser.add_argument("--reason", default="", help="why they are right; kept with them")
     options.add_selection_options(parser.add_argument)
@@ -75,12 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for target in targets:
         for problem in problems:
-            row = _row(problem, target, catalogue)
+            row = compiled_row(problem, target, catalogue)
             rows.append(row)
             if arguments.out:
-                _store(row, arguments.out / compiled.folder_name(target.name))
-    print(table(COLUMNS, map(_cells, rows)))
-    for line in _summary(rows):
+                store_programs(row, arguments.out / compiled.folder_name(target.name))
+    print(table(COLUMNS, map(cells, rows)))
+    for line in summary(rows):
         print(line)
     is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
     if arguments.predict or arguments.record:
@@ -122,7 +122,7 @@ def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Probl
     return sorted({case.problem for case in select(catalogue, selection)})
 
 
-def _row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:
+def compiled_row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:
     """Compile one problem as `jax.jit` would; whatever is raised on the way is its result."""
     from conformance.backends.pjrt import eager, settings, typed_key
 
@@ -172,7 +172,8 @@ COLUMNS = (
 )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the row of the table."""
     start = (row.problem.id, row.target)
     if row.compiled is None:
         return (*start, *[""] * 5, f"{'FAILED' if row.is_wrong else row.excuse}: {row.error}"[:120])
@@ -209,7 +210,8 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join([texts[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *texts[1:]])
 
 
-def _summary(rows: Sequence[Row]) -> Iterator[str]:
+def summary(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield how many problems compiled for each target, and why the others did not."""
     for target in dict.fromkeys(row.target for row in rows):
         mine = [row for row in rows if row.target == target]
         done = sum(row.compiled is not None for row in mine)
@@ -234,7 +236,7 @@ def _fault(row: Row) -> str:
 # --- Files and predictions -----------------------------------------------------------------------
 
 
-def _store(row: Row, folder: Path) -> None:
+def store_programs(row: Row, folder: Path) -> None:
     """Write what the emulator reads: PTX, the entry computation and the thunks; or the HLO."""
     if row.compiled is None:
         return
@@ -253,7 +255,7 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     golden, folder = options.golden_folder(None), arguments.record
     selection = options.selection_on(("cuda-emulated",), options.values_of(arguments))
     cases = select(catalogue, selection)
-    judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / FILE_NAME)))
+    judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS)))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))
     print(predictions.summary(judged))

@@ -16,7 +16,7 @@ from conformance.accepted import Accepted, Change, Lines
 from conformance.matrix import SelectionError
 from conformance.model import Problem
 
-FOLDER = "compiled"
+COMPILED = "compiled"
 ACCEPT = "`conformance compile ... --accept --reason '...'`"
 
 
@@ -73,7 +73,7 @@ class Findings:
 
 def path_of(golden: Path, target: str) -> Path:
     """Return where the accepted programs of a target are kept."""
-    return golden / FOLDER / f"{folder_name(target)}.json"
+    return golden / COMPILED / f"{folder_name(target)}.json"
 
 
 def folder_name(target: str) -> str:

@@ -127,7 +127,7 @@ def matrix_lines(case: Case, spec: InitializerSpec, outcome: Returned) -> list[s
         return []
     if not (definition.scale and math.prod(outcome.shape)):
         return []
-    table = budgets.load(options.golden_folder(None) / budgets.FILE_NAME)
+    table = budgets.load(options.golden_folder(None) / budgets.BUDGETS)
     budget = release_budget(spec, case, table)
     drawn = drawn_by(outcome, definition, case.problem, budget)
     if drawn is None:

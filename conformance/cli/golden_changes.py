@@ -110,7 +110,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     return OK
 
 
-COMMANDS = {
+CHANGES = {
     "stage": _stage,
     "review": _review,
     "accept": _accept,

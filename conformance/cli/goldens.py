@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         case name:
             from conformance.cli import golden_changes  # imports SciPy; git calls textconv often
 
-            return golden_changes.COMMANDS[name](arguments)
+            return golden_changes.CHANGES[name](arguments)
 
 
 def _verify(folder: Path) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance import environment, options
 from conformance.budgets import (
-    FILE_NAME,
+    BUDGETS,
     BudgetTable,
     LooserBudget,
     MatrixMeasurement,
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ledger", default=None, metavar="FILE", help="known limitations")
     parser.add_argument(
-        "--write-budgets", action="store_true", help=f"store the worst errors in DIR/{FILE_NAME}"
+        "--write-budgets", action="store_true", help=f"store the worst errors in DIR/{BUDGETS}"
     )
     parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
 
@@ -87,10 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one row a sweep, then what failed; FAILED if anything did."""
     catalogue = load_catalogue()
-    path = options.golden_folder(arguments.golden) / FILE_NAME
+    path = options.golden_folder(arguments.golden) / BUDGETS
     if not (path.exists() or arguments.write_budgets):
         raise GoldenError(
-            f"{path.parent} holds no {FILE_NAME} to judge by: name a golden set, or measure with "
+            f"{path.parent} holds no {BUDGETS} to judge by: name a golden set, or measure with "
             "--write-budgets"
         )
     budgets = load(path)

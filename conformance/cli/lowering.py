@@ -9,7 +9,7 @@ from conformance import accepted, lowering, options
 from conformance.accepted import Accepted, Lines
 from conformance.builtin import builtin_specs
 from conformance.cli.main import FAILED, OK, USAGE
-from conformance.lowering import ACCEPT, FILE_NAME
+from conformance.lowering import ACCEPT, LOWERING
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
     )
     parser.add_argument(
-        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{FILE_NAME}"
+        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{LOWERING}"
     )
     parser.add_argument("--reason", default="", help="why they are right; kept with them")
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.accept and not arguments.reason:
         print("conformance: --accept needs --reason '...': why are they right?", file=sys.stderr)
         return USAGE
-    path = options.golden_folder(arguments.golden) / FILE_NAME
+    path = options.golden_folder(arguments.golden) / LOWERING
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())

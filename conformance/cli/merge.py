@@ -12,7 +12,7 @@ from conformance.catalogue import Catalogue
 from conformance.checks import load_ledger
 from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
 from conformance.golden import open_store
-from conformance.ledger import DEFAULT_PATH
+from conformance.ledger import LEDGER
 from conformance.matrix import Selection, SelectionError, select
 from conformance.merge import (
     Merged,
@@ -82,8 +82,8 @@ def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sourc
     return Referee(
         catalogue=catalogue,
         goldens=goldens,
-        budgets=budgets.load(goldens.folder / budgets.FILE_NAME),
-        ledger=load_ledger(Path(arguments.ledger or DEFAULT_PATH)),
+        budgets=budgets.load(goldens.folder / budgets.BUDGETS),
+        ledger=load_ledger(Path(arguments.ledger or LEDGER)),
         outcomes=sources.outcomes,
         max_drift=DriftClass(arguments.max_drift),
         golden_place=golden_place(goldens),

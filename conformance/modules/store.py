@@ -22,7 +22,7 @@ from conformance.arrays import as_dtype, returned
 from conformance.golden import GoldenError
 from conformance.model import SCHEMA, Environment, Outcome, Raised, Returned
 
-FILE = "modules.json"
+FLAX_TREES = "modules.json"
 
 VERSIONS = ("jax", "jaxlib", "flax")
 """Packages whose versions stand beside the reason where no environment does."""
@@ -50,7 +50,7 @@ def load(folder: Path) -> dict[str, Outcome]:
     Raises:
         GoldenError: the file is missing, is no such file, is of another schema, or is damaged.
     """
-    path = folder / FILE
+    path = folder / FLAX_TREES
     lines = _document(path)["entries"]
     return {name: _outcome(path, name, fields) for name, fields in lines.items()}
 
@@ -63,7 +63,7 @@ def environment_of(folder: Path) -> Environment | None:
     Raises:
         GoldenError: what the file says is no environment.
     """
-    path = folder / FILE
+    path = folder / FLAX_TREES
     if not path.exists():
         return None
     accepted = _document(path)["accepted"]
@@ -123,7 +123,7 @@ def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, An
         for name in sorted(entries)
     )
     head = json.dumps({"schema": SCHEMA, "accepted": accepted}, sort_keys=True)[:-1]
-    path = folder / FILE
+    path = folder / FLAX_TREES
     staged = path.with_suffix(".staged")
     staged.write_text(f'{head}, "entries": {{\n{lines}\n}}}}\n')
     os.replace(staged, path)

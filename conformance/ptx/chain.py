@@ -15,15 +15,13 @@ import dataclasses
 import hashlib
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from conformance.arrays import Array
 from conformance.ptx.errors import UnsupportedPtx
 from conformance.ptx.program import NEAREST, Choice, Program, Site
-
-Array = npt.NDArray[Any]
 
 World = Mapping[str, Array]
 

@@ -16,8 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.arrays import as_dtype, flat
-from conformance.budgets import FILE_NAME as BUDGETS
-from conformance.budgets import BudgetTable
+from conformance.budgets import BUDGETS, BudgetTable
 from conformance.budgets import load as load_budgets
 from conformance.catalogue import Catalogue, InitializerSpec
 from conformance.checks.budget import release_budget
