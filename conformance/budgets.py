@@ -81,10 +81,10 @@ class MatrixMeasurement:
     kernels: tuple[str, ...]
     by_shape: Mapping[str, ShapeErrors]
 
-    @staticmethod
-    def of(by_shape: Mapping[str, ShapeErrors], kernels: Iterable[str]) -> MatrixMeasurement:
+    @classmethod
+    def of(cls, by_shape: Mapping[str, ShapeErrors], kernels: Iterable[str]) -> MatrixMeasurement:
         """Return what comes of the errors by shape."""
-        return MatrixMeasurement(
+        return cls(
             column=max((each.column for each in by_shape.values()), key=lambda point: point.error),
             gram=max((each.gram for each in by_shape.values()), key=lambda point: point.error),
             kernels=tuple(sorted(set(kernels))),

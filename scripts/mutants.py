@@ -450,19 +450,23 @@ class Judges:
     def of(self, mutant: Mutant) -> list[str]:
         """Return the tests that execute the changed statement, the quickest first.
 
-        A statement that is executed at import is judged by all that the module's functions are.
+        A statement that is executed at import is judged by all that the module's functions are, and
+        by the tests of the module's name: a record's fields are no lines that a test executes.
         """
-        lines = self.lines.get(mutant.path, {})
+        lines, stem = self.lines.get(mutant.path, {}), Path(mutant.path).stem
+
+        def is_own(test: str) -> bool:
+            return stem in test.partition("::")[0]
+
         first, last = mutant.lines
         found = frozenset[str]().union(*(lines.get(n, frozenset()) for n in range(first, last + 1)))
         if "" in found:
-            found = frozenset[str]().union(*lines.values())
+            found = frozenset[str]().union(*lines.values(), filter(is_own, self.took))
         files = {name.removesuffix("::") for name in found if name.endswith("::")}
         by_file = {test for test in self.took if test.partition("::")[0] in files}
-        stem = Path(mutant.path).stem
         return sorted(
             (found | by_file) & self.took.keys(),
-            key=lambda test: (stem not in test.partition("::")[0], self.took[test]),
+            key=lambda test: (not is_own(test), self.took[test]),
         )
 
 

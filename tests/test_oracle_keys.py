@@ -133,6 +133,18 @@ def test_a_stream_without_a_seed_takes_its_turn_in_the_default_one() -> None:
     np.testing.assert_array_equal(words_of(rngs.params()), nnx_key({"default": 3}, "params", 1))
 
 
+def test_a_seed_of_64_bits_is_cut_unless_x64_is_said() -> None:
+    seed = (5 << 32) + 7
+    cut, whole = ({"params": seed_key(seed, x64=x64)} for x64 in (False, True))
+
+    assert nnx_key({"params": seed}, "params", 1).tolist() == nnx_key(cut, "params", 1).tolist()
+    assert (
+        nnx_key({"params": seed}, "params", 1, x64=True).tolist()
+        == nnx_key(whole, "params", 1).tolist()
+        != nnx_key(cut, "params", 1).tolist()
+    )
+
+
 def test_a_root_key_is_taken_as_it_is() -> None:
     root = np.array([7, 9], np.uint32)
     rngs = nnx.Rngs(params=jax.random.wrap_key_data(jax.numpy.asarray(root)))

@@ -199,8 +199,8 @@ def erf_float32(x: float) -> float:
     if abs(x) >= np.float32(ERF_SATURATION):
         return math.copysign(1.0, x)
     square = rounded(np.asarray(x * x), FLOAT32)
-    numerator = rounded(x * _horner(ERF_NUMERATOR, square), FLOAT32)
-    return float(rounded(numerator / _horner(ERF_DENOMINATOR, square), FLOAT32))
+    numerator = rounded(x * _horner(ERF_NUMERATOR, square, is_fused=True), FLOAT32)
+    return float(rounded(numerator / _horner(ERF_DENOMINATOR, square, is_fused=True), FLOAT32))
 
 
 def _cast(value: float, dtype: np.dtype[Any]) -> Reals:
@@ -249,7 +249,7 @@ def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any])
             raise ValueError(f"{type(definition).__name__} has no elementwise sequence to follow")
 
 
-def erf_inv_float32(u: Reals, *, is_fused: bool = True) -> Reals:
+def erf_inv_float32(u: Reals, *, is_fused: bool) -> Reals:
     """Return XLA's float32 erf_inv of float32 numbers, all held in float64.
 
     w >= 5 is the tail: 0.3 % of the arguments of a normal.
@@ -263,7 +263,7 @@ def erf_inv_float32(u: Reals, *, is_fused: bool = True) -> Reals:
         return np.where(np.abs(u) == 1, u * np.inf, rounded(polynomial * u, FLOAT32))
 
 
-def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool = True) -> Reals:
+def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool) -> Reals:
     """Evaluate with one rounding to float32 per step, or two where products round by themselves.
 
     The product of two float32 numbers is exact in float64; the sum is rounded there before it is

@@ -62,12 +62,10 @@ def masses(lower: float, upper: float) -> Masses:
 
 
 def _mass_between(lower: float, upper: float) -> Decimal:
-    """Subtract tails on one side of 0, where the masses are small, never two numbers near 1."""
-    if lower > 0:
-        return mass_above(lower) - mass_above(upper)
-    if upper < 0:
-        return mass_above(-upper) - mass_above(-lower)
-    return 1 - mass_above(-lower) - mass_above(upper)
+    """Subtract the tails above two bounds, never two numbers near 1: mirror those that lie left."""
+    if abs(lower) > abs(upper):
+        lower, upper = -upper, -lower
+    return mass_above(lower) - mass_above(upper)
 
 
 def mass_above(bound: float) -> Decimal:
@@ -78,11 +76,10 @@ def mass_above(bound: float) -> Decimal:
     """
     with localcontext(prec=DIGITS):
         x = Decimal(bound)
-        if bound < 0:
-            return 1 - mass_above(-bound)
-        if bound < SERIES_LIMIT:
+        if abs(bound) < SERIES_LIMIT:
             return Decimal("0.5") - _central_series(x) / SQRT_2PI
-        return Decimal(0) if math.isinf(bound) else _tail_fraction(x)
+        tail = Decimal(0) if math.isinf(bound) else _tail_fraction(abs(x))
+        return 1 - tail if x.is_signed() else tail
 
 
 def _tail_fraction(x: Decimal) -> Decimal:
