@@ -19,6 +19,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from conformance.jax_compat import topology
+
 PLATFORMS = ("cuda", "tpu")
 EXTRAS = {"cuda": "cuda-aot", "tpu": "tpu"}
 """The extra of this package that installs the compiler of each platform."""
@@ -124,10 +126,8 @@ def open_target(platform: str, name: str) -> Target:
             f"installed: pip install 'initializer-conformance[{EXTRAS[platform]}]'"
         )
     arguments = {"tpu": _tpu_arguments, "cuda": _cuda_arguments}[platform](name)
-    from jax.experimental import topologies
-
     try:
-        described = topologies.get_topology_desc(platform=platform, **arguments)
+        described = topology(platform, arguments)
     except NotImplementedError as error:
         raise CompilerAbsent(
             f"the plugin of {platform} does not start without a device: set JAX_PLATFORMS=cpu, "

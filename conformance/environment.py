@@ -145,6 +145,11 @@ def host_facts() -> dict[str, str]:
     return {**processor_facts(), **lapack.facts(), **libc_fact()}
 
 
+def device_text(kind: str) -> str:
+    """Return the device, with the instruction sets that decide about a CPU's roundings."""
+    return f"{kind} ({host_facts().get('isa', 'unknown ISA')})" if kind == "cpu" else kind
+
+
 def processor_facts() -> dict[str, str]:
     """Return operating system, architecture, CPU model and the instruction sets that matter.
 

@@ -11,21 +11,16 @@ process. So one process measures under what it finds, and `merged` joins what se
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
 import functools
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from conformance.arrays import Array, as_dtype
 from conformance.backends import EXECUTORS, open_backend
-from conformance.backends.pjrt import typed_key, x64
 from conformance.budgets import (
     MATRICES,
     BudgetTable,
@@ -37,19 +32,16 @@ from conformance.budgets import (
 )
 from conformance.checks.backward_error import column_errors, gram_error
 from conformance.engine import installed_jax
-from conformance.environment import host_facts
+from conformance.environment import device_text, host_facts
+from conformance.matrices import factored
 from conformance.matrix import Selection
 from conformance.model import (
     WIDE_DTYPES,
     MatrixBudget,
-    Problem,
     Tier,
     format_shape,
     parse_shape,
 )
-
-BATCH_BYTES = 1 << 25
-"""Of one vmapped call."""
 
 SHAPES = ((2, 2), (3, 3), (4, 4), (9, 6), (16, 16), (64, 32), (128, 128))
 SEEDS = 50
@@ -166,10 +158,6 @@ def swept(sweep: MatrixSweep) -> MatrixMeasurement:
 
 def measurement(sweep: MatrixSweep, found: MatrixMeasurement, *, date: str) -> Measurement:
     """Return the line of the table of budgets."""
-    import jax
-
-    kind = str(jax.devices(sweep.backend)[0].device_kind)
-    isa = f" ({host_facts().get('isa', 'unknown ISA')})" if kind == "cpu" else ""
     return Measurement(
         backend=sweep.backend,
         initializer=MATRICES,
@@ -177,7 +165,7 @@ def measurement(sweep: MatrixSweep, found: MatrixMeasurement, *, date: str) -> M
         family=MATRICES,
         at_value=None,
         at_sigma=None,
-        device=f"{kind}{isa}",
+        device=device_text(open_backend(sweep.backend).device),
         jax=installed_jax(),
         date=date,
         matrix=found,
@@ -197,7 +185,7 @@ def measure(dtype: str, shape: tuple[int, int], n_seeds: int, backend: str = "cp
         name: host.get(name, "unknown") for name in ("lapack", "lapack_kernel", "lapack_threads")
     }
     worst: dict[str, MatrixPoint] = {}
-    for seed, orthonormal, drawn in _pairs(dtype, shape, n_seeds, backend):
+    for seed, orthonormal, drawn in factored(dtype, shape, n_seeds, backend):
         columns = column_errors(orthonormal, drawn, bound=0.0)
         found = {
             "column": max(columns.largest, -columns.lowest_diagonal),
@@ -214,30 +202,6 @@ def measure(dtype: str, shape: tuple[int, int], n_seeds: int, backend: str = "cp
 def _is_worse(error: float, than: float) -> bool:
     """Return whether the error is larger; NaN is larger than any number."""
     return error > than or (math.isnan(error) and not math.isnan(than))
-
-
-def _pairs(
-    dtype: str, shape: tuple[int, int], n_seeds: int, backend: str
-) -> Iterator[tuple[int, Array, Array]]:
-    """Yield each seed with the matrix that is returned and the one that was drawn."""
-    import jax
-
-    batch = max(1, BATCH_BYTES // (shape[0] * shape[1] * as_dtype(dtype).itemsize))
-    initializer = jax.nn.initializers.orthogonal()
-    wide = x64() if dtype in WIDE_DTYPES else contextlib.nullcontext()
-    with wide, jax.default_device(jax.devices(backend)[0]):
-        orthonormal: Any = jax.vmap(lambda key: initializer(key, shape, as_dtype(dtype)))
-        drawn: Any = jax.vmap(lambda key: jax.random.normal(key, shape, as_dtype(dtype)))
-        for start in range(0, n_seeds, batch):
-            seeds = range(start, min(start + batch, n_seeds))
-            keys: Any = jax.numpy.stack([typed_key(_problem(dtype, seed)) for seed in seeds])
-            yield from zip(
-                seeds, np.asarray(orthonormal(keys)), np.asarray(drawn(keys)), strict=True
-            )
-
-
-def _problem(dtype: str, seed: int) -> Problem:
-    return Problem(initializer=MATRICES, dtype=dtype, shape=(), seed=seed)
 
 
 def joined(found: Iterable[Mapping[str, ShapeErrors]]) -> MatrixMeasurement:

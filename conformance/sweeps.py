@@ -24,7 +24,7 @@ from conformance.checks.law import (
     judge_law,
 )
 from conformance.engine import installed_jax, unjudged, verdict
-from conformance.environment import host_facts
+from conformance.environment import device_text
 from conformance.law import Point
 from conformance.ledger import Ledger, Limitation, apply
 from conformance.matrix import (
@@ -272,7 +272,7 @@ def _measurement(group: list[LawResult], family: str, date: str) -> Measurement:
         at_value=worst_point(accuracy.at_value for accuracy in accuracies),
         at_sigma=worst_point(accuracy.at_sigma for accuracy in accuracies),
         limitation=limitation_of(group),
-        device=_device(first.result.observation.device),
+        device=device_text(first.result.observation.device),
         jax=installed_jax(),
         date=date,
     )
@@ -290,8 +290,3 @@ def limitation_of(group: list[LawResult]) -> str:
             if check.check in (MEAN, VARIANCE) and check.status is Status.LIMITED:
                 return result.result.limitation or ""
     return ""
-
-
-def _device(kind: str) -> str:
-    """Return the device, with the instruction sets that decide about a CPU's roundings."""
-    return f"{kind} ({host_facts().get('isa', 'unknown ISA')})" if kind == "cpu" else kind

@@ -28,6 +28,7 @@ from conformance.budgets import (
 from conformance.checks.matrices import derived_budget
 from conformance.cli import main
 from conformance.golden import shipped
+from conformance.matrices import factored
 from conformance.matrix import Selection
 from conformance.matrix_sweep import MatrixSweep, evaluate, matrix_sweeps, measure
 from conformance.model import Tier
@@ -118,22 +119,22 @@ def test_the_errors_of_a_shape_are_those_of_its_matrices() -> None:
 
 
 def test_a_wrong_sign_is_an_error_of_the_whole_column(monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = matrix_sweep._pairs
+    pairs = factored
     monkeypatch.setattr(
-        matrix_sweep, "_pairs", lambda *asked: ((s, -q, a) for s, q, a in pairs(*asked))
+        matrix_sweep, "factored", lambda *asked: ((s, -q, a) for s, q, a in pairs(*asked))
     )
 
     assert measure("float32", (4, 4), SEEDS).column.error > 1e5
 
 
 def test_a_matrix_that_is_not_finite_is_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = matrix_sweep._pairs
+    pairs = factored
 
     def spoilt(*asked: object) -> object:
         for seed, q, a in pairs(*asked):  # type: ignore[arg-type]  # handed on
             yield seed, q * np.float32(np.nan if seed == 1 else 1), a
 
-    monkeypatch.setattr(matrix_sweep, "_pairs", spoilt)
+    monkeypatch.setattr(matrix_sweep, "factored", spoilt)
 
     found = measure("float32", (4, 4), SEEDS)
 
@@ -219,9 +220,9 @@ def test_the_law_of_orthogonal_shows_sizes_and_budgets(
 def test_the_law_of_a_wrong_matrix_fails_by_seed_and_shape(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pairs = matrix_sweep._pairs
+    pairs = factored
     monkeypatch.setattr(
-        matrix_sweep, "_pairs", lambda *asked: ((s, q[:, ::-1], a) for s, q, a in pairs(*asked))
+        matrix_sweep, "factored", lambda *asked: ((s, q[:, ::-1], a) for s, q, a in pairs(*asked))
     )
     monkeypatch.setattr(matrix_sweep, "SEEDS", SEEDS)
     monkeypatch.setattr(matrix_sweep, "SHAPES", ((4, 4),))

@@ -19,6 +19,7 @@ from conformance.arrays import Array, as_dtype, digest, returned
 from conformance.backends.pjrt import eager, legacy_key, sampler_for, settings, typed_key, vmap
 from conformance.backends.stages import staged
 from conformance.catalogue import InitializerSpec
+from conformance.jax_compat import mlir_modules
 from conformance.model import Case, Observation, Raised, Returned
 
 PLATFORM = "cpu"
@@ -185,9 +186,7 @@ def export(function: Function, key: Any, platform: str = PLATFORM) -> Program:
 
 def _without_locations(text: str) -> str:
     """Return the module as JAX lowers it wherever its sources lie, and whoever calls it."""
-    from jax._src.interpreters import mlir  # JAX has no public door to a context with its dialects
-    from jaxlib.mlir import ir
-
+    mlir, ir = mlir_modules()
     with mlir.make_ir_context():
         return str(ir.Module.parse(text).operation.get_asm(enable_debug_info=False))
 

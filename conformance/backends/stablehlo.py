@@ -16,6 +16,7 @@ import numpy as np
 from conformance.arrays import Array
 from conformance.backends.base import BackendUnavailable
 from conformance.backends.exported import ExportedBackend, Program, UnsupportedOperation
+from conformance.jax_compat import mlir_modules, stablehlo_dialect
 
 NAME = "stablehlo"
 
@@ -86,9 +87,4 @@ def _unknown_operations(operation: Any) -> Iterator[str]:
 
 
 def _interpreter() -> tuple[Any, Any, Any]:
-    # JAX has no public door to a context that knows its dialects.
-    from jax._src.interpreters import mlir
-    from jaxlib.mlir import ir
-    from jaxlib.mlir.dialects import stablehlo
-
-    return mlir, ir, stablehlo.eval_module
+    return *mlir_modules(), stablehlo_dialect().eval_module
