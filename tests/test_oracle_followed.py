@@ -273,6 +273,16 @@ def test_only_truncated_normals_have_bounds_to_fold() -> None:
     assert foldings(Law(kind=Kind.NORMAL, scale=1.0)) == (FOLDED_CORRECTLY,)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_constant_of_a_c_library_without_error_is_the_right_erf_of_the_quotient(
+    dtype: type[np.floating],
+) -> None:
+    root = np.sqrt(dtype(2))
+    expected = [float(dtype(math.erf(float(dtype(bound) / root)))) for bound in EIGHTHS]
+
+    assert [_folded_erf_of(bound, np.dtype(dtype), 0) for bound in EIGHTHS.tolist()] == expected
+
+
 def test_no_folded_erf_exceeds_1() -> None:
     assert [_folded_erf_of(-6.0, np.dtype(np.float32), error) for error in (0, 1)] == [-1.0, -1.0]
 

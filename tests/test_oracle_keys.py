@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from flax import nnx
 
 from conformance.arrays import Array
-from conformance.oracle import linen_key, nnx_key, seed_key, split
+from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
 
 SEED = 11
 
@@ -131,6 +132,14 @@ def test_a_stream_without_a_seed_takes_its_turn_in_the_default_one() -> None:
     rngs.dropout()
 
     np.testing.assert_array_equal(words_of(rngs.params()), nnx_key({"default": 3}, "params", 1))
+
+
+def test_the_255th_draw_is_one_byte_of_a_linen_path() -> None:
+    root = np.array([7, 9], np.uint32)
+    digest = hashlib.sha1(b"dense\xff", usedforsecurity=False).digest()
+
+    expected = fold_in(root, int.from_bytes(digest[:4], "big"))
+    assert linen_key(root, ("dense", 255)).tolist() == expected.tolist()
 
 
 def test_a_seed_of_64_bits_is_cut_unless_x64_is_said() -> None:

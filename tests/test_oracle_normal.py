@@ -22,7 +22,7 @@ from conformance.definition import (
     nominal_moments,
 )
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
-from conformance.oracle.distributions import complex_unit_variate, lattice
+from conformance.oracle.distributions import complex_unit_variate, lattice, unit_circle
 from conformance.oracle.normal import mass_above, masses
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -277,3 +277,16 @@ def test_a_negative_scale_has_no_law() -> None:
 
     assert law is not None
     assert math.isnan(law.scale)
+
+
+def test_quarter_turns_lie_on_the_axes_without_error() -> None:
+    quarters = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+
+    assert unit_circle(quarters).tolist() == [1, 1j, -1, -1j, 1]
+
+
+@pytest.mark.parametrize("turns", [0.5 - 2.0**-40, 0.75 + 2.0**-40, 0.25 - 2.0**-40])
+def test_the_small_part_near_an_axis_has_all_its_digits(turns: float) -> None:
+    found = unit_circle(np.array([turns]))[0]
+
+    assert min(abs(found.real), abs(found.imag)) == pytest.approx(2 * math.pi * 2.0**-40, rel=1e-15)

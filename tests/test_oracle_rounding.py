@@ -74,6 +74,21 @@ def test_a_product_of_pairs_is_exact_to_104_bits() -> None:
         assert abs(Fraction(h) + Fraction(low_part) - exact) <= exact / 2**104
 
 
+@pytest.mark.parametrize(
+    ("factor", "by"),
+    [
+        ("0x1.d0dbc74d47003p+0", "0x1.61328b7bf7565p+0"),
+        ("0x1.6441248fc2ba9p+0", "0x1.a0cd027980795p+0"),
+    ],
+)
+def test_halves_of_26_bits_lose_nothing_where_those_of_27_and_25_do(factor: str, by: str) -> None:
+    one, other = float.fromhex(factor), float.fromhex(by)
+
+    (high,), (low,) = times(np.array([one]), Pair(high=other, low=0.0))
+
+    assert Fraction(high) + Fraction(low) == Fraction(one) * Fraction(other)
+
+
 def test_the_first_of_a_summed_pair_is_its_nearest_float64() -> None:
     high, low = plus(np.array([1.0]), np.array([2.0**-53]), np.array([2.0**-80]))
 

@@ -11,6 +11,7 @@ import pytest
 
 from conformance.backends.pjrt import x64
 from conformance.oracle import fold_in, random_bits, seed_key, split, threefry2x32
+from conformance.oracle.threefry import counters
 
 SEEDS = (0, 1, 42, -1, 2**31, 2**32 - 1)
 KEY = seed_key(2**31 + 7)
@@ -120,6 +121,13 @@ def test_words_are_the_same_on_both_sides_of_a_chunk(partitionable: bool) -> Non
         actual = np.asarray(jax.random.bits(typed(KEY), shape))
 
     np.testing.assert_array_equal(random_bits(KEY, 32, shape, partitionable=partitionable), actual)
+
+
+def test_elements_are_numbered_in_64_bits() -> None:
+    high, low = counters(2**33 - 1, 3)
+
+    assert high.tolist() == [1, 2, 2]
+    assert low.tolist() == [2**32 - 1, 0, 1]
 
 
 def test_a_width_that_no_dtype_has_is_refused() -> None:

@@ -195,7 +195,7 @@ def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
     """Return the product of float64 matrices to 2^-64 of their largest elements, row by column."""
     precision = np.finfo(np.float64).nmant + 1
     bits = (precision - math.ceil(math.log2(max(left.shape[1], 2)))) // 2
-    count = -(-(precision + SPARE_BITS) // bits) + 1
+    count = -(-(precision + SPARE_BITS + 1) // bits)  # 1.5 units are dropped
     rows = _slices(left, bits, count)
     columns = [part.T for part in _slices(right.T, bits, count)]
     total = -subtracted

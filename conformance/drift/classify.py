@@ -71,8 +71,8 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
 
     NaN where no element is a number: then there are no distances.
     """
-    nominal = moments.variance if moments is not None else 0.0
-    for variance in (nominal, expected.moments.variance):
+    nominal = () if moments is None else (moments.variance,)
+    for variance in (*nominal, expected.moments.variance):
         if variance > 0 and math.isfinite(variance):
             return math.sqrt(variance)
     return abs(expected.moments.maximum)

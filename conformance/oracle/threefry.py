@@ -103,15 +103,19 @@ def random_bits(
     return draw(key, bit_width, math.prod(shape)).reshape(shape)
 
 
+def counters(start: int, count: int) -> tuple[Words, Words]:
+    """Return the high and the low 32 bits of the element numbers from `start` on."""
+    index = np.arange(start, start + count, dtype=np.uint64)
+    return index >> np.uint64(32), index & np.uint64(0xFFFFFFFF)
+
+
 def _counted_bits(key: Key, bit_width: int, size: int) -> Words:
     """Partitionable: one hash per element; narrow words keep the low bits of both halves' XOR."""
     words = np.empty(size, f"u{bit_width // 8}")
     left, right, scratch = np.empty((3, min(CHUNK, size)), np.uint32)
     for start in range(0, size, CHUNK):
         n = min(CHUNK, size - start)
-        index = np.arange(start, start + n, dtype=np.uint64)
-        left[:n] = index >> np.uint64(32)
-        right[:n] = index  # the low 32 bits
+        left[:n], right[:n] = counters(start, n)
         _hash_in_place(key, left[:n], right[:n], scratch[:n])
         part = words[start : start + n]
         if bit_width == 64:
