@@ -450,8 +450,9 @@ class Judges:
     def of(self, mutant: Mutant) -> list[str]:
         """Return the tests that execute the changed statement, the quickest first.
 
-        A statement that is executed at import is judged by all that the module's functions are, and
-        by the tests of the module's name: a record's fields are no lines that a test executes.
+        The tests of the module's name judge too: that a test rests on a field of a record, or on
+        what another test has had cached, no executed line tells. A statement that is executed at
+        import is judged by all that the module's functions are.
         """
         lines, stem = self.lines.get(mutant.path, {}), Path(mutant.path).stem
 
@@ -461,12 +462,12 @@ class Judges:
         first, last = mutant.lines
         found = frozenset[str]().union(*(lines.get(n, frozenset()) for n in range(first, last + 1)))
         if "" in found:
-            found = frozenset[str]().union(*lines.values(), filter(is_own, self.took))
+            found = frozenset[str]().union(*lines.values())
         files = {name.removesuffix("::") for name in found if name.endswith("::")}
         by_file = {test for test in self.took if test.partition("::")[0] in files}
         return sorted(
-            (found | by_file) & self.took.keys(),
-            key=lambda test: (not is_own(test), self.took[test]),
+            (found | by_file | set(filter(is_own, self.took))) & self.took.keys(),
+            key=lambda test: (test not in found, not is_own(test), self.took[test]),
         )
 
 

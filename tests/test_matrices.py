@@ -860,6 +860,10 @@ def test_what_was_drawn_drifts_by_the_budget_of_normals() -> None:
     exact = draw_drift(witness(one), witness(two), Budget(max_ulp=0, max_ulp_at_sigma=0.0))
     assert exact.drift_class is not DriftClass.ROUNDING
     assert drift.max_ulp_at_sigma == float(np.abs(widen(one) - widen(two)).max()) * 2**23
+    at_sigma = Budget(max_ulp=0, max_ulp_at_sigma=drift.max_ulp_at_sigma)
+    assert draw_drift(witness(one), witness(two), at_sigma).drift_class is DriftClass.ROUNDING
+    half = Budget(max_ulp=0, max_ulp_at_sigma=drift.max_ulp_at_sigma * 0.75)
+    assert draw_drift(witness(one), witness(two), half).drift_class is not DriftClass.ROUNDING
     shifted = draw_drift(witness(one + np.float32(0.5)), witness(one), BUDGET)
     assert "(0.5 sigma)" in shifted.detail
 

@@ -70,7 +70,7 @@ def test_without_x64_the_high_word_of_a_seed_is_lost() -> None:
     np.testing.assert_array_equal(seed_key(2**63 - 1), seed_key(2**32 - 1))
 
 
-@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+@pytest.mark.parametrize("seed", [2**63, 2**64, -(2**63) - 1])
 def test_a_seed_beyond_64_bits_is_refused_as_jax_refuses_it(seed: int) -> None:
     with pytest.raises(OverflowError):
         jax.random.key(seed)

@@ -65,7 +65,7 @@ def _shares(array: Array) -> Iterator[tuple[int, int, float, int]]:
     """Yield axis, distance, share of equal pairs at it, and their number, where they are enough."""
     for axis, size in enumerate(array.shape):
         lines = np.moveaxis(array, axis, 0)
-        for lag in sorted({1, size // 2} - {0}):
+        for lag in sorted({1, size // 2}):  # of distance 0 there are no pairs
             near, far = lines[:-lag], lines[lag:]
             if near.size >= FEWEST_PAIRS:
                 yield axis, lag, float(np.mean(near == far)), near.size

@@ -40,7 +40,9 @@ from conformance.definition import (
     Definition,
     DeltaOrthogonal,
     NominalMoments,
+    Normal,
     Orthogonal,
+    nominal_moments,
     tall_shape,
 )
 from conformance.drift import classify
@@ -426,8 +428,9 @@ def draw_drift(actual: Drawn, expected: Drawn, budget: Budget) -> Drift:
 
     budget: of the normals.
     """
-    law = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
-    return classify(returned(actual.matrix), returned(expected.matrix), moments=law, budget=budget)
+    one, two = returned(actual.matrix), returned(expected.matrix)
+    law = nominal_moments(Normal(stddev=1.0), two.shape)
+    return classify(one, two, moments=law, budget=budget)
 
 
 def _witnesses(own: Drawn | None, other: Drawn | None, budget: Budget) -> list[Drawn]:
