@@ -385,7 +385,9 @@ def test_the_matrix_that_is_drawn_is_tall(
     assert tall_shape(shape, definition) == expected
 
 
-@pytest.mark.parametrize("definition", [Orthogonal(), DeltaOrthogonal()], ids=str)
+@pytest.mark.parametrize(
+    "definition", [Orthogonal(), DeltaOrthogonal()], ids=["orthogonal", "delta_orthogonal"]
+)
 def test_the_columns_lie_on_the_last_axis_unless_told(
     definition: Orthogonal | DeltaOrthogonal,
 ) -> None:
