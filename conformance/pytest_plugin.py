@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
-import math
 import shlex
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -19,30 +18,32 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance import options
-from conformance.model import MACHINE, Case, Environment, parse_case
+from conformance.core.records import MACHINE, Environment
+from conformance.core.settings import unusual
+from conformance.run import options
+from conformance.run.scheduling import case_of, compile_group, cost
 
 if TYPE_CHECKING:
-    from conformance.session import Session
+    from conformance.run.session import Session
+
 
 PACKAGE = Path(__file__).parent
+SUITE = PACKAGE / "suite"
+
 ROW, FAULT = "conformance_row", "conformance_fault"
+
 LOWERED = "conformance_lowered"
 """Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
 
 RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
+
 OF_THE_SELECTION = ("test_initializers.py", "test_law.py")
 """Files whose tests are what the options select; layers, lowering and the guide have others."""
 
-CASE_TEST = "::test_case["
-"""What the node id of a case holds; its path is empty for a package outside of the root folder."""
 LEFT_OUT = (
     "conformance: cases are selected, so the tests of layers, lowering, the guide and completeness "
     "are left out"
 )
-
-ELEMENTS_PER_COMPILATION = 1e6
-"""Elements that are drawn and judged in the time that a vector's program takes to compile."""
 
 INFRASTRUCTURE, EMPTY = 3, 5
 """Exit codes as the command line has them; UsageError makes the 4 of a wrong call."""
@@ -51,8 +52,6 @@ SESSION = pytest.StashKey["Session"]()
 
 
 # --- Whether the run is about this package -------------------------------------------------------
-
-
 def is_addressed(arguments: Sequence[str], folder: Path) -> bool:
     """Return whether any positional argument, relative to the folder, names this package."""
     return any(_names_package(argument, folder) for argument in arguments)
@@ -93,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the session of a run about this package; in a worker, before JAX can start."""
     if not is_addressed(config.args, config.invocation_params.dir):
         return
-    from conformance.session import Session
+    from conformance.run.session import Session
 
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     part: Controller | Worker
@@ -134,7 +133,7 @@ class Narrowed:
         left_out = [
             item
             for item in items
-            if item.path.parent == PACKAGE and item.path.name not in OF_THE_SELECTION
+            if item.path.parent == SUITE and item.path.name not in OF_THE_SELECTION
         ]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
@@ -149,8 +148,8 @@ class Faults:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Report the message alone, and end the run where a backend is absent."""
-        from conformance.backends import BackendUnavailable
-        from conformance.golden import GoldenError
+        from conformance.core.errors import GoldenError
+        from conformance.observe.backends import BackendUnavailable
 
         report = yield
         error = call.excinfo.value if call.excinfo else None
@@ -163,13 +162,11 @@ class Faults:
 
 
 # --- Workers -------------------------------------------------------------------------------------
-
-
 class Worker:
     """One process of several: takes an accelerator, and sends home what it ran in."""
 
     def __init__(self, number: int) -> None:
-        from conformance.backends.process import assign_accelerator
+        from conformance.observe.process import assign_accelerator
 
         assign_accelerator(number)
 
@@ -182,8 +179,6 @@ class Worker:
 
 
 # --- The controlling process, which may be the only one ------------------------------------------
-
-
 class Controller:
     """Checks the options before all else, gathers the rows of all processes, and reports."""
 
@@ -211,7 +206,7 @@ class Controller:
 
     def pytest_report_header(self) -> list[str]:
         """Show versions, backends, tier, goldens, and what is unusual about this process."""
-        from conformance import environment
+        from conformance.observe import environment
 
         option, versions = self._config.getoption, environment.package_versions()
         shown = ("jax", "jaxlib", "flax", "numpy", "python")
@@ -226,15 +221,14 @@ class Controller:
             f"conformance: backends {','.join(option('--backend')) or options.AUTO}, "
             f"tier {option('--tier') or 'standard'}, "
             f"goldens {options.golden_folder(option('--golden'))}, run {self.run_id}",
-            *(f"conformance: note: {line}" for line in environment.unusual(ambient)),
+            *(f"conformance: note: {line}" for line in unusual(ambient)),
             *([LEFT_OUT] if options.narrows_cases(lambda name: option(f"--{name}")) else []),
         ]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Refuse a selection that is wrong or empty, before a worker starts."""
-        from conformance.catalogue import CatalogueError
-        from conformance.matrix import EmptySelection, SelectionError
+        from conformance.core.errors import CatalogueError, EmptySelection, SelectionError
 
         try:
             self._session.validate_selection()
@@ -246,7 +240,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_auto_num_workers(self) -> int | None:
         """Start no more workers than accelerators can take."""
-        from conformance.backends.process import most_workers
+        from conformance.observe.process import most_workers
 
         return most_workers()
 
@@ -262,7 +256,7 @@ class Controller:
             return None
         from xdist.workermanage import parse_tx_spec_config
 
-        from conformance.scheduling import GroupScheduling
+        from conformance.run.scheduling import GroupScheduling
 
         return GroupScheduling(len(parse_tx_spec_config(config)), compile_group, cost)
 
@@ -277,8 +271,7 @@ class Controller:
 
     def _expect(self, nodeids: list[str]) -> None:
         """Note the cases among the tests, and refuse to run them without goldens and ledger."""
-        from conformance.golden import GoldenError
-        from conformance.ledger import LedgerError
+        from conformance.core.errors import GoldenError, LedgerError
 
         cases = {case.id for case in map(case_of, nodeids) if case}
         if not cases or self._config.option.collectonly:
@@ -304,7 +297,7 @@ class Controller:
             self._recorder.miss(case.id, str(properties.get(FAULT, report.longrepr)))
 
     def _add(self, text: str) -> None:
-        from conformance.report.errors import ReportError
+        from conformance.core.errors import ReportError
         from conformance.report.rows import from_json
 
         try:
@@ -334,7 +327,7 @@ class Controller:
 
     def _report(self, session: pytest.Session) -> bool:
         """Write the reports, and return whether every case has a verdict and none failed."""
-        from conformance.report.errors import ReportError
+        from conformance.core.errors import ReportError
 
         try:
             run = self._recorder.finish(
@@ -352,8 +345,8 @@ class Controller:
 
     def _ran_in(self) -> Environment:
         """Return the environment of the first worker that told it, or else of this process."""
-        from conformance import environment
-        from conformance.backends import BackendUnavailable
+        from conformance.observe import environment
+        from conformance.observe.backends import BackendUnavailable
 
         if self._environment is None:
             try:
@@ -365,7 +358,7 @@ class Controller:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Say what explains a failure by itself before all failures, and the verdict after them."""
-        from conformance.environment import unusual
+        from conformance.core.settings import unusual
 
         lines = self._recorder.summary_lines()
         notes = [f"note: {line}" for line in unusual(self._ran_in())] if lines else []
@@ -404,35 +397,3 @@ def _section(reporter: Any, title: str, lines: Sequence[str]) -> None:
         reporter.section(title)
         for line in lines:
             reporter.write_line(line)
-
-
-# --- Cases as tests ------------------------------------------------------------------------------
-
-
-def case_of(nodeid: str) -> Case | None:
-    """Return the case that a test runs; None for any other test."""
-    _, is_case, name = nodeid.partition(CASE_TEST)
-    try:
-        return parse_case(name.removesuffix("]")) if is_case else None
-    except ValueError:  # a test of somebody else's by the same name
-        return None
-
-
-def compile_group(nodeid: str) -> str:
-    """Return the compile group of a case's test; any other test is a group of its own."""
-    case = case_of(nodeid)
-    return case.group if case else nodeid
-
-
-def cost(nodeids: Sequence[str]) -> float:
-    """Return what the tests of one compile group cost, in compilations of a vector's program.
-
-    Compiling dominates. XLA's CPU compiler unrolls loop nests, so a program's time grows about as
-    the square of the array's rank. Eager calls of a group share their programs, others share none.
-    """
-    cases = [case for case in map(case_of, nodeids) if case]
-    if not cases:
-        return len(nodeids)
-    n_programs = 1 if cases[0].transform in ("eager", "legacy_key") else len(cases)
-    rank, size = len(cases[0].problem.shape), math.prod(cases[0].problem.shape)
-    return n_programs * rank**2 + len(cases) * size / ELEMENTS_PER_COMPILATION

@@ -38,12 +38,13 @@ from typing import Any
 import compile_meter
 import numpy as np
 
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
-from conformance.definition import expected_error
-from conformance.environment import host_facts, package_versions
-from conformance.matrix import LARGEST_SEED, Selection, select
-from conformance.model import Case, Tier
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.planes import LARGEST_SEED
+from conformance.cases.selection import Selection, select
+from conformance.core.definition import expected_error
+from conformance.core.ids import Case, Tier
+from conformance.observe.environment import host_facts, package_versions
 
 SCRIPTS = Path(__file__).parent
 NORMALS = 5_000_000
@@ -287,7 +288,7 @@ def oracle_lines() -> list[Line]:
     """Measure the oracle's float32 normals against JAX's."""
     import jax
 
-    from conformance.model import Problem
+    from conformance.core.ids import Problem
     from conformance.oracle import Kind, Law, random_bits, seed_key, unit_variate
     from conformance.oracle.rounding import round_once
 
@@ -325,11 +326,12 @@ def law_lines() -> list[Line]:
     """Measure the exact law of a float32 initializer, and of the next that shares its oracle."""
     import jax
 
-    from conformance.budgets import BUDGETS, load
-    from conformance.law import SHAPES, sweep_case
-    from conformance.ledger import load as load_ledger
-    from conformance.options import golden_folder
-    from conformance.sweeps import evaluate
+    from conformance.cases.sweeps import SHAPES, sweep_case
+    from conformance.core.paths import BUDGETS
+    from conformance.judge.ledger import load as load_ledger
+    from conformance.run.options import golden_folder
+    from conformance.run.sweeps import evaluate
+    from conformance.store.budgets import load
 
     catalogue, budgets, ledger = (
         load_catalogue(),

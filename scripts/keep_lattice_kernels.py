@@ -1,6 +1,6 @@
 """Compile the kernels that walk a whole lattice on an H100, and keep them for the tests.
 
-Of each, PTX, HLO and thunks, as `conformance.ptx.load` takes them, and the LLVM IR that the PTX was
+Of each, PTX, HLO and thunks, as `predict.ptx.load` takes them, and the LLVM IR that the PTX was
 made of. Needs the extra `cuda-aot`, and JAX_PLATFORMS=cpu.
 """
 
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import jax
 
-from conformance import aot, law, ptx
-from conformance.arrays import as_dtype
-from conformance.builtin import load_catalogue
-from conformance.model import WIDE_DTYPES
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.sweeps import log2_points, sweep_case
+from conformance.core.arrays import as_dtype
+from conformance.core.formats import WIDE_DTYPES
+from conformance.observe.jax_compat import lattice_key
+from conformance.predict import aot, ptx
 
 CASES = (
     ("normal", "float32"),
@@ -33,7 +35,7 @@ SEPARATOR = "\n\n"
 def keep(initializer: str, dtype: str, folder: Path) -> None:
     """Write the files of one law, jitted."""
     spec = load_catalogue().lookup(initializer)
-    case = law.sweep_case(spec, dtype, "cuda-emulated", "jit")
+    case = sweep_case(spec, dtype, "cuda-emulated", "jit")
     shape, build = case.problem.shape, spec.build()
     with tempfile.TemporaryDirectory() as dump:
         wide = jax.enable_x64(True) if dtype in WIDE_DTYPES else contextlib.nullcontext()
@@ -41,7 +43,7 @@ def keep(initializer: str, dtype: str, folder: Path) -> None:
             lowered = aot.lower(
                 aot.open_target("cuda", "h100"),
                 lambda key: build(key, shape, as_dtype(dtype)),
-                [law.lattice_key(law.log2_points(case))],
+                [lattice_key(log2_points(case))],
             )
             options = {"xla_dump_to": dump, "xla_dump_emitter_re": ".*"}
             compiled = lowered.compile(compiler_options=options)

@@ -24,14 +24,14 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from conformance.environment import host_facts
+from conformance.observe.environment import host_facts
 
 ROOT = Path(__file__).parent.parent
 DEFAULT = ("Prescott", "Haswell", "SkylakeX")
 
 SELECTION = (
-    "conformance/test_initializers.py",
-    "conformance/test_modules.py",
+    "conformance/suite/test_initializers.py",
+    "conformance/suite/test_modules.py",
     "-k",
     "(test_case and orthogonal and float32) or test_every_layer",
 )

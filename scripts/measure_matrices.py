@@ -16,17 +16,11 @@ import os
 import subprocess
 import sys
 
-from conformance.budgets import (
-    BUDGETS,
-    LooserBudget,
-    ShapeErrors,
-    load,
-    merged,
-    save,
-    shape_errors,
-)
-from conformance.matrix_sweep import MatrixSweep, joined, measurement
-from conformance.options import golden_folder
+from conformance.core.errors import LooserBudget
+from conformance.core.paths import BUDGETS
+from conformance.run.matrix_sweep import MatrixSweep, joined, measurement
+from conformance.run.options import golden_folder
+from conformance.store.budgets import ShapeErrors, load, merged, save, shape_errors
 
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX")
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -50,7 +44,7 @@ def plan(n_seeds: int, *, largest: int, smallest: int = 1) -> list[str]:
 def swept(kernel: str, threads: int, dtype: str, shapes: list[str]) -> dict[str, ShapeErrors] | str:
     """Return what a process under the kernel measures, or why it could not."""
     variables = {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": str(threads)}
-    command = [sys.executable, "-m", "conformance.matrix_sweep", dtype, *shapes]
+    command = [sys.executable, "-m", "conformance.run.matrix_sweep", dtype, *shapes]
     done = subprocess.run(  # noqa: S603  # this package's own
         command, env=os.environ | variables, capture_output=True, text=True, check=False
     )

@@ -1,7 +1,7 @@
 """Make small faults in the core and the judge, one at a time, and show which no test notices.
 
     python scripts/mutants.py                          every mutant of the modules below
-    python scripts/mutants.py conformance/ulp.py       of some modules
+    python scripts/mutants.py conformance/core/ulp.py       of some modules
     python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
     python scripts/mutants.py --again                  those that survived when last judged
 
@@ -687,7 +687,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="conformance/ulp.py ...")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="conformance/core/ulp.py ...")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="side by side")
     parser.add_argument(

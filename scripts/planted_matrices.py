@@ -21,10 +21,13 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from conformance import budgets, options
-from conformance.arrays import Array, as_dtype, returned, widen
-from conformance.backends.pjrt import x64
-from conformance.checks.matrices import (
+from conformance.core.arrays import Array, as_dtype, returned, widen
+from conformance.core.definition import DeltaOrthogonal, Orthogonal, tall_shape
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import format_shape
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Budget, MatrixBudget
+from conformance.judge.checks.matrices import (
     Drawn,
     MatrixDefinition,
     as_tall,
@@ -32,10 +35,11 @@ from conformance.checks.matrices import (
     laid_out,
     matrix_errors,
 )
-from conformance.definition import DeltaOrthogonal, Orthogonal, tall_shape
-from conformance.environment import host_facts
-from conformance.model import WIDE_DTYPES, Budget, MatrixBudget, format_shape
+from conformance.observe.backends.pjrt import x64
+from conformance.observe.environment import host_facts
 from conformance.oracle import haar
+from conformance.run import options
+from conformance.store import budgets
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 SMALL = 1e-4
@@ -375,7 +379,7 @@ def main(words: list[str]) -> int:
         "--bounds", nargs=2, type=float, metavar=("COLUMN", "GRAM"), help="in place of the budgets"
     )
     options_ = parser.parse_args(words)
-    table = budgets.load(options.golden_folder(options_.golden) / budgets.BUDGETS)
+    table = budgets.load(options.golden_folder(options_.golden) / BUDGETS)
     settings = (*SETTINGS, LARGE) if options_.large else SETTINGS
     rows: list[Row] = []
     for dtype in options_.dtype or DTYPES:

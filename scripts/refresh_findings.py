@@ -16,8 +16,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from conformance.backends.process import force_host_devices
 from conformance.cli import main
+from conformance.observe.process import force_host_devices
 
 FINDINGS = Path(__file__).parent.parent / "docs" / "findings.md"
 

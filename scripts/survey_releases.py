@@ -12,12 +12,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection, select
 from conformance.cli.gate import Status
-from conformance.matrix import Selection, select
-from conformance.model import Tier
+from conformance.core.ids import Tier
+from conformance.observe.child.flax_keys import TARGET
 from conformance.upgrade import survey
-from conformance.upgrade.flax_keys import TARGET
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import Registry, list_releases
 from conformance.upgrade.runs import Releases

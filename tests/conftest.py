@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from conformance import environment
+from conformance.observe import environment
 
 collect_ignore = [] if importlib.util.find_spec("ray") else ["test_fleet_ray.py"]
 
@@ -83,7 +83,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> Any:
         return None
     from xdist.workermanage import parse_tx_spec_config
 
-    from conformance.scheduling import GroupScheduling
+    from conformance.run.scheduling import GroupScheduling
 
     return GroupScheduling(len(parse_tx_spec_config(config)), file_of, cost)
 

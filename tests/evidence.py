@@ -7,20 +7,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.arrays import Array, returned
-from conformance.catalogue import Initializer, InitializerSpec
-from conformance.checks.base import Evidence
-from conformance.definition import Declared, Definition, NominalMoments
-from conformance.model import (
-    Budget,
-    Case,
-    Drift,
-    Observation,
-    Outcome,
-    Problem,
-    Raised,
-    Returned,
-)
+from conformance.cases.catalogue import Initializer, InitializerSpec
+from conformance.core.arrays import Array, returned
+from conformance.core.definition import Declared, Definition, NominalMoments
+from conformance.core.ids import Case, Problem
+from conformance.core.records import Budget, Drift, Observation, Outcome, Raised, Returned
+from conformance.judge.checks.base import Evidence
 
 NOTHING = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
 

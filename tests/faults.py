@@ -12,13 +12,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from conformance.catalogue import Initializer
-from conformance.definition import (
-    Declared,
-    Definition,
-    NominalMoments,
-)
-from conformance.model import DriftClass
+from conformance.cases.catalogue import Initializer
+from conformance.core.definition import Declared, Definition, NominalMoments
+from conformance.core.records import DriftClass
 
 Shape = tuple[int, ...]
 Wrong = Callable[[Initializer, Any, Shape, Any], Any]
@@ -231,7 +227,7 @@ def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
     """Return a large array changed only where the sample that goldens keep of it does not look."""
     import numpy as np
 
-    from conformance.arrays import returned, sampled
+    from conformance.core.arrays import returned, sampled
 
     def wrong(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
         array = right(key, shape, dtype)

@@ -16,8 +16,8 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 
-from conformance.ptx.machine import Bytes, Choice, Launch, Trace
-from conformance.ptx.parser import Kernel
+from conformance.predict.ptx.machine import Bytes, Choice, Launch, Trace
+from conformance.predict.ptx.parser import Kernel
 
 PRELUDE = """
 @tid = internal global i32 0
@@ -185,7 +185,7 @@ class Host:
         return engine, ctypes.CFUNCTYPE(None, *arguments)(address)
 
     def run(self, kernel: Kernel, launch: Launch, buffers: Sequence[Bytes], _: Choice) -> Trace:
-        """Do what `conformance.ptx.machine.run` does."""
+        """Do what `conformance.predict.ptx.machine.run` does."""
         before = [buffer.copy() for buffer in buffers]
         pointers = [buffer.ctypes.data for buffer in buffers]
         _, drive = self._engines[kernel.name]

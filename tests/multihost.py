@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, returned
-from conformance.backends.pjrt import settings, typed_key
-from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
-from conformance.builtin import load_catalogue
-from conformance.model import Problem, Returned, parse_problem
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, as_dtype, returned
+from conformance.core.ids import Problem, parse_problem
+from conformance.core.records import Returned
+from conformance.observe.backends.pjrt import settings, typed_key
+from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
-PROGRAM = ("-m", "conformance.multihost")
+PROGRAM = ("-m", "tests.multihost")
 LOOPBACK, ASKED = "127.0.0.1", "asked.json"
 
 

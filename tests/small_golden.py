@@ -6,14 +6,15 @@ import dataclasses
 import shutil
 from pathlib import Path
 
-from conformance.budgets import BUDGETS
-from conformance.builtin import load_catalogue
-from conformance.environment import capture
-from conformance.golden import GOLDEN, RECORDING, Entry, write_store
-from conformance.model import parse_case
-from conformance.observer import Observer
-from conformance.options import golden_folder
-from conformance.recording import entry_of, now
+from conformance.cases.builtin import load_catalogue
+from conformance.core.ids import parse_case
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Entry
+from conformance.observe.environment import capture
+from conformance.observe.observer import Observer
+from conformance.run.options import golden_folder
+from conformance.store.entries import GOLDEN, RECORDING, entry_of
+from conformance.store.write import now, write_store
 
 
 def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "") -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance import documents
-from conformance.accepted import Accepted, changes, explain, load, save
-from conformance.golden import GoldenError
+from conformance.core.errors import GoldenError
+from conformance.store import documents
+from conformance.store.accepted import Accepted, changes, explain, load, save
 
 PROGRAMS = {"cpu": "aa", "cuda": "bb"}
 ACCEPTED = Accepted(versions="jax 9", reason="because", lines={"normal float32": PROGRAMS})

@@ -10,22 +10,18 @@ from typing import Any
 
 import pytest
 
-from conformance import aot, ptx
-from conformance.accepted import load as load_accepted
-from conformance.backends import BackendUnavailable, open_backend
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.planes import problems
 from conformance.cli import compile as command
-from conformance.cli import compiled as programs
 from conformance.cli.main import main
-from conformance.matrix import SelectionError, problems
-from conformance.model import (
-    Case,
-    Problem,
-    Raised,
-    Returned,
-    Tier,
-    parse_case,
-)
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Case, Problem, Tier, parse_case
+from conformance.core.records import Raised, Returned
+from conformance.observe.backends import BackendUnavailable, open_backend
+from conformance.predict import aot, ptx
+from conformance.predict import compiled as programs
+from conformance.predict.compiled import _counts, summary, table
+from conformance.store.accepted import load as load_accepted
 
 ROOT = Path(__file__).parent.parent
 PTX = ROOT / "tests" / "data" / "ptx"
@@ -194,7 +190,7 @@ def test_the_summary_counts_errors_by_excuse_and_by_fault() -> None:
         row(compiled=compiled()),
     ]
 
-    lines = list(command.summary(rows))
+    lines = list(summary(rows))
 
     assert lines == [
         "compiled for h100: 2 of 5; 1 refused as the definition demands or the ledger knows; "
@@ -209,14 +205,14 @@ def test_kernels_instructions_and_registers_are_counted_in_the_text() -> None:
     text = (PTX / "normal-float32-64x32-s0.ptx").read_text()
     (kernel,) = ptx.parse(text)
 
-    kernels, instructions, registers = command._counts([text])
+    kernels, instructions, registers = _counts([text])
 
     assert (kernels, instructions) == (1, len(kernel.instructions))
     assert registers == 162
 
 
 def test_a_table_lines_up() -> None:
-    lines = command.table(("a", "long"), [("wide cell", "b")]).splitlines()
+    lines = table(("a", "long"), [("wide cell", "b")]).splitlines()
 
     assert len({len(line) for line in lines}) == 1
 

@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import (
+from conformance.core.arrays import (
     FULL_SIZE_LIMIT,
     SAMPLE_SIZE,
     Array,
@@ -31,7 +31,8 @@ from conformance.arrays import (
     whole,
     widen,
 )
-from conformance.model import DTYPES, Moments, Returned
+from conformance.core.formats import DTYPES
+from conformance.core.records import Moments, Returned
 
 
 def numbered(*shape: int) -> Array:

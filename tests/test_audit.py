@@ -11,10 +11,11 @@ import jax
 import numpy as np
 import pytest
 
-from conformance.audit import Audit, Audited, audit
-from conformance.checks.recognition import recognise
 from conformance.cli import main
-from conformance.modules.model import TargetError, load
+from conformance.core.errors import TargetError
+from conformance.flax.audit import Audit, Audited, audit
+from conformance.flax.model import load
+from conformance.flax.recognition import recognise
 from tests import audited_models
 
 MODELS = "tests.audited_models"

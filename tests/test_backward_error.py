@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from conformance.arrays import Array, widen
-from conformance.checks.backward_error import (
+from conformance.core.arrays import Array, widen
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks.backward_error import (
     SPARE_BITS,
     column_errors,
     gram_error,
@@ -20,7 +21,6 @@ from conformance.checks.backward_error import (
     unscaled,
 )
 from conformance.oracle import haar
-from conformance.ulp import unit_roundoff
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 DIGITS = 50

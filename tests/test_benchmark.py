@@ -8,11 +8,12 @@ import benchmark
 import compile_meter
 import pytest
 
-from conformance.builtin import load_catalogue
-from conformance.definition import expected_error
-from conformance.matrix import LARGEST_SEED, Selection, select
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.planes import LARGEST_SEED
+from conformance.cases.selection import Selection, select
+from conformance.core.definition import expected_error
 
-CASE = "conformance/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
+CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
 
 
 @pytest.fixture

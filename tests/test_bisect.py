@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance.matrix import SelectionError
-from conformance.model import Drift, DriftClass, Environment, parse_case
+from conformance.core.errors import SelectionError, SideError
+from conformance.core.ids import parse_case
+from conformance.core.records import Drift, DriftClass, Environment
 from conformance.upgrade.bisect import Found, Search, changelog_entries
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.releases import ReleaseList
-from conformance.upgrade.tools import SideError
 
 CASE = parse_case("normal-float32-64x32-s0-cpu-eager")
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})

@@ -6,14 +6,8 @@ import dataclasses
 
 import pytest
 
-from conformance.budgets import BudgetTable, MissingBudget
-from conformance.catalogue import InitializerSpec
-from conformance.checks.budget import (
-    POLAR_REACH,
-    budget_for,
-    release_budget,
-)
-from conformance.definition import (
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
     Definition,
@@ -25,8 +19,12 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.drift import DEFAULT_BUDGET
-from conformance.model import Budget, Case, MatrixBudget, Problem
+from conformance.core.errors import MissingBudget
+from conformance.core.ids import Case, Problem
+from conformance.core.records import Budget, MatrixBudget
+from conformance.judge.budgets import POLAR_REACH, budget_for, release_budget
+from conformance.judge.drift import DEFAULT_BUDGET
+from conformance.store.budgets import BudgetTable
 from tests.evidence import declared, spec_of
 
 MEASURED = Budget(max_ulp=91, max_ulp_at_sigma=4.0)

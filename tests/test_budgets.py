@@ -10,46 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import options
-from conformance.arrays import returned, whole
-from conformance.budgets import (
-    BUDGETS,
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection
+from conformance.cases.sweeps import is_swept, law_cases
+from conformance.core.arrays import returned, whole
+from conformance.core.errors import GoldenError, LooserBudget, MissingBudget
+from conformance.core.ids import Tier, parse_case
+from conformance.core.lattice import Point
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Budget, DriftClass, MatrixBudget, Returned, Status
+from conformance.judge.law.verdict import LawResult, UnfitForBudget
+from conformance.judge.ledger import Ledger
+from conformance.run import options
+from conformance.run.evaluate import Engine
+from conformance.run.sweeps import evaluate, measurements
+from conformance.store.budgets import (
     MATRICES,
     MATRIX_MARGIN,
     BudgetTable,
-    LooserBudget,
     MatrixMeasurement,
     MatrixPoint,
     Measurement,
-    MissingBudget,
     ShapeErrors,
     is_looser,
     load,
     merged,
     save,
-)
-from conformance.builtin import load_catalogue
-from conformance.engine import Engine
-from conformance.golden import GoldenError
-from conformance.law import Point
-from conformance.ledger import Ledger
-from conformance.matrix import Selection
-from conformance.model import (
-    Budget,
-    DriftClass,
-    MatrixBudget,
-    Returned,
-    Status,
-    Tier,
-    parse_case,
-)
-from conformance.sweeps import (
-    LawResult,
-    UnfitForBudget,
-    evaluate,
-    is_swept,
-    law_cases,
-    measurements,
 )
 from tests.test_faults import OneGolden, right
 

@@ -10,14 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
-from conformance.backends.pjrt import TRANSFORMS, settings, typed_key
-from conformance.builtin import load_catalogue
-from conformance.model import Case, parse_case
-from conformance.upgrade import exports, probes
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import returned
+from conformance.core.errors import SideError
+from conformance.core.ids import Case, parse_case
+from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
+from conformance.observe.child import exports
+from conformance.upgrade import probes
 from conformance.upgrade.cause import Cause, Digests, decide, told_by_programs
 from conformance.upgrade.environments import Plan
-from conformance.upgrade.tools import SideError
 
 CATALOGUE = load_catalogue()
 NAMES = ("jax 1", "jax 2")

@@ -13,11 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, as_dtype, digest, returned, sampled, thin, widen
-from conformance.builtin import load_catalogue
-from conformance.checks.base import Evidence
-from conformance.checks.oracle import ORACLE, check_oracle, exact_stages
-from conformance.definition import (
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, as_dtype, digest, returned, sampled, thin, widen
+from conformance.core.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -28,18 +26,19 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.model import (
+from conformance.core.ids import Case, Problem
+from conformance.core.records import (
     Budget,
-    Case,
     CheckResult,
     MatrixBudget,
     Observation,
     Outcome,
-    Problem,
     Raised,
     Returned,
     Status,
 )
+from conformance.judge.checks.base import Evidence
+from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
 from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
 from tests.evidence import declared, evidence
 

@@ -11,12 +11,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned, sampled, thin
-from conformance.definition import NominalMoments
-from conformance.drift import classify
-from conformance.drift.classify import DEFAULT_BUDGET, ROUNDINGS
-from conformance.model import Budget, Drift, DriftClass, Moments, Raised, Returned
-from conformance.ulp import INCOMPARABLE, spacing_at
+from conformance.core.arrays import Array, returned, sampled, thin
+from conformance.core.definition import NominalMoments
+from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
+from conformance.core.ulp import INCOMPARABLE, spacing_at
+from conformance.judge.drift import classify
+from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS
 
 U = 2.0**-24
 """Unit roundoff of float32."""

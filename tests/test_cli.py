@@ -15,20 +15,22 @@ from pathlib import Path
 import jax
 import pytest
 
-from conformance import catalogue, environment
-from conformance.arrays import returned, whole
-from conformance.backends import BackendUnavailable, open_backend
-from conformance.builtin import load_catalogue
+from conformance.cases import catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
-from conformance.cli.explain import matrix_lines
 from conformance.cli.record import ProgressLine
-from conformance.definition import Normal
-from conformance.model import Returned, parse_case
-from conformance.modules import store as layers
-from conformance.observer import Observer
-from conformance.report.errors import UnfinishedRunWarning
+from conformance.core.arrays import returned, whole
+from conformance.core.definition import Normal
+from conformance.core.errors import UnfinishedRunWarning
+from conformance.core.ids import parse_case
+from conformance.core.records import Returned
+from conformance.flax import store as layers
+from conformance.observe import environment
+from conformance.observe.backends import BackendUnavailable, open_backend
+from conformance.observe.observer import Observer
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
+from conformance.run.explain import matrix_lines
 from tests import small_golden
 from tests.conftest import without_ambient
 
@@ -643,7 +645,7 @@ def test_what_is_unusual_is_named_with_its_consequence(
 def test_what_the_numbers_depend_on_is_shown_as_known_or_unknown(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conformance.lapack.facts", lambda: {"lapack_kernel": "Haswell"})
+    monkeypatch.setattr("conformance.observe.lapack.facts", lambda: {"lapack_kernel": "Haswell"})
 
     main(["doctor", "--golden", str(golden)])
 
@@ -657,8 +659,8 @@ def test_what_the_numbers_depend_on_is_shown_as_known_or_unknown(
 def test_where_nothing_tells_the_lapack_the_doctor_says_what_would(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conformance.lapack.facts", dict)
-    monkeypatch.setattr("conformance.lapack.WITNESS", "no_such_package")
+    monkeypatch.setattr("conformance.observe.lapack.facts", dict)
+    monkeypatch.setattr("conformance.observe.lapack.WITNESS", "no_such_package")
 
     main(["doctor", "--golden", str(golden)])
 
@@ -669,7 +671,7 @@ def test_another_kernel_than_the_goldens_is_named(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     was = environment.host_facts()["lapack_kernel"]
-    monkeypatch.setattr("conformance.lapack.facts", lambda: {"lapack_kernel": "SkylakeX"})
+    monkeypatch.setattr("conformance.observe.lapack.facts", lambda: {"lapack_kernel": "SkylakeX"})
 
     main(["doctor", "--golden", str(golden)])
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conformance.backends.pjrt import PjrtBackend
-from conformance.budgets import BUDGETS, load
 from conformance.cli import main
+from conformance.core.paths import BUDGETS
+from conformance.observe.backends.pjrt import PjrtBackend
+from conformance.store.budgets import load
 
 WRITE = "--write-budgets"
 SMALL = ["law", "--initializer", "he_uniform,normal_1", "--dtype", "bfloat16", "--backend", "cpu"]

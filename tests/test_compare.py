@@ -12,11 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conformance.arrays import returned
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
-from conformance.golden import GOLDEN, PROVENANCE, RECORDING, Entry, GoldenError, write_store
-from conformance.model import DriftClass, Raised
+from conformance.core.arrays import returned
+from conformance.core.errors import GoldenError
+from conformance.core.paths import PROVENANCE
+from conformance.core.records import DriftClass, Entry, Raised
+from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
+from conformance.store.write import write_store
 from conformance.upgrade.compare import Comparison, NothingToCompare, compare_folders
 from conformance.upgrade.policy import (
     Allowance,
@@ -27,7 +30,6 @@ from conformance.upgrade.policy import (
     load_policy,
 )
 from conformance.upgrade.tables import pair_rows, to_json, to_markdown, to_text
-from conformance.upgrade.target import TREE, parameter_id
 
 CASE = "normal-float32-64x32-s0-cpu-eager"
 OTHER = "zeros-float32-64x32-s0-cpu-eager"

@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
-from conformance.checks.base import failed, not_applicable, passed
-from conformance.checks.contract import (
-    CONTRACT,
-    REPEATABLE,
-    check_contract,
-    check_repeatable,
-)
-from conformance.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
-from conformance.model import CheckResult, Raised, Returned, Status
+from conformance.core.arrays import returned
+from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.records import CheckResult, Raised, Returned, Status
+from conformance.judge.checks.base import failed, not_applicable, passed
+from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
 from tests.evidence import evidence, with_moments
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -11,13 +11,14 @@ import jax
 import pytest
 from jax.experimental import topologies
 
-from conformance import aot
-from conformance.arrays import as_dtype, whole
-from conformance.backends import BackendUnavailable, open_backend
-from conformance.backends.cuda_emulated import CudaEmulatedBackend
-from conformance.backends.pjrt import PjrtBackend
-from conformance.builtin import load_catalogue
-from conformance.model import Case, Problem, Raised, Returned
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import as_dtype, whole
+from conformance.core.ids import Case, Problem
+from conformance.core.records import Raised, Returned
+from conformance.observe.backends import BackendUnavailable, open_backend
+from conformance.observe.backends.pjrt import PjrtBackend
+from conformance.predict import aot
+from conformance.predict.cuda_emulated import CudaEmulatedBackend
 
 NAME = "cuda-emulated"
 

@@ -8,7 +8,7 @@ import re
 import mpmath
 import pytest
 
-from conformance.definition import (
+from conformance.core.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Axes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.causes import (
+from conformance.core.causes import (
     is_lapack_known,
     known_lapack_difference,
     known_libc_difference,

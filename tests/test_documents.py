@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from conformance import documents
-from conformance.golden import GoldenError
-from conformance.model import SCHEMA
+from conformance.core.errors import GoldenError
+from conformance.core.records import SCHEMA
+from conformance.store import documents
 
 LINES = {"b": {"y": 2, "x": 1.5}, "a": {"x": None}, "a b": {"z": [1, "ä"]}}
 

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from conformance import golden, recording
-from conformance.arrays import returned, whole
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
-from conformance.golden import (
-    MANIFEST,
-    RECORDING,
-    GoldenError,
-    drawn_shard,
-    entry_from,
-    open_store,
-    verify,
-)
-from conformance.model import Case, Returned, parse_case
-from conformance.observer import Observer
-from conformance.recording import journal_path, record
+from conformance.core.arrays import returned, whole
+from conformance.core.errors import GoldenError
+from conformance.core.ids import Case, parse_case
+from conformance.core.paths import MANIFEST
+from conformance.core.records import Entry, Returned
+from conformance.observe import record as recording
+from conformance.observe.journal import journal_path
+from conformance.observe.observer import Observer
+from conformance.observe.record import record
+from conformance.store import entries as golden
+from conformance.store.entries import RECORDING, entry_from
+from conformance.store.read import open_store
+from conformance.store.verify import verify
+from conformance.store.write import drawn_shard, write_store
 from tests import small_golden
 
 SMALL = "orthogonal-float32-9x6-s0-cpu-eager"
@@ -99,7 +99,7 @@ def test_a_resumed_recording_keeps_what_its_journal_held(
     folder = tmp_path / "recorded"
     observed = recording._observed
 
-    def interrupted(*arguments: object) -> Iterator[golden.Entry]:
+    def interrupted(*arguments: object) -> Iterator[Entry]:
         entries = observed(*arguments)  # type: ignore[arg-type]  # handed on as they are
         yield next(entries)
         yield next(entries)
@@ -204,7 +204,7 @@ def _without_draws(recorded: Path, folder: Path, *, swap: bool = False) -> Path:
             entry = dataclasses.replace(entry, extra=extra)
         kept = dataclasses.replace(outcome, drawn=None)
         entries.append(dataclasses.replace(entry, outcome=kept))
-    golden.write_store(folder, entries, kind=RECORDING, provenance=store.provenance)
+    write_store(folder, entries, kind=RECORDING, provenance=store.provenance)
     return folder
 
 

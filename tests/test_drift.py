@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.arrays import Array, returned, sampled
-from conformance.definition import NominalMoments
-from conformance.drift import classify, explain, first_differing_stage
-from conformance.drift.statistics import compare_laws, fit, is_same_stream, kolmogorov_bound
-from conformance.drift.text import number
-from conformance.model import Budget, Drift, DriftClass, Raised
+from conformance.core.arrays import Array, returned, sampled
+from conformance.core.definition import NominalMoments
+from conformance.core.records import Budget, Drift, DriftClass, Raised
+from conformance.judge.drift import classify, explain, first_differing_stage
+from conformance.judge.drift.statistics import compare_laws, fit, is_same_stream, kolmogorov_bound
+from conformance.judge.drift.text import number
 
 SIGMA = 0.125
 LAW = NominalMoments(mean=0, variance=SIGMA**2, lower=-math.inf, upper=math.inf)

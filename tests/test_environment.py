@@ -12,28 +12,30 @@ from pathlib import Path
 import jax
 import pytest
 
-from conformance.environment import (
-    CONFIG,
+from conformance.core.records import Environment
+from conformance.core.settings import (
     CONSEQUENCES,
     DEFAULT_CONFIG,
-    FORBIDDEN_BY,
     ISA_FLAGS,
     LATE_FACTS,
-    allowed_isa,
     assignments,
     comparable,
-    cuda_facts,
-    device_facts,
     differences,
-    environment_variables,
-    host_facts,
-    jax_config,
-    libc_fact,
     runtime_of,
     told,
     unusual,
 )
-from conformance.model import Environment
+from conformance.observe.environment import (
+    CONFIG,
+    FORBIDDEN_BY,
+    allowed_isa,
+    cuda_facts,
+    device_facts,
+    environment_variables,
+    host_facts,
+    jax_config,
+    libc_fact,
+)
 
 
 def environment(isa: str = "avx2 fma", **config: str) -> Environment:
@@ -138,7 +140,7 @@ def test_a_recording_on_cuda_knows_driver_and_libraries(monkeypatch: pytest.Monk
     device = types.SimpleNamespace(device_kind="NVIDIA H100", client=client)
     monkeypatch.setattr(jax, "devices", lambda _: [device])
     facts = {"driver": "580.82.07", "cudnn": "91200"}
-    monkeypatch.setattr("conformance.environment.cuda_facts", lambda: facts)
+    monkeypatch.setattr("conformance.observe.environment.cuda_facts", lambda: facts)
 
     devices = device_facts(("cuda",))
 

@@ -11,25 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from conformance import budgets, options
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
-from conformance.checks import default_checks
-from conformance.engine import Engine
-from conformance.golden import Entry
-from conformance.ledger import Ledger
-from conformance.model import (
-    Case,
-    CaseResult,
-    DriftClass,
-    Observation,
-    Problem,
-    Status,
-)
-from conformance.observer import Observer
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.core.ids import Case, Problem
+from conformance.core.paths import BUDGETS
+from conformance.core.records import CaseResult, DriftClass, Entry, Observation, Status
+from conformance.judge.checks import default_checks
+from conformance.judge.ledger import Ledger
+from conformance.observe.observer import Observer
+from conformance.run import options
+from conformance.run.evaluate import Engine
+from conformance.store import budgets
 from tests.faults import FAULTS, Fault
 
-BUDGETS = budgets.load(options.golden_folder(None) / budgets.BUDGETS)
+SHIPPED = budgets.load(options.golden_folder(None) / BUDGETS)
 
 STORE = "STORED_FAULTS"
 """Variable that names a folder in which observations are kept."""
@@ -123,7 +118,7 @@ def verdict(catalogue: Catalogue, observation: Observation, golden: Observation)
         catalogue=catalogue,
         goldens=OneGolden(golden),
         ledger=Ledger(limitations=()),
-        budgets=BUDGETS,
+        budgets=SHIPPED,
     )
     return engine.judge(observation)
 

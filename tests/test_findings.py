@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import refresh_findings
 
-from conformance.definition import TruncatedNormal
-from conformance.engine import installed_jax
+from conformance.core.definition import TruncatedNormal
+from conformance.core.settings import installed_jax
 from conformance.oracle import ErfErrors, random_bits, seed_key, solve_words
 
 ROOT = Path(__file__).parent.parent

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from conformance import fleet
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection, select
 from conformance.cli import main
-from conformance.fleet import (
+from conformance.core.errors import FleetUnavailable
+from conformance.core.ids import Case, Tier, parse_case
+from conformance.core.records import Environment, Returned
+from conformance.merge import read_sources
+from conformance.observe import fleet
+from conformance.observe.fleet import (
     ATTEMPTS,
     Arrival,
-    FleetUnavailable,
     Group,
     Observed,
     WorkerLost,
@@ -27,10 +31,7 @@ from conformance.fleet import (
     observe_group,
     require_resources,
 )
-from conformance.matrix import Selection, select
-from conformance.merge import read_sources
-from conformance.model import Case, Environment, Returned, Tier, parse_case
-from conformance.observer import Observer
+from conformance.observe.observer import Observer
 
 NOTHING = Observed(
     observations=(), environment=Environment(packages={}, config={}, host={}, devices={})

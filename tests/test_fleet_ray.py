@@ -19,8 +19,8 @@ import pytest
 import ray
 import ray.cluster_utils
 
-from conformance import fleet
 from conformance.cli import main
+from conformance.observe import fleet
 
 pytestmark = [
     pytest.mark.fleet,

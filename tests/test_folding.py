@@ -12,11 +12,11 @@ import jax
 import numpy as np
 import pytest
 
-from conformance import lowering
-from conformance.builtin import load_catalogue
-from conformance.folding import stepwise_folds, whole_folds
-from conformance.lowering import custom_calls, folding_key, program_key
-from conformance.model import parse_case
+from conformance.cases.builtin import load_catalogue
+from conformance.core.ids import parse_case
+from conformance.observe import lowering
+from conformance.observe.folding import stepwise_folds, whole_folds
+from conformance.observe.lowering import custom_calls, folding_key, program_key
 
 BOUND = np.float32(-0.17677669)
 CATALOGUE = load_catalogue()

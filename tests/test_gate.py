@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from conformance import lapack
 from conformance.cli import main
+from conformance.core.errors import SideError
+from conformance.observe import lapack
 from conformance.upgrade import environments, recordings
 from conformance.upgrade.releases import Registry, parse_side, release_side
-from conformance.upgrade.tools import SideError, cache_folder
+from conformance.upgrade.uv import cache_folder
 
 FAKE_UV = Path(__file__).with_name("fake_uv.py")
 CASES = ["--initializer", "uniform,ones", "--dtype", "float32", "--shape", "64x32"]
@@ -434,7 +435,7 @@ def test_recordings_of_two_kernels_or_numbers_of_threads_are_kept_apart(
 ) -> None:
     plan = environments.Plan(name="jax 2.0", python="python", pins=())
     here, known = recordings.folder_of(plan), lapack.facts()
-    monkeypatch.setattr("conformance.lapack.facts", lambda: {**known, fact: "another"})
+    monkeypatch.setattr("conformance.observe.lapack.facts", lambda: {**known, fact: "another"})
 
     there = recordings.folder_of(plan)
 
@@ -573,7 +574,8 @@ def test_a_target_that_cannot_be_recorded_is_told(
     target: str,
     message: str,
 ) -> None:
-    from conformance.upgrade.target import TargetError, record_target
+    from conformance.core.errors import TargetError
+    from conformance.observe.child.target import record_target
 
     monkeypatch.syspath_prepend(str(world))
 

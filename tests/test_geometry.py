@@ -9,8 +9,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import Array
-from conformance.drift.geometry import MOST_AXES, Mask, describe_places, reordering
+from conformance.core.arrays import Array
+from conformance.judge.drift.geometry import MOST_AXES, Mask, describe_places, reordering
 
 OTHERWISE = "the same elements in another order"
 

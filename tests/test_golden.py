@@ -18,24 +18,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance import golden
-from conformance.arrays import as_dtype, returned
-from conformance.golden import (
-    GOLDEN,
-    MANIFEST,
-    OVERLAYS,
-    RECORDING,
-    Entry,
-    GoldenError,
-    golden_option,
-    open_store,
-    shard_name,
-    shipped,
-    textconv,
-    verify,
-    write_store,
-)
-from conformance.model import DTYPES, Environment, Problem, Raised, Returned
+from conformance.core.arrays import as_dtype, returned
+from conformance.core.errors import GoldenError
+from conformance.core.formats import DTYPES
+from conformance.core.ids import Problem
+from conformance.core.paths import MANIFEST, OVERLAYS, golden_option, shipped
+from conformance.core.records import Entry, Environment, Raised, Returned
+from conformance.store import entries as golden
+from conformance.store.entries import GOLDEN, RECORDING, shard_name
+from conformance.store.read import _read_file, open_store
+from conformance.store.textconv import textconv
+from conformance.store.verify import verify
+from conformance.store.write import write_store
 
 ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
 PROVENANCE: list[Mapping[str, Any]] = [{"environment": ENVIRONMENT, "reason": "first"}]
@@ -296,7 +290,7 @@ def test_a_set_reads_each_of_its_shards_once_however_many_goldens_are_asked_for(
 ) -> None:
     entries = [entry(f"normal_{i % 5}-float32-8-s{i}", ramp(8)) for i in range(50)]
     folder = write(tmp_path / "golden", *entries)
-    read = golden._read_file
+    read = _read_file
     names: list[str] = []
 
     def counting(path: Path, size_bytes: int) -> bytes:

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
 from conformance.cli import main
-from conformance.engine import unjudged
-from conformance.model import (
+from conformance.core.arrays import returned
+from conformance.core.ids import parse_case
+from conformance.core.records import (
     CaseResult,
     Drift,
     DriftClass,
@@ -21,8 +21,8 @@ from conformance.model import (
     Outcome,
     Raised,
     Status,
-    parse_case,
 )
+from conformance.judge.verdict import unjudged
 from conformance.report.recorder import ROWS
 from conformance.report.rows import row, to_json
 from conformance.upgrade.history import LastChange, read_history

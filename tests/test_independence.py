@@ -7,11 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned
-from conformance.checks import independence
-from conformance.checks.independence import FEWEST_PAIRS, INDEPENDENCE, check_independence
-from conformance.checks.moments import bernstein_bound
-from conformance.definition import (
+from conformance.core.arrays import Array, returned
+from conformance.core.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -22,7 +19,10 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.model import CheckResult, Raised, Returned, Status
+from conformance.core.records import CheckResult, Raised, Returned, Status
+from conformance.judge.checks import independence
+from conformance.judge.checks.independence import FEWEST_PAIRS, INDEPENDENCE, check_independence
+from conformance.judge.checks.moments import bernstein_bound
 from tests.evidence import declared, evidence, with_moments
 
 DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))

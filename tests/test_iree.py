@@ -10,13 +10,16 @@ import jax
 import numpy as np
 import pytest
 
-from conformance import law
-from conformance.arrays import Array, whole
-from conformance.backends import BackendUnavailable, open_backend
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection, select
+from conformance.cases.sweeps import sweep_case
 from conformance.cli import main
-from conformance.matrix import Selection, SelectionError, select
-from conformance.model import Observation, Raised, Returned, parse_case
+from conformance.core.arrays import Array, whole
+from conformance.core.errors import SelectionError
+from conformance.core.ids import parse_case
+from conformance.core.records import Observation, Raised, Returned
+from conformance.observe import sweep as law
+from conformance.observe.backends import BackendUnavailable, open_backend
 
 CATALOGUE = load_catalogue()
 
@@ -134,7 +137,7 @@ def test_a_draw_is_a_value_of_the_exact_law(initializer: str) -> None:
     """In bfloat16 IREE rounds where kernels end; a law that it folds ends them elsewhere."""
     spec, backend = CATALOGUE.lookup(initializer), open_backend("iree")
 
-    swept = law.sweep(spec, law.sweep_case(spec, "bfloat16", "iree", "eager"), backend).values
+    swept = law.sweep(spec, sweep_case(spec, "bfloat16", "iree", "eager"), backend).values
 
     drawn = array_of(f"{initializer}-bfloat16-11x12-s0-iree-eager")
     assert np.isin(drawn, swept).all()

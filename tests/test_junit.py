@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from conformance.model import (
+from conformance.core.ids import parse_case
+from conformance.core.records import (
     MACHINE,
     CaseResult,
     CheckResult,
@@ -15,7 +16,6 @@ from conformance.model import (
     Observation,
     Raised,
     Status,
-    parse_case,
 )
 from conformance.report.junit import junit
 from conformance.report.rows import Row, row

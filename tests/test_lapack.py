@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import threadpoolctl
 
-from conformance import lapack
-from conformance.causes import LAPACK_FACTS
+from conformance.core.causes import LAPACK_FACTS
+from conformance.observe import lapack
 
 SITE = Path("/site")
 SCIPY, NUMPY = SITE / "scipy", SITE / "numpy"

@@ -69,9 +69,9 @@ def test_the_table_counts_what_the_reports_tell(tmp_path: Path) -> None:
     (tmp_path / "run" / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "junit.xml").write_text(
         "<testsuites><testsuite>"
-        "<testcase classname='conformance.test_initializers'/>"
-        "<testcase classname='conformance.test_initializers'/>"
-        "<testcase classname='conformance.test_modules'><failure/></testcase>"
+        "<testcase classname='conformance.suite.test_initializers'/>"
+        "<testcase classname='conformance.suite.test_initializers'/>"
+        "<testcase classname='conformance.suite.test_modules'><failure/></testcase>"
         "</testsuite></testsuites>"
     )
 

@@ -13,29 +13,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import options
-from conformance.arrays import as_dtype
-from conformance.backends import open_backend
-from conformance.budgets import BUDGETS, BudgetTable, load
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.law import LawEvidence, check_variance, gather, reference_for
-from conformance.definition import Normal, TruncatedNormal, nominal_moments
-from conformance.law import (
-    SUMMATION_ERROR,
-    WORD_BITS,
-    NotElementwise,
-    SweepError,
-    exact_law,
-    lattice_key,
-    lattice_words,
-    sweep,
-    sweep_case,
-)
-from conformance.ledger import Ledger
-from conformance.matrix import EmptySelection, Selection
-from conformance.model import Status, Tier
-from conformance.sweeps import LawResult, evaluate, is_swept, law_cases, select_sweeps
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.selection import Selection
+from conformance.cases.sweeps import is_swept, law_cases, select_sweeps, sweep_case
+from conformance.core.arrays import as_dtype
+from conformance.core.definition import Normal, TruncatedNormal, nominal_moments
+from conformance.core.errors import EmptySelection, NotElementwise, SweepError
+from conformance.core.formats import WORD_BITS
+from conformance.core.ids import Tier
+from conformance.core.lattice import lattice_words
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Status
+from conformance.judge.law.accuracy import LawEvidence, gather, reference_for
+from conformance.judge.law.checks import check_variance
+from conformance.judge.law.exact import SUMMATION_ERROR, exact_law
+from conformance.judge.law.verdict import LawResult
+from conformance.judge.ledger import Ledger
+from conformance.observe.backends import open_backend
+from conformance.observe.jax_compat import lattice_key
+from conformance.observe.sweep import sweep
+from conformance.run import options
+from conformance.run.sweeps import evaluate
+from conformance.store.budgets import BudgetTable, load
 
 CATALOGUE = load_catalogue()
 CPU = open_backend("cpu")

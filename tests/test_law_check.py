@@ -11,9 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, as_dtype
-from conformance.checks import law
-from conformance.checks.law import (
+from conformance.cases.sweeps import log2_points
+from conformance.core.arrays import Array, as_dtype
+from conformance.core.definition import (
+    Definition,
+    NominalMoments,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.core.formats import WORD_BITS
+from conformance.core.ids import LATTICE, STRATA, Case, Problem
+from conformance.core.lattice import Point, Sweep, lattice_words
+from conformance.core.laws import roundings_of_scale
+from conformance.core.records import Budget, Status
+from conformance.judge.law import checks as law
+from conformance.judge.law.accuracy import (
+    Accuracy,
+    LawEvidence,
+    Reference,
+    gather,
+    measure_accuracy,
+    reference_for,
+)
+from conformance.judge.law.checks import (
     ACCURACY,
     BOUNDS,
     FINITE,
@@ -25,9 +47,6 @@ from conformance.checks.law import (
     SEQUENCE,
     SWEEP,
     VARIANCE,
-    Accuracy,
-    LawEvidence,
-    Reference,
     check_accuracy,
     check_bounds,
     check_finite,
@@ -36,31 +55,9 @@ from conformance.checks.law import (
     check_sequence,
     check_variance,
     error_bound,
-    gather,
     judge_law,
-    measure_accuracy,
-    reference_for,
-    roundings_of_scale,
 )
-from conformance.definition import (
-    Definition,
-    NominalMoments,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-    VarianceScaling,
-)
-from conformance.law import (
-    CHUNK,
-    SUMMATION_ERROR,
-    WORD_BITS,
-    Point,
-    Sweep,
-    exact_law,
-    lattice_words,
-    log2_points,
-)
-from conformance.model import LATTICE, STRATA, Budget, Case, Problem, Status
+from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR, exact_law
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
 from tests.evidence import last
 

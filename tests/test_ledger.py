@@ -10,25 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
-from conformance.backends import EXECUTORS
-from conformance.budgets import BudgetTable
-from conformance.builtin import load_catalogue
-from conformance.checks import NAMES, load_ledger
-from conformance.checks.law import SWEEP
-from conformance.engine import Engine
-from conformance.law import sweep_case
-from conformance.ledger import Ledger, LedgerError, Limitation, apply, load, looks_misspelt
-from conformance.model import (
-    BACKENDS,
-    CheckResult,
-    Observation,
-    Outcome,
-    Raised,
-    Status,
-    parse_case,
-)
-from conformance.sweeps import evaluate
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.sweeps import sweep_case
+from conformance.core.arrays import returned
+from conformance.core.errors import LedgerError
+from conformance.core.ids import BACKENDS, parse_case
+from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
+from conformance.judge.checks import NAMES, load_ledger
+from conformance.judge.law.checks import SWEEP
+from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
+from conformance.observe.backends import EXECUTORS
+from conformance.run.evaluate import Engine
+from conformance.run.sweeps import evaluate
+from conformance.store.budgets import BudgetTable
 
 CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
 REFUSED = Raised(exception="TypeError", message="unsupported")

@@ -9,12 +9,12 @@ from typing import Any
 import jax
 import pytest
 
-from conformance import lowering
-from conformance.accepted import Accepted, changes, save
-from conformance.builtin import load_catalogue
-from conformance.catalogue import InitializerSpec
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import InitializerSpec
 from conformance.cli import main
-from conformance.lowering import PLATFORMS, fingerprints
+from conformance.observe import lowering
+from conformance.observe.lowering import PLATFORMS, fingerprints
+from conformance.store.accepted import Accepted, changes, save
 
 pytest_plugins = ["pytester"]
 
@@ -103,7 +103,7 @@ def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
     keys = [f"uniform_1 {dtype}" for dtype in lowering.DTYPES]
     lines = {key: dict.fromkeys(PLATFORMS, "ff") for key in keys}
     save(tmp_path / "lowering.json", Accepted(versions="jax 0.1", reason="old", lines=lines))
-    test = "conformance.test_lowering::test_lowering[uniform_1]"
+    test = "conformance.suite.test_lowering::test_lowering[uniform_1]"
 
     result = pytester.runpytest_subprocess("--pyargs", test, "--golden", str(tmp_path), timeout=600)
 

@@ -16,11 +16,15 @@ import pytest
 import threadpoolctl
 from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Draw, Row, Setting
 
-from conformance.arrays import Array, returned, sampled, thin, whole, widen
-from conformance.builtin import load_catalogue
-from conformance.checks import matrices
-from conformance.checks.backward_error import ColumnErrors, GramError, scaling_slack
-from conformance.checks.matrices import (
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, returned, sampled, thin, whole, widen
+from conformance.core.definition import DeltaOrthogonal, Normal, Orthogonal
+from conformance.core.ids import Problem, format_shape, parse_case
+from conformance.core.records import Budget, Drift, DriftClass, MatrixBudget, Raised, Returned
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks import matrices
+from conformance.judge.checks.backward_error import ColumnErrors, GramError, scaling_slack
+from conformance.judge.checks.matrices import (
     NO_DIGITS,
     Drawn,
     _witnesses,
@@ -42,21 +46,8 @@ from conformance.checks.matrices import (
     normals_slack,
     off_centre_fault,
 )
-from conformance.definition import DeltaOrthogonal, Normal, Orthogonal
-from conformance.model import (
-    Budget,
-    Drift,
-    DriftClass,
-    MatrixBudget,
-    Problem,
-    Raised,
-    Returned,
-    format_shape,
-    parse_case,
-)
-from conformance.observer import Observer
+from conformance.observe.observer import Observer
 from conformance.oracle import haar, solve_normals
-from conformance.ulp import unit_roundoff
 
 BOUNDS = MatrixBudget(column=50.0, gram=55.0)
 BUDGET = Budget(max_ulp=91, max_ulp_at_sigma=4.0, matrix=BOUNDS)

@@ -7,10 +7,12 @@ import itertools
 
 import pytest
 
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.definition import Normal
-from conformance.matrix import EmptySelection, Selection, SelectionError, problems, select
-from conformance.model import Tier
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.planes import problems
+from conformance.cases.selection import Selection, select
+from conformance.core.definition import Normal
+from conformance.core.errors import EmptySelection, SelectionError
+from conformance.core.ids import Tier
 
 
 @pytest.fixture

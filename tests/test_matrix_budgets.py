@@ -9,29 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import matrix_sweep
-from conformance.budgets import (
-    BUDGETS,
+from conformance.cases.selection import Selection
+from conformance.cli import main
+from conformance.core.errors import LooserBudget, MissingBudget
+from conformance.core.ids import Tier
+from conformance.core.paths import BUDGETS, shipped
+from conformance.judge.checks.matrices import derived_budget
+from conformance.observe.matrices import factored
+from conformance.run import matrix_sweep
+from conformance.run.matrix_sweep import MatrixSweep, evaluate, matrix_sweeps, measure
+from conformance.store.budgets import (
     MATRICES,
     MATRIX_MARGIN,
     BudgetTable,
-    LooserBudget,
     MatrixMeasurement,
     MatrixPoint,
     Measurement,
-    MissingBudget,
     ShapeErrors,
     load,
     merged,
     save,
 )
-from conformance.checks.matrices import derived_budget
-from conformance.cli import main
-from conformance.golden import shipped
-from conformance.matrices import factored
-from conformance.matrix import Selection
-from conformance.matrix_sweep import MatrixSweep, evaluate, matrix_sweeps, measure
-from conformance.model import Tier
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "matrices.md").read_text()

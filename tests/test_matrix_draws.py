@@ -7,27 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned
-from conformance.budgets import BUDGETS, load
-from conformance.builtin import load_catalogue
-from conformance.checks.base import Evidence
-from conformance.checks.values import values_check
-from conformance.definition import Orthogonal
-from conformance.engine import compare
-from conformance.golden import Entry, shipped
-from conformance.ledger import Ledger
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, returned
+from conformance.core.definition import Orthogonal
+from conformance.core.ids import Case, Problem
+from conformance.core.paths import BUDGETS, shipped
+from conformance.core.records import Budget, DriftClass, Entry, MatrixBudget, Observation, Returned
+from conformance.judge.checks.base import Evidence
+from conformance.judge.checks.values import values_check
+from conformance.judge.ledger import Ledger
+from conformance.judge.verdict import compare
 from conformance.merge import Fact, Place, Referee, merge
-from conformance.model import (
-    Budget,
-    Case,
-    DriftClass,
-    MatrixBudget,
-    Observation,
-    Problem,
-    Returned,
-)
 from conformance.oracle import haar, solve_normals
 from conformance.report.rows import outcome_text
+from conformance.store.budgets import load
 
 BUDGET = Budget(
     max_ulp=91, max_ulp_at_sigma=4.0, matrix=MatrixBudget(column=50.0, gram=55.0)

@@ -16,13 +16,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.arrays import returned
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
 from conformance.cli import main
-from conformance.engine import unjudged
-from conformance.golden import MANIFEST, RECORDING, Entry, open_store, shard_name, write_store
-from conformance.ledger import LEDGER, Ledger, load
+from conformance.core.arrays import returned
+from conformance.core.ids import Problem, parse_case, parse_problem
+from conformance.core.machine import machine_fault
+from conformance.core.paths import LEDGER, MANIFEST
+from conformance.core.records import (
+    SCHEMA,
+    CaseResult,
+    CheckResult,
+    Drift,
+    DriftClass,
+    Entry,
+    Environment,
+    Observation,
+    Outcome,
+    Raised,
+    Status,
+)
+from conformance.judge.ledger import Ledger, load
+from conformance.judge.verdict import unjudged
 from conformance.merge import (
     Fact,
     Judgement,
@@ -35,25 +50,12 @@ from conformance.merge import (
 )
 from conformance.merge.sources import NEWER_COLUMNS
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
-from conformance.model import (
-    SCHEMA,
-    CaseResult,
-    CheckResult,
-    Drift,
-    DriftClass,
-    Environment,
-    Observation,
-    Outcome,
-    Problem,
-    Raised,
-    Status,
-    parse_case,
-    parse_problem,
-)
-from conformance.recording import machine_fault
 from conformance.report.frames import read_run
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import environment_values, outcome_text, row
+from conformance.store.entries import RECORDING, shard_name
+from conformance.store.read import open_store
+from conformance.store.write import write_store
 
 NORMAL = parse_problem("normal-float32-64-s0")
 UNIFORM = parse_problem("uniform-float32-64-s0")

@@ -6,24 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.model import (
-    DTYPES,
+from conformance.core.formats import DTYPES
+from conformance.core.ids import (
     PRNGS,
-    SCHEMA,
     TRANSFORMS,
-    Budget,
     Case,
-    Drift,
-    DriftClass,
-    MatrixBudget,
-    Moments,
     Problem,
-    Returned,
     Tier,
     format_shape,
     parse_case,
     parse_problem,
     parse_shape,
+)
+from conformance.core.records import (
+    SCHEMA,
+    Budget,
+    Drift,
+    DriftClass,
+    MatrixBudget,
+    Moments,
+    Returned,
 )
 
 shapes = st.lists(st.integers(0, 4096), max_size=5).map(tuple)

@@ -7,16 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from conformance.arrays import Array
-from conformance.checks import modules
-from conformance.checks.modules import (
+from conformance.core.arrays import Array
+from conformance.core.definition import Constant, Normal
+from conformance.flax import checks as modules
+from conformance.flax.checks import (
     NORMALIZATION_ROUNDINGS,
     derived_key,
     parameter_fault,
     tree_fault,
 )
-from conformance.definition import Constant, Normal
-from conformance.modules.layers import Claim, Layer
+from conformance.flax.layers import Claim, Layer
 from conformance.oracle import fold_in, linen_key, nnx_key, seed_key
 from tests.evidence import last
 

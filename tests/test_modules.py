@@ -10,21 +10,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import environment
-from conformance.arrays import Array, returned, whole, widen
-from conformance.budgets import BUDGETS, load
-from conformance.builtin import load_catalogue
-from conformance.checks import load_ledger, recognition
-from conformance.checks.modules import derived_key, parameter_fault, tree_fault
-from conformance.definition import Definition, Normal, Orthogonal, VarianceScaling
-from conformance.golden import GoldenError, shipped
-from conformance.layer_verdict import Rules, claim_faults, layer_faults
-from conformance.model import Environment, Outcome, Problem, Raised, Returned
-from conformance.modules import accept, coverage, findings, observe, store, transforms
-from conformance.modules.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
-from conformance.modules.observe import LAYERS
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, returned, whole, widen
+from conformance.core.definition import Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.errors import GoldenError
+from conformance.core.ids import Problem
+from conformance.core.paths import BUDGETS, FLAX_TREES, shipped
+from conformance.core.records import Environment, Outcome, Raised, Returned
+from conformance.curate import flax_trees as accept
+from conformance.flax import coverage, findings, observe, recognition, store, transforms
+from conformance.flax.checks import derived_key, parameter_fault, tree_fault
+from conformance.flax.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
+from conformance.flax.observe import LAYERS
+from conformance.flax.verdict import Rules, claim_faults, layer_faults
+from conformance.judge.checks import load_ledger
+from conformance.observe import environment
 from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key
+from conformance.store.budgets import load
 
 ROOT = Path(__file__).parent.parent
 DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
@@ -318,7 +321,7 @@ def entries() -> dict[str, Outcome]:
 
 def saved(folder: Path) -> Path:
     store.save(folder, entries(), {"reason": "a test"})
-    return folder / store.FLAX_TREES
+    return folder / FLAX_TREES
 
 
 def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
@@ -526,4 +529,4 @@ def test_the_table_of_layers_is_up_to_date() -> None:
 
     today = coverage.document(text, store.load(ROOT / "golden"))
 
-    assert text == today, "run python -m conformance.modules.document"
+    assert text == today, "run python -m conformance.flax.coverage"

@@ -10,20 +10,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from conformance.arrays import as_dtype, returned, widen
-from conformance.checks.moments import (
-    EVIDENCE,
-    MOMENTS,
-    MOST_CHECKS,
-    RUN_ERROR_RATE,
-    Bounds,
-    Law,
-    bernstein_bound,
-    bounds_of,
-    check_moments,
-    law_of_element,
-)
-from conformance.definition import (
+from conformance.core.arrays import as_dtype, returned, widen
+from conformance.core.definition import (
     Constant,
     Declared,
     Definition,
@@ -36,7 +24,17 @@ from conformance.definition import (
     VarianceScaling,
     nominal_moments,
 )
-from conformance.model import CheckResult, Raised, Returned, Status
+from conformance.core.records import CheckResult, Raised, Returned, Status
+from conformance.judge.alpha import EVIDENCE, MOST_CHECKS, RUN_ERROR_RATE
+from conformance.judge.checks.moments import (
+    MOMENTS,
+    Bounds,
+    Law,
+    bernstein_bound,
+    bounds_of,
+    check_moments,
+    law_of_element,
+)
 from conformance.oracle import solve_words
 from tests import evidence as made
 from tests.evidence import evidence, last, with_moments

@@ -7,11 +7,12 @@ import re
 import jax
 import pytest
 
-from conformance import multihost
-from conformance.drift import classify
-from conformance.model import DriftClass, Problem, Returned, parse_problem
-from conformance.multihost import MultiHostError, Sharding, draw
-from conformance.promises import Promise, is_promised
+from conformance.core.ids import Problem, parse_problem
+from conformance.core.prng import Promise, is_promised
+from conformance.core.records import DriftClass, Returned
+from conformance.judge.drift import classify
+from tests import multihost
+from tests.multihost import MultiHostError, Sharding, draw
 
 PRNGS = ("threefry2x32", "threefry2x32_nonpartitionable", "rbg", "unsafe_rbg")
 BY_ROWS = (

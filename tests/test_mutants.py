@@ -215,7 +215,7 @@ def test_every_name_of_a_judge_is_that_of_a_file() -> None:
     ("module", "exit_code", "told"),
     [
         ("conformance/oracle/rounding.py", 0, "0 survive"),
-        ("conformance/drift/stages.py", 1, "conformance/drift/stages.py:18 "),
+        ("conformance/judge/drift/stages.py", 1, "conformance/judge/drift/stages.py:18 "),
     ],
 )
 def test_mutants_die_where_the_tests_of_their_module_judge_and_else_survive(

@@ -20,13 +20,15 @@ import numpy as np
 import pytest
 from jax import lax
 
-from conformance.arrays import Array, as_dtype
-from conformance.backends import open_backend
-from conformance.backends.pjrt import x64
-from conformance.builtin import load_catalogue
-from conformance.catalogue import InitializerSpec
-from conformance.definition import Normal, TruncatedNormal, expected_error
-from conformance.law import sweep, sweep_case
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import InitializerSpec
+from conformance.cases.sweeps import sweep_case
+from conformance.core.arrays import Array, as_dtype
+from conformance.core.definition import Normal, TruncatedNormal, expected_error
+from conformance.core.ulp import ulp_at, ulp_distance
+from conformance.observe.backends import open_backend
+from conformance.observe.backends.pjrt import x64
+from conformance.observe.sweep import sweep
 from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, solve_words
 from conformance.oracle.followed import (
     C_LIBRARY_ERF_ULP,
@@ -37,7 +39,6 @@ from conformance.oracle.followed import (
     erf_inv_float32,
     foldings,
 )
-from conformance.ulp import ulp_at, ulp_distance
 from tests.test_oracle_streams import is_fused_here
 
 SIGMA_ULP: dict[tuple[Kind, float, float], dict[str, float]] = {

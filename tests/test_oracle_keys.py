@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from conformance.arrays import Array
+from conformance.core.arrays import Array
 from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
 
 SEED = 11

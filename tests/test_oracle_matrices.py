@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from jax.nn import initializers
 
-from conformance.arrays import Array
-from conformance.backends.pjrt import x64
-from conformance.definition import DeltaOrthogonal, Orthogonal
-from conformance.model import Problem, format_shape
+from conformance.core.arrays import Array
+from conformance.core.definition import DeltaOrthogonal, Orthogonal
+from conformance.core.ids import Problem, format_shape
+from conformance.observe.backends.pjrt import x64
 from conformance.oracle import Solution, random_bits, seed_key, solve
 from conformance.oracle.initializers import haar
 

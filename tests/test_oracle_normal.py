@@ -11,8 +11,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, as_dtype
-from conformance.definition import (
+from conformance.core.arrays import Array, as_dtype
+from conformance.core.definition import (
     TRUNCATED_STDDEV,
     Definition,
     Normal,

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from conformance.arrays import as_dtype
+from conformance.core.arrays import as_dtype
 from conformance.oracle.pairs import Pair, multiply_add, plus, times
 from conformance.oracle.rounding import BFLOAT16, round_once, rounded
 

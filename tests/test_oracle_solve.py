@@ -10,11 +10,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, as_dtype, widen
-from conformance.backends.pjrt import x64
-from conformance.builtin import load_catalogue
-from conformance.catalogue import InitializerSpec
-from conformance.definition import (
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import InitializerSpec
+from conformance.cases.planes import LARGEST_SEED
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
     Declared,
@@ -28,8 +28,10 @@ from conformance.definition import (
     expected_error,
     scaled_variance,
 )
-from conformance.matrix import LARGEST_SEED, NARROW_DTYPES
-from conformance.model import WIDE_DTYPES, Problem, format_shape
+from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
+from conformance.core.ids import Problem, format_shape
+from conformance.core.ulp import ulp_at, ulp_distance
+from conformance.observe.backends.pjrt import x64
 from conformance.oracle import (
     OracleUnavailable,
     Solution,
@@ -40,7 +42,6 @@ from conformance.oracle import (
     solve_words,
     split,
 )
-from conformance.ulp import ulp_at, ulp_distance
 from tests.test_oracle_followed import LOG1P_ULP, flushed, fused_here
 
 CATALOGUE = load_catalogue()

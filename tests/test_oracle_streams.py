@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from jax import lax
 
-from conformance.arrays import as_dtype
-from conformance.backends.pjrt import x64
-from conformance.builtin import load_catalogue
-from conformance.definition import Definition, expected_error
-from conformance.law import lattice_key, lattice_words
-from conformance.matrix import NARROW_DTYPES, problems
-from conformance.model import Tier
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.planes import problems
+from conformance.core.arrays import as_dtype
+from conformance.core.definition import Definition, expected_error
+from conformance.core.formats import NARROW_DTYPES
+from conformance.core.ids import Tier
+from conformance.core.lattice import lattice_words
+from conformance.observe.backends.pjrt import x64
+from conformance.observe.jax_compat import lattice_key
 from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, word_bits
 from conformance.oracle.followed import followed_uniform
 

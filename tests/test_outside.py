@@ -15,13 +15,16 @@ import jax
 import numpy as np
 import pytest
 
-from conformance.arrays import returned
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
-from conformance.definition import DeltaOrthogonal, Orthogonal
-from conformance.golden import RECORDING, Entry, Store, open_store, write_store
-from conformance.model import parse_case
+from conformance.core.arrays import returned
+from conformance.core.definition import DeltaOrthogonal, Orthogonal
+from conformance.core.ids import parse_case
+from conformance.core.records import Entry
 from conformance.oracle import haar, solve_normals
+from conformance.store.entries import RECORDING
+from conformance.store.read import Store, open_store
+from conformance.store.write import write_store
 from conformance.upgrade import outside
 from conformance.upgrade.cause import Cause, Finding
 from conformance.upgrade.compare import compare_stores

@@ -9,9 +9,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned, thin
-from conformance.drift.permitted import Deviation, Permitted, deviation
-from conformance.model import Outcome, Raised, Returned
+from conformance.core.arrays import Array, returned, thin
+from conformance.core.records import Outcome, Raised, Returned
+from conformance.judge.drift.permitted import Deviation, Permitted, deviation
 
 NOTHING = Permitted()
 PREDICTED = np.array([1.0, -2.0, 0.0, 4.0], np.float32)

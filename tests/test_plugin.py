@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance import catalogue
+from conformance.cases import catalogue
 from conformance.cli import main
-from conformance.pytest_plugin import compile_group, cost, is_addressed
+from conformance.pytest_plugin import is_addressed
 from conformance.report.recorder import RECORDS, ROWS
+from conformance.run.scheduling import compile_group, cost
 from tests import small_golden
 
 pytest_plugins = ["pytester"]
@@ -54,7 +55,7 @@ def conform(pytester: pytest.Pytester, golden: Path, monkeypatch: pytest.MonkeyP
 
 
 class Conform:
-    """Runs `pytest --pyargs conformance.test_initializers` from an empty folder."""
+    """Runs `pytest --pyargs conformance.suite.test_initializers` from an empty folder."""
 
     def __init__(self, pytester: pytest.Pytester, golden: Path) -> None:
         self._pytester = pytester
@@ -79,7 +80,7 @@ class Conform:
 
     def _words(self, initializers: str) -> tuple[str, ...]:
         selection = ("--initializer", initializers, *QUICK, "--golden", str(self._golden))
-        return ("--pyargs", "conformance.test_initializers", *selection)
+        return ("--pyargs", "conformance.suite.test_initializers", *selection)
 
 
 # --- In the runs of others -----------------------------------------------------------------------
@@ -89,8 +90,8 @@ class Conform:
     "arguments",
     [
         ["conformance"],
-        ["conformance.test_initializers"],
-        ["conformance/test_initializers.py::test_case[zeros-float32-64-s0-cpu-eager]"],
+        ["conformance.suite.test_initializers"],
+        ["conformance/suite/test_initializers.py::test_case[zeros-float32-64-s0-cpu-eager]"],
         ["tests", "."],
     ],
 )
@@ -434,7 +435,8 @@ def test_an_initializer_of_a_conftest_is_rerun_by_pytest(
     outcome = conform("-p", "mine", initializers="greedy")
 
     rerun = (
-        "pytest -p mine --pyargs conformance.test_initializers --initializer greedy --tier quick"
+        "pytest -p mine --pyargs conformance.suite.test_initializers --initializer greedy "
+        "--tier quick"
     )
     outcome.stdout.fnmatch_lines([f"  rerun: {rerun} -k greedy-float32-64-s0-cpu-eager --golden *"])
 
@@ -443,7 +445,7 @@ def test_an_initializer_of_a_conftest_is_rerun_by_pytest(
 
 
 def nodeid(case: str) -> str:
-    return f"conformance/test_initializers.py::test_case[{case}]"
+    return f"conformance/suite/test_initializers.py::test_case[{case}]"
 
 
 def test_cases_of_one_shape_and_dtype_are_one_group() -> None:

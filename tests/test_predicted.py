@@ -10,24 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, returned, whole
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import main
-from conformance.golden import (
-    MANIFEST,
-    PREDICTED,
-    RECORDING,
-    Entry,
-    open_store,
-    shipped,
-    write_store,
-)
-from conformance.model import (
-    Case,
-    DriftClass,
-    Returned,
-    parse_case,
-)
+from conformance.core.arrays import Array, returned, whole
+from conformance.core.ids import Case, parse_case
+from conformance.core.paths import MANIFEST, shipped
+from conformance.core.records import DriftClass, Entry, Returned
+from conformance.store.entries import PREDICTED, RECORDING
+from conformance.store.read import open_store
+from conformance.store.write import write_store
 from conformance.upgrade.compare import compare_folders
 
 ROOT = Path(__file__).parent.parent

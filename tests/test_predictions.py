@@ -9,30 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import aot, predictions, ptx
-from conformance.arrays import returned, whole
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import main
-from conformance.drift.permitted import Deviation, Permitted, deviation
-from conformance.golden import (
-    HIGHEST,
-    LOWEST,
-    PREDICTED,
-    GoldenError,
-    Store,
-    open_store,
-    shipped,
-    verify,
-)
-from conformance.model import (
-    Case,
-    Drift,
-    DriftClass,
-    Observation,
-    Problem,
-    Raised,
-    Returned,
-)
+from conformance.core.arrays import returned, whole
+from conformance.core.errors import GoldenError
+from conformance.core.ids import Case, Problem
+from conformance.core.paths import shipped
+from conformance.core.records import Drift, DriftClass, Observation, Raised, Returned
+from conformance.judge.drift.permitted import Deviation, Permitted, deviation
+from conformance.predict import aot, predictions, ptx
+from conformance.store.entries import HIGHEST, LOWEST, PREDICTED
+from conformance.store.read import Store, open_store
+from conformance.store.verify import verify
 
 PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
 CASE = Case(problem=PROBLEM, backend="cuda", transform="jit")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.backends.process import assign_accelerator, force_host_devices, most_workers
+from conformance.observe.process import assign_accelerator, force_host_devices, most_workers
 
 
 @pytest.fixture

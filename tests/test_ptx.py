@@ -14,19 +14,22 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance import ptx
-from conformance.arrays import Array, as_dtype, returned, whole
-from conformance.backends.pjrt import settings
-from conformance.budgets import BUDGETS, load
-from conformance.builtin import load_catalogue
-from conformance.checks.budget import budget_for
-from conformance.drift import classify
-from conformance.engine import law_of
-from conformance.golden import open_store
-from conformance.model import Budget, Case, DriftClass, Problem, Returned, parse_problem
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, as_dtype, returned, whole
+from conformance.core.ids import Case, Problem, parse_problem
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Budget, DriftClass, Returned
+from conformance.core.ulp import ordered
+from conformance.judge.budgets import budget_for
+from conformance.judge.drift import classify
+from conformance.judge.verdict import law_of
+from conformance.observe.backends.pjrt import settings
 from conformance.oracle import solve
-from conformance.ptx import approximate, chain, influence, machine, operations, rounding
-from conformance.ptx.parser import parse
+from conformance.predict import ptx
+from conformance.predict.ptx import approximate, chain, influence, machine, operations, rounding
+from conformance.predict.ptx.parser import parse
+from conformance.store.budgets import load
+from conformance.store.read import open_store
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "data" / "ptx"
@@ -466,7 +469,7 @@ $L_again:
 def test_floats_are_ordered_with_minus_zero_below_zero_and_nan_outermost() -> None:
     values = f32([NAN, math.inf, 1.0, 0.0, -0.0, -1.0, -math.inf])
 
-    assert (np.diff(chain.ordered(values).astype(np.int64)) < 0).all()
+    assert (np.diff(ordered(values).astype(np.int64)) < 0).all()
 
 
 # --- Roundings -----------------------------------------------------------------------------------

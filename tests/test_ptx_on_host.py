@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conformance import ptx
-from conformance.arrays import Array
-from conformance.law import LOG2_LATTICE, LOG2_STRATA
-from conformance.ptx import program as programs
+from conformance.core.arrays import Array
+from conformance.core.formats import LOG2_LATTICE
+from conformance.core.lattice import LOG2_STRATA
+from conformance.predict import ptx
+from conformance.predict.ptx import program as programs
 from tests.host import Host
 
 FOLDER = Path(__file__).parent / "data" / "lattice"

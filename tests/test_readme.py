@@ -13,25 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from conformance import catalogue as catalogue_module
-from conformance import options
-from conformance.builtin import load_catalogue
-from conformance.catalogue import ENTRY_POINT_GROUP
-from conformance.causes import known_isa_difference, known_lapack_difference
-from conformance.checks import default_checks
-from conformance.cli.main import (
-    COMMANDS,
-    EMPTY,
-    FAILED,
-    INFRASTRUCTURE,
-    OK,
-    USAGE,
-    parse,
-)
-from conformance.engine import Engine
-from conformance.ledger import Ledger
-from conformance.matrix import Selection, select
-from conformance.model import DriftClass, Status, Tier
+from conformance.cases import catalogue as catalogue_module
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import ENTRY_POINT_GROUP
+from conformance.cases.selection import Selection, select
+from conformance.cli.main import COMMANDS, EMPTY, FAILED, INFRASTRUCTURE, OK, USAGE, parse
+from conformance.core.causes import known_isa_difference, known_lapack_difference
+from conformance.core.ids import Tier
+from conformance.core.records import DriftClass, Status
+from conformance.judge.checks import default_checks
+from conformance.judge.ledger import Ledger
+from conformance.run import options
+from conformance.run.evaluate import Engine
 from tests.conftest import without_ambient
 from tests.faults import FAULTS
 from tests.test_faults import case_of, judged, right

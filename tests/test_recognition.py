@@ -14,9 +14,19 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from conformance.arrays import Array, as_dtype, widen
-from conformance.checks import recognition
-from conformance.checks.recognition import (
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.definition import (
+    TRUNCATED_STDDEV,
+    Definition,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+)
+from conformance.core.ids import Problem
+from conformance.flax import recognition
+from conformance.flax.recognition import (
     EMBEDDING,
     FEWEST_FOR_A_KEY,
     LENGTH_TOLERANCE,
@@ -30,16 +40,6 @@ from conformance.checks.recognition import (
     matching_orthogonal_key,
     recognise,
 )
-from conformance.definition import (
-    TRUNCATED_STDDEV,
-    Definition,
-    Normal,
-    Orthogonal,
-    TruncatedNormal,
-    Uniform,
-    VarianceScaling,
-)
-from conformance.model import Problem
 from conformance.oracle import fold_in, seed_key, solve
 from conformance.oracle.distributions import lattice
 from conformance.oracle.threefry import Key, random_bits

@@ -16,16 +16,20 @@ from typing import Any
 import jax
 import pytest
 
-from conformance import lapack, lowering, recording
-from conformance.backends import BackendUnavailable
-from conformance.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cli import main
-from conformance.definition import Normal
-from conformance.golden import GoldenError, open_store
-from conformance.matrix import EmptySelection
-from conformance.model import Case, Raised, parse_case
-from conformance.observer import Observer
-from conformance.recording import JournalError, journal_path, machine_fault, record
+from conformance.core.definition import Normal
+from conformance.core.errors import EmptySelection, GoldenError, JournalError
+from conformance.core.ids import Case, parse_case
+from conformance.core.machine import machine_fault
+from conformance.core.records import Raised
+from conformance.observe import lapack, lowering
+from conformance.observe import record as recording
+from conformance.observe.backends import BackendUnavailable
+from conformance.observe.journal import _append, journal_path
+from conformance.observe.observer import Observer
+from conformance.observe.record import record
+from conformance.store.read import open_store
 
 CASES = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in (2, 3, 4)]
 
@@ -406,7 +410,7 @@ def full(*_: object) -> None:
 def test_a_full_disk_keeps_what_was_recorded(
     calls: Calls, catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = recording._append
+    append = _append
 
     def until_full(stream: Any, row: Any) -> None:
         append(stream, row) if row.get("id") != CASES[2].id else full()
@@ -485,7 +489,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 from conformance.cli import main
 code = main(sys.argv[1:])
-print("judging is loaded:", "conformance.engine" in sys.modules)
+print("judging is loaded:", "conformance.judge.verdict" in sys.modules)
 sys.exit(code)
 """
 

@@ -23,11 +23,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.engine import unjudged
-from conformance.environment import DEFAULT_CONFIG, LATE_FACTS
-from conformance.model import (
+from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.ids import Case, Problem
+from conformance.core.records import (
     SCHEMA,
-    Case,
     CaseResult,
     CheckResult,
     Drift,
@@ -36,14 +35,15 @@ from conformance.model import (
     Moments,
     Observation,
     Outcome,
-    Problem,
     Raised,
     Returned,
     Status,
 )
+from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS
+from conformance.core.ulp import INCOMPARABLE
+from conformance.judge.verdict import unjudged
 from conformance.report import frames
 from conformance.report.drift_csv import from_csv, to_csv
-from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.explained import roundings_explained
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
@@ -52,7 +52,6 @@ from conformance.report.recorder import RunRecorder, run_id_at
 from conformance.report.rows import COLUMNS, Row, from_json, late_defaults, row, to_json
 from conformance.report.run import Run
 from conformance.report.terminal import terminal_lines
-from conformance.ulp import INCOMPARABLE
 
 SHA = "5f" * 32
 OTHER_SHA = "a0" * 32
@@ -204,7 +203,7 @@ def test_the_default_flags_are_those_of_the_installed_jax() -> None:
     """A new default would otherwise show as a flag in every row, or hide one."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     program = (
-        "import json; from conformance.environment import jax_config; "
+        "import json; from conformance.observe.environment import jax_config; "
         "print(json.dumps(jax_config()))"
     )
 

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from conformance.backends.stages import Sampler, sampler_of
-from conformance.definition import (
+from conformance.core.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -18,6 +17,7 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
+from conformance.core.laws import Sampler, sampler_of
 from tests.evidence import declared
 
 SHAPE = (3, 3, 4, 8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.scheduling import GroupScheduling
+from conformance.run.scheduling import GroupScheduling
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 """Three groups, by their first letter."""

@@ -10,15 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conformance import law
-from conformance.arrays import Array, whole
-from conformance.backends import BackendUnavailable, open_backend, stablehlo
-from conformance.backends.exported import ExportedBackend, UnsupportedOperation, export
-from conformance.builtin import load_catalogue
-from conformance.catalogue import InitializerSpec
-from conformance.matrix import Selection, SelectionError, select
-from conformance.model import Raised, Returned, Tier, parse_case
-from conformance.sweeps import law_cases, select_sweeps
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import InitializerSpec
+from conformance.cases.selection import Selection, select
+from conformance.cases.sweeps import law_cases, select_sweeps, sweep_case
+from conformance.core.arrays import Array, whole
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Tier, parse_case
+from conformance.core.lattice import lattice_words
+from conformance.core.records import Raised, Returned
+from conformance.observe import sweep as law
+from conformance.observe.backends import BackendUnavailable, open_backend, stablehlo
+from conformance.observe.backends.exported import ExportedBackend, UnsupportedOperation, export
+from conformance.observe.jax_compat import lattice_key
 
 CATALOGUE = load_catalogue()
 INTERPRETER = open_backend("stablehlo")
@@ -256,23 +260,23 @@ def test_a_jitted_sweep_is_refused() -> None:
 def test_a_sweep_visits_every_word_of_the_lattice() -> None:
     spec = CATALOGUE.lookup("uniform_1")
 
-    swept = law.sweep(spec, law.sweep_case(spec, "float16", "stablehlo", "eager"), INTERPRETER)
+    swept = law.sweep(spec, sweep_case(spec, "float16", "stablehlo", "eager"), INTERPRETER)
 
     assert np.array_equal(swept.values, np.arange(1024, dtype=np.float16) / np.float16(1024))
     assert swept.device == INTERPRETER.device
 
 
 def test_strata_of_float32_are_scattered_and_each_has_one_point() -> None:
-    words = law.lattice_words(32, 16)
+    words = lattice_words(32, 16)
 
     assert np.array_equal(words >> 16, np.arange(1 << 16))
     assert np.unique((words & 0xFFFF) >> 9).size == 128
 
 
 def test_the_key_of_strata_draws_their_words() -> None:
-    drawn = jax.random.bits(law.lattice_key(16), (1 << 16,), "uint32")
+    drawn = jax.random.bits(lattice_key(16), (1 << 16,), "uint32")
 
-    assert np.array_equal(np.asarray(drawn), law.lattice_words(32, 16))
+    assert np.array_equal(np.asarray(drawn), lattice_words(32, 16))
 
 
 def test_a_subnormal_bound_is_kept_where_compilers_flush_it() -> None:
@@ -280,7 +284,7 @@ def test_a_subnormal_bound_is_kept_where_compilers_flush_it() -> None:
     spec = CATALOGUE.lookup("truncated_normal_positive")
 
     first = [
-        law.sweep(spec, law.sweep_case(spec, "bfloat16", name, "eager"), backend).values[0]
+        law.sweep(spec, sweep_case(spec, "bfloat16", name, "eager"), backend).values[0]
         for name, backend in (("stablehlo", INTERPRETER), ("cpu", CPU))
     ]
 

@@ -9,15 +9,17 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from conformance.backends import open_backend
-from conformance.builtin import load_catalogue
-from conformance.checks.oracle import exact_stages
-from conformance.drift import first_differing_stage
-from conformance.engine import Engine, Policy
-from conformance.ledger import Ledger
-from conformance.model import Case, DriftClass, Status, parse_case
-from conformance.observer import Observer
+from conformance.cases.builtin import load_catalogue
+from conformance.core.ids import Case, parse_case
+from conformance.core.records import DriftClass, Status
+from conformance.judge.checks.oracle import exact_stages
+from conformance.judge.drift import first_differing_stage
+from conformance.judge.ledger import Ledger
+from conformance.judge.verdict import Policy
+from conformance.observe.backends import open_backend
+from conformance.observe.observer import Observer
 from conformance.oracle import solve
+from conformance.run.evaluate import Engine
 from tests.test_faults import OneGolden
 
 CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")

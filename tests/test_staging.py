@@ -16,26 +16,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance import staging
-from conformance.arrays import returned
-from conformance.catalogue import Catalogue
-from conformance.definition import Normal
-from conformance.golden import (
-    MANIFEST,
-    OVERLAYS,
-    PROVENANCE,
-    RECORDING,
-    Entry,
-    GoldenError,
-    Store,
-    open_store,
-    shard_name,
-    verify,
-    write_store,
-)
-from conformance.matrix import Selection
-from conformance.model import DriftClass, Outcome, Raised, Tier
-from conformance.staging import StagingError
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import Selection
+from conformance.core.arrays import returned
+from conformance.core.definition import Normal
+from conformance.core.errors import GoldenError, StagingError
+from conformance.core.ids import Tier
+from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
+from conformance.core.records import DriftClass, Entry, Outcome, Raised
+from conformance.curate import stage as staging
+from conformance.curate.accept import accept, accept_overlay, prune, reject
+from conformance.curate.review import pending, review
+from conformance.store.entries import RECORDING, shard_name
+from conformance.store.read import Store, open_store
+from conformance.store.verify import verify
+from conformance.store.write import write_store
 
 ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
 A, B, C = "mine-float32-64-s0", "mine-bfloat16-64-s0", "other-float32-64-s0"
@@ -100,7 +95,7 @@ def golden(tmp_path: Path, recorded: Recorded, catalogue: Catalogue) -> Path:
     """An accepted set of VALUES."""
     folder = tmp_path / "sets" / "golden"
     stage(folder, recorded(VALUES), reason="first")
-    staging.accept(folder, catalogue)
+    accept(folder, catalogue)
     return folder
 
 
@@ -129,7 +124,7 @@ def test_staging_leaves_the_set_as_it_is(golden: Path, recorded: Recorded) -> No
 def test_what_is_staged_says_scope_reason_and_target(golden: Path, recorded: Recorded) -> None:
     stage(golden, recorded({A: draws(7)}), scope="--initializer mine", reason="a new stream")
 
-    staged = staging.pending(golden)
+    staged = pending(golden)
 
     assert staged is not None
     assert (staged.scope, staged.reason, staged.overlay) == (
@@ -153,7 +148,7 @@ def test_a_second_staging_is_refused_and_the_first_is_kept(
     with pytest.raises(StagingError, match=hint):
         stage(golden, recorded({A: draws(8)}), reason="two")
 
-    staged = staging.pending(golden)
+    staged = pending(golden)
     assert staged is not None
     assert staged.reason == "one"
 
@@ -214,7 +209,7 @@ def test_cases_are_recorded_and_staged_in_one_go(tmp_path: Path) -> None:
     cases = staging.golden_cases(catalogue, selection)
 
     staging.record_and_stage(tmp_path / "golden", catalogue, cases, scope="all", reason="first")
-    reviewed = staging.accept(tmp_path / "golden", catalogue)
+    reviewed = accept(tmp_path / "golden", catalogue)
 
     assert reviewed.new == (A,)
     assert content(tmp_path / "golden") == {A: returned(np.ones(64, np.float32))}
@@ -244,7 +239,7 @@ def test_a_review_gives_each_change_its_class(
     values = {A: nudged, B: VALUES[B], C: error, new: draws(5).astype("float16")}
     stage(golden, recorded(values))
 
-    reviewed = staging.review(golden, catalogue)
+    reviewed = review(golden, catalogue)
 
     classes = {key: drift.drift_class for key, drift in reviewed.drifts.items()}
     assert classes == {
@@ -261,14 +256,14 @@ def test_a_review_names_orphans(golden: Path, recorded: Recorded) -> None:
     alone.register("mine", lambda: lambda *_: None)
     stage(golden, recorded({A: draws(7)}))
 
-    assert staging.review(golden, alone).orphans == (C,)
+    assert review(golden, alone).orphans == (C,)
 
 
 def test_there_is_nothing_to_review_unless_something_is_pending(
     golden: Path, catalogue: Catalogue
 ) -> None:
     with pytest.raises(StagingError, match=r"nothing is pending in .*golden: stage something"):
-        staging.review(golden, catalogue)
+        review(golden, catalogue)
 
 
 def test_a_stage_that_cannot_be_read_says_how_to_drop_it(
@@ -278,7 +273,7 @@ def test_a_stage_that_cannot_be_read_says_how_to_drop_it(
     (golden / staging.PENDING / staging.STAGE).write_text("{")
 
     with pytest.raises(GoldenError, match=r"stage\.json cannot be read .* goldens reject"):
-        staging.review(golden, catalogue)
+        review(golden, catalogue)
 
 
 # --- Accepting -----------------------------------------------------------------------------------
@@ -289,11 +284,11 @@ def test_accepting_replaces_what_was_staged_and_keeps_the_rest(
 ) -> None:
     stage(golden, recorded({A: draws(7)}))
 
-    staging.accept(golden, catalogue)
+    accept(golden, catalogue)
 
     expected = {**VALUES, A: draws(7)}
     assert content(golden) == {key: returned(value) for key, value in expected.items()}
-    assert staging.pending(golden) is None
+    assert pending(golden) is None
 
 
 def test_accepting_rewrites_no_shard_that_did_not_change(
@@ -302,7 +297,7 @@ def test_accepting_rewrites_no_shard_that_did_not_change(
     before = files(golden)
     stage(golden, recorded({A: draws(7)}))
 
-    staging.accept(golden, catalogue)
+    accept(golden, catalogue)
 
     after = files(golden)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
@@ -315,7 +310,7 @@ def test_accepting_keeps_files_that_are_no_part_of_the_set(
     (golden / "budgets.json").write_text("{}")
     stage(golden, recorded({A: draws(7)}))
 
-    staging.accept(golden, catalogue)
+    accept(golden, catalogue)
 
     assert (golden / "budgets.json").read_text() == "{}"
 
@@ -325,7 +320,7 @@ def test_the_provenance_grows_by_what_was_accepted(
 ) -> None:
     stage(golden, recorded({A: VALUES[A], C: draws(7)}), scope="--shape 64", reason="why not")
 
-    staging.accept(golden, catalogue)
+    accept(golden, catalogue)
 
     first, second = open_store(golden).provenance
     assert first["reason"] == "first"
@@ -343,7 +338,7 @@ def test_goldens_keep_stages_and_nothing_else_of_the_recording(golden: Path) -> 
 
 def test_accepting_without_anything_pending_is_refused(golden: Path, catalogue: Catalogue) -> None:
     with pytest.raises(StagingError, match=r"nothing is pending in .*golden"):
-        staging.accept(golden, catalogue)
+        accept(golden, catalogue)
 
 
 def test_what_was_staged_against_another_set_is_refused(
@@ -354,9 +349,9 @@ def test_what_was_staged_against_another_set_is_refused(
     (golden / MANIFEST).write_text(manifest + "\n")
 
     with pytest.raises(StagingError, match="staged against another golden set than is there now"):
-        staging.accept(golden, catalogue)
+        accept(golden, catalogue)
 
-    assert staging.pending(golden) is not None
+    assert pending(golden) is not None
 
 
 def test_a_damaged_set_is_not_built_upon(
@@ -366,23 +361,23 @@ def test_a_damaged_set_is_not_built_upon(
     (golden / shard_name("custom", "other")).unlink()
 
     with pytest.raises(GoldenError, match=r"other\.safetensors cannot be read"):
-        staging.accept(golden, catalogue)
+        accept(golden, catalogue)
 
-    assert staging.pending(golden) is not None
+    assert pending(golden) is not None
 
 
 def test_rejecting_drops_what_is_pending_and_nothing_else(golden: Path, recorded: Recorded) -> None:
     before = files(golden)
     stage(golden, recorded({A: draws(7)}))
 
-    staging.reject(golden)
+    reject(golden)
 
     assert files(golden) == before
 
 
 def test_there_is_nothing_to_reject_unless_something_is_pending(golden: Path) -> None:
     with pytest.raises(StagingError, match="there is nothing to reject"):
-        staging.reject(golden)
+        reject(golden)
 
 
 # --- Pruning -------------------------------------------------------------------------------------
@@ -392,11 +387,11 @@ def test_pruning_removes_orphans_from_the_set_and_its_overlays(
     golden: Path, recorded: Recorded, catalogue: Catalogue
 ) -> None:
     cuda = recorded({A: draws(7), C: draws(8)}, backend="cuda")
-    staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
     alone = Catalogue()
     alone.register("mine", lambda: lambda *_: None)
 
-    removed = staging.prune(golden, alone, reason="other is gone")
+    removed = prune(golden, alone, reason="other is gone")
 
     assert removed == [C]
     assert sorted(content(golden)) == [B, A]
@@ -408,13 +403,13 @@ def test_pruning_removes_orphans_from_the_set_and_its_overlays(
 def test_pruning_without_orphans_changes_nothing(golden: Path, catalogue: Catalogue) -> None:
     before = files(golden)
 
-    assert staging.prune(golden, catalogue, reason="tidy") == []
+    assert prune(golden, catalogue, reason="tidy") == []
     assert files(golden) == before
 
 
 def test_pruning_demands_a_reason(golden: Path, catalogue: Catalogue) -> None:
     with pytest.raises(StagingError, match="no reason is given"):
-        staging.prune(golden, catalogue, reason="")
+        prune(golden, catalogue, reason="")
 
 
 def test_pruning_waits_until_nothing_is_pending(
@@ -423,7 +418,7 @@ def test_pruning_waits_until_nothing_is_pending(
     stage(golden, recorded({A: draws(7)}))
 
     with pytest.raises(StagingError, match="is waiting already"):
-        staging.prune(golden, catalogue, reason="tidy")
+        prune(golden, catalogue, reason="tidy")
 
 
 # --- Overlays ------------------------------------------------------------------------------------
@@ -435,7 +430,7 @@ def test_an_overlay_holds_only_what_differs(
     before = content(golden)
     cuda = recorded({A: draws(7), B: VALUES[B], C: VALUES[C]}, backend="cuda")
 
-    staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
 
     assert content(golden / OVERLAYS / "cuda") == {A: returned(draws(7))}
     assert content(golden) == before
@@ -445,10 +440,10 @@ def test_a_problem_on_which_a_backend_agrees_again_leaves_its_overlay(
     golden: Path, recorded: Recorded, catalogue: Catalogue
 ) -> None:
     first = recorded({A: draws(7), C: draws(8)}, backend="cuda")
-    staging.accept_overlay(golden, catalogue, first, backend="cuda", reason="FMA")
+    accept_overlay(golden, catalogue, first, backend="cuda", reason="FMA")
     second = recorded({A: VALUES[A]}, backend="cuda")
 
-    reviewed = staging.accept_overlay(golden, catalogue, second, backend="cuda", reason="mended")
+    reviewed = accept_overlay(golden, catalogue, second, backend="cuda", reason="mended")
 
     assert reviewed.removed == (A,)
     assert sorted(content(golden / OVERLAYS / "cuda")) == [C]
@@ -461,7 +456,7 @@ def test_an_overlay_differs_from_something(
     cuda = recorded({unknown: draws(7)}, backend="cuda")
 
     with pytest.raises(StagingError, match=f"1 problems that have no golden .* first: {unknown}"):
-        staging.accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+        accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
 
 
 def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
@@ -476,11 +471,11 @@ def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
     monkeypatch.setattr(staging, "_accept", refuse)
 
     with pytest.raises(GoldenError, match="refused"):
-        staging.accept_overlay(
+        accept_overlay(
             golden, catalogue, recorded({A: draws(7)}, backend="cuda"), backend="cuda", reason="x"
         )
 
-    assert staging.pending(golden) is None
+    assert pending(golden) is None
 
 
 # --- Accidents -----------------------------------------------------------------------------------
@@ -498,7 +493,7 @@ def test_a_disk_that_is_full_at_any_write_costs_nothing(
     for room in itertools.count():
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", fsync_for(room))
-            error = error_of(staging.accept, golden, catalogue)
+            error = error_of(accept, golden, catalogue)
         if not error:
             break
         assert "No space left on device. Free the disk" in error
@@ -815,7 +810,7 @@ def test_git_shows_shards_as_text_once_that_is_installed(
     changed = VALUES[A].copy()
     changed[20] = 0.25
     stage(golden, recorded({A: changed}))
-    staging.accept(golden, catalogue)
+    accept(golden, catalogue)
 
     diff = git("diff", "--", "golden/custom/mine.safetensors")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from conformance.drift import statistics
-from conformance.drift.statistics import (
+from conformance.judge.drift import statistics
+from conformance.judge.drift.statistics import (
     CERTAINTY,
     FEWEST,
     FEWEST_FOR_LAWS,

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import Array, as_dtype, returned, sampled
-from conformance.checks.backward_error import SPARE_BITS
-from conformance.checks.structure import ROUNDINGS, STRUCTURE, check_structure
-from conformance.definition import (
+from conformance.core.arrays import Array, as_dtype, returned, sampled
+from conformance.core.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Constant,
@@ -26,8 +24,10 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.model import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
-from conformance.ulp import unit_roundoff
+from conformance.core.records import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks.backward_error import SPARE_BITS
+from conformance.judge.checks.structure import ROUNDINGS, STRUCTURE, check_structure
 from tests.evidence import NOTHING, declared, evidence, with_moments
 
 UNIT_ROUNDOFFS = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance.model import Drift, DriftClass, Environment, parse_case
+from conformance.core.ids import parse_case
+from conformance.core.records import Drift, DriftClass, Environment
 from conformance.upgrade import survey
 from conformance.upgrade.compare import Comparison, Pair
 

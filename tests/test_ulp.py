@@ -12,8 +12,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.arrays import Array
-from conformance.ulp import (
+from conformance.core.arrays import Array
+from conformance.core.ulp import (
     INCOMPARABLE,
     real_parts,
     spacing_at,

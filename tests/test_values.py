@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from conformance.checks.base import Evidence, failed, passed
-from conformance.checks.values import VALUES, values_check
-from conformance.definition import Normal
-from conformance.drift import explain
-from conformance.model import Drift, DriftClass, Tier
+from conformance.core.definition import Normal
+from conformance.core.ids import Tier
+from conformance.core.records import Drift, DriftClass
+from conformance.judge.checks.base import Evidence, failed, passed
+from conformance.judge.checks.values import VALUES, values_check
+from conformance.judge.drift import explain
 from tests.evidence import evidence
 
 ID = "mine-float32-64x32-s0-cpu-eager"

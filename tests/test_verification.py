@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
-from conformance.golden import MANIFEST, OVERLAYS, PROVENANCE, shipped
-from conformance.verification import Verified, verify_set
+from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, shipped
+from conformance.curate.verify import Verified, verify_set
 from tests import small_golden
 
 CATALOGUE = load_catalogue()

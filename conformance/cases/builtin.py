@@ -12,8 +12,8 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from conformance.catalogue import Catalogue, Initializer, InitializerSpec, add_registered
-from conformance.definition import (
+from conformance.cases.catalogue import Catalogue, Initializer, InitializerSpec, add_registered
+from conformance.core.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -23,7 +23,7 @@ from conformance.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.model import Tier
+from conformance.core.ids import Tier
 
 JAX, LINEN, NNX = "jax.nn.initializers", "flax.linen.initializers", "flax.nnx.initializers"
 NAMESPACES = (JAX, LINEN, NNX)

@@ -15,8 +15,9 @@ import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.definition import Declared, Definition
-from conformance.model import NAME, Tier
+from conformance.core.definition import Declared, Definition
+from conformance.core.errors import CatalogueError, unknown
+from conformance.core.ids import NAME, Tier
 
 ENTRY_POINT_GROUP = "conformance.initializers"
 
@@ -43,10 +44,6 @@ class InitializerSpec:
     public_names: tuple[str, ...] = ()
     tier: Tier = Tier.STANDARD
     no_oracle: str = ""
-
-
-class CatalogueError(ValueError):
-    """A registration cannot be taken as it is, or nothing is registered by that name."""
 
 
 class Catalogue:
@@ -117,22 +114,11 @@ class Catalogue:
         return self._specs[name]
 
 
-def unknown(kind: str, value: str, known: list[str]) -> str:
-    """Return the message for a value that is not among the known ones, with the nearest of them."""
-    import difflib
-
-    near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(known))}"
-    )
-    return f"{kind} {value!r} is unknown: {hint}"
-
-
 _REGISTERED: list[tuple[str, Callable[[], Initializer], dict[str, Any]]] = []
+
+
 # The one global that changes: `register` is called by import of a user's module, before any
 # catalogue exists. It is only ever appended to, and read by `registered_into`.
-
-
 def register(name: str, build: Callable[[], Initializer], **arguments: Any) -> None:
     """Register an initializer in every catalogue that is loaded from now on.
 

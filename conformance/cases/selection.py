@@ -9,151 +9,22 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 
-from conformance.catalogue import Catalogue, InitializerSpec, unknown
-from conformance.model import (
-    DTYPES,
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.offers import refuse
+from conformance.cases.planes import PLANES, tier_cases
+from conformance.core.errors import EmptySelection, SelectionError, unknown
+from conformance.core.formats import DTYPES
+from conformance.core.ids import (
     PRNGS,
     TRANSFORMS,
-    WIDE_DTYPES,
     Case,
-    Problem,
     Tier,
     format_shape,
     parse_case,
     parse_shape,
 )
-
-NARROW_DTYPES = ("float32", "bfloat16", "float16")
-LARGEST_SEED = 2**32 - 1
-"""The largest seed that means the same with x64 on and off; a larger one loses its high word."""
-
-FORCED_DEVICES = ("cpu",)
-"""Backends that can be told to have as many devices as `sharded` needs."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What an executor that is no device can be asked, and why nothing else."""
-
-    transforms: tuple[str, ...] = ("eager", "legacy_key", "vmap")
-    prngs: tuple[str, ...] = tuple(name for name in PRNGS if name.startswith("threefry2x32"))
-    dtypes: tuple[str, ...] = DTYPES
-    most_elements: float = math.inf
-    reason: str
-
-
-OFFERS: Mapping[str, Offer] = {
-    "stablehlo": Offer(
-        most_elements=4096,
-        reason="it interprets the exported program, on one device, for which eager and jit are "
-        "one; it knows no rng_bit_generator and takes 0.15 ms an element",
-    ),
-    "iree": Offer(
-        reason="it compiles the exported program, for one device, for which eager and jit are one; "
-        "and each compiler implements rng_bit_generator as it likes",
-    ),
-    "cuda-emulated": Offer(
-        transforms=("eager", "legacy_key", "vmap", "jit"),
-        prngs=PRNGS,
-        dtypes=tuple(dtype for dtype in DTYPES if not dtype.startswith("complex")),
-        reason="it emulates one device, and no functions that kernels call, such as the sine of a "
-        "complex number's angle",
-    ),
-}
-"""Backends that are asked a part of the matrix; all others are asked the whole."""
-
-BIAS, DENSE, CONV = (64,), (64, 32), (3, 3, 4, 8)
-USUAL_SHAPES = (
-    (),
-    BIAS,
-    DENSE,
-    (17, 13),  # odd primes: no tile, vector or shard divides them
-    (101, 8),  # embedding
-    (5, 4, 8),  # 1-D convolution
-    CONV,
-    (2, 3, 3, 4, 4),  # 3-D convolution
-    (32, 4, 8),  # DenseGeneral: features to (heads, head size)
-    (256, 4),  # tall
-    (4, 256),  # wide
-    (1, 16),
-    (16, 1),
-    (0, 8),
-)
-MILLION = (1024, 1024)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Plane:
-    """One rectangular part of the matrix, run by its tier and every larger one.
-
-    specs: the largest tier whose specs it takes.
-    """
-
-    tier: Tier
-    specs: Tier
-    dtypes: tuple[str, ...] = NARROW_DTYPES
-    shapes: tuple[tuple[int, ...], ...]
-    seeds: tuple[int, ...] = (0,)
-    prngs: tuple[str, ...] = ("threefry2x32",)
-    transforms: tuple[str, ...] = ("eager",)
-
-
-PLANES = (
-    Plane(tier=Tier.QUICK, specs=Tier.QUICK, shapes=(BIAS, DENSE, (5, 4, 8))),
-    Plane(
-        tier=Tier.STANDARD,
-        specs=Tier.STANDARD,
-        shapes=USUAL_SHAPES,
-        seeds=(0, LARGEST_SEED),
-    ),
-    Plane(tier=Tier.STANDARD, specs=Tier.QUICK, shapes=(MILLION,)),
-    Plane(
-        tier=Tier.STANDARD,
-        specs=Tier.STANDARD,
-        shapes=(DENSE,),
-        transforms=("legacy_key",),
-    ),
-    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=USUAL_SHAPES, seeds=(0, LARGEST_SEED)),
-    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=(BIAS, DENSE, CONV), seeds=(1, 42)),
-    # Beyond 32 bits: without x64 the high word is dropped, so this key is that of LARGEST_SEED.
-    Plane(tier=Tier.FULL, specs=Tier.QUICK, shapes=(DENSE,), seeds=(2**63 - 1,)),
-    Plane(
-        tier=Tier.FULL,
-        specs=Tier.FULL,
-        shapes=(BIAS, DENSE, (17, 13), CONV),
-        transforms=("jit", "vmap", "sharded"),
-    ),
-    Plane(
-        tier=Tier.FULL,
-        specs=Tier.FULL,
-        dtypes=WIDE_DTYPES,
-        shapes=((), BIAS, DENSE, (17, 13), CONV, (0, 8)),
-    ),
-    Plane(
-        tier=Tier.FULL,
-        specs=Tier.FULL,
-        shapes=(BIAS, DENSE, CONV),
-        prngs=("threefry2x32_partitionable", "threefry2x32_nonpartitionable", "rbg", "unsafe_rbg"),
-    ),
-    Plane(
-        tier=Tier.FULL,
-        specs=Tier.QUICK,
-        shapes=(DENSE,),
-        prngs=("rbg", "unsafe_rbg"),
-        transforms=("jit", "sharded"),
-    ),
-)
-
-
-class SelectionError(ValueError):
-    """What was asked for names something unknown, contradicts itself, or selects nothing."""
-
-
-class EmptySelection(SelectionError):  # noqa: N818  # names what was selected
-    """Every value asked for is known, and yet no case has them all."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,79 +94,6 @@ def _require_every_value(cases: Collection[Case], selection: Selection) -> None:
                     f"of the selection: {_describe(selection)}. Select it by itself, or take a "
                     "larger --tier"
                 )
-
-
-def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:
-    """Return the problems of a tier, sorted: what its goldens must cover."""
-    return sorted({case.problem for case in tier_cases(catalogue, tier, ("cpu",))})
-
-
-def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
-    """Return the smallest tier that asks for the problem; None where none does."""
-    tiers = (
-        plane.tier
-        for plane in PLANES
-        if spec.tier.rank <= plane.specs.rank
-        and problem.dtype in plane.dtypes
-        and problem.shape in plane.shapes
-        and problem.seed in plane.seeds
-        and problem.prng in plane.prngs
-    )
-    return min(tiers, key=lambda tier: tier.rank, default=None)
-
-
-def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
-    """Yield the cases of a tier, each once."""
-    seen: set[Case] = set()
-    for plane in PLANES:
-        if plane.tier.rank > tier.rank:
-            continue
-        for spec in catalogue:
-            if spec.tier.rank <= plane.specs.rank:
-                for case in _plane_cases(plane, spec, backends):
-                    if case not in seen:
-                        seen.add(case)
-                        yield case
-
-
-def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...]) -> Iterator[Case]:
-    for dtype in plane.dtypes:
-        for shape in plane.shapes:
-            for seed in plane.seeds:
-                for prng in plane.prngs:
-                    problem = Problem(
-                        initializer=spec.name, dtype=dtype, shape=shape, seed=seed, prng=prng
-                    )
-                    for transform in plane.transforms:
-                        for backend in backends:
-                            case = Case(problem=problem, backend=backend, transform=transform)
-                            if is_offered(case):
-                                yield case
-
-
-def is_offered(case: Case) -> bool:
-    """Return whether the case's backend runs the like of it."""
-    if case.transform == "sharded" and case.backend not in FORCED_DEVICES:
-        return False
-    problem = case.problem
-    return not refusal(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)
-
-
-def refusal(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> str:
-    """Return why a backend cannot be asked this, or ""."""
-    offer = OFFERS.get(backend)
-    if offer is None:
-        return ""
-    size = math.prod(shape)
-    refused = [
-        *([f"transform {transform!r}"] if transform not in offer.transforms else []),
-        *([f"prng {prng!r}"] if prng not in offer.prngs else []),
-        *([f"shape {format_shape(shape)!r}"] if size > offer.most_elements else []),
-        *([f"dtype {dtype!r}"] if dtype not in offer.dtypes else []),
-    ]
-    if not refused:
-        return ""
-    return f"{' and '.join(refused)} cannot be asked of backend {backend!r}: {offer.reason}"
 
 
 def _selected(cases: Iterable[Case], selection: Selection) -> Iterator[Case]:
@@ -405,12 +203,6 @@ def require_offered(selection: Selection) -> None:
     )
     for backend, transform, prng, shape, dtype in asked:
         refuse(backend, transform, prng, shape, dtype)
-
-
-def refuse(backend: str, transform: str, prng: str, shape: tuple[int, ...], dtype: str) -> None:
-    """Raise SelectionError if a backend does not run it."""
-    if text := refusal(backend, transform, prng, shape, dtype):
-        raise SelectionError(f"{text}. Leave it or the backend out")
 
 
 def _shard(cases: list[Case], shard: tuple[int, int]) -> list[Case]:

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance.model import format_shape
+from conformance.core.ids import format_shape
 
 if TYPE_CHECKING:
-    from conformance.audit import Audit, Audited
+    from conformance.flax.audit import Audit, Audited
 
 COLUMNS = ("parameter", "shape", "dtype", "draw", "initializer", "fan", "std", "expected", "moves")
 
@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the audit; return 1 if it found a fault."""
-    from conformance.audit import audit
-    from conformance.modules.model import load
+    from conformance.flax.audit import audit
+    from conformance.flax.model import load
 
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)

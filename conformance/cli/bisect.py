@@ -9,8 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import Selection, select
 from conformance.cli.gate import (
     SELECTION,
     Status,
@@ -21,8 +22,8 @@ from conformance.cli.gate import (
     registry_from,
 )
 from conformance.cli.main import FAILED, OK
-from conformance.matrix import Selection, SelectionError, select
-from conformance.model import Drift, DriftClass
+from conformance.core.errors import SelectionError
+from conformance.core.records import Drift, DriftClass
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison

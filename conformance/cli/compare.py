@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import FAILED, OK
-from conformance.model import DriftClass
-from conformance.report.errors import cannot_write
+from conformance.core.errors import cannot_write
+from conformance.core.records import DriftClass
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
 from conformance.upgrade.outside import explained

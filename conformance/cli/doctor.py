@@ -7,12 +7,14 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 
-from conformance import environment, lapack, options
-from conformance.backends import present_backends
 from conformance.cli.main import OK
-from conformance.golden import open_store
-from conformance.model import Environment
-from conformance.modules import store as layers
+from conformance.core.records import Environment
+from conformance.core.settings import NOTE, comparable, differences, told, unusual
+from conformance.flax import store as layers
+from conformance.observe import environment, lapack
+from conformance.observe.backends import present_backends
+from conformance.run import options
+from conformance.store.read import open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the facts, then what is unusual, then what differs from where the goldens were made."""
     here = environment.capture(present_backends())
-    shown = dataclasses.replace(here, host=environment.told(here.host))
+    shown = dataclasses.replace(here, host=told(here.host))
     for title in ("packages", "devices", "host", "config"):
         print("\n".join(_section(title, getattr(shown, title))))
     print("\n".join(unusual_lines(here)))
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def unusual_lines(here: Environment) -> list[str]:
     """Return each unusual setting with its consequence."""
-    found = [*environment.unusual(here), *_untold(here)]
+    found = [*unusual(here), *_untold(here)]
     return ["unusual", *(f"  {line}" for line in found or ["nothing"])]
 
 
@@ -67,10 +69,8 @@ def golden_lines(here: Environment, golden: str | None) -> list[str]:
 
 
 def _unlike(there: Environment, here: Environment) -> list[str]:
-    notes = (
-        f"{name}: {text}" for name, text in there.host.items() if name.endswith(environment.NOTE)
-    )
-    return [*environment.differences(there, environment.comparable(here, there)), *notes]
+    notes = (f"{name}: {text}" for name, text in there.host.items() if name.endswith(NOTE))
+    return [*differences(there, comparable(here, there)), *notes]
 
 
 def _section(title: str, facts: Mapping[str, str]) -> list[str]:

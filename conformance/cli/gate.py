@@ -8,13 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from conformance import options
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import select
 from conformance.cli.compare import add_verdict_arguments, report
-from conformance.matrix import SelectionError, select
-from conformance.model import Tier
-from conformance.upgrade import flax_keys, gate
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Tier
+from conformance.observe.child import flax_keys
+from conformance.run import options
+from conformance.upgrade import gate
 from conformance.upgrade.policy import load_policy
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import Registry, parse_side

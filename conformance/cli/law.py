@@ -10,34 +10,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance import environment, options
-from conformance.budgets import (
-    BUDGETS,
-    BudgetTable,
-    LooserBudget,
-    MatrixMeasurement,
-    load,
-    merged,
-    save,
-)
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
-from conformance.checks import load_ledger
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import Selection
+from conformance.cases.sweeps import select_sweeps
 from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
-from conformance.golden import GoldenError
-from conformance.matrix import Selection
-from conformance.matrix_sweep import COLUMNS as MATRIX_COLUMNS
-from conformance.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
-from conformance.matrix_sweep import evaluate as evaluate_matrices
-from conformance.model import Status
-from conformance.sweeps import (
-    LawResult,
-    UnfitForBudget,
-    evaluate,
-    measurements,
-    rerun_words,
-    select_sweeps,
-)
+from conformance.core.errors import GoldenError, LooserBudget
+from conformance.core.paths import BUDGETS
+from conformance.core.records import Status
+from conformance.judge.checks import load_ledger
+from conformance.judge.law.verdict import LawResult, UnfitForBudget
+from conformance.observe import environment
+from conformance.run import options
+from conformance.run.matrix_sweep import COLUMNS as MATRIX_COLUMNS
+from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
+from conformance.run.matrix_sweep import evaluate as evaluate_matrices
+from conformance.run.sweeps import evaluate, measurements, rerun_words
+from conformance.store.budgets import BudgetTable, MatrixMeasurement, load, merged, save
 
 SCOPE = ("initializer", "dtype", "transform", "backend")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from conformance import options
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import select
 from conformance.cli.main import OK
-from conformance.matrix import select
-from conformance.model import Case
+from conformance.core.ids import Case
+from conformance.run import options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

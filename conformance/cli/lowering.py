@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 
-from conformance import accepted, lowering, options
-from conformance.accepted import Accepted, Lines
-from conformance.builtin import builtin_specs
+from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import FAILED, OK, USAGE
-from conformance.lowering import ACCEPT, LOWERING
+from conformance.core.paths import LOWERING
+from conformance.observe import lowering
+from conformance.observe.lowering import ACCEPT
+from conformance.run import options
+from conformance.store import accepted
+from conformance.store.accepted import Accepted, Lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

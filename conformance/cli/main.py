@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from conformance.catalogue import CatalogueError, unknown
+from conformance.core.errors import CatalogueError, unknown
 
 OK, FAILED, INFRASTRUCTURE, USAGE, EMPTY = 0, 1, 3, 4, 5
 """Exit codes: clean; drift or failure; the fault of machine or file; of the caller; nothing ran."""
@@ -119,13 +119,17 @@ def parse(words: list[str]) -> argparse.Namespace:
 
 def exit_codes() -> dict[type[Exception], int]:
     """Return the exit code of each kind of expected error, the special before the general."""
-    from conformance.aot import CompilerAbsent, UnknownTarget
-    from conformance.backends.base import BackendUnavailable
-    from conformance.golden import GoldenError
-    from conformance.ledger import LedgerError
-    from conformance.matrix import EmptySelection, SelectionError
-    from conformance.report.errors import ReportError
-    from conformance.upgrade.tools import SideError, UnknownRelease
+    from conformance.core.errors import (
+        BackendUnavailable,
+        EmptySelection,
+        GoldenError,
+        LedgerError,
+        ReportError,
+        SelectionError,
+        SideError,
+        UnknownRelease,
+    )
+    from conformance.predict.aot import CompilerAbsent, UnknownTarget
 
     return {
         EmptySelection: EMPTY,

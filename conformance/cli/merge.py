@@ -6,26 +6,20 @@ import argparse
 import sys
 from pathlib import Path
 
-from conformance import budgets, options
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue
-from conformance.checks import load_ledger
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import Selection, select
 from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
-from conformance.golden import open_store
-from conformance.ledger import LEDGER
-from conformance.matrix import Selection, SelectionError, select
-from conformance.merge import (
-    Merged,
-    Question,
-    Referee,
-    Sources,
-    golden_place,
-    merge,
-    read_sources,
-)
+from conformance.core.errors import SelectionError, cannot_write
+from conformance.core.ids import Tier
+from conformance.core.paths import BUDGETS, LEDGER
+from conformance.core.records import DriftClass
+from conformance.judge.checks import load_ledger
+from conformance.merge import Merged, Question, Referee, Sources, golden_place, merge, read_sources
 from conformance.merge.text import to_json, to_markdown, to_text
-from conformance.model import DriftClass, Tier
-from conformance.report.errors import cannot_write
+from conformance.run import options
+from conformance.store import budgets
+from conformance.store.read import open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +76,7 @@ def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sourc
     return Referee(
         catalogue=catalogue,
         goldens=goldens,
-        budgets=budgets.load(goldens.folder / budgets.BUDGETS),
+        budgets=budgets.load(goldens.folder / BUDGETS),
         ledger=load_ledger(Path(arguments.ledger or LEDGER)),
         outcomes=sources.outcomes,
         max_drift=DriftClass(arguments.max_drift),

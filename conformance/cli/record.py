@@ -7,14 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-from conformance import environment, options
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import select
 from conformance.cli.main import INFRASTRUCTURE, OK
-from conformance.environment import unusual
-from conformance.golden import PROVENANCE, Store
-from conformance.matrix import select
-from conformance.model import Observation, Raised
-from conformance.recording import JournalError, journal_path, record
+from conformance.core.errors import JournalError
+from conformance.core.paths import PROVENANCE
+from conformance.core.records import Observation, Raised
+from conformance.core.settings import unusual
+from conformance.observe import environment
+from conformance.observe.journal import journal_path
+from conformance.observe.record import record
+from conformance.run import options
+from conformance.store.read import Store
 
 SHOWN = 20
 """Cases that the machine failed and that are printed."""

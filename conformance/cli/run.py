@@ -8,16 +8,15 @@ import shlex
 import sys
 from pathlib import Path
 
-from conformance import options
-from conformance.backends import BackendUnavailable
 from conformance.cli.main import FAILED, INFRASTRUCTURE, OK
 from conformance.cli.record import ProgressLine
-from conformance.environment import unusual
-from conformance.golden import GoldenError
-from conformance.matrix import SelectionError
-from conformance.model import Case
+from conformance.core.errors import GoldenError, SelectionError
+from conformance.core.ids import Case
+from conformance.core.settings import unusual
+from conformance.observe.backends import BackendUnavailable
 from conformance.report.recorder import RunRecorder
-from conformance.session import Fleet, Recorded, Session, failure_text
+from conformance.run import options
+from conformance.run.session import Fleet, Recorded, Session, failure_text
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""

@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.model import Moments, Returned
+from conformance.core.records import Moments, Returned
 
 Array = npt.NDArray[Any]
 

@@ -14,7 +14,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, widen
+from conformance.core.arrays import Array, widen
 
 INCOMPARABLE = 2**64 - 1
 """Distance of two elements that no number of steps connects: one is NaN, or one is infinite."""
@@ -93,3 +93,12 @@ def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
     return np.asarray(distance / spacing_at(scale, expected.dtype), dtype=np.float64)
+
+
+def ordered(values: Array) -> Array:
+    """Return integers that order floats of their size as numbers, -0 below +0 and NaN outermost."""
+    if values.dtype.kind in "biu":
+        return values
+    bits = values.view(f"i{values.dtype.itemsize}")
+    # Negative floats sort backwards as two's-complement integers; mirror them.
+    return np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)

@@ -1,4 +1,4 @@
-"""Accept today's trees as goldens: `python -m conformance.modules.accept --reason "..."`."""
+"""Accept today's trees as goldens: `python -m conformance.curate.flax_trees --reason "..."`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance import environment
-from conformance.golden import GoldenError, shipped
-from conformance.model import Outcome, Raised
-from conformance.modules import store
-from conformance.modules.layers import PARAM_DTYPES
-from conformance.modules.observe import installed_layers, on_cpu, tree
+from conformance.core.errors import GoldenError
+from conformance.core.paths import shipped
+from conformance.core.records import Outcome, Raised
+from conformance.flax import store
+from conformance.flax.layers import PARAM_DTYPES
+from conformance.flax.observe import installed_layers, on_cpu, tree
+from conformance.observe import environment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what changes, old -> new, and replace the goldens."""
-    parser = argparse.ArgumentParser(prog="python -m conformance.modules.accept")
+    parser = argparse.ArgumentParser(prog="python -m conformance.curate.flax_trees")
     parser.add_argument("--reason", required=True, help="why the new values are right")
     parser.add_argument("--golden", type=Path, default=shipped(), help="golden folder")
     options = parser.parse_args(arguments)

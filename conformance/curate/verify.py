@@ -15,25 +15,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from conformance import accepted, budgets, lowering
-from conformance.backends.stages import sampler_of
-from conformance.catalogue import Catalogue, unknown
-from conformance.golden import (
-    GOLDEN,
-    MANIFEST,
-    OVERLAYS,
-    PREDICTED,
-    PROVENANCE,
-    Entry,
-    GoldenError,
-    Store,
-    open_store,
-    problem_of,
-    verify,
-)
-from conformance.law import Point
-from conformance.model import DTYPES, STAGES, WIDE_DTYPES
-from conformance.modules import store as layers
+from conformance.cases.catalogue import Catalogue
+from conformance.core.errors import GoldenError, unknown
+from conformance.core.formats import DTYPES, WIDE_DTYPES
+from conformance.core.lattice import Point
+from conformance.core.laws import sampler_of
+from conformance.core.paths import BUDGETS, FLAX_TREES, LOWERING, MANIFEST, OVERLAYS, PROVENANCE
+from conformance.core.records import STAGES, Entry
+from conformance.flax import store as layers
+from conformance.store import accepted, budgets
+from conformance.store.entries import GOLDEN, PREDICTED, problem_of
+from conformance.store.read import Store, open_store
+from conformance.store.verify import verify
 
 FINGERPRINT = re.compile(r"[0-9a-f]{16}|raises \w+")
 FREE_FIELDS = re.compile(r"error|\w+_bytes")
@@ -229,9 +222,9 @@ Reader = Callable[[Path, Catalogue], tuple[int, list[str]]]
 """Returns how much a file holds, and what is wrong with it."""
 
 FILES: Mapping[str, tuple[str, Reader]] = {
-    budgets.BUDGETS: ("budgets", _budgets),
-    lowering.LOWERING: ("lowered programs", _programs),
-    layers.FLAX_TREES: ("parameters of layers", _layers),
+    BUDGETS: ("budgets", _budgets),
+    LOWERING: ("lowered programs", _programs),
+    FLAX_TREES: ("parameters of layers", _layers),
 }
 """Files of a set: what they hold, and how it is read."""
 

@@ -18,8 +18,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy import stats
 
-from conformance.arrays import Array, as_dtype, widen
-from conformance.checks.recognition import (
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.definition import Definition, nominal_moments
+from conformance.flax.model import LINEN, NNX, Model
+from conformance.flax.recognition import (
     FEWEST_FOR_A_KEY,
     PREFIX,
     UNKNOWN,
@@ -30,8 +32,6 @@ from conformance.checks.recognition import (
     matching_orthogonal_key,
     recognise,
 )
-from conformance.definition import Definition, nominal_moments
-from conformance.modules.model import LINEN, NNX, Model
 from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
 from conformance.oracle.threefry import Key
 

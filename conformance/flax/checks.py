@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, widen
-from conformance.modules.layers import Claim, Layer
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.lattice import mantissa_bits
+from conformance.flax.layers import Claim, Layer
 from conformance.oracle import linen_key, nnx_key, seed_key
-from conformance.oracle.distributions import mantissa_bits
 from conformance.oracle.threefry import Key
 
 NORMALIZATION_ROUNDINGS = 4

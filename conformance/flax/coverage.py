@@ -1,15 +1,17 @@
-"""The table of docs/flax-layers.md: layer x dtype, made from the claims and the goldens."""
+"""What of Flax is claimed, and the generated part of docs/flax-layers.md."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
-from conformance.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
-from conformance.model import Outcome, Raised, Returned
-from conformance.modules import findings, guide, store, transforms
-from conformance.modules.findings import Finding
-from conformance.modules.layers import PARAM_DTYPES, Layer
-from conformance.modules.observe import LAYERS
+from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.records import Outcome, Raised, Returned
+from conformance.flax import coverage, findings, guide, store, transforms
+from conformance.flax.findings import Finding
+from conformance.flax.layers import PARAM_DTYPES, Layer
+from conformance.flax.observe import LAYERS
 
 START, END = "<!-- generated: layers -->", "<!-- end -->"
 
@@ -77,3 +79,17 @@ def _line(finding: Finding) -> str:
         f"- **{finding.id}**: {finding.observed}; promised: {finding.promised}. "
         f"Reason: {finding.reason}. [Source]({finding.link})"
     )
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Rewrite the document from the claims and the goldens."""
+    path = ROOT / "docs" / "flax-layers.md"
+    path.write_text(coverage.document(path.read_text(), store.load(ROOT / "golden")))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
-from conformance.builtin import DIRECT, LINEN, build, namespace_module, public_initializers
-from conformance.modules.findings import GUIDE, Finding
+from conformance.cases.builtin import DIRECT, LINEN, build, namespace_module, public_initializers
+from conformance.core.arrays import Array
+from conformance.flax.findings import GUIDE, Finding
 
 SEED = 0
 IN_FEATURES, FEATURES = 4, 5

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
 
 LECUN = VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 EMBEDDING = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=0)

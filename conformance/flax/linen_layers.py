@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from conformance.definition import Constant
-from conformance.modules.layers import (
+from conformance.core.definition import Constant
+from conformance.flax.layers import (
     EMBEDDING,
     HAAR,
     LECUN,

@@ -21,18 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
-from conformance.matrix import SelectionError
-from conformance.modules.observe import flatten, nnx_state
+from conformance.core.arrays import Array
+from conformance.core.errors import TargetError
+from conformance.flax.observe import flatten, nnx_state
 
 PACKAGE = Path(__file__).parents[1]
 """This package, whose lines are no news to a user."""
 
 LINEN, NNX, TREE = "linen", "nnx", "tree"
-
-
-class TargetError(SelectionError):
-    """The target is no model that can be audited; the message says what it is instead."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,18 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from conformance.definition import Constant, Definition, Normal
-from conformance.modules.layers import (
-    EMBEDDING,
-    HAAR,
-    LECUN,
-    LORA_A,
-    ONES,
-    ZEROS,
-    Claim,
-    Layer,
-    claim,
-)
+from conformance.core.definition import Constant, Definition, Normal
+from conformance.flax.layers import EMBEDDING, HAAR, LECUN, LORA_A, ONES, ZEROS, Claim, Layer, claim
 
 NAMESPACE = "flax.nnx"
 

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from packaging.version import Version
 
-from conformance.arrays import Array, as_dtype
-from conformance.backends.stages import sampler_of, stage_digests
-from conformance.builtin import JAX, namespace_module
-from conformance.definition import (
+from conformance.cases.builtin import JAX, namespace_module
+from conformance.core.arrays import Array, as_dtype
+from conformance.core.definition import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -28,9 +27,12 @@ from conformance.definition import (
     VarianceScaling,
     tall_shape,
 )
-from conformance.model import Problem, Raised
-from conformance.modules import linen_layers, nnx_layers
-from conformance.modules.layers import Layer
+from conformance.core.ids import Problem
+from conformance.core.laws import sampler_of
+from conformance.core.records import Raised
+from conformance.flax import linen_layers, nnx_layers
+from conformance.flax.layers import Layer
+from conformance.observe.backends.stages import stage_digests
 
 SEED = 0
 """Of the root key in linen, and of the stream `default` in nnx."""

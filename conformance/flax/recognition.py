@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from conformance.arrays import Array, widen
-from conformance.checks.backward_error import column_errors
-from conformance.definition import (
+from conformance.core.arrays import Array, widen
+from conformance.core.definition import (
     TRUNCATED_STDDEV,
     Definition,
     Normal,
@@ -30,10 +29,12 @@ from conformance.definition import (
     fans,
     nominal_moments,
 )
+from conformance.core.lattice import mantissa_bits
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks.backward_error import column_errors
 from conformance.oracle import Kind, Law, random_bits, solve_words, unit_variate, word_bits
-from conformance.oracle.distributions import lattice, mantissa_bits
+from conformance.oracle.distributions import lattice
 from conformance.oracle.threefry import Key
-from conformance.ulp import unit_roundoff
 
 Values = npt.NDArray[np.float64]
 

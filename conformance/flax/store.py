@@ -3,7 +3,7 @@
 The trees are small, so all bits are kept, and a drift has a class. Reading verifies every digest.
 Only `accept` writes, on an explicit command with a reason:
 
-    python -m conformance.modules.accept --reason "..."
+    python -m conformance.curate.flax_trees --reason "..."
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import as_dtype, returned
-from conformance.golden import GoldenError
-from conformance.model import SCHEMA, Environment, Outcome, Raised, Returned
-
-FLAX_TREES = "modules.json"
+from conformance.core.arrays import as_dtype, returned
+from conformance.core.errors import GoldenError
+from conformance.core.paths import FLAX_TREES
+from conformance.core.records import SCHEMA, Environment, Outcome, Raised, Returned
 
 VERSIONS = ("jax", "jaxlib", "flax")
 """Packages whose versions stand beside the reason where no environment does."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.modules.findings import Finding
-from conformance.modules.observe import SEED, Tree, flatten, nnx_state
+from conformance.flax.findings import Finding
+from conformance.flax.observe import SEED, Tree, flatten, nnx_state
 
 COPIES = 3
 FEATURES = 4

@@ -14,32 +14,25 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from conformance.arrays import Array, returned
-from conformance.builtin import FAMILIES
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks import default_checks
-from conformance.checks.budget import Budgets
-from conformance.checks.modules import derived_key, parameter_fault, tree_fault
-from conformance.checks.values import VALUES
-from conformance.definition import Definition
-from conformance.drift import classify
-from conformance.engine import Golden, installed_jax, judge
-from conformance.golden import BASE
-from conformance.ledger import Ledger
-from conformance.model import (
-    Case,
-    DriftClass,
-    Observation,
-    Outcome,
-    Problem,
-    Raised,
-    Returned,
-    Status,
-)
-from conformance.modules import observe, store
-from conformance.modules.layers import Claim, Layer
-from conformance.modules.observe import REVEALING, SEED
+from conformance.cases.builtin import FAMILIES
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.arrays import Array, returned
+from conformance.core.definition import Definition
+from conformance.core.ids import Case, Problem
+from conformance.core.records import DriftClass, Observation, Outcome, Raised, Returned, Status
+from conformance.core.settings import installed_jax
+from conformance.flax import observe, store
+from conformance.flax.checks import derived_key, parameter_fault, tree_fault
+from conformance.flax.layers import Claim, Layer
+from conformance.flax.observe import REVEALING, SEED
+from conformance.judge.budgets import Budgets
+from conformance.judge.checks import default_checks
+from conformance.judge.checks.values import VALUES
+from conformance.judge.drift import classify
+from conformance.judge.ledger import Ledger
+from conformance.judge.verdict import Golden, judge
 from conformance.oracle.threefry import Key
+from conformance.store.entries import BASE
 
 NO_KEY = np.zeros(2, np.uint32)
 """For initializers that ignore it."""

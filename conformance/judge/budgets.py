@@ -6,17 +6,17 @@ import dataclasses
 import math
 from typing import Protocol
 
-from conformance.backends.stages import sampler_of
-from conformance.budgets import MissingBudget
-from conformance.builtin import BUILTIN_FAMILIES
-from conformance.catalogue import InitializerSpec
-from conformance.checks.matrices import is_matrix
-from conformance.definition import VarianceScaling
-from conformance.drift import DEFAULT_BUDGET
-from conformance.drift.classify import ROUNDINGS
-from conformance.model import Budget, Case, MatrixBudget
-
-REAL_PARTS = {"complex64": "float32", "complex128": "float64"}
+from conformance.cases.builtin import BUILTIN_FAMILIES
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.definition import VarianceScaling
+from conformance.core.errors import MissingBudget
+from conformance.core.formats import REAL_PARTS
+from conformance.core.ids import Case
+from conformance.core.laws import sampler_of
+from conformance.core.records import Budget, MatrixBudget
+from conformance.judge.checks.matrices import is_matrix
+from conformance.judge.drift import DEFAULT_BUDGET
+from conformance.judge.drift.classify import ROUNDINGS
 
 POLAR_REACH = 2.0 / 0.95
 """Largest modulus of a complex variate in units of sigma: truncated at 2, rescaled by 0.95."""

@@ -17,22 +17,11 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.catalogue import unknown
-from conformance.model import (
-    BACKENDS,
-    DTYPES,
-    LATTICE,
-    PRNGS,
-    STRATA,
-    TRANSFORMS,
-    Case,
-    CheckResult,
-    Observation,
-    Raised,
-    Status,
-)
-
-LEDGER = Path(__file__).with_name("ledger.toml")
+from conformance.core.errors import LedgerError, unknown
+from conformance.core.formats import DTYPES
+from conformance.core.ids import BACKENDS, LATTICE, PRNGS, STRATA, TRANSFORMS, Case
+from conformance.core.paths import LEDGER
+from conformance.core.records import CheckResult, Observation, Raised, Status
 
 LIKENESS = 0.75
 """Of two names, by `difflib`: one letter more, less or other, or two swapped, in four and more."""
@@ -45,10 +34,6 @@ EXCEPTIONS = (
 
 FIGURE_TOLERANCE = 0.01
 """Figures are stated to three digits; a hundredth covers what backends differ in the last."""
-
-
-class LedgerError(ValueError):
-    """The ledger cannot be read as meant; the message names file, entry and field."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,11 @@ alone.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.metadata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks import default_checks
-from conformance.checks.base import Check, Evidence
-from conformance.checks.budget import Budgets, budget_for
-from conformance.checks.matrices import compare_matrices
-from conformance.definition import (
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.definition import (
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -25,27 +19,28 @@ from conformance.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.drift import DEFAULT_BUDGET, classify, first_differing_stage
-from conformance.golden import Entry
-from conformance.ledger import Ledger, Limitation, apply
-from conformance.model import (
+from conformance.core.ids import Case, Problem
+from conformance.core.machine import machine_fault
+from conformance.core.records import (
     MACHINE,
     Budget,
-    Case,
     CaseResult,
     CheckResult,
     Drift,
     DriftClass,
+    Entry,
     Observation,
     Outcome,
-    Problem,
     Raised,
     Returned,
     Status,
 )
-from conformance.observer import Observer
+from conformance.judge.budgets import Budgets, budget_for
+from conformance.judge.checks.base import Check, Evidence
+from conformance.judge.checks.matrices import compare_matrices
+from conformance.judge.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
-from conformance.recording import machine_fault
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,70 +62,6 @@ class Goldens(Protocol):
 
     def made_on(self, problem_id: str, backend: str) -> str:
         """Return the backend that made it."""
-
-
-class Engine:
-    """Evaluates cases against one catalogue, one golden store and one ledger."""
-
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        goldens: Goldens | None,
-        ledger: Ledger,
-        budgets: Budgets | None = None,
-        policy: Policy | None = None,
-    ) -> None:
-        self._catalogue = catalogue
-        self._goldens = goldens
-        self._budgets = budgets
-        self._ledger = ledger
-        policy = policy or Policy()
-        self._checks: tuple[Check, ...] = default_checks(policy.max_drift, policy.golden_option)
-        self._observer = Observer(catalogue)
-
-    def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
-        """Yield the verdict on each case, in order."""
-        for case in cases:
-            yield self.evaluate(case)
-
-    def evaluate(self, case: Case) -> CaseResult:
-        """Observe the case on its backend and judge it; look into the stages if something differs.
-
-        Raises:
-            BackendUnavailable: the backend has no device in this process.
-        """
-        observation = self._observer.observe(case)
-        result = self.judge(observation)
-        has_drifted = result.drift and result.drift.drift_class is not DriftClass.IDENTICAL
-        if result.status is not Status.FAILED and not has_drifted:
-            return result
-        return self.judge(self._observer.with_stages(observation))
-
-    def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
-        """Return the verdict on an observation, made here or read from a recording.
-
-        jax_version: of the recording's environment; None means the installed one.
-        """
-        case = observation.case
-        return judge(
-            observation,
-            spec=self._catalogue.lookup(case.problem.initializer),
-            golden=self._golden(case),
-            budgets=self._budgets,
-            ledger=self._ledger,
-            checks=self._checks,
-            jax_version=jax_version or installed_jax(),
-        )
-
-    def _golden(self, case: Case) -> Golden | None:
-        if self._goldens is None:
-            return None
-        entry = self._goldens.golden(case.problem.id, case.backend)
-        if entry is None:
-            return None
-        maker = self._goldens.made_on(case.problem.id, case.backend)
-        return Golden(outcome=entry.outcome, maker=maker, stages=entry.stages)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,9 +207,3 @@ def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:
         return None
     is_complex = outcome.dtype.startswith("complex")
     return nominal_moments(spec.definition, outcome.shape, is_complex=is_complex)
-
-
-@functools.cache
-def installed_jax() -> str:
-    """Return the version of the installed JAX."""
-    return importlib.metadata.version("jax")

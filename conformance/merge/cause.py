@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 
-from conformance.causes import (
+from conformance.core.causes import (
     LAPACK_FACTS,
     LIBC_FACT,
     is_lapack_known,
     known_lapack_difference,
     known_libc_difference,
 )
-from conformance.checks.matrices import is_matrix
-from conformance.definition import Definition, has_bounds
+from conformance.core.definition import Definition, has_bounds
+from conformance.core.records import COMPILED
+from conformance.judge.checks.matrices import is_matrix
 from conformance.merge.model import Place
-from conformance.model import COMPILED
 
 CHANGE_NO_BIT = frozenset(
     {

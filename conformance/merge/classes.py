@@ -6,14 +6,17 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.budget import Budgets, budget_for
-from conformance.checks.matrices import SIDES, is_matrix
-from conformance.drift import DEFAULT_BUDGET, classify
-from conformance.engine import Goldens, compare
-from conformance.golden import BASE, GoldenError
-from conformance.ledger import Ledger, Limitation
-from conformance.matrix import FORCED_DEVICES, refusal
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.offers import FORCED_DEVICES, refusal
+from conformance.core.errors import GoldenError
+from conformance.core.ids import Case, Problem
+from conformance.core.prng import Promise, is_promised
+from conformance.core.records import Budget, Drift, DriftClass, Outcome, Raised, Status
+from conformance.judge.budgets import Budgets, budget_for
+from conformance.judge.checks.matrices import SIDES, is_matrix
+from conformance.judge.drift import DEFAULT_BUDGET, classify
+from conformance.judge.ledger import Ledger, Limitation
+from conformance.judge.verdict import Goldens, compare
 from conformance.merge.cause import cause
 from conformance.merge.model import (
     Class,
@@ -25,18 +28,8 @@ from conformance.merge.model import (
     ProblemClasses,
     case_id,
 )
-from conformance.model import (
-    Budget,
-    Case,
-    Drift,
-    DriftClass,
-    Outcome,
-    Problem,
-    Raised,
-    Status,
-)
-from conformance.promises import Promise, is_promised
 from conformance.report.rows import outcome_text
+from conformance.store.entries import BASE
 
 Question = tuple[Problem, str]
 """A problem and a transform: what a case is when no backend is named yet."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from conformance.model import Drift, Problem
+from conformance.core.ids import Problem
+from conformance.core.records import Drift
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)

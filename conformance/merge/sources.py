@@ -9,15 +9,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.causes import LAPACK_FACTS
-from conformance.environment import HARMLESS_FLAGS
-from conformance.golden import BASE, MANIFEST, RECORDING, GoldenError, Store, open_store, verify
+from conformance.core.causes import LAPACK_FACTS
+from conformance.core.errors import GoldenError, ReportError, UnfinishedRunWarning
+from conformance.core.ids import parse_case
+from conformance.core.machine import machine_fault
+from conformance.core.paths import MANIFEST
+from conformance.core.records import MACHINE, Outcome
+from conformance.core.settings import HARMLESS_FLAGS
 from conformance.merge.model import Fact, Judgement, Place
-from conformance.model import MACHINE, Outcome, parse_case
-from conformance.recording import machine_fault
-from conformance.report.errors import ReportError, UnfinishedRunWarning
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
+from conformance.store.entries import BASE, RECORDING
+from conformance.store.read import Store, open_store
+from conformance.store.verify import verify
 
 JOURNALS = "*.journal"
 

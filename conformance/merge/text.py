@@ -7,11 +7,11 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from conformance.core.records import SCHEMA, Drift
+from conformance.core.ulp import INCOMPARABLE
 from conformance.merge.model import Class, Conflict, Merged, Place, ProblemClasses
-from conformance.model import SCHEMA, Drift
 from conformance.report.markdown import MAX_BYTES, cell, size_bytes, table_section
 from conformance.report.tables import Table
-from conformance.ulp import INCOMPARABLE
 
 N_SHOWN = 20
 """Lines of one kind that a terminal shows; Markdown shows more, JSON all."""

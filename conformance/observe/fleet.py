@@ -15,26 +15,24 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from conformance import environment
-from conformance.backends import BackendUnavailable
-from conformance.builtin import load_catalogue
-from conformance.model import Case, Environment, Observation, parse_case
-from conformance.observer import Observer
+from conformance.cases.builtin import load_catalogue
+from conformance.core.errors import BackendUnavailable, FleetUnavailable
+from conformance.core.ids import Case, parse_case
+from conformance.core.records import Environment, Observation
+from conformance.observe import environment
+from conformance.observe.observer import Observer
 
 ATTEMPTS = 3
 """How often a group is tried: a node may be taken away twice, but a program that kills its worker
 must not hold up the run for ever."""
 
 POLL_S = 0.5
+
 PROBE_TIMEOUT_S = 120.0
 """A worker has to start, and to import JAX, once before it answers."""
 
 RESOURCES: Mapping[str, str] = {"cuda": "GPU", "rocm": "GPU", "tpu": "TPU"}
 """What a backend needs one of; all others need a CPU."""
-
-
-class FleetUnavailable(BackendUnavailable):
-    """The cluster, or a resource of it, is not there; the message says what is, and the way out."""
 
 
 class WorkerLost(Exception):  # noqa: N818  # names what happened
@@ -90,8 +88,6 @@ def groups_of(cases: Iterable[Case]) -> list[Group]:
 
 
 # --- Scheduling ----------------------------------------------------------------------------------
-
-
 class Cluster(Protocol):
     """What schedules tasks. A ticket stands for one attempt at one group."""
 
@@ -194,8 +190,6 @@ def _again(
 
 
 # --- On a worker ---------------------------------------------------------------------------------
-
-
 def observe_group(ids: tuple[str, ...]) -> Observed:
     """Return what the cases do here, with their stages, which explain a difference later.
 
@@ -233,15 +227,13 @@ def probe(backend: str) -> Environment:
     Raises:
         BackendUnavailable: it has no device.
     """
-    from conformance.backends import open_backend
+    from conformance.observe.backends import open_backend
 
     open_backend(backend)
     return _captured(backend)
 
 
 # --- Ray -----------------------------------------------------------------------------------------
-
-
 class RayCluster:
     """An existing Ray cluster, whose nodes have this package installed.
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.causes import LAPACK_FACTS
+from conformance.core.causes import LAPACK_FACTS
 
 WITNESS = "threadpoolctl"
 """The package that can tell; without it nothing is known."""

@@ -2,8 +2,8 @@
 
 A fingerprint is the digest of the StableHLO that a compiler gets, without source locations. The
 same fingerprint and other bits mean that the compiler changed; another fingerprint, that JAX did.
-`golden/lowering.json` holds one line for each initializer and dtype, as `conformance.accepted`
-keeps them: from 0.11.2 to 0.12.0 the normals changed, all of them and nothing else.
+`golden/lowering.json` holds one line for each initializer and dtype, as `store.accepted` keeps
+them: from 0.11.2 to 0.12.0 the normals changed, all of them and nothing else.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from conformance.arrays import as_dtype
-from conformance.backends.pjrt import settings
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.definition import expected_error
-from conformance.folding import stepwise_folds, whole_folds
-from conformance.model import COMPILED, Case, Problem
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.arrays import as_dtype
+from conformance.core.definition import expected_error
+from conformance.core.ids import Case, Problem
+from conformance.core.records import COMPILED
+from conformance.observe.backends.pjrt import settings
+from conformance.observe.folding import stepwise_folds, whole_folds
 
-LOWERING = "lowering.json"
 ACCEPT = "`conformance lowering --accept --reason '...'`"
 
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
+
 DTYPES = ("float32", "bfloat16", "float16")
+
 SHAPES = ((64, 32), (5, 4, 8))
 """The second is for axes and kernels that need a third dimension."""
 
@@ -88,7 +90,7 @@ def recorded(cases: Iterable[Case], catalogue: Catalogue) -> dict[str, dict[str,
     programs: `platform initializer dtype` -> the fingerprint. calls: the same -> the functions of
     LAPACK and other libraries that the program calls, where it does. folded: the same and `whole`
     or `steps` -> function of a constant -> [what XLA folds it to, what its kernel returns], where a
-    call that is compiled whole, or step by step, has any; see `conformance.folding`.
+    call that is compiled whole, or step by step, has any; see `conformance.observe.folding`.
 
     Of platforms that have a device. What cannot be lowered, or not under this release, is left out:
     nothing is known of it.

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype
-from conformance.backends.pjrt import typed_key, x64
-from conformance.budgets import MATRICES
-from conformance.model import WIDE_DTYPES, Problem
+from conformance.core.arrays import Array, as_dtype
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Problem
+from conformance.observe.backends.pjrt import typed_key, x64
+from conformance.store.budgets import MATRICES
 
 BATCH_BYTES = 1 << 25
 """Of one vmapped call."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from conformance.backends import Backend, open_backend
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.definition import DeltaOrthogonal, Orthogonal, expected_error
-from conformance.model import Case, Observation, Problem, Raised, Returned
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error
+from conformance.core.ids import Case, Problem
+from conformance.core.records import Observation, Raised, Returned
+from conformance.observe.backends import Backend, open_backend
 
 
 class Observer:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from conformance.environment import CUDA_PLUGINS
+from conformance.observe.environment import CUDA_PLUGINS
 
 HOST_DEVICES_FLAG = "--xla_force_host_platform_device_count"
 SHARDS = 8

@@ -7,65 +7,28 @@ the folder itself appears only when the recording is whole.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import dataclasses
-import datetime
-import hashlib
-import json
-import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from conformance import environment, lowering
-from conformance.backends import open_backend
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.golden import (
-    RECORDING,
-    Entry,
-    GoldenError,
-    Store,
-    entry_fields,
-    entry_from,
-    one_line,
-    open_store,
-    reduced,
-    refused,
-    shard_name,
-    write_store,
-)
-from conformance.matrix import EmptySelection
-from conformance.model import SCHEMA, Case, Environment, Observation, Outcome, Raised, Returned
-from conformance.observer import Observer
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.errors import EmptySelection
+from conformance.core.files import refused
+from conformance.core.ids import Case
+from conformance.core.machine import machine_fault
+from conformance.core.records import Entry, Observation
+from conformance.observe import environment, lowering
+from conformance.observe.backends import open_backend
+from conformance.observe.journal import Journal, header_line, journal_path, resumable
+from conformance.observe.observer import Observer
+from conformance.store.entries import RECORDING, entry_of
+from conformance.store.read import Store, open_store
+from conformance.store.write import now, write_store
 
 Progress = Callable[[int, int, Observation], None]
 """Called after each case: the number of this one, the number of all, what came of it."""
-
-MACHINE_FAULTS = (
-    "RESOURCE_EXHAUSTED",
-    "UNAVAILABLE",
-    "ABORTED",
-    "CANCELLED",
-    "DATA_LOSS",
-    "DEADLINE_EXCEEDED",
-)
-"""XLA status codes that speak of the machine, not of the program that ran on it."""
-
-SIGNS_OF_THE_MACHINE = re.compile(
-    r"CUDA_ERROR|CUDA Runtime error|Create\(&handle\) failed|halted unexpectedly|device.lost",
-    re.IGNORECASE,
-)
-"""What messages of any status code hold where the machine is at fault. The first two are XLA's
-words for whatever a CUDA driver or runtime returns. cuSOLVER and cuBLAS cannot make their handles
-where memory is short or the driver is another (jax issue 23616); a TPU's core halts unexpectedly
-(jax issue 9642); Vulkan loses devices."""
-
-
-class JournalError(GoldenError):
-    """The journal could not be written any further; `resume` goes on with it."""
 
 
 def record(
@@ -115,45 +78,6 @@ def record(
     _publish(folder, list(entries.values()), provenance)
     journal.path.unlink()
     return open_store(folder)
-
-
-def journal_path(folder: Path) -> Path:
-    """Return where an unfinished recording of `folder` keeps its rows."""
-    return folder.with_name(f"{folder.name}.journal")
-
-
-def machine_fault(outcome: Outcome) -> bool:
-    """Return whether the call failed for want of memory or of a device, not by its own doing."""
-    if not isinstance(outcome, Raised):
-        return False
-    return (
-        outcome.exception == "MemoryError"
-        or outcome.message.startswith(MACHINE_FAULTS)
-        or SIGNS_OF_THE_MACHINE.search(outcome.message) is not None
-    )
-
-
-def now() -> str:
-    """Return the time in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def entry_of(observation: Observation, family: str) -> Entry:
-    """Return the observation as it is stored."""
-    return reduced(
-        Entry(
-            id=observation.case.id,
-            shard=shard_name(family, observation.case.problem.initializer),
-            outcome=observation.outcome,
-            extra={
-                "stages": dict(observation.stages),
-                "device": observation.device,
-                "elapsed_s": round(observation.elapsed_s, 6),
-                "mode": observation.mode,
-                "repeat_sha256": observation.repeat_sha256,
-            },
-        )
-    )
 
 
 def _observed(
@@ -212,106 +136,3 @@ def _publish(folder: Path, entries: list[Entry], provenance: Mapping[str, Any]) 
         raise refused(folder, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-# --- The journal ---------------------------------------------------------------------------------
-
-
-def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
-    """Return the first row of a journal: what is recorded, and where."""
-    ids = "\n".join(sorted(case.id for case in cases))
-    return {
-        "schema": SCHEMA,
-        "cases": hashlib.sha256(ids.encode()).hexdigest(),
-        "environment": dataclasses.asdict(captured),
-    }
-
-
-def resumable(folder: Path, journal: Journal, resume: bool) -> dict[str, Entry]:
-    """Return what the journal holds already, or refuse to touch what is there."""
-    if folder.exists() and any(folder.iterdir()):
-        raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
-    if not journal.path.exists():
-        return {}
-    if not resume:
-        raise GoldenError(
-            f"{journal.path} holds an unfinished recording: "
-            "go on with it by --resume, or delete it to begin anew"
-        )
-    return journal.read()
-
-
-class Journal:
-    """Entries as JSON lines after a header that says which recording they belong to."""
-
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        self.path = path
-        self._header = header
-
-    def read(self) -> dict[str, Entry]:
-        """Return the entries, but for those that the machine failed, and drop a torn last line.
-
-        Raises:
-            GoldenError: it is the journal of other cases or of another environment, or is damaged.
-        """
-        data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        os.truncate(self.path, len(whole))
-        try:
-            header, *rows = [json.loads(line) for line in whole.splitlines()] or [self._header]
-            self._require_same(header)
-            entries = [_journal_entry(row) for row in rows]
-        except (KeyError, TypeError, ValueError) as error:
-            raise GoldenError(
-                f"{self.path} is damaged ({error}): delete it and record anew"
-            ) from error
-        return {entry.id: entry for entry in entries if not machine_fault(entry.outcome)}
-
-    def _require_same(self, header: Mapping[str, Any]) -> None:
-        was, here = (Environment(**part["environment"]) for part in (header, self._header))
-        faults = environment.differences(was, here)
-        if header["cases"] != self._header["cases"]:
-            faults.append("another selection of cases")
-        if faults:
-            raise GoldenError(
-                f"{self.path} was begun otherwise ({'; '.join(faults)}): "
-                "restore that, or delete the journal to begin anew"
-            )
-
-    @contextlib.contextmanager
-    def appending(self) -> Iterator[Callable[[Entry], None]]:
-        """Return a function that appends an entry and hands it to the system at once.
-
-        Raises:
-            JournalError: the disk refuses.
-        """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as stream:
-                if not stream.tell():
-                    _append(stream, self._header)
-                yield lambda entry: _append(stream, _journal_row(entry))
-        except OSError as error:
-            raise JournalError(
-                f"{self.path} cannot be written: {error.strerror or error}. "
-                "Free the disk or fix the permissions"
-            ) from error
-
-
-def _append(stream: TextIO, row: Mapping[str, Any]) -> None:
-    stream.write(one_line(row) + "\n")
-    stream.flush()
-
-
-def _journal_row(entry: Entry) -> dict[str, Any]:
-    row = {"id": entry.id, **entry_fields(entry), "bits": ""}
-    if isinstance(entry.outcome, Returned):
-        row["bits"] = base64.b64encode(entry.outcome.bits).decode()
-        if entry.outcome.drawn is not None:
-            row["drawn_bits"] = base64.b64encode(entry.outcome.drawn).decode()
-    return row
-
-
-def _journal_entry(row: Mapping[str, Any]) -> Entry:
-    drawn = base64.b64decode(row["drawn_bits"]) if "drawn_bits" in row else None
-    return entry_from(row["id"], row, base64.b64decode(row["bits"]), drawn)

@@ -4,7 +4,9 @@
 Two answers: `expected` is the definition, rounded once; `followed` is JAX's own chain of roundings.
 """
 
-from conformance.oracle.distributions import Kind, Law, law_of, unit_variate, word_bits
+from conformance.core.lattice import word_bits
+from conformance.core.laws import Kind, Law, law_of
+from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings
 from conformance.oracle.initializers import (
     OracleUnavailable,

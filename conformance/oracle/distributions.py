@@ -8,99 +8,16 @@ rounds to the dtype: that makes these values the definition, and not a copy of J
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import math
 from typing import Any
 
 import numpy as np
 
-from conformance.definition import (
-    COMPLEX_TRUNCATED_STDDEV,
-    TRUNCATED_STDDEV,
-    Definition,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-    VarianceScaling,
-    scaled_variance,
-)
+from conformance.core.lattice import mantissa_bits
+from conformance.core.laws import Kind, Law
 from conformance.oracle.normal import masses, normal_quantile, truncated_quantile
 from conformance.oracle.rounding import Complexes, Reals
 from conformance.oracle.threefry import Words
-
-COMPLEX_TRUNCATION = 2.0
-"""Bound on the modulus of the complex truncated normal of variance scaling."""
-
-MANTISSA_BITS = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
-"""Random bits in one uniform of each format: those below the leading 1."""
-
-
-class Kind(enum.Enum):
-    """Which function of the random words the unit variate is."""
-
-    UNIFORM = "uniform"
-    NORMAL = "normal"
-    TRUNCATED_NORMAL = "truncated normal"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Law:
-    """`scale` times a unit variate: uniform on [lower, upper), normal, or a truncated normal."""
-
-    kind: Kind
-    scale: float
-    lower: float = -math.inf
-    upper: float = math.inf
-
-
-def law_of(
-    definition: Definition, shape: tuple[int, ...], *, is_complex: bool = False
-) -> Law | None:
-    """Return the law of one element, or None where elements are not drawn one by one."""
-    match definition:
-        case Normal(stddev=stddev):
-            return Law(kind=Kind.NORMAL, scale=stddev)
-        case TruncatedNormal(stddev=stddev, lower=lower, upper=upper):
-            return Law(kind=Kind.TRUNCATED_NORMAL, scale=stddev, lower=lower, upper=upper)
-        case Uniform(scale=scale):
-            return Law(kind=Kind.UNIFORM, scale=scale, lower=0.0, upper=1.0)
-        case VarianceScaling():
-            return _scaled_law(definition, shape, is_complex=is_complex)
-        case _:
-            return None
-
-
-def _scaled_law(definition: VarianceScaling, shape: tuple[int, ...], *, is_complex: bool) -> Law:
-    """Return the law whose variance is scale / fan; a complex variate has unit E|z|^2 already."""
-    variance = scaled_variance(shape, definition)
-    stddev = math.sqrt(variance) if variance >= 0 else math.nan
-    match definition.distribution:
-        case "normal":
-            return Law(kind=Kind.NORMAL, scale=stddev)
-        case "uniform":
-            width = 1.0 if is_complex else math.sqrt(3)
-            return Law(kind=Kind.UNIFORM, scale=width * stddev, lower=-1.0, upper=1.0)
-        case _:
-            shrink = COMPLEX_TRUNCATED_STDDEV if is_complex else TRUNCATED_STDDEV
-            return Law(
-                kind=Kind.TRUNCATED_NORMAL,
-                scale=stddev / shrink,
-                lower=-COMPLEX_TRUNCATION,
-                upper=COMPLEX_TRUNCATION,
-            )
-
-
-def mantissa_bits(dtype: np.dtype[Any]) -> int:
-    """Return how many random bits a uniform of the dtype, or of its real part, has."""
-    return MANTISSA_BITS[np.zeros((), dtype).real.dtype.name]
-
-
-def word_bits(dtype: np.dtype[Any]) -> int:
-    """Return the width of the word JAX draws for one real: 8 for bfloat16, else the dtype's own."""
-    if mantissa_bits(dtype) < 8:
-        return 8
-    return 8 * np.zeros((), dtype).real.dtype.itemsize
 
 
 def lattice(words: Words, dtype: np.dtype[Any]) -> Reals:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
-from conformance.definition import (
+from conformance.core.arrays import Array
+from conformance.core.definition import (
     TRUNCATED_STDDEV,
     Definition,
     Normal,
@@ -28,7 +28,9 @@ from conformance.definition import (
     VarianceScaling,
     scaled_variance,
 )
-from conformance.oracle.distributions import Kind, Law, lattice, mantissa_bits, open_bounds
+from conformance.core.lattice import mantissa_bits
+from conformance.core.laws import Kind, Law
+from conformance.oracle.distributions import lattice, open_bounds
 from conformance.oracle.pairs import multiply_add
 from conformance.oracle.rounding import Reals, round_once, rounded
 from conformance.oracle.threefry import Words

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype, centred, in_shape
-from conformance.definition import (
+from conformance.core.arrays import Array, as_dtype, centred, in_shape
+from conformance.core.definition import (
     Constant,
     Declared,
     Definition,
@@ -20,21 +20,12 @@ from conformance.definition import (
     expected_error,
     tall_shape,
 )
-from conformance.model import WIDE_DTYPES, Problem, format_shape
-from conformance.oracle.distributions import (
-    Law,
-    complex_unit_variate,
-    lattice,
-    law_of,
-    unit_variate,
-    word_bits,
-)
-from conformance.oracle.followed import (
-    FUSED_DTYPES,
-    ErfErrors,
-    followed_uniform,
-    followed_value,
-)
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Problem, format_shape
+from conformance.core.lattice import word_bits
+from conformance.core.laws import Law, law_of
+from conformance.oracle.distributions import complex_unit_variate, lattice, unit_variate
+from conformance.oracle.followed import FUSED_DTYPES, ErfErrors, followed_uniform, followed_value
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
 

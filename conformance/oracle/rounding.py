@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array
+from conformance.core.arrays import Array
 
 Reals = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]

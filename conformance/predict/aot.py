@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from conformance.jax_compat import topology
+from conformance.observe.jax_compat import topology
 
 PLATFORMS = ("cuda", "tpu")
 EXTRAS = {"cuda": "cuda-aot", "tpu": "tpu"}
@@ -107,7 +107,7 @@ def _version(name: str) -> str | None:
 
 def target_names() -> list[str]:
     """Return the CUDA devices whose description comes with this package."""
-    folder = resources.files("conformance.ptx") / "targets"
+    folder = resources.files("conformance.predict.ptx") / "targets"
     return sorted(path.name.removesuffix(".txtpb") for path in folder.iterdir())
 
 
@@ -151,9 +151,9 @@ def _cuda_arguments(name: str) -> dict[str, str]:
     if name not in target_names():
         raise UnknownTarget(
             f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
-            "description to conformance/ptx/targets"
+            "description to conformance/predict/ptx/targets"
         )
-    text = (resources.files("conformance.ptx") / "targets" / f"{name}.txtpb").read_text()
+    text = (resources.files("conformance.predict.ptx") / "targets" / f"{name}.txtpb").read_text()
     return {"target_config": text, "topology": INSTANCES[0]}
 
 

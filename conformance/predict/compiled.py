@@ -7,16 +7,24 @@ JAX or the compiler made another program.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from conformance import accepted, aot, lowering
-from conformance.accepted import Accepted, Change, Lines
-from conformance.matrix import SelectionError
-from conformance.model import Problem
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.definition import expected_error
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Case, Problem
+from conformance.core.paths import COMPILED
+from conformance.core.settings import installed_jax
+from conformance.judge.ledger import load as load_ledger
+from conformance.observe import lowering
+from conformance.predict import aot, ptx
+from conformance.store import accepted
+from conformance.store.accepted import Accepted, Change, Lines
 
-COMPILED = "compiled"
 ACCEPT = "`conformance compile ... --accept --reason '...'`"
 
 
@@ -138,3 +146,127 @@ def accept(golden: Path, target: str, rows: Sequence[Row], here: str, reason: st
     return (
         f"{target}: {len(rows)} programs of {here} accepted into {path}, which holds {len(lines)}"
     )
+
+
+def compiled_row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:
+    """Compile one problem as `jax.jit` would; whatever is raised on the way is its result."""
+    from conformance.observe.backends.pjrt import eager, settings, typed_key
+
+    spec = catalogue.lookup(problem.initializer)
+    made, fingerprint, error = None, "", ""
+    try:
+        with settings(problem):
+            function = eager(spec.build(), problem, [])
+            lowered = aot.lower(target, function, [typed_key(problem)])
+            fingerprint = lowering.fingerprint(lowered.as_text())
+            made = aot.compile_lowered(target, lowered)
+    except Exception as raised:
+        error = f"{type(raised).__name__}: {str(raised).partition(chr(10))[0]}"
+    expected, excuse = _expected(problem, target.platform, spec)
+    return Row(
+        problem=problem,
+        target=target.name,
+        lowered=fingerprint,
+        compiled=made,
+        error=error,
+        expected=expected,
+        excuse=excuse,
+    )
+
+
+def _expected(problem: Problem, platform: str, spec: InitializerSpec) -> tuple[str, str]:
+    """Return the exception that must come, and who says so; twice "" where none must."""
+    if refused := expected_error(spec.definition, problem.shape, problem.dtype):
+        return refused, "as defined"
+    case = Case(problem=problem, backend=platform, transform="jit")
+    known = load_ledger().matching(case, installed_jax())
+    entry = next((entry for entry in known if entry.outcome), None)
+    return (entry.outcome.removeprefix("raises "), entry.id) if entry else ("", "")
+
+
+# --- Text ----------------------------------------------------------------------------------------
+COLUMNS = (
+    "problem",
+    "compiled for",
+    "kernels",
+    "instructions",
+    "registers",
+    "code bytes",
+    "temp bytes",
+    "fingerprint, or error",
+)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return the row of the table."""
+    start = (row.problem.id, row.target)
+    if row.compiled is None:
+        return (*start, *[""] * 5, f"{'FAILED' if row.is_wrong else row.excuse}: {row.error}"[:120])
+    made = row.compiled
+    sizes = (str(made.temp_bytes), made.fingerprint)
+    if not made.ptx:
+        return (*start, "", "", "", str(made.code_bytes), *sizes)
+    return (*start, *map(str, _counts(made.ptx)), "", *sizes)
+
+
+def _counts(texts: Sequence[str]) -> tuple[int, int, int]:
+    """Return how many kernels there are, their instructions, and the registers that they declare.
+
+    Counted in the text, so that programs outside the emulated subset count too. Registers are
+    PTX's virtual ones: what the device's own assembler makes of them is not known here.
+    """
+    text = "\n".join(texts)
+    registers = re.findall(r"\.reg\s+\.\w+\s+%\w+<(\d+)>", text)
+    return (
+        len(re.findall(r"\.visible\s+\.entry", text)),
+        len(re.findall(r"^\t+(?:@!?%p\d+ )?[a-z][\w.:]*[^\n]*;$", text, re.MULTILINE)),
+        sum(int(count) - 1 for count in registers),
+    )
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table that lines up in a terminal too."""
+    rows = [list(head), *map(list, lines)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    texts = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    return "\n".join([texts[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *texts[1:]])
+
+
+def summary(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield how many problems compiled for each target, and why the others did not."""
+    for target in dict.fromkeys(row.target for row in rows):
+        mine = [row for row in rows if row.target == target]
+        done = sum(row.compiled is not None for row in mine)
+        excused = sum(bool(row.error) and not row.is_wrong for row in mine)
+        yield (
+            f"compiled for {target}: {done} of {len(mine)}; {excused} refused as the definition "
+            f"demands or the ledger knows; {sum(row.is_wrong for row in mine)} wrong"
+        )
+        excuses = collections.Counter(row.excuse for row in mine if row.error and not row.is_wrong)
+        yield from (f"  {count} x {excuse}" for excuse, count in excuses.most_common())
+        errors = collections.Counter(_fault(row) for row in mine if row.is_wrong)
+        yield from (f"  {count} x WRONG: {fault}" for fault, count in errors.most_common())
+
+
+def _fault(row: Row) -> str:
+    if not row.expected:
+        return row.error
+    happened = row.error or "it compiled"
+    return f"{row.excuse} expects {row.expected}, but {happened}"
+
+
+# --- Files and predictions -----------------------------------------------------------------------
+def store_programs(row: Row, folder: Path) -> None:
+    """Write what the emulator reads: PTX, the entry computation and the thunks; or the HLO."""
+    if row.compiled is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    made = row.compiled
+    texts = {"hlo": aot.stripped(made.hlo)}
+    if made.ptx:
+        texts = {"ptx": "\n".join(made.ptx), "hlo": ptx.entry(made.hlo), "thunks": made.thunks}
+    for suffix, text in texts.items():
+        (folder / f"{row.problem.id}.{suffix}").write_text(text, encoding="utf-8", newline="\n")

@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from conformance import aot, ptx
-from conformance.arrays import Array, digest, returned
-from conformance.backends.base import BackendUnavailable
-from conformance.backends.pjrt import TRANSFORMS as EXECUTED
-from conformance.backends.pjrt import sampler_for, settings, typed_key
-from conformance.backends.stages import staged
-from conformance.catalogue import InitializerSpec
-from conformance.model import STAGES, Case, Observation, Raised, Returned
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array, digest, returned
+from conformance.core.errors import BackendUnavailable
+from conformance.core.ids import Case
+from conformance.core.records import STAGES, Observation, Raised, Returned
+from conformance.observe.backends.pjrt import TRANSFORMS as EXECUTED
+from conformance.observe.backends.pjrt import sampler_for, settings, typed_key
+from conformance.observe.backends.stages import staged
+from conformance.predict import aot, ptx
 
 NAME = "cuda-emulated"
 TARGET = "h100"

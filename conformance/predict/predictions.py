@@ -12,18 +12,21 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conformance import aot, environment, ptx
-from conformance.arrays import Array, returned, thin
-from conformance.backends.cuda_emulated import CudaEmulatedBackend
-from conformance.backends.pjrt import PjrtBackend
-from conformance.budgets import BudgetTable
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.budget import budget_for
-from conformance.engine import compare
-from conformance.golden import HIGHEST, LOWEST, PREDICTED, Entry, Store, write_store
-from conformance.model import Budget, Case, Drift, Observation, Outcome, Problem, Raised, Returned
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.arrays import Array, returned, thin
+from conformance.core.ids import Case, Problem
+from conformance.core.records import Budget, Drift, Entry, Observation, Outcome, Raised, Returned
+from conformance.judge.budgets import budget_for
+from conformance.judge.verdict import compare
+from conformance.observe import environment
+from conformance.observe.backends.pjrt import PjrtBackend
 from conformance.oracle import OracleUnavailable, solve
-from conformance.recording import entry_of, now
+from conformance.predict import aot, ptx
+from conformance.predict.cuda_emulated import CudaEmulatedBackend
+from conformance.store.budgets import BudgetTable
+from conformance.store.entries import HIGHEST, LOWEST, PREDICTED, entry_of
+from conformance.store.read import Store
+from conformance.store.write import now, write_store
 
 PLATFORM = "cuda"
 

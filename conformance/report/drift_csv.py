@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Iterable
 
-from conformance.report.errors import ReportError
+from conformance.core.errors import ReportError
 from conformance.report.rows import COLUMNS, Row, from_scalars
 
 

@@ -6,8 +6,8 @@ import collections
 import dataclasses
 from collections.abc import Mapping
 
-from conformance.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
-from conformance.model import DriftClass, Environment
+from conformance.core.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
+from conformance.core.records import DriftClass, Environment
 from conformance.report.rows import Row
 from conformance.report.run import Run
 

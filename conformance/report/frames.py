@@ -26,16 +26,9 @@ from typing import Any
 
 import pandas as pd
 
+from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.report.drift_csv import from_csv
-from conformance.report.errors import ReportError, UnfinishedRunWarning
-from conformance.report.rows import (
-    COLUMNS,
-    Column,
-    Row,
-    from_json,
-    late_defaults,
-    refuse_newer,
-)
+from conformance.report.rows import COLUMNS, Column, Row, from_json, late_defaults, refuse_newer
 from conformance.report.run import MISSING
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"

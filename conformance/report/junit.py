@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from conformance.model import Status
+from conformance.core.records import Status
 from conformance.report.rows import Row
 from conformance.report.run import Run
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from conformance.model import Environment
+from conformance.core.errors import cannot_write
+from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
-from conformance.report.errors import cannot_write
 from conformance.report.junit import junit as junit_text
 from conformance.report.markdown import markdown
 from conformance.report.page import page

@@ -15,9 +15,10 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
-from conformance.environment import DEFAULT_CONFIG, LATE_FACTS, runtime_of
-from conformance.model import (
-    DTYPES,
+from conformance.core.errors import ReportError
+from conformance.core.formats import DTYPES
+from conformance.core.ids import format_shape
+from conformance.core.records import (
     SCHEMA,
     STAGES,
     CaseResult,
@@ -29,9 +30,8 @@ from conformance.model import (
     Raised,
     Returned,
     Status,
-    format_shape,
 )
-from conformance.report.errors import ReportError
+from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS, runtime_of
 
 Text = Annotated[str, "string"]
 Category = Annotated[str, "category"]

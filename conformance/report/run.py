@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from conformance.model import MACHINE, DriftClass, Environment, Status
+from conformance.core.records import MACHINE, DriftClass, Environment, Status
+from conformance.core.ulp import INCOMPARABLE
 from conformance.report.rows import Row
-from conformance.ulp import INCOMPARABLE
 
 MISSING = "missing.json"
 """File of a finished run: reason -> the cases that have no result for it."""

@@ -5,18 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from conformance.environment import told
-from conformance.model import STAGES, Status
+from conformance.core.records import STAGES, Status
+from conformance.core.settings import told
 from conformance.report.rows import Row, changed_flags
-from conformance.report.run import (
-    CLASSES,
-    Run,
-    class_of,
-    count,
-    group,
-    is_noteworthy,
-    ulp_text,
-)
+from conformance.report.run import CLASSES, Run, class_of, count, group, is_noteworthy, ulp_text
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

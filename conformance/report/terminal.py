@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Sequence
 
-from conformance.model import Status
+from conformance.core.records import Status
 from conformance.report.explained import roundings_explained
 from conformance.report.rows import Row
 from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_text

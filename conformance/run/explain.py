@@ -2,56 +2,37 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Mapping
 
 import numpy as np
 
-from conformance import budgets, environment, options
-from conformance.arrays import Array, as_dtype, whole, widen
-from conformance.backends import open_backend
-from conformance.backends.process import force_host_devices
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.budget import release_budget
-from conformance.checks.matrices import drawn_by, fault_of, matrix_errors
-from conformance.checks.moments import law_of_element
-from conformance.cli.main import OK
-from conformance.definition import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
-from conformance.matrix import Selection, select
-from conformance.model import STAGES, Case, Outcome, Problem, Raised, Returned
-from conformance.observer import Observer
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.arrays import Array, as_dtype, whole, widen
+from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
+from conformance.core.ids import Case, Problem
+from conformance.core.paths import BUDGETS
+from conformance.core.records import STAGES, Outcome, Raised, Returned
+from conformance.core.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
+from conformance.judge.budgets import release_budget
+from conformance.judge.checks.matrices import drawn_by, fault_of, matrix_errors
+from conformance.judge.checks.moments import law_of_element
+from conformance.observe.backends import open_backend
+from conformance.observe.observer import Observer
 from conformance.oracle import OracleUnavailable, Solution, solve
 from conformance.oracle.rounding import round_once
-from conformance.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
+from conformance.run import options
+from conformance.store import budgets
 
 SHOWN = 4
 """Elements of each stage that are printed."""
 
 RESULT = STAGES[-1]
+
 FOLLOWED = "scaled, rounded at every step as JAX does"
 """The result beside the oracle's other answer: what JAX returns if it does what it says."""
 
 Stages = Mapping[str, Array]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the case."""
-    parser.add_argument("case", metavar="CASE", help="case id, as `conformance list` prints it")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Run the case here and print every stage; that it differs is no failure of this command."""
-    catalogue = load_catalogue()
-    selection = Selection(cases=(arguments.case,))
-    (case,) = select(catalogue, selection)
-    if options.may_shard(selection):
-        force_host_devices()
-    for line in environment.unusual(environment.capture()):
-        print(f"note: {line}")
-    print("\n".join(explanation(case, catalogue)))
-    return OK
 
 
 def explanation(case: Case, catalogue: Catalogue) -> list[str]:
@@ -127,7 +108,7 @@ def matrix_lines(case: Case, spec: InitializerSpec, outcome: Returned) -> list[s
         return []
     if not (definition.scale and math.prod(outcome.shape)):
         return []
-    table = budgets.load(options.golden_folder(None) / budgets.BUDGETS)
+    table = budgets.load(options.golden_folder(None) / BUDGETS)
     budget = release_budget(spec, case, table)
     drawn = drawn_by(outcome, definition, case.problem, budget)
     if drawn is None:

@@ -3,7 +3,7 @@
 LAPACK chooses a kernel by the CPU, and some split their sums by the number of threads, once for a
 process. So one process measures under what it finds, and `merged` joins what several found:
 
-    python -m conformance.matrix_sweep float32 4x4:1000 256x256:100      one JSON line a shape
+    python -m conformance.run.matrix_sweep float32 4x4:1000 256x256:100      one JSON line a shape
 
 `scripts/measure_matrices.py` runs it under every kernel and writes the budgets of the CPU;
 `conformance law` judges SEEDS seeds of SHAPES by them, beside the laws of single words.
@@ -20,27 +20,23 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from conformance.backends import EXECUTORS, open_backend
-from conformance.budgets import (
+from conformance.cases.selection import Selection
+from conformance.core.errors import MissingBudget
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Tier, format_shape, parse_shape
+from conformance.core.records import MatrixBudget
+from conformance.core.settings import installed_jax
+from conformance.judge.checks.backward_error import column_errors, gram_error
+from conformance.observe.backends import EXECUTORS, open_backend
+from conformance.observe.environment import device_text, host_facts
+from conformance.observe.matrices import factored
+from conformance.store.budgets import (
     MATRICES,
     BudgetTable,
     MatrixMeasurement,
     MatrixPoint,
     Measurement,
-    MissingBudget,
     ShapeErrors,
-)
-from conformance.checks.backward_error import column_errors, gram_error
-from conformance.engine import installed_jax
-from conformance.environment import device_text, host_facts
-from conformance.matrices import factored
-from conformance.matrix import Selection
-from conformance.model import (
-    WIDE_DTYPES,
-    MatrixBudget,
-    Tier,
-    format_shape,
-    parse_shape,
 )
 
 SHAPES = ((2, 2), (3, 3), (4, 4), (9, 6), (16, 16), (64, 32), (128, 128))

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.backends import present_backends
-from conformance.backends.process import force_host_devices
-from conformance.environment import assignments
-from conformance.matrix import Selection, SelectionError
-from conformance.model import DriftClass, Environment, Tier
+from conformance.cases.selection import Selection
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Tier
+from conformance.core.records import DriftClass, Environment
+from conformance.core.settings import assignments
+from conformance.observe.backends import present_backends
+from conformance.observe.process import force_host_devices
 
 Value = Callable[[str], Any]
 """Returns the value of an option by its name, as both front ends hold it."""
@@ -145,7 +147,7 @@ def rerun(words: Sequence[str], value: Value, environment: Environment) -> str:
 
 def golden_folder(text: str | None) -> Path:
     """Return the golden set asked for, or the one shipped with this installation."""
-    from conformance.golden import shipped  # imports NumPy; pytest loads this module in every run
+    from conformance.core.paths import shipped
 
     return shipped() if text is None else Path(text)
 

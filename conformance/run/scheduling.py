@@ -7,8 +7,11 @@ and `loadscope` runs a test that killed its worker again, and kills the next one
 from __future__ import annotations
 
 import collections
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from conformance.core.ids import Case, parse_case
 
 KEPT_BUSY = 2
 """Tests that a worker must hold: it starts one only when it knows the next."""
@@ -126,3 +129,40 @@ class GroupScheduling:
             node.send_runtest_some(tests)
         if not self._queue:
             node.shutdown()
+
+
+CASE_TEST = "::test_case["
+"""What the node id of a case holds; its path is empty for a package outside of the root folder."""
+
+ELEMENTS_PER_COMPILATION = 1e6
+"""Elements that are drawn and judged in the time that a vector's program takes to compile."""
+
+
+# --- Cases as tests ------------------------------------------------------------------------------
+def case_of(nodeid: str) -> Case | None:
+    """Return the case that a test runs; None for any other test."""
+    _, is_case, name = nodeid.partition(CASE_TEST)
+    try:
+        return parse_case(name.removesuffix("]")) if is_case else None
+    except ValueError:  # a test of somebody else's by the same name
+        return None
+
+
+def compile_group(nodeid: str) -> str:
+    """Return the compile group of a case's test; any other test is a group of its own."""
+    case = case_of(nodeid)
+    return case.group if case else nodeid
+
+
+def cost(nodeids: Sequence[str]) -> float:
+    """Return what the tests of one compile group cost, in compilations of a vector's program.
+
+    Compiling dominates. XLA's CPU compiler unrolls loop nests, so a program's time grows about as
+    the square of the array's rank. Eager calls of a group share their programs, others share none.
+    """
+    cases = [case for case in map(case_of, nodeids) if case]
+    if not cases:
+        return len(nodeids)
+    n_programs = 1 if cases[0].transform in ("eager", "legacy_key") else len(cases)
+    rank, size = len(cases[0].problem.shape), math.prod(cases[0].problem.shape)
+    return n_programs * rank**2 + len(cases) * size / ELEMENTS_PER_COMPILATION

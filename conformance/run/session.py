@@ -10,28 +10,27 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from conformance import budgets, environment, fleet, options
-from conformance.backends import open_backend
-from conformance.backends.process import force_host_devices
-from conformance.builtin import load_catalogue
-from conformance.catalogue import Catalogue, registered_names
-from conformance.checks import load_ledger
-from conformance.definition import DeltaOrthogonal, Orthogonal
-from conformance.engine import Engine, Policy
-from conformance.golden import PROVENANCE, RECORDING, GoldenError, Store, golden_option, open_store
-from conformance.ledger import LEDGER, Ledger
-from conformance.matrix import SelectionError, select
-from conformance.model import (
-    Case,
-    CaseResult,
-    DriftClass,
-    Environment,
-    Status,
-    Tier,
-    parse_case,
-)
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue, registered_names
+from conformance.cases.selection import select
+from conformance.core.definition import DeltaOrthogonal, Orthogonal
+from conformance.core.errors import FleetUnavailable, GoldenError, SelectionError
+from conformance.core.ids import Case, Tier, parse_case
+from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE, golden_option
+from conformance.core.records import CaseResult, DriftClass, Environment, Status
+from conformance.judge.checks import load_ledger
+from conformance.judge.ledger import Ledger
+from conformance.judge.verdict import Policy
+from conformance.observe import environment, fleet
+from conformance.observe.backends import open_backend
+from conformance.observe.process import force_host_devices
 from conformance.report.rows import Row, messages_of, row
-from conformance.sweeps import rerun_words
+from conformance.run import options
+from conformance.run.evaluate import Engine
+from conformance.run.sweeps import rerun_words
+from conformance.store import budgets
+from conformance.store.entries import RECORDING
+from conformance.store.read import Store, open_store
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
@@ -83,7 +82,7 @@ class Session:
             catalogue=self.catalogue,
             goldens=self.goldens,
             ledger=self.ledger,
-            budgets=budgets.load(self.goldens.folder / budgets.BUDGETS),
+            budgets=budgets.load(self.goldens.folder / BUDGETS),
             policy=Policy(
                 max_drift=DriftClass(self._value("max-drift")),
                 golden_option=golden_option(self.goldens.folder),
@@ -165,12 +164,12 @@ class Session:
 
     def rerun(self, case: Case) -> str:
         """Return the command that runs the case again, as it was run and judged here."""
-        words = self._pytest_call(case, "conformance.test_initializers")
+        words = self._pytest_call(case, "conformance.suite.test_initializers")
         return self._command(words or ["conformance", "run", case.id])
 
     def rerun_sweep(self, case: Case) -> str:
         """Return the command that sweeps again, as it was swept and judged here."""
-        words = self._pytest_call(case, "conformance.test_law")
+        words = self._pytest_call(case, "conformance.suite.test_law")
         return self._command(words or rerun_words(case))
 
     def _pytest_call(self, case: Case, module: str) -> list[str]:
@@ -317,7 +316,7 @@ class Fleet(Session):
         """
         arrival = self._arrived.pop(case.id)
         if arrival.observed is None:
-            raise fleet.FleetUnavailable(arrival.reason)
+            raise FleetUnavailable(arrival.reason)
         there = arrival.observed.environment
         number = arrival.group.cases.index(case)
         observation = arrival.observed.observations[number]

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance import documents
-from conformance.golden import GoldenError
+from conformance.core.errors import GoldenError
+from conformance.store import documents
 
 ABSENT = "none"
 

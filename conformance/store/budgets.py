@@ -12,24 +12,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance import documents
-from conformance.golden import GoldenError, golden_option
-from conformance.law import Point
-from conformance.model import Budget, MatrixBudget
-
-BUDGETS = "budgets.json"
+from conformance.core.errors import LooserBudget, MissingBudget
+from conformance.core.lattice import Point
+from conformance.core.paths import golden_option
+from conformance.core.records import Budget, MatrixBudget
+from conformance.store import documents
 
 MATRICES = "orthogonal"
 """The initializer that is measured for all that return orthogonal matrices."""
-
-
-class MissingBudget(GoldenError):  # noqa: N818 (named like BackendUnavailable)
-    """No sweep has measured this backend, family and dtype; the message says how to."""
-
-
-class LooserBudget(ValueError):  # noqa: N818 (says what was refused)
-    """A measured error exceeds the stored one, and no reason was given."""
-
 
 MATRIX_MARGIN = 4.0
 """A matrix may err by this multiple of the largest error that was seen. The largest of 1,000 seeds

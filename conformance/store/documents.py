@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from conformance.golden import GoldenError
-from conformance.model import SCHEMA
+from conformance.core.errors import GoldenError
+from conformance.core.records import SCHEMA
 
 Parsed = TypeVar("Parsed")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from conformance.builtin import alias_faults, uncovered_public_names
-from conformance.golden import golden_option
-from conformance.matrix import Selection, problems, select
-from conformance.model import Tier
-from conformance.session import Session
-from conformance.sweeps import law_cases
+from conformance.cases.builtin import alias_faults, uncovered_public_names
+from conformance.cases.planes import problems
+from conformance.cases.selection import Selection, select
+from conformance.cases.sweeps import law_cases
+from conformance.core.ids import Tier
+from conformance.core.paths import golden_option
+from conformance.run.session import Session
 
 
 def test_every_public_initializer_is_covered() -> None:
@@ -15,7 +16,7 @@ def test_every_public_initializer_is_covered() -> None:
     uncovered = uncovered_public_names()
 
     assert not uncovered, (
-        f"no spec covers {', '.join(uncovered)}: add one to conformance/builtin.py"
+        f"no spec covers {', '.join(uncovered)}: add one to conformance/cases/builtin.py"
     )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.arrays import Array
-from conformance.modules import guide
+from conformance.core.arrays import Array
+from conformance.flax import guide
 from conformance.oracle import linen_key, seed_key
-from conformance.test_modules import on_cpu as on_cpu
-from conformance.test_modules import report
+from conformance.suite.test_modules import on_cpu as on_cpu
+from conformance.suite.test_modules import report
 
 TOO_FEW_DIMENSIONS = "raises ValueError: Can't compute input and output sizes of a 1-dimensional"
 """How the error starts; which sentence follows depends on the release of JAX."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.model import Case
+from conformance.core.ids import Case
 from conformance.pytest_plugin import ROW, SESSION
 from conformance.report.rows import to_json
-from conformance.session import Session, failure_text
+from conformance.run.session import Session, failure_text
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

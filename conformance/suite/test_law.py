@@ -6,15 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from conformance import options
-from conformance.budgets import BUDGETS, BudgetTable, load
-from conformance.matrix import SelectionError
-from conformance.matrix_sweep import MatrixSweep, matrix_sweeps
-from conformance.matrix_sweep import evaluate as evaluate_matrices
-from conformance.model import Case
+from conformance.cases.sweeps import law_cases
+from conformance.core.errors import SelectionError
+from conformance.core.ids import Case
+from conformance.core.paths import BUDGETS
 from conformance.pytest_plugin import FAULT, SESSION
-from conformance.session import Session
-from conformance.sweeps import evaluate, law_cases
+from conformance.run import options
+from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps
+from conformance.run.matrix_sweep import evaluate as evaluate_matrices
+from conformance.run.session import Session
+from conformance.run.sweeps import evaluate
+from conformance.store.budgets import BudgetTable, load
 
 NOTHING = pytest.param(
     None, id="none", marks=pytest.mark.skip(reason="nothing with an elementwise law is selected")

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from conformance import lowering, options
-from conformance.accepted import Accepted, changes, explain, load
-from conformance.builtin import builtin_specs
-from conformance.catalogue import InitializerSpec
-from conformance.lowering import ACCEPT, LOWERING
+from conformance.cases.builtin import builtin_specs
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.paths import LOWERING
+from conformance.observe import lowering
+from conformance.observe.lowering import ACCEPT
 from conformance.pytest_plugin import LOWERED
-from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
+from conformance.run import options
+from conformance.store.accepted import Accepted, changes, explain, load
+from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
 

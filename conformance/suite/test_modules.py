@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from conformance import budgets, options
-from conformance.builtin import load_catalogue
-from conformance.checks import load_ledger
-from conformance.golden import golden_option
-from conformance.layer_verdict import Rules, claim_faults, layer_faults
-from conformance.ledger import LEDGER
-from conformance.model import DriftClass, Outcome, Tier
-from conformance.modules import observe, store
-from conformance.modules.findings import Finding, verdict
-from conformance.modules.layers import PARAM_DTYPES, Layer
-from conformance.modules.observe import LAYERS
+from conformance.cases.builtin import load_catalogue
+from conformance.core.ids import Tier
+from conformance.core.paths import BUDGETS, LEDGER, golden_option
+from conformance.core.records import DriftClass, Outcome
+from conformance.flax import observe, store
+from conformance.flax.findings import Finding, verdict
+from conformance.flax.layers import PARAM_DTYPES, Layer
+from conformance.flax.observe import LAYERS
+from conformance.flax.verdict import Rules, claim_faults, layer_faults
+from conformance.judge.checks import load_ledger
+from conformance.run import options
+from conformance.store import budgets
 
 QUICK_LAYERS = ("flax.linen.Dense", "flax.nnx.Linear")
 
@@ -52,11 +53,11 @@ def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
     folder = options.golden_folder(option("--golden"))
     return Rules(
         catalogue=load_catalogue(),
-        budgets=budgets.load(folder / budgets.BUDGETS),
+        budgets=budgets.load(folder / BUDGETS),
         ledger=load_ledger(Path(option("--ledger") or LEDGER)),
         goldens=goldens,
         max_drift=DriftClass(option("--max-drift")),
-        accepting=f"python -m conformance.modules.accept{golden_option(folder)} --reason '...'",
+        accepting=f"python -m conformance.curate.flax_trees{golden_option(folder)} --reason '...'",
     )
 
 
@@ -78,9 +79,7 @@ def test_every_public_layer_has_claims() -> None:
     """A layer that Flax gained has claims, or the run fails by that name."""
     uncovered = observe.uncovered_layers()
 
-    assert not uncovered, (
-        f"no claims cover {', '.join(uncovered)}: add a Layer to conformance/modules"
-    )
+    assert not uncovered, f"no claims cover {', '.join(uncovered)}: add a Layer to conformance/flax"
 
 
 def test_every_layer_draws_what_it_claims(layer: Layer, dtype: str, rules: Rules) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.definition import VarianceScaling, fans, nominal_moments
-from conformance.modules import findings, observe, transforms
-from conformance.modules.layers import HAAR, Layer
-from conformance.modules.observe import LAYERS
-from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
-from conformance.test_modules import on_cpu as on_cpu
-from conformance.test_modules import report
+from conformance.core.definition import VarianceScaling, fans, nominal_moments
+from conformance.flax import findings, observe, transforms
+from conformance.flax.layers import HAAR, Layer
+from conformance.flax.observe import LAYERS
+from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
+from conformance.suite.test_modules import on_cpu as on_cpu
+from conformance.suite.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
 

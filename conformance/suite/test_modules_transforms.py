@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pytest
 
-from conformance.arrays import Array
-from conformance.model import Raised, Tier
-from conformance.modules import observe, transforms
-from conformance.modules.layers import LECUN
-from conformance.modules.observe import SEED
+from conformance.core.arrays import Array
+from conformance.core.ids import Tier
+from conformance.core.records import Raised
+from conformance.flax import observe, transforms
+from conformance.flax.layers import LECUN
+from conformance.flax.observe import SEED
 from conformance.oracle import fold_in, linen_key, seed_key, split
 from conformance.oracle.threefry import Key
-from conformance.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
-from conformance.test_modules import on_cpu as on_cpu
-from conformance.test_modules import report
+from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
+from conformance.suite.test_modules import on_cpu as on_cpu
+from conformance.suite.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
 

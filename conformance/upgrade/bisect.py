@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from conformance.model import DriftClass
+from conformance.core.errors import SideError
+from conformance.core.records import DriftClass
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.policy import worst_first
-from conformance.upgrade.tools import SideError
 
 Compare = Callable[[str, str], Comparison]
 """(older release, newer release) -> comparison of what both returned."""

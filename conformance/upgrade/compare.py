@@ -15,42 +15,39 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from conformance.arrays import as_dtype, flat
-from conformance.budgets import BUDGETS, BudgetTable
-from conformance.budgets import load as load_budgets
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.checks.budget import release_budget
-from conformance.drift import classify, first_differing_stage
-from conformance.drift.permitted import Deviation, Permitted, deviation
-from conformance.engine import compare
-from conformance.environment import differences
-from conformance.golden import (
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.arrays import as_dtype, flat
+from conformance.core.errors import EmptySelection, GoldenError
+from conformance.core.ids import Case, parse_case, parse_problem
+from conformance.core.paths import BUDGETS, shipped
+from conformance.core.records import (
+    Drift,
+    DriftClass,
+    Entry,
+    Environment,
+    Outcome,
+    Raised,
+    Returned,
+)
+from conformance.core.settings import differences
+from conformance.judge.budgets import release_budget
+from conformance.judge.drift import classify, first_differing_stage
+from conformance.judge.drift.permitted import Deviation, Permitted, deviation
+from conformance.judge.verdict import compare
+from conformance.observe.lowering import program_key
+from conformance.store.budgets import BudgetTable
+from conformance.store.budgets import load as load_budgets
+from conformance.store.entries import (
     BASE,
     BY_CASE,
     GOLDEN,
     PREDICTED,
     RECORDING,
-    Entry,
-    GoldenError,
-    Store,
-    open_store,
-    shipped,
+    TREE,
+    parameter_path,
 )
-from conformance.lowering import program_key
-from conformance.matrix import EmptySelection
-from conformance.model import (
-    Case,
-    Drift,
-    DriftClass,
-    Environment,
-    Outcome,
-    Raised,
-    Returned,
-    parse_case,
-    parse_problem,
-)
+from conformance.store.read import Store, open_store
 from conformance.upgrade.cause import Finding, told_by_programs
-from conformance.upgrade.target import TREE, parameter_path
 
 ANY = "any"
 """Backend and transform of a golden, which answers for all of them."""

@@ -21,17 +21,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from conformance.core.errors import SideError, UnknownRelease
+from conformance.core.files import digest, draft_of, publish, replace_file
 from conformance.upgrade.releases import Registry, Side
-from conformance.upgrade.tools import (
-    SideError,
-    UnknownRelease,
-    cache_folder,
-    digest,
-    draft_of,
-    publish,
-    replace_file,
-    uv,
-)
+from conformance.upgrade.uv import cache_folder, uv
 
 OLDEST_PYTHON = (3, 11)
 """What recording itself needs."""

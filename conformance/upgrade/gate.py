@@ -6,8 +6,9 @@ import dataclasses
 import datetime
 from collections.abc import Sequence
 
-from conformance.catalogue import Catalogue
-from conformance.golden import Store
+from conformance.cases.catalogue import Catalogue
+from conformance.core.errors import SideError, UnknownRelease
+from conformance.store.read import Store
 from conformance.upgrade.compare import compare_stores
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.outside import explained
@@ -15,7 +16,6 @@ from conformance.upgrade.policy import DriftPolicy, Verdict, judge
 from conformance.upgrade.probes import causes
 from conformance.upgrade.recordings import Asked, Say, interpreters_of, record_sides
 from conformance.upgrade.releases import Registry, Side
-from conformance.upgrade.tools import SideError, UnknownRelease
 
 UPGRADED = {
     "jax": ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu"),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from conformance.model import MACHINE
-from conformance.report.errors import UnfinishedRunWarning
+from conformance.core.errors import UnfinishedRunWarning
+from conformance.core.records import MACHINE
 from conformance.report.frames import read_runs
 from conformance.report.run import NO_GOLDEN
 

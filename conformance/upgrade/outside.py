@@ -11,19 +11,20 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conformance.backends import open_backend
-from conformance.catalogue import Catalogue, InitializerSpec
-from conformance.causes import (
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.core.causes import (
     is_lapack_known,
     known_libc_difference,
     lapack_difference,
     libc_difference,
 )
-from conformance.checks.matrices import is_matrix
-from conformance.definition import DeltaOrthogonal, Orthogonal, has_bounds, tall_shape
-from conformance.golden import Store
-from conformance.lowering import folding_key, program_key
-from conformance.model import COMPILED, Case, DriftClass, Environment, Returned
+from conformance.core.definition import DeltaOrthogonal, Orthogonal, has_bounds, tall_shape
+from conformance.core.ids import Case
+from conformance.core.records import COMPILED, DriftClass, Environment, Returned
+from conformance.judge.checks.matrices import is_matrix
+from conformance.observe.backends import open_backend
+from conformance.observe.lowering import folding_key, program_key
+from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Finding, unknown
 from conformance.upgrade.compare import ANY, Comparison, Pair, entry_of
 from conformance.upgrade.qr import Factored

@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.matrix import SelectionError
-from conformance.model import DriftClass
+from conformance.core.errors import SelectionError
+from conformance.core.records import DriftClass
 from conformance.upgrade.compare import Comparison, Pair
 
 FILE_NAME = "pyproject.toml"

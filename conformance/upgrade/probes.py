@@ -15,22 +15,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.golden import Store
-from conformance.model import DriftClass, Returned
+from conformance.core.errors import SideError
+from conformance.core.files import digest, draft_of, publish, replace_file
+from conformance.core.records import DriftClass, Returned
+from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Digests, Finding, decide, unknown
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.policy import worst_first
 from conformance.upgrade.recordings import Say, folder_of, variables
-from conformance.upgrade.tools import (
-    SideError,
-    cache_folder,
-    digest,
-    draft_of,
-    publish,
-    replace_file,
-    uv,
-)
+from conformance.upgrade.uv import cache_folder, uv
 
 SERIALIZER = "flatbuffers"
 """What JAX serializes exports with, and does not install. Any version serves every release."""
@@ -144,7 +138,7 @@ def _run(plan: Plan, question: Mapping[str, Any], path: Path) -> tuple[Answers, 
     replace_file(request, json.dumps({"out": str(out), **question}))
     # All cases of a gate are the CPU's, and an export is for the default platform.
     environment = {**variables(str(_serializer())), "JAX_PLATFORMS": "cpu"}
-    command = [str(build(plan)), "-m", "conformance.upgrade.child", str(request)]
+    command = [str(build(plan)), "-m", "conformance.observe.child", str(request)]
     try:
         done = subprocess.run(  # noqa: S603  # the command is this package's own
             command, env=environment, cwd=path.parent, capture_output=True, text=True, check=False

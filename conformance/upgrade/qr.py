@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, centred, in_shape
-from conformance.environment import host_facts
+from conformance.core.arrays import Array, centred, in_shape
+from conformance.observe.environment import host_facts
 
 ROUTINES = {"float32": ("s", "orgqr"), "float64": ("d", "orgqr")} | {
     "complex64": ("c", "ungqr"),

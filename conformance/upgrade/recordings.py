@@ -22,14 +22,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from conformance.environment import environment_variables, host_facts
-from conformance.golden import Store, open_store
-from conformance.model import Case
-from conformance.recording import journal_path
-from conformance.upgrade.child import REFUSED
+from conformance.core.errors import SideError
+from conformance.core.files import digest, draft_of, publish
+from conformance.core.ids import Case
+from conformance.observe.child.__main__ import REFUSED
+from conformance.observe.environment import environment_variables, host_facts
+from conformance.observe.journal import journal_path
+from conformance.store.read import Store, open_store
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.rerun import Interpreter
-from conformance.upgrade.tools import SideError, cache_folder, digest, draft_of, publish
+from conformance.upgrade.uv import cache_folder
 
 RECORDER = (
     *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
@@ -174,7 +176,7 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
         request = {"out": str(job.folder), "target": job.asked.target}
     request_file = job.folder.with_name(f"{job.folder.name}.request.json")
     request_file.write_text(json.dumps(request), encoding="utf-8")
-    command = [str(python), "-m", "conformance.upgrade.child", str(request_file)]
+    command = [str(python), "-m", "conformance.observe.child", str(request_file)]
     with job.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # the command is this package's own
             command, stdout=log, stderr=log, env=variables(), cwd=_work_folder(job)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from conformance.catalogue import unknown
-from conformance.lapack import WITNESS
-from conformance.matrix import SelectionError
-from conformance.upgrade.tools import SideError, cache_folder, replace_file, uv
+from conformance.core.errors import SelectionError, SideError, unknown
+from conformance.core.files import replace_file
+from conformance.observe.lapack import WITNESS
+from conformance.upgrade.uv import cache_folder, uv
 
 CURRENT, LATEST = "current", "latest"
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from conformance.causes import UNKNOWN, is_lapack_known, lapack_difference
+from conformance.core.causes import UNKNOWN, is_lapack_known, lapack_difference
 from conformance.upgrade.qr import Factored
 
 TIME_LIMIT_S = 60.0

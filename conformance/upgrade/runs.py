@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from conformance.catalogue import Catalogue
-from conformance.golden import Store
+from conformance.cases.catalogue import Catalogue
+from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, compare_stores
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.gate import require_sound
 from conformance.upgrade.outside import explained
-from conformance.upgrade.recordings import (
-    Asked,
-    Say,
-    find_recording,
-    interpreters_of,
-    record_sides,
-)
+from conformance.upgrade.recordings import Asked, Say, find_recording, interpreters_of, record_sides
 from conformance.upgrade.releases import Registry, release_side
 
 

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.golden import Store
-from conformance.model import SCHEMA, STAGES, DriftClass, Raised
+from conformance.core.errors import SideError
+from conformance.core.files import replace_file
+from conformance.core.records import SCHEMA, STAGES, DriftClass, Raised
+from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.releases import CAPS
 from conformance.upgrade.runs import Releases
 from conformance.upgrade.tables import SAME_STREAM
-from conformance.upgrade.tools import SideError, replace_file
 
 SHOWN_PACKAGES = ("python", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")
 

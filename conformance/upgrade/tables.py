@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.model import SCHEMA, STAGES, Drift, DriftClass, format_shape
-from conformance.report.errors import cannot_write
+from conformance.core.errors import cannot_write
+from conformance.core.ids import format_shape
+from conformance.core.records import SCHEMA, STAGES, Drift, DriftClass
+from conformance.core.ulp import INCOMPARABLE
 from conformance.report.tables import Table
-from conformance.ulp import INCOMPARABLE
+from conformance.store.entries import TREE
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Pair
 from conformance.upgrade.policy import Verdict, worst_first
-from conformance.upgrade.target import TREE
 
 PROOF_LENGTH = 180
 """Characters of a proof; the files hold all."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from conformance import ledger
-from conformance.checks import law
-from conformance.checks.base import Check
-from conformance.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
-from conformance.checks.independence import INDEPENDENCE, check_independence
-from conformance.checks.moments import MOMENTS, check_moments
-from conformance.checks.oracle import ORACLE, check_oracle
-from conformance.checks.structure import STRUCTURE, check_structure
-from conformance.checks.values import VALUES, values_check
-from conformance.ledger import Ledger
-from conformance.model import DriftClass
+from conformance.core.paths import LEDGER
+from conformance.core.records import DriftClass
+from conformance.judge import ledger
+from conformance.judge.checks.base import Check
+from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
+from conformance.judge.checks.independence import INDEPENDENCE, check_independence
+from conformance.judge.checks.moments import MOMENTS, check_moments
+from conformance.judge.checks.oracle import ORACLE, check_oracle
+from conformance.judge.checks.structure import STRUCTURE, check_structure
+from conformance.judge.checks.values import VALUES, values_check
+from conformance.judge.law import checks as law
+from conformance.judge.ledger import Ledger
 
 
 def default_checks(max_drift: DriftClass, golden_option: str = "") -> tuple[Check, ...]:
@@ -37,7 +38,7 @@ NAMES = (CONTRACT, REPEATABLE, VALUES, ORACLE, STRUCTURE, MOMENTS, INDEPENDENCE,
 """What a limitation may announce: the checks of cases, and those of laws."""
 
 
-def load_ledger(path: Path = ledger.LEDGER) -> Ledger:
+def load_ledger(path: Path = LEDGER) -> Ledger:
     """Return the ledger in a TOML file, whose entries announce checks that there are.
 
     Raises:

@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, widen
-from conformance.ulp import spacing_at, unit_roundoff
+from conformance.core.arrays import Array, widen
+from conformance.core.ulp import spacing_at, unit_roundoff
 
 SPARE_BITS = 11
 """Bits that products carry beyond the precision of the matrices: their error is 2^-11 u then."""

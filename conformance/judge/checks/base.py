@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-from conformance.catalogue import InitializerSpec
-from conformance.model import Budget, CheckResult, Drift, Observation, Status
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.records import Budget, CheckResult, Drift, Observation, Status
 from conformance.oracle.threefry import Key
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.definition import expected_error
-from conformance.model import CheckResult, Observation, Problem, Raised, Returned
+from conformance.core.definition import expected_error
+from conformance.core.ids import Problem
+from conformance.core.records import CheckResult, Observation, Raised, Returned
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 
 CONTRACT, REPEATABLE = "contract", "repeatable"
 

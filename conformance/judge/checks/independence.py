@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from conformance.arrays import Array, whole
-from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.checks.moments import bernstein_bound
-from conformance.definition import Constant, Declared, DeltaOrthogonal, expected_error
-from conformance.model import CheckResult, Raised
+from conformance.core.arrays import Array, whole
+from conformance.core.definition import Constant, Declared, DeltaOrthogonal, expected_error
+from conformance.core.records import CheckResult, Raised
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.moments import bernstein_bound
 
 INDEPENDENCE = "independence"
 

@@ -17,7 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import (
+from conformance.core.arrays import (
     Array,
     as_dtype,
     centre_of,
@@ -28,15 +28,7 @@ from conformance.arrays import (
     whole,
     widen,
 )
-from conformance.checks.backward_error import (
-    ColumnErrors,
-    GramError,
-    column_errors,
-    gram_error,
-    scaling_slack,
-    unscaled,
-)
-from conformance.definition import (
+from conformance.core.definition import (
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -45,20 +37,28 @@ from conformance.definition import (
     nominal_moments,
     tall_shape,
 )
-from conformance.drift import classify
-from conformance.model import (
+from conformance.core.ids import Problem
+from conformance.core.records import (
     Budget,
     Drift,
     DriftClass,
     MatrixBudget,
     Outcome,
-    Problem,
     Raised,
     Returned,
 )
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks.backward_error import (
+    ColumnErrors,
+    GramError,
+    column_errors,
+    gram_error,
+    scaling_slack,
+    unscaled,
+)
+from conformance.judge.drift import classify
 from conformance.oracle import OracleUnavailable, haar, solve_normals
 from conformance.oracle.threefry import Key
-from conformance.ulp import unit_roundoff
 
 MatrixDefinition = Orthogonal | DeltaOrthogonal
 

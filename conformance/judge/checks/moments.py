@@ -13,9 +13,8 @@ import math
 
 import numpy as np
 
-from conformance.arrays import as_dtype, widen
-from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.definition import (
+from conformance.core.arrays import as_dtype, widen
+from conformance.core.definition import (
     Constant,
     Definition,
     Normal,
@@ -24,20 +23,13 @@ from conformance.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.model import CheckResult, Moments, Raised
+from conformance.core.formats import MANTISSA_BITS
+from conformance.core.records import CheckResult, Moments, Raised
+from conformance.judge.alpha import EVIDENCE
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.oracle import OracleUnavailable, solve_words, word_bits
-from conformance.oracle.distributions import MANTISSA_BITS
 
 MOMENTS = "moments"
-
-RUN_ERROR_RATE = 1e-6
-"""Probability that any moments check of a whole run raises a false alarm."""
-
-MOST_CHECKS = 200_000
-"""Mean and variance of the cases of one run, at most: the full tier has 35,000."""
-
-EVIDENCE = math.log(2 * MOST_CHECKS / RUN_ERROR_RATE)
-"""log(2 / alpha) of a single two-sided check, by Bonferroni."""
 
 LARGEST_WORD = 16
 """Bits of a word up to which its law is enumerated; beyond, it is the continuous one to 1e-6."""

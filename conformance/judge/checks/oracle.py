@@ -8,9 +8,19 @@ import itertools
 import math
 from collections.abc import Iterable
 
-from conformance.arrays import Array, as_dtype, digest, returned, thin
-from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.checks.matrices import (
+from conformance.core.arrays import Array, as_dtype, digest, returned, thin
+from conformance.core.definition import (
+    Constant,
+    Definition,
+    DeltaOrthogonal,
+    Orthogonal,
+    expected_error,
+    nominal_moments,
+)
+from conformance.core.ids import Problem
+from conformance.core.records import COMPILED, CheckResult, Drift, DriftClass, Raised, Returned
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.matrices import (
     RECORDED,
     Drawn,
     MatrixDefinition,
@@ -20,16 +30,7 @@ from conformance.checks.matrices import (
     fault_of,
     matrix_errors,
 )
-from conformance.definition import (
-    Constant,
-    Definition,
-    DeltaOrthogonal,
-    Orthogonal,
-    expected_error,
-    nominal_moments,
-)
-from conformance.drift import classify, explain, first_differing_stage
-from conformance.model import COMPILED, CheckResult, Drift, DriftClass, Problem, Raised, Returned
+from conformance.judge.drift import classify, explain, first_differing_stage
 from conformance.oracle import (
     ErfErrors,
     OracleUnavailable,

@@ -6,10 +6,19 @@ import math
 
 import numpy as np
 
-from conformance.arrays import as_dtype, flat, whole
-from conformance.checks.backward_error import gram_error, unscaled
-from conformance.checks.base import Evidence, failed, not_applicable, passed
-from conformance.checks.matrices import (
+from conformance.core.arrays import as_dtype, flat, whole
+from conformance.core.definition import (
+    Constant,
+    DeltaOrthogonal,
+    Orthogonal,
+    expected_error,
+    nominal_moments,
+)
+from conformance.core.records import Budget, CheckResult, Raised, Returned
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.checks.backward_error import gram_error, unscaled
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.matrices import (
     MatrixDefinition,
     as_tall,
     bound_of,
@@ -17,15 +26,6 @@ from conformance.checks.matrices import (
     is_matrix,
     off_centre_fault,
 )
-from conformance.definition import (
-    Constant,
-    DeltaOrthogonal,
-    Orthogonal,
-    expected_error,
-    nominal_moments,
-)
-from conformance.model import Budget, CheckResult, Raised, Returned
-from conformance.ulp import unit_roundoff
 
 STRUCTURE = "structure"
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from conformance.catalogue import InitializerSpec
-from conformance.checks.base import Check, Evidence, failed, passed
-from conformance.checks.matrices import SIDES
-from conformance.drift import explain
-from conformance.matrix import tier_of
-from conformance.model import Case, CheckResult, Drift, DriftClass, Problem, Tier
+from conformance.cases.catalogue import InitializerSpec
+from conformance.cases.planes import tier_of
+from conformance.core.ids import Case, Problem, Tier
+from conformance.core.records import CheckResult, Drift, DriftClass
+from conformance.judge.checks.base import Check, Evidence, failed, passed
+from conformance.judge.checks.matrices import SIDES
+from conformance.judge.drift import explain
 
 VALUES = "values"
 

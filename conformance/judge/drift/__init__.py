@@ -4,7 +4,7 @@ Pure functions over two outcomes. `classify` names the class; `first_differing_s
 `explain` says it to a reader.
 """
 
-from conformance.drift.classify import DEFAULT_BUDGET as DEFAULT_BUDGET
-from conformance.drift.classify import classify as classify
-from conformance.drift.stages import first_differing_stage as first_differing_stage
-from conformance.drift.text import explain as explain
+from conformance.judge.drift.classify import DEFAULT_BUDGET as DEFAULT_BUDGET
+from conformance.judge.drift.classify import classify as classify
+from conformance.judge.drift.stages import first_differing_stage as first_differing_stage
+from conformance.judge.drift.text import explain as explain

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype, flat, thin, whole, widen
-from conformance.definition import NominalMoments
-from conformance.drift import geometry, statistics
-from conformance.model import Budget, Drift, DriftClass, Outcome, Raised, Returned
-from conformance.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
+from conformance.core.arrays import Array, as_dtype, flat, thin, whole, widen
+from conformance.core.definition import NominalMoments
+from conformance.core.records import Budget, Drift, DriftClass, Outcome, Raised, Returned
+from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
+from conformance.judge.drift import geometry, statistics
 
 ROUNDINGS = 6
 """Most roundings of a scale factor on its way: variance, its root, the truncation constant, their

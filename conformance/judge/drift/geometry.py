@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, widen
+from conformance.core.arrays import Array, widen
 
 Mask = npt.NDArray[np.bool_]
 

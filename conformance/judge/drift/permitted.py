@@ -11,10 +11,9 @@ import dataclasses
 
 import numpy as np
 
-from conformance.arrays import Array, flat, thin
-from conformance.model import Outcome, Raised, Returned
-from conformance.ptx.chain import ordered
-from conformance.ulp import real_parts
+from conformance.core.arrays import Array, flat, thin
+from conformance.core.records import Outcome, Raised, Returned
+from conformance.core.ulp import ordered, real_parts
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from conformance.model import STAGES
+from conformance.core.records import STAGES
 
 
 def first_differing_stage(actual: Mapping[str, str], expected: Mapping[str, str]) -> str | None:

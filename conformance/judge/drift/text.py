@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from conformance.model import STAGES, Drift, DriftClass
-from conformance.ulp import INCOMPARABLE
+from conformance.core.records import STAGES, Drift, DriftClass
+from conformance.core.ulp import INCOMPARABLE
 
 
 def explain(drift: Drift, case_id: str) -> str:

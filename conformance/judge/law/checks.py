@@ -8,57 +8,30 @@ initializer that departs from its lattice by more than its roundings can explain
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array, as_dtype
-from conformance.checks.base import failed, passed
-from conformance.definition import (
-    Definition,
-    NominalMoments,
-    Normal,
-    TruncatedNormal,
-    Uniform,
-    VarianceScaling,
-    nominal_moments,
-)
-from conformance.drift.text import number
-from conformance.law import (
-    CHUNK,
-    SUMMATION_ERROR,
-    WORD_BITS,
-    ExactLaw,
-    Point,
-    Sweep,
-    exact_law,
-    lattice_words,
-    log2_points,
-)
-from conformance.model import Budget, CheckResult
-from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
+from conformance.core.lattice import Point
+from conformance.core.laws import UNIT_ROUNDINGS, roundings_of_scale
+from conformance.core.records import CheckResult
+from conformance.core.ulp import ulp_distance, unit_roundoff
+from conformance.judge.checks.base import failed, passed
+from conformance.judge.drift.text import number
+from conformance.judge.law.accuracy import LawCheck, LawEvidence, point_at
+from conformance.judge.law.exact import SUMMATION_ERROR
+from conformance.oracle import Kind, solve_words
 from conformance.oracle.rounding import round_once
-from conformance.ulp import ulp_at, ulp_distance, unit_roundoff
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
+
 MEAN, VARIANCE, ACCURACY, SEQUENCE = "law_mean", "law_variance", "law_accuracy", "law_sequence"
+
 SWEEP = "law_sweep"
+
 NAMES = (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, ACCURACY, SEQUENCE, SWEEP)
-
-ELEMENTWISE = (Normal, TruncatedNormal, Uniform, VarianceScaling)
-"""Definitions whose every element is a function of one random word."""
-
-UNIT_ROUNDINGS = {Kind.UNIFORM: 1, Kind.NORMAL: 3, Kind.TRUNCATED_NORMAL: 3}
-"""Roundings up to the unit variate: of the uniform, erf_inv, and the product with sqrt(2)."""
-
-SCALING_ROUNDINGS = {"uniform": 3, "normal": 2, "truncated_normal": 4}
-"""Roundings of variance scaling's factor: of the variance; three times it; its root; the truncation
-constant; the quotient. Any other factor is a constant, rounded once."""
 
 ORACLE_ERROR = 5 * 2.0**-52
 """Relative error of the oracle's unrounded values; see `oracle.unit_variate`."""
@@ -69,193 +42,9 @@ are computed in float32, within 16 of its ULP by every vendor; 16 * 2**-24 again
 of 2**-11 (float16) is one result in 256 for each of the two functions."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """How far a sweep lies from the correctly rounded values.
-
-    at_value: the worst point at or beyond one sigma from 0, in ULP at the value.
-    at_sigma: the worst point nearer to 0, in ULP at sigma. None where there is no such point.
-    mean_error, bias: mean of |error| and of the error away from zero, against the unrounded value,
-        in ULP at the larger of value and sigma. Rounding to nearest has 0.25 and 0; rounding
-        towards zero 0.5 and -0.5.
-    """
-
-    at_value: Point | None
-    at_sigma: Point | None
-    mean_error: float
-    bias: float
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reference:
-    """What the definition makes of the same words: unit variates, unrounded, and their law."""
-
-    law: Law
-    unit: npt.NDArray[np.float64] = dataclasses.field(repr=False)
-    unit_law: ExactLaw
-    nominal: NominalMoments
-
-    @property
-    def mean(self) -> float:
-        """Return the mean over the lattice."""
-        return self.law.scale * self.unit_law.mean
-
-    @property
-    def variance(self) -> float:
-        """Return the variance over the lattice."""
-        return self.law.scale**2 * self.unit_law.variance
-
-    @property
-    def root_mean_square(self) -> float:
-        """Return the distance from zero that relative errors are multiplied by."""
-        return math.hypot(self.mean, math.sqrt(self.variance))
-
-    @property
-    def sigma(self) -> float:
-        """Return the continuous law's standard deviation: what ULP at sigma refers to."""
-        return math.sqrt(self.nominal.variance)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LawEvidence:
-    """All that a check of the law may look at. `budget` is None when none is stored.
-
-    golden_option: how commands name the set that the budgets belong to; see `golden_option`.
-    """
-
-    definition: Definition
-    sweep: Sweep
-    law: ExactLaw
-    reference: Reference
-    accuracy: Accuracy
-    budget: Budget | None
-    golden_option: str = ""
-
-
-LawCheck = Callable[[LawEvidence], CheckResult]
-
-
-def gather(
-    definition: Definition, sweep: Sweep, budget: Budget | None, golden_option: str = ""
-) -> LawEvidence:
-    """Return the sweep with all that it must be compared with."""
-    problem = sweep.case.problem
-    log2_count = log2_points(sweep.case)
-    reference = reference_for(definition, problem.shape, problem.dtype, log2_count)
-    return LawEvidence(
-        definition=definition,
-        sweep=sweep,
-        law=exact_law(sweep.values),
-        reference=reference,
-        accuracy=measure_accuracy(sweep, reference),
-        budget=budget,
-        golden_option=golden_option,
-    )
-
-
 def judge_law(evidence: LawEvidence) -> tuple[CheckResult, ...]:
     """Return the result of every check of the law."""
     return tuple(check(evidence) for check in LAW_CHECKS)
-
-
-# --- The yardstick -------------------------------------------------------------------------------
-
-
-def reference_for(
-    definition: Definition, shape: tuple[int, ...], dtype: str, log2_count: int | None = None
-) -> Reference:
-    """Return the definition's law over the words of a sweep; see `lattice_words`."""
-    law = law_of(definition, shape)
-    nominal = nominal_moments(definition, shape)
-    assert law is not None
-    assert nominal is not None
-    unit, unit_law = _unit(dataclasses.replace(law, scale=1.0), dtype, log2_count)
-    return Reference(law=law, unit=unit, unit_law=unit_law, nominal=nominal)
-
-
-@functools.lru_cache(maxsize=2)  # 64 MiB each; all variance scalings of one distribution share one
-def _unit(law: Law, dtype: str, log2_count: int | None) -> tuple[npt.NDArray[np.float64], ExactLaw]:
-    words = lattice_words(WORD_BITS[dtype], log2_count)
-    parts = [
-        unit_variate(words[start : start + CHUNK], law, as_dtype(dtype))
-        for start in range(0, words.size, CHUNK)
-    ]
-    unit = np.concatenate(parts)
-    unit.flags.writeable = False
-    return unit, exact_law(unit)
-
-
-def measure_accuracy(sweep: Sweep, reference: Reference) -> Accuracy:
-    """Return the distance of every value from the definition's, correctly rounded."""
-    worst: dict[str, Point] = {}
-    errors: list[float] = []
-    biases: list[float] = []
-    for start in range(0, sweep.values.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        actual, exact = sweep.values[part], reference.unit[part] * reference.law.scale
-        expected = round_once(exact, actual.dtype)
-        beyond = np.abs(exact) >= reference.sigma
-        for name, mask, distance in (
-            ("at_value", beyond, ulp_distance),
-            ("at_sigma", ~beyond, functools.partial(ulp_at, scale=reference.sigma)),
-        ):
-            found = _worst(sweep.words[part], actual, expected, mask, distance)
-            if found and (name not in worst or found.ulp > worst[name].ulp):
-                worst[name] = found
-        error = _signed_error(actual, exact, reference.sigma)
-        errors.append(float(np.abs(error).sum()))
-        biases.append(float(error.sum()))
-    return Accuracy(
-        at_value=worst.get("at_value"),
-        at_sigma=worst.get("at_sigma"),
-        mean_error=math.fsum(errors) / sweep.values.size,
-        bias=math.fsum(biases) / sweep.values.size,
-    )
-
-
-def _worst(
-    words: Array,
-    actual: Array,
-    expected: Array,
-    mask: npt.NDArray[np.bool_],
-    distance: Callable[[Array, Array], npt.NDArray[Any]],
-) -> Point | None:
-    if not mask.any():
-        return None
-    places = np.flatnonzero(mask)
-    distances = distance(actual[places], expected[places])
-    index = int(distances.argmax())
-    return point_at(words, actual, expected, int(places[index]), float(distances[index]))
-
-
-def point_at(words: Array, actual: Array, expected: Array, index: int, ulp: float) -> Point:
-    """Return one point of a sweep: the word, and what initializer and oracle make of it."""
-    word = int(words[index])
-    return Point(
-        ulp=ulp,
-        word=word,
-        fraction=word / 2 ** (8 * words.dtype.itemsize),
-        actual=float(actual[index]),
-        expected=float(expected[index]),
-    )
-
-
-def _signed_error(
-    actual: Array, exact: npt.NDArray[np.float64], sigma: float
-) -> npt.NDArray[np.float64]:
-    """Return the error away from zero, in ULP at the larger of value and sigma; 0 if not finite."""
-    exponent = np.frexp(np.maximum(np.abs(exact), sigma))[1] - 1
-    spacing = np.ldexp(2 * unit_roundoff(actual.dtype), exponent)
-    with np.errstate(invalid="ignore"):
-        error = np.copysign(1.0, exact) * (actual.astype(np.float64) - exact) / spacing
-    return np.where(np.isfinite(error), error, 0.0)
-
-
-def roundings_of_scale(definition: Definition) -> int:
-    """Return how many roundings the last factor goes through."""
-    if isinstance(definition, VarianceScaling):
-        return SCALING_ROUNDINGS[definition.distribution]
-    return 1
 
 
 def error_bound(evidence: LawEvidence) -> float:
@@ -271,8 +60,6 @@ def error_bound(evidence: LawEvidence) -> float:
 
 
 # --- The checks ----------------------------------------------------------------------------------
-
-
 def check_finite(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point of the lattice is NaN or infinite."""
     return _every_point(evidence, FINITE, ~np.isfinite(evidence.sweep.values), "is not finite")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 
-from conformance.backends.base import Backend as Backend
-from conformance.backends.base import BackendUnavailable as BackendUnavailable
+from conformance.core.errors import BackendUnavailable as BackendUnavailable
+from conformance.observe.backends.base import Backend as Backend
 
 EXECUTORS = {
-    "stablehlo": "conformance.backends.stablehlo",
-    "iree": "conformance.backends.iree",
-    "cuda-emulated": "conformance.backends.cuda_emulated",
+    "stablehlo": "conformance.observe.backends.stablehlo",
+    "iree": "conformance.observe.backends.iree",
+    "cuda-emulated": "conformance.predict.cuda_emulated",
 }
 """Backends that need no device, and the modules whose `open_backend` opens each."""
 
@@ -25,13 +25,13 @@ def open_backend(name: str) -> Backend:
     if name in EXECUTORS:
         executor: Backend = importlib.import_module(EXECUTORS[name]).open_backend()
         return executor
-    from conformance.backends.pjrt import PjrtBackend
+    from conformance.observe.backends.pjrt import PjrtBackend
 
     return PjrtBackend(name)
 
 
 def present_backends() -> tuple[str, ...]:
     """Return the names of the backends that this process can run, cpu first."""
-    from conformance.backends.pjrt import present_platforms
+    from conformance.observe.backends.pjrt import present_platforms
 
     return present_platforms()

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from conformance.catalogue import InitializerSpec
-from conformance.model import Case, Observation
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.ids import Case
+from conformance.core.records import Observation
 
-if TYPE_CHECKING:  # NumPy is not for whoever only asks for BackendUnavailable
-    from conformance.arrays import Array
-
-
-class BackendUnavailable(RuntimeError):  # noqa: N818  # names a state, not a mistake
-    """A backend that was asked for is not there. Never a reason to skip: the run fails."""
+if TYPE_CHECKING:
+    from conformance.core.arrays import Array
 
 
 class Backend(Protocol):

@@ -15,12 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, digest, returned
-from conformance.backends.pjrt import eager, legacy_key, sampler_for, settings, typed_key, vmap
-from conformance.backends.stages import staged
-from conformance.catalogue import InitializerSpec
-from conformance.jax_compat import mlir_modules
-from conformance.model import Case, Observation, Raised, Returned
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array, as_dtype, digest, returned
+from conformance.core.ids import Case
+from conformance.core.records import Observation, Raised, Returned
+from conformance.observe.backends.pjrt import (
+    eager,
+    legacy_key,
+    sampler_for,
+    settings,
+    typed_key,
+    vmap,
+)
+from conformance.observe.backends.stages import staged
+from conformance.observe.jax_compat import mlir_modules
 
 PLATFORM = "cpu"
 """What the programs are lowered for."""

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
-from conformance.backends.base import BackendUnavailable
-from conformance.backends.exported import ExportedBackend, Program
+from conformance.core.arrays import Array
+from conformance.core.errors import BackendUnavailable
+from conformance.observe.backends.exported import ExportedBackend, Program
 
 NAME = "iree"
 COMPILER, RUNTIME = "iree-base-compiler", "iree-base-runtime"

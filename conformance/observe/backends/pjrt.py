@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, returned
-from conformance.backends.base import BackendUnavailable
-from conformance.backends.process import HOST_DEVICES_FLAG, SHARDS
-from conformance.backends.stages import Sampler, sampler_of, stage_arrays, stage_digests
-from conformance.catalogue import Initializer, InitializerSpec
-from conformance.model import COMPILED, WIDE_DTYPES, Case, Observation, Problem, Raised, Returned
+from conformance.cases.catalogue import Initializer, InitializerSpec
+from conformance.core.arrays import Array, as_dtype, returned
+from conformance.core.errors import BackendUnavailable
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import Sampler, sampler_of
+from conformance.core.records import COMPILED, Observation, Raised, Returned
+from conformance.observe.backends.stages import stage_arrays, stage_digests
+from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
 Call = Callable[[Any], Any]
 """Key -> array: an initializer under one transform."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array
-from conformance.backends.base import BackendUnavailable
-from conformance.backends.exported import ExportedBackend, Program, UnsupportedOperation
-from conformance.jax_compat import mlir_modules, stablehlo_dialect
+from conformance.core.arrays import Array
+from conformance.core.errors import BackendUnavailable
+from conformance.observe.backends.exported import ExportedBackend, Program, UnsupportedOperation
+from conformance.observe.jax_compat import mlir_modules, stablehlo_dialect
 
 NAME = "stablehlo"
 

@@ -6,56 +6,13 @@ in one go. A digest of each stage is enough to name the first that differs.
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, digest
-from conformance.definition import (
-    Definition,
-    DeltaOrthogonal,
-    Normal,
-    Orthogonal,
-    TruncatedNormal,
-    Uniform,
-    VarianceScaling,
-    tall_shape,
-)
-from conformance.model import Problem
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Sampler:
-    """Which function of `jax.random` draws the unit variate, in which shape, between which bounds.
-
-    kind: the function's name: `normal`, `truncated_normal` or `uniform`.
-    """
-
-    kind: str
-    shape: tuple[int, ...]
-    lower: float = -math.inf
-    upper: float = math.inf
-
-
-def sampler_of(definition: Definition | None, shape: tuple[int, ...]) -> Sampler | None:
-    """Return how the elements are drawn; None where nothing is drawn or nobody knows how."""
-    match definition:
-        case Normal() | VarianceScaling(distribution="normal"):
-            return Sampler(kind="normal", shape=shape)
-        case TruncatedNormal(lower=lower, upper=upper):
-            return Sampler(kind="truncated_normal", shape=shape, lower=lower, upper=upper)
-        case VarianceScaling(distribution="truncated_normal"):
-            return Sampler(kind="truncated_normal", shape=shape, lower=-2.0, upper=2.0)
-        case Uniform():
-            return Sampler(kind="uniform", shape=shape, lower=0.0, upper=1.0)
-        case VarianceScaling():
-            return Sampler(kind="uniform", shape=shape, lower=-1.0, upper=1.0)
-        case Orthogonal() | DeltaOrthogonal():
-            return Sampler(kind="normal", shape=tall_shape(shape, definition))
-        case _:
-            return None
+from conformance.core.arrays import Array, as_dtype, digest
+from conformance.core.ids import Problem
+from conformance.core.laws import Sampler
 
 
 def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What runs inside the environment of a release: `python -m conformance.upgrade.child REQUEST`.
+"""What runs inside the environment of a release: `python -m conformance.observe.child REQUEST`.
 
 Needs what recording needs and nothing more: JAX, NumPy, ml_dtypes, safetensors, and Flax if it is
 there. REQUEST is a JSON file: the folder to record into, and the case ids or the target; or the
@@ -13,13 +13,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from conformance.backends import BackendUnavailable
-from conformance.builtin import load_catalogue
-from conformance.golden import GoldenError
-from conformance.matrix import Selection, SelectionError, select
-from conformance.recording import record
-from conformance.upgrade import exports
-from conformance.upgrade.target import TargetError, record_target
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection, select
+from conformance.core.errors import BackendUnavailable, GoldenError, SelectionError, TargetError
+from conformance.observe.child import exports
+from conformance.observe.child.target import record_target
+from conformance.observe.record import record
 
 REFUSED = 7
 """Exit code: what was asked for cannot be recorded, and the last line of stderr says why."""

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.arrays import Array, as_dtype, returned
-from conformance.backends.pjrt import TRANSFORMS, settings, typed_key
-from conformance.catalogue import Catalogue
-from conformance.model import Case
+from conformance.cases.catalogue import Catalogue
+from conformance.core.arrays import Array, as_dtype, returned
+from conformance.core.ids import Case
+from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
 
 WORDS = "words"
 """The value that is the key's data."""

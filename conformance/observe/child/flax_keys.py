@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TARGET = "conformance.upgrade.flax_keys:all_keys"
+TARGET = "conformance.observe.child.flax_keys:all_keys"
 
 
 def words(key: Any, *_: Any) -> Any:

@@ -16,20 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from conformance import environment
-from conformance.arrays import returned
-from conformance.golden import Entry, write_store
-from conformance.model import Problem, Returned, parse_problem
-
-TREE = "parameters"
-"""Kind of the store that holds a tree of parameters."""
+from conformance.core.arrays import returned
+from conformance.core.errors import TargetError
+from conformance.core.records import Entry, Returned
+from conformance.observe import environment
+from conformance.store.entries import TREE, parameter_id
+from conformance.store.write import write_store
 
 SHARD = "parameters.safetensors"
+
 Target = Callable[[], Any]
-
-
-class TargetError(Exception):
-    """The target cannot be recorded: what it did, and what it must do."""
 
 
 def record_target(name: str, folder: Path) -> None:
@@ -155,21 +151,6 @@ def require_same(name: str, first: dict[str, Returned], second: dict[str, Return
                 f"target {name!r} is not deterministic, a second call differs at {path}: take all "
                 "randomness from a key with a fixed seed"
             )
-
-
-def parameter_id(path: str) -> str:
-    """Return the id under which a store holds a parameter.
-
-    The id of a problem whose initializer is the path. Dtype and shape are placeholders: they are
-    part of the answer, and a parameter that changes them is still the same parameter.
-    """
-    escaped = path.replace("%", "%25").replace("-", "%2D")
-    return Problem(initializer=escaped, dtype="float32", shape=(), seed=0).id
-
-
-def parameter_path(key: str) -> str:
-    """Return the path whose id is `key`."""
-    return parse_problem(key).initializer.replace("%2D", "-").replace("%25", "%")
 
 
 def _said(error: Exception) -> str:

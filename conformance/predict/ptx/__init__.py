@@ -5,13 +5,13 @@ written in the opcode, integer arithmetic, branches, global memory. Everything o
 by name. Four instructions have several permitted results; predictions then are intervals.
 """
 
-from conformance.ptx.chain import Chain as Chain
-from conformance.ptx.chain import Link as Link
-from conformance.ptx.chain import Prediction as Prediction
-from conformance.ptx.errors import PtxError as PtxError
-from conformance.ptx.errors import UnsupportedPtx as UnsupportedPtx
-from conformance.ptx.parser import Kernel as Kernel
-from conformance.ptx.parser import parse as parse
-from conformance.ptx.program import Program as Program
-from conformance.ptx.program import entry as entry
-from conformance.ptx.program import load as load
+from conformance.predict.ptx.chain import Chain as Chain
+from conformance.predict.ptx.chain import Link as Link
+from conformance.predict.ptx.chain import Prediction as Prediction
+from conformance.predict.ptx.errors import PtxError as PtxError
+from conformance.predict.ptx.errors import UnsupportedPtx as UnsupportedPtx
+from conformance.predict.ptx.parser import Kernel as Kernel
+from conformance.predict.ptx.parser import parse as parse
+from conformance.predict.ptx.program import Program as Program
+from conformance.predict.ptx.program import entry as entry
+from conformance.predict.ptx.program import load as load

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from conformance.arrays import Array
-from conformance.ptx.errors import UnsupportedPtx
-from conformance.ptx.program import NEAREST, Choice, Program, Site
+from conformance.core.arrays import Array
+from conformance.core.ulp import ordered
+from conformance.predict.ptx.errors import UnsupportedPtx
+from conformance.predict.ptx.program import NEAREST, Choice, Program, Site
 
 World = Mapping[str, Array]
 
@@ -181,12 +182,3 @@ def _numbers(values: Array) -> Array:
     """Return the real numbers of an array along a new last axis, of which complex ones have two."""
     numbers = np.ascontiguousarray(values).reshape(-1).view(values.real.dtype)
     return numbers.reshape(*values.shape, 1 + (values.dtype.kind == "c"))
-
-
-def ordered(values: Array) -> Array:
-    """Return integers that order floats of their size as numbers, -0 below +0 and NaN outermost."""
-    if values.dtype.kind in "biu":
-        return values
-    bits = values.view(f"i{values.dtype.itemsize}")
-    # Negative floats sort backwards as two's-complement integers; mirror them.
-    return np.where(bits < 0, bits ^ np.iinfo(bits.dtype).max, bits)

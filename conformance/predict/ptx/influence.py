@@ -10,8 +10,8 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 
-from conformance.ptx.operations import OPERATIONS
-from conformance.ptx.parser import Instruction, Kernel
+from conformance.predict.ptx.operations import OPERATIONS
+from conformance.predict.ptx.parser import Instruction, Kernel
 
 REGISTER = re.compile(r"%?[A-Za-z_]\w*")
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conformance.ptx.errors import PtxError, UnsupportedPtx
-from conformance.ptx.operations import DTYPES, OPERATIONS, Operation
-from conformance.ptx.parser import Instruction, Kernel
+from conformance.predict.ptx.errors import PtxError, UnsupportedPtx
+from conformance.predict.ptx.operations import DTYPES, OPERATIONS, Operation
+from conformance.predict.ptx.parser import Instruction, Kernel
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -154,7 +154,7 @@ class _Machine:
         elif opcode not in NO_EFFECT:
             raise UnsupportedPtx(
                 f"{self._kernel.name}: instruction {str(instruction)!r} is outside the emulated "
-                "subset: add it to conformance/ptx/operations.py with its rounding from the manual"
+                "subset: add it to conformance/predict/ptx/operations.py, rounded by the manual"
             )
 
     def _compute(

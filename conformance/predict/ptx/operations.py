@@ -18,8 +18,8 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.ptx import rounding
-from conformance.ptx.approximate import divide, exponential, reciprocal, square_root
+from conformance.predict.ptx import rounding
+from conformance.predict.ptx.approximate import divide, exponential, reciprocal, square_root
 
 Array = npt.NDArray[Any]
 Compute = Callable[..., Any]

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from conformance.ptx.errors import PtxError, UnsupportedPtx
+from conformance.predict.ptx.errors import PtxError, UnsupportedPtx
 
 ENTRY = re.compile(
     r"\.visible\s+\.entry\s+(?P<name>\w+)\s*\((?P<parameters>[^)]*)\)(?P<directives>[^{]*)\{"

@@ -18,11 +18,11 @@ import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
-from conformance.ptx import influence
-from conformance.ptx.approximate import OFFSETS
-from conformance.ptx.errors import PtxError, UnsupportedPtx
-from conformance.ptx.machine import Launch, run
-from conformance.ptx.parser import Kernel, parse
+from conformance.predict.ptx import influence
+from conformance.predict.ptx.approximate import OFFSETS
+from conformance.predict.ptx.errors import PtxError, UnsupportedPtx
+from conformance.predict.ptx.machine import Launch, run
+from conformance.predict.ptx.parser import Kernel, parse
 
 Array = npt.NDArray[Any]
 

@@ -1,0 +1,146 @@
+"""The planes of each tier: which shapes, dtypes, seeds, generators and transforms are crossed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.offers import is_offered
+from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
+from conformance.core.ids import Case, Problem, Tier
+
+LARGEST_SEED = 2**32 - 1
+"""The largest seed that means the same with x64 on and off; a larger one loses its high word."""
+
+BIAS, DENSE, CONV = (64,), (64, 32), (3, 3, 4, 8)
+
+USUAL_SHAPES = (
+    (),
+    BIAS,
+    DENSE,
+    (17, 13),  # odd primes: no tile, vector or shard divides them
+    (101, 8),  # embedding
+    (5, 4, 8),  # 1-D convolution
+    CONV,
+    (2, 3, 3, 4, 4),  # 3-D convolution
+    (32, 4, 8),  # DenseGeneral: features to (heads, head size)
+    (256, 4),  # tall
+    (4, 256),  # wide
+    (1, 16),
+    (16, 1),
+    (0, 8),
+)
+
+MILLION = (1024, 1024)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """One rectangular part of the matrix, run by its tier and every larger one.
+
+    specs: the largest tier whose specs it takes.
+    """
+
+    tier: Tier
+    specs: Tier
+    dtypes: tuple[str, ...] = NARROW_DTYPES
+    shapes: tuple[tuple[int, ...], ...]
+    seeds: tuple[int, ...] = (0,)
+    prngs: tuple[str, ...] = ("threefry2x32",)
+    transforms: tuple[str, ...] = ("eager",)
+
+
+PLANES = (
+    Plane(tier=Tier.QUICK, specs=Tier.QUICK, shapes=(BIAS, DENSE, (5, 4, 8))),
+    Plane(
+        tier=Tier.STANDARD,
+        specs=Tier.STANDARD,
+        shapes=USUAL_SHAPES,
+        seeds=(0, LARGEST_SEED),
+    ),
+    Plane(tier=Tier.STANDARD, specs=Tier.QUICK, shapes=(MILLION,)),
+    Plane(
+        tier=Tier.STANDARD,
+        specs=Tier.STANDARD,
+        shapes=(DENSE,),
+        transforms=("legacy_key",),
+    ),
+    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=USUAL_SHAPES, seeds=(0, LARGEST_SEED)),
+    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=(BIAS, DENSE, CONV), seeds=(1, 42)),
+    # Beyond 32 bits: without x64 the high word is dropped, so this key is that of LARGEST_SEED.
+    Plane(tier=Tier.FULL, specs=Tier.QUICK, shapes=(DENSE,), seeds=(2**63 - 1,)),
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.FULL,
+        shapes=(BIAS, DENSE, (17, 13), CONV),
+        transforms=("jit", "vmap", "sharded"),
+    ),
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.FULL,
+        dtypes=WIDE_DTYPES,
+        shapes=((), BIAS, DENSE, (17, 13), CONV, (0, 8)),
+    ),
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.FULL,
+        shapes=(BIAS, DENSE, CONV),
+        prngs=("threefry2x32_partitionable", "threefry2x32_nonpartitionable", "rbg", "unsafe_rbg"),
+    ),
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.QUICK,
+        shapes=(DENSE,),
+        prngs=("rbg", "unsafe_rbg"),
+        transforms=("jit", "sharded"),
+    ),
+)
+
+
+def problems(catalogue: Catalogue, tier: Tier) -> list[Problem]:
+    """Return the problems of a tier, sorted: what its goldens must cover."""
+    return sorted({case.problem for case in tier_cases(catalogue, tier, ("cpu",))})
+
+
+def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
+    """Return the smallest tier that asks for the problem; None where none does."""
+    tiers = (
+        plane.tier
+        for plane in PLANES
+        if spec.tier.rank <= plane.specs.rank
+        and problem.dtype in plane.dtypes
+        and problem.shape in plane.shapes
+        and problem.seed in plane.seeds
+        and problem.prng in plane.prngs
+    )
+    return min(tiers, key=lambda tier: tier.rank, default=None)
+
+
+def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
+    """Yield the cases of a tier, each once."""
+    seen: set[Case] = set()
+    for plane in PLANES:
+        if plane.tier.rank > tier.rank:
+            continue
+        for spec in catalogue:
+            if spec.tier.rank <= plane.specs.rank:
+                for case in _plane_cases(plane, spec, backends):
+                    if case not in seen:
+                        seen.add(case)
+                        yield case
+
+
+def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...]) -> Iterator[Case]:
+    for dtype in plane.dtypes:
+        for shape in plane.shapes:
+            for seed in plane.seeds:
+                for prng in plane.prngs:
+                    problem = Problem(
+                        initializer=spec.name, dtype=dtype, shape=shape, seed=seed, prng=prng
+                    )
+                    for transform in plane.transforms:
+                        for backend in backends:
+                            case = Case(problem=problem, backend=backend, transform=transform)
+                            if is_offered(case):
+                                yield case

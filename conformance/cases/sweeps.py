@@ -1,0 +1,128 @@
+"""Which initializers are swept over all words of their draws, and how.
+
+A sweep replaces seeds by a lattice of words, so it gives exact laws instead of samples.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+
+from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.offers import refusal
+from conformance.cases.selection import Selection, require_known, require_offered
+from conformance.core.definition import expected_error
+from conformance.core.errors import EmptySelection
+from conformance.core.formats import WIDE_DTYPES, WORD_BITS
+from conformance.core.ids import LATTICE, STRATA, Case, Problem, Tier
+from conformance.core.lattice import default_log2_points
+from conformance.core.laws import ELEMENTWISE
+
+TRANSFORMS = ("eager", "jit")
+"""Ways of asking that a sweep knows."""
+
+SLOW = {"stablehlo": 16}
+"""Backends that take 40 us a point, and the strata of their sweeps, float32's too."""
+
+SHAPES = {
+    "bfloat16": ((11, 12), (5, 5, 6)),
+    "float16": ((29, 37), (10, 10, 11)),
+    "float32": ((2896, 2897), (203, 204, 203)),
+    "float64": ((1023, 1026), (101, 102, 102)),
+}
+
+SLOW_SHAPES = ((257, 258), (41, 41, 42))
+"""Shapes of at least as many elements as the sweep has points. No size is a power of two, for then
+the arithmetic of the fans would be exact, and its roundings, which users see, would not be. The
+second is for axes that need a third dimension."""
+
+
+def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) -> Case:
+    """Return the case of a sweep, in the first of SHAPES that the definition takes."""
+    is_stratified = dtype in WIDE_DTYPES or (backend in SLOW and dtype == "float32")
+    shapes = SLOW_SHAPES if is_stratified and backend in SLOW else SHAPES[dtype]
+    shape = next(
+        (s for s in shapes if expected_error(spec.definition, s, dtype) is None), shapes[0]
+    )
+    prng = STRATA if is_stratified else LATTICE
+    problem = Problem(initializer=spec.name, dtype=dtype, shape=shape, seed=0, prng=prng)
+    return Case(problem=problem, backend=backend, transform=transform)
+
+
+def log2_points(case: Case) -> int:
+    """Return how many points a sweep has, as a power of two."""
+    if case.problem.prng == STRATA and case.backend in SLOW:
+        return SLOW[case.backend]
+    return default_log2_points(WORD_BITS[case.problem.dtype])
+
+
+DTYPES = {
+    Tier.QUICK: ("bfloat16", "float16", "float32"),
+    Tier.STANDARD: ("bfloat16", "float16", "float32"),
+    Tier.FULL: ("bfloat16", "float16", "float32", "float64"),
+}
+"""Dtypes of each tier."""
+
+QUICK_FLOAT32 = ("lecun_normal", "normal")
+"""What the quick tier sweeps in float32: a quarter of a second each, after one for the oracle."""
+
+
+def is_swept(spec: InitializerSpec) -> bool:
+    """Return whether the spec's law is enumerated: one word an element, and an oracle for it."""
+    return isinstance(spec.definition, ELEMENTWISE) and not spec.no_oracle
+
+
+def select_sweeps(catalogue: Catalogue, selection: Selection, *, also: bool = False) -> list[Case]:
+    """Return `law_cases`, of which there must be some.
+
+    also: whether something else is swept, so that there may be none.
+
+    Raises:
+        SelectionError: a name is unknown, or a backend cannot be asked the transform.
+        EmptySelection: nothing that can be swept has all that was asked for.
+    """
+    require_known(catalogue, selection)
+    require_offered(selection)
+    cases = law_cases(catalogue, selection)
+    if not cases and not also:
+        names = ", ".join(spec.name for spec in catalogue if is_swept(spec))
+        raise EmptySelection(
+            f"the selection matches no sweep of tier {selection.tier}. Transforms: "
+            f"{', '.join(TRANSFORMS)}; dtypes: {', '.join(DTYPES[selection.tier])} (quick: "
+            f"float32 only for {' and '.join(QUICK_FLOAT32)}). Initializers that draw one word for "
+            f"each element: {names}; and orthogonal, whose matrices are swept over seeds"
+        )
+    return cases
+
+
+def law_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
+    """Return the selected sweeps; those that share a unit variate stand together.
+
+    Of the selection, the tier, backends, initializers, dtypes and transforms count.
+    """
+    return [
+        sweep_case(spec, dtype, backend, transform)
+        for backend in selection.backends
+        for dtype in DTYPES[selection.tier]
+        for spec in sorted(catalogue, key=_unit_variate)
+        if is_swept(spec) and _runs(spec, dtype, selection)
+        for transform in TRANSFORMS
+        if not selection.transforms or transform in selection.transforms
+        if not refusal(backend, transform, "threefry2x32", (), dtype)
+    ]
+
+
+def _runs(spec: InitializerSpec, dtype: str, selection: Selection) -> bool:
+    patterns, tier = selection.initializers, selection.tier
+    return (
+        spec.tier.rank <= tier.rank
+        and (tier is not Tier.QUICK or dtype != "float32" or spec.name in QUICK_FLOAT32)
+        and (not selection.dtypes or dtype in selection.dtypes)
+        and (not patterns or any(fnmatch.fnmatchcase(spec.name, name) for name in patterns))
+    )
+
+
+def _unit_variate(spec: InitializerSpec) -> tuple[str, str]:
+    definition = spec.definition
+    kind = getattr(definition, "distribution", type(definition).__name__)
+    bounds = (getattr(definition, "lower", ""), getattr(definition, "upper", ""))
+    return f"{kind} {bounds}", spec.name

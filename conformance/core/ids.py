@@ -1,0 +1,162 @@
+"""What a case is called: problems, backends, transforms and tiers, as text and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+
+from conformance.core.formats import DTYPES
+
+PRNGS = (
+    "threefry2x32",
+    "threefry2x32_partitionable",
+    "threefry2x32_nonpartitionable",
+    "rbg",
+    "unsafe_rbg",
+)
+"""`threefry2x32` takes the bit layout that the ambient configuration asks for, as users do; the two
+suffixed names force one."""
+
+LATTICE, STRATA = "lattice", "strata"
+"""What stands for the PRNG in a sweep's case: every point, or one point of each stratum."""
+
+TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
+"""Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
+
+BACKENDS = ("cpu", "cuda", "rocm", "tpu", "stablehlo", "iree", "cuda-emulated")
+"""Backends that this package knows by name. Any other name is a PJRT platform of somebody's."""
+
+EMULATED = "emulated"
+"""Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
+"""What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
+
+
+class Tier(enum.StrEnum):
+    """How much of the matrix to run: seconds, minutes, or all night."""
+
+    QUICK = "quick"
+    STANDARD = "standard"
+    FULL = "full"
+
+    @property
+    def rank(self) -> int:
+        """Position from small to large; a tier runs everything of its rank or less."""
+        return list(Tier).index(self)
+
+
+def format_shape(shape: tuple[int, ...]) -> str:
+    """Return `64x32` for (64, 32) and `scalar` for ()."""
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Return the shape that `format_shape` wrote as text.
+
+    Raises:
+        ValueError: the text is neither `scalar` nor sizes joined by `x`.
+    """
+    if text == "scalar":
+        return ()
+    if not re.fullmatch(r"\d+(x\d+)*", text):
+        raise ValueError(
+            f"shape {text!r} is not understood: write sizes joined by 'x' (64x32), or 'scalar'"
+        )
+    return tuple(int(size) for size in text.split("x"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One mathematical question: which array must this initializer return?
+
+    A problem names no device and no transform, because neither may change the answer. Goldens and
+    the oracle are therefore keyed by problem, never by case.
+    """
+
+    initializer: str
+    dtype: str
+    shape: tuple[int, ...]
+    seed: int
+    prng: str = "threefry2x32"
+
+    @property
+    def id(self) -> str:
+        """Return e.g. `lecun_normal-float32-64x32-s0`, and the prng if it is not the default."""
+        parts = [self.initializer, self.dtype, format_shape(self.shape), f"s{self.seed}"]
+        return "-".join(parts if self.prng == "threefry2x32" else [*parts, self.prng])
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Case:
+    """One way of asking a problem: on which backend, under which transform."""
+
+    problem: Problem
+    backend: str
+    transform: str
+
+    @property
+    def id(self) -> str:
+        """Return e.g. `lecun_normal-float32-64x32-s0-cpu-eager`."""
+        return f"{self.problem.id}-{self.backend}-{self.transform}"
+
+    @property
+    def group(self) -> str:
+        """Return the compile group: cases that share compiled programs share this name.
+
+        Eager calls of one (dtype, shape) share the jitted samplers of `jax.random` whatever the
+        initializer, so the group is made of just these, the backend and the transform.
+        """
+        fields = (self.backend, self.transform, self.problem.dtype, self.problem.prng)
+        return "-".join((*fields, format_shape(self.problem.shape)))
+
+
+def parse_problem(text: str) -> Problem:
+    """Return the problem whose id is `text`.
+
+    Raises:
+        ValueError: the text is not a problem id; the message names the offending field.
+    """
+    fields = text.split("-")
+    if len(fields) not in (4, 5):
+        raise ValueError(
+            f"problem id {text!r} has {len(fields)} fields: "
+            "expected initializer-dtype-shape-seed[-prng], as in lecun_normal-float32-64x32-s0"
+        )
+    initializer, dtype, shape, seed = fields[:4]
+    prng = fields[4] if len(fields) == 5 else "threefry2x32"
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype {dtype!r} in {text!r} is unknown: choose from {', '.join(DTYPES)}")
+    if not re.fullmatch(r"s\d+", seed):
+        raise ValueError(f"seed {seed!r} in {text!r} is not understood: write s0, s1, ...")
+    if prng not in PRNGS:
+        raise ValueError(f"prng {prng!r} in {text!r} is unknown: choose from {', '.join(PRNGS)}")
+    return Problem(
+        initializer=initializer,
+        dtype=dtype,
+        shape=parse_shape(shape),
+        seed=int(seed[1:]),
+        prng=prng,
+    )
+
+
+def parse_case(text: str) -> Case:
+    """Return the case whose id is `text`.
+
+    Raises:
+        ValueError: the text is not a case id; the message names the offending field.
+    """
+    problem, _, tail = text.rpartition("-")
+    problem, _, backend = problem.rpartition("-")
+    if backend == EMULATED:
+        problem, _, platform = problem.rpartition("-")
+        backend = f"{platform}-{EMULATED}"
+    if tail not in TRANSFORMS:
+        raise ValueError(
+            f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}; "
+            "a case id reads lecun_normal-float32-64x32-s0-cpu-eager"
+        )
+    if not NAME.fullmatch(backend.removesuffix(f"-{EMULATED}")):  # it becomes part of paths
+        raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")
+    return Case(problem=parse_problem(problem), backend=backend, transform=tail)

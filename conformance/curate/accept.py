@@ -1,0 +1,163 @@
+"""Accept a stage, reject it, or prune what no tier asks for any more."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.cases.catalogue import Catalogue
+from conformance.core.errors import StagingError
+from conformance.core.files import at_work, draft_path, swap, sync_folders, write_file, writing
+from conformance.core.records import Entry
+from conformance.curate.review import Merge, Review, orphans
+from conformance.curate.stage import PENDING, require_stageable, stage_into
+from conformance.store.entries import GOLDEN
+from conformance.store.read import Store, open_store
+from conformance.store.write import now, write_store
+
+
+# --- Changing the set ----------------------------------------------------------------------------
+def accept(folder: Path, catalogue: Catalogue) -> Review:
+    """Merge what is pending into the set, and return what that changed.
+
+    Raises:
+        StagingError: nothing is pending, or it was staged against another set than is there now.
+        GoldenError: the set or what is pending is damaged, the disk refuses, or another command is
+            at work. The old set and what is pending are then untouched.
+    """
+    with at_work(folder):
+        return _accept(folder, catalogue)
+
+
+def accept_overlay(
+    folder: Path, catalogue: Catalogue, recording: Store, *, backend: str, reason: str
+) -> Review:
+    """Stage a backend's recording for its overlay, accept it, and return what that changed.
+
+    The overlay holds the problems whose bits differ from the set's, and no others. If accepting
+    fails, nothing is left pending.
+
+    Raises:
+        StagingError, GoldenError: as for `stage` and `accept`.
+    """
+    with at_work(folder):
+        require_stageable(folder, reason)
+        stage_into(
+            folder,
+            recording,
+            scope=f"recording {recording.folder.name}",
+            reason=reason,
+            overlay=backend,
+        )
+        try:
+            return _accept(folder, catalogue)
+        finally:
+            shutil.rmtree(folder / PENDING, ignore_errors=True)
+
+
+def _accept(folder: Path, catalogue: Catalogue) -> Review:
+    merge = Merge(folder)
+    reviewed = merge.review(catalogue)
+    history = {
+        "date": now(),
+        "scope": merge.stage.scope,
+        "reason": merge.stage.reason,
+        "counts": reviewed.counts(),
+        "environment": dataclasses.asdict(merge.pending.environment),
+    }
+    _replace(folder, {merge.target: _Content.of(merge.old, list(merge.merged.values()), history)})
+    return reviewed
+
+
+def reject(folder: Path) -> None:
+    """Remove what is pending.
+
+    Raises:
+        StagingError: nothing is.
+        GoldenError: the disk refuses, or another command is at work.
+    """
+    with at_work(folder):
+        if not (folder / PENDING).exists():
+            raise StagingError(f"nothing is pending in {folder}: there is nothing to reject")
+        with writing(folder):
+            shutil.rmtree(folder / PENDING)
+
+
+def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
+    """Remove from the set and its overlays what no tier asks for, and return the ids.
+
+    Raises:
+        StagingError: no reason is given, or something is pending.
+        GoldenError: the set is damaged, the disk refuses, or another command is at work; the old
+            set is then untouched.
+    """
+    with at_work(folder):
+        require_stageable(folder, reason)
+        base = open_store(folder)
+        stores = [base, *(base.overlay(name) for name in base.overlay_names())]
+        contents, removed = {}, set()
+        for store in stores:
+            gone = set(orphans(store, catalogue)) if store else set()
+            if store and gone:
+                kept = [entry for entry in store.entries() if entry.id not in gone]
+                history = {"date": now(), "reason": reason, "counts": {"pruned": len(gone)}}
+                contents[store.folder] = _Content.of(store, kept, history)
+                removed |= gone
+        if contents:
+            _replace(folder, contents)
+        return sorted(removed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Content:
+    """What a store is to hold; `superseded` are the shards that it held before."""
+
+    entries: list[Entry]
+    provenance: list[Mapping[str, Any]]
+    superseded: list[str]
+
+    @classmethod
+    def of(cls, old: Store | None, entries: list[Entry], history: Mapping[str, Any]) -> _Content:
+        return cls(
+            entries=entries,
+            provenance=[*(old.provenance if old else ()), history],
+            superseded=old.shards() if old else [],
+        )
+
+
+def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
+    """Give the stores within `folder` new contents, all at once; other files stay as they are.
+
+    What is pending does not survive: the new set has either taken it up or made it stale.
+    """
+    draft = draft_path(folder)
+    try:
+        for target, content in contents.items():
+            write_store(
+                draft / target.relative_to(folder),
+                content.entries,
+                kind=GOLDEN,
+                provenance=content.provenance,
+            )
+        with writing(folder):
+            _copy_others(folder, draft, contents)
+            sync_folders(draft)
+            swap(folder)
+    finally:
+        if folder.exists():  # else the draft is all there is, and `recover` needs it
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def _copy_others(folder: Path, draft: Path, contents: Mapping[Path, _Content]) -> None:
+    superseded = {
+        target / name for target, content in contents.items() for name in content.superseded
+    }
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.parts[0].startswith(".") or path.is_dir() or path in superseded:
+            continue
+        if not (draft / name).exists():
+            write_file(draft / name, path.read_bytes())

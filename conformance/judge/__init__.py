@@ -1,0 +1,1 @@
+"""How far apart answers are, and whether that passes: pure; imports core, cases and oracle."""

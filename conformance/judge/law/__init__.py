@@ -1,0 +1,1 @@
+"""Laws of initializers over all the words that they draw from, and whether they are right."""

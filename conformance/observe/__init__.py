@@ -1,0 +1,1 @@
+"""What a device answers: backends, recordings, sweeps; imports JAX, core, cases and store."""

@@ -1,0 +1,126 @@
+"""The journal of a recording: each observation is on the disk before the next one begins."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from conformance.core.errors import GoldenError, JournalError
+from conformance.core.ids import Case
+from conformance.core.machine import machine_fault
+from conformance.core.records import SCHEMA, Entry, Environment, Returned
+from conformance.core.settings import differences
+from conformance.store.entries import entry_fields, entry_from, one_line
+
+
+def journal_path(folder: Path) -> Path:
+    """Return where an unfinished recording of `folder` keeps its rows."""
+    return folder.with_name(f"{folder.name}.journal")
+
+
+# --- The journal ---------------------------------------------------------------------------------
+def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
+    """Return the first row of a journal: what is recorded, and where."""
+    ids = "\n".join(sorted(case.id for case in cases))
+    return {
+        "schema": SCHEMA,
+        "cases": hashlib.sha256(ids.encode()).hexdigest(),
+        "environment": dataclasses.asdict(captured),
+    }
+
+
+def resumable(folder: Path, journal: Journal, resume: bool) -> dict[str, Entry]:
+    """Return what the journal holds already, or refuse to touch what is there."""
+    if folder.exists() and any(folder.iterdir()):
+        raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
+    if not journal.path.exists():
+        return {}
+    if not resume:
+        raise GoldenError(
+            f"{journal.path} holds an unfinished recording: "
+            "go on with it by --resume, or delete it to begin anew"
+        )
+    return journal.read()
+
+
+class Journal:
+    """Entries as JSON lines after a header that says which recording they belong to."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = path
+        self._header = header
+
+    def read(self) -> dict[str, Entry]:
+        """Return the entries, but for those that the machine failed, and drop a torn last line.
+
+        Raises:
+            GoldenError: it is the journal of other cases or of another environment, or is damaged.
+        """
+        data = self.path.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+        os.truncate(self.path, len(whole))
+        try:
+            header, *rows = [json.loads(line) for line in whole.splitlines()] or [self._header]
+            self._require_same(header)
+            entries = [_journal_entry(row) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise GoldenError(
+                f"{self.path} is damaged ({error}): delete it and record anew"
+            ) from error
+        return {entry.id: entry for entry in entries if not machine_fault(entry.outcome)}
+
+    def _require_same(self, header: Mapping[str, Any]) -> None:
+        was, here = (Environment(**part["environment"]) for part in (header, self._header))
+        faults = differences(was, here)
+        if header["cases"] != self._header["cases"]:
+            faults.append("another selection of cases")
+        if faults:
+            raise GoldenError(
+                f"{self.path} was begun otherwise ({'; '.join(faults)}): "
+                "restore that, or delete the journal to begin anew"
+            )
+
+    @contextlib.contextmanager
+    def appending(self) -> Iterator[Callable[[Entry], None]]:
+        """Return a function that appends an entry and hands it to the system at once.
+
+        Raises:
+            JournalError: the disk refuses.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as stream:
+                if not stream.tell():
+                    _append(stream, self._header)
+                yield lambda entry: _append(stream, _journal_row(entry))
+        except OSError as error:
+            raise JournalError(
+                f"{self.path} cannot be written: {error.strerror or error}. "
+                "Free the disk or fix the permissions"
+            ) from error
+
+
+def _append(stream: TextIO, row: Mapping[str, Any]) -> None:
+    stream.write(one_line(row) + "\n")
+    stream.flush()
+
+
+def _journal_row(entry: Entry) -> dict[str, Any]:
+    row = {"id": entry.id, **entry_fields(entry), "bits": ""}
+    if isinstance(entry.outcome, Returned):
+        row["bits"] = base64.b64encode(entry.outcome.bits).decode()
+        if entry.outcome.drawn is not None:
+            row["drawn_bits"] = base64.b64encode(entry.outcome.drawn).decode()
+    return row
+
+
+def _journal_entry(row: Mapping[str, Any]) -> Entry:
+    drawn = base64.b64decode(row["drawn_bits"]) if "drawn_bits" in row else None
+    return entry_from(row["id"], row, base64.b64decode(row["bits"]), drawn)

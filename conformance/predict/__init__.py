@@ -1,0 +1,1 @@
+"""What devices that nobody has here would return: programs compiled ahead of time, emulated PTX."""

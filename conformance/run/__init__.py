@@ -1,0 +1,1 @@
+"""A run: observe, look up, judge, report; imports all that is below, and neither CLI nor pytest."""

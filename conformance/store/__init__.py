@@ -1,0 +1,1 @@
+"""What was answered before: golden sets, recordings and budgets on disk; imports core."""

@@ -1,0 +1,110 @@
+"""Write golden sets and recordings: a safetensors file an initializer, and a manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from conformance.core.arrays import as_dtype
+from conformance.core.errors import GoldenError
+from conformance.core.files import refused, write_file
+from conformance.core.paths import MANIFEST, PROVENANCE
+from conformance.core.records import SCHEMA, Entry, Raised
+from conformance.store.entries import DRAWN, GOLDEN, entry_fields, one_line, reduced
+
+
+# --- Writing -------------------------------------------------------------------------------------
+def write_store(
+    folder: Path, entries: list[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a new store into `folder`, which must be absent or empty, and flush it to the disk.
+
+    Arrays are reduced by `reduced`; a golden set keeps nothing of what was drawn for matrices. The
+    bytes depend on the entries alone.
+
+    Raises:
+        GoldenError: the folder holds something, an id occurs twice, or the disk refuses. What was
+            written by then is left for the caller to remove.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
+    if kind == GOLDEN:
+        entries = [_without_draw(entry) for entry in entries]
+    kept = sorted((reduced(entry) for entry in entries), key=lambda entry: entry.id)
+    for one, two in itertools.pairwise(kept):
+        if one.id == two.id:
+            raise GoldenError(f"{folder}: {one.id} would be stored twice")
+    try:
+        shards = {name: _write_shard(folder / name, part) for name, part in _shards(kept)}
+        text = json.dumps(provenance, indent=1, sort_keys=True) + "\n"
+        write_file(folder / PROVENANCE, text.encode())
+        write_file(folder / MANIFEST, _manifest_text(kind, kept, shards).encode())
+    except OSError as error:
+        raise refused(folder, error) from error
+
+
+def _without_draw(entry: Entry) -> Entry:
+    if isinstance(entry.outcome, Raised):
+        return entry
+    return dataclasses.replace(entry, outcome=dataclasses.replace(entry.outcome, drawn=None))
+
+
+def _shards(entries: list[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name of each shard and its arrays by id; what was drawn has shards of its own."""
+    parts: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        outcome = entry.outcome
+        if isinstance(outcome, Raised):
+            continue
+        parts.setdefault(entry.shard, {})[entry.id] = _words(outcome.bits, outcome.dtype)
+        if outcome.drawn is not None:
+            drawn = _words(outcome.drawn, outcome.dtype)
+            parts.setdefault(drawn_shard(entry.shard), {})[entry.id] = drawn
+    yield from sorted(parts.items())
+
+
+def drawn_shard(shard: str) -> str:
+    """Return the shard of what was drawn for the matrices of a shard."""
+    return f"{DRAWN}/{shard}"
+
+
+def _write_shard(path: Path, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Write 1-D unsigned integers by id; return size and sha256.
+
+    Integers, not floats: every tool reads them, complex128 included, and no reader can round them.
+    """
+    from safetensors.numpy import save
+
+    data = save(dict(arrays))
+    write_file(path, data)
+    return {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+
+
+def _words(bits: bytes, dtype: str) -> Any:
+    """Return the bits as unsigned integers of the dtype's width, or of 64 bits if it is wider."""
+    return np.frombuffer(bits, dtype=f"<u{min(as_dtype(dtype).itemsize, 8)}")
+
+
+def _manifest_text(kind: str, entries: list[Entry], shards: Mapping[str, Any]) -> str:
+    """Return the manifest, one line an entry, so that `git diff` shows one line a change."""
+    head = json.dumps({"schema": SCHEMA, "kind": kind})[:-1]
+    shard_lines = _lines(shards)
+    entry_lines = _lines({entry.id: entry_fields(entry) for entry in entries})
+    return f'{head}, "shards": {{\n{shard_lines}\n}}, "entries": {{\n{entry_lines}\n}}}}\n'
+
+
+def _lines(values: Mapping[str, Any]) -> str:
+    return ",\n".join(f"{json.dumps(key)}: {one_line(value)}" for key, value in values.items())
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
