@@ -22,7 +22,7 @@ from conformance.store.write import write_store
 from conformance.upgrade.compare import compare_folders
 
 ROOT = Path(__file__).parent.parent
-H100, A100 = (ROOT / "predicted" / name for name in ("h100", "a100"))
+H100, A100 = (ROOT / "golden" / "predicted" / name for name in ("h100", "a100"))
 
 # --- The kept predictions ------------------------------------------------------------------------
 

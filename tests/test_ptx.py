@@ -33,7 +33,7 @@ from conformance.store.read import open_store
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "data" / "ptx"
-PREDICTED = ROOT / "predicted" / "h100"
+PREDICTED = ROOT / "golden" / "predicted" / "h100"
 PROBLEMS = sorted(path.stem for path in FIXTURES.glob("*.ptx"))
 SAME_AS_CPU = [name for name in PROBLEMS if "float16" in name or "uniform" in name]
 WITH_ORACLE = [name for name in PROBLEMS if not name.endswith("rbg")]

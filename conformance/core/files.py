@@ -144,6 +144,15 @@ def write_file(path: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
+def keep_file(path: Path, name: Path) -> None:
+    """Give a file that stays as it is a second name; a copy where the disk has no hard links."""
+    name.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, name)
+    except OSError:
+        write_file(name, path.read_bytes())
+
+
 def digest(*parts: str) -> str:
     """Return a name for the parts that any change to one of them changes."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

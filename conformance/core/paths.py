@@ -14,6 +14,9 @@ LEDGER = PACKAGE / "judge" / "ledger.toml"
 
 MANIFEST, PROVENANCE, OVERLAYS = "manifest.json", "provenance.json", "overlays"
 
+PREDICTIONS = "predicted"
+"""Folder of a golden set that holds a set of predictions for each device, by its name."""
+
 SHIPPED = PACKAGE.parent / "golden"
 
 PACKAGED = PACKAGE / "_golden"

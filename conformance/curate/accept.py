@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import StagingError
-from conformance.core.files import at_work, draft_path, swap, sync_folders, write_file, writing
+from conformance.core.files import at_work, draft_path, keep_file, swap, sync_folders, writing
 from conformance.core.records import Entry
 from conformance.curate.review import Merge, Review, orphans
 from conformance.curate.stage import PENDING, require_stageable, stage_into
@@ -160,4 +160,4 @@ def _copy_others(folder: Path, draft: Path, contents: Mapping[Path, _Content]) -
         if name.parts[0].startswith(".") or path.is_dir() or path in superseded:
             continue
         if not (draft / name).exists():
-            write_file(draft / name, path.read_bytes())
+            keep_file(path, draft / name)

@@ -20,7 +20,15 @@ from conformance.core.errors import GoldenError, unknown
 from conformance.core.formats import DTYPES, WIDE_DTYPES
 from conformance.core.lattice import Point
 from conformance.core.laws import sampler_of
-from conformance.core.paths import BUDGETS, FLAX_TREES, LOWERING, MANIFEST, OVERLAYS, PROVENANCE
+from conformance.core.paths import (
+    BUDGETS,
+    FLAX_TREES,
+    LOWERING,
+    MANIFEST,
+    OVERLAYS,
+    PREDICTIONS,
+    PROVENANCE,
+)
 from conformance.core.records import STAGES, Entry
 from conformance.flax import store as layers
 from conformance.store import accepted, budgets
@@ -56,22 +64,30 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
     """
     base = open_store(folder)
     if base.kind == PREDICTED:
-        return _predictions(base)
+        predicted = _predictions(base)
+        return dataclasses.replace(predicted, faults=(*verify(folder), *predicted.faults))
     faults = [*verify(folder), *_of_store(base, catalogue)]
     for backend in base.overlay_names():
         faults += _of_store(open_store(folder / OVERLAYS / backend), catalogue)
+    predictions = [
+        _predictions(open_store(folder / PREDICTIONS / device))
+        for device in base.prediction_names()
+    ]
+    faults += [fault for found in predictions for fault in found.faults]
     held, absent = {"problems": len(base)}, []
     for name, (what, read) in FILES.items():
         if not (folder / name).exists():
             absent.append(name)
             continue
-        count, found = _read(folder / name, read, catalogue)
+        count, wrong = _read(folder / name, read, catalogue)
         held[what] = count
-        faults += found
+        faults += wrong
     for path in sorted((folder / COMPILED).glob("*.json")):
-        count, found = _read(path, _programs, catalogue)
+        count, wrong = _read(path, _programs, catalogue)
         held["compiled programs"] = held.get("compiled programs", 0) + count
-        faults += found
+        faults += wrong
+    for found in predictions:
+        held |= {what: held.get(what, 0) + count for what, count in found.held.items()}
     return Verified(held=held, absent=tuple(absent), faults=tuple(faults))
 
 
@@ -84,8 +100,8 @@ def _read(path: Path, read: Reader, catalogue: Catalogue) -> tuple[int, list[str
 
 
 def _predictions(store: Store) -> Verified:
-    """Return what is wrong with predictions: their files, or what they say is permitted."""
-    faults = verify(store.folder)
+    """Return what is wrong with what predictions say is permitted, whole files or not."""
+    faults = []
     if not all(record.get("predicted_for") for record in store.provenance):
         faults.append(f"{store.folder / PROVENANCE}: a record does not say for what was predicted")
     for entry in _readable(store):

@@ -14,7 +14,7 @@ from typing import Any
 
 from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
-from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, golden_option
+from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
 from conformance.core.records import SCHEMA, Entry, Environment, Observation, Outcome
 from conformance.store.entries import (
     BASE,
@@ -138,6 +138,12 @@ class Store:
     def overlay_names(self) -> list[str]:
         """Return the backends that have an overlay, sorted."""
         return sorted(path.name for path in (self.folder / OVERLAYS).glob("*/"))
+
+    def prediction_names(self) -> list[str]:
+        """Return the devices for which the set holds predictions, sorted."""
+        return sorted(
+            path.parent.name for path in (self.folder / PREDICTIONS).glob(f"*/{MANIFEST}")
+        )
 
     def entry(self, key: str) -> Entry | None:
         """Return the stored entry of `key`, or None if there is none.
