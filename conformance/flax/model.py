@@ -23,9 +23,9 @@ import numpy as np
 
 from conformance.core.arrays import Array
 from conformance.core.errors import TargetError
+from conformance.core.paths import PACKAGE
 from conformance.flax.observe import flatten, nnx_state
 
-PACKAGE = Path(__file__).parents[1]
 """This package, whose lines are no news to a user."""
 
 LINEN, NNX, TREE = "linen", "nnx", "tree"

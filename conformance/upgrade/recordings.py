@@ -9,6 +9,7 @@ time.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import fcntl
@@ -25,6 +26,7 @@ from pathlib import Path
 from conformance.core.errors import SideError
 from conformance.core.files import digest, draft_of, publish
 from conformance.core.ids import Case
+from conformance.core.paths import PACKAGE
 from conformance.observe.child.__main__ import REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
@@ -34,16 +36,12 @@ from conformance.upgrade.rerun import Interpreter
 from conformance.upgrade.uv import cache_folder
 
 RECORDER = (
-    *("__init__.py", "model.py", "definition.py", "arrays.py", "catalogue.py", "builtin.py"),
-    *("matrix.py", "observer.py", "lowering.py", "recording.py", "golden.py", "environment.py"),
-    *("causes.py", "lapack.py", "folding.py"),
-    *("backends/__init__.py", "backends/base.py", "backends/pjrt.py"),
-    *("backends/process.py", "backends/stages.py"),
-    *("upgrade/__init__.py", "upgrade/child.py", "upgrade/target.py", "upgrade/flax_keys.py"),
-    *("upgrade/exports.py", "upgrade/qr.py"),
+    "conformance.observe.child.__main__",
+    "conformance.observe.child.flax_keys",
+    "conformance.upgrade.qr",
 )
-"""The files that record. Only these are given to a release: a change to any other cannot change a
-recording, and a file that is missing here fails every recording at once."""
+"""What runs in the environment of a release. Only these modules and what they import are given to
+it, so a change to any other records nothing again."""
 
 Say = Callable[[str], None]
 """Shows how far the recordings are; called a few times a second."""
@@ -249,14 +247,43 @@ def _failure(job: _Job, code: int) -> str:
 @functools.cache
 def sources() -> Path:
     """Return a folder that holds the recorder and nothing else of this package, by content."""
-    package = Path(__file__).parents[1]
-    texts = [(package / name).read_text(encoding="utf-8") for name in RECORDER]
-    folder = cache_folder("recorders") / digest(*RECORDER, *texts)
+    texts = {module: path.read_text(encoding="utf-8") for module, path in recorder().items()}
+    folder = cache_folder("recorders") / digest(*texts, *texts.values())
     if not folder.exists():
         draft = draft_of(folder)
-        for name, text in zip(RECORDER, texts, strict=True):
-            path = draft / "conformance" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        for module, path in recorder().items():
+            kept = draft / path.relative_to(PACKAGE.parent)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(texts[module], encoding="utf-8")
         publish(draft, folder)
     return folder
+
+
+def recorder() -> dict[str, Path]:
+    """Return the modules of this package that recording needs, and their files, by name."""
+    found: dict[str, Path] = {}
+    waiting = list(RECORDER)
+    while waiting:
+        module = waiting.pop()
+        if module not in found and (path := _file_of(module)) is not None:
+            found[module] = path
+            waiting += [*_parents(module), *_imported(path)]
+    return dict(sorted(found.items()))
+
+
+def _file_of(module: str) -> Path | None:
+    base = PACKAGE.parent.joinpath(*module.split("."))
+    return next((p for p in (base / "__init__.py", base.with_suffix(".py")) if p.exists()), None)
+
+
+def _parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield what of this package a file imports, in functions too; some may be no modules."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE.name:
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
