@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ LOWERED = "conformance_lowered"
 """Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
 
 RUN_ID, ENVIRONMENT = "conformance_run", "conformance_environment"
+
+MOVED = re.compile(r"^(?P<package>(.*/)?conformance)(?P<mark>[./])(?P<name>test_\w+(\.py)?($|::))")
+"""Of tests: they lay in the package's own folder, so rerun lines of old reports name them there."""
 
 OF_THE_SELECTION = ("test_initializers.py", "test_law.py")
 """Files whose tests are what the options select; layers, lowering and the guide have others."""
@@ -65,6 +69,11 @@ def _names_package(argument: str, folder: Path) -> bool:
     return path.is_relative_to(PACKAGE) or path == PACKAGE.parent
 
 
+def moved(argument: str) -> str:
+    """Return where tests lie now that an old report names: `conformance.test_initializers`."""
+    return MOVED.sub(r"\g<package>\g<mark>suite\g<mark>\g<name>", argument)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
@@ -75,6 +84,7 @@ def pytest_load_initial_conftests(
     the ini file count even where an argument was given; and pytest would look for conftest files
     beside the folder that `--golden` names, so it gets the arguments parsed anew.
     """
+    args[:] = map(moved, args)
     folder, known = early_config.invocation_params.dir, early_config.known_args_namespace
     arguments = [*known.file_or_dir, *early_config.getini("testpaths"), str(folder)]
     if not is_addressed(arguments, folder):

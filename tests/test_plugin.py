@@ -12,7 +12,7 @@ import pytest
 
 from conformance.cases import catalogue
 from conformance.cli import main
-from conformance.pytest_plugin import is_addressed
+from conformance.pytest_plugin import is_addressed, moved
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.run.scheduling import compile_group, cost
 from tests import small_golden
@@ -99,6 +99,35 @@ def test_the_package_is_addressed_by_name_path_or_the_folder_around_it(
     arguments: list[str], pytestconfig: pytest.Config
 ) -> None:
     assert is_addressed(arguments, pytestconfig.rootpath)
+
+
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("conformance.test_initializers", "conformance.suite.test_initializers"),
+        ("conformance.test_law", "conformance.suite.test_law"),
+        ("conformance/test_law.py::test_x[a-b]", "conformance/suite/test_law.py::test_x[a-b]"),
+        ("/a/conformance/test_law.py", "/a/conformance/suite/test_law.py"),
+        ("conformance", "conformance"),
+        ("conformance.suite.test_law", "conformance.suite.test_law"),
+        ("tests/test_law.py", "tests/test_law.py"),
+        ("other.test_law", "other.test_law"),
+        ("--golden=conformance/golden", "--golden=conformance/golden"),
+    ],
+)
+def test_an_old_name_of_a_test_is_its_new_one(argument: str, expected: str) -> None:
+    assert moved(argument) == expected
+
+
+def test_the_rerun_line_of_an_old_report_runs_its_case_once(
+    golden: Path, pytester: pytest.Pytester
+) -> None:
+    outcome = pytester.runpytest_inprocess(
+        *("--pyargs", "conformance.test_initializers", "--initializer", "zeros", *QUICK),
+        *("-k", "zeros-float32-64-s0-cpu-eager", "--golden", str(golden)),
+    )
+
+    outcome.assert_outcomes(passed=1)
 
 
 def test_the_tests_of_others_do_not_address_the_package(pytestconfig: pytest.Config) -> None:
