@@ -23,10 +23,9 @@ from conformance.core.errors import EmptySelection, GoldenError, JournalError
 from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.records import Raised
-from conformance.observe import lapack, lowering
-from conformance.observe import record as recording
+from conformance.observe import journal, lapack, lowering
 from conformance.observe.backends import BackendUnavailable
-from conformance.observe.journal import _append, journal_path
+from conformance.observe.journal import journal_path
 from conformance.observe.observer import Observer
 from conformance.observe.record import record
 from conformance.store.read import open_store
@@ -410,15 +409,15 @@ def full(*_: object) -> None:
 def test_a_full_disk_keeps_what_was_recorded(
     calls: Calls, catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append = _append
+    append = journal._append
 
     def until_full(stream: Any, row: Any) -> None:
         append(stream, row) if row.get("id") != CASES[2].id else full()
 
-    monkeypatch.setattr(recording, "_append", until_full)
-    with pytest.raises(JournalError, match=r"\.journal cannot be written: No space .*Free the"):
-        record(CASES, catalogue, folder)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_append", until_full)
+        with pytest.raises(JournalError, match=r"\.journal cannot be written: No space .*Free the"):
+            record(CASES, catalogue, folder)
     calls.shapes.clear()
 
     record(CASES, catalogue, folder, resume=True)
@@ -429,10 +428,10 @@ def test_a_full_disk_keeps_what_was_recorded(
 def test_a_disk_that_is_full_at_the_end_keeps_all(
     calls: Calls, catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(GoldenError, match=r"cannot be written: No space left"):
-        record(CASES, catalogue, folder)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(GoldenError, match=r"cannot be written: No space left"):
+            record(CASES, catalogue, folder)
     calls.shapes.clear()
 
     store = record(CASES, catalogue, folder, resume=True)
@@ -445,7 +444,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from conformance.cli import main
-from conformance.catalogue import register
+from conformance.cases.catalogue import register
 
 def mine(key, shape, dtype):
     import jax
