@@ -68,15 +68,19 @@ SURVIVORS = KEPT / "survivors.json"
 LISTED = ROOT / "tests" / "mutants.toml"
 
 MODULES = (
-    "model.py",
-    "ulp.py",
-    "arrays.py",
-    "definition.py",
-    "ledger.py",
-    "budgets.py",
-    "checks/*.py",
-    "drift/*.py",
+    "core/arrays.py",
+    "core/definition.py",
+    "core/formats.py",
+    "core/ids.py",
+    "core/lattice.py",
+    "core/laws.py",
+    "core/records.py",
+    "core/ulp.py",
+    "flax/checks.py",
+    "flax/recognition.py",
+    "judge/**/*.py",
     "oracle/*.py",
+    "store/budgets.py",
 )
 """The core and the judge: what makes a verdict, and what the verdict rests on."""
 
