@@ -57,7 +57,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 
 PROBE = """
 import numpy, scipy.linalg
-from conformance import lapack
+from conformance.observe import lapack
 print(lapack.facts().get("lapack_kernel", ""), flush=True)
 for size in (4, 1024):
     scipy.linalg.qr(numpy.random.default_rng(0).normal(size=(size, size)).astype("float32"))

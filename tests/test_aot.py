@@ -109,7 +109,7 @@ def test_a_compiler_that_another_process_holds_is_told_with_the_way_out(
 
 
 def test_every_described_device_says_its_compute_capability() -> None:
-    folder = ROOT / "conformance" / "ptx" / "targets"
+    folder = ROOT / "conformance" / "predict" / "ptx" / "targets"
     texts = [(folder / f"{name}.txtpb").read_text() for name in aot.target_names()]
 
     assert texts

@@ -24,9 +24,9 @@ from conformance.core.formats import DTYPES
 from conformance.core.ids import Problem
 from conformance.core.paths import MANIFEST, OVERLAYS, golden_option, shipped
 from conformance.core.records import Entry, Environment, Raised, Returned
-from conformance.store import entries as golden
+from conformance.store import read as reading
 from conformance.store.entries import GOLDEN, RECORDING, shard_name
-from conformance.store.read import _read_file, open_store
+from conformance.store.read import open_store
 from conformance.store.textconv import textconv
 from conformance.store.verify import verify
 from conformance.store.write import write_store
@@ -290,14 +290,14 @@ def test_a_set_reads_each_of_its_shards_once_however_many_goldens_are_asked_for(
 ) -> None:
     entries = [entry(f"normal_{i % 5}-float32-8-s{i}", ramp(8)) for i in range(50)]
     folder = write(tmp_path / "golden", *entries)
-    read = _read_file
+    read = reading._read_file
     names: list[str] = []
 
     def counting(path: Path, size_bytes: int) -> bytes:
         names.append(path.name)
         return read(path, size_bytes)
 
-    monkeypatch.setattr(golden, "_read_file", counting)
+    monkeypatch.setattr(reading, "_read_file", counting)
 
     store = open_store(folder)
     found = [store.golden(key, "cpu") for key in store.ids()]

@@ -49,7 +49,7 @@ def test_the_library_of_this_process_is_known() -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel is one of x86-64")
 def test_kernel_and_threads_are_those_that_variables_ask_for() -> None:
-    program = "from conformance import lapack; print(lapack.facts())"
+    program = "from conformance.observe import lapack; print(lapack.facts())"
     asked = {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"}
 
     done = subprocess.run(  # noqa: S603  # this Python, with a program of ours

@@ -24,6 +24,7 @@ from conformance.core.errors import GoldenError, StagingError
 from conformance.core.ids import Tier
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Outcome, Raised
+from conformance.curate import accept as accepting
 from conformance.curate import stage as staging
 from conformance.curate.accept import accept, accept_overlay, prune, reject
 from conformance.curate.review import pending, review
@@ -468,7 +469,7 @@ def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
     def refuse(*_: Any) -> None:
         raise GoldenError("refused")
 
-    monkeypatch.setattr(staging, "_accept", refuse)
+    monkeypatch.setattr(accepting, "_accept", refuse)
 
     with pytest.raises(GoldenError, match="refused"):
         accept_overlay(
@@ -550,9 +551,11 @@ def test_two_commands_do_not_change_a_set_at_once(golden: Path, recorded: Record
 KILLED = """
 import os, shutil, sys
 from pathlib import Path
-from conformance import staging
-from conformance.catalogue import Catalogue
-from conformance.golden import open_store, verify
+from conformance.cases.catalogue import Catalogue
+from conformance.core import files
+from conformance.curate.accept import accept
+from conformance.store.read import open_store
+from conformance.store.verify import verify
 
 golden, work = Path(sys.argv[1]), Path(sys.argv[2])
 catalogue = Catalogue()
@@ -568,7 +571,7 @@ def accept_until(step):
             if count == step:
                 os._exit(9)
     sys.addaudithook(watch)
-    staging.accept(folder, catalogue)
+    accept(folder, catalogue)
     os._exit(0)
 
 step, code = 0, 9
@@ -580,7 +583,7 @@ while code == 9:
     if not child:
         accept_until(step)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    words = [staging.recover(folder)]
+    words = [files.recover(folder)]
     words += [f"faults {verify(folder)}", f"left {os.listdir(folder.parent)}"]
     words += [f"pending {(folder / '.pending').exists()}"]
     words += [open_store(folder).entry(key).outcome.sha256 for key in sys.argv[3:]]
