@@ -20,7 +20,7 @@ from conformance.observe.child.flax_keys import TARGET
 from conformance.upgrade import survey
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import Registry, list_releases
-from conformance.upgrade.runs import Releases
+from conformance.upgrade.series import Releases
 
 OLDEST = "0.4.20"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "jax-releases.md"

@@ -248,7 +248,7 @@ def test_the_initializer_of_the_docs_passes_all_but_the_golden(
     selection = Selection(tier=Tier.QUICK, initializers=("small_normal",), shapes=("64x32",))
     engine = Engine(catalogue=catalogue, goldens=None, ledger=Ledger(limitations=()))
 
-    results = list(engine.run(select(catalogue, selection)))
+    results = [engine.evaluate(case) for case in select(catalogue, selection)]
 
     assert [result.observation.case.problem.dtype for result in results] == [
         "bfloat16",

@@ -29,7 +29,7 @@ from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import CURRENT, LATEST, list_releases
-from conformance.upgrade.runs import Releases
+from conformance.upgrade.series import Releases
 from conformance.upgrade.tables import distance_text
 
 N_SHOWN = 5

@@ -1,1 +1,1 @@
-"""How golden sets change: stage, review, accept, prune; imports judge, observe and below."""
+"""How golden sets change: stage, review, accept, prune; imports all that is below run."""

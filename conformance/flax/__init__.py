@@ -1,5 +1,5 @@
-"""What Flax does when it initializes layers and models: observing, never judging.
+"""What Flax claims: layers, their parameters' keys, the guide's sentences, a user's model.
 
-Flax and JAX are imported when a function is called. Keys are derived, and laws are judged, above:
-`conformance.oracle.keys`, `conformance.flax.checks`.
+Observed here, and held to the checks of cases. Imports report, judge, observe and what is below;
+Flax and JAX when a function is called. Keys are derived by `oracle.keys`, without either.
 """

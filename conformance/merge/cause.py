@@ -14,7 +14,7 @@ from conformance.core.causes import (
 from conformance.core.definition import Definition, has_bounds
 from conformance.core.records import COMPILED
 from conformance.judge.checks.matrices import is_matrix
-from conformance.merge.model import Place
+from conformance.merge.facts import Place
 
 CHANGE_NO_BIT = frozenset(
     {

@@ -16,7 +16,7 @@ from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
 from conformance.core.records import MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
-from conformance.merge.model import Fact, Judgement, Place
+from conformance.merge.facts import Fact, Judgement, Place
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
 from conformance.store.entries import BASE, RECORDING

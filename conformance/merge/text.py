@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from conformance.core.records import SCHEMA, Drift
 from conformance.core.ulp import INCOMPARABLE
-from conformance.merge.model import Class, Conflict, Merged, Place, ProblemClasses
+from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
 from conformance.report.markdown import MAX_BYTES, cell, size_bytes, table_section
 from conformance.report.tables import Table
 

@@ -198,16 +198,8 @@ def observe_group(ids: tuple[str, ...]) -> Observed:
     """
     observer = _observer()
     cases = [parse_case(key) for key in ids]
-    observations = [_with_stages(observer, observer.observe(case)) for case in cases]
+    observations = [observer.observe_in_full(case) for case in cases]
     return Observed(observations=tuple(observations), environment=_captured(cases[0].backend))
-
-
-def _with_stages(observer: Observer, observation: Observation) -> Observation:
-    """Return the observation with its stages, or as it is: they must not cost what was observed."""
-    try:
-        return observer.with_stages(observation)
-    except Exception:
-        return observation
 
 
 @functools.cache

@@ -47,6 +47,19 @@ class Observer:
                 outcome = dataclasses.replace(outcome, drawn=drawn.tobytes())
         return dataclasses.replace(observation, outcome=outcome)
 
+    def observe_in_full(self, case: Case) -> Observation:
+        """Run the case, and look into its stages, where they can be computed.
+
+        Stages only explain a difference: a failure among them must not cost what was observed.
+
+        Raises:
+            BackendUnavailable: the backend has no device in this process.
+        """
+        observation = self.observe(case)
+        with contextlib.suppress(Exception):
+            return self.with_stages(observation)
+        return observation
+
     def with_stages(self, observation: Observation) -> Observation:
         """Return the observation with digests of its stages, where the backend can tell them."""
         if isinstance(observation.outcome, Raised):

@@ -90,21 +90,10 @@ def _observed(
     for number, case in enumerate(cases, start=1):
         if case.id in known:
             continue
-        observation = _with_stages(observer, observer.observe(case))
+        observation = observer.observe_in_full(case)
         yield entry_of(observation, catalogue.lookup(case.problem.initializer).family)
         if progress is not None:
             progress(number, len(cases), observation)
-
-
-def _with_stages(observer: Observer, observation: Observation) -> Observation:
-    """Return the observation with its stages, or as it is where they cannot be computed.
-
-    Stages only explain a difference: a failure among them must not cost what was observed.
-    """
-    try:
-        return observer.with_stages(observation)
-    except Exception:
-        return observation
 
 
 def _without_absent_flax(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], list[str]]:

@@ -2,6 +2,7 @@
 
 `solve` answers a problem, `solve_words` works from given random words, and both show every stage.
 Two answers: `expected` is the definition, rounded once; `followed` is JAX's own chain of roundings.
+Imports core, NumPy and SciPy.
 """
 
 from conformance.core.lattice import word_bits

@@ -7,5 +7,6 @@
     terminal, markdown, html, junit, drift_csv   one way of showing a run each
     frames     a run, or all runs, read back into pandas
 
-Only `frames` imports pandas, and only `recorder.finish` and the reader import `frames`.
+Only `frames` imports pandas, and only `recorder.finish` and the reader import `frames`. Imports
+core, cases, store and oracle.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case
 from conformance.core.records import CaseResult, DriftClass, Observation, Status
@@ -35,11 +33,6 @@ class Engine:
         policy = policy or Policy()
         self._checks: tuple[Check, ...] = default_checks(policy.max_drift, policy.golden_option)
         self._observer = Observer(catalogue)
-
-    def run(self, cases: Iterable[Case]) -> Iterator[CaseResult]:
-        """Yield the verdict on each case, in order."""
-        for case in cases:
-            yield self.evaluate(case)
 
     def evaluate(self, case: Case) -> CaseResult:
         """Observe the case on its backend and judge it; look into the stages if something differs.

@@ -1,1 +1,1 @@
-"""What `pytest conformance` collects: a test for each case, sweep, layer and claim of the guide."""
+"""What `pytest conformance` collects: cases, sweeps, layers, the guide; imports everything."""

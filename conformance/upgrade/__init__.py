@@ -1,9 +1,8 @@
 """Can we take the new JAX? Record under each release, compare, and say what changed and since when.
 
-    tools          uv, the cache folder, files that appear whole or not at all
-    target         a user's own parameters as a recording; runs inside an environment
-    flax_keys      the keys that Flax derives, as such a target
-    child          what runs inside the environment of a release
+Imports everything below run. What runs inside the environment of a release is `observe.child`.
+
+    uv             what installs a release, and the cache folder
     compare        two recordings or golden sets -> a comparison, case by case
     qr, rerun      SciPy's own QR of a matrix, under the LAPACK that a side recorded
     outside        the causes that lie outside of JAX and XLA: LAPACK, the C library
@@ -13,7 +12,7 @@
     tables         a verdict as text, Markdown, JSON, CSV and Parquet
     recordings     what a release returned, recorded once in its environment
     gate           both sides recorded, compared, judged
-    runs           one recording for each release, had when it is asked for
+    series         one recording for each release, had when it is asked for
     bisect         the first release that differs; every release that does
     survey         what changed from each release to the next, as a document
     history        when each case last changed class, over many runs

@@ -19,7 +19,7 @@ from conformance.core.records import SCHEMA, STAGES, DriftClass, Raised
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.releases import CAPS
-from conformance.upgrade.runs import Releases
+from conformance.upgrade.series import Releases
 from conformance.upgrade.tables import SAME_STREAM
 
 SHOWN_PACKAGES = ("python", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")

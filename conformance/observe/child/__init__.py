@@ -1,1 +1,1 @@
-"""What runs in the environment of another release: no package beyond the recorder's."""
+"""What runs in the environment of another release; imports core, cases, store and observe."""

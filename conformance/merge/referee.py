@@ -18,7 +18,7 @@ from conformance.judge.drift import DEFAULT_BUDGET, classify
 from conformance.judge.ledger import Ledger, Limitation
 from conformance.judge.verdict import Goldens, compare
 from conformance.merge.cause import cause
-from conformance.merge.model import (
+from conformance.merge.facts import (
     Class,
     Conflict,
     Fact,
