@@ -11,14 +11,15 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.ids import Case, parse_case
-from conformance.core.records import DriftClass, Status
+from conformance.core.records import CaseResult, DriftClass, Status
 from conformance.judge.checks.oracle import exact_stages
 from conformance.judge.drift import first_differing_stage
 from conformance.judge.ledger import Ledger
-from conformance.judge.verdict import Policy
+from conformance.judge.verdict import Policy, judge
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.oracle import solve
+from conformance.run import evaluate
 from conformance.run.evaluate import Engine
 from tests.test_faults import OneGolden
 
@@ -82,6 +83,43 @@ def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     assert result.drift.stage == "bits"
     messages = [check.message for check in result.checks if check.status is Status.FAILED]
     assert all("first differing stage: bits; class: stream" in message for message in messages)
+
+
+def test_a_case_that_drifted_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalogue = load_catalogue()
+    observer = Observer(catalogue)
+    golden = observer.with_stages(observer.observe(CASE))
+    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
+    verdicts = []
+
+    def counting(*evidence: Any, **rules: Any) -> CaseResult:
+        verdicts.append(judge(*evidence, **rules))
+        return verdicts[-1]
+
+    monkeypatch.setattr(evaluate, "judge", counting)
+    with jax.threefry_partitionable(False):
+        result = engine.evaluate(CASE)
+
+    assert result.status is Status.FAILED
+    assert verdicts == [result]
+
+
+def test_what_is_as_wrong_as_the_golden_is_told_by_the_stages_of_the_golden() -> None:
+    """They were recorded of the same bits, so nobody looks into them again."""
+    catalogue = load_catalogue()
+    observer = Observer(catalogue)
+    with jax.threefry_partitionable(False):
+        golden = observer.with_stages(observer.observe(CASE))
+        engine = Engine(
+            catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=())
+        )
+        result = engine.evaluate(CASE)
+
+    assert result.drift is not None
+    assert result.drift.drift_class is DriftClass.IDENTICAL
+    (failed,) = [check for check in result.checks if check.status is Status.FAILED]
+    assert failed.check == "oracle"
+    assert "first differing stage: bits" in failed.message
 
 
 def test_one_ulp_in_the_unit_variate_is_rounding_of_that_stage(

@@ -55,7 +55,10 @@ class Observer:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        observation = self.observe(case)
+        return self.in_full(self.observe(case))
+
+    def in_full(self, observation: Observation) -> Observation:
+        """Return the observation with its stages, or as it is where they cannot be computed."""
         with contextlib.suppress(Exception):
             return self.with_stages(observation)
         return observation
