@@ -21,14 +21,17 @@ PYTHON_OF = {
     "4.0": "echo about to crash >&2; kill -SEGV $$",
 }
 
+OTHER_KERNEL = "Nehalem" if os.environ.get("OPENBLAS_CORETYPE") == "Prescott" else "Prescott"
+
 UNLISTED = {
     "2.1": 'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
     "2.2": 'grep -q \'"run"\' "$3" && kill -SEGV $$; '
     'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
-    "2.3": 'OPENBLAS_CORETYPE=Prescott exec {python} "$@"',
+    "2.3": f'OPENBLAS_CORETYPE={OTHER_KERNEL} exec {{python}} "$@"',
 }
 """Releases that no list offers: 2.1 compiles what 2.0 lowers for another processor, 2.2 crashes
-when it runs what another release exported, and 2.3 has a LAPACK with another kernel."""
+when it runs what another release exported, and 2.3 has a LAPACK with another kernel
+than the machine's."""
 
 
 def main(words: list[str]) -> None:
