@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.core.arrays import returned
+from conformance.core.arrays import as_dtype, returned
 from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.formats import DTYPES
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.judge.checks.base import failed, not_applicable, passed
 from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
@@ -130,9 +131,10 @@ def test_the_same_bits_again_pass() -> None:
     assert repeated(outcome.sha256, outcome) == passed(REPEATABLE)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("sha256", ["0" * 64, None, ""])
-def test_other_bits_from_the_same_key_fail(sha256: str | None) -> None:
-    assert repeated(sha256, returned(ARRAY)) == failed(
+def test_other_bits_from_the_same_key_fail(sha256: str | None, dtype: str) -> None:
+    assert repeated(sha256, returned(ARRAY.astype(as_dtype(dtype)))) == failed(
         REPEATABLE,
         f"{ID} returned other bits when called again with the same key: it keeps state, or draws "
         "randomness that the key does not determine",

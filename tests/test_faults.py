@@ -16,8 +16,8 @@ from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS
 from conformance.core.records import CaseResult, DriftClass, Entry, Observation, Status
-from conformance.judge.checks import default_checks
 from conformance.judge.ledger import Ledger
+from conformance.judge.rules import default_checks
 from conformance.observe.observer import Observer
 from conformance.run import options
 from conformance.run.evaluate import Engine

@@ -16,9 +16,9 @@ from conformance.core.arrays import returned
 from conformance.core.errors import LedgerError
 from conformance.core.ids import BACKENDS, parse_case
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
-from conformance.judge.checks import NAMES, load_ledger
 from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
+from conformance.judge.rules import NAMES, load_ledger
 from conformance.observe.backends import EXECUTORS
 from conformance.run.evaluate import Engine
 from conformance.run.sweeps import evaluate

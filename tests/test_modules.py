@@ -23,7 +23,7 @@ from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
-from conformance.judge.checks import load_ledger
+from conformance.judge.rules import load_ledger
 from conformance.observe import environment
 from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key

@@ -21,8 +21,8 @@ from conformance.cli.main import COMMANDS, EMPTY, FAILED, INFRASTRUCTURE, OK, US
 from conformance.core.causes import known_isa_difference, known_lapack_difference
 from conformance.core.ids import Tier
 from conformance.core.records import DriftClass, Status
-from conformance.judge.checks import default_checks
 from conformance.judge.ledger import Ledger
+from conformance.judge.rules import default_checks
 from conformance.run import options
 from conformance.run.evaluate import Engine
 from tests.conftest import without_ambient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.run.scheduling import GroupScheduling
+from conformance.run.scheduling import GroupScheduling, cost
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 """Three groups, by their first letter."""
@@ -162,3 +162,14 @@ def test_workers_that_collected_different_tests_are_refused() -> None:
 
     with pytest.raises(RuntimeError, match="workers collected different tests"):
         scheduling.schedule()
+
+
+def test_a_program_costs_the_square_of_its_rank() -> None:
+    one, two, four = (
+        cost(
+            [f"conformance/suite/test_initializers.py::test_case[ones-float32-{shape}-s0-cpu-jit]"]
+        )
+        for shape in ("16", "4x4", "2x2x2x2")
+    )
+
+    assert (two - one, four - one) == (3, 15)

@@ -18,8 +18,8 @@ from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
 from conformance.core.errors import GoldenError, LooserBudget
 from conformance.core.paths import BUDGETS
 from conformance.core.records import Status
-from conformance.judge.checks import load_ledger
 from conformance.judge.law.verdict import LawResult, UnfitForBudget
+from conformance.judge.rules import load_ledger
 from conformance.observe import environment
 from conformance.run import options
 from conformance.run.matrix_sweep import COLUMNS as MATRIX_COLUMNS

@@ -14,7 +14,7 @@ from conformance.core.errors import SelectionError, cannot_write
 from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER
 from conformance.core.records import DriftClass
-from conformance.judge.checks import load_ledger
+from conformance.judge.rules import load_ledger
 from conformance.merge import Merged, Question, Referee, Sources, golden_place, merge, read_sources
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options

@@ -26,10 +26,10 @@ from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import Claim, Layer
 from conformance.flax.observe import REVEALING, SEED
 from conformance.judge.budgets import Budgets
-from conformance.judge.checks import default_checks
 from conformance.judge.checks.values import VALUES
 from conformance.judge.drift import classify
 from conformance.judge.ledger import Ledger
+from conformance.judge.rules import default_checks
 from conformance.judge.verdict import Golden, judge
 from conformance.oracle.threefry import Key
 from conformance.store.entries import BASE

@@ -7,9 +7,9 @@ from conformance.core.ids import Case
 from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
 from conformance.judge.budgets import Budgets
-from conformance.judge.checks import default_checks
 from conformance.judge.checks.base import Check
 from conformance.judge.ledger import Ledger
+from conformance.judge.rules import default_checks
 from conformance.judge.verdict import Golden, Goldens, Policy, judge
 from conformance.observe.observer import Observer
 

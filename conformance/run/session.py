@@ -18,8 +18,8 @@ from conformance.core.errors import FleetUnavailable, GoldenError, SelectionErro
 from conformance.core.ids import Case, Tier, parse_case
 from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE, golden_option
 from conformance.core.records import CaseResult, DriftClass, Environment, Status
-from conformance.judge.checks import load_ledger
 from conformance.judge.ledger import Ledger
+from conformance.judge.rules import load_ledger
 from conformance.judge.verdict import Policy
 from conformance.observe import environment, fleet
 from conformance.observe.backends import open_backend

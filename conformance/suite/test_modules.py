@@ -16,7 +16,7 @@ from conformance.flax.findings import Finding, verdict
 from conformance.flax.layers import PARAM_DTYPES, Layer
 from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
-from conformance.judge.checks import load_ledger
+from conformance.judge.rules import load_ledger
 from conformance.run import options
 from conformance.store import budgets
 
