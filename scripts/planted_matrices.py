@@ -35,8 +35,8 @@ from conformance.judge.checks.matrices import (
     laid_out,
     matrix_errors,
 )
-from conformance.observe.backends.pjrt import x64
 from conformance.observe.environment import host_facts
+from conformance.observe.jax_compat import x64
 from conformance.oracle import haar
 from conformance.run import options
 from conformance.store import budgets

@@ -27,7 +27,7 @@ from conformance.core.arrays import Array, as_dtype
 from conformance.core.definition import Normal, TruncatedNormal, expected_error
 from conformance.core.ulp import ulp_at, ulp_distance
 from conformance.observe.backends import open_backend
-from conformance.observe.backends.pjrt import x64
+from conformance.observe.jax_compat import x64
 from conformance.observe.sweep import sweep
 from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, solve_words
 from conformance.oracle.followed import (

@@ -13,7 +13,7 @@ from jax.nn import initializers
 from conformance.core.arrays import Array
 from conformance.core.definition import DeltaOrthogonal, Orthogonal
 from conformance.core.ids import Problem, format_shape
-from conformance.observe.backends.pjrt import x64
+from conformance.observe.jax_compat import x64
 from conformance.oracle import Solution, random_bits, seed_key, solve
 from conformance.oracle.initializers import haar
 

@@ -31,7 +31,7 @@ from conformance.core.definition import (
 from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
 from conformance.core.ids import Problem, format_shape
 from conformance.core.ulp import ulp_at, ulp_distance
-from conformance.observe.backends.pjrt import x64
+from conformance.observe.jax_compat import x64
 from conformance.oracle import (
     OracleUnavailable,
     Solution,

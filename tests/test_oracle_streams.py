@@ -18,8 +18,7 @@ from conformance.core.definition import Definition, expected_error
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Tier
 from conformance.core.lattice import lattice_words
-from conformance.observe.backends.pjrt import x64
-from conformance.observe.jax_compat import lattice_key
+from conformance.observe.jax_compat import lattice_key, x64
 from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, word_bits
 from conformance.oracle.followed import followed_uniform
 

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from conformance.observe.backends.pjrt import x64
+from conformance.observe.jax_compat import x64
 from conformance.oracle import fold_in, random_bits, seed_key, split, threefry2x32
 from conformance.oracle.threefry import counters
 

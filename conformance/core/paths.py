@@ -39,3 +39,4 @@ LOWERING = "lowering.json"
 FLAX_TREES = "modules.json"
 
 COMPILED = "compiled"
+"""Folder of the programs compiled for each device."""

@@ -1,4 +1,9 @@
-"""Accept a stage, reject it, or prune what no tier asks for any more."""
+"""Accept a stage, reject it, or prune what no tier asks for any more.
+
+The set is never written in place: its successor is written beside it, flushed, and the two change
+places by renaming, so that a kill at any moment leaves the old set or the new one whole, and
+`files.recover` puts it where it belongs.
+"""
 
 from __future__ import annotations
 

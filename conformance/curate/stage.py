@@ -1,4 +1,8 @@
-"""Stage a recording beside a golden set, for review."""
+"""Stage a recording beside a golden set, for review.
+
+A golden set is a recording that somebody accepted, with a reason. Staging puts the outcomes of a
+recording into `.pending` within the set; accepting merges them.
+"""
 
 from __future__ import annotations
 

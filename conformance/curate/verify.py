@@ -22,6 +22,7 @@ from conformance.core.lattice import Point
 from conformance.core.laws import sampler_of
 from conformance.core.paths import (
     BUDGETS,
+    COMPILED,
     FLAX_TREES,
     LOWERING,
     MANIFEST,
@@ -243,6 +244,3 @@ FILES: Mapping[str, tuple[str, Reader]] = {
     FLAX_TREES: ("parameters of layers", _layers),
 }
 """Files of a set: what they hold, and how it is read."""
-
-COMPILED = "compiled"
-"""Folder of the programs compiled for each device."""

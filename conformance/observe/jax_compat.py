@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -42,13 +44,19 @@ def topology(platform: str, arguments: Mapping[str, str]) -> Any:
     return topologies.get_topology_desc(platform=platform, **arguments)
 
 
-def x64_for(dtype: str) -> Any:
-    """Return the context in which a sweep of the dtype runs."""
-    import contextlib
-
+def x64() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which 64-bit dtypes exist, under old and new JAX alike."""
     import jax
 
-    return jax.enable_x64(True) if dtype in WIDE_DTYPES else contextlib.nullcontext()
+    # `jax.experimental.enable_x64` is the only name before JAX 0.8.
+    module = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    context: contextlib.AbstractContextManager[Any] = module.enable_x64(True)
+    return context
+
+
+def x64_for(dtype: str) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which arrays of the dtype exist."""
+    return x64() if dtype in WIDE_DTYPES else contextlib.nullcontext()
 
 
 @functools.cache

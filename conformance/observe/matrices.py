@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import Problem
-from conformance.observe.backends.pjrt import typed_key, x64
+from conformance.observe.backends.pjrt import typed_key
+from conformance.observe.jax_compat import x64_for
 from conformance.store.budgets import MATRICES
 
 BATCH_BYTES = 1 << 25
@@ -29,8 +28,7 @@ def factored(
 
     batch = max(1, BATCH_BYTES // (shape[0] * shape[1] * as_dtype(dtype).itemsize))
     initializer = jax.nn.initializers.orthogonal()
-    wide = x64() if dtype in WIDE_DTYPES else contextlib.nullcontext()
-    with wide, jax.default_device(jax.devices(backend)[0]):
+    with x64_for(dtype), jax.default_device(jax.devices(backend)[0]):
         orthonormal: Any = jax.vmap(lambda key: initializer(key, shape, as_dtype(dtype)))
         drawn: Any = jax.vmap(lambda key: jax.random.normal(key, shape, as_dtype(dtype)))
         for start in range(0, n_seeds, batch):

@@ -247,11 +247,12 @@ def _failure(job: _Job, code: int) -> str:
 @functools.cache
 def sources() -> Path:
     """Return a folder that holds the recorder and nothing else of this package, by content."""
-    texts = {module: path.read_text(encoding="utf-8") for module, path in recorder().items()}
+    files = recorder()
+    texts = {module: path.read_text(encoding="utf-8") for module, path in files.items()}
     folder = cache_folder("recorders") / digest(*texts, *texts.values())
     if not folder.exists():
         draft = draft_of(folder)
-        for module, path in recorder().items():
+        for module, path in files.items():
             kept = draft / path.relative_to(PACKAGE.parent)
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(texts[module], encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from conformance.core.ids import Case, Problem
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.stages import stage_arrays, stage_digests
+from conformance.observe.jax_compat import x64
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
 Call = Callable[[Any], Any]
@@ -205,16 +205,6 @@ def present_platforms() -> tuple[str, ...]:
         ) from error
     name = {"gpu": "cuda"}.get(default, default)
     return ("cpu",) if name == "cpu" else ("cpu", name)
-
-
-def x64() -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which 64-bit dtypes exist, under old and new JAX alike."""
-    import jax
-
-    # `jax.experimental.enable_x64` is the only name before JAX 0.8.
-    module = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
-    context: contextlib.AbstractContextManager[Any] = module.enable_x64(True)
-    return context
 
 
 def typed_key(problem: Problem, seed: int | None = None) -> Any:
