@@ -24,7 +24,6 @@ from conformance.store.read import Store, open_store
 from conformance.store.write import now, write_store
 
 
-# --- Changing the set ----------------------------------------------------------------------------
 def accept(folder: Path, catalogue: Catalogue) -> Review:
     """Merge what is pending into the set, and return what that changed.
 

@@ -26,7 +26,6 @@ from conformance.core.lattice import Sweep, lattice_words
 from conformance.observe.jax_compat import equations, lattice_key, x64_for
 
 
-# --- Observing -----------------------------------------------------------------------------------
 class Executor(Protocol):
     """What a sweep runs on: a backend."""
 

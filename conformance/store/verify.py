@@ -10,7 +10,6 @@ from conformance.store.entries import HIGHEST, LOWEST
 from conformance.store.read import Store, open_store
 
 
-# --- Verifying and showing -----------------------------------------------------------------------
 def verify(folder: Path) -> list[str]:
     """Return every fault of the store, one line each: file, problem, what is wrong.
 

@@ -21,7 +21,6 @@ from conformance.core.records import SCHEMA, Entry, Raised
 from conformance.store.entries import DRAWN, GOLDEN, entry_fields, one_line, reduced
 
 
-# --- Writing -------------------------------------------------------------------------------------
 def write_store(
     folder: Path, entries: list[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
 ) -> None:
