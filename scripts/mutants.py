@@ -90,7 +90,7 @@ JUDGES = (
     *("ledger", "matrices", "matrix_draws", "model", "module_checks", "moments", "oracle_*"),
     *("permitted", "predicted", "recognition", "statistics", "structure", "ulp", "values"),
 )
-"""Files of tests/ that judge, without their `test_`: those that start no processes."""
+"""Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 
 SLOWEST_JUDGE_S = 3.0
 """Of CPU, while the lines that it executes are noted."""
@@ -479,7 +479,7 @@ def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judg
     """Run the tests of each file once, watched; files that have not changed are not run again."""
     KEPT.mkdir(parents=True, exist_ok=True)
     package = _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
-    files = [file for name in names for file in sorted(ROOT.glob(f"tests/test_{name}.py"))]
+    files = [file for name in names for file in sorted(ROOT.glob(f"tests/*/test_{name}.py"))]
     kept = {file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json" for file in files}
     tasks = (
         (file, functools.partial(_watch, file, modules, where), 900.0)

@@ -21,7 +21,7 @@ import pytest
 
 from conformance.observe import environment
 
-collect_ignore = [] if importlib.util.find_spec("ray") else ["test_fleet_ray.py"]
+collect_ignore = [] if importlib.util.find_spec("ray") else ["observe/test_fleet_ray.py"]
 
 if importlib.util.find_spec("hypothesis"):  # absent where nothing but JAX and pytest is
     from hypothesis import settings

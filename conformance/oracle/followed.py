@@ -6,7 +6,8 @@ a kernel is. The sequence is that of `jax._src.random.core` and `jax._src.nn.ini
 float32, erf_inv as the polynomial of Giles and erf as the rational function of Eigen; and a
 division by a constant is a multiplication by its rounded reciprocal. What a compiler folds is told
 by `ErfErrors`. The functions log1p and, in float64, erf round correctly here, and subnormals live:
-`tests/test_oracle_followed.py` counts what XLA's approximations and its flushing to zero change.
+`tests/oracle/test_oracle_followed.py` counts what XLA's approximations, and its flushing to zero,
+change.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from conformance.store.entries import RECORDING, shard_name
 from conformance.store.read import Store, open_store
 from conformance.store.verify import verify
 from conformance.store.write import write_store
+from tests import ROOT
 
 ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
 A, B, C = "mine-float32-64-s0", "mine-bfloat16-64-s0", "other-float32-64-s0"
@@ -804,7 +805,7 @@ def test_git_shows_shards_as_text_once_that_is_installed(
         return done.stdout
 
     monkeypatch.chdir(golden.parent)
-    attributes = Path(__file__).parent.parent / ".gitattributes"
+    attributes = ROOT / ".gitattributes"
     (golden.parent / ".gitattributes").write_text(attributes.read_text())
     git("init", "--quiet")
     assert goldens("install-textconv") == 0

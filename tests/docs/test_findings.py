@@ -6,7 +6,6 @@ import importlib.util
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,8 @@ import refresh_findings
 from conformance.core.definition import TruncatedNormal
 from conformance.core.settings import installed_jax
 from conformance.oracle import ErfErrors, random_bits, seed_key, solve_words
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "findings.md").read_text()
 STATED = re.search(r"Figures are of JAX (\S+) on", TEXT)
 

@@ -25,11 +25,11 @@ from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.run import options
 from conformance.run.evaluate import Engine
+from tests import ROOT
 from tests.conftest import without_ambient
 from tests.faults import FAULTS
-from tests.test_faults import case_of, judged, right
+from tests.judge.test_faults import case_of, judged, right
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 OWN_DOCS = (

@@ -159,7 +159,7 @@ def odd_tree() -> dict[str, Any]:
 
 
 def test_complex_empty_and_non_finite_parameters_are_audited_as_unknown() -> None:
-    result = audit(load("tests.test_audit:odd_tree"))
+    result = audit(load("tests.flax.test_audit:odd_tree"))
 
     assert [(one.path, one.initializer) for one in result.parameters] == [
         ("complex", "not recognised"),

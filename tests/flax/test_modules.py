@@ -28,8 +28,8 @@ from conformance.observe import environment
 from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key
 from conformance.store.budgets import load
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
 LINEAR = next(layer for layer in LAYERS if layer.name == "flax.nnx.Linear")
 WEIGHT_NORM = next(layer for layer in LAYERS if layer.name == "flax.linen.WeightNorm")

@@ -37,7 +37,7 @@ from conformance.store.budgets import (
     merged,
     save,
 )
-from tests.test_faults import OneGolden, right
+from tests.judge.test_faults import OneGolden, right
 
 
 def measurement(

@@ -21,7 +21,7 @@ from conformance.observe.observer import Observer
 from conformance.oracle import solve
 from conformance.run import evaluate
 from conformance.run.evaluate import Engine
-from tests.test_faults import OneGolden
+from tests.judge.test_faults import OneGolden
 
 CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")
 

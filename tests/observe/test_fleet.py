@@ -32,6 +32,7 @@ from conformance.observe.fleet import (
     require_resources,
 )
 from conformance.observe.observer import Observer
+from tests import ROOT
 
 NOTHING = Observed(
     observations=(), environment=Environment(packages={}, config={}, host={}, devices={})
@@ -315,7 +316,7 @@ def test_what_was_lost_is_missing_by_name_and_is_no_verdict(
 
 # --- Shards without Ray, as docs/fleet.md tells --------------------------------------------------
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "fleet.md").read_text()
+DOCUMENT = (ROOT / "docs" / "fleet.md").read_text()
 
 
 def block(language: str, containing: str) -> str:

@@ -39,7 +39,7 @@ from conformance.oracle.followed import (
     erf_inv_float32,
     foldings,
 )
-from tests.test_oracle_streams import is_fused_here
+from tests.oracle.test_oracle_streams import is_fused_here
 
 SIGMA_ULP: dict[tuple[Kind, float, float], dict[str, float]] = {
     (Kind.UNIFORM, 0.0, 1.0): {"bfloat16": 1, "float16": 1, "float32": 1},

@@ -42,7 +42,7 @@ from conformance.oracle import (
     solve_words,
     split,
 )
-from tests.test_oracle_followed import LOG1P_ULP, flushed, fused_here
+from tests.oracle.test_oracle_followed import LOG1P_ULP, flushed, fused_here
 
 CATALOGUE = load_catalogue()
 DRAWN = [spec for spec in CATALOGUE if spec.family not in ("constant", "orthogonal", "custom")]

@@ -22,8 +22,8 @@ from conformance.predict import aot, ptx
 from conformance.predict import compiled as programs
 from conformance.predict.compiled import _counts, summary, table
 from conformance.store.accepted import load as load_accepted
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 PTX = ROOT / "tests" / "data" / "ptx"
 PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
 

@@ -20,8 +20,8 @@ from conformance.store.entries import PREDICTED, RECORDING
 from conformance.store.read import open_store
 from conformance.store.write import write_store
 from conformance.upgrade.compare import compare_folders
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 H100, A100 = (ROOT / "golden" / "predicted" / name for name in ("h100", "a100"))
 
 # --- The kept predictions ------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -30,8 +29,8 @@ from conformance.predict.ptx import approximate, chain, influence, machine, oper
 from conformance.predict.ptx.parser import parse
 from conformance.store.budgets import load
 from conformance.store.read import open_store
+from tests import ROOT
 
-ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "data" / "ptx"
 PREDICTED = ROOT / "golden" / "predicted" / "h100"
 PROBLEMS = sorted(path.stem for path in FIXTURES.glob("*.ptx"))

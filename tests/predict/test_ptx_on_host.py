@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +12,10 @@ from conformance.core.formats import LOG2_LATTICE
 from conformance.core.lattice import LOG2_STRATA
 from conformance.predict import ptx
 from conformance.predict.ptx import program as programs
+from tests import ROOT
 from tests.host import Host
 
-FOLDER = Path(__file__).parent / "data" / "lattice"
+FOLDER = ROOT / "tests" / "data" / "lattice"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ll"))
 KEY = [np.zeros(1, np.uint32)]
 

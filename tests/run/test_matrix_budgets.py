@@ -30,9 +30,10 @@ from conformance.store.budgets import (
     merged,
     save,
 )
+from tests import ROOT
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "matrices.md").read_text()
+DOCUMENT = (ROOT / "docs" / "matrices.md").read_text()
 SHIPPED = load(shipped() / BUDGETS)
 SEEDS = 20
 """How many matrices of 4 x 4 are drawn in each test that draws any: one program draws them all."""

@@ -12,7 +12,8 @@ import mutants
 import pytest
 from mutants import Judges, Mutant, finished, fork, listed, mutants_of, report, tell
 
-ROOT = Path(__file__).parent.parent
+from tests import ROOT
+
 PATH = "pkg/module.py"
 Changes = Callable[[str], set[tuple[str, str]]]
 
@@ -219,7 +220,7 @@ def text_of(source: str, function: str) -> str:
 
 
 def test_every_name_of_a_judge_is_that_of_a_file() -> None:
-    assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/test_{n}.py"))] == []
+    assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/*/test_{n}.py"))] == []
 
 
 @pytest.mark.slow

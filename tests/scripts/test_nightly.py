@@ -16,9 +16,9 @@ import pytest
 from nightly import MACHINES, cases, left_out, main, plan
 from track_issue import MAX_CHARACTERS
 
-from tests.test_merge import ONE, ROUNDED, TWO, run_of
+from tests import ROOT
+from tests.merge.test_merge import ONE, ROUNDED, TWO, run_of
 
-ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
 yaml: Any = importlib.import_module("yaml")  # it has no types
 

@@ -30,6 +30,7 @@ from conformance.store.read import open_store
 from conformance.store.textconv import textconv
 from conformance.store.verify import verify
 from conformance.store.write import write_store
+from tests import ROOT
 
 ENVIRONMENT = {"packages": {"jax": "1.2.3"}, "config": {}, "host": {}, "devices": {}}
 PROVENANCE: list[Mapping[str, Any]] = [{"environment": ENVIRONMENT, "reason": "first"}]
@@ -593,7 +594,7 @@ def test_git_takes_shards_for_binary_files_that_have_a_text() -> None:
         check=True,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
     )
 
     values = [line.rsplit(": ", 1)[1] for line in attributes.stdout.splitlines()]

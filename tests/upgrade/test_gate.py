@@ -21,8 +21,9 @@ from conformance.observe import lapack
 from conformance.upgrade import environments, recordings
 from conformance.upgrade.releases import Registry, parse_side, release_side
 from conformance.upgrade.uv import cache_folder
+from tests import ROOT
 
-FAKE_UV = Path(__file__).with_name("fake_uv.py")
+FAKE_UV = ROOT / "tests" / "fake_uv.py"
 CASES = ["--initializer", "uniform,ones", "--dtype", "float32", "--shape", "64x32"]
 """One that drifts between releases 1.0 and 2.0, and one that never does."""
 

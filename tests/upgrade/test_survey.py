@@ -8,8 +8,9 @@ from conformance.core.ids import parse_case
 from conformance.core.records import Drift, DriftClass, Environment
 from conformance.upgrade import survey
 from conformance.upgrade.compare import Comparison, Pair
+from tests import ROOT
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "jax-releases.md"
+DOCUMENT = ROOT / "docs" / "jax-releases.md"
 DATA = DOCUMENT.with_suffix(".json")
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 
