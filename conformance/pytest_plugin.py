@@ -158,12 +158,12 @@ class Faults:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Report the message alone, and end the run where a backend is absent."""
-        from conformance.core.errors import GoldenError
+        from conformance.core.errors import StoreError
         from conformance.observe.backends import BackendUnavailable
 
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, BackendUnavailable | GoldenError):
+        if isinstance(error, BackendUnavailable | StoreError):
             report.longrepr = str(error)
             report.user_properties.append((FAULT, str(error)))
         if isinstance(error, BackendUnavailable):
@@ -281,7 +281,7 @@ class Controller:
 
     def _expect(self, nodeids: list[str]) -> None:
         """Note the cases among the tests, and refuse to run them without goldens and ledger."""
-        from conformance.core.errors import GoldenError, LedgerError
+        from conformance.core.errors import LedgerError, StoreError
 
         cases = {case.id for case in map(case_of, nodeids) if case}
         if not cases or self._config.option.collectonly:
@@ -290,7 +290,7 @@ class Controller:
             self._session.validate_files()
         except LedgerError as error:
             raise pytest.UsageError(str(error)) from error
-        except GoldenError as error:
+        except StoreError as error:
             pytest.exit(str(error), returncode=INFRASTRUCTURE)
         self._expected |= cases
 

@@ -26,9 +26,6 @@ MAX_CASES = 20
 MAX_SUMMARY_BYTES = 2**20
 """GitHub drops a larger step summary as a whole."""
 
-NO_VERDICT = 3
-"""Exit code of `conformance` when something could not be run or read."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -109,6 +106,7 @@ def verdict(jobs: Sequence[Job], night: Path, out: Path, tier: str) -> None:
     Each artifact is only believed about its own job: it is moved to where that belongs.
     """
     from conformance.cli import main as conformance
+    from conformance.core.errors import ExitCode
 
     out.mkdir(parents=True)
     absent = [job.artifact for job in jobs if not _came_to_a_verdict(night / job.artifact)]
@@ -124,7 +122,9 @@ def verdict(jobs: Sequence[Job], night: Path, out: Path, tier: str) -> None:
     notes = [f"No verdict came from {name}: see its job.\n" for name in absent]
     notes += [f"Did not take part: {name}.\n" for name in left_out(MACHINES, machines)]
     (out / "table.md").write_text(_fitting("\n".join([*notes, _read(merged)])))
-    (out / "code").write_text(f"{NO_VERDICT if absent else code}\n")
+    if absent and code != ExitCode.FAILED:
+        code = ExitCode.MISSING
+    (out / "code").write_text(f"{int(code)}\n")
 
 
 def left_out(machines: Path, planned: Sequence[str]) -> list[str]:

@@ -21,8 +21,7 @@ from conformance.cli.gate import (
     extra_from,
     registry_from,
 )
-from conformance.cli.main import FAILED, OK
-from conformance.core.errors import SelectionError
+from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
@@ -82,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         found = _explained(search.all() if arguments.all else search.first(), releases)
     print(_json(found) if arguments.json else _text(found, arguments), end="")
-    return FAILED if found.points else OK
+    return ExitCode.of(failed=bool(found.points))
 
 
 def _explained(found: Found, releases: Releases) -> Found:

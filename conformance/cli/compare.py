@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cli.main import FAILED, OK
-from conformance.core.errors import cannot_write
+from conformance.core.errors import ExitCode, cannot_write
 from conformance.core.records import DriftClass
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
@@ -79,7 +78,7 @@ def report(
         sys.stdout.write("".join(texts[name](verdict, notes) for name in printed))
     else:
         sys.stdout.write(tables.to_text(verdict, notes))
-    return OK if verdict.is_clean else FAILED
+    return ExitCode.of(failed=bool(verdict.beyond), missing=bool(verdict.comparison.lost))
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
-from conformance.cli.main import FAILED, OK
-from conformance.core.errors import SelectionError
+from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
 from conformance.core.paths import BUDGETS, COMPILED
 from conformance.predict import aot, compiled
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
     if arguments.predict or arguments.record:
         _predict(arguments, targets[0], catalogue)
-    return FAILED if is_wrong else OK
+    return ExitCode.of(failed=is_wrong)
 
 
 def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 
-from conformance.cli.main import OK
+from conformance.core.errors import ExitCode
 from conformance.core.records import Environment
 from conformance.core.settings import NOTE, comparable, differences, told, unusual
 from conformance.flax import store as layers
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(_section(title, getattr(shown, title))))
     print("\n".join(unusual_lines(here)))
     print("\n".join(golden_lines(here, arguments.golden)))
-    return OK
+    return ExitCode.OK
 
 
 def unusual_lines(here: Environment) -> list[str]:

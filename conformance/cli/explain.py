@@ -6,7 +6,7 @@ import argparse
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.main import OK
+from conformance.core.errors import ExitCode
 from conformance.core.settings import unusual
 from conformance.observe import environment
 from conformance.observe.process import force_host_devices
@@ -29,4 +29,4 @@ def run(arguments: argparse.Namespace) -> int:
     for line in unusual(environment.capture()):
         print(f"note: {line}")
     print("\n".join(explanation(case, catalogue)))
-    return OK
+    return ExitCode.OK

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection
-from conformance.cli.main import INFRASTRUCTURE, OK, USAGE
 from conformance.cli.record import ProgressLine
-from conformance.core.errors import SelectionError
+from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Tier
 from conformance.core.paths import golden_option
@@ -90,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _verify(options.golden_folder(arguments.golden))
         case "textconv":
             sys.stdout.write(textconv(arguments.file))
-            return OK
+            return ExitCode.OK
         case "install-textconv":
             return _install_textconv()
         case name:
@@ -108,12 +107,12 @@ def _verify(folder: Path) -> int:
         print(fault, file=sys.stderr)
     if found.faults:
         print(f"{folder}: {len(found.faults)} faults", file=sys.stderr)
-        return INFRASTRUCTURE
+        return ExitCode.MISSING
     held = ", ".join(f"{count} {what}" for what, count in found.held.items())
     print(f"{folder}: all is as it was stored: {held}")
     if found.absent:
         print(f"{folder} has no {', '.join(found.absent)}")
-    return OK
+    return ExitCode.OK
 
 
 def _install_textconv() -> int:
@@ -128,9 +127,9 @@ def _install_textconv() -> int:
         done = subprocess.run(command, check=False)  # noqa: S603  # nothing comes from outside
         if done.returncode:
             print("call this within the clone whose git diff is meant", file=sys.stderr)
-            return USAGE
+            return ExitCode.USAGE
     print("git diff now shows golden shards as text in this clone")
-    return OK
+    return ExitCode.OK
 
 
 SHOWN = 10
@@ -158,12 +157,12 @@ def _stage(arguments: argparse.Namespace) -> int:
     print(review_text(review(folder, catalogue)))
     option = golden_option(folder)
     print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
-    return OK
+    return ExitCode.OK
 
 
 def _review(arguments: argparse.Namespace) -> int:
     print(review_text(review(_recovered(arguments), load_catalogue())))
-    return OK
+    return ExitCode.OK
 
 
 def _accept(arguments: argparse.Namespace) -> int:
@@ -181,14 +180,14 @@ def _accept(arguments: argparse.Namespace) -> int:
         accepted = accept(folder, catalogue)
     print(review_text(accepted))
     print(f"accepted into {folder}")
-    return OK
+    return ExitCode.OK
 
 
 def _reject(arguments: argparse.Namespace) -> int:
     folder = _recovered(arguments)
     reject(folder)
     print(f"dropped what was pending in {folder}")
-    return OK
+    return ExitCode.OK
 
 
 def _pending(arguments: argparse.Namespace) -> int:
@@ -196,11 +195,11 @@ def _pending(arguments: argparse.Namespace) -> int:
     staged = pending(folder)
     if staged is None:
         print(f"nothing is pending in {folder}")
-        return OK
+        return ExitCode.OK
     target = f"overlay {staged.overlay}" if staged.overlay else "the set"
     print(f"pending for {target} of {folder}, staged {staged.date}: {staged.scope}")
     print(f"reason: {staged.reason}")
-    return OK
+    return ExitCode.OK
 
 
 def _prune(arguments: argparse.Namespace) -> int:
@@ -209,7 +208,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     for key in removed:
         print(f"removed {key}")
     print(f"removed {len(removed)} orphans from {folder}")
-    return OK
+    return ExitCode.OK
 
 
 CHANGES = {

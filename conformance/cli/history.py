@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from conformance.cli.main import OK
+from conformance.core.errors import ExitCode
 from conformance.upgrade.history import History, LastChange, read_history
 
 
@@ -25,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"unfinished: {line}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(dataclasses.asdict(history), indent=1))
-        return OK
+        return ExitCode.OK
     print(f"{history.n_runs} runs; {history.n_steady} cases kept their class in all of them")
     for line in _lines(history):
         print(line)
-    return OK
+    return ExitCode.OK
 
 
 def _lines(history: History) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime as dt
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.cases.sweeps import select_sweeps
-from conformance.cli.main import FAILED, INFRASTRUCTURE, OK, USAGE
-from conformance.core.errors import GoldenError, LooserBudget
+from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.core.records import Status
-from conformance.judge.law.verdict import LawResult, UnfitForBudget
+from conformance.judge.law.verdict import LawResult
 from conformance.judge.rules import load_ledger
 from conformance.observe import environment
 from conformance.run import options
@@ -103,9 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
         faults += [found.fault] if found.fault else []
     _print_messages(results, arguments)
     print("".join(f"\n{fault}\n" for fault in faults), end="")
-    if not all(result.is_judged for result in results):
-        return INFRASTRUCTURE
-    return FAILED if faults or any(result.messages for result in results) else OK
+    return ExitCode.of(
+        failed=bool(faults) or any(result.messages for result in results if result.is_judged),
+        missing=not all(result.is_judged for result in results),
+    )
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -154,18 +153,19 @@ def write_budgets(
     reason: str,
     matrices: Iterable[tuple[MatrixSweep, MatrixMeasurement]] = (),
 ) -> int:
-    """Store what was measured; FAILED if a law is wrong, USAGE if a reason is missing."""
+    """Store what was measured.
+
+    Raises:
+        UnfitForBudget: a law is wrong.
+        LooserBudget: a budget would grow, and no reason says why it may.
+    """
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
-    try:
-        measured = measurements(results, catalogue, date=date)
-        measured += [measurement(sweep, found, date=date) for sweep, found in matrices]
-        table = merged(budgets, measured, reason)
-    except (UnfitForBudget, LooserBudget) as error:
-        print(f"conformance: {error}", file=sys.stderr)
-        return FAILED if isinstance(error, UnfitForBudget) else USAGE
+    measured = measurements(results, catalogue, date=date)
+    measured += [measurement(sweep, found, date=date) for sweep, found in matrices]
+    table = merged(budgets, measured, reason)
     save(path, table)
     print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
-    return OK
+    return ExitCode.OK
 
 
 def cells(result: LawResult) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
-from conformance.cli.main import OK
+from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
 from conformance.run import options
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     selection = options.selection_on(("cpu",), options.values_of(arguments))
     lines, _ = KINDS[arguments.kind or "cases"]
     print("\n".join(lines(catalogue, select(catalogue, selection))))
-    return OK
+    return ExitCode.OK
 
 
 def _initializers(catalogue: Catalogue, cases: list[Case]) -> list[str]:

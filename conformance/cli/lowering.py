@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from conformance.cases.builtin import builtin_specs
-from conformance.cli.main import FAILED, OK, USAGE
+from conformance.core.errors import ExitCode
 from conformance.core.paths import LOWERING
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
@@ -30,14 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Print what changed; FAILED if it did under the versions whose programs are accepted."""
     if arguments.accept and not arguments.reason:
         print("conformance: --accept needs --reason '...': why are they right?", file=sys.stderr)
-        return USAGE
+        return ExitCode.USAGE
     path = options.golden_folder(arguments.golden) / LOWERING
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
         accepted.save(path, new)
         print(f"{len(new.lines)} lines of {here} accepted into {path}")
-        return OK
+        return ExitCode.OK
     known, found = accepted.load(path, ACCEPT), lowered()
     changed = accepted.changes(known.lines, found)
     if changed:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"{len({change.key for change in changed})} of {len(found)} initializers and dtypes are "
         f"lowered to other programs than under {known.versions}, here {here}"
     )
-    return FAILED if changed and here == known.versions else OK
+    return ExitCode.of(failed=bool(changed) and here == known.versions)
 
 
 def lowered() -> Lines:

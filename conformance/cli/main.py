@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from conformance.core.errors import CatalogueError, unknown
-
-OK, FAILED, INFRASTRUCTURE, USAGE, EMPTY = 0, 1, 3, 4, 5
-"""Exit codes: clean; drift or failure; the fault of machine or file; of the caller; nothing ran."""
-
-INTERRUPTED = 130
-"""Exit code of a command that Ctrl-C ended, as shells have it: 128 and the signal's number."""
+from conformance.cli.output import standard_output, termination_as_interruption
+from conformance.core.errors import ConformanceError, ExitCode, Terminated, unknown
 
 COMMANDS = {
     "run": "run cases and report the verdict",
@@ -41,12 +35,12 @@ JUDGING_PACKAGES = ("flax", "packaging", "pandas", "pyarrow", "pytest", "scipy",
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose exit code for a wrong call is USAGE."""
+    """A parser whose exit code for a wrong call is that of all wrong calls."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit."""
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
 
 
 class ShowVersion(argparse.Action):
@@ -61,7 +55,7 @@ class ShowVersion(argparse.Action):
         except importlib.metadata.PackageNotFoundError:
             version = "of a folder, not installed"
         print(f"conformance {version}")
-        parser.exit(OK)
+        parser.exit(ExitCode.OK)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,22 +75,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             "pip install 'initializer-conformance[judge]'",
             file=sys.stderr,
         )
-        return INFRASTRUCTURE
+        return ExitCode.MISSING
 
 
 def _run(words: list[str]) -> int:
     arguments = parse(words)
     try:
-        code: int = _module(arguments.command).run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        with termination_as_interruption(), standard_output() as output:
+            code: int = _module(arguments.command).run(arguments)
+            output.flush()
+    except Terminated:
+        return ExitCode.TERMINATED
     except KeyboardInterrupt:
-        return INTERRUPTED
-    except tuple(exit_codes()) as error:
+        return ExitCode.INTERRUPTED
+    except ConformanceError as error:
         print(f"conformance: {error}", file=sys.stderr)
-        return next(code for kind, code in exit_codes().items() if isinstance(error, kind))
+        return error.exit_code
     return code
 
 
@@ -115,35 +109,6 @@ def parse(words: list[str]) -> argparse.Namespace:
     if chosen is not None and chosen not in COMMANDS:
         parser.error(unknown("command", chosen, list(COMMANDS)))
     return parser.parse_args(words)
-
-
-def exit_codes() -> dict[type[Exception], int]:
-    """Return the exit code of each kind of expected error, the special before the general."""
-    from conformance.core.errors import (
-        BackendUnavailable,
-        EmptySelection,
-        GoldenError,
-        LedgerError,
-        ReportError,
-        SelectionError,
-        SideError,
-        UnknownRelease,
-    )
-    from conformance.predict.aot import CompilerAbsent, UnknownTarget
-
-    return {
-        EmptySelection: EMPTY,
-        SelectionError: USAGE,
-        CatalogueError: USAGE,
-        LedgerError: USAGE,
-        UnknownTarget: USAGE,
-        UnknownRelease: USAGE,
-        GoldenError: INFRASTRUCTURE,
-        BackendUnavailable: INFRASTRUCTURE,
-        CompilerAbsent: INFRASTRUCTURE,
-        ReportError: INFRASTRUCTURE,
-        SideError: INFRASTRUCTURE,
-    }
 
 
 def _module(command: str) -> Any:

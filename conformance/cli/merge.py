@@ -9,8 +9,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.main import EMPTY, FAILED, INFRASTRUCTURE, OK
-from conformance.core.errors import SelectionError, cannot_write
+from conformance.core.errors import ExitCode, SelectionError, cannot_write
 from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER
 from conformance.core.records import DriftClass
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Merge and report; INFRASTRUCTURE where something could not be read."""
+    """Merge and report; MISSING where something could not be read."""
     catalogue = load_catalogue()
     expected = _questions(arguments.tier, catalogue)
     sources = read_sources(arguments.folders)
@@ -54,11 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _exit_code(merged: Merged) -> int:
-    if not merged.is_whole:
-        return INFRASTRUCTURE
-    if not merged.n_results:
-        return EMPTY
-    return OK if merged.is_clean else FAILED
+    return ExitCode.of(
+        failed=merged.has_failed, missing=not merged.is_whole, empty=not merged.n_results
+    )
 
 
 def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
-from conformance.cli.main import INFRASTRUCTURE, OK
-from conformance.core.errors import JournalError
+from conformance.core.errors import ExitCode, JournalError
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import Observation, Raised
 from conformance.core.settings import unusual
@@ -37,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record the selected cases; INFRASTRUCTURE when the machine failed one of them."""
+    """Record the selected cases; MISSING when the machine failed one of them."""
     catalogue = load_catalogue()
     selection = options.selection_from(options.values_of(arguments), tuple(arguments.cases))
     cases = select(catalogue, selection)
@@ -67,7 +66,7 @@ def report(store: Store) -> int:
         print(f"the machine failed {key}: {first_line(outcome.message)}", file=sys.stderr)
     if (rest := len(faults) - SHOWN) > 0:
         print(f"and {rest} more; {store.folder / PROVENANCE} names them", file=sys.stderr)
-    return INFRASTRUCTURE if faults else OK
+    return ExitCode.of(missing=bool(faults))
 
 
 def first_line(text: str) -> str:

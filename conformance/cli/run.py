@@ -8,9 +8,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from conformance.cli.main import FAILED, INFRASTRUCTURE, OK
 from conformance.cli.record import ProgressLine
-from conformance.core.errors import GoldenError, SelectionError
+from conformance.core.errors import ExitCode, SelectionError, StoreError
 from conformance.core.ids import Case
 from conformance.core.settings import unusual
 from conformance.observe.backends import BackendUnavailable
@@ -77,9 +76,7 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             html=arguments.html_report,
         )
         print("\n".join(recorder.summary_lines()))
-    if finished.missing:
-        return INFRASTRUCTURE
-    return OK if finished.is_green else FAILED
+    return ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
 
 
 def judge(session: Session, recorder: RunRecorder) -> None:
@@ -99,7 +96,7 @@ def _judged(
     """Judge one case and return what is wrong, or ""."""
     try:
         result, values = session.evaluate(case)
-    except (BackendUnavailable, GoldenError) as error:
+    except (BackendUnavailable, StoreError) as error:
         recorder.miss(case.id, str(error))
         return f"no verdict on {case.id}: {error}"
     recorder.add(values)

@@ -1,15 +1,174 @@
-"""What this package raises, in one place."""
+"""What this package raises, and what a command's exit code says, in one place."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 
-class LooserBudget(ValueError):  # noqa: N818 (says what was refused)
+class ExitCode(enum.IntEnum):
+    """How a command ended, in the order of precedence: of several, the first one is told."""
+
+    TERMINATED = 143  # as shells have it: 128 and the signal's number
+    INTERRUPTED = 130
+    USAGE = 4
+    FAILED = 1
+    MISSING = 3
+    EMPTY = 5
+    OK = 0
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        terminated: bool = False,
+        interrupted: bool = False,
+        failed: bool = False,
+        missing: bool = False,
+        empty: bool = False,
+    ) -> ExitCode:
+        """Return the code of a command of which all this is true; OK if nothing is."""
+        facts = {
+            cls.TERMINATED: terminated,
+            cls.INTERRUPTED: interrupted,
+            cls.FAILED: failed,
+            cls.MISSING: missing,
+            cls.EMPTY: empty,
+        }
+        return next((code for code in cls if facts.get(code)), cls.OK)
+
+
+class ConformanceError(Exception):
+    """What somebody outside this program can put right: its message is one clear line.
+
+    Any other exception is a defect of this program.
+    """
+
+    exit_code: ClassVar[ExitCode]
+
+
+class WrongCall(ConformanceError, ValueError):
+    """What was asked for cannot be meant: the caller changes the call."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Absent(ConformanceError):
+    """A file, a device or a package is not there or not whole, so that nothing is known."""
+
+    exit_code = ExitCode.MISSING
+
+
+# --- Wrong calls ---------------------------------------------------------------------------------
+class SelectionError(WrongCall):
+    """What was asked for names something unknown, contradicts itself, or selects nothing."""
+
+
+class EmptySelection(SelectionError):
+    """Every value asked for is known, and yet no case has them all."""
+
+    exit_code = ExitCode.EMPTY
+
+
+class CatalogueError(WrongCall):
+    """A registration cannot be taken as it is, or nothing is registered by that name."""
+
+
+class LedgerError(WrongCall):
+    """The ledger cannot be read as meant; the message names file, entry and field."""
+
+
+class PolicyError(WrongCall):
+    """The policy cannot be read as meant; the message names file, entry and field."""
+
+
+class StagingError(WrongCall):
+    """What was asked for does not fit the state of the golden set. Nothing has changed."""
+
+
+class TargetError(WrongCall):
+    """The target is no model that can be audited; the message says what it is instead."""
+
+
+class UnknownTarget(WrongCall):
+    """No such device to compile for, or the compiler refuses its description."""
+
+
+class LooserBudget(WrongCall):
     """A measured error exceeds the stored one, and no reason was given."""
 
 
-class NotElementwise(ValueError):  # noqa: N818 (says what the initializer is, not what went wrong)
+# --- What is absent ------------------------------------------------------------------------------
+class StoreError(Absent):
+    """A file of ours is missing, damaged, contradictory or of another schema: file, fault, way out.
+
+    A command that reads several kinds of them catches this one.
+    """
+
+
+class GoldenError(StoreError):
+    """The file belongs to a golden set or to a recording."""
+
+
+class BudgetError(StoreError):
+    """The budgets cannot be read, or lack what was asked for; the message says how to measure."""
+
+
+class MissingBudget(BudgetError):
+    """No sweep has measured this backend, family and dtype; the message says how to."""
+
+
+class ProgramError(StoreError):
+    """The accepted programs, lowered or compiled, cannot be read."""
+
+
+class JournalError(StoreError):
+    """The journal could not be written any further; `resume` goes on with it."""
+
+
+class ReportError(Absent):
+    """A report cannot be written or read; the message names the file and the way out."""
+
+
+class OutputError(Absent):
+    """Standard output cannot be written; the message says why."""
+
+
+class BackendUnavailable(Absent, RuntimeError):
+    """A backend that was asked for is not there. Never a reason to skip: the run fails."""
+
+
+class FleetUnavailable(BackendUnavailable):
+    """The cluster, or a resource of it, is not there; the message says what is, and the way out."""
+
+
+class CompilerAbsent(Absent, RuntimeError):
+    """The compiler of a platform does not run here; the message says what to do."""
+
+
+class SideError(Absent, RuntimeError):
+    """One side cannot be had: no release list, no solution, no environment, or it crashed.
+
+    The message says which side, why, and what to do; the other side's work is kept.
+    """
+
+
+class UnknownRelease(SideError, WrongCall):
+    """The release that was asked for does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+# --- What is wrong with an initializer -----------------------------------------------------------
+class UnfitForBudget(ConformanceError, ValueError):
+    """A sweep failed more than its budget, so its errors must not become one."""
+
+    exit_code = ExitCode.FAILED
+
+
+class NotElementwise(ValueError):
     """The initializer is no function of one random word per element, for the stated reason."""
 
 
@@ -17,59 +176,26 @@ class SweepError(RuntimeError):
     """The initializer raised, or returned something else than was asked for, on the lattice."""
 
 
-class LedgerError(ValueError):
-    """The ledger cannot be read as meant; the message names file, entry and field."""
+# --- Interruptions -------------------------------------------------------------------------------
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: whoever tidies up after Ctrl-C does so after this one too."""
 
 
-class GoldenError(Exception):
-    """A store is missing, damaged, contradictory or of another schema: file, problem, way out."""
+class UnfinishedRunWarning(UserWarning):
+    """A run that was read left rows but never its closing reports."""
 
 
-class MissingBudget(GoldenError):  # noqa: N818 (named like BackendUnavailable)
-    """No sweep has measured this backend, family and dtype; the message says how to."""
-
-
-class JournalError(GoldenError):
-    """The journal could not be written any further; `resume` goes on with it."""
-
-
-class SelectionError(ValueError):
-    """What was asked for names something unknown, contradicts itself, or selects nothing."""
-
-
-class StagingError(SelectionError):
-    """What was asked for does not fit the state of the golden set. Nothing has changed."""
-
-
-class EmptySelection(SelectionError):  # noqa: N818  # names what was selected
-    """Every value asked for is known, and yet no case has them all."""
-
-
-class CatalogueError(ValueError):
-    """A registration cannot be taken as it is, or nothing is registered by that name."""
-
-
-def unknown(kind: str, value: str, known: list[str]) -> str:
+# --- Messages ------------------------------------------------------------------------------------
+def unknown(kind: str, value: str, known: Iterable[str]) -> str:
     """Return the message for a value that is not among the known ones, with the nearest of them."""
     import difflib
 
+    known = list(known)
     near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(known))}"
     )
     return f"{kind} {value!r} is unknown: {hint}"
-
-
-class TargetError(SelectionError):
-    """The target is no model that can be audited; the message says what it is instead."""
-
-
-class ReportError(Exception):
-    """A report cannot be written or read; the message names the file and the way out."""
-
-
-class UnfinishedRunWarning(UserWarning):
-    """A run that was read left rows but never its closing reports."""
 
 
 def cannot_write(path: Path, error: OSError) -> ReportError:
@@ -79,22 +205,3 @@ def cannot_write(path: Path, error: OSError) -> ReportError:
         f"reports cannot be written to {path}: {reason}. "
         "Free or permit that place, or choose another with --reports DIR"
     )
-
-
-class SideError(RuntimeError):
-    """One side cannot be had: no release list, no solution, no environment, or it crashed.
-
-    The message says which side, why, and what to do; the other side's work is kept.
-    """
-
-
-class UnknownRelease(SideError):  # noqa: N818  # names what was asked for
-    """The release that was asked for does not exist: a wrong call."""
-
-
-class BackendUnavailable(RuntimeError):  # noqa: N818  # names a state, not a mistake
-    """A backend that was asked for is not there. Never a reason to skip: the run fails."""
-
-
-class FleetUnavailable(BackendUnavailable):
-    """The cluster, or a resource of it, is not there; the message says what is, and the way out."""

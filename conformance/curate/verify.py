@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
-from conformance.core.errors import GoldenError, unknown
+from conformance.core.errors import StoreError, unknown
 from conformance.core.formats import DTYPES, WIDE_DTYPES
 from conformance.core.lattice import Point
 from conformance.core.laws import sampler_of
@@ -61,7 +61,7 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
     """Return what is wrong with a golden set, or with a set of predictions.
 
     Raises:
-        GoldenError: its manifest cannot be read.
+        StoreError: its manifest cannot be read.
     """
     base = open_store(folder)
     if base.kind == PREDICTED:
@@ -95,7 +95,7 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
 def _read(path: Path, read: Reader, catalogue: Catalogue) -> tuple[int, list[str]]:
     try:
         count, found = read(path, catalogue)
-    except GoldenError as error:
+    except StoreError as error:
         return 0, [str(error)]
     return count, [f"{path}: {fault}" for fault in found]
 
@@ -132,7 +132,7 @@ def _of_store(store: Store, catalogue: Catalogue) -> Iterator[str]:
 def _of_provenance(store: Store) -> Iterator[str]:
     try:
         records, _ = store.provenance, store.environment
-    except GoldenError as error:
+    except StoreError as error:
         yield str(error)
         return
     for number, record in enumerate(records, start=1):
@@ -167,7 +167,7 @@ def _readable(store: Store) -> Iterator[Entry]:
     for key in store.ids():
         try:
             entry = store.entry(key)
-        except GoldenError:
+        except StoreError:
             continue
         if entry is not None:
             yield entry

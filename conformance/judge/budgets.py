@@ -47,7 +47,7 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     user's matrix in a set that has no budgets.
 
     Raises:
-        GoldenError: the backend has never been swept.
+        MissingBudget: the backend has never been swept.
     """
     problem, definition = case.problem, spec.definition
     if measured is not None and is_matrix(definition):

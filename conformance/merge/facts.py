@@ -168,11 +168,16 @@ class Merged:
         return sum(map(len, self.missing.values()))
 
     @property
+    def has_failed(self) -> bool:
+        """Whether anything is contradictory, failed, or beyond the policy, whatever is missing."""
+        return bool(self.conflicts or self.failed or self.beyond)
+
+    @property
     def is_whole(self) -> bool:
-        """Whether all that was named could be read, so that there is a verdict."""
-        return not self.faults
+        """Whether all that was named could be read, and no case is missing."""
+        return not (self.faults or self.n_missing)
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is missing, contradictory, failed, or beyond the policy."""
-        return not (self.conflicts or self.n_missing or self.failed or self.beyond)
+        """Whether all was there, and nothing has failed."""
+        return self.is_whole and not self.has_failed

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import FORCED_DEVICES, refusal
-from conformance.core.errors import GoldenError
+from conformance.core.errors import StoreError
 from conformance.core.ids import Case, Problem
 from conformance.core.prng import Promise, is_promised
 from conformance.core.records import Budget, Drift, DriftClass, Outcome, Raised, Status
@@ -193,7 +193,7 @@ class Referee:
             case = Case(problem=problem, backend=backend, transform="eager")
             try:
                 budgets.append(budget_for(spec, case, self._budgets))
-            except GoldenError:
+            except StoreError:
                 budgets.append(DEFAULT_BUDGET)
         return max(budgets, key=lambda budget: (budget.max_ulp_at_sigma, budget.max_ulp))
 

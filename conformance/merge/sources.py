@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.causes import LAPACK_FACTS
-from conformance.core.errors import GoldenError, ReportError, UnfinishedRunWarning
+from conformance.core.errors import GoldenError, ReportError, StoreError, UnfinishedRunWarning
 from conformance.core.ids import parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
@@ -73,7 +73,7 @@ def read_sources(folders: Iterable[Path]) -> Sources:
         for path in found:
             try:
                 _read(path, str(folder), facts, outcomes, faults)
-            except (GoldenError, ReportError) as error:
+            except (StoreError, ReportError) as error:
                 faults.append(str(error))
             except (OSError, *MALFORMED) as error:
                 faults.append(
@@ -149,7 +149,7 @@ def golden_place(store: Store) -> Place | None:
     """Return where the goldens were made, as far as one environment says it; None if none does."""
     try:
         return _place_of(store, backend=BASE, mode="executed", device=BASE)
-    except GoldenError:
+    except StoreError:
         return None
 
 

@@ -144,7 +144,7 @@ def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) 
 
 
 def verdict_line(merged: Merged) -> str:
-    """Return one line: INCOMPLETE before all else, then FAILED or PASSED, with the counts."""
+    """Return one line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
     parts = {
         "not readable or unfinished": len(merged.faults),
         "missing": merged.n_missing,
@@ -155,9 +155,11 @@ def verdict_line(merged: Merged) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     places = f"{len(merged.problems)} problems at {len(merged.places)} places"
     results = f"{merged.n_results} results of {places}"
-    if merged.faults or merged.n_missing or not merged.n_results:
+    if merged.has_failed:
+        return f"FAILED: {counts}; {results}"
+    if not (merged.is_whole and merged.n_results):
         return f"INCOMPLETE: {counts or 'nothing was merged'}; {results}"
-    return f"{'PASSED' if merged.is_clean else 'FAILED'}: {results}{', ' * bool(counts)}{counts}"
+    return f"PASSED: {results}"
 
 
 def to_text(merged: Merged) -> str:
@@ -207,7 +209,7 @@ def to_json(merged: Merged) -> str:
     document = {
         "schema": SCHEMA,
         "verdict": verdict_line(merged),
-        "is_clean": merged.is_clean and merged.is_whole,
+        "is_clean": merged.is_clean,
         "places": {names[place]: dataclasses.asdict(place) for place in merged.places},
         "patterns": [
             {

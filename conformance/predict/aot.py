@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from conformance.core.errors import CompilerAbsent, UnknownTarget
 from conformance.observe.jax_compat import topology
 
 PLATFORMS = ("cuda", "tpu")
@@ -33,14 +34,6 @@ COMPILERS = {"cuda": ("jax-cuda13-pjrt", "jax-cuda12-pjrt"), "tpu": ("libtpu",)}
 
 INSTANCES = ("1x1x1", "1x1", "1")
 """What one chip is called in a TPU topology of three, two or one dimensions."""
-
-
-class CompilerAbsent(RuntimeError):  # noqa: N818  # names a state, not a mistake
-    """The compiler of a platform does not run here; the message says what to do."""
-
-
-class UnknownTarget(ValueError):  # noqa: N818  # names what is wrong with it
-    """No such target, or the compiler refuses its description."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

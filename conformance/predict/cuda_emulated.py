@@ -15,7 +15,7 @@ import numpy as np
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, digest, returned
-from conformance.core.errors import BackendUnavailable
+from conformance.core.errors import BackendUnavailable, CompilerAbsent, UnknownTarget
 from conformance.core.ids import Case
 from conformance.core.records import STAGES, Observation, Raised, Returned
 from conformance.observe.backends.pjrt import TRANSFORMS as EXECUTED
@@ -45,7 +45,7 @@ def open_backend() -> CudaEmulatedBackend:
     """
     try:
         return CudaEmulatedBackend(aot.open_target("cuda", TARGET))
-    except (aot.CompilerAbsent, aot.UnknownTarget) as error:
+    except (CompilerAbsent, UnknownTarget) as error:
         raise BackendUnavailable(f"backend {NAME!r} cannot be opened: {error}") from error
 
 

@@ -91,16 +91,15 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One line: INCOMPLETE before all else, then FAILED or PASSED, with the counts."""
+        """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
+        lost = f"{len(self.missing)} of {len(self.expected)} cases left no result"
+        if self.failed:
+            failed = f"FAILED: {len(self.failed)} of {len(self.judged)} cases"
+            return f"{failed}; INCOMPLETE: {lost}" if self.missing else failed
         if self.missing:
-            return (
-                f"INCOMPLETE: {len(self.missing)} of {len(self.expected)} cases left no result; "
-                f"{len(self.failed)} of the other {len(self.judged)} failed"
-            )
+            return f"INCOMPLETE: {lost}; none of the other {len(self.judged)} failed"
         if not self.judged:
             return "INCOMPLETE: no case was compared"
-        if self.failed:
-            return f"FAILED: {len(self.failed)} of {len(self.judged)} cases"
         return f"PASSED: {len(self.judged)} cases, {self.classes_in_words}"
 
     @property

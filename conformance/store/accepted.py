@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.core.errors import GoldenError
+from conformance.core.errors import ProgramError
 from conformance.store import documents
 
 ABSENT = "none"
@@ -91,11 +91,11 @@ def load(path: Path, command: str) -> Accepted:
     """Return the accepted set in a file. command: the one that writes it.
 
     Raises:
-        GoldenError: there is none, or it cannot be read as this schema or an older one.
+        ProgramError: there is none, or it cannot be read as this schema or an older one.
     """
     if not path.exists():
-        raise GoldenError(f"{path} does not exist: accept programs with {command}")
-    return documents.read(path, _parsed, f"write it anew with {command}")
+        raise ProgramError(f"{path} does not exist: accept programs with {command}")
+    return documents.read(path, _parsed, f"write it anew with {command}", ProgramError)
 
 
 def _parsed(document: Mapping[str, Any]) -> Accepted:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.core.errors import LooserBudget, MissingBudget
+from conformance.core.errors import BudgetError, LooserBudget, MissingBudget
 from conformance.core.lattice import Point
 from conformance.core.paths import golden_option
 from conformance.core.records import Budget, MatrixBudget
@@ -233,14 +233,14 @@ def load(path: Path) -> BudgetTable:
     """Return the table in a file; an empty one if there is no file.
 
     Raises:
-        GoldenError: the file cannot be read as a table of this schema or an older one.
+        BudgetError: the file cannot be read as a table of this schema or an older one.
     """
     option = golden_option(path.parent)
     if not path.exists():
         return BudgetTable(measurements={}, golden_option=option)
     way_out = f"delete it and measure again with `conformance law{option} --write-budgets`"
     return BudgetTable(
-        measurements=documents.read(path, _measurements, way_out), golden_option=option
+        measurements=documents.read(path, _measurements, way_out, BudgetError), golden_option=option
     )
 
 

@@ -11,34 +11,40 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from conformance.core.errors import GoldenError
+from conformance.core.errors import StoreError
 from conformance.core.records import SCHEMA
 
 Parsed = TypeVar("Parsed")
 
 
-def read(path: Path, parse: Callable[[Mapping[str, Any]], Parsed], way_out: str) -> Parsed:
+def read(
+    path: Path,
+    parse: Callable[[Mapping[str, Any]], Parsed],
+    way_out: str,
+    error: type[StoreError],
+) -> Parsed:
     """Return what `parse` makes of the document in a file.
 
-    way_out: how to come by a new file, where version control does not hold the old one.
+    way_out: how to come by a new file, where version control does not hold the old one. error: what
+        a fault of such a file is called.
 
     Raises:
-        GoldenError: the file is no JSON, or of a newer schema, or `parse` finds a field missing or
-            without sense.
+        StoreError, as `error`: the file is no JSON, or of a newer schema, or `parse` finds a field
+            missing or without sense.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] > SCHEMA:
-            raise GoldenError(
+            raise error(
                 f"{path} has schema {document['schema']}, and this version reads up to {SCHEMA}: "
                 "update this package"
             )
         return parse(document)
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise GoldenError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): restore it from version "
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise error(
+            f"{path} cannot be read ({type(fault).__name__}: {fault}): restore it from version "
             f"control, or {way_out}"
-        ) from error
+        ) from fault
 
 
 def write(path: Path, head: Mapping[str, Any], name: str, lines: Mapping[str, Any]) -> None:

@@ -107,17 +107,13 @@ class Comparison:
         return {drift_class: found[drift_class] for drift_class in DriftClass}
 
 
-class NothingToCompare(EmptySelection):
-    """The two sides have no case in common."""
-
-
 def compare_folders(before: Path, after: Path, catalogue: Catalogue) -> Comparison:
     """Return the comparison of the stores in two folders.
 
     Raises:
         GoldenError: a store is missing, damaged or of another schema, holds cases that the machine
             failed, or the two are of kinds that cannot be compared.
-        NothingToCompare: they have no case in common.
+        EmptySelection: they have no case in common.
     """
     return compare_stores(*open_sides(before, after), catalogue, names=(str(before), str(after)))
 
@@ -162,7 +158,7 @@ def compare_stores(
         cases = [{key: held[key] for key in only if key in held} for held in cases]
     common = sorted(cases[0].keys() & cases[1].keys())
     if not common:
-        raise NothingToCompare(_nothing(names, cases))
+        raise EmptySelection(_nothing(names, cases))
     pairs = [_pair(name, cases[0][name], before, after, catalogue) for name in common]
     return Comparison(
         before=names[0],

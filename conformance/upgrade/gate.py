@@ -69,7 +69,7 @@ def run(
 
     Raises:
         SideError: a side cannot be installed, or crashed, or its machine failed cases.
-        NothingToCompare: no case is on both sides.
+        EmptySelection: no case is on both sides.
     """
     plans = gate.plans()
     before, after = record_sides(plans, gate.asked, say)

@@ -21,15 +21,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.core.errors import SelectionError
+from conformance.core.errors import PolicyError
 from conformance.core.records import DriftClass
 from conformance.upgrade.compare import Comparison, Pair
 
 FILE_NAME = "pyproject.toml"
-
-
-class PolicyError(SelectionError):
-    """The policy cannot be read: where, what was found, what is needed."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +91,8 @@ class Verdict:
         if self.is_clean:
             return f"CLEAN: {sides}: {total} cases: {classes}"
         lost = f", {len(self.comparison.lost)} cases lost" if self.comparison.lost else ""
+        if not self.beyond:
+            return f"INCOMPLETE: {sides}: none of {total} cases beyond the policy{lost}: {classes}"
         return (
             f"DRIFT: {sides}: {len(self.beyond)} of {total} cases beyond "
             f"{self.policy.max_drift}{lost}: {classes}"

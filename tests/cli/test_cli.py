@@ -240,7 +240,7 @@ def test_a_case_without_memory_is_recorded_and_the_run_goes_on_to_no_verdict(
     printed = capsys.readouterr().out
     assert code == 3
     assert f"the machine failed {greedy}, so nothing is known about the initializer: Jax" in printed
-    assert "INCOMPLETE: 1 of 3 cases left no result; 0 of the other 2 failed" in printed
+    assert "INCOMPLETE: 1 of 3 cases left no result; none of the other 2 failed" in printed
     assert "no golden" not in printed
     with pytest.warns(UnfinishedRunWarning, match="RESOURCE_EXHAUSTED"):
         records = read_run(reports_of(tmp_path))
@@ -404,7 +404,7 @@ def test_a_damaged_shard_costs_the_verdict_on_its_cases_only(
     assert code == 3
     assert f"no verdict on {UNIFORM}: {shard} is damaged" in printed
     assert f"no result came from:\n  {UNIFORM}\n    {shard} is damaged" in printed
-    assert "INCOMPLETE: 1 of 2 cases left no result; 0 of the other 1 failed" in printed
+    assert "INCOMPLETE: 1 of 2 cases left no result; none of the other 1 failed" in printed
 
 
 def test_reports_where_a_file_stands_are_refused(

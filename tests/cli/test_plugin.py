@@ -421,7 +421,7 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
     outcome.stdout.fnmatch_lines(
         [
             "*worker 'gw?' crashed while running *deadly-float32-64-s0-cpu-eager*",
-            "INCOMPLETE: 1 of 4 cases left no result; 0 of the other 3 failed, in *",
+            "INCOMPLETE: 1 of 4 cases left no result; none of the other 3 failed, in *",
             "  deadly-float32-64-s0-cpu-eager",
         ]
     )
@@ -443,7 +443,7 @@ def test_a_case_without_memory_is_recorded_and_the_others_go_on(
         [
             "*= conformance =*",
             "the machine failed greedy-float32-64-s0-cpu-eager, so nothing is known about *",
-            "INCOMPLETE: 1 of 4 cases left no result; 0 of the other 3 failed, in *",
+            "INCOMPLETE: 1 of 4 cases left no result; none of the other 3 failed, in *",
             "  greedy-float32-64-s0-cpu-eager",
         ]
     )

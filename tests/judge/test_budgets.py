@@ -14,12 +14,12 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection
 from conformance.cases.sweeps import is_swept, law_cases
 from conformance.core.arrays import returned, whole
-from conformance.core.errors import GoldenError, LooserBudget, MissingBudget
+from conformance.core.errors import BudgetError, LooserBudget, MissingBudget, UnfitForBudget
 from conformance.core.ids import Tier, parse_case
 from conformance.core.lattice import Point
 from conformance.core.paths import BUDGETS
 from conformance.core.records import Budget, DriftClass, MatrixBudget, Returned, Status
-from conformance.judge.law.verdict import LawResult, UnfitForBudget
+from conformance.judge.law.verdict import LawResult
 from conformance.judge.ledger import Ledger
 from conformance.run import options
 from conformance.run.evaluate import Engine
@@ -138,7 +138,7 @@ def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: s
     path = tmp_path / BUDGETS
     path.write_text(text)
 
-    with pytest.raises(GoldenError, match=message) as caught:
+    with pytest.raises(BudgetError, match=message) as caught:
         load(path)
 
     assert str(path) in str(caught.value)

@@ -14,7 +14,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import problems
 from conformance.cli import compile as command
 from conformance.cli.main import main
-from conformance.core.errors import SelectionError
+from conformance.core.errors import CompilerAbsent, SelectionError, UnknownTarget
 from conformance.core.ids import Case, Problem, Tier, parse_case
 from conformance.core.records import Raised, Returned
 from conformance.observe.backends import BackendUnavailable, open_backend
@@ -46,7 +46,7 @@ def no_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_absent_compiler_is_said_with_the_command_that_installs_it(
     platform: str, extra: str
 ) -> None:
-    with pytest.raises(aot.CompilerAbsent, match=rf"pip install '[\w-]+\[{extra}\]'"):
+    with pytest.raises(CompilerAbsent, match=rf"pip install '[\w-]+\[{extra}\]'"):
         aot.open_target(platform, "h100")
 
 
@@ -66,7 +66,7 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_device_is_said_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     present(monkeypatch)
 
-    with pytest.raises(aot.UnknownTarget, match=r"'a100x' is unknown: choose from .*h100"):
+    with pytest.raises(UnknownTarget, match=r"'a100x' is unknown: choose from .*h100"):
         aot.open_target("cuda", "a100x")
 
 
@@ -76,7 +76,7 @@ def test_a_topology_that_cannot_be_read_is_said_with_an_example(
 ) -> None:
     present(monkeypatch)
 
-    with pytest.raises(aot.UnknownTarget, match="write generation:shape, as in v5e:1x1"):
+    with pytest.raises(UnknownTarget, match="write generation:shape, as in v5e:1x1"):
         aot.open_target("tpu", name)
 
 
@@ -89,7 +89,7 @@ def test_what_the_plugin_refuses_is_an_unknown_target(monkeypatch: pytest.Monkey
     present(monkeypatch)
     monkeypatch.setattr(topologies, "get_topology_desc", refuse)
 
-    with pytest.raises(aot.UnknownTarget, match=r"'v9z:1x1' is refused .*: no such topology$"):
+    with pytest.raises(UnknownTarget, match=r"'v9z:1x1' is refused .*: no such topology$"):
         aot.open_target("tpu", "v9z:1x1")
 
 
@@ -104,7 +104,7 @@ def test_a_compiler_that_another_process_holds_is_told_with_the_way_out(
     present(monkeypatch)
     monkeypatch.setattr(topologies, "get_topology_desc", refuse)
 
-    with pytest.raises(aot.CompilerAbsent, match="set ALLOW_MULTIPLE_LIBTPU_LOAD=1"):
+    with pytest.raises(CompilerAbsent, match="set ALLOW_MULTIPLE_LIBTPU_LOAD=1"):
         aot.open_target("tpu", "v5e:1x1")
 
 

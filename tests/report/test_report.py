@@ -702,7 +702,7 @@ def test_nothing_is_shown_of_a_run_that_did_not_finish(tmp_path: Path) -> None:
 def test_an_incomplete_run_says_so_everywhere_and_names_what_is_missing(tmp_path: Path) -> None:
     missing = [f"normal-float32-64x32-s{seed}-cpu-jit" for seed in range(12)]
     recorder = recorded(tmp_path, result(), also_expected=missing, junit=True, html=True)
-    verdict = "INCOMPLETE: 12 of 13 cases left no result; 0 of the other 1 failed"
+    verdict = "INCOMPLETE: 12 of 13 cases left no result; none of the other 1 failed"
     lines = recorder.summary_lines()
 
     assert lines[0].startswith(verdict)
@@ -725,7 +725,9 @@ def test_a_case_that_the_machine_failed_is_recorded_and_counts_as_missing(tmp_pa
     recorder = recorded(tmp_path, result(), lost(seed=1), junit=True, html=True)
     lines = recorder.summary_lines()
 
-    assert lines[0].startswith("INCOMPLETE: 1 of 2 cases left no result; 0 of the other 1 failed")
+    assert lines[0].startswith(
+        "INCOMPLETE: 1 of 2 cases left no result; none of the other 1 failed"
+    )
     assert lines[2] == "  normal-float32-64x32-s1-cpu-eager"
     assert lines[3].startswith(
         "    the machine failed normal-float32-64x32-s1-cpu-eager, so nothing"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.core.errors import GoldenError
+from conformance.core.errors import ProgramError
 from conformance.store import documents
 from conformance.store.accepted import Accepted, changes, explain, load, save
 
@@ -101,7 +101,7 @@ def test_broken_fingerprints_are_refused_by_name(
     if text is not None:
         path.write_text(text)
 
-    with pytest.raises(GoldenError, match=message) as caught:
+    with pytest.raises(ProgramError, match=message) as caught:
         load(path, COMMAND)
 
     assert str(path) in str(caught.value)

@@ -18,7 +18,7 @@ LINES = {"b": {"y": 2, "x": 1.5}, "a": {"x": None}, "a b": {"z": [1, "ä"]}}
 
 
 def read(path: Path) -> dict[str, Any]:
-    return documents.read(path, dict, "write it again")
+    return documents.read(path, dict, "write it again", GoldenError)
 
 
 def taken_amiss(error: Exception) -> Any:
@@ -196,12 +196,12 @@ def test_what_is_no_document_is_refused_with_the_way_out(
 )
 def test_what_cannot_be_parsed_is_refused(error: Exception, tmp_path: Path) -> None:
     with pytest.raises(GoldenError, match=f"cannot be read .{type(error).__name__}"):
-        documents.read(written(tmp_path, SCHEMA), taken_amiss(error), "write it again")
+        documents.read(written(tmp_path, SCHEMA), taken_amiss(error), "write it again", GoldenError)
 
 
 def test_a_fault_of_the_program_is_no_fault_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
-        documents.read(written(tmp_path, SCHEMA), taken_amiss(ZeroDivisionError()), "")
+        documents.read(written(tmp_path, SCHEMA), taken_amiss(ZeroDivisionError()), "", GoldenError)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -15,16 +15,15 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core.arrays import returned
-from conformance.core.errors import GoldenError
+from conformance.core.errors import EmptySelection, GoldenError, PolicyError
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import DriftClass, Entry, Raised
 from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
 from conformance.store.write import write_store
-from conformance.upgrade.compare import Comparison, NothingToCompare, compare_folders
+from conformance.upgrade.compare import Comparison, compare_folders
 from conformance.upgrade.policy import (
     Allowance,
     DriftPolicy,
-    PolicyError,
     Verdict,
     judge,
     load_policy,
@@ -167,7 +166,7 @@ def test_sides_without_a_common_case_are_refused_with_an_example_of_each(
 ) -> None:
     before, after = store("a", {CASE: draw()}), store("b", {OTHER: draw()})
 
-    with pytest.raises(NothingToCompare) as caught:
+    with pytest.raises(EmptySelection) as caught:
         compared(before, after)
 
     assert f"a holds 1 such as {CASE}" in str(caught.value)

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable
 
 from conformance.core.arrays import SAMPLE_SIZE
+from conformance.core.errors import UnfitForBudget
 from conformance.core.ids import Case
 from conformance.core.lattice import Point
 from conformance.core.machine import machine_fault
@@ -97,10 +98,6 @@ def observation_of(
 
 
 # --- Budgets -------------------------------------------------------------------------------------
-class UnfitForBudget(ValueError):  # noqa: N818 (says what was refused)
-    """A sweep failed more than its budget, so its errors must not become one."""
-
-
 def require_fit(result: LawResult) -> LawResult:
     """Return the result, if its errors may become a budget."""
     for check in result.result.checks:

@@ -1,0 +1,88 @@
+"""Standard output as a command needs it: its reader may leave, and the verdict still comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+from conformance.core.errors import OutputError, Terminated
+
+
+class Output:
+    """A stream that goes on into nothing when its reader, `head` say, has seen enough.
+
+    stream: None where the caller closed it, which is a reader who left at once.
+
+    Raises:
+        OutputError: a disk is full, or the place cannot be written for another reason.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, if anybody reads it."""
+        if self._stream is not None:
+            with _unless_left(self._stream):
+                self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what was written, if anybody reads it."""
+        if self._stream is not None:
+            with _unless_left(self._stream):
+                self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _unless_left(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _leave(stream)
+    except OSError as error:
+        _leave(stream)
+        raise OutputError(
+            f"standard output cannot be written: {error.strerror or error}. Free that place, "
+            "or send the output elsewhere"
+        ) from error
+
+
+def _leave(stream: TextIO) -> None:
+    """Let the rest, and what Python flushes at its end, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Lend a standard output that never ends a command by a reader who left."""
+    output = cast("TextIO", Output(sys.stdout))
+    with contextlib.redirect_stdout(output):
+        yield output
+
+
+@contextlib.contextmanager
+def termination_as_interruption() -> Iterator[None]:
+    """Let SIGTERM raise Terminated, so that what a command has found by then is reported."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

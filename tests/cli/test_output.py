@@ -1,0 +1,97 @@
+"""A verdict comes whether or not anybody reads it, and its exit code is that of what was found."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conformance.cli.output import Output, standard_output, termination_as_interruption
+from conformance.core.errors import OutputError, Terminated
+
+ALSO = [f"zeros-{dtype}-64-s0-cpu-eager" for dtype in ("float32", "float16", "bfloat16")]
+DRIFTED = "uniform-float32-64-s0-cpu-eager"
+
+
+class Refusing(io.StringIO):
+    """A stream that takes nothing."""
+
+    def __init__(self, error: OSError, descriptor: int) -> None:
+        super().__init__()
+        self._error = error
+        self._descriptor = descriptor
+
+    def write(self, _: str) -> int:
+        """Refuse."""
+        raise self._error
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file that stands for the reader's."""
+        return self._descriptor
+
+
+def test_what_nobody_reads_any_more_goes_nowhere(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as stream:
+        output = Output(Refusing(BrokenPipeError(), stream.fileno()))
+        output.write("a verdict")
+        stream.write("later")
+
+    assert (tmp_path / "out").read_text() == ""
+
+
+def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w") as stream:
+        output = Output(Refusing(OSError(28, "No space left on device"), stream.fileno()))
+        with pytest.raises(OutputError, match=r"cannot be written: No space left.*elsewhere"):
+            output.write("a verdict")
+
+
+def test_an_output_that_was_closed_is_one_that_nobody_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+
+    with standard_output() as output:
+        sys.stdout.write("a verdict")
+        output.flush()
+
+
+def test_a_termination_is_an_interruption_and_the_handler_is_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run() -> None:
+        with termination_as_interruption():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    with pytest.raises(Terminated):
+        run()
+
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_drift_is_told_to_the_shell_though_the_reader_has_left(tmp_path: Path) -> None:
+    run = f"{sys.executable} -m conformance run {DRIFTED} {' '.join(ALSO)}"
+    line = f"JAX_THREEFRY_PARTITIONABLE=False {run} | true; exit ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)  # noqa: S603, S607  # ours
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_output_is_the_fault_of_the_machine() -> None:
+    command = [sys.executable, "-m", "conformance", "list", "--tier", "quick"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603  # ours
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("conformance: standard output cannot be written: No space left")
+    assert "Traceback" not in done.stderr
