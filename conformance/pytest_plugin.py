@@ -8,23 +8,21 @@ path of its folder. Only then do its options exist, so they clash with no other 
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance.core.records import MACHINE, Environment
-from conformance.core.settings import unusual
-from conformance.run import options
-from conformance.run.scheduling import case_of, compile_group, cost
-
 if TYPE_CHECKING:
+    from conformance.core.errors import ExitCode
+    from conformance.core.ids import Case
+    from conformance.run.gathering import Gathering
     from conformance.run.session import Session
 
 
@@ -48,9 +46,6 @@ LEFT_OUT = (
     "conformance: cases are selected, so the tests of layers, lowering, the guide and completeness "
     "are left out"
 )
-
-INFRASTRUCTURE, EMPTY = 3, 5
-"""Exit codes as the command line has them; UsageError makes the 4 of a wrong call."""
 
 SESSION = pytest.StashKey["Session"]()
 
@@ -89,6 +84,8 @@ def pytest_load_initial_conftests(
     arguments = [*known.file_or_dir, *early_config.getini("testpaths"), str(folder)]
     if not is_addressed(arguments, folder):
         return
+    from conformance.run import options
+
     group = parser.getgroup("conformance", "numerical conformance of initializers")
     options.add_selection_options(group.addoption)
     options.add_judging_options(group.addoption)
@@ -102,22 +99,27 @@ def pytest_configure(config: pytest.Config) -> None:
     """Start the session of a run about this package; in a worker, before JAX can start."""
     if not is_addressed(config.args, config.invocation_params.dir):
         return
+    from conformance.core.errors import SelectionError
+    from conformance.report.recorder import new_run_id
+    from conformance.run import options
     from conformance.run.session import Session
 
+    try:
+        asked = options.read(lambda name: config.getoption(f"--{name}"))
+    except SelectionError as error:
+        raise pytest.UsageError(str(error)) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     part: Controller | Worker
     if worker is None:
-        part = Controller(config)
-        run_id = part.run_id
+        session = Session(asked, new_run_id(), pytest_words=_call_of_pytest(config))
+        part = Controller(config, session)
     else:
+        session = Session(asked, worker[RUN_ID], pytest_words=_call_of_pytest(config))
         part = Worker(int(worker["workerid"].removeprefix("gw")))
-        run_id = worker[RUN_ID]
-    config.stash[SESSION] = Session(
-        lambda name: config.getoption(f"--{name}"), run_id, pytest_words=_call_of_pytest(config)
-    )
+    config.stash[SESSION] = session
     config.pluginmanager.register(part, "conformance-session")
     config.pluginmanager.register(Faults(), "conformance-faults")
-    if options.narrows_cases(lambda name: config.getoption(f"--{name}")):
+    if asked.narrows_cases:
         config.pluginmanager.register(Narrowed(), "conformance-narrowed")
 
 
@@ -182,70 +184,63 @@ class Worker:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Attach the environment to what xdist returns from this worker."""
+        from conformance.run.gathering import environment_text
+
         shared = session.config.stash[SESSION]
         if shared.has_run:
             output = session.config.workeroutput  # type: ignore[attr-defined]  # added by xdist
-            output[ENVIRONMENT] = json.dumps(dataclasses.asdict(shared.environment))
+            output[ENVIRONMENT] = environment_text(shared.environment)
 
 
 # --- The controlling process, which may be the only one ------------------------------------------
 class Controller:
-    """Checks the options before all else, gathers the rows of all processes, and reports."""
+    """Checks what was asked for before all else, and hands on what pytest tells of the run."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, session: Session) -> None:
         from conformance.report.recorder import RunRecorder
+        from conformance.run.gathering import Gathering
+        from conformance.run.interruption import termination_as_interruption
 
         self._config = config
-        self._expected: set[str] = set()
-        self._failed_others: set[str] = set()
-        self._faults: list[str] = []
-        self._environment: Environment | None = None
-        self._recorder = RunRecorder(
-            folder=Path(config.getoption("--reports")),
-            command=shlex.join(["pytest", *map(str, config.invocation_params.args)]),
-        )
-
-    @property
-    def run_id(self) -> str:
-        """Name of the run and of its report folder."""
-        return self._recorder.run_id
-
-    @property
-    def _session(self) -> Session:
-        return self._config.stash[SESSION]
+        self._session = session
+        command = shlex.join(["pytest", *map(str, config.invocation_params.args)])
+        folder = Path(config.getoption("--reports"))
+        recorder = RunRecorder(folder=folder, command=command, run_id=session.run_id)
+        self._gathering: Gathering = Gathering(session, recorder)
+        stack = contextlib.ExitStack()
+        stack.enter_context(termination_as_interruption())
+        config.add_cleanup(stack.close)
 
     def pytest_report_header(self) -> list[str]:
         """Show versions, backends, tier, goldens, and what is unusual about this process."""
+        from conformance.core.settings import unusual
         from conformance.observe import environment
 
-        option, versions = self._config.getoption, environment.package_versions()
+        asked, versions = self._session.options, environment.package_versions()
         shown = ("jax", "jaxlib", "flax", "numpy", "python")
-        ambient = Environment(
-            packages={},
-            config=environment.environment_variables(),
-            host=environment.processor_facts(),
-            devices={},
-        )
         return [
             "conformance: " + ", ".join(f"{name} {versions.get(name, 'absent')}" for name in shown),
-            f"conformance: backends {','.join(option('--backend')) or options.AUTO}, "
-            f"tier {option('--tier') or 'standard'}, "
-            f"goldens {options.golden_folder(option('--golden'))}, run {self.run_id}",
-            *(f"conformance: note: {line}" for line in unusual(ambient)),
-            *([LEFT_OUT] if options.narrows_cases(lambda name: option(f"--{name}")) else []),
+            f"conformance: backends {','.join(asked.asked.backends) or 'auto'}, "
+            f"tier {asked.asked.tier}, goldens {asked.golden_folder}, run {self._session.run_id}",
+            *(f"conformance: note: {line}" for line in unusual(environment.ambient())),
+            *([LEFT_OUT] if asked.narrows_cases else []),
         ]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Refuse a selection that is wrong or empty, before a worker starts."""
-        from conformance.core.errors import CatalogueError, EmptySelection, SelectionError
+        self._refusing(self._session.validate_selection)
+
+    def _refusing(self, act: Callable[[], None]) -> None:
+        """Do what may end the run with one line and the exit code of its error."""
+        from conformance.core.errors import ConformanceError, ExitCode
 
         try:
-            self._session.validate_selection()
-        except EmptySelection as error:
-            pytest.exit(str(error), returncode=EMPTY)
-        except (SelectionError, CatalogueError) as error:
-            raise pytest.UsageError(str(error)) from error
+            act()
+        except ConformanceError as error:
+            if error.exit_code == ExitCode.USAGE:
+                raise pytest.UsageError(str(error)) from error
+            pytest.exit(str(error), returncode=error.exit_code)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_auto_num_workers(self) -> int | None:
@@ -257,7 +252,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell a worker the id of the run."""
-        node.workerinput[RUN_ID] = self.run_id
+        node.workerinput[RUN_ID] = self._session.run_id
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Any:
@@ -266,119 +261,100 @@ class Controller:
             return None
         from xdist.workermanage import parse_tx_spec_config
 
-        from conformance.run.scheduling import GroupScheduling
+        from conformance.run.scheduling import GroupScheduling, compile_group, cost
 
-        return GroupScheduling(len(parse_tx_spec_config(config)), compile_group, cost)
+        cases = self._gathering.cases  # filled before the first test is dealt out
+        return GroupScheduling(
+            len(parse_tx_spec_config(config)),
+            lambda test: compile_group(test, cases),
+            lambda tests: cost(tests, cases),
+        )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note the cases of a run without workers."""
-        self._expect([item.nodeid for item in session.items])
+        found = {item.nodeid: _case_of(item) for item in session.items}
+        self._expect({test: case for test, case in found.items() if case})
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Note the cases that a worker collected; all workers collect the same."""
-        self._expect(ids)
+        """Note the cases that the first worker collected; all workers collect the same."""
+        from conformance.run.scheduling import case_of
 
-    def _expect(self, nodeids: list[str]) -> None:
-        """Note the cases among the tests, and refuse to run them without goldens and ledger."""
-        from conformance.core.errors import LedgerError, StoreError
+        if not self._gathering.cases:
+            found = {test: case_of(test) for test in ids}
+            self._expect({test: case for test, case in found.items() if case})
 
-        cases = {case.id for case in map(case_of, nodeids) if case}
-        if not cases or self._config.option.collectonly:
-            return
-        try:
-            self._session.validate_files()
-        except LedgerError as error:
-            raise pytest.UsageError(str(error)) from error
-        except StoreError as error:
-            pytest.exit(str(error), returncode=INFRASTRUCTURE)
-        self._expected |= cases
+    def _expect(self, cases: Mapping[str, Case]) -> None:
+        if not self._config.option.collectonly:
+            self._refusing(lambda: self._gathering.expect(cases))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Write the row that came with a finished case, at once."""
-        case, properties = case_of(report.nodeid), dict(report.user_properties)
-        if report.failed and case is None:
-            self._failed_others.add(report.nodeid)
-        if FAULT in properties:
-            self._faults.append(str(properties[FAULT]))
+        """Take the row that came with a finished case, or why none did."""
+        properties = dict(report.user_properties)
         if ROW in properties and report.when == "call":
-            self._add(str(properties[ROW]))
-        elif report.failed and case is not None:
-            self._recorder.miss(case.id, str(properties.get(FAULT, report.longrepr)))
-
-    def _add(self, text: str) -> None:
-        from conformance.core.errors import ReportError
-        from conformance.report.rows import from_json
-
-        try:
-            values = from_json(text)
-            self._recorder.add(values)
-            if values.failed_checks == MACHINE:
-                self._faults.append(values.messages)
-        except ReportError as error:
-            pytest.exit(str(error), returncode=INFRASTRUCTURE)
+            self._refusing(lambda: self._gathering.add(str(properties[ROW])))
+        elif report.failed:
+            why = str(properties.get(FAULT, report.longrepr))
+            self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take the environment that a worker ran in, and note that one died."""
         if error is not None:
-            self._faults.append(f"worker {node.gateway.id} died: {error}")
-        text = getattr(node, "workeroutput", {}).get(ENVIRONMENT)
-        self._environment = self._environment or (Environment(**json.loads(text)) if text else None)
+            self._gathering.faults.append(f"worker {node.gateway.id} died: {error}")
+        if text := getattr(node, "workeroutput", {}).get(ENVIRONMENT):
+            self._gathering.ran_in(text)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note that the run was ended from outside; pytest ends runs by such exceptions too."""
+        from conformance.core.errors import Terminated
+
+        self._gathering.interrupted |= excinfo.type is KeyboardInterrupt
+        self._gathering.terminated |= excinfo.type is Terminated
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, whether or not every case left a row, and settle the exit code."""
-        is_green = self._report(session) if self._expected else True
-        if self._faults:
-            session.exitstatus = INFRASTRUCTURE
-        elif session.exitstatus == pytest.ExitCode.OK and not is_green:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _report(self, session: pytest.Session) -> bool:
-        """Write the reports, and return whether every case has a verdict and none failed."""
-        from conformance.core.errors import ReportError
-
-        try:
-            run = self._recorder.finish(
-                expected=sorted(self._expected),
-                environment=self._ran_in(),
-                ending=_ending(session),
-                golden_environment=self._session.golden_environment,
-                matrices=self._session.matrices,
-                junit=self._config.getoption("--junit-report"),
-                html=self._config.getoption("--html-report"),
-            )
-        except ReportError as error:
-            pytest.exit(str(error), returncode=INFRASTRUCTURE)
-        return run.is_green
-
-    def _ran_in(self) -> Environment:
-        """Return the environment of the first worker that told it, or else of this process."""
-        from conformance.observe import environment
-        from conformance.observe.backends import BackendUnavailable
-
-        if self._environment is None:
-            try:
-                self._environment = self._session.environment
-            except BackendUnavailable:
-                self._environment = environment.capture()
-        return self._environment
+        option = self._config.getoption
+        reports = {"junit": option("--junit-report"), "html": option("--html-report")}
+        ending = _ending(session)
+        self._refusing(lambda: self._gathering.finish(ending=ending, **reports))
+        session.exitstatus = settled(session.exitstatus, self._gathering.exit_code)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None]:
         """Say what explains a failure by itself before all failures, and the verdict after them."""
         from conformance.core.settings import unusual
 
-        lines = self._recorder.summary_lines()
-        notes = [f"note: {line}" for line in unusual(self._ran_in())] if lines else []
+        told = self._gathering.lines()
+        notes = [f"note: {line}" for line in unusual(self._gathering.environment)] if told else []
         _section(terminalreporter, "conformance: read this first", notes)
         yield
-        others = len(self._failed_others)
-        also = [f"and {others} tests that are no cases failed, see above"] if others else []
-        faults = list(dict.fromkeys(self._faults))
-        told = [*faults, *lines, *(also if lines else []), *_lowered(terminalreporter)]
-        _section(terminalreporter, "conformance", told)
+        _section(terminalreporter, "conformance", [*told, *_lowered(terminalreporter)])
+
+
+def settled(status: int, code: ExitCode) -> int:
+    """Return the exit code of a run, of pytest's own and of what the run comes to.
+
+    pytest's 1 says that tests failed, which those without a verdict do too; its 2 that the run, or
+    the collection, was cut short.
+    """
+    from conformance.core.errors import ExitCode
+
+    if status == pytest.ExitCode.TESTS_FAILED:
+        return code or ExitCode.FAILED
+    if status == pytest.ExitCode.INTERRUPTED:
+        status = ExitCode.MISSING
+    return next((each for each in ExitCode if each in (status, code)), status)
+
+
+def _case_of(item: pytest.Item) -> Case | None:
+    """Return the case that a test runs, or None."""
+    from conformance.core.ids import Case
+
+    made_of = getattr(item, "callspec", None)
+    case = made_of.params.get("case") if made_of else None
+    return case if isinstance(case, Case) else None
 
 
 def _lowered(reporter: Any) -> list[str]:

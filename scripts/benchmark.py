@@ -44,6 +44,7 @@ from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
 from conformance.core.definition import expected_error
 from conformance.core.ids import Case, Tier
+from conformance.core.paths import shipped
 from conformance.observe.environment import host_facts, package_versions
 
 SCRIPTS = Path(__file__).parent
@@ -329,13 +330,12 @@ def law_lines() -> list[Line]:
     from conformance.cases.sweeps import SHAPES, sweep_case
     from conformance.core.paths import BUDGETS
     from conformance.judge.ledger import load as load_ledger
-    from conformance.run.options import golden_folder
     from conformance.run.sweeps import evaluate
     from conformance.store.budgets import load
 
     catalogue, budgets, ledger = (
         load_catalogue(),
-        load(golden_folder(None) / BUDGETS),
+        load(shipped() / BUDGETS),
         load_ledger(),
     )
     lines = []

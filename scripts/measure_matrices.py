@@ -17,9 +17,8 @@ import subprocess
 import sys
 
 from conformance.core.errors import LooserBudget
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, golden_folder
 from conformance.run.matrix_sweep import MatrixSweep, joined, measurement
-from conformance.run.options import golden_folder
 from conformance.store.budgets import ShapeErrors, load, merged, save, shape_errors
 
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX")

@@ -25,7 +25,7 @@ from conformance.core.arrays import Array, as_dtype, returned, widen
 from conformance.core.definition import DeltaOrthogonal, Orthogonal, tall_shape
 from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import format_shape
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, golden_folder
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.checks.matrices import (
     Drawn,
@@ -38,7 +38,6 @@ from conformance.judge.checks.matrices import (
 from conformance.observe.environment import host_facts
 from conformance.observe.jax_compat import x64
 from conformance.oracle import haar
-from conformance.run import options
 from conformance.store import budgets
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -379,7 +378,7 @@ def main(words: list[str]) -> int:
         "--bounds", nargs=2, type=float, metavar=("COLUMN", "GRAM"), help="in place of the budgets"
     )
     options_ = parser.parse_args(words)
-    table = budgets.load(options.golden_folder(options_.golden) / BUDGETS)
+    table = budgets.load(golden_folder(options_.golden) / BUDGETS)
     settings = (*SETTINGS, LARGE) if options_.large else SETTINGS
     rows: list[Row] = []
     for dtype in options_.dtype or DTYPES:

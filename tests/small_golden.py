@@ -8,11 +8,10 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.ids import parse_case
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Entry
 from conformance.observe.environment import capture
 from conformance.observe.observer import Observer
-from conformance.run.options import golden_folder
 from conformance.store.entries import GOLDEN, RECORDING, entry_of
 from conformance.store.write import now, write_store
 
@@ -39,5 +38,5 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
         "reason": "a test",
     }
     write_store(folder, entries, kind=kind, provenance=[provenance])
-    shutil.copy(golden_folder(None) / BUDGETS, folder)
+    shutil.copy(shipped() / BUDGETS, folder)
     return folder

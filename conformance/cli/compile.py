@@ -11,7 +11,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
-from conformance.core.paths import BUDGETS, COMPILED
+from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
 from conformance.predict import aot, compiled
 from conformance.predict.compiled import (
     COLUMNS,
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
     """Accept the rows of each target, or compare them; return whether one is wrongly another."""
-    golden = options.golden_folder(arguments.golden)
+    golden = golden_folder(arguments.golden)
     here = aot.versions(arguments.platform)
     is_wrong = False
     for name in dict.fromkeys(row.target for row in rows):
@@ -121,15 +121,15 @@ def _targets(arguments: argparse.Namespace) -> list[str]:
 
 
 def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Problem]:
-    selection = options.selection_on(("cpu",), options.values_of(arguments))
+    selection = options.read_arguments(arguments).on("cpu")
     return sorted({case.problem for case in select(catalogue, selection)})
 
 
 def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
     from conformance.predict import predictions
 
-    golden, folder = options.golden_folder(None), arguments.record
-    selection = options.selection_on(("cuda-emulated",), options.values_of(arguments))
+    golden, folder = shipped(), arguments.record
+    selection = options.read_arguments(arguments).on("cuda-emulated")
     cases = select(catalogue, selection)
     judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS)))
     print()

@@ -8,12 +8,12 @@ import importlib.util
 from collections.abc import Mapping
 
 from conformance.core.errors import ExitCode
+from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
 from conformance.core.settings import NOTE, comparable, differences, told, unusual
 from conformance.flax import store as layers
 from conformance.observe import environment, lapack
 from conformance.observe.backends import present_backends
-from conformance.run import options
 from conformance.store.read import open_store
 
 
@@ -54,7 +54,7 @@ def golden_lines(here: Environment, golden: str | None) -> list[str]:
     Raises:
         GoldenError: the set cannot be read.
     """
-    folder = options.golden_folder(golden)
+    folder = golden_folder(golden)
     there, of_layers = open_store(folder).environment, layers.environment_of(folder)
     found = _unlike(there, here)
     lines = [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]

@@ -45,6 +45,7 @@ def add_release_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what is recorded: on the CPU, since that is what every release can install."""
+    parser.set_defaults(backend=["cpu"])
     for name in SELECTION:
         text = options.LIST_OPTIONS[name]
         parser.add_argument(
@@ -103,8 +104,7 @@ def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     if arguments.package == "flax" and not narrowed:
         # Flax takes its initializers from JAX; what is its own is how it derives their keys.
         return Asked(target=flax_keys.TARGET)
-    fixed = {"backend": ["cpu"], "shard": "1/1"}
-    selection = options.selection_from(lambda name: fixed.get(name) or getattr(arguments, name))
+    selection = options.selection_here(options.read_arguments(arguments))
     return Asked(cases=tuple(select(catalogue, selection)))
 
 

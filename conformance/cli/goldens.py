@@ -17,7 +17,7 @@ from conformance.cli.record import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Tier
-from conformance.core.paths import golden_option
+from conformance.core.paths import golden_folder, golden_option
 from conformance.core.records import Drift, DriftClass
 from conformance.core.settings import unusual
 from conformance.curate.accept import accept, accept_overlay, prune, reject
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand that was chosen."""
     match arguments.goldens_command:
         case "verify":
-            return _verify(options.golden_folder(arguments.golden))
+            return _verify(golden_folder(arguments.golden))
         case "textconv":
             sys.stdout.write(textconv(arguments.file))
             return ExitCode.OK
@@ -223,7 +223,7 @@ CHANGES = {
 
 def _recovered(arguments: argparse.Namespace) -> Path:
     """Return the golden set, after finishing what a killed command left undone."""
-    folder = options.golden_folder(arguments.golden).resolve()  # a link stays where it is
+    folder = golden_folder(arguments.golden).resolve()  # a link stays where it is
     if done := recover(folder):
         print(done, file=sys.stderr)
     return folder
@@ -237,7 +237,7 @@ def _scope(arguments: argparse.Namespace) -> Selection:
             f"a scope is needed, and {found} was given: "
             f"narrow it by {', '.join(f'--{name}' for name in SCOPE)}, or say --all"
         )
-    return options.selection_on(("cpu",), options.values_of(arguments))
+    return options.read_arguments(arguments).on("cpu")
 
 
 def _narrowed(arguments: argparse.Namespace) -> list[str]:

@@ -7,22 +7,22 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
-from conformance.cases.selection import Selection
 from conformance.cases.sweeps import select_sweeps
 from conformance.core.errors import ExitCode, GoldenError
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, LEDGER
 from conformance.core.records import Status
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.rules import load_ledger
 from conformance.observe import environment
+from conformance.report.messages import messages_of
 from conformance.run import options
 from conformance.run.matrix_sweep import COLUMNS as MATRIX_COLUMNS
 from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
+from conformance.run.options import Options
 from conformance.run.sweeps import evaluate, measurements, rerun_words
 from conformance.store.budgets import BudgetTable, MatrixMeasurement, load, merged, save
 
@@ -74,15 +74,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one row a sweep, then what failed; FAILED if anything did."""
     catalogue = load_catalogue()
-    path = options.golden_folder(arguments.golden) / BUDGETS
+    asked = options.read_arguments(arguments)
+    path = asked.golden_folder / BUDGETS
     if not (path.exists() or arguments.write_budgets):
         raise GoldenError(
             f"{path.parent} holds no {BUDGETS} to judge by: name a golden set, or measure with "
             "--write-budgets"
         )
     budgets = load(path)
-    ledger = load_ledger(Path(arguments.ledger)) if arguments.ledger else load_ledger()
-    selection = selection_from(arguments)
+    ledger = load_ledger(asked.ledger or LEDGER)
+    selection = options.selection_here(asked)
     matrices = matrix_sweeps(selection)
     cases = select_sweeps(catalogue, selection, also=bool(matrices))
     table = Table(is_markdown=arguments.markdown)
@@ -98,11 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
     for sweep in matrices:
         found = evaluate_matrices(sweep, budgets)
         table.add(MATRIX_COLUMNS, found.rows)
-        faults += [found.fault] if found.fault else []
-    _print_messages(results, arguments)
+        if found.fault:
+            again = options.rerun(sweep.rerun_words, asked, environment.capture())
+            faults.append(f"{found.fault}\n  rerun: {again}")
+    _print_messages(results, asked)
     print("".join(f"\n{fault}\n" for fault in faults), end="")
     return ExitCode.of(
-        failed=bool(faults) or any(result.messages for result in results if result.is_judged),
+        failed=bool(faults) or any(result.has_failed for result in results if result.is_judged),
         missing=not all(result.is_judged for result in results),
     )
 
@@ -127,22 +130,16 @@ class Table:
             print_row(row)
 
 
-def _print_messages(results: Sequence[LawResult], arguments: argparse.Namespace) -> None:
+def _print_messages(results: Sequence[LawResult], asked: Options) -> None:
     """Print each message once, with the first sweep that shows it."""
     first: dict[str, LawResult] = {}
     for result in results:
-        for message in result.messages:
+        for message in messages_of(result.result, [Status.FAILED], asked.golden_folder):
             first.setdefault(message, result)
     here = environment.capture()
     for message, result in first.items():
-        again = options.rerun(rerun_words(result.case), options.values_of(arguments), here)
+        again = options.rerun(rerun_words(result.case), asked, here)
         print(f"\n{message}\n  rerun: {again}")
-
-
-def selection_from(arguments: argparse.Namespace) -> Selection:
-    """Return the selection; the axes that a sweep does not have stay open."""
-    absent: dict[str, Any] = {"shard": "1/1"}
-    return options.selection_from(lambda name: getattr(arguments, name, absent.get(name, [])))
 
 
 def write_budgets(

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each initializer, problem or case of the selection."""
     catalogue = load_catalogue()
-    selection = options.selection_on(("cpu",), options.values_of(arguments))
+    selection = options.read_arguments(arguments).on("cpu")
     lines, _ = KINDS[arguments.kind or "cases"]
     print("\n".join(lines(catalogue, select(catalogue, selection))))
     return ExitCode.OK

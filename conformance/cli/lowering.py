@@ -7,10 +7,9 @@ import sys
 
 from conformance.cases.builtin import builtin_specs
 from conformance.core.errors import ExitCode
-from conformance.core.paths import LOWERING
+from conformance.core.paths import LOWERING, golden_folder
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
-from conformance.run import options
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Lines
 
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.accept and not arguments.reason:
         print("conformance: --accept needs --reason '...': why are they right?", file=sys.stderr)
         return ExitCode.USAGE
-    path = options.golden_folder(arguments.golden) / LOWERING
+    path = golden_folder(arguments.golden) / LOWERING
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())

@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from conformance.cli.output import standard_output, termination_as_interruption
+from conformance.cli.output import standard_output
 from conformance.core.errors import ConformanceError, ExitCode, Terminated, unknown
+from conformance.run.interruption import termination_as_interruption
 
 COMMANDS = {
     "run": "run cases and report the verdict",

@@ -11,7 +11,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
 from conformance.core.errors import ExitCode, SelectionError, cannot_write
 from conformance.core.ids import Tier
-from conformance.core.paths import BUDGETS, LEDGER
+from conformance.core.paths import BUDGETS, LEDGER, golden_folder
 from conformance.core.records import DriftClass
 from conformance.judge.rules import load_ledger
 from conformance.merge import Merged, Question, Referee, Sources, golden_place, merge, read_sources
@@ -69,7 +69,7 @@ def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
 
 
 def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sources) -> Referee:
-    goldens = open_store(options.golden_folder(arguments.golden))
+    goldens = open_store(golden_folder(arguments.golden))
     return Referee(
         catalogue=catalogue,
         goldens=goldens,

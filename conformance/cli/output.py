@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from conformance.core.errors import OutputError, Terminated
+from conformance.core.errors import OutputError
 
 
 class Output:
@@ -69,20 +67,3 @@ def standard_output() -> Iterator[TextIO]:
     output = cast("TextIO", Output(sys.stdout))
     with contextlib.redirect_stdout(output):
         yield output
-
-
-@contextlib.contextmanager
-def termination_as_interruption() -> Iterator[None]:
-    """Let SIGTERM raise Terminated, so that what a command has found by then is reported."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; MISSING when the machine failed one of them."""
     catalogue = load_catalogue()
-    selection = options.selection_from(options.values_of(arguments), tuple(arguments.cases))
+    selection = options.selection_here(options.read_arguments(arguments))
     cases = select(catalogue, selection)
     out: Path = arguments.out
     for line in unusual(environment.capture()):

@@ -15,7 +15,7 @@ from conformance.core.settings import unusual
 from conformance.observe.backends import BackendUnavailable
 from conformance.report.recorder import RunRecorder
 from conformance.run import options
-from conformance.run.session import Fleet, Recorded, Session, failure_text
+from conformance.run.session import Fleet, Recorded, Session
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
@@ -101,7 +101,7 @@ def _judged(
         return f"no verdict on {case.id}: {error}"
     recorder.add(values)
     progress(number, len(session.cases), result.observation)
-    return failure_text(result, values.rerun)
+    return session.failure_text(result, values.rerun)
 
 
 def _show(text: str, n_shown: int) -> None:
@@ -112,11 +112,11 @@ def _show(text: str, n_shown: int) -> None:
 
 
 def _session(arguments: argparse.Namespace, run_id: str) -> Session:
-    value, cases = options.values_of(arguments), tuple(arguments.cases)
+    asked = options.read_arguments(arguments)
     if arguments.fleet and arguments.recording:
         raise SelectionError("--fleet and --recording contradict each other: give one")
     if arguments.fleet:
-        return Fleet(arguments.fleet, arguments.fleet_timeout, value, run_id, cases)
+        return Fleet(arguments.fleet, arguments.fleet_timeout, asked, run_id)
     if arguments.recording is not None:
-        return Recorded(arguments.recording, value, run_id, cases)
-    return Session(value, run_id, cases)
+        return Recorded(arguments.recording, asked, run_id)
+    return Session(asked, run_id)

@@ -28,6 +28,11 @@ def shipped() -> Path:
     return PACKAGED if PACKAGED.exists() else SHIPPED
 
 
+def golden_folder(text: str | Path | None) -> Path:
+    """Return the golden set asked for, or the one shipped with this installation."""
+    return shipped() if text is None else Path(text)
+
+
 def golden_option(folder: Path) -> str:
     """Return ` --golden DIR` for the commands that a message names; "" for the shipped set."""
     root = folder.parent.parent if folder.parent.name == OVERLAYS else folder

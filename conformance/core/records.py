@@ -191,14 +191,40 @@ class Drift:
     detail: str = ""
 
 
+class Yardstick(enum.StrEnum):
+    """What a case is judged by and may lack, or have a wrong one of."""
+
+    GOLDEN = "golden"
+    BUDGET = "budget"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What would put a failure right that is not the initializer's: another yardstick.
+
+    How somebody asks for it is the front end's business. dtype, backend: of a budget.
+    tier: the smallest that holds the golden.
+    """
+
+    yardstick: Yardstick
+    initializer: str
+    dtype: str = ""
+    backend: str = ""
+    tier: str = ""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """What one check found in one case. `message` tells somebody paged at 3 a.m. what to do."""
+    """What one check found in one case. `message` tells somebody paged at 3 a.m. what is wrong.
+
+    remedy: what to do, where something other than the initializer is at fault.
+    """
 
     check: str
     status: Status
     message: str = ""
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    remedy: Remedy | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

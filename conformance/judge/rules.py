@@ -18,15 +18,12 @@ from conformance.judge.law import checks as law
 from conformance.judge.ledger import Ledger
 
 
-def default_checks(max_drift: DriftClass, golden_option: str = "") -> tuple[Check, ...]:
-    """Return the checks of a run whose policy lets drift up to `max_drift` pass.
-
-    golden_option: how commands name the set in use; see `golden.golden_option`.
-    """
+def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
+    """Return the checks of a run whose policy lets drift up to `max_drift` pass."""
     return (
         check_contract,
         check_repeatable,
-        values_check(max_drift, golden_option),
+        values_check(max_drift),
         check_oracle,
         check_structure,
         check_moments,

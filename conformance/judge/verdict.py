@@ -43,17 +43,6 @@ from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How much drift passes. Every class beyond `max_drift` fails.
-
-    golden_option: how commands name the set in use; see `golden.golden_option`.
-    """
-
-    max_drift: DriftClass = DriftClass.ROUNDING
-    golden_option: str = ""
-
-
 class Goldens(Protocol):
     """Where the accepted outcomes come from: a `golden.Store`."""
 

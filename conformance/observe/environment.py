@@ -121,6 +121,13 @@ def jax_config() -> dict[str, str]:
     return {name: str(getattr(jax.config, name)) for name in CONFIG if hasattr(jax.config, name)}
 
 
+def ambient() -> Environment:
+    """Return what can be told of this process without starting JAX: its variables and processor."""
+    return Environment(
+        packages={}, config=environment_variables(), host=processor_facts(), devices={}
+    )
+
+
 def environment_variables() -> dict[str, str]:
     """Return the variables that XLA, JAX and the drivers read."""
     return {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}

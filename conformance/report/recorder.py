@@ -32,8 +32,8 @@ class RunRecorder:
     The folder comes into being with the first row, so a run that only collects leaves none.
     """
 
-    def __init__(self, *, folder: Path, command: str) -> None:
-        self.run_id = run_id_at(dt.datetime.now(dt.UTC))
+    def __init__(self, *, folder: Path, command: str, run_id: str = "") -> None:
+        self.run_id = run_id or new_run_id()
         self.folder = folder / self.run_id
         self._command = command
         self._started_s = time.monotonic()
@@ -130,6 +130,11 @@ class RunRecorder:
         partial = self.folder / f"{RECORDS}.partial"
         frame(run.rows).to_parquet(partial, index=False)
         partial.replace(self.folder / RECORDS)
+
+
+def new_run_id() -> str:
+    """Return the name of a run that begins now."""
+    return run_id_at(dt.datetime.now(dt.UTC))
 
 
 def run_id_at(moment: dt.datetime) -> str:

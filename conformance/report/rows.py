@@ -13,6 +13,7 @@ import json
 import math
 import typing
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from conformance.core.errors import ReportError
@@ -32,6 +33,7 @@ from conformance.core.records import (
     Status,
 )
 from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS, runtime_of
+from conformance.report.messages import messages_of
 
 Text = Annotated[str, "string"]
 Category = Annotated[str, "category"]
@@ -163,10 +165,18 @@ COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
 
 
-def row(result: CaseResult, environment: Environment, *, run_id: str, rerun: str) -> Row:
+def row(
+    result: CaseResult,
+    environment: Environment,
+    *,
+    run_id: str,
+    rerun: str,
+    folder: Path | None = None,
+) -> Row:
     """Return the row of one verdict, stamped with the present time in UTC.
 
-    rerun: the command that shows the verdict again.
+    rerun: the command that shows the verdict again. folder: of the golden set that
+        judged; None for the shipped one.
     """
     case = result.observation.case
     values = {
@@ -182,7 +192,7 @@ def row(result: CaseResult, environment: Environment, *, run_id: str, rerun: str
         "backend": case.backend,
         "transform": case.transform,
         "rerun": rerun,
-        **_verdict_values(result),
+        **_verdict_values(result, folder),
         **_drift_values(result.drift),
         **_observation_values(result.observation),
         **environment_values(environment, case.backend),
@@ -190,25 +200,15 @@ def row(result: CaseResult, environment: Environment, *, run_id: str, rerun: str
     return Row(**{column.name: _coerce(values[column.name], column) for column in COLUMNS})
 
 
-def _verdict_values(result: CaseResult) -> dict[str, Any]:
+def _verdict_values(result: CaseResult, folder: Path | None) -> dict[str, Any]:
     failed = [check.check for check in result.checks if check.status is Status.FAILED]
     return {
         "status": result.status,
         "failed_checks": " ".join(failed),
-        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED))),
+        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED), folder)),
         "limitation": result.limitation,
         "metrics": _metrics(result.checks),
     }
-
-
-def messages_of(result: CaseResult, statuses: Collection[Status]) -> list[str]:
-    """Return what the checks of these statuses say, the one to read first before all others.
-
-    That a golden is missing comes last: beside a fault it is the lesser news.
-    """
-    found = [check for check in result.checks if check.status in statuses and check.message]
-    found.sort(key=lambda check: check.check == "values" and result.drift is None)
-    return [check.message for check in found]
 
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case
-from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned
+from conformance.core.records import CaseResult, DriftClass, Observation, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
 from conformance.judge.budgets import Budgets
 from conformance.judge.checks.base import Check
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
-from conformance.judge.verdict import Golden, Goldens, Policy, judge
+from conformance.judge.verdict import Golden, Goldens, judge
 from conformance.observe.observer import Observer
 
 
@@ -24,14 +24,13 @@ class Engine:
         goldens: Goldens | None,
         ledger: Ledger,
         budgets: Budgets | None = None,
-        policy: Policy | None = None,
+        max_drift: DriftClass = DriftClass.ROUNDING,
     ) -> None:
         self._catalogue = catalogue
         self._goldens = goldens
         self._budgets = budgets
         self._ledger = ledger
-        policy = policy or Policy()
-        self._checks: tuple[Check, ...] = default_checks(policy.max_drift, policy.golden_option)
+        self._checks: tuple[Check, ...] = default_checks(max_drift)
         self._observer = Observer(catalogue)
 
     def evaluate(self, case: Case) -> CaseResult:

@@ -11,7 +11,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, whole, widen
 from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
 from conformance.core.ids import Case, Problem
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import STAGES, Outcome, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.budgets import release_budget
@@ -21,7 +21,6 @@ from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.oracle import OracleUnavailable, Solution, solve
 from conformance.oracle.rounding import round_once
-from conformance.run import options
 from conformance.store import budgets
 
 SHOWN = 4
@@ -108,7 +107,7 @@ def matrix_lines(case: Case, spec: InitializerSpec, outcome: Returned) -> list[s
         return []
     if not (definition.scale and math.prod(outcome.shape)):
         return []
-    table = budgets.load(options.golden_folder(None) / BUDGETS)
+    table = budgets.load(shipped() / BUDGETS)
     budget = release_budget(spec, case, table)
     drawn = drawn_by(outcome, definition, case.problem, budget)
     if drawn is None:

@@ -63,6 +63,12 @@ class MatrixSweep:
         """Return e.g. `orthogonal-float32-cpu`."""
         return f"{MATRICES}-{self.dtype}-{self.backend}"
 
+    @property
+    def rerun_words(self) -> list[str]:
+        """The command that sweeps again."""
+        words = ["conformance", "law", "--initializer", MATRICES, "--dtype", self.dtype]
+        return [*words, "--backend", self.backend]
+
 
 def matrix_sweeps(selection: Selection) -> list[MatrixSweep]:
     """Return the sweeps that the tier, backends, initializers and dtypes of a selection ask for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,18 +13,16 @@ from typing import Any
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
+from conformance.core.paths import shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
 from conformance.observe.process import force_host_devices
 
-Value = Callable[[str], Any]
-"""Returns the value of an option by its name, as both front ends hold it."""
-
 AUTO = "auto"
 
-JUDGING = {"golden": None, "max-drift": DriftClass.ROUNDING.value, "ledger": None}
-"""Options that the verdict depends on, and what they are by default."""
+DEFAULT_DRIFT = DriftClass.ROUNDING
+"""The worst class of drift that passes, unless somebody says otherwise."""
 
 LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
@@ -51,7 +50,7 @@ def add_judging_options(add: Callable[..., Any]) -> None:
     add("--golden", default=None, metavar="DIR", help="golden set to judge by (default: shipped)")
     add(
         "--max-drift",
-        default=JUDGING["max-drift"],
+        default=DEFAULT_DRIFT.value,
         choices=[name.value for name in DriftClass],
         help="worst class of drift that passes (default: rounding)",
     )
@@ -66,59 +65,101 @@ def add_report_options(add: Callable[..., Any]) -> None:
     add("--html-report", action="store_true", help="also write report.html")
 
 
-def values_of(arguments: argparse.Namespace) -> Value:
-    """Return the options that argparse holds, by name; None for those that a command has not."""
-    return lambda name: getattr(arguments, name.replace("-", "_"), None)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the caller asked for, read once at the start: which cases, and judged by what.
+
+    asked: the selection as it was named; its backends are () where none was, and `auto` may be one
+        of them. tier: None where none was named, which `asked` takes as the standard one.
+    golden, ledger: None means the shipped ones.
+    """
+
+    asked: Selection = dataclasses.field(default_factory=lambda: Selection(backends=()))
+    tier: Tier | None = None
+    golden: Path | None = None
+    max_drift: DriftClass = DEFAULT_DRIFT
+    ledger: Path | None = None
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the backends present take part."""
+        return not self.asked.cases and (not self.asked.backends or AUTO in self.asked.backends)
+
+    @property
+    def narrows_cases(self) -> bool:
+        """Whether cases are picked out by what they ask, whatever the backend and the tier."""
+        asked = self.asked
+        axes = (asked.dtypes, asked.shapes, asked.seeds, asked.prngs, asked.transforms)
+        return any((asked.initializers, *axes))
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether anything narrows the selection; a shard alone does not."""
+        return self.tier is not None or bool(self.asked.backends) or self.narrows_cases
+
+    @property
+    def golden_folder(self) -> Path:
+        """The golden set asked for, or the one shipped with this installation."""
+        return self.golden or shipped()
+
+    def on(self, *present: str) -> Selection:
+        """Return the selection on the backends that were named, and on those for `auto`."""
+        named = tuple(name for name in self.asked.backends if name != AUTO)
+        also = present if self.is_auto else ()
+        return dataclasses.replace(self.asked, backends=tuple(dict.fromkeys((*named, *also))))
 
 
-def selection_from(value: Value, cases: tuple[str, ...] = ()) -> Selection:
-    """Return the selection that the options make, and make this process fit to run it.
-
-    `auto` becomes the backends present in this process, which starts JAX; before that, XLA is
-    asked for the host devices that sharded cases need.
+def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
+    """Return the options that a front end holds. value: an option's by its name; None: not there.
 
     Raises:
-        SelectionError: a value cannot be read, or case ids come with --backend.
+        SelectionError: a value is empty or cannot be read, or case ids come with --backend.
     """
-    selection = selection_on(("cpu",), value, cases)
-    if may_shard(selection):
-        force_host_devices()
-    if cases or not _is_auto(value):
-        return selection
-    return dataclasses.replace(selection, backends=present_backends())
-
-
-def selection_on(auto: tuple[str, ...], value: Value, cases: tuple[str, ...] = ()) -> Selection:
-    """Return the selection that the options make, with `auto` where no backend was named.
-
-    Raises:
-        SelectionError: a value cannot be read, or case ids come with --backend.
-    """
-    lists = {name: _split(value(name)) for name in LIST_OPTIONS}
+    lists = {name: _values(name, value(name) or []) for name in LIST_OPTIONS}
     if cases and lists["backend"]:
         raise SelectionError("case ids name their backend: leave out --backend")
-    return Selection(
-        tier=_tier(value("tier")),
-        backends=auto if _is_auto(value) else lists["backend"],
+    tier, golden, ledger = (value(name) for name in ("tier", "golden", "ledger"))
+    read_tier = None if tier is None else _tier(tier)
+    asked = Selection(
+        tier=read_tier or Tier.STANDARD,
+        backends=lists["backend"],
         initializers=lists["initializer"],
         dtypes=lists["dtype"],
         shapes=lists["shape"],
         seeds=tuple(_integer("seed", seed) for seed in lists["seed"]),
         prngs=lists["prng"],
         transforms=lists["transform"],
-        cases=cases,
-        shard=_shard(value("shard")),
+        cases=tuple(cases),
+        shard=_shard(value("shard") or "1/1"),
+    )
+    return Options(
+        asked=asked,
+        tier=read_tier,
+        golden=None if golden is None else Path(golden),
+        max_drift=DriftClass(value("max-drift") or DEFAULT_DRIFT),
+        ledger=None if ledger is None else Path(ledger),
     )
 
 
-def narrows_cases(value: Value) -> bool:
-    """Return whether cases are picked out by what they ask, whatever the backend and the tier."""
-    return any(value(name) for name in LIST_OPTIONS if name != "backend")
+def read_arguments(arguments: argparse.Namespace) -> Options:
+    """Return the options of a command; one that it has not is as if it were not given.
+
+    Raises:
+        SelectionError: a value is empty or cannot be read, or case ids come with --backend.
+    """
+    cases = getattr(arguments, "cases", ())
+    return read(lambda name: getattr(arguments, name.replace("-", "_"), None), cases)
 
 
-def is_narrowed(value: Value) -> bool:
-    """Return whether any option narrows the selection; a shard alone does not."""
-    return value("tier") is not None or any(value(name) for name in LIST_OPTIONS)
+def selection_here(options: Options) -> Selection:
+    """Return the selection on this machine, and make this process fit to run it.
+
+    `auto` becomes the backends present in this process, which starts JAX; before that, XLA is
+    asked for the host devices that sharded cases need.
+    """
+    if may_shard(options.asked):
+        force_host_devices()
+    return options.on(*present_backends()) if options.is_auto else options.on()
 
 
 def may_shard(selection: Selection) -> bool:
@@ -130,42 +171,34 @@ def may_shard(selection: Selection) -> bool:
     return selection.tier is Tier.FULL
 
 
-def rerun(words: Sequence[str], value: Value, environment: Environment) -> str:
+def rerun(words: Sequence[str], options: Options, environment: Environment) -> str:
     """Return the command that repeats what was seen: the words, and all that the verdict hung on.
 
     That is every judging option and every setting of JAX, XLA and the drivers that is not as usual.
-    Options that the front end does not have are left out.
     """
-    judging = [
-        part
-        for name, default in JUDGING.items()
-        if (text := value(name)) not in (None, default)
-        for part in (f"--{name}", str(text))
-    ]
-    return " ".join([*assignments(environment), shlex.join([*words, *judging])])
+    judging = {
+        "golden": options.golden,
+        "max-drift": None if options.max_drift is DEFAULT_DRIFT else options.max_drift,
+        "ledger": options.ledger,
+    }
+    parts = [[f"--{name}", str(value)] for name, value in judging.items() if value is not None]
+    return " ".join([*assignments(environment), shlex.join([*words, *itertools.chain(*parts)])])
 
 
-def golden_folder(text: str | None) -> Path:
-    """Return the golden set asked for, or the one shipped with this installation."""
-    from conformance.core.paths import shipped
-
-    return shipped() if text is None else Path(text)
-
-
-def _split(values: list[str]) -> tuple[str, ...]:
-    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+def _values(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    parts = tuple(part.strip() for text in texts for part in text.split(","))
+    if not all(parts):
+        raise SelectionError(
+            f"--{name} {','.join(texts)!r} has an empty value: name one, or leave it out"
+        )
+    return parts
 
 
-def _tier(text: str | None) -> Tier:
+def _tier(text: str) -> Tier:
     try:
-        return Tier(text or Tier.STANDARD)
+        return Tier(text)
     except ValueError:
         raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
-
-
-def _is_auto(value: Value) -> bool:
-    names = _split(value("backend"))
-    return not names or AUTO in names
 
 
 def _integer(kind: str, text: str) -> int:

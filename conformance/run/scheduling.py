@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from conformance.core.ids import Case, parse_case
@@ -148,21 +148,21 @@ def case_of(nodeid: str) -> Case | None:
         return None
 
 
-def compile_group(nodeid: str) -> str:
+def compile_group(test: str, cases: Mapping[str, Case]) -> str:
     """Return the compile group of a case's test; any other test is a group of its own."""
-    case = case_of(nodeid)
-    return case.group if case else nodeid
+    case = cases.get(test)
+    return case.group if case else test
 
 
-def cost(nodeids: Sequence[str]) -> float:
+def cost(tests: Sequence[str], cases: Mapping[str, Case]) -> float:
     """Return what the tests of one compile group cost, in compilations of a vector's program.
 
     Compiling dominates. XLA's CPU compiler unrolls loop nests, so a program's time grows about as
     the square of the array's rank. Eager calls of a group share their programs, others share none.
     """
-    cases = [case for case in map(case_of, nodeids) if case]
-    if not cases:
-        return len(nodeids)
-    n_programs = 1 if cases[0].transform in ("eager", "legacy_key") else len(cases)
-    rank, size = len(cases[0].problem.shape), math.prod(cases[0].problem.shape)
-    return n_programs * rank**2 + len(cases) * size / ELEMENTS_PER_COMPILATION
+    group = [cases[test] for test in tests if test in cases]
+    if not group:
+        return len(tests)
+    n_programs = 1 if group[0].transform in ("eager", "legacy_key") else len(group)
+    rank, size = len(group[0].problem.shape), math.prod(group[0].problem.shape)
+    return n_programs * rank**2 + len(group) * size / ELEMENTS_PER_COMPILATION

@@ -15,18 +15,19 @@ from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.selection import select
 from conformance.core.definition import DeltaOrthogonal, Orthogonal
 from conformance.core.errors import FleetUnavailable, GoldenError, SelectionError
-from conformance.core.ids import Case, Tier, parse_case
-from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE, golden_option
-from conformance.core.records import CaseResult, DriftClass, Environment, Status
+from conformance.core.ids import Case, parse_case
+from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE
+from conformance.core.records import CaseResult, Environment, Status
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
-from conformance.judge.verdict import Policy
 from conformance.observe import environment, fleet
 from conformance.observe.backends import open_backend
 from conformance.observe.process import force_host_devices
-from conformance.report.rows import Row, messages_of, row
-from conformance.run import options
+from conformance.report.messages import messages_of
+from conformance.report.rows import Row, row
 from conformance.run.evaluate import Engine
+from conformance.run.matrix_sweep import MatrixSweep
+from conformance.run.options import Options, may_shard, rerun, selection_here
 from conformance.run.sweeps import rerun_words
 from conformance.store import budgets
 from conformance.store.entries import RECORDING
@@ -39,8 +40,8 @@ NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 class Session:
     """The catalogue, goldens, ledger, engine and cases that the options ask for.
 
-    case_ids: exact cases, instead of a selection. pytest_words: the call of pytest that knows what
-        is registered here by `register`; the command line does not.
+    pytest_words: the call of pytest that knows what is registered here by `register`; the command
+        line does not.
 
     Raises:
         SelectionError, CatalogueError, LedgerError, GoldenError: from the part that is wrong, when
@@ -49,15 +50,13 @@ class Session:
 
     def __init__(
         self,
-        value: options.Value,
+        options: Options,
         run_id: str,
-        case_ids: tuple[str, ...] = (),
         pytest_words: tuple[str, ...] = (),
     ) -> None:
         self.run_id = run_id
         self.has_run = False
-        self._value = value
-        self._case_ids = case_ids
+        self.options = options
         self._pytest_words = pytest_words
 
     @functools.cached_property
@@ -68,12 +67,12 @@ class Session:
     @functools.cached_property
     def goldens(self) -> Store:
         """The golden set that judges this run."""
-        return open_store(options.golden_folder(self._value("golden")))
+        return open_store(self.options.golden_folder)
 
     @functools.cached_property
     def ledger(self) -> Ledger:
         """The known limitations."""
-        return load_ledger(Path(self._value("ledger") or LEDGER))
+        return load_ledger(self.options.ledger or LEDGER)
 
     @functools.cached_property
     def engine(self) -> Engine:
@@ -83,16 +82,13 @@ class Session:
             goldens=self.goldens,
             ledger=self.ledger,
             budgets=budgets.load(self.goldens.folder / BUDGETS),
-            policy=Policy(
-                max_drift=DriftClass(self._value("max-drift")),
-                golden_option=golden_option(self.goldens.folder),
-            ),
+            max_drift=self.options.max_drift,
         )
 
     @functools.cached_property
     def cases(self) -> list[Case]:
         """The selected cases; where no backend was named, on those present. Starts JAX."""
-        return select(self.catalogue, options.selection_from(self._value, self._case_ids))
+        return select(self.catalogue, selection_here(self.options))
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -135,8 +131,7 @@ class Session:
         Raises:
             SelectionError, CatalogueError: it does not, or selects nothing.
         """
-        selection = options.selection_on(("cpu",), self._value, self._case_ids)
-        select(self.catalogue, selection)
+        select(self.catalogue, self.options.on("cpu"))
 
     def validate_files(self) -> None:
         """Ensure that the golden set and the ledger can be read.
@@ -160,7 +155,15 @@ class Session:
 
     def row(self, result: CaseResult, where: Environment) -> Row:
         """Return the verdict as a row, with the environment of its case."""
-        return row(result, where, run_id=self.run_id, rerun=self.rerun(result.observation.case))
+        rerun = self.rerun(result.observation.case)
+        return row(result, where, run_id=self.run_id, rerun=rerun, folder=self.goldens.folder)
+
+    def failure_text(self, result: CaseResult, rerun: str) -> str:
+        """Return what the failed checks say, and how to run the case again; "" if none failed."""
+        if result.status is not Status.FAILED:
+            return ""
+        messages = messages_of(result, [Status.FAILED], self.goldens.folder)
+        return "\n".join([*messages, f"  rerun: {rerun}"])
 
     def rerun(self, case: Case) -> str:
         """Return the command that runs the case again, as it was run and judged here."""
@@ -172,24 +175,26 @@ class Session:
         words = self._pytest_call(case, "conformance.suite.test_law")
         return self._command(words or rerun_words(case))
 
+    def rerun_matrices(self, sweep: MatrixSweep) -> str:
+        """Return the command that sweeps the matrices again, as they were judged here."""
+        return self._command(sweep.rerun_words)
+
     def _pytest_call(self, case: Case, module: str) -> list[str]:
         name = case.problem.initializer
         if not self._pytest_words or name not in registered_names():
             return []
-        tier = self._value("tier") or Tier.STANDARD
+        tier = self.options.asked.tier
         return [*self._pytest_words, module, "--initializer", name, "--tier", tier, "-k", case.id]
 
     def _command(self, words: list[str]) -> str:
-        return options.rerun(words, self._value, self.environment)
+        return rerun(words, self.options, self.environment)
 
 
 class Recorded(Session):
     """A session whose cases were observed elsewhere: it judges a recording."""
 
-    def __init__(
-        self, recording: Path, value: options.Value, run_id: str, case_ids: tuple[str, ...] = ()
-    ) -> None:
-        super().__init__(value, run_id, case_ids)
+    def __init__(self, recording: Path, options: Options, run_id: str) -> None:
+        super().__init__(options, run_id)
         self._recording = open_store(recording)
         if self._recording.kind != RECORDING:
             raise GoldenError(
@@ -200,12 +205,10 @@ class Recorded(Session):
     def cases(self) -> list[Case]:
         """All recorded cases; or those that were asked for, whether or not they were recorded."""
         recorded = tuple(self._recording.ids())
-        if not (self._case_ids or options.is_narrowed(self._value)):
-            selection = options.selection_on((), self._value, recorded)
-        else:
-            backends = tuple(sorted({parse_case(key).backend for key in recorded}))
-            selection = options.selection_on(backends, self._value, self._case_ids)
-        return select(self.catalogue, selection)
+        if self.options.asked.cases or self.options.is_narrowed:
+            backends = sorted({parse_case(key).backend for key in recorded})
+            return select(self.catalogue, self.options.on(*backends))
+        return select(self.catalogue, dataclasses.replace(self.options.asked, cases=recorded))
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -236,7 +239,7 @@ class Recorded(Session):
     def rerun(self, case: Case) -> str:
         """Return the command that judges the recorded case again; settings here change nothing."""
         words = ["conformance", "run", case.id, "--recording", str(self._recording.folder)]
-        return options.rerun(words, self._value, NOWHERE)
+        return rerun(words, self.options, NOWHERE)
 
 
 class Fleet(Session):
@@ -249,11 +252,10 @@ class Fleet(Session):
         self,
         address: str,
         timeout_s: float,
-        value: options.Value,
+        options: Options,
         run_id: str,
-        case_ids: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(value, run_id, case_ids)
+        super().__init__(options, run_id)
         self._address = address
         self._timeout_s = timeout_s
         self._arrived: dict[str, fleet.Arrival] = {}
@@ -265,14 +267,13 @@ class Fleet(Session):
         Raises:
             SelectionError: no backend is named.
         """
-        selection = options.selection_on((), self._value, self._case_ids)
-        if not (selection.backends or selection.cases):
+        if self.options.is_auto:
             raise SelectionError(
                 "--fleet needs --backend: what is present here says nothing about the cluster"
             )
-        if options.may_shard(selection):
+        if may_shard(self.options.asked):
             force_host_devices()
-        return select(self.catalogue, selection)
+        return select(self.catalogue, self.options.on())
 
     @functools.cached_property
     def cluster(self) -> fleet.RayCluster:
@@ -326,16 +327,9 @@ class Fleet(Session):
     def rerun(self, case: Case) -> str:
         """Return the command that runs the case again on the cluster."""
         words = ["conformance", "run", case.id, "--fleet", self._address]
-        return options.rerun(words, self._value, self.environment)
+        return rerun(words, self.options, self.environment)
 
     def close(self) -> None:
         """Leave the cluster, if it was joined."""
         if "cluster" in vars(self):
             self.cluster.close()
-
-
-def failure_text(result: CaseResult, rerun: str) -> str:
-    """Return the messages of the failed checks and how to run the case again; "" if none failed."""
-    if result.status is not Status.FAILED:
-        return ""
-    return "\n".join([*messages_of(result, [Status.FAILED]), f"  rerun: {rerun}"])

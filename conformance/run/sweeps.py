@@ -48,7 +48,7 @@ def evaluate(
     except (NotElementwise, SweepError) as error:
         return LawResult(case=case, result=unswept(case, error, entries), evidence=None)
     budget = budgets.of(case.backend, spec.name, case.problem.dtype)
-    evidence = gather(spec.definition, swept, budget, budgets.golden_option)
+    evidence = gather(spec.definition, swept, budget)
     observation = observation_of(case, outcome_of(evidence), swept.device, swept.elapsed_s)
     checks = apply(entries, observation, judge_law(evidence))
     result = verdict(observation, checks, None, entries)

@@ -7,7 +7,7 @@ import pytest
 from conformance.core.ids import Case
 from conformance.pytest_plugin import ROW, SESSION
 from conformance.report.rows import to_json
-from conformance.run.session import Session, failure_text
+from conformance.run.session import Session
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -21,5 +21,5 @@ def test_case(case: Case, conformance_session: Session, request: pytest.FixtureR
     result, row = conformance_session.evaluate(case)
     request.node.user_properties.append((ROW, to_json(row)))
 
-    if text := failure_text(result, row.rerun):
+    if text := conformance_session.failure_text(result, row.rerun):
         pytest.fail(text, pytrace=False)

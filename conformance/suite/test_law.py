@@ -7,13 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from conformance.cases.sweeps import law_cases
-from conformance.core.errors import SelectionError
 from conformance.core.ids import Case
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, golden_folder
 from conformance.pytest_plugin import FAULT, SESSION
-from conformance.run import options
 from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
+from conformance.run.options import selection_here
 from conformance.run.session import Session
 from conformance.run.sweeps import evaluate
 from conformance.store.budgets import BudgetTable, load
@@ -30,16 +29,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one item of every selected sweep."""
     if not {"law_case", "matrix_sweep"} & set(metafunc.fixturenames):
         return
-    option = metafunc.config.getoption
-    try:
-        selection = options.selection_from(lambda name: option(f"--{name}"))
-    except SelectionError as error:
-        raise pytest.UsageError(str(error)) from error
+    session = metafunc.config.stash[SESSION]
+    selection = selection_here(session.options)
     if "matrix_sweep" in metafunc.fixturenames:
         sweeps = [pytest.param(sweep, id=sweep.id) for sweep in matrix_sweeps(selection)]
         metafunc.parametrize("matrix_sweep", sweeps or [NO_MATRIX])
         return
-    cases = law_cases(metafunc.config.stash[SESSION].catalogue, selection)
+    cases = law_cases(session.catalogue, selection)
     items = [pytest.param(case, id=case.id) for case in cases]
     metafunc.parametrize("law_case", items or [NOTHING])
 
@@ -47,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def budgets(request: pytest.FixtureRequest) -> BudgetTable:
     """The errors that the sweeps may show."""
-    return load(options.golden_folder(request.config.getoption("--golden")) / BUDGETS)
+    return load(golden_folder(request.config.getoption("--golden")) / BUDGETS)
 
 
 def test_law(
@@ -65,15 +61,18 @@ def test_law(
         ledger=conformance_session.ledger,
     )
     record_property("law", result.line)
+    text = conformance_session.failure_text(
+        result.result, conformance_session.rerun_sweep(law_case)
+    )
     if not result.is_judged:
-        request.node.user_properties.append((FAULT, "\n".join(result.messages)))
-    if result.messages:
-        rerun = f"  rerun: {conformance_session.rerun_sweep(law_case)}"
-        pytest.fail("\n".join([*result.messages, rerun]), pytrace=False)
+        request.node.user_properties.append((FAULT, text))
+    if text:
+        pytest.fail(text, pytrace=False)
 
 
 def test_matrices(
     matrix_sweep: MatrixSweep,
+    conformance_session: Session,
     budgets: BudgetTable,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -83,6 +82,5 @@ def test_matrices(
     column, gram = result.found.column.error, result.found.gram.error
     record_property("law", f"column error {column:.3g} u, gram error {gram:.3g} u")
     if result.fault:
-        words = f"--initializer orthogonal --dtype {matrix_sweep.dtype}"
-        rerun = f"  rerun: conformance law {words} --backend {matrix_sweep.backend}"
-        pytest.fail(f"{result.fault}\n{rerun}", pytrace=False)
+        rerun = conformance_session.rerun_matrices(matrix_sweep)
+        pytest.fail(f"{result.fault}\n  rerun: {rerun}", pytrace=False)

@@ -9,11 +9,10 @@ import pytest
 
 from conformance.cases.builtin import builtin_specs
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.paths import LOWERING
+from conformance.core.paths import LOWERING, golden_folder
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
 from conformance.pytest_plugin import LOWERED
-from conformance.run import options
 from conformance.store.accepted import Accepted, changes, explain, load
 from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 
@@ -25,7 +24,7 @@ SPECS = list(builtin_specs())
 @pytest.fixture(scope="session")
 def accepted(request: pytest.FixtureRequest) -> Accepted:
     """The fingerprints that this run is held to."""
-    return load(options.golden_folder(request.config.getoption("--golden")) / LOWERING, ACCEPT)
+    return load(golden_folder(request.config.getoption("--golden")) / LOWERING, ACCEPT)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=[spec.name for spec in SPECS])

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.ids import Tier
-from conformance.core.paths import BUDGETS, LEDGER, golden_option
+from conformance.core.paths import BUDGETS, LEDGER, golden_folder, golden_option
 from conformance.core.records import DriftClass, Outcome
 from conformance.flax import observe, store
 from conformance.flax.findings import Finding, verdict
@@ -17,7 +17,6 @@ from conformance.flax.layers import PARAM_DTYPES, Layer
 from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
 from conformance.judge.rules import load_ledger
-from conformance.run import options
 from conformance.store import budgets
 
 QUICK_LAYERS = ("flax.linen.Dense", "flax.nnx.Linear")
@@ -43,14 +42,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def goldens(request: pytest.FixtureRequest) -> dict[str, Outcome]:
     """The goldens of the trees."""
-    return store.load(options.golden_folder(request.config.getoption("--golden")))
+    return store.load(golden_folder(request.config.getoption("--golden")))
 
 
 @pytest.fixture(scope="session")
 def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
     """By what layers are judged: what the options say for cases."""
     option = request.config.getoption
-    folder = options.golden_folder(option("--golden"))
+    folder = golden_folder(option("--golden"))
     return Rules(
         catalogue=load_catalogue(),
         budgets=budgets.load(folder / BUDGETS),

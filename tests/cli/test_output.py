@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from conformance.cli.output import Output, standard_output, termination_as_interruption
+from conformance.cli.output import Output, standard_output
 from conformance.core.errors import OutputError, Terminated
+from conformance.run.interruption import termination_as_interruption
 
 ALSO = [f"zeros-{dtype}-64-s0-cpu-eager" for dtype in ("float32", "float16", "bfloat16")]
 DRIFTED = "uniform-float32-64-s0-cpu-eager"

@@ -12,6 +12,7 @@ import pytest
 
 from conformance.cases import catalogue
 from conformance.cli import main
+from conformance.core.ids import Case, parse_case
 from conformance.pytest_plugin import is_addressed, moved
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.run.scheduling import compile_group, cost
@@ -236,7 +237,7 @@ def test_a_failure_is_the_message_alone(conform: Conform) -> None:
     outcome.assert_outcomes(passed=1, failed=1)
     outcome.stdout.fnmatch_lines(
         [
-            "no golden is stored for zeros_init_nnx-float32-64-s0: *",
+            "no golden is stored for zeros_init_nnx-float32-64-s0",
             "  rerun: conformance run zeros_init_nnx-float32-64-s0-cpu-eager --golden *",
             "FAILED: 1 of 2 cases, in *",
         ]
@@ -473,12 +474,15 @@ def test_an_initializer_of_a_conftest_is_rerun_by_pytest(
 # --- Scheduling ----------------------------------------------------------------------------------
 
 
-def nodeid(case: str) -> str:
-    return f"conformance/suite/test_initializers.py::test_case[{case}]"
+def cases_by_test(*ids: str) -> dict[str, Case]:
+    """Return cases by the names of their tests."""
+    return {f"conformance/suite/test_initializers.py::test_case[{i}]": parse_case(i) for i in ids}
 
 
 def test_cases_of_one_shape_and_dtype_are_one_group() -> None:
-    groups = {compile_group(nodeid(f"{name}-float32-64x32-s0-cpu-eager")) for name in NAMES}
+    tests = cases_by_test(*(f"{name}-float32-64x32-s0-cpu-eager" for name in NAMES))
+
+    groups = {compile_group(test, tests) for test in tests}
 
     assert groups == {"cpu-eager-float32-threefry2x32-64x32"}
 
@@ -486,21 +490,23 @@ def test_cases_of_one_shape_and_dtype_are_one_group() -> None:
 def test_other_tests_are_groups_of_their_own() -> None:
     others = ["a.py::test_case[b]", "a.py::test_case[c]", "a.py::test_d"]
 
-    assert [compile_group(other) for other in others] == others
+    assert [compile_group(other, {}) for other in others] == others
 
 
 def test_arrays_of_many_dimensions_and_many_elements_come_first() -> None:
     shapes = ["64", "64x32", "1024x1024", "3x3x4x8", "2x3x3x4x4"]
 
-    costs = [cost([nodeid(f"normal-float32-{shape}-s0-cpu-eager")]) for shape in shapes]
+    groups = [cases_by_test(f"normal-float32-{shape}-s0-cpu-eager") for shape in shapes]
+
+    costs = [cost(list(tests), tests) for tests in groups]
 
     assert costs == sorted(costs)
 
 
 def test_jitted_cases_share_no_program() -> None:
     eager, jitted = (
-        [nodeid(f"{name}-float32-64-s0-cpu-{transform}") for name in NAMES]
+        cases_by_test(*(f"{name}-float32-64-s0-cpu-{transform}" for name in NAMES))
         for transform in ("eager", "jit")
     )
 
-    assert cost(jitted) > 2 * cost(eager)
+    assert cost(list(jitted), jitted) > 2 * cost(list(eager), eager)

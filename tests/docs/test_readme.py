@@ -134,10 +134,7 @@ def test_a_command_is_understood(line: str) -> None:
 def _understand_conformance(words: list[str]) -> None:
     arguments = parse(words)
     if words[0] in ("run", "record", "list") and "--golden" not in words:
-        cases = tuple(getattr(arguments, "cases", ())) if words[0] != "list" else ()
-        select(
-            load_catalogue(), options.selection_on(("cpu",), options.values_of(arguments), cases)
-        )
+        select(load_catalogue(), options.read_arguments(arguments).on("cpu"))
 
 
 def _understand_pytest(words: list[str]) -> None:
@@ -150,7 +147,7 @@ def _understand_pytest(words: list[str]) -> None:
     options.add_judging_options(parser.add_argument)
     options.add_report_options(parser.add_argument)
     arguments = parser.parse_args(words)
-    selection = options.selection_on(("cpu",), options.values_of(arguments))
+    selection = options.read_arguments(arguments).on("cpu")
     if arguments.p is None:  # a plugin brings initializers of its own
         select(load_catalogue(), selection)
 

@@ -17,11 +17,10 @@ from conformance.core.arrays import returned, whole
 from conformance.core.errors import BudgetError, LooserBudget, MissingBudget, UnfitForBudget
 from conformance.core.ids import Tier, parse_case
 from conformance.core.lattice import Point
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Budget, DriftClass, MatrixBudget, Returned, Status
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.ledger import Ledger
-from conformance.run import options
 from conformance.run.evaluate import Engine
 from conformance.run.sweeps import evaluate, measurements
 from conformance.store.budgets import (
@@ -349,23 +348,23 @@ def test_matrices_that_were_never_measured_are_taken_as_they_are() -> None:
 
 
 def test_the_shipped_table_covers_every_sweep() -> None:
-    shipped = load(options.golden_folder(None) / BUDGETS)
+    stored = load(shipped() / BUDGETS)
     catalogue = load_catalogue()
 
     missing = [
         case.id
         for case in law_cases(catalogue, Selection(tier=Tier.FULL))
-        if shipped.of("cpu", case.problem.initializer, case.problem.dtype) is None
+        if stored.of("cpu", case.problem.initializer, case.problem.dtype) is None
     ]
 
     assert missing == []
 
 
 def test_the_shipped_table_holds_no_initializer_that_is_gone() -> None:
-    shipped = load(options.golden_folder(None) / BUDGETS)
+    stored = load(shipped() / BUDGETS)
     swept = {spec.name for spec in load_catalogue() if is_swept(spec)} | {MATRICES}
 
-    assert {line.initializer for line in shipped.measurements.values()} <= swept
+    assert {line.initializer for line in stored.measurements.values()} <= swept
 
 
 def drift_of(n_ulp: int, golden_of: str) -> DriftClass:

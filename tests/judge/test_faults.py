@@ -14,17 +14,16 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case, Problem
-from conformance.core.paths import BUDGETS
+from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import CaseResult, DriftClass, Entry, Observation, Status
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.observe.observer import Observer
-from conformance.run import options
 from conformance.run.evaluate import Engine
 from conformance.store import budgets
 from tests.faults import FAULTS, Fault
 
-SHIPPED = budgets.load(options.golden_folder(None) / BUDGETS)
+SHIPPED = budgets.load(shipped() / BUDGETS)
 
 STORE = "STORED_FAULTS"
 """Variable that names a folder in which observations are kept."""

@@ -25,7 +25,7 @@ from conformance.core.formats import WORD_BITS
 from conformance.core.ids import LATTICE, STRATA, Case, Problem
 from conformance.core.lattice import Point, Sweep, lattice_words
 from conformance.core.laws import roundings_of_scale
-from conformance.core.records import Budget, Status
+from conformance.core.records import Budget, Remedy, Status, Yardstick
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
     Accuracy,
@@ -307,8 +307,9 @@ def accuracy(at_value: float | None, at_sigma: float | None) -> Accuracy:
 
 
 def judged_accuracy(found: Accuracy, budget: Budget | None) -> Any:
-    held = dataclasses.replace(swept(NORMAL, "bfloat16"), accuracy=found, budget=budget)
-    return check_accuracy(dataclasses.replace(held, golden_option=" --golden mine"))
+    return check_accuracy(
+        dataclasses.replace(swept(NORMAL, "bfloat16"), accuracy=found, budget=budget)
+    )
 
 
 BUDGET = Budget(max_ulp=3, max_ulp_at_sigma=1.5)
@@ -359,9 +360,9 @@ def test_without_a_budget_no_accuracy_passes() -> None:
     result = judged_accuracy(accuracy(0.0, 0.0), None)
 
     assert result.status is Status.FAILED
-    assert result.message == (
-        "no budget is stored for mine in bfloat16 on cpu: measure it with `conformance law "
-        "--initializer mine --dtype bfloat16 --backend cpu --golden mine --write-budgets`"
+    assert result.message == "no budget is stored for mine in bfloat16 on cpu"
+    assert result.remedy == Remedy(
+        yardstick=Yardstick.BUDGET, initializer="mine", dtype="bfloat16", backend="cpu"
     )
 
 

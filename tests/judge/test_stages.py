@@ -15,7 +15,7 @@ from conformance.core.records import CaseResult, DriftClass, Status
 from conformance.judge.checks.oracle import exact_stages
 from conformance.judge.drift import first_differing_stage
 from conformance.judge.ledger import Ledger
-from conformance.judge.verdict import Policy, judge
+from conformance.judge.verdict import judge
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.oracle import solve
@@ -134,7 +134,7 @@ def test_one_ulp_in_the_unit_variate_is_rounding_of_that_stage(
         catalogue=catalogue,
         goldens=OneGolden(golden),
         ledger=Ledger(limitations=()),
-        policy=Policy(max_drift=DriftClass.IDENTICAL),
+        max_drift=DriftClass.IDENTICAL,
     )
     right = jax.random.truncated_normal
     for module in (jax.random, jax._src.random):

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.core.definition import Normal
 from conformance.core.ids import Tier
-from conformance.core.records import Drift, DriftClass
+from conformance.core.records import Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import Evidence, failed, passed
 from conformance.judge.checks.values import VALUES, values_check
 from conformance.judge.drift import explain
@@ -39,6 +39,9 @@ def found(
     return evidence(Normal(stddev=1.0), np.zeros(shape, dtype), drift=found_drift)
 
 
+ANOTHER_GOLDEN = Remedy(yardstick=Yardstick.GOLDEN, initializer="mine", tier="standard")
+
+
 @pytest.mark.parametrize("most", CLASSES)
 @pytest.mark.parametrize("drift_class", CLASSES)
 def test_drift_passes_up_to_the_class_that_the_policy_names(
@@ -61,13 +64,13 @@ def test_drift_passes_up_to_the_class_that_the_policy_names(
 def test_a_golden_that_alone_is_wrong_is_named_before_all_else() -> None:
     seen = drift(detail="the expected matrix: it is skew; a column is wrong")
 
-    result = values_check(DriftClass.ROUNDING, " --golden sets/mine")(found(seen))
+    result = values_check(DriftClass.ROUNDING)(found(seen))
 
     assert result.message == (
-        f"the golden of mine-float32-64x32-s0 is wrong, and {ID} is right: it is skew. Look at how "
-        "it came about, and stage another with `conformance goldens stage --initializer mine "
-        f"--golden sets/mine --reason '...'`\n{explain(seen, ID)}"
+        f"the golden of mine-float32-64x32-s0 is wrong, and {ID} is right: it is skew.\n"
+        f"{explain(seen, ID)}"
     )
+    assert result.remedy == ANOTHER_GOLDEN
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,7 @@ def test_a_matrix_that_is_wrong_itself_blames_no_golden(detail: str) -> None:
     result = values_check(DriftClass.ROUNDING)(found(seen))
 
     assert result.message == explain(seen, ID)
+    assert result.remedy is None
 
 
 # --- No golden -----------------------------------------------------------------------------------
@@ -90,28 +94,26 @@ def test_a_matrix_that_is_wrong_itself_blames_no_golden(detail: str) -> None:
 
 @pytest.mark.parametrize("most", CLASSES)
 def test_without_a_golden_no_policy_passes(most: DriftClass) -> None:
-    result = values_check(most, " --golden sets/mine")(found(None))
+    result = values_check(most)(found(None))
 
     assert result == failed(
-        VALUES,
-        "no golden is stored for mine-float32-64x32-s0: record one with `conformance goldens stage "
-        "--initializer mine --golden sets/mine --reason '...'` and review what it stages",
+        VALUES, "no golden is stored for mine-float32-64x32-s0", remedy=ANOTHER_GOLDEN
     )
 
 
 def test_a_golden_that_only_the_full_tier_holds_is_staged_with_it() -> None:
     result = values_check(DriftClass.ROUNDING)(found(None, "float64"))
 
-    assert "--initializer mine --tier full --reason '...'`" in result.message
+    assert result.remedy == dataclasses.replace(ANOTHER_GOLDEN, tier="full")
 
 
-def test_a_golden_of_the_quick_tier_is_staged_without_naming_it() -> None:
+def test_a_golden_of_the_quick_tier_is_staged_with_it() -> None:
     given = found(None)
     quick = dataclasses.replace(given, spec=dataclasses.replace(given.spec, tier=Tier.QUICK))
 
     result = values_check(DriftClass.ROUNDING)(quick)
 
-    assert "--initializer mine --reason '...'`" in result.message
+    assert result.remedy == dataclasses.replace(ANOTHER_GOLDEN, tier="quick")
 
 
 def test_a_problem_that_no_tier_asks_for_cannot_have_a_golden() -> None:

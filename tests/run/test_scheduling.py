@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from conformance.core.ids import parse_case
 from conformance.run.scheduling import GroupScheduling, cost
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
@@ -166,9 +167,7 @@ def test_workers_that_collected_different_tests_are_refused() -> None:
 
 def test_a_program_costs_the_square_of_its_rank() -> None:
     one, two, four = (
-        cost(
-            [f"conformance/suite/test_initializers.py::test_case[ones-float32-{shape}-s0-cpu-jit]"]
-        )
+        cost(["test"], {"test": parse_case(f"ones-float32-{shape}-s0-cpu-jit")})
         for shape in ("16", "4x4", "2x2x2x2")
     )
 

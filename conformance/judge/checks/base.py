@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.records import Budget, CheckResult, Drift, Observation, Status
+from conformance.core.records import Budget, CheckResult, Drift, Observation, Remedy, Status
 from conformance.oracle.threefry import Key
 
 
@@ -34,9 +34,20 @@ def passed(check: str, metrics: Mapping[str, float] | None = None) -> CheckResul
     return CheckResult(check=check, status=Status.PASSED, metrics=metrics or {})
 
 
-def failed(check: str, message: str, metrics: Mapping[str, float] | None = None) -> CheckResult:
+def failed(
+    check: str,
+    message: str,
+    metrics: Mapping[str, float] | None = None,
+    remedy: Remedy | None = None,
+) -> CheckResult:
     """Return a failure that `message` explains."""
-    return CheckResult(check=check, status=Status.FAILED, message=message, metrics=metrics or {})
+    return CheckResult(
+        check=check,
+        status=Status.FAILED,
+        message=message,
+        metrics=metrics or {},
+        remedy=remedy,
+    )
 
 
 def not_applicable(check: str) -> CheckResult:

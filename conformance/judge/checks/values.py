@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.planes import tier_of
-from conformance.core.ids import Case, Problem, Tier
-from conformance.core.records import CheckResult, Drift, DriftClass
+from conformance.core.ids import Problem
+from conformance.core.records import CheckResult, Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import Check, Evidence, failed, passed
 from conformance.judge.checks.matrices import SIDES
 from conformance.judge.drift import explain
@@ -13,49 +13,51 @@ from conformance.judge.drift import explain
 VALUES = "values"
 
 
-def values_check(max_drift: DriftClass, golden_option: str = "") -> Check:
+def values_check(max_drift: DriftClass) -> Check:
     """Return the check that lets drift up to `max_drift` pass.
 
-    A problem without a golden fails: nothing passes by being absent. golden_option: how commands
-    name the set in use; see `golden.golden_option`.
+    A problem without a golden fails: nothing passes by being absent.
     """
 
     def check_values(evidence: Evidence) -> CheckResult:
         drift, case = evidence.drift, evidence.observation.case
         if drift is None:
-            return failed(VALUES, _missing(case.problem, evidence.spec, golden_option))
+            return _without_golden(case.problem, evidence.spec)
         metrics = {"n_different": float(drift.n_different)}
         if drift.drift_class.rank <= max_drift.rank:
             return passed(VALUES, metrics)
-        text = _of_wrong_golden(drift, case, golden_option) + explain(drift, case.id)
-        return failed(VALUES, text, metrics)
+        fault = _fault_of_golden(drift)
+        if not fault:
+            return failed(VALUES, explain(drift, case.id), metrics)
+        head = f"the golden of {case.problem.id} is wrong, and {case.id} is right: {fault}."
+        remedy = _another_golden(case.problem, evidence.spec)
+        return failed(VALUES, f"{head}\n{explain(drift, case.id)}", metrics, remedy)
 
     return check_values
 
 
-def _of_wrong_golden(drift: Drift, case: Case, golden_option: str) -> str:
-    """Return a line that names the golden as what is wrong, where only that is; else ""."""
+def _fault_of_golden(drift: Drift) -> str:
+    """Return what is wrong with the golden, where only that is; else ""."""
     if not drift.detail.startswith(SIDES["expected"]):
         return ""
-    fault = drift.detail.removeprefix(SIDES["expected"]).partition("; ")[0]
-    return (
-        f"the golden of {case.problem.id} is wrong, and {case.id} is right: {fault}. Look at how "
-        "it came about, and stage another with `conformance goldens stage --initializer "
-        f"{case.problem.initializer}{golden_option} --reason '...'`\n"
-    )
+    return drift.detail.removeprefix(SIDES["expected"]).partition("; ")[0]
 
 
-def _missing(problem: Problem, spec: InitializerSpec, golden_option: str) -> str:
-    tier = tier_of(problem, spec)
-    if tier is None:
-        return (
+def _without_golden(problem: Problem, spec: InitializerSpec) -> CheckResult:
+    if tier_of(problem, spec) is None:
+        return failed(
+            VALUES,
             f"no golden is stored for {problem.id}, and none can be, since no tier asks for it: "
             "`conformance list --problems --tier full` lists what tiers ask for. What the other "
-            "checks say of it holds"
+            "checks say of it holds",
         )
-    larger = " --tier full" if tier is Tier.FULL else ""
-    return (
-        f"no golden is stored for {problem.id}: record one with `conformance goldens stage "
-        f"--initializer {problem.initializer}{larger}{golden_option} --reason '...'` "
-        "and review what it stages"
+    text = f"no golden is stored for {problem.id}"
+    return failed(VALUES, text, remedy=_another_golden(problem, spec))
+
+
+def _another_golden(problem: Problem, spec: InitializerSpec) -> Remedy:
+    return Remedy(
+        yardstick=Yardstick.GOLDEN,
+        initializer=problem.initializer,
+        tier=tier_of(problem, spec) or "",
     )

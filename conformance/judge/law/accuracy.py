@@ -72,10 +72,7 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LawEvidence:
-    """All that a check of the law may look at. `budget` is None when none is stored.
-
-    golden_option: how commands name the set that the budgets belong to; see `golden_option`.
-    """
+    """All that a check of the law may look at. `budget` is None when none is stored."""
 
     definition: Definition
     sweep: Sweep
@@ -83,15 +80,12 @@ class LawEvidence:
     reference: Reference
     accuracy: Accuracy
     budget: Budget | None
-    golden_option: str = ""
 
 
 LawCheck = Callable[[LawEvidence], CheckResult]
 
 
-def gather(
-    definition: Definition, sweep: Sweep, budget: Budget | None, golden_option: str = ""
-) -> LawEvidence:
+def gather(definition: Definition, sweep: Sweep, budget: Budget | None) -> LawEvidence:
     """Return the sweep with all that it must be compared with."""
     problem = sweep.case.problem
     log2_count = log2_points(sweep.case)
@@ -103,7 +97,6 @@ def gather(
         reference=reference,
         accuracy=measure_accuracy(sweep, reference),
         budget=budget,
-        golden_option=golden_option,
     )
 
 

@@ -9,14 +9,15 @@ initializer that departs from its lattice by more than its roundings can explain
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
+from conformance.core.ids import Case
 from conformance.core.lattice import Point
 from conformance.core.laws import UNIT_ROUNDINGS, roundings_of_scale
-from conformance.core.records import CheckResult
+from conformance.core.records import CheckResult, Remedy, Yardstick
 from conformance.core.ulp import ulp_distance, unit_roundoff
 from conformance.judge.checks.base import failed, passed
 from conformance.judge.drift.text import number
@@ -186,7 +187,7 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
         "bias_ulp": accuracy.bias,
     }
     if budget is None:
-        return failed(ACCURACY, _no_budget(evidence), metrics)
+        return _without_budget(evidence.sweep.case, metrics)
     over = [
         (point, unit, limit)
         for point, unit, limit in (
@@ -204,13 +205,16 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
     return failed(ACCURACY, "\n".join(lines), metrics)
 
 
-def _no_budget(evidence: LawEvidence) -> str:
-    problem, backend = evidence.sweep.case.problem, evidence.sweep.case.backend
-    return (
-        f"no budget is stored for {problem.initializer} in {problem.dtype} on {backend}: measure "
-        f"it with `conformance law --initializer {problem.initializer} --dtype {problem.dtype} "
-        f"--backend {backend}{evidence.golden_option} --write-budgets`"
+def _without_budget(case: Case, metrics: Mapping[str, float]) -> CheckResult:
+    problem = case.problem
+    remedy = Remedy(
+        yardstick=Yardstick.BUDGET,
+        initializer=problem.initializer,
+        dtype=problem.dtype,
+        backend=case.backend,
     )
+    text = f"no budget is stored for {problem.initializer} in {problem.dtype} on {case.backend}"
+    return failed(ACCURACY, text, metrics, remedy)
 
 
 def check_sequence(evidence: LawEvidence) -> CheckResult:

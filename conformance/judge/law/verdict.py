@@ -36,9 +36,9 @@ class LawResult:
     evidence: LawEvidence | None
 
     @property
-    def messages(self) -> list[str]:
-        """Return what the failed checks say."""
-        return [check.message for check in self.result.checks if check.status is Status.FAILED]
+    def has_failed(self) -> bool:
+        """Return whether a check failed."""
+        return self.result.status is Status.FAILED
 
     @property
     def is_judged(self) -> bool:

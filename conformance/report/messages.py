@@ -1,0 +1,44 @@
+"""What the checks of a case say, with the commands that put right what is not the initializer's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from conformance.core.ids import Tier
+from conformance.core.paths import golden_option, shipped
+from conformance.core.records import CaseResult, CheckResult, Remedy, Status, Yardstick
+
+
+def messages_of(
+    result: CaseResult, statuses: Collection[Status], folder: Path | None = None
+) -> list[str]:
+    """Return what the checks of these statuses say, the one to read first before all others.
+
+    That a golden is missing comes last: beside a fault it is the lesser news. folder: of the golden
+    set that judged, which a way out may name; None for the shipped one.
+    """
+    found = [check for check in result.checks if check.status in statuses and check.message]
+    found.sort(key=lambda check: check.check == "values" and result.drift is None)
+    return [_with_way_out(check, folder or shipped()) for check in found]
+
+
+def _with_way_out(check: CheckResult, folder: Path) -> str:
+    if check.remedy is None:
+        return check.message
+    return f"{check.message}\n  way out: {way_out(check.remedy, folder)}"
+
+
+def way_out(remedy: Remedy, folder: Path) -> str:
+    """Return the command that gives the golden set in `folder` another yardstick."""
+    option = golden_option(folder)
+    if remedy.yardstick is Yardstick.BUDGET:
+        return (
+            f"measure it with `conformance law --initializer {remedy.initializer} "
+            f"--dtype {remedy.dtype} --backend {remedy.backend}{option} --write-budgets`"
+        )
+    tier = " --tier full" if remedy.tier == Tier.FULL else ""
+    return (
+        f"record another with `conformance goldens stage --initializer {remedy.initializer}{tier}"
+        f"{option} --reason '...'`, and review what it stages"
+    )

@@ -1,0 +1,119 @@
+"""What comes home of one run, from this process or from many: its cases, rows and faults."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+
+from conformance.core.errors import ExitCode
+from conformance.core.ids import Case
+from conformance.core.records import MACHINE, Environment
+from conformance.observe import environment
+from conformance.observe.backends import BackendUnavailable
+from conformance.report.recorder import RunRecorder
+from conformance.report.rows import from_json
+from conformance.report.run import Run
+from conformance.run.session import Session
+
+
+def environment_text(where: Environment) -> str:
+    """Return an environment as another process can send it."""
+    return json.dumps(dataclasses.asdict(where))
+
+
+class Gathering:
+    """The controlling process's part of a run: what was to run, what came, what it amounts to.
+
+    cases: by the name of the test that runs each. faults: why something has no verdict.
+    """
+
+    def __init__(self, session: Session, recorder: RunRecorder) -> None:
+        self.cases: dict[str, Case] = {}
+        self.faults: list[str] = []
+        self.interrupted = self.terminated = False
+        self._session = session
+        self._recorder = recorder
+        self._failed_others: set[str] = set()
+        self._environment: Environment | None = None
+        self._run: Run | None = None
+
+    def expect(self, cases: Mapping[str, Case]) -> None:
+        """Note what is to run, and refuse to run it without goldens and ledger.
+
+        Raises:
+            StoreError, LedgerError: one cannot be read.
+        """
+        if cases:
+            self._session.validate_files()
+        self.cases |= cases
+
+    def add(self, text: str) -> None:
+        """Take the row of a case, as JSON, and write it down at once.
+
+        Raises:
+            ReportError: it cannot be written.
+        """
+        values = from_json(text)
+        self._recorder.add(values)
+        if values.failed_checks == MACHINE:
+            self.faults.append(values.messages)
+
+    def miss(self, test: str, why: str, *, is_fault: bool) -> None:
+        """Note a test that failed without a row. is_fault: it has no verdict, for that reason."""
+        if is_fault:
+            self.faults.append(why)
+        if case := self.cases.get(test):
+            self._recorder.miss(case.id, why)
+        elif not is_fault:
+            self._failed_others.add(test)
+
+    def ran_in(self, text: str) -> None:
+        """Take the environment of a process; the first that comes stands for all."""
+        self._environment = self._environment or Environment(**json.loads(text))
+
+    @property
+    def environment(self) -> Environment:
+        """The environment of the first process that told it, or else of this one."""
+        if self._environment is None:
+            try:
+                self._environment = self._session.environment
+            except BackendUnavailable:
+                self._environment = environment.capture()
+        return self._environment
+
+    def finish(self, *, ending: str, junit: bool, html: bool) -> None:
+        """Write the reports, if cases were to run. ending: why the run ended early, if it did.
+
+        Raises:
+            ReportError: one cannot be written.
+        """
+        if self.cases:
+            self._run = self._recorder.finish(
+                expected=sorted({case.id for case in self.cases.values()}),
+                environment=self.environment,
+                ending=ending,
+                golden_environment=self._session.golden_environment,
+                matrices=self._session.matrices,
+                junit=junit,
+                html=html,
+            )
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the run comes to; cases that nobody ran are missing once it is finished."""
+        has_failed = bool(self._run and self._run.failed)
+        is_whole = self._run is None or not self._run.missing
+        return ExitCode.of(
+            terminated=self.terminated,
+            interrupted=self.interrupted,
+            failed=has_failed or bool(self._failed_others),
+            missing=bool(self.faults) or not is_whole,
+        )
+
+    def lines(self) -> Sequence[str]:
+        """Return the faults, and what a terminal shows of the finished run."""
+        shown = self._recorder.summary_lines()
+        n_others = len(self._failed_others)
+        also = [f"and {n_others} tests that are no cases failed, see above"] if n_others else []
+        return [*dict.fromkeys(self.faults), *shown, *(also if shown else [])]
