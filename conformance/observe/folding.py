@@ -12,10 +12,13 @@ that XLA's folding uses the host's library.)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from conformance.observe.jax_compat import Operation, Program, traced
 
 FUNCTIONS = (
     *("erf", "erfc", "erf_inv", "exp", "exp2", "expm1", "log", "log1p"),
@@ -55,26 +58,13 @@ class _Constant:
 
 def whole_folds(program: Any, *arguments: Any) -> list[Fold]:
     """Return the functions of constants in a program that is compiled whole, each once, by name."""
-    closed = _jaxpr_of(program, arguments)
-    return _once(_folds(closed.jaxpr, closed.consts, [None for _ in closed.jaxpr.invars], []))
+    return _once(_own_folds(traced(program, *arguments)))
 
 
 def stepwise_folds(program: Any, *arguments: Any) -> list[Fold]:
     """Return the same of a call whose operations are compiled one by one, as an eager one's are."""
-    steps = [
-        (inner, [None for _ in equation.invars])
-        for equation in _jaxpr_of(program, arguments).jaxpr.eqns
-        if (inner := _inner(equation)) is not None
-    ]
-    return _once(
-        fold for step, nothing in steps for fold in _folds(step.jaxpr, step.consts, nothing, [])
-    )
-
-
-def _jaxpr_of(program: Any, arguments: Sequence[Any]) -> Any:
-    import jax
-
-    return jax.make_jaxpr(program)(*arguments)
+    operations = traced(program, *arguments).operations
+    return _once(itertools.chain.from_iterable(map(_inner_folds, operations)))
 
 
 def _once(folds: Iterable[Fold]) -> list[Fold]:
@@ -82,96 +72,79 @@ def _once(folds: Iterable[Fold]) -> list[Fold]:
     return [found[call] for call in sorted(found)]
 
 
+def _inner_folds(operation: Operation) -> Iterator[Fold]:
+    return itertools.chain.from_iterable(map(_own_folds, operation.programs))
+
+
+def _own_folds(program: Program) -> Iterator[Fold]:
+    """Yield the folds of a program whatever its arguments are."""
+    return _folds(program, [None for _ in program.inputs], [])
+
+
 def _folds(
-    jaxpr: Any,
-    constants: Sequence[Any],
-    arguments: Sequence[_Constant | None],
-    results: list[_Constant | None],
+    program: Program, arguments: Sequence[_Constant | None], results: list[_Constant | None]
 ) -> Iterator[Fold]:
-    """Yield the folds of a function, and append what it returns. None is what is not constant."""
-    known: dict[Any, _Constant | None] = dict(zip(jaxpr.invars, arguments, strict=True))
-    for variable, value in zip(jaxpr.constvars, constants, strict=True):
-        known[variable] = _Constant(value=value, is_passed=False)
+    """Yield the folds of a program, and append what it returns. None is what is not constant."""
+    known = dict(zip(program.inputs, arguments, strict=True))
+    for held, value in program.constants.items():
+        known[held] = _Constant(value=value, is_passed=False)
 
-    for equation in jaxpr.eqns:
-        inputs = [_of(variable, known) for variable in equation.invars]
+    for operation in program.operations:
+        inputs = [known.get(value) for value in operation.inputs]
         outputs: list[_Constant | None] = []
-        if (inner := _inner(equation)) is not None:
+        if operation.is_call:
             passed = [each and _Constant(value=each.value, is_passed=True) for each in inputs]
-            yield from _folds(inner.jaxpr, inner.consts, passed, outputs)
-        elif _is_small(equation) and (given := [each for each in inputs if each]) == inputs:
-            outputs += _evaluated(equation, given)
-            yield from _measured(equation, given, outputs)
-        known.update(zip(equation.outvars, outputs, strict=False))
-    results += [_of(variable, known) for variable in jaxpr.outvars]
+            yield from _folds(operation.programs[0], passed, outputs)
+        else:
+            yield from _inner_folds(operation)
+            if _is_small(operation) and (given := [each for each in inputs if each]) == inputs:
+                outputs += _evaluated(operation, given)
+                yield from _measured(operation, given, outputs)
+        known.update(zip(operation.outputs, outputs, strict=False))
+    results += [known.get(value) for value in program.outputs]
 
 
-def _of(variable: Any, known: Mapping[Any, _Constant | None]) -> _Constant | None:
-    if hasattr(variable, "val"):
-        return _Constant(value=variable.val, is_passed=False)
-    return known.get(variable)
+def _is_small(operation: Operation) -> bool:
+    sizes = (getattr(value.form, "size", MOST_ELEMENTS + 1) for value in operation.outputs)
+    return operation.name != "random_wrap" and all(n <= MOST_ELEMENTS for n in sizes)
 
 
-def _inner(equation: Any) -> Any:
-    """Return the program that the equation calls once with its own arguments, or None."""
-    inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-    is_called = hasattr(inner, "consts") and equation.primitive.name not in ("scan", "while")
-    return inner if is_called and len(inner.jaxpr.invars) == len(equation.invars) else None
-
-
-def _is_small(equation: Any) -> bool:
-    sizes = (getattr(variable.aval, "size", MOST_ELEMENTS + 1) for variable in equation.outvars)
-    return equation.primitive.name != "random_wrap" and all(n <= MOST_ELEMENTS for n in sizes)
-
-
-def _evaluated(equation: Any, inputs: Sequence[_Constant]) -> list[_Constant | None]:
+def _evaluated(operation: Operation, inputs: Sequence[_Constant]) -> list[_Constant | None]:
     """Return the results as JAX computes them by themselves, with arguments."""
-    results = _bind(equation, _arrays(equation, inputs))
+    results = operation.run(*_arrays(operation, inputs))
     is_passed = any(each.is_passed for each in inputs)
-    outputs = results if equation.primitive.multiple_results else [results]
-    return [_Constant(value=np.asarray(value), is_passed=is_passed) for value in outputs]
+    return [_Constant(value=np.asarray(value), is_passed=is_passed) for value in results]
 
 
-def _bind(equation: Any, arrays: Sequence[Any]) -> Any:
-    bound = equation.primitive.get_bind_params(equation.params)
-    # Before JAX 0.11 functions among the parameters came apart from the others.
-    functions, parameters = bound if isinstance(bound, tuple) else ([], bound)
-    return equation.primitive.bind(*functions, *arrays, **parameters)
-
-
-def _arrays(equation: Any, inputs: Sequence[_Constant]) -> list[Any]:
+def _arrays(operation: Operation, inputs: Sequence[_Constant]) -> list[Any]:
     return [
-        np.asarray(each.value, variable.aval.dtype)
-        for variable, each in zip(equation.invars, inputs, strict=True)
+        np.asarray(each.value, value.form.dtype)
+        for value, each in zip(operation.inputs, inputs, strict=True)
     ]
 
 
 def _measured(
-    equation: Any, inputs: Sequence[_Constant], outputs: Sequence[_Constant | None]
+    operation: Operation, inputs: Sequence[_Constant], outputs: Sequence[_Constant | None]
 ) -> Iterator[Fold]:
     """Yield what the function is folded to, each element a fold, if it is one of FUNCTIONS."""
-    name = equation.primitive.name
-    if name not in FUNCTIONS or equation.outvars[0].aval.dtype.name not in REAL:
+    if operation.name not in FUNCTIONS or operation.outputs[0].form.dtype.name not in REAL:
         return
-    ((argument,), (computed,)) = _arrays(equation, inputs), outputs
+    ((argument,), (computed,)) = _arrays(operation, inputs), outputs
     assert computed is not None
-    folded = _folded(equation, argument, is_passed=inputs[0].is_passed)
+    folded = _folded(operation, argument, is_passed=inputs[0].is_passed)
     for each, one, two in zip(argument.flat, folded.flat, computed.value.flat, strict=True):
-        yield Fold(call=f"{name}({_text(each)})", folded=_text(one), computed=_text(two))
+        yield Fold(call=f"{operation.name}({_text(each)})", folded=_text(one), computed=_text(two))
 
 
-def _folded(equation: Any, argument: Any, *, is_passed: bool) -> Any:
+def _folded(operation: Operation, argument: Any, *, is_passed: bool) -> Any:
     """Return what a program makes of the constant, written where the function is or passed to it.
 
     The program has no arguments: nothing is left of it but what was folded.
     """
     import jax
 
-    def function(value: Any) -> Any:
-        return _bind(equation, [value])
-
-    callee = jax.jit(function) if is_passed else function
-    return np.asarray(jax.jit(lambda: callee(argument))())
+    callee = jax.jit(operation.run) if is_passed else operation.run
+    return np.asarray(jax.jit(lambda: callee(argument)[0])())
 
 
 def _text(value: Any) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
+import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import LATTICE
@@ -90,12 +94,143 @@ def _counting_bits(log2_count: int | None, key: Any, bits: int, shape: tuple[int
     return spread(counter.astype(word), bits, log2_count).reshape(shape)
 
 
-def equations(jaxpr: Any) -> Iterator[Any]:
-    """Yield the equations of a traced program and of all programs inside it."""
-    for equation in jaxpr.eqns:
-        yield equation
-        for value in equation.params.values():
-            for part in value if isinstance(value, tuple | list) else (value,):
-                inner = getattr(part, "jaxpr", part)
-                if hasattr(inner, "eqns"):
-                    yield from equations(inner)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """An array or key of a traced program, told from its others by the number.
+
+    form: its shape, dtype and weak type, as JAX holds them.
+    """
+
+    number: int
+    form: Any = dataclasses.field(compare=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One step of a traced program.
+
+    name: of its primitive, under which releases may differ: `jit` was `pjit`.
+    programs: what `_programs` finds among the parameters.
+    is_call: whether it runs its one program once, with its own inputs, for its own outputs.
+    run: returns the outputs of arrays or keys, each operation by itself, traced or not.
+    """
+
+    name: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    programs: tuple[Program, ...]
+    is_call: bool
+    run: Callable[..., tuple[Any, ...]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A function as JAX traced it: its operations in the order in which they run.
+
+    constants: the values that it holds, by whom; literals are among them. Of a program that is a
+    parameter without its constants nothing but the literals is known.
+    """
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    constants: Mapping[Value, Any]
+    operations: tuple[Operation, ...]
+
+    def all_operations(self) -> Iterator[Operation]:
+        """Yield its operations, each followed by those of the programs in it.
+
+        Each is yielded once, however often a loop or devices run it, and those of all branches.
+        """
+        for operation in self.operations:
+            yield operation
+            for program in operation.programs:
+                yield from program.all_operations()
+
+
+def traced(function: Callable[..., Any], *arguments: Any) -> Program:
+    """Return the program that the function is for arguments like these."""
+    import jax
+
+    return _program(jax.make_jaxpr(function)(*arguments))
+
+
+def _program(jaxpr: Any) -> Program:
+    """Return a jaxpr, with its constants or without, as a record."""
+    constants = getattr(jaxpr, "consts", ())
+    jaxpr = getattr(jaxpr, "jaxpr", jaxpr)
+    numbers = itertools.count()
+    values: dict[Any, Value] = {}
+    held: dict[Value, Any] = {}
+
+    def value_of(variable: Any) -> Value:
+        is_literal = hasattr(variable, "val")
+        if not is_literal and variable in values:
+            return values[variable]
+        value = Value(number=next(numbers), form=variable.aval)
+        if is_literal:
+            held[value] = np.asarray(variable.val, variable.aval.dtype)
+        else:
+            values[variable] = value
+        return value
+
+    inputs = tuple(map(value_of, jaxpr.invars))
+    held.update(zip(map(value_of, jaxpr.constvars), constants, strict=False))
+    return Program(
+        inputs=inputs,
+        operations=tuple(_operation(equation, value_of) for equation in jaxpr.eqns),
+        outputs=tuple(map(value_of, jaxpr.outvars)),
+        constants=held,
+    )
+
+
+def _operation(equation: Any, value_of: Callable[[Any], Value]) -> Operation:
+    name, parameters = str(equation.primitive.name), equation.params
+    inputs = tuple(map(value_of, equation.invars))
+    outputs = tuple(map(value_of, equation.outvars))
+    programs = tuple(_programs(tuple(parameters.values())))
+    is_call = (
+        name != "scan"  # of a carry alone it may look like a call, and is a loop
+        and len(programs) == 1
+        and _forms(programs[0].inputs) == _forms(inputs)
+        and _forms(programs[0].outputs) == _forms(outputs)
+    )
+    return Operation(
+        name=name,
+        parameters=parameters,
+        inputs=inputs,
+        outputs=outputs,
+        programs=programs,
+        is_call=is_call,
+        run=functools.partial(_run, equation.primitive, parameters),
+    )
+
+
+def _programs(parameter: Any) -> Iterator[Program]:
+    """Yield the programs that a parameter of an operation is or holds, in its order.
+
+    Those are jaxprs, closed or open, alone or in tuples, lists and mappings, however deep: of jit,
+    checkpoint, custom derivatives (the function itself), branches of cond, conditions and bodies of
+    loops, shard_map and pmap, and what reductions and scatters combine elements by. Not entered is
+    what JAX would yet have to trace: the rules of a custom derivative.
+    """
+    if hasattr(parameter, "eqns") or hasattr(getattr(parameter, "jaxpr", None), "eqns"):
+        yield _program(parameter)
+    elif isinstance(parameter, tuple | list | Mapping):
+        parts = parameter.values() if isinstance(parameter, Mapping) else parameter
+        for part in parts:
+            yield from _programs(part)
+
+
+def _forms(values: Iterable[Value]) -> list[tuple[Any, Any]]:
+    return [
+        (getattr(each.form, "shape", None), getattr(each.form, "dtype", None)) for each in values
+    ]
+
+
+def _run(primitive: Any, parameters: Mapping[str, Any], *arrays: Any) -> tuple[Any, ...]:
+    bound = primitive.get_bind_params(parameters)
+    # Before JAX 0.11 functions among the parameters came apart from the others.
+    functions, others = bound if isinstance(bound, tuple) else ([], bound)
+    results = primitive.bind(*functions, *arrays, **others)
+    return tuple(results) if primitive.multiple_results else (results,)

@@ -23,7 +23,7 @@ from conformance.core.errors import NotElementwise, SweepError
 from conformance.core.formats import WORD_BITS
 from conformance.core.ids import Case
 from conformance.core.lattice import Sweep, lattice_words
-from conformance.observe.jax_compat import equations, lattice_key, x64_for
+from conformance.observe.jax_compat import lattice_key, traced, x64_for
 
 
 class Executor(Protocol):
@@ -81,14 +81,12 @@ def _call(initializer: Initializer, case: Case) -> Any:
 
 def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> None:
     """Raise unless the traced program draws once: a word of the usual width for each element."""
-    import jax
-
     problem = case.problem
-    traced = jax.make_jaxpr(lambda key: initializer(key, problem.shape, as_dtype(problem.dtype)))
+    program = traced(lambda key: initializer(key, problem.shape, as_dtype(problem.dtype)), key)
     draws = [
-        (equation.params["bit_width"], math.prod(equation.params["shape"]))
-        for equation in equations(traced(key).jaxpr)
-        if equation.primitive.name == "random_bits"
+        (operation.parameters["bit_width"], math.prod(operation.parameters["shape"]))
+        for operation in program.all_operations()
+        if operation.name == "random_bits"
     ]
     needed = (WORD_BITS[problem.dtype], math.prod(problem.shape))
     if draws != [needed]:

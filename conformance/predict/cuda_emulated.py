@@ -21,6 +21,7 @@ from conformance.core.records import STAGES, Observation, Raised, Returned
 from conformance.observe.backends.pjrt import TRANSFORMS as EXECUTED
 from conformance.observe.backends.pjrt import sampler_for, settings, typed_key
 from conformance.observe.backends.stages import staged
+from conformance.observe.jax_compat import Operation, Value, traced
 from conformance.predict import aot, ptx
 
 NAME = "cuda-emulated"
@@ -142,23 +143,25 @@ class CudaEmulatedBackend:
         Raises:
             UnsupportedPtx: an operation returns several arrays.
         """
-        import jax
+        program = traced(function, key)
+        (taken,), (result,) = program.inputs, program.outputs
 
-        traced = jax.make_jaxpr(function)(key)
-        names = _Names(traced)
+        def name(value: Value) -> str:
+            return KEY if value == taken else str(value.number)
+
         links = []
-        for equation in traced.jaxpr.eqns:
-            if len(equation.outvars) > 1:
+        for operation in program.operations:
+            if len(operation.outputs) > 1:
                 raise ptx.UnsupportedPtx(
-                    f"operation {equation.primitive.name} returns several arrays: only one is "
+                    f"operation {operation.name} returns several arrays: only one is "
                     "carried from program to program"
                 )
-            program = self._program(_bound(equation), [each.aval for each in equation.invars])
-            reads = tuple(map(names.of, equation.invars))
-            links.append(ptx.Link(program=program, reads=reads, writes=names.of(*equation.outvars)))
-        result = names.of(traced.jaxpr.outvars[0])
-        chain = ptx.Chain(links=tuple(links), constants=names.constants, result=result)
-        return chain, traced.out_avals[0]
+            compiled = self._program(_alone(operation), [each.form for each in operation.inputs])
+            reads = tuple(map(name, operation.inputs))
+            links.append(ptx.Link(program=compiled, reads=reads, writes=name(operation.outputs[0])))
+        # Literals are arguments outside `jit`, not constants that a compiler could fold.
+        constants = {name(value): physical(array) for value, array in program.constants.items()}
+        return ptx.Chain(links=tuple(links), constants=constants, result=name(result)), result.form
 
     def _program(self, function: Function, arguments: Sequence[Any]) -> ptx.Program:
         """Return the compiled program, the one compiled before if it lowers to the same text."""
@@ -170,31 +173,6 @@ class CudaEmulatedBackend:
         return self._programs[text]
 
 
-class _Names:
-    """What a chain calls the variables of a traced function of a key, and those that are known.
-
-    Literals are arguments outside `jit`, not constants that a compiler could fold.
-    """
-
-    def __init__(self, traced: Any) -> None:
-        jaxpr = traced.jaxpr
-        self._numbers = {variable: str(number) for number, variable in enumerate(jaxpr.constvars)}
-        self._numbers[jaxpr.invars[0]] = KEY
-        self.constants = {
-            self.of(variable): physical(value)
-            for variable, value in zip(jaxpr.constvars, traced.consts, strict=True)
-        }
-
-    def of(self, variable: Any) -> str:
-        """Return the name of a variable, or of a literal."""
-        if not hasattr(variable, "val"):
-            return self._numbers.setdefault(variable, str(len(self._numbers)))
-        literal = np.asarray(variable.val, variable.aval.dtype)
-        name = f"{literal.dtype} {literal.tobytes().hex()}"
-        self.constants[name] = literal
-        return name
-
-
 def physical(array: Any) -> Array:
     """Return the array as it lies in memory: of keys, their words."""
     import jax
@@ -203,11 +181,11 @@ def physical(array: Any) -> Array:
     return np.asarray(jax.random.key_data(array) if is_key else array)
 
 
-def _bound(equation: Any) -> Function:
-    """Return the operation of an equation as a function of its operands."""
+def _alone(operation: Operation) -> Function:
+    """Return an operation of one output as a function of its inputs."""
 
-    def operation(*operands: Any) -> Any:
-        results = equation.primitive.bind(*operands, **equation.params)
-        return results[0] if equation.primitive.multiple_results else results
+    def function(*operands: Any) -> Any:
+        (output,) = operation.run(*operands)
+        return output
 
-    return operation
+    return function

@@ -23,9 +23,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.ids import Case
 from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
-
-WORDS = "words"
-"""The value that is the key's data."""
+from conformance.observe.jax_compat import Operation, Value, traced
 
 REASON_LENGTH = 300
 
@@ -104,65 +102,54 @@ def trace(call: Any, key: Any) -> Steps:
 
     implementation: Any = jax.random.key_impl(key)  # a name, or what stands for one
     words = np.asarray(jax.random.key_data(key))
-    closed = jax.make_jaxpr(lambda data: call(_wrapped(data, implementation)))(words)
-    names: dict[Any, str] = {closed.jaxpr.invars[0]: WORDS}
-    constants: dict[str, Array] = {WORDS: words}
-    for variable, value in zip(closed.jaxpr.constvars, closed.consts, strict=True):
-        names[variable] = f"constant {len(constants)}"
-        constants[names[variable]] = np.asarray(_unwrapped(value))
-    steps = []
-    for equation in closed.jaxpr.eqns:
-        inputs = [_named(variable, names, constants) for variable in equation.invars]
-        for variable in equation.outvars:
-            names[variable] = f"value {len(names)}"
-        outputs = tuple(names[variable] for variable in equation.outvars)
-        exported = _export(equation, implementation)
-        steps.append(Step(exported=exported, inputs=tuple(inputs), outputs=outputs))
-    (result,) = closed.jaxpr.outvars
-    result_name = _named(result, names, constants)
-    return Steps(steps=tuple(steps), constants=constants, result=result_name)
+    program = traced(lambda data: call(_wrapped(data, implementation)), words)
+    ((taken,), (result,)) = program.inputs, program.outputs
+    return Steps(
+        steps=tuple(
+            Step(
+                exported=_export(operation, implementation),
+                inputs=tuple(map(_name, operation.inputs)),
+                outputs=tuple(map(_name, operation.outputs)),
+            )
+            for operation in program.operations
+        ),
+        constants={
+            _name(value): np.asarray(_unwrapped(array))
+            for value, array in {taken: words, **program.constants}.items()
+        },
+        result=_name(result),
+    )
 
 
-def _named(variable: Any, names: Mapping[Any, str], constants: dict[str, Array]) -> str:
-    """Return the name of a variable; a literal becomes a constant."""
-    if not hasattr(variable, "val"):
-        return names[variable]
-    name = f"constant {len(constants)}"
-    constants[name] = np.asarray(variable.val, dtype=variable.aval.dtype)
-    return name
+def _name(value: Value) -> str:
+    return str(value.number)
 
 
-def _export(equation: Any, implementation: Any) -> Any:
-    """Return the program of one equation. Keys go in and out as their words."""
+def _export(operation: Operation, implementation: Any) -> Any:
+    """Return the program of one operation. Keys go in and out as their words."""
     import jax
 
-    avals = [variable.aval for variable in equation.invars]
+    forms = [value.form for value in operation.inputs]
 
     def step(*arrays: Any) -> tuple[Any, ...]:
         inputs = [
-            _wrapped(array, implementation) if _is_key(aval) else array
-            for array, aval in zip(arrays, avals, strict=True)
+            _wrapped(array, implementation) if _is_key(form) else array
+            for array, form in zip(arrays, forms, strict=True)
         ]
-        bound = equation.primitive.get_bind_params(equation.params)
-        # Before JAX 0.11 functions among the parameters came apart from the others.
-        functions, parameters = bound if isinstance(bound, tuple) else ([], bound)
-        results = equation.primitive.bind(*functions, *inputs, **parameters)
-        if not equation.primitive.multiple_results:
-            results = [results]
-        return tuple(map(_unwrapped, results))
+        return tuple(map(_unwrapped, operation.run(*inputs)))
 
-    shapes = [_shape_of(aval, implementation) for aval in avals]
+    shapes = [_shape_of(form, implementation) for form in forms]
     # A step that used no argument would else be another program, and could not take it.
     return _export_module().export(jax.jit(step, keep_unused=True))(*shapes)
 
 
-def _shape_of(aval: Any, implementation: Any) -> Any:
+def _shape_of(form: Any, implementation: Any) -> Any:
     import jax
 
-    if not _is_key(aval):
-        return jax.ShapeDtypeStruct(aval.shape, aval.dtype)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    if not _is_key(form):
+        return jax.ShapeDtypeStruct(form.shape, form.dtype)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     words = jax.eval_shape(lambda: jax.random.key_data(jax.random.key(0, impl=implementation)))
-    return jax.ShapeDtypeStruct((*aval.shape, *words.shape), words.dtype)  # type: ignore[no-untyped-call]  # as above
+    return jax.ShapeDtypeStruct((*form.shape, *words.shape), words.dtype)  # type: ignore[no-untyped-call]  # as above
 
 
 def _is_key(array: Any) -> bool:
