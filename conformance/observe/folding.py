@@ -110,8 +110,14 @@ def _is_small(operation: Operation) -> bool:
 
 
 def _evaluated(operation: Operation, inputs: Sequence[_Constant]) -> list[_Constant | None]:
-    """Return the results as JAX computes them by themselves, with arguments."""
-    results = operation.run(*_arrays(operation, inputs))
+    """Return the results as JAX computes them by themselves, with arguments.
+
+    There are none of what cannot run by itself, as a device's number in its mesh.
+    """
+    try:
+        results = operation.run(*_arrays(operation, inputs))
+    except NameError:  # an axis that only the program around it names
+        return []
     is_passed = any(each.is_passed for each in inputs)
     return [_Constant(value=np.asarray(value), is_passed=is_passed) for value in results]
 
