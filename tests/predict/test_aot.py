@@ -81,13 +81,11 @@ def test_a_topology_that_cannot_be_read_is_said_with_an_example(
 
 
 def test_what_the_plugin_refuses_is_an_unknown_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jax.experimental import topologies
-
-    def refuse(**_: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise RuntimeError("no such topology\nand a trace")
 
     present(monkeypatch)
-    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+    monkeypatch.setattr(aot, "topology", refuse)
 
     with pytest.raises(UnknownTarget, match=r"'v9z:1x1' is refused .*: no such topology$"):
         aot.open_target("tpu", "v9z:1x1")
@@ -96,13 +94,11 @@ def test_what_the_plugin_refuses_is_an_unknown_target(monkeypatch: pytest.Monkey
 def test_a_compiler_that_another_process_holds_is_told_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from jax.experimental import topologies
-
-    def refuse(**_: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise RuntimeError("ABORTED: Internal error when accessing libtpu multi-process lockfile.")
 
     present(monkeypatch)
-    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+    monkeypatch.setattr(aot, "topology", refuse)
 
     with pytest.raises(CompilerAbsent, match="set ALLOW_MULTIPLE_LIBTPU_LOAD=1"):
         aot.open_target("tpu", "v5e:1x1")

@@ -9,7 +9,6 @@ from typing import Any
 
 import jax
 import pytest
-from jax.experimental import topologies
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import as_dtype, whole
@@ -17,6 +16,7 @@ from conformance.core.ids import Case, Problem
 from conformance.core.records import Raised, Returned
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.observe.backends.pjrt import PjrtBackend
+from conformance.observe.jax_compat import Operation, traced
 from conformance.predict import aot
 from conformance.predict.cuda_emulated import CudaEmulatedBackend
 
@@ -79,16 +79,15 @@ def test_jax_dispatches_one_program_for_each_operation_that_is_traced(
     initializer(key, (18, 13), as_dtype(dtype))
     dispatched = {each for each in compiled if each != CONVERSION}
 
-    traced: Any = jax.make_jaxpr(lambda key: initializer(key, (18, 13), as_dtype(dtype)))(key)
-    assert dispatched == {f"jit({_function(equation)})" for equation in traced.jaxpr.eqns}
+    program = traced(lambda key: initializer(key, (18, 13), as_dtype(dtype)), key)
+    assert dispatched == {f"jit({_function(operation)})" for operation in program.operations}
 
 
-def _function(equation: Any) -> str:
+def _function(operation: Operation) -> str:
     """Return the function of `jax.numpy` that dispatches an operation."""
-    primitive = str(equation.primitive.name)
-    if primitive == "jit":
-        return str(equation.params["name"])
-    return {"mul": "multiply", "div": "true_divide"}.get(primitive, primitive)
+    if operation.name == "jit":
+        return str(operation.parameters["name"])
+    return {"mul": "multiply", "div": "true_divide"}.get(operation.name, operation.name)
 
 
 # --- Cases ---------------------------------------------------------------------------------------
@@ -201,11 +200,11 @@ def test_an_a100_is_predicted_to_differ_in_bfloat16_alone(dtype: str, is_equal: 
 def test_a_plugin_that_needs_a_device_to_start_is_said_with_the_way_around(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def refuse(**_: Any) -> None:
+    def refuse(*_: Any) -> None:
         raise NotImplementedError("topology not implemented for cuda")
 
     monkeypatch.setattr(aot, "MODULES", {"cuda": ("json",)})
-    monkeypatch.setattr(topologies, "get_topology_desc", refuse)
+    monkeypatch.setattr(aot, "topology", refuse)
 
     with pytest.raises(BackendUnavailable, match=r"does not start .*: set JAX_PLATFORMS=cpu"):
         open_backend(NAME)
