@@ -192,6 +192,3 @@ def a_number() -> int:
 
 def raising() -> None:
     raise RuntimeError("no checkpoint")
-
-
-constant = 3

@@ -1,4 +1,4 @@
-"""`conformance audit package.module:make`: the initial parameters of a model, one line each."""
+"""`conformance audit package.module:function`: the initial parameters of a model, one line each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the target and how to show the result."""
     parser.add_argument(
         "target",
-        metavar="MODULE:FUNCTION",
+        metavar="PACKAGE.MODULE:FUNCTION",
         help="function that returns (linen module, inputs ...), an nnx module, or a parameter tree",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SelectionError: the options contradict each other, or what is to be accepted is wrong.
         CompilerAbsent: the platform's compiler is not installed.
-        TargetError: a target is unknown.
+        UnknownTarget: a target is unknown.
         GoldenError: what is accepted cannot be read.
     """
     names = _targets(arguments)

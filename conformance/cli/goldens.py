@@ -196,8 +196,8 @@ def _pending(arguments: argparse.Namespace) -> int:
     if staged is None:
         print(f"nothing is pending in {folder}")
         return ExitCode.OK
-    target = f"overlay {staged.overlay}" if staged.overlay else "the set"
-    print(f"pending for {target} of {folder}, staged {staged.date}: {staged.scope}")
+    which = f"overlay {staged.overlay}" if staged.overlay else "the set"
+    print(f"pending for {which} of {folder}, staged {staged.date}: {staged.scope}")
     print(f"reason: {staged.reason}")
     return ExitCode.OK
 
@@ -258,10 +258,10 @@ def review_text(reviewed: Review) -> str:
     Before it stands what is unusual about where the new outcomes were recorded.
     """
     staged = reviewed.stage
-    target = f"overlay {staged.overlay}" if staged.overlay else "the set"
+    which = f"overlay {staged.overlay}" if staged.overlay else "the set"
     lines = [
         *(f"note: {line}" for line in unusual(reviewed.environment)),
-        f"for {target}: {staged.scope}; reason: {staged.reason}",
+        f"for {which}: {staged.scope}; reason: {staged.reason}",
         "class      problems",
     ]
     lines += [f"{name:<10} {count:>8}" for name, count in reviewed.counts().items()]

@@ -1,6 +1,6 @@
-"""The parameters of a user's model: from `package.module:make` to arrays by path.
+"""The parameters of a user's model: from `package.module:function` to arrays by path.
 
-`make` takes nothing (or, for nnx, the `rngs` to use) and returns one of
+The function takes nothing (or, for nnx, the `rngs` to use) and returns one of
 
     a linen module and its example inputs:  return Model(), jnp.ones((1, 28, 28))
     or, where it takes several:             return Model(), x, y    (or Model(), (x, y))
@@ -11,22 +11,16 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
-import sysconfig
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from conformance.core.arrays import Array
 from conformance.core.errors import TargetError
-from conformance.core.paths import PACKAGE
 from conformance.flax.observe import flatten, nnx_state
-
-"""This package, whose lines are no news to a user."""
+from conformance.observe.target import blamed, load_target
 
 LINEN, NNX, TREE = "linen", "nnx", "tree"
 
@@ -63,9 +57,11 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
     except ImportError as error:
         raise TargetError(f"an audit needs JAX and Flax ({error}): pip install flax") from error
 
-    framework, arrays = _observe(_resolve(target), target, seed, abstract)
+    make = load_target(target)
+    with blamed(target):
+        framework, arrays = _arrays(make, target, seed, abstract)
     if not arrays:
-        raise TargetError(f"{target} has no parameters: nothing to audit")
+        raise TargetError(f"target {target!r} has no parameters: nothing to audit")
     return Model(
         framework=framework,
         seed=seed,
@@ -76,44 +72,7 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
     )
 
 
-def _resolve(target: str) -> Any:
-    module_name, colon, name = target.partition(":")
-    if not (colon and module_name and name):
-        raise TargetError(f"target {target!r} is not understood: write package.module:function")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise TargetError(
-            f"{module_name} cannot be imported ({type(error).__name__}{_place(error)}: {error}): "
-            "run from where `import` finds it, or set PYTHONPATH"
-        ) from error
-    if not callable(getattr(module, name, None)):
-        raise TargetError(f"{module_name} has no function {name!r}")
-    return getattr(module, name)
-
-
-def _observe(make: Any, target: str, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
-    try:
-        return _arrays(make, seed, abstract)
-    except TargetError as error:
-        raise TargetError(f"{target}: {error}") from None
-    except Exception as error:
-        raise TargetError(
-            f"{target} raises {type(error).__name__}{_place(error)}: {error}"
-        ) from error
-
-
-def _place(error: Exception) -> str:
-    """Return ` at FILE:LINE` of the last line of the user's own code that led to the error."""
-    installed = (Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("stdlib")), PACKAGE)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.is_file() and not any(map(path.is_relative_to, installed)):
-            return f" at {path}:{frame.lineno}"
-    return ""
-
-
-def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
+def _arrays(make: Any, target: str, seed: int, abstract: bool) -> tuple[str, dict[str, Array]]:
     import flax.linen as nn
     from flax import nnx
 
@@ -127,7 +86,7 @@ def _arrays(make: Any, seed: int, abstract: bool) -> tuple[str, dict[str, Array]
     if isinstance(made, Mapping) and not abstract:
         return TREE, {name.removeprefix("params."): value for name, value in flatten(made).items()}
     wanted = "a linen module with its inputs, an nnx module, or a parameter tree"
-    raise TargetError(f"returns {_described(made)}; needed is {wanted}")
+    raise TargetError(f"target {target!r} returns {_described(made)}; needed is {wanted}")
 
 
 def _described(made: Any) -> str:

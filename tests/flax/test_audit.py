@@ -242,14 +242,11 @@ def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixtur
     ("target", "message"),
     [
         ("nowhere", "'nowhere' is not understood: write package.module:function"),
-        ("no_such_module:make", "no_such_module cannot be imported .ModuleNotFoundError"),
-        (f"{MODELS}:no_such_function", "has no function 'no_such_function'"),
-        (f"{MODELS}:constant", "has no function 'constant'"),
-        (f"{MODELS}:raising", r"raising raises RuntimeError at \S+: no checkpoint"),
-        (f"{MODELS}:too_few_inputs", r"too_few_inputs raises TypeError: .* missing 1 required"),
-        (f"{MODELS}:no_inputs", r"no_inputs: returns \(Adding\); needed is a linen module with"),
-        (f"{MODELS}:a_number", "a_number: returns int; needed is a linen module"),
-        (f"{MODELS}:nothing", "nothing has no parameters"),
+        (f"{MODELS}:raising", r"raising' raises RuntimeError at \S+: no checkpoint"),
+        (f"{MODELS}:too_few_inputs", r"too_few_inputs' raises TypeError: .* missing 1 required"),
+        (f"{MODELS}:no_inputs", r"no_inputs' returns \(Adding\); needed is a linen module with"),
+        (f"{MODELS}:a_number", "a_number' returns int; needed is a linen module"),
+        (f"{MODELS}:nothing", "nothing' has no parameters"),
     ],
 )
 def test_a_target_that_is_no_model_is_refused_in_one_line(

@@ -17,7 +17,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
 from conformance.core.errors import BackendUnavailable, GoldenError, SelectionError, TargetError
 from conformance.observe.child import exports
-from conformance.observe.child.target import record_target
+from conformance.observe.child.parameters import record_target
 from conformance.observe.record import record
 
 REFUSED = 7

@@ -7,10 +7,8 @@ target is a function without arguments that returns the parameters: any tree of 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,11 @@ from conformance.core.arrays import returned
 from conformance.core.errors import TargetError
 from conformance.core.records import Entry, Returned
 from conformance.observe import environment
+from conformance.observe.target import Target, blamed, load_target
 from conformance.store.entries import TREE, parameter_id
 from conformance.store.write import write_store
 
 SHARD = "parameters.safetensors"
-
-Target = Callable[[], Any]
 
 
 def record_target(name: str, folder: Path) -> None:
@@ -37,7 +34,10 @@ def record_target(name: str, folder: Path) -> None:
         GoldenError: the folder is not empty, or the disk refuses.
     """
     target = load_target(name)
-    first, second = (parameters(name, call(name, target)) for _ in range(2))
+    require_no_arguments(name, target)
+    with blamed(name):
+        trees = target(), target()
+    first, second = (parameters(name, tree) for tree in trees)
     require_same(name, first, second)
     captured = environment.capture(("cpu",))
     provenance = {"environment": dataclasses.asdict(captured), "target": name}
@@ -51,53 +51,24 @@ def record_target(name: str, folder: Path) -> None:
     draft.rename(folder)
 
 
-def load_target(name: str) -> Target:
-    """Return the function that `package.module:function` names.
+def require_no_arguments(name: str, target: Target) -> None:
+    """Ensure that the target can be called as it is.
 
     Raises:
-        TargetError: the name is malformed, or there is no such thing, or it needs arguments.
+        TargetError: it needs arguments.
     """
-    module_name, colon, attribute = name.partition(":")
-    if not (module_name and colon and attribute):
-        raise TargetError(f"target {name!r} is not understood: write package.module:function")
-    try:
-        target = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:
-        raise TargetError(
-            f"target {name!r} cannot be imported ({_said(error)}): run from the folder that holds "
-            f"{module_name.partition('.')[0]!r}, and name what it needs by --with PACKAGE"
-        ) from error
-    if not callable(target):
-        raise TargetError(f"target {name!r} is a {type(target).__name__}, not a function")
-    if needed := _required_arguments(target):
-        raise TargetError(
-            f"target {name!r} needs the arguments {', '.join(needed)}: name a function without "
-            "arguments that makes its own key and sample input"
-        )
-    function: Target = target
-    return function
-
-
-def _required_arguments(target: Any) -> list[str]:
     kinds = inspect.Parameter
-    return [
+    needed = [
         parameter.name
         for parameter in inspect.signature(target).parameters.values()
         if parameter.default is kinds.empty
         and parameter.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
     ]
-
-
-def call(name: str, target: Target) -> Any:
-    """Return what the target returns.
-
-    Raises:
-        TargetError: it raises.
-    """
-    try:
-        return target()
-    except Exception as error:
-        raise TargetError(f"target {name!r} raises {_said(error)}") from error
+    if needed:
+        raise TargetError(
+            f"target {name!r} needs the arguments {', '.join(needed)}: name a function without "
+            "arguments that makes its own key and sample input"
+        )
 
 
 def parameters(name: str, tree: Any) -> dict[str, Returned]:
@@ -151,7 +122,3 @@ def require_same(name: str, first: dict[str, Returned], second: dict[str, Return
                 f"target {name!r} is not deterministic, a second call differs at {path}: take all "
                 "randomness from a key with a fixed seed"
             )
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
