@@ -112,7 +112,7 @@ class Operation:
     name: of its primitive, under which releases may differ: `jit` was `pjit`.
     programs: what `_programs` finds among the parameters.
     is_call: whether it runs its one program once, with its own inputs, for its own outputs.
-    run: returns the outputs of arrays or keys, each operation by itself, traced or not.
+    run: returns its outputs for arrays or keys, traced or not.
     """
 
     name: str
@@ -128,8 +128,7 @@ class Operation:
 class Program:
     """A function as JAX traced it: its operations in the order in which they run.
 
-    constants: the values that it holds, by whom; literals are among them. Of a program that is a
-    parameter without its constants nothing but the literals is known.
+    constants: what it holds, literals among it. Of an open jaxpr only the literals are known.
     """
 
     inputs: tuple[Value, ...]
