@@ -132,7 +132,7 @@ def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def conformance_session(request: pytest.FixtureRequest) -> Session:
     """The catalogue, goldens, ledger, engine and cases of this process."""
-    return request.config.stash[SESSION]
+    return request.config.stash[SESSION].prepared()
 
 
 class Narrowed:

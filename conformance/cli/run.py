@@ -63,7 +63,7 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
         print(f"note: {line}")
     ending = "the run was interrupted"
     try:
-        judge(session, recorder)
+        judge(session.prepared(), recorder)
         ending = ""
     finally:  # an interrupted run is reported too, as incomplete
         finished = recorder.finish(

@@ -16,6 +16,9 @@ from conformance.core.ids import Case
 SCHEMA = 1
 """Version of every file format; a reader refuses a newer one."""
 
+BASE = "cpu"
+"""What a golden set is made on; what another backend returns otherwise stands in its overlay."""
+
 COMPILED = ("jit", "sharded")
 """Transforms under which a compiler sees the whole call, and folds what is constant in it."""
 
@@ -252,12 +255,13 @@ class Environment:
 class Entry:
     """One outcome in a store, with the shard that holds its bits.
 
-    `extra` holds what else was seen: see EXTRA.
+    maker: the backend that made it, of a golden. `extra` holds what else was seen: see EXTRA.
     """
 
     id: str
     shard: str
     outcome: Outcome
+    maker: str = BASE
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -15,7 +15,7 @@ from conformance.cases.planes import problems
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.ids import Case, Tier, parse_problem
 from conformance.core.paths import BUDGETS, golden_option
-from conformance.core.records import Drift, DriftClass, Entry, Environment, Outcome, Raised
+from conformance.core.records import BASE, Drift, DriftClass, Entry, Environment, Outcome, Raised
 from conformance.curate.stage import (
     PENDING,
     STAGE,
@@ -29,7 +29,6 @@ from conformance.judge.checks.matrices import is_matrix
 from conformance.judge.verdict import compare
 from conformance.store.budgets import BudgetTable
 from conformance.store.budgets import load as load_budgets
-from conformance.store.entries import BASE
 from conformance.store.read import Store, open_store
 
 

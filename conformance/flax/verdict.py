@@ -19,7 +19,15 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, returned
 from conformance.core.definition import Definition
 from conformance.core.ids import Case, Problem
-from conformance.core.records import DriftClass, Observation, Outcome, Raised, Returned, Status
+from conformance.core.records import (
+    BASE,
+    DriftClass,
+    Observation,
+    Outcome,
+    Raised,
+    Returned,
+    Status,
+)
 from conformance.core.settings import installed_jax
 from conformance.flax import observe, store
 from conformance.flax.checks import derived_key, parameter_fault, tree_fault
@@ -32,7 +40,6 @@ from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.judge.verdict import Golden, judge
 from conformance.oracle.threefry import Key
-from conformance.store.entries import BASE
 
 NO_KEY = np.zeros(2, np.uint32)
 """For initializers that ignore it."""

@@ -49,9 +49,6 @@ class Goldens(Protocol):
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return what a backend must return for a problem, or None."""
 
-    def made_on(self, problem_id: str, backend: str) -> str:
-        """Return the backend that made it."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Golden:

@@ -11,7 +11,7 @@ from conformance.cases.offers import FORCED_DEVICES, refusal
 from conformance.core.errors import StoreError
 from conformance.core.ids import Case, Problem
 from conformance.core.prng import Promise, is_promised
-from conformance.core.records import Budget, Drift, DriftClass, Outcome, Raised, Status
+from conformance.core.records import BASE, Budget, Drift, DriftClass, Outcome, Raised, Status
 from conformance.judge.budgets import Budgets, budget_for
 from conformance.judge.checks.matrices import SIDES, is_matrix
 from conformance.judge.drift import DEFAULT_BUDGET, classify
@@ -29,7 +29,6 @@ from conformance.merge.facts import (
     case_id,
 )
 from conformance.report.rows import outcome_text
-from conformance.store.entries import BASE
 
 Question = tuple[Problem, str]
 """A problem and a transform: what a case is when no backend is named yet."""

@@ -14,12 +14,12 @@ from conformance.core.errors import GoldenError, ReportError, StoreError, Unfini
 from conformance.core.ids import parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
-from conformance.core.records import MACHINE, Outcome
+from conformance.core.records import BASE, MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
 from conformance.merge.facts import Fact, Judgement, Place
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
-from conformance.store.entries import BASE, RECORDING
+from conformance.store.entries import RECORDING
 from conformance.store.read import Store, open_store
 from conformance.store.verify import verify
 

@@ -29,16 +29,15 @@ class Observer:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        observation = self._backend(case).observe(case, self._spec(case))
-        return self._with_draw(observation)
+        spec = self._spec(case)
+        return self._with_draw(self._backend(case).observe(case, spec), spec)
 
-    def _with_draw(self, observation: Observation) -> Observation:
+    def _with_draw(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with what was drawn for an orthogonal matrix, if that is known.
 
         What cannot be drawn must not cost what was observed: the oracle says it then.
         """
         outcome, case = observation.outcome, observation.case
-        spec = self._spec(case)
         if not isinstance(outcome, Returned) or not _is_matrix(spec, case.problem, outcome):
             return observation
         with contextlib.suppress(Exception):

@@ -74,8 +74,7 @@ class Engine:
         entry = self._goldens.golden(case.problem.id, case.backend)
         if entry is None:
             return None
-        maker = self._goldens.made_on(case.problem.id, case.backend)
-        return Golden(outcome=entry.outcome, maker=maker, stages=entry.stages)
+        return Golden(outcome=entry.outcome, maker=entry.maker, stages=entry.stages)
 
 
 def is_as_before(actual: Outcome, expected: Outcome) -> bool:

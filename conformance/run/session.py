@@ -141,6 +141,16 @@ class Session:
         """
         _ = self.goldens, self.ledger
 
+    def prepared(self) -> Session:
+        """Return this session with all that its cases share made: the first pays for no other.
+
+        Raises:
+            BackendUnavailable: a backend of the session has no device in this process.
+            StoreError, LedgerError: the golden set, its budgets or the ledger cannot be read.
+        """
+        _ = self.environment, self.engine
+        return self
+
     def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
         """Run the case here and return its verdict, and that as a row.
 
@@ -148,10 +158,9 @@ class Session:
             BackendUnavailable: a backend of the session has no device in this process.
             GoldenError: the golden cannot be read.
         """
-        captured = self.environment
         result = self.engine.evaluate(case)
         self.has_run = True
-        return result, self.row(result, captured)
+        return result, self.row(result, self.environment)
 
     def row(self, result: CaseResult, where: Environment) -> Row:
         """Return the verdict as a row, with the environment of its case."""

@@ -34,9 +34,6 @@ LOWEST, HIGHEST = "lowest", "highest"
 
 DRAWN = "drawn"
 
-BASE = "cpu"
-"""What a golden set is made on; what another backend returns otherwise stands in its overlay."""
-
 GOLDEN, RECORDING, PREDICTED = "golden", "recording", "predicted"
 
 BY_CASE = (RECORDING, PREDICTED)

@@ -17,7 +17,6 @@ from conformance.core.ids import parse_case
 from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
 from conformance.core.records import SCHEMA, Entry, Environment, Observation, Outcome
 from conformance.store.entries import (
-    BASE,
     BY_CASE,
     DRAWN,
     HIGHEST,
@@ -113,16 +112,9 @@ class Store:
             GoldenError: its shard is missing, damaged, or disagrees with the manifest.
         """
         overlay = self.overlay(backend)
-        return (overlay and overlay.entry(problem_id)) or self.entry(problem_id)
-
-    def made_on(self, problem_id: str, backend: str) -> str:
-        """Return the backend that made what `golden` returns.
-
-        Raises:
-            GoldenError: the manifest of the overlay cannot be read.
-        """
-        overlay = self.overlay(backend)
-        return backend if overlay and problem_id in overlay._entries else BASE
+        if overlay and (entry := overlay.entry(problem_id)):
+            return dataclasses.replace(entry, maker=backend)
+        return self.entry(problem_id)
 
     def overlay(self, backend: str) -> Store | None:
         """Return the store of what differs on a backend, or None if nothing does.

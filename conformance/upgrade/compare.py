@@ -21,6 +21,7 @@ from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.ids import Case, parse_case, parse_problem
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import (
+    BASE,
     Drift,
     DriftClass,
     Entry,
@@ -38,7 +39,6 @@ from conformance.observe.lowering import program_key
 from conformance.store.budgets import BudgetTable
 from conformance.store.budgets import load as load_budgets
 from conformance.store.entries import (
-    BASE,
     BY_CASE,
     GOLDEN,
     PREDICTED,

@@ -48,11 +48,13 @@ class OneGolden:
     def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
         """Return it."""
         stages = {"stages": dict(self._observation.stages)}
-        return Entry(id=problem_id, shard="", outcome=self._observation.outcome, extra=stages)
-
-    def made_on(self, problem_id: str, backend: str) -> str:  # noqa: ARG002  # as Goldens has it
-        """Return the backend of the observation."""
-        return self._observation.case.backend
+        return Entry(
+            id=problem_id,
+            shard="",
+            outcome=self._observation.outcome,
+            maker=self._observation.case.backend,
+            extra=stages,
+        )
 
 
 def case_of(fault: Fault) -> Case:

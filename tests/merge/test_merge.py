@@ -24,6 +24,7 @@ from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.machine import machine_fault
 from conformance.core.paths import LEDGER, MANIFEST
 from conformance.core.records import (
+    BASE,
     SCHEMA,
     CaseResult,
     CheckResult,
@@ -122,11 +123,8 @@ class StubGoldens:
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return the golden of the backend, whatever is asked."""
         outcome = self.overlays.get(backend, self.outcome)
-        return Entry(id=problem_id, shard="", outcome=outcome)
-
-    def made_on(self, problem_id: str, backend: str) -> str:  # noqa: ARG002  # asked
-        """Return the backend where it has its own."""
-        return backend if backend in self.overlays else "cpu"
+        maker = backend if backend in self.overlays else BASE
+        return Entry(id=problem_id, shard="", outcome=outcome, maker=maker)
 
 
 def referee(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from conformance.core.paths import PACKAGE
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 READER = PACKAGE / "observe" / "jax_compat.py"
 
 INSIDES = {"eqns", "jaxpr", "invars", "outvars", "constvars", "primitive"}

@@ -256,9 +256,9 @@ def test_a_golden_was_made_on_the_backend_of_its_overlay_or_else_of_the_set(fold
     write(folder / OVERLAYS / "cuda", entry("normal-float32-64-s0", ramp(64, 7.0)))
     store = open_store(folder)
 
-    assert store.made_on("normal-float32-64-s0", "cuda") == "cuda"
-    assert store.made_on("normal-float32-64-s1", "cuda") == "cpu"
-    assert store.made_on("normal-float32-64-s0", "iree") == "cpu"
+    asked = [("64-s0", "cuda"), ("64-s1", "cuda"), ("64-s0", "iree")]
+    found = [store.golden(f"normal-float32-{problem}", backend) for problem, backend in asked]
+    assert [entry and entry.maker for entry in found] == ["cuda", "cpu", "cpu"]
 
 
 # --- The files -----------------------------------------------------------------------------------
