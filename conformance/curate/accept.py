@@ -8,14 +8,16 @@ places by renaming, so that a kill at any moment leaves the old set or the new o
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue
-from conformance.core.errors import StagingError
-from conformance.core.files import at_work, draft_path, keep_file, swap, sync_folders, writing
+from conformance.core import files
+from conformance.core.errors import GoldenError, StagingError
+from conformance.core.files import at_work, writing
 from conformance.core.records import Entry
 from conformance.curate.review import Merge, Review, orphans
 from conformance.curate.stage import PENDING, require_stageable, stage_into
@@ -59,7 +61,7 @@ def accept_overlay(
         try:
             return _accept(folder, catalogue)
         finally:
-            shutil.rmtree(folder / PENDING, ignore_errors=True)
+            files.discard(folder / PENDING)
 
 
 def _accept(folder: Path, catalogue: Catalogue) -> Review:
@@ -87,7 +89,7 @@ def reject(folder: Path) -> None:
         if not (folder / PENDING).exists():
             raise StagingError(f"nothing is pending in {folder}: there is nothing to reject")
         with writing(folder):
-            shutil.rmtree(folder / PENDING)
+            files.remove(folder / PENDING)
 
 
 def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
@@ -133,11 +135,14 @@ class _Content:
 
 
 def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
-    """Give the stores within `folder` new contents, all at once; other files stay as they are.
+    """Give the stores within `folder` new contents, all at once; all else stays as it is.
 
     What is pending does not survive: the new set has either taken it up or made it stale.
     """
-    draft = draft_path(folder)
+    draft = files.successor(folder)
+    superseded = {
+        target / name for target, content in contents.items() for name in content.superseded
+    }
     try:
         for target, content in contents.items():
             write_store(
@@ -147,21 +152,66 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
                 provenance=content.provenance,
             )
         with writing(folder):
-            _copy_others(folder, draft, contents)
-            sync_folders(draft)
-            swap(folder)
+            _copy_others(folder, draft, {folder / PENDING, *superseded})
+            files.flush_tree(draft)
+            files.swap(folder)
     finally:
         if folder.exists():  # else the draft is all there is, and `recover` needs it
-            shutil.rmtree(draft, ignore_errors=True)
+            files.discard(draft)
 
 
-def _copy_others(folder: Path, draft: Path, contents: Mapping[Path, _Content]) -> None:
-    superseded = {
-        target / name for target, content in contents.items() for name in content.superseded
-    }
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if name.parts[0].startswith(".") or path.is_dir() or path in superseded:
+def _copy_others(folder: Path, draft: Path, left_out: Collection[Path]) -> None:
+    """Give the draft all that the folder holds and the draft does not, modes and links as they are.
+
+    Files of the draft take the modes of those in whose place they come. Drafts stay behind, and the
+    set's own version control, which `files.swap` moves. A folder is left out with all that was in
+    it; one that was empty before is kept.
+    """
+    for inner, folders, names in os.walk(folder, onerror=_raise):
+        paths = [Path(inner, name) for name in (*folders, *names)]
+        kept = [path for path in paths if not _stays_behind(path, folder, draft, left_out)]
+        for path in kept:
+            _copy_other(path, draft / path.relative_to(folder))
+        folders[:] = [path.name for path in kept if path.name in folders]
+    for inner, _, _ in os.walk(draft, topdown=False, onerror=_raise):
+        original = folder / Path(inner).relative_to(draft)
+        if not original.is_dir():
             continue
-        if not (draft / name).exists():
-            keep_file(path, draft / name)
+        if os.listdir(original) and not os.listdir(inner):
+            os.rmdir(inner)
+        else:  # last of all, for nothing can be put into a folder that is read-only
+            shutil.copymode(original, inner)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _stays_behind(path: Path, folder: Path, draft: Path, left_out: Collection[Path]) -> bool:
+    if files.is_draft(path) or path == folder / files.VERSION_CONTROL:
+        return True
+    return path in left_out and not (draft / path.relative_to(folder)).exists()
+
+
+def _copy_other(path: Path, copy: Path) -> None:
+    if path.is_symlink():
+        if copy.exists():
+            raise GoldenError(
+                f"{path} is a link where the set has what it must change: put what it points at "
+                "in its place"
+            )
+        copy.symlink_to(path.readlink())
+    elif path.is_dir():
+        copy.mkdir(exist_ok=True)
+    elif copy.exists():
+        shutil.copymode(path, copy)
+    else:
+        _second_name(path, copy)
+
+
+def _second_name(path: Path, copy: Path) -> None:
+    """Give a file that stays as it is a second name; a copy where the disk has no hard links."""
+    try:
+        os.link(path, copy)
+    except OSError:
+        shutil.copy2(path, copy)

@@ -14,7 +14,7 @@ from pathlib import Path
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
 from conformance.core.errors import GoldenError, StagingError
-from conformance.core.files import at_work, scratch_folder, write_file, writing
+from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
 from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST, OVERLAYS, golden_option
@@ -114,12 +114,9 @@ def stage_into(folder: Path, recording: Store, *, scope: str, reason: str, overl
         scope=scope, reason=reason, date=now(), overlay=overlay, base=digest_of(folder, overlay)
     )
     provenance = [{"environment": dataclasses.asdict(recording.environment)}]
-    with scratch_folder(folder) as scratch:
-        draft = scratch / "draft"
+    with writing(folder), atomic_folder(folder / PENDING) as draft:
         write_store(draft, entries, kind=GOLDEN, provenance=provenance)
-        with writing(folder):
-            write_file(draft / STAGE, json.dumps(dataclasses.asdict(staged), indent=1).encode())
-            draft.rename(folder / PENDING)
+        write_file(draft / STAGE, json.dumps(dataclasses.asdict(staged), indent=1).encode())
     return staged
 
 

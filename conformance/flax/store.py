@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 
 from conformance.core.arrays import as_dtype, returned
 from conformance.core.errors import GoldenError
+from conformance.core.files import replace_file
 from conformance.core.paths import FLAX_TREES
 from conformance.core.records import SCHEMA, Environment, Outcome, Raised, Returned
 
@@ -122,10 +122,7 @@ def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, An
         for name in sorted(entries)
     )
     head = json.dumps({"schema": SCHEMA, "accepted": accepted}, sort_keys=True)[:-1]
-    path = folder / FLAX_TREES
-    staged = path.with_suffix(".staged")
-    staged.write_text(f'{head}, "entries": {{\n{lines}\n}}}}\n')
-    os.replace(staged, path)
+    replace_file(folder / FLAX_TREES, f'{head}, "entries": {{\n{lines}\n}}}}\n')
 
 
 def _fields(outcome: Outcome) -> dict[str, Any]:

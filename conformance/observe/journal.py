@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from conformance.core.errors import GoldenError, JournalError
+from conformance.core.files import require_new
 from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
 from conformance.core.records import SCHEMA, Entry, Environment, Returned
@@ -38,8 +39,7 @@ def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
 
 def resumable(folder: Path, journal: Journal, resume: bool) -> dict[str, Entry]:
     """Return what the journal holds already, or refuse to touch what is there."""
-    if folder.exists() and any(folder.iterdir()):
-        raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
+    require_new(folder)
     if not journal.path.exists():
         return {}
     if not resume:
@@ -94,12 +94,23 @@ class Journal:
         Raises:
             JournalError: the disk refuses.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as stream:
+        with contextlib.ExitStack() as stack:
+            with self._writing():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                stream = stack.enter_context(self.path.open("a", encoding="utf-8"))
                 if not stream.tell():
                     _append(stream, self._header)
-                yield lambda entry: _append(stream, _journal_row(entry))
+
+            def append(entry: Entry) -> None:
+                with self._writing():
+                    _append(stream, _journal_row(entry))
+
+            yield append
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise JournalError(
                 f"{self.path} cannot be written: {error.strerror or error}. "

@@ -8,14 +8,12 @@ the folder itself appears only when the recording is whole.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.errors import EmptySelection
-from conformance.core.files import refused
+from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
 from conformance.core.records import Entry, Observation
@@ -52,7 +50,8 @@ def record(
     Raises:
         BackendUnavailable: a backend has no device here; nothing has been written then.
         EmptySelection: no case is left.
-        GoldenError: the folder is not empty, or its journal belongs to another recording.
+        GoldenError: the folder is not empty, its journal belongs to another recording, or another
+            process records into it.
         JournalError: the disk refuses; what was recorded by then is kept in the journal.
     """
     cases, left_out = _without_absent_flax(cases, catalogue)
@@ -62,21 +61,25 @@ def record(
     for name in platforms:
         open_backend(name)
     captured = environment.capture(platforms)
-    journal = Journal(journal_path(folder), header_line(cases, captured))
-    entries = resumable(folder, journal, resume)
-    with journal.appending() as append:
-        for entry in _observed(cases, catalogue, entries, progress):
-            append(entry)
-            entries[entry.id] = entry
-    provenance = {
-        "environment": dataclasses.asdict(captured),
-        "date": now(),
-        "left_out": left_out,
-        "machine_faults": [key for key in sorted(entries) if machine_fault(entries[key].outcome)],
-        **lowering.recorded(cases, catalogue),
-    }
-    _publish(folder, list(entries.values()), provenance)
-    journal.path.unlink()
+    with locked(folder):
+        journal = Journal(journal_path(folder), header_line(cases, captured))
+        entries = resumable(folder, journal, resume)
+        with journal.appending() as append:
+            for entry in _observed(cases, catalogue, entries, progress):
+                append(entry)
+                entries[entry.id] = entry
+        provenance = {
+            "environment": dataclasses.asdict(captured),
+            "date": now(),
+            "left_out": left_out,
+            "machine_faults": [
+                key for key in sorted(entries) if machine_fault(entries[key].outcome)
+            ],
+            **lowering.recorded(cases, catalogue),
+        }
+        with writing(folder), atomic_folder(folder) as draft:
+            write_store(draft, list(entries.values()), kind=RECORDING, provenance=[provenance])
+        journal.path.unlink()  # the disk has the folder by now
     return open_store(folder)
 
 
@@ -112,16 +115,3 @@ def _needs_absent_flax(spec: InitializerSpec) -> bool:
     except Exception:  # an outcome of its cases, recorded as such
         return False
     return False
-
-
-def _publish(folder: Path, entries: list[Entry], provenance: Mapping[str, Any]) -> None:
-    """Write the store beside its place and rename it, so that no half of it is ever seen."""
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        write_store(draft, entries, kind=RECORDING, provenance=[provenance])
-        draft.rename(folder)
-    except OSError as error:
-        raise refused(folder, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, returned, thin
+from conformance.core.files import atomic_folder, writing
 from conformance.core.ids import Case, Problem
 from conformance.core.records import Budget, Drift, Entry, Observation, Outcome, Raised, Returned
 from conformance.judge.budgets import budget_for
@@ -170,11 +171,12 @@ def store(
         "predicted_for": f"{target.kind} ({target.name})",
         "open_elements": {one.observation.case.id: one.n_open for one in kept if one.n_open},
     }
-    write_store(folder, entries, kind=PREDICTED, provenance=[provenance])
-    for name in (LOWEST, HIGHEST):
-        bounds = [_bound(one, name, catalogue) for one in kept if _needs_bounds(one)]
-        if bounds:
-            write_store(folder / name, bounds, kind=PREDICTED, provenance=[provenance])
+    with writing(folder), atomic_folder(folder) as draft:
+        write_store(draft, entries, kind=PREDICTED, provenance=[provenance])
+        for name in (LOWEST, HIGHEST):
+            bounds = [_bound(one, name, catalogue) for one in kept if _needs_bounds(one)]
+            if bounds:
+                write_store(draft / name, bounds, kind=PREDICTED, provenance=[provenance])
     return len(entries)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from conformance.core.errors import cannot_write
+from conformance.core.files import atomic_file, replace_file
 from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
 from conformance.report.junit import junit as junit_text
@@ -117,8 +118,7 @@ class RunRecorder:
         return terminal_lines(self._run) if self._run else []
 
     def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+        replace_file(self.folder / name, text.encode(errors="backslashreplace"))
 
     def _write_records(self, run: Run) -> None:
         if any(importlib.util.find_spec(name) is None for name in ("pandas", "pyarrow")):
@@ -127,9 +127,8 @@ class RunRecorder:
         # Here, not above: pandas takes longer to import than a small run takes to be judged.
         from conformance.report.frames import frame
 
-        partial = self.folder / f"{RECORDS}.partial"
-        frame(run.rows).to_parquet(partial, index=False)
-        partial.replace(self.folder / RECORDS)
+        with atomic_file(self.folder / RECORDS) as draft:
+            frame(run.rows).to_parquet(draft, index=False)
 
 
 def new_run_id() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from conformance.core.errors import StoreError
+from conformance.core.files import replace_file
 from conformance.core.records import SCHEMA
 
 Parsed = TypeVar("Parsed")
@@ -59,7 +60,4 @@ def write(path: Path, head: Mapping[str, Any], name: str, lines: Mapping[str, An
     )
     start = json.dumps({"schema": SCHEMA, **head}, allow_nan=False)[:-1]
     text = f"{start}, {json.dumps(name)}: {{\n" + ",\n".join(texts) + "\n}}\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)
+    replace_file(path, text)

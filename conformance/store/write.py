@@ -15,7 +15,7 @@ import numpy as np
 
 from conformance.core.arrays import as_dtype
 from conformance.core.errors import GoldenError
-from conformance.core.files import refused, write_file
+from conformance.core.files import require_new, write_file, writing
 from conformance.core.paths import MANIFEST, PROVENANCE
 from conformance.core.records import SCHEMA, Entry, Raised
 from conformance.store.entries import DRAWN, GOLDEN, entry_fields, one_line, reduced
@@ -24,7 +24,7 @@ from conformance.store.entries import DRAWN, GOLDEN, entry_fields, one_line, red
 def write_store(
     folder: Path, entries: list[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write a new store into `folder`, which must be absent or empty, and flush it to the disk.
+    """Write a new store into `folder`, which must be absent or empty; see `files.atomic_folder`.
 
     Arrays are reduced by `reduced`; a golden set keeps nothing of what was drawn for matrices. The
     bytes depend on the entries alone.
@@ -33,21 +33,18 @@ def write_store(
         GoldenError: the folder holds something, an id occurs twice, or the disk refuses. What was
             written by then is left for the caller to remove.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
+    require_new(folder)
     if kind == GOLDEN:
         entries = [_without_draw(entry) for entry in entries]
     kept = sorted((reduced(entry) for entry in entries), key=lambda entry: entry.id)
     for one, two in itertools.pairwise(kept):
         if one.id == two.id:
             raise GoldenError(f"{folder}: {one.id} would be stored twice")
-    try:
+    with writing(folder):
         shards = {name: _write_shard(folder / name, part) for name, part in _shards(kept)}
         text = json.dumps(provenance, indent=1, sort_keys=True) + "\n"
         write_file(folder / PROVENANCE, text.encode())
         write_file(folder / MANIFEST, _manifest_text(kind, kept, shards).encode())
-    except OSError as error:
-        raise refused(folder, error) from error
 
 
 def _without_draw(entry: Entry) -> Entry:

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from conformance.core.errors import SideError, UnknownRelease
-from conformance.core.files import digest, draft_of, publish, replace_file
+from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.uv import cache_folder, uv
 
@@ -190,9 +190,7 @@ def _compile(
     question: str, registry: Registry, python: str, preferences: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the pins that uv finds. It keeps those of an earlier output file where it can."""
-    folder = draft_of(cache_folder("plans") / "solving")
-    folder.mkdir(parents=True)
-    try:
+    with scratch_folder(cache_folder("plans")) as folder:
         inputs, output = folder / "requirements.in", folder / "requirements.txt"
         inputs.write_text(question, encoding="utf-8")
         output.write_text("\n".join(preferences) + "\n", encoding="utf-8")
@@ -201,8 +199,6 @@ def _compile(
             *("--no-header", "--no-annotate", "--quiet", *registry.uv_arguments()),
         )
         return tuple(output.read_text(encoding="utf-8").split("\n")[:-1])
-    finally:
-        shutil.rmtree(folder)
 
 
 def _reason(stderr: str) -> str:
@@ -244,25 +240,22 @@ def build(plan: Plan) -> Path:
         return Path(sys.executable)
     folder = cache_folder("environments") / plan.key
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         _build(plan, folder)
     return folder / "bin" / "python"
 
 
 def _build(plan: Plan, folder: Path) -> None:
-    draft = draft_of(folder)
     try:
-        uv("venv", "--quiet", "--python", plan.python, "--relocatable", str(draft))
-        (draft / "pins.txt").write_text("\n".join(plan.pins) + "\n", encoding="utf-8")
-        uv(
-            *("pip", "install", "--quiet", "--python", str(draft / "bin" / "python"), "--no-deps"),
-            *("--requirements", str(draft / "pins.txt")),
-        )
-        publish(draft, folder)
+        with cached_folder(folder) as draft:
+            pins = draft / "pins.txt"
+            uv("venv", "--quiet", "--python", plan.python, "--relocatable", str(draft))
+            pins.write_text("\n".join(plan.pins) + "\n", encoding="utf-8")
+            uv(
+                *("pip", "install", "--quiet", "--python", str(draft / "bin" / "python")),
+                *("--no-deps", "--requirements", str(pins)),
+            )
     except subprocess.CalledProcessError as error:
         raise SideError(
             f"the environment of {plan.name} cannot be built ({_reason(error.stderr)}): "
             "restore the network or free the disk, and run the command again"
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

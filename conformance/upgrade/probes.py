@@ -7,7 +7,6 @@ the sides answered is kept beside their recordings.
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import SideError
-from conformance.core.files import digest, draft_of, publish, replace_file
+from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
 from conformance.core.records import DriftClass, Returned
 from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Digests, Finding, decide, unknown
@@ -133,20 +132,16 @@ def _asked(plan: Plan, keys: Sequence[str], question: Question, path: Path) -> A
 
 def _run(plan: Plan, question: Mapping[str, Any], path: Path) -> tuple[Answers, str]:
     """Return what was answered until the process ended, and how it ended."""
-    request = draft_of(path)
-    out = request.with_name(f"{request.name}.out")
-    replace_file(request, json.dumps({"out": str(out), **question}))
     # All cases of a gate are the CPU's, and an export is for the default platform.
     environment = {**variables(str(_serializer())), "JAX_PLATFORMS": "cpu"}
-    command = [str(build(plan)), "-m", "conformance.observe.child", str(request)]
-    try:
+    with scratch_folder(path.parent) as scratch:
+        request, out = scratch / "request.json", scratch / "answers.jsonl"
+        request.write_text(json.dumps({"out": str(out), **question}), encoding="utf-8")
+        command = [str(build(plan)), "-m", "conformance.observe.child", str(request)]
         done = subprocess.run(  # noqa: S603  # the command is this package's own
             command, env=environment, cwd=path.parent, capture_output=True, text=True, check=False
         )
         lines = out.read_text(encoding="utf-8").split("\n")[:-1] if out.exists() else []
-    finally:
-        request.unlink(missing_ok=True)
-        out.unlink(missing_ok=True)
     return dict(json.loads(line) for line in lines), _ending(done)
 
 
@@ -166,16 +161,14 @@ def _serializer() -> Path:
     folder = cache_folder("libraries") / SERIALIZER
     if folder.exists():
         return folder
-    draft = draft_of(folder)
     try:
-        uv(
-            *("pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
-            *("--target", str(draft), SERIALIZER),
-        )
+        with cached_folder(folder) as draft:
+            uv(
+                *("pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
+                *("--target", str(draft), SERIALIZER),
+            )
     except subprocess.CalledProcessError as error:
-        shutil.rmtree(draft, ignore_errors=True)
         raise SideError(
             f"{SERIALIZER}, with which JAX serializes, cannot be installed: restore the network"
         ) from error
-    publish(draft, folder)
     return folder

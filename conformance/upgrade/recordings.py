@@ -12,11 +12,9 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -24,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from conformance.core.errors import SideError
-from conformance.core.files import digest, draft_of, publish
+from conformance.core.files import cached_folder, digest, discard, locked, replace_file, write_file
 from conformance.core.ids import Case
 from conformance.core.paths import PACKAGE
 from conformance.observe.child.__main__ import REFUSED
@@ -74,6 +72,10 @@ class _Job:
     @property
     def total(self) -> int:
         return len(self.asked.cases)
+
+    @property
+    def request(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.request.json")
 
     @property
     def log(self) -> Path:
@@ -126,7 +128,7 @@ def _job(plan: Plan, asked: Asked) -> _Job:
         folder = folder_of(plan) / digest(asked.target or "", *asked.ids)
     else:
         folder = cache_folder("passing") / digest(plan.key, asked.target or "", *asked.ids)
-        shutil.rmtree(folder, ignore_errors=True)
+        discard(folder)
     return _Job(plan=plan, asked=asked, folder=folder)
 
 
@@ -155,13 +157,8 @@ def _record(jobs: list[_Job], say: Say) -> list[str]:
 @contextlib.contextmanager
 def _locked(job: _Job, say: Say) -> Iterator[None]:
     """Hold the recording for this process; wait while another one makes it."""
-    job.folder.parent.mkdir(parents=True, exist_ok=True)
-    with job.folder.with_name(f"{job.folder.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{job.plan.name}: another process records it; waiting")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    # The recorder itself, in another process, locks the folder.
+    with locked(job.request, lambda holder: say(f"{job.plan.name}: {holder} records it; waiting")):
         yield
 
 
@@ -172,9 +169,8 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     request: dict[str, object] = {"out": str(job.folder), "cases": job.asked.ids}
     if job.asked.target is not None:
         request = {"out": str(job.folder), "target": job.asked.target}
-    request_file = job.folder.with_name(f"{job.folder.name}.request.json")
-    request_file.write_text(json.dumps(request), encoding="utf-8")
-    command = [str(python), "-m", "conformance.observe.child", str(request_file)]
+    replace_file(job.request, json.dumps(request))
+    command = [str(python), "-m", "conformance.observe.child", str(job.request)]
     with job.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # the command is this package's own
             command, stdout=log, stderr=log, env=variables(), cwd=_work_folder(job)
@@ -251,12 +247,9 @@ def sources() -> Path:
     texts = {module: path.read_text(encoding="utf-8") for module, path in files.items()}
     folder = cache_folder("recorders") / digest(*texts, *texts.values())
     if not folder.exists():
-        draft = draft_of(folder)
-        for module, path in files.items():
-            kept = draft / path.relative_to(PACKAGE.parent)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(texts[module], encoding="utf-8")
-        publish(draft, folder)
+        with cached_folder(folder) as draft:
+            for module, path in files.items():
+                write_file(draft / path.relative_to(PACKAGE.parent), texts[module].encode())
     return folder
 
 

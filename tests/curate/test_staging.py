@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import itertools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +21,7 @@ from conformance.cases.selection import Selection
 from conformance.core.arrays import returned
 from conformance.core.definition import Normal
 from conformance.core.errors import GoldenError, StagingError
+from conformance.core.files import locked
 from conformance.core.ids import Tier
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Outcome, Raised
@@ -540,13 +541,17 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(
 
 
 def test_two_commands_do_not_change_a_set_at_once(golden: Path, recorded: Recorded) -> None:
-    descriptor = os.open(golden.parent, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(GoldenError, match="another command is changing the goldens in"):
-            stage(golden, recorded({A: draws(7)}))
-    finally:
-        os.close(descriptor)
+    with locked(golden), pytest.raises(GoldenError, match="golden is being changed by process"):
+        stage(golden, recorded({A: draws(7)}))
+
+
+def test_two_sets_in_one_folder_do_not_wait_for_each_other(
+    golden: Path, recorded: Recorded
+) -> None:
+    with locked(golden):
+        stage(golden.with_name("other"), recorded({A: draws(7)}))
+
+    assert pending(golden.with_name("other")) is not None
 
 
 KILLED = """
@@ -565,9 +570,11 @@ for name in ("mine", "other"):
 
 def accept_until(step):
     count = 0
+    events = ("open", "os.chmod", "os.link", "os.symlink", "os.truncate", "shutil.rmtree",
+              "os.rename", "os.remove", "os.rmdir", "os.mkdir", "fcntl.flock")
     def watch(event, arguments):
         nonlocal count
-        if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"):
+        if event in events:
             count += 1
             if count == step:
                 os._exit(9)
@@ -579,14 +586,16 @@ step, code = 0, 9
 while code == 9:
     step += 1
     folder = work / str(step) / "golden"
-    shutil.copytree(golden, folder)
+    shutil.copytree(golden, folder, symlinks=True)
     child = os.fork()
     if not child:
         accept_until(step)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     words = [files.recover(folder)]
-    words += [f"faults {verify(folder)}", f"left {os.listdir(folder.parent)}"]
+    left = set(os.listdir(folder.parent)) - {".golden.lock"}  # holds nothing
+    words += [f"faults {verify(folder)}", f"left {sorted(left)}"]
     words += [f"pending {(folder / '.pending').exists()}"]
+    words += [f"git {(folder / '.git' / 'HEAD').read_text()}", os.readlink(folder / "link")]
     words += [open_store(folder).entry(key).outcome.sha256 for key in sys.argv[3:]]
     print(" | ".join(words))
 assert code == 0, code
@@ -597,6 +606,9 @@ def test_a_kill_at_any_step_leaves_the_old_set_or_the_new_one(
     golden: Path, recorded: Recorded, tmp_path: Path
 ) -> None:
     """The process ends without a word at its first touch of the disk, then at its second, ..."""
+    (golden / ".git").mkdir()
+    (golden / ".git" / "HEAD").write_text("main")
+    (golden / "link").symlink_to("nowhere")
     stage(golden, recorded({A: draws(7), C: draws(8)}))
     command = [sys.executable, "-c", KILLED, str(golden), str(tmp_path / "work"), A, C]
 
@@ -607,16 +619,194 @@ def test_a_kill_at_any_step_leaves_the_old_set_or_the_new_one(
     new = " | ".join(returned(draws(seed)).sha256 for seed in (7, 8))
     outcomes = [line.split(" | ", 1) for line in done.stdout.splitlines()]
     allowed = {
-        f"faults [] | left ['golden'] | pending True | {old}",
-        f"faults [] | left ['golden'] | pending False | {new}",
+        f"faults [] | left ['golden'] | pending True | git main | nowhere | {old}",
+        f"faults [] | left ['golden'] | pending False | git main | nowhere | {new}",
     }
     assert {state for _, state in outcomes} == allowed
     kinds = {said.split()[0] if said else "" for said, _ in outcomes}
     assert kinds == {"", "undid", "finished"}
 
 
+AT_RANDOM = """
+import os, random, shutil, signal, sys, time
+from pathlib import Path
+from conformance.cases.catalogue import Catalogue
+from conformance.core import files
+from conformance.curate.accept import accept
+from conformance.store.read import open_store
+from conformance.store.verify import verify
+
+golden, work = Path(sys.argv[1]), Path(sys.argv[2])
+catalogue = Catalogue()
+for name in ("mine", "other"):
+    catalogue.register(name, lambda: None)
+
+def killed_after(seconds, folder):
+    shutil.copytree(golden, folder)
+    child = os.fork()
+    if not child:
+        accept(folder, catalogue)
+        os._exit(0)
+    start = time.monotonic()
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return time.monotonic() - start
+
+whole_s = killed_after(None, work / "whole" / "golden")
+for number in range(40):
+    folder = work / str(number) / "golden"
+    killed_after(random.Random(number).uniform(0, whole_s), folder)
+    files.recover(folder)
+    assert not verify(folder), verify(folder)
+    print(*[open_store(folder).entry(key).outcome.sha256 for key in sys.argv[3:]])
+"""
+
+
+def test_an_accept_that_is_killed_forty_times_loses_nothing(
+    golden: Path, recorded: Recorded, tmp_path: Path
+) -> None:
+    stage(golden, recorded({A: draws(7), C: draws(8)}))
+    command = [sys.executable, "-c", AT_RANDOM, str(golden), str(tmp_path / "work"), A, C]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert done.stderr == ""
+    old = " ".join(returned(value).sha256 for value in (VALUES[A], VALUES[C]))
+    new = " ".join(returned(draws(seed)).sha256 for seed in (7, 8))
+    assert len(done.stdout.splitlines()) == 40
+    assert set(done.stdout.splitlines()) <= {old, new}
+
+
+ACCEPT = """
+import sys
+from pathlib import Path
+from conformance.cases.catalogue import Catalogue
+from conformance.curate.accept import accept
+
+catalogue = Catalogue()
+for name in ("mine", "other"):
+    catalogue.register(name, lambda: None)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    accept(Path(sys.argv[1]), catalogue)
+    print("accepted")
+except Exception as error:
+    print(error)
+"""
+
+
+def test_of_two_accepts_at_once_one_is_done_and_the_other_told(
+    golden: Path, recorded: Recorded
+) -> None:
+    stage(golden, recorded({A: draws(7)}), reason="second")
+    command = [sys.executable, "-c", ACCEPT, str(golden)]
+    both = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+
+    said = {process.communicate()[0] for process in both}
+
+    (told,) = said - {"accepted\n"}
+    assert re.search("is being changed by .*process|nothing is pending", told)
+    assert content(golden)[A] == returned(draws(7))
+    assert [record["reason"] for record in open_store(golden).provenance] == ["first", "second"]
+
+
+# --- What is in the folder besides ---------------------------------------------------------------
+
+
+def test_accepting_keeps_all_that_is_not_of_the_set_as_it_is(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    (golden / ".gitattributes").write_text("* -text")
+    (golden / "empty" / "within").mkdir(parents=True)
+    (golden / "notes").mkdir()
+    (golden / "notes" / "tool.sh").write_text("true")
+    (golden / "notes" / "tool.sh").chmod(0o755)
+    (golden / "notes" / "link").symlink_to("tool.sh")
+    (golden / "folder").symlink_to("notes", target_is_directory=True)
+    (golden / "dangling").symlink_to("nowhere")
+    (golden / "notes").chmod(0o555)
+    (golden / MANIFEST).chmod(0o640)
+    (golden / shard_name("custom", "mine")).chmod(0o600)
+    before = states(golden)
+    stage(golden, recorded({A: draws(7)}))
+
+    accept(golden, catalogue)
+
+    assert states(golden) == before
+    assert content(golden)[A] == returned(draws(7))
+    assert os.listdir(golden.parent) == ["golden"]
+
+
+def states(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return where each link points, and the mode of all else, by name."""
+    return {
+        path.relative_to(folder).as_posix(): (
+            (os.readlink(path), 0) if path.is_symlink() else ("", path.stat().st_mode)
+        )
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("change", ["accept", "prune"])
+def test_a_set_that_is_a_repository_keeps_its_history(
+    change: str, golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=golden)  # noqa: S603
+        return done.stdout
+
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "goldens")
+    if change == "accept":
+        stage(golden, recorded({A: draws(7)}))
+        accept(golden, catalogue)
+    else:
+        alone = Catalogue()
+        alone.register("mine", lambda: lambda *_: None)
+        prune(golden, alone, reason="other is gone")
+
+    assert git("log", "--format=%s") == "goldens\n"
+    assert " M manifest.json" in git("status", "--short").splitlines()
+    assert git("fsck") == ""
+
+
+def test_a_family_of_which_nothing_is_left_leaves_no_folder(golden: Path) -> None:
+    prune(golden, Catalogue(), reason="all are gone")
+
+    assert not (golden / "custom").exists()
+
+
+def test_a_link_in_place_of_a_folder_of_the_set_is_refused(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    (golden / "custom").rename(golden / "elsewhere")
+    (golden / "custom").symlink_to("elsewhere")
+    stage(golden, recorded({A: draws(7)}))
+    before = files(golden)
+
+    with pytest.raises(GoldenError, match="custom is a link where the set has what it must change"):
+        accept(golden, catalogue)
+
+    assert files(golden) == before
+
+
 def test_what_a_killed_staging_left_is_cleared_away(golden: Path, recorded: Recorded) -> None:
-    (golden / ".scratch-killed").mkdir()
+    (golden / ".scratch.0123abcd.tmp").mkdir()
 
     stage(golden, recorded({A: draws(7)}))
 

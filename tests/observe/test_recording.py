@@ -474,6 +474,58 @@ def test_a_killed_recording_goes_on_where_it_was(folder: Path) -> None:
     assert len(open_store(folder)) == 2
 
 
+RECORDER = """
+import sys, time
+from pathlib import Path
+from conformance.cli import main
+from conformance.cases.catalogue import register
+
+def mine(key, shape, dtype):
+    import jax
+    if shape == (3,) and len(sys.argv) > 2:
+        print("in the middle", flush=True)
+        sys.stdin.readline()
+    return jax.numpy.ones(shape, dtype)
+
+register("mine", lambda: mine)
+ids = [f"mine-float32-{size}-s0-cpu-eager" for size in (2, 3)]
+sys.exit(main(["record", *ids, "--out", sys.argv[1], "--resume"]))
+"""
+
+
+def test_a_second_recorder_on_a_folder_is_told_who_records_and_nothing_is_lost(
+    folder: Path,
+) -> None:
+    command = [sys.executable, "-c", RECORDER, str(folder), "wait"]
+    with subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "in the middle\n"
+        before = journal_path(folder).read_bytes()
+
+        second = run(RECORDER, folder)
+
+        assert second.returncode == 3
+        assert f"recording is being changed by process {first.pid} on " in second.stderr
+        assert "wait until that is done, or name another folder" in second.stderr
+        assert journal_path(folder).read_bytes() == before
+        first.communicate("\n" * 20)
+    assert first.returncode == 0
+    assert len(open_store(folder)) == 2
+    assert os.listdir(folder.parent) == ["recording"]
+
+
+def test_what_watches_a_recording_and_fails_is_no_fault_of_the_journal(
+    catalogue: Catalogue, folder: Path
+) -> None:
+    def closed(*_: object) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        record(CASES, catalogue, folder, progress=closed)
+
+
 # --- Where little is installed -------------------------------------------------------------------
 
 BARE = """
@@ -513,7 +565,7 @@ def test_a_place_that_cannot_be_written_keeps_no_rows(
 
     said = capsys.readouterr().err
     assert code == 3
-    assert f"{tmp_path}/file/x.journal cannot be written: " in said
+    assert f"{tmp_path}/file/x cannot be written: " in said
     assert "keeps the rows" not in said
 
 

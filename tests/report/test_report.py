@@ -615,11 +615,11 @@ def test_a_reports_folder_that_is_a_file_is_a_clear_error(tmp_path: Path) -> Non
 def test_a_disk_that_fills_up_at_the_end_is_a_clear_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write_text(*_: object, **__: object) -> int:
+    def write_bytes(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     recorder = killed(tmp_path, result())
-    monkeypatch.setattr(Path, "write_text", write_text)
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
 
     with pytest.raises(ReportError, match="No space left on device"):
         recorder.finish(expected=["a"], environment=ENVIRONMENT)

@@ -323,10 +323,10 @@ def test_an_id_is_stored_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
 
     with pytest.raises(GoldenError, match=r"golden cannot be written: No space left .*Free the"):
         write(tmp_path / "golden", entry("normal-float32-8-s0", ramp(8)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
 import re
+import socket
 import sys
 import threading
 import time
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from conformance.cli import main
+from conformance.core import files
 from conformance.core.errors import SideError
 from conformance.observe import lapack
 from conformance.upgrade import environments, recordings
@@ -284,8 +285,7 @@ def test_two_gates_do_not_record_the_same_at_once(gate: Gate, world: Path) -> No
     folder = manifest.parent
     folder.rename(folder.with_name("aside"))
     said: list[str] = []
-    with folder.with_name(f"{folder.name}.lock").open("w") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
+    with files.locked(folder.with_name(f"{folder.name}.request.json")):
         job = recordings._Job(
             plan=environments.Plan(name="jax 2.0", python="python", pins=()),
             asked=recordings.Asked(),
@@ -300,7 +300,8 @@ def test_two_gates_do_not_record_the_same_at_once(gate: Gate, world: Path) -> No
     thread.join(timeout=600)
 
     assert not thread.is_alive()
-    assert said == ["jax 2.0: another process records it; waiting"]
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    assert said == [f"jax 2.0: {holder} records it; waiting"]
 
 
 def test_a_python_that_suits_a_side_is_looked_for(
@@ -412,7 +413,7 @@ def test_a_half_built_environment_is_never_used(
 ) -> None:
     assert world.is_dir()
     plan = environments.Plan(name="jax 2.0", python=sys.executable, pins=("jax==2.0", "a==1"))
-    monkeypatch.setattr(environments, "publish", interrupt)
+    monkeypatch.setattr(os, "sync", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         environments.build(plan)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from conformance.core.arrays import returned
 from conformance.core.errors import TargetError
+from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.records import Entry, Returned
 from conformance.observe import environment
 from conformance.observe.target import Target, blamed, load_target
@@ -45,10 +45,8 @@ def record_target(name: str, folder: Path) -> None:
         Entry(id=parameter_id(path), shard=SHARD, outcome=outcome)
         for path, outcome in first.items()
     ]
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    write_store(draft, entries, kind=TREE, provenance=[provenance])
-    draft.rename(folder)
+    with locked(folder), writing(folder), atomic_folder(folder) as draft:
+        write_store(draft, entries, kind=TREE, provenance=[provenance])
 
 
 def require_no_arguments(name: str, target: Target) -> None:
