@@ -9,6 +9,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
+from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
 from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
@@ -99,7 +100,7 @@ def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
     for name in dict.fromkeys(row.target for row in rows):
         mine = [row for row in rows if row.target == name]
         if arguments.accept:
-            print(compiled.accept(golden, name, mine, here, arguments.reason))
+            print(compiled.accept(golden, name, mine, here, arguments.reason, say_waiting))
             continue
         found = compiled.compare(golden, name, mine, here)
         print(found.text)

@@ -11,6 +11,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.sweeps import select_sweeps
+from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS, LEDGER
 from conformance.core.records import Status
@@ -24,7 +25,7 @@ from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
 from conformance.run.options import Options
 from conformance.run.sweeps import evaluate, measurements, rerun_words
-from conformance.store.budgets import BudgetTable, MatrixMeasurement, load, merged, save
+from conformance.store.budgets import MatrixMeasurement, load, update
 
 SCOPE = ("initializer", "dtype", "transform", "backend")
 
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         results.append(result)
     if arguments.write_budgets:
         measured = [(sweep, swept(sweep)) for sweep in matrices]
-        return write_budgets(path, budgets, results, catalogue, arguments.reason, measured)
+        return write_budgets(path, results, catalogue, arguments.reason, measured)
     faults = []
     for sweep in matrices:
         found = evaluate_matrices(sweep, budgets)
@@ -144,7 +145,6 @@ def _print_messages(results: Sequence[LawResult], asked: Options) -> None:
 
 def write_budgets(
     path: Path,
-    budgets: BudgetTable,
     results: Sequence[LawResult],
     catalogue: Catalogue,
     reason: str,
@@ -159,8 +159,7 @@ def write_budgets(
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
     measured = measurements(results, catalogue, date=date)
     measured += [measurement(sweep, found, date=date) for sweep, found in matrices]
-    table = merged(budgets, measured, reason)
-    save(path, table)
+    table = update(path, measured, reason, say_waiting)
     print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
     return ExitCode.OK
 

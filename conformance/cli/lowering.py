@@ -6,7 +6,9 @@ import argparse
 import sys
 
 from conformance.cases.builtin import builtin_specs
+from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode
+from conformance.core.files import at_work, writing
 from conformance.core.paths import LOWERING, golden_folder
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
@@ -30,11 +32,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.accept and not arguments.reason:
         print("conformance: --accept needs --reason '...': why are they right?", file=sys.stderr)
         return ExitCode.USAGE
-    path = golden_folder(arguments.golden) / LOWERING
+    folder = golden_folder(arguments.golden)
+    path = folder / LOWERING
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
-        accepted.save(path, new)
+        with at_work(folder, say_waiting), writing(path):
+            accepted.save(path, new)
         print(f"{len(new.lines)} lines of {here} accepted into {path}")
         return ExitCode.OK
     known, found = accepted.load(path, ACCEPT), lowered()

@@ -112,5 +112,10 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def say_waiting(holder: str) -> None:
+    """Say for whom a command waits that changes a golden set."""
+    print(f"waiting: the golden set is being changed by {holder}", file=sys.stderr)
+
+
 def _module(command: str) -> Any:
     return importlib.import_module(f"conformance.cli.{command}")

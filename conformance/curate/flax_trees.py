@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import GoldenError
+from conformance.core.files import at_work
 from conformance.core.paths import shipped
 from conformance.core.records import Outcome, Raised
 from conformance.flax import store
@@ -29,10 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--reason is empty: say why the new values are right")
     with on_cpu():
         new = observed()
-    for line in changes(_old(options.golden), new):
-        print(line)  # noqa: T201 (a command line prints)
-    store.save(options.golden, new, _provenance(options.reason))
+    provenance = _provenance(options.reason)
+    with at_work(options.golden, _say_waiting):
+        for line in changes(_old(options.golden), new):
+            print(line)  # noqa: T201 (a command line prints)
+        store.save(options.golden, new, provenance)
     return 0
+
+
+def _say_waiting(holder: str) -> None:
+    print(f"waiting: the golden set is being changed by {holder}")  # noqa: T201
 
 
 def observed() -> dict[str, Outcome]:

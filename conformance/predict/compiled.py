@@ -16,6 +16,7 @@ from pathlib import Path
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.definition import expected_error
 from conformance.core.errors import SelectionError
+from conformance.core.files import Waiting, at_work, writing
 from conformance.core.ids import Case, Problem
 from conformance.core.paths import COMPILED
 from conformance.core.settings import installed_jax
@@ -119,33 +120,51 @@ def _n_keys(changed: Sequence[Change]) -> int:
     return len({change.key for change in changed})
 
 
-def accept(golden: Path, target: str, rows: Sequence[Row], here: str, reason: str) -> str:
+def accept(
+    golden: Path,
+    target: str,
+    rows: Sequence[Row],
+    here: str,
+    reason: str,
+    waiting: Waiting | None = None,
+) -> str:
     """Store the rows of a target beside those of other problems; return a line that says so.
+
+    waiting: see `files.locked`, for the golden set.
 
     Raises:
         SelectionError: a row is wrong, or other problems were accepted under other versions.
-        GoldenError: the file cannot be read.
+        ProgramError: the file cannot be read.
+        GoldenError: it cannot be written, or another command changes the set.
     """
     if wrong := [row.problem.id for row in rows if row.is_wrong]:
         raise SelectionError(
             f"{target}: {len(wrong)} programs are wrong, {wrong[0]} for one: nothing is accepted. "
             "Mend them, or leave them out of the selection"
         )
-    path, lines = path_of(golden, target), dict(_lines(rows))
-    if path.exists():
-        known = accepted.load(path, ACCEPT)
-        others = sorted(known.lines.keys() - lines.keys())
-        if others and known.versions != here:
-            raise SelectionError(
-                f"{path} holds programs of {known.versions}, here is {here}: {len(others)} of its "
-                f"problems are not selected, {others[0]} for one. Select all of them, or delete "
-                "the file to begin anew"
-            )
-        lines = {**known.lines, **lines}
-    accepted.save(path, Accepted(versions=here, reason=reason, lines=lines))
+    path = path_of(golden, target)
+    with at_work(golden, waiting):
+        lines = _joined(path, _lines(rows), here)
+        with writing(path):
+            accepted.save(path, Accepted(versions=here, reason=reason, lines=lines))
     return (
         f"{target}: {len(rows)} programs of {here} accepted into {path}, which holds {len(lines)}"
     )
+
+
+def _joined(path: Path, new: Lines, here: str) -> Lines:
+    """Return the new lines, and of those in the file the ones of other problems."""
+    if not path.exists():
+        return new
+    known = accepted.load(path, ACCEPT)
+    others = sorted(known.lines.keys() - new.keys())
+    if others and known.versions != here:
+        raise SelectionError(
+            f"{path} holds programs of {known.versions}, here is {here}: {len(others)} of its "
+            f"problems are not selected, {others[0]} for one. Select all of them, or delete "
+            "the file to begin anew"
+        )
+    return {**known.lines, **new}
 
 
 def compiled_row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:

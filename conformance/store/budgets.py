@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import BudgetError, LooserBudget, MissingBudget
+from conformance.core.files import Waiting, at_work, writing
 from conformance.core.lattice import Point
 from conformance.core.paths import golden_option
 from conformance.core.records import Budget, MatrixBudget
@@ -271,6 +272,26 @@ def shape_errors(fields: Mapping[str, Any]) -> ShapeErrors:
     """Return the errors of one shape that JSON holds."""
     points = {name: MatrixPoint(**fields[name]) for name in ("column", "gram")}
     return ShapeErrors(n_seeds=fields["n_seeds"], **points)
+
+
+def update(
+    path: Path, measured: Iterable[Measurement], reason: str, waiting: Waiting
+) -> BudgetTable:
+    """Merge what was measured into the table in a golden set, and return what it holds now.
+
+    The set is held meanwhile, so nothing is lost that another sweep, or `accept`, has written since
+    this one began. waiting: told who holds the set.
+
+    Raises:
+        LooserBudget: see `merged`; nothing has changed then.
+        BudgetError: the table cannot be read.
+        GoldenError: the disk refuses.
+    """
+    with at_work(path.parent, waiting):
+        table = merged(load(path), measured, reason)
+        with writing(path):
+            save(path, table)
+    return table
 
 
 def save(path: Path, table: BudgetTable) -> None:

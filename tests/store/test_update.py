@@ -1,0 +1,47 @@
+"""Of budgets nothing is lost, whoever else writes into the set."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.core.errors import LooserBudget
+from conformance.core.paths import BUDGETS
+from conformance.store.budgets import load, update
+from tests.judge.test_budgets import measurement
+
+SWEEP = """
+import dataclasses, sys
+from pathlib import Path
+from conformance.store.budgets import load, update
+
+path = Path(sys.argv[1])
+(line,) = load(path.with_name("template.json")).measurements.values()
+for number in range(15):
+    one = dataclasses.replace(line, initializer=f"normal_{sys.argv[2]}{number}")
+    update(path, [one], "", lambda _: None)
+"""
+
+
+def test_two_sweeps_at_once_lose_no_line(tmp_path: Path) -> None:
+    update(tmp_path / "template.json", [measurement()], "", lambda _: None)
+    commands = [[sys.executable, "-c", SWEEP, str(tmp_path / BUDGETS), name] for name in ("a", "b")]
+
+    both = [subprocess.Popen(command) for command in commands]  # noqa: S603
+
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    assert len(load(tmp_path / BUDGETS).measurements) == 30
+    assert sorted(path.name for path in tmp_path.iterdir()) == [BUDGETS, "template.json"]
+
+
+def test_what_was_written_since_the_sweep_began_counts(tmp_path: Path) -> None:
+    path = tmp_path / BUDGETS
+    update(path, [measurement(ulp=2.0)], "", lambda _: None)
+
+    with pytest.raises(LooserBudget):
+        update(path, [measurement(ulp=3.0)], "", lambda _: None)
+
+    assert load(path).measurements == {measurement().key: measurement(ulp=2.0)}
