@@ -8,11 +8,13 @@ import hashlib
 import json
 import math
 import stat
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import GoldenError
+from conformance.core.files import is_changing
 from conformance.core.ids import parse_case
 from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
 from conformance.core.records import SCHEMA, Entry, Environment, Observation, Outcome
@@ -38,6 +40,7 @@ class Store:
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         self.folder = folder
         self.kind: str = manifest["kind"]
+        self._manifest = manifest
         self._entries: Mapping[str, Mapping[str, Any]] = manifest["entries"]
         self._shards: Mapping[str, Mapping[str, Any]] = manifest["shards"]
         self._arrays: dict[str, Mapping[str, Any]] = {}
@@ -125,6 +128,7 @@ class Store:
         if backend not in self._overlays:
             folder = self.folder / OVERLAYS / backend
             self._overlays[backend] = open_store(folder) if folder.exists() else None
+            self._require_unchanged()
         return self._overlays[backend]
 
     def overlay_names(self) -> list[str]:
@@ -245,6 +249,30 @@ class Store:
         return arrays
 
     def _verified(self, name: str) -> bytes:
+        try:
+            return self._read(name)
+        except GoldenError as error:
+            self._require_unchanged(error)
+            raise
+
+    def _require_unchanged(self, error: GoldenError | None = None) -> None:
+        """Refuse a store whose manifest is no longer the one that was opened.
+
+        error: what does not fit together, for which that is the reason then.
+        """
+        try:
+            # As text, in which a time that is not a number equals itself.
+            found = json.dumps(_read_json(self.folder / MANIFEST))
+            unchanged = found == json.dumps(self._manifest)
+        except GoldenError:
+            unchanged = False
+        if not unchanged:
+            raise GoldenError(
+                f"{self.folder} was changed since it was opened, by `conformance goldens accept` "
+                "for one: what was read before is of the old set. Run the command again"
+            ) from error
+
+    def _read(self, name: str) -> bytes:
         path = self.folder / name
         if name not in self._shards:
             raise GoldenError(
@@ -288,6 +316,13 @@ def open_store(folder: Path) -> Store:
         GoldenError: there is none, it is damaged, or another version of this package wrote it.
     """
     path = folder / MANIFEST
+    if is_changing(folder):
+        time.sleep(0.1)  # far longer than the two renames take
+    if is_changing(folder):
+        raise GoldenError(
+            f"{folder} is being replaced, or its replacement was interrupted: finish that with "
+            f"`conformance goldens pending{golden_option(folder)}`, and run the command again"
+        )
     if not path.exists():
         raise GoldenError(
             f"{folder} holds no {MANIFEST}: name a golden set or a recording, or make one with "

@@ -805,6 +805,41 @@ def test_a_link_in_place_of_a_folder_of_the_set_is_refused(
     assert files(golden) == before
 
 
+# --- Who reads meanwhile -------------------------------------------------------------------------
+
+
+def test_a_run_that_reads_while_another_accepts_says_so(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    opened = open_store(golden)
+    stage(golden, recorded({A: draws(7)}))
+    accept(golden, catalogue)
+
+    with pytest.raises(GoldenError, match="golden was changed since it was opened, by `conforma"):
+        opened.entry(A)
+
+
+def test_an_overlay_that_came_after_the_set_was_opened_is_not_mixed_in(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    opened = open_store(golden)
+    stage(golden, recorded({A: draws(7)}))
+    accept(golden, catalogue)
+    cuda = recorded({C: draws(8)}, backend="cuda")
+    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+
+    with pytest.raises(GoldenError, match="what was read before is of the old set"):
+        opened.golden(C, "cuda")
+
+
+def test_a_set_left_between_its_renames_says_how_to_finish_that(golden: Path) -> None:
+    golden.rename(golden.with_name(".golden.replaced"))
+
+    hint = rf"finish that with `conformance goldens pending --golden {golden}`"
+    with pytest.raises(GoldenError, match=hint):
+        open_store(golden)
+
+
 def test_what_a_killed_staging_left_is_cleared_away(golden: Path, recorded: Recorded) -> None:
     (golden / ".scratch.0123abcd.tmp").mkdir()
 
