@@ -16,10 +16,11 @@ import os
 import subprocess
 import sys
 
+from conformance.core.budgets import ShapeErrors
 from conformance.core.errors import LooserBudget
 from conformance.core.paths import BUDGETS, golden_folder
 from conformance.run.matrix_sweep import MatrixSweep, joined, measurement
-from conformance.store.budgets import ShapeErrors, load, merged, save, shape_errors
+from conformance.store.budgets import load, merged, save, shape_errors
 
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX")
 DTYPES = ("float32", "float64", "complex64", "complex128")

@@ -69,6 +69,7 @@ LISTED = ROOT / "tests" / "mutants.toml"
 
 MODULES = (
     "core/arrays.py",
+    "core/budgets.py",
     "core/definition.py",
     "core/formats.py",
     "core/ids.py",

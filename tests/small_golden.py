@@ -7,13 +7,20 @@ import shutil
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.ids import parse_case
+from conformance.cases.catalogue import Catalogue
+from conformance.core.ids import Case, parse_case
 from conformance.core.paths import BUDGETS, shipped
-from conformance.core.records import Entry
+from conformance.core.records import Entry, Observation
 from conformance.observe.environment import capture
 from conformance.observe.observer import Observer
 from conformance.store.entries import GOLDEN, RECORDING, entry_of
 from conformance.store.write import now, write_store
+
+
+def observed(case: Case, catalogue: Catalogue) -> Observation:
+    """Return what a case does here, with its stages."""
+    spec, observer = catalogue.lookup(case.problem.initializer), Observer()
+    return observer.with_stages(observer.observe(case, spec), spec)
 
 
 def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "") -> Path:
@@ -22,10 +29,9 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
     jax: version to pretend to. The budgets are those of the shipped set.
     """
     catalogue = load_catalogue()
-    observer = Observer(catalogue)
     entries: list[Entry] = []
     for case in map(parse_case, case_ids):
-        observation = observer.with_stages(observer.observe(case))
+        observation = observed(case, catalogue)
         entry = entry_of(observation, catalogue.lookup(case.problem.initializer).family)
         entries.append(entry if is_recording else dataclasses.replace(entry, id=case.problem.id))
     kind = RECORDING if is_recording else GOLDEN

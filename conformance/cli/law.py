@@ -12,6 +12,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.sweeps import select_sweeps
 from conformance.cli.main import say_waiting
+from conformance.core.budgets import MatrixMeasurement
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS, LEDGER
 from conformance.core.records import Status
@@ -25,7 +26,7 @@ from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
 from conformance.run.options import Options
 from conformance.run.sweeps import evaluate, measurements, rerun_words
-from conformance.store.budgets import MatrixMeasurement, load, update
+from conformance.store.budgets import load, update
 
 SCOPE = ("initializer", "dtype", "transform", "backend")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.planes import problems
+from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.ids import Case, Tier, parse_problem
 from conformance.core.paths import BUDGETS, golden_option
@@ -27,7 +28,6 @@ from conformance.curate.stage import (
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import is_matrix
 from conformance.judge.verdict import compare
-from conformance.store.budgets import BudgetTable
 from conformance.store.budgets import load as load_budgets
 from conformance.store.read import Store, open_store
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
+from conformance.core.budgets import Measurement
 from conformance.core.errors import StoreError, unknown
 from conformance.core.formats import DTYPES, WIDE_DTYPES
 from conformance.core.lattice import Point
@@ -200,7 +201,7 @@ def _budgets(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
     return len(table), found
 
 
-def _of_budget(measurement: budgets.Measurement, catalogue: Catalogue) -> str:
+def _of_budget(measurement: Measurement, catalogue: Catalogue) -> str:
     if measurement.initializer not in catalogue:
         return "belongs to no initializer"
     if measurement.dtype not in DTYPES:

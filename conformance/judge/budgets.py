@@ -28,7 +28,7 @@ err by one ULP, 2 u; the radius takes four operations, its scaling three."""
 
 
 class Budgets(Protocol):
-    """Where the measured budgets come from: `budgets.BudgetTable`."""
+    """Where the measured budgets come from: `core.budgets.BudgetTable`."""
 
     def budget(self, backend: str, initializer: str, family: str, dtype: str) -> Budget:
         """Return the initializer's measured budget, or its family's."""

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import BackendUnavailable, FleetUnavailable
 from conformance.core.ids import Case, parse_case
 from conformance.core.records import Environment, Observation
@@ -196,15 +197,22 @@ def observe_group(ids: tuple[str, ...]) -> Observed:
     Raises:
         BackendUnavailable: this node has no device of the backend.
     """
-    observer = _observer()
+    observer, catalogue = _observer(), _catalogue()
     cases = [parse_case(key) for key in ids]
-    observations = [observer.observe_in_full(case) for case in cases]
+    observations = [
+        observer.observe_in_full(case, catalogue.lookup(case.problem.initializer)) for case in cases
+    ]
     return Observed(observations=tuple(observations), environment=_captured(cases[0].backend))
 
 
 @functools.cache
 def _observer() -> Observer:
-    return Observer(load_catalogue())
+    return Observer()
+
+
+@functools.cache
+def _catalogue() -> Catalogue:
+    return load_catalogue()
 
 
 @functools.cache

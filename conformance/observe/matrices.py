@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype
+from conformance.core.budgets import MATRICES
 from conformance.core.ids import Problem
 from conformance.observe.backends.pjrt import typed_key
 from conformance.observe.jax_compat import x64_for
-from conformance.store.budgets import MATRICES
 
 BATCH_BYTES = 1 << 25
 """Of one vmapped call."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import InitializerSpec
 from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error
 from conformance.core.ids import Case, Problem
 from conformance.core.records import Observation, Raised, Returned
@@ -19,17 +19,15 @@ from conformance.observe.backends import Backend, open_backend
 class Observer:
     """Runs cases, and opens each backend once."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self) -> None:
         self._backends: dict[str, Backend] = {}
 
-    def observe(self, case: Case) -> Observation:
+    def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case on its backend.
 
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        spec = self._spec(case)
         return self._with_draw(self._backend(case).observe(case, spec), spec)
 
     def _with_draw(self, observation: Observation, spec: InitializerSpec) -> Observation:
@@ -46,7 +44,7 @@ class Observer:
                 outcome = dataclasses.replace(outcome, drawn=drawn.tobytes())
         return dataclasses.replace(observation, outcome=outcome)
 
-    def observe_in_full(self, case: Case) -> Observation:
+    def observe_in_full(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case, and look into its stages, where they can be computed.
 
         Stages only explain a difference: a failure among them must not cost what was observed.
@@ -54,29 +52,26 @@ class Observer:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        return self.in_full(self.observe(case))
+        return self.in_full(self.observe(case, spec), spec)
 
-    def in_full(self, observation: Observation) -> Observation:
+    def in_full(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with its stages, or as it is where they cannot be computed."""
         with contextlib.suppress(Exception):
-            return self.with_stages(observation)
+            return self.with_stages(observation, spec)
         return observation
 
-    def with_stages(self, observation: Observation) -> Observation:
+    def with_stages(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with digests of its stages, where the backend can tell them."""
         if isinstance(observation.outcome, Raised):
             return observation
         case = observation.case
-        stages = self._backend(case).stages(case, self._spec(case))
+        stages = self._backend(case).stages(case, spec)
         return dataclasses.replace(observation, stages=stages)
 
     def _backend(self, case: Case) -> Backend:
         if case.backend not in self._backends:
             self._backends[case.backend] = open_backend(case.backend)
         return self._backends[case.backend]
-
-    def _spec(self, case: Case) -> InitializerSpec:
-        return self._catalogue.lookup(case.problem.initializer)
 
 
 def _is_matrix(spec: InitializerSpec, problem: Problem, outcome: Returned) -> bool:

@@ -89,12 +89,13 @@ def _observed(
     known: Mapping[str, Entry],
     progress: Progress | None,
 ) -> Iterator[Entry]:
-    observer = Observer(catalogue)
+    observer = Observer()
     for number, case in enumerate(cases, start=1):
         if case.id in known:
             continue
-        observation = observer.observe_in_full(case)
-        yield entry_of(observation, catalogue.lookup(case.problem.initializer).family)
+        spec = catalogue.lookup(case.problem.initializer)
+        observation = observer.observe_in_full(case, spec)
+        yield entry_of(observation, spec.family)
         if progress is not None:
             progress(number, len(cases), observation)
 

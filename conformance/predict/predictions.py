@@ -14,6 +14,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, returned, thin
+from conformance.core.budgets import BudgetTable
 from conformance.core.files import atomic_folder, writing
 from conformance.core.ids import Case, Problem
 from conformance.core.records import Budget, Drift, Entry, Observation, Outcome, Raised, Returned
@@ -24,7 +25,6 @@ from conformance.observe.backends.pjrt import PjrtBackend
 from conformance.oracle import OracleUnavailable, solve
 from conformance.predict import aot, ptx
 from conformance.predict.cuda_emulated import CudaEmulatedBackend
-from conformance.store.budgets import BudgetTable
 from conformance.store.entries import HIGHEST, LOWEST, PREDICTED, entry_of
 from conformance.store.read import Store
 from conformance.store.write import now, write_store

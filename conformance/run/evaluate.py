@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from conformance.cases.catalogue import Catalogue
+from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.ids import Case
 from conformance.core.records import CaseResult, DriftClass, Observation, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
@@ -31,7 +31,7 @@ class Engine:
         self._budgets = budgets
         self._ledger = ledger
         self._checks: tuple[Check, ...] = default_checks(max_drift)
-        self._observer = Observer(catalogue)
+        self._observer = Observer()
 
     def evaluate(self, case: Case) -> CaseResult:
         """Observe the case on its backend, look up its golden, and judge.
@@ -41,26 +41,32 @@ class Engine:
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        observation = self._observer.observe(case)
+        spec = self._catalogue.lookup(case.problem.initializer)
+        observation = self._observer.observe(case, spec)
         golden = self._golden(case)
         if golden is None or not is_as_before(observation.outcome, golden.outcome):
-            observation = self._observer.in_full(observation)
-        return self._judged(observation, golden, installed_jax())
+            observation = self._observer.in_full(observation, spec)
+        return self._judged(observation, spec, golden, installed_jax())
 
     def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
         """Return the verdict on an observation that was made elsewhere.
 
         jax_version: of the recording's environment; None means the installed one.
         """
+        spec = self._catalogue.lookup(observation.case.problem.initializer)
         golden = self._golden(observation.case)
-        return self._judged(observation, golden, jax_version or installed_jax())
+        return self._judged(observation, spec, golden, jax_version or installed_jax())
 
     def _judged(
-        self, observation: Observation, golden: Golden | None, jax_version: str
+        self,
+        observation: Observation,
+        spec: InitializerSpec,
+        golden: Golden | None,
+        jax_version: str,
     ) -> CaseResult:
         return judge(
             observation,
-            spec=self._catalogue.lookup(observation.case.problem.initializer),
+            spec=spec,
             golden=golden,
             budgets=self._budgets,
             ledger=self._ledger,

@@ -37,7 +37,7 @@ Stages = Mapping[str, Array]
 def explanation(case: Case, catalogue: Catalogue) -> list[str]:
     """Return what was asked, what the law is, and what each stage gave here and by the oracle."""
     backend, spec = open_backend(case.backend), catalogue.lookup(case.problem.initializer)
-    observation = Observer(catalogue).observe(case)
+    observation = Observer().observe(case, spec)
     lines = [
         f"{case.id} on {observation.device}",
         f"definition: {spec.definition or 'none; only contract and golden are checked'}",

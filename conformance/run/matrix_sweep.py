@@ -21,6 +21,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from conformance.cases.selection import Selection
+from conformance.core.budgets import (
+    MATRICES,
+    BudgetTable,
+    MatrixMeasurement,
+    MatrixPoint,
+    Measurement,
+    ShapeErrors,
+)
 from conformance.core.errors import MissingBudget
 from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import Tier, format_shape, parse_shape
@@ -30,14 +38,6 @@ from conformance.judge.checks.backward_error import column_errors, gram_error
 from conformance.observe.backends import EXECUTORS, open_backend
 from conformance.observe.environment import device_text, host_facts
 from conformance.observe.matrices import factored
-from conformance.store.budgets import (
-    MATRICES,
-    BudgetTable,
-    MatrixMeasurement,
-    MatrixPoint,
-    Measurement,
-    ShapeErrors,
-)
 
 SHAPES = ((2, 2), (3, 3), (4, 4), (9, 6), (16, 16), (64, 32), (128, 128))
 SEEDS = 50

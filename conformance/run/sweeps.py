@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from conformance.cases.catalogue import Catalogue
+from conformance.core.budgets import BudgetTable, Measurement
 from conformance.core.errors import NotElementwise, SweepError
 from conformance.core.ids import Case
 from conformance.core.settings import installed_jax
@@ -24,7 +25,6 @@ from conformance.judge.verdict import verdict
 from conformance.observe import sweep as law
 from conformance.observe.backends import open_backend
 from conformance.observe.environment import device_text
-from conformance.store.budgets import BudgetTable, Measurement
 
 
 def evaluate(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from conformance.cases.sweeps import law_cases
+from conformance.core.budgets import BudgetTable
 from conformance.core.ids import Case
 from conformance.core.paths import BUDGETS, golden_folder
 from conformance.pytest_plugin import FAULT, SESSION
@@ -15,7 +16,7 @@ from conformance.run.matrix_sweep import evaluate as evaluate_matrices
 from conformance.run.options import selection_here
 from conformance.run.session import Session
 from conformance.run.sweeps import evaluate
-from conformance.store.budgets import BudgetTable, load
+from conformance.store.budgets import load
 
 NOTHING = pytest.param(
     None, id="none", marks=pytest.mark.skip(reason="nothing with an elementwise law is selected")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import as_dtype, flat
+from conformance.core.budgets import BudgetTable
 from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.ids import Case, parse_case, parse_problem
 from conformance.core.paths import BUDGETS, shipped
@@ -36,7 +37,6 @@ from conformance.judge.drift import classify, first_differing_stage
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
 from conformance.judge.verdict import compare
 from conformance.observe.lowering import program_key
-from conformance.store.budgets import BudgetTable
 from conformance.store.budgets import load as load_budgets
 from conformance.store.entries import (
     BY_CASE,

@@ -27,7 +27,6 @@ from conformance.core.records import Returned
 from conformance.flax import store as layers
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable, open_backend
-from conformance.observe.observer import Observer
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
 from conformance.run.explain import matrix_lines
@@ -592,7 +591,7 @@ def test_a_matrix_is_explained_by_its_backward_errors(capsys: pytest.CaptureFixt
 
 def test_a_matrix_that_is_wrong_is_explained_by_its_fault() -> None:
     case, catalogue = parse_case(MATRIX), load_catalogue()
-    outcome = Observer(catalogue).observe(case).outcome
+    outcome = small_golden.observed(case, catalogue).outcome
     assert isinstance(outcome, Returned)
     swapped = dataclasses.replace(returned(whole(outcome)[:, [1, 0, 2]]), drawn=outcome.drawn)
 

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from conformance.cases.catalogue import InitializerSpec
+from conformance.core.budgets import BudgetTable
 from conformance.core.definition import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
@@ -24,7 +25,6 @@ from conformance.core.ids import Case, Problem
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.budgets import POLAR_REACH, budget_for, release_budget
 from conformance.judge.drift import DEFAULT_BUDGET
-from conformance.store.budgets import BudgetTable
 from tests.evidence import declared, spec_of
 
 MEASURED = Budget(max_ulp=91, max_ulp_at_sigma=4.0)

@@ -14,6 +14,15 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection
 from conformance.cases.sweeps import is_swept, law_cases
 from conformance.core.arrays import returned, whole
+from conformance.core.budgets import (
+    MATRICES,
+    MATRIX_MARGIN,
+    BudgetTable,
+    MatrixMeasurement,
+    MatrixPoint,
+    Measurement,
+    ShapeErrors,
+)
 from conformance.core.errors import BudgetError, LooserBudget, MissingBudget, UnfitForBudget
 from conformance.core.ids import Tier, parse_case
 from conformance.core.lattice import Point
@@ -23,19 +32,7 @@ from conformance.judge.law.verdict import LawResult
 from conformance.judge.ledger import Ledger
 from conformance.run.evaluate import Engine
 from conformance.run.sweeps import evaluate, measurements
-from conformance.store.budgets import (
-    MATRICES,
-    MATRIX_MARGIN,
-    BudgetTable,
-    MatrixMeasurement,
-    MatrixPoint,
-    Measurement,
-    ShapeErrors,
-    is_looser,
-    load,
-    merged,
-    save,
-)
+from conformance.store.budgets import is_looser, load, merged, save
 from tests.judge.test_faults import OneGolden, right
 
 

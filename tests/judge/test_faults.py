@@ -18,9 +18,9 @@ from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import CaseResult, DriftClass, Entry, Observation, Status
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
-from conformance.observe.observer import Observer
 from conformance.run.evaluate import Engine
 from conformance.store import budgets
+from tests import small_golden
 from tests.faults import FAULTS, Fault
 
 SHIPPED = budgets.load(shipped() / BUDGETS)
@@ -69,8 +69,7 @@ def case_of(fault: Fault) -> Case:
 
 
 def observed(catalogue: Catalogue, case: Case) -> Observation:
-    observer = Observer(catalogue)
-    return observer.with_stages(observer.observe(case))
+    return small_golden.observed(case, catalogue)
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection
 from conformance.cases.sweeps import is_swept, law_cases, select_sweeps, sweep_case
 from conformance.core.arrays import as_dtype
+from conformance.core.budgets import BudgetTable
 from conformance.core.definition import Normal, TruncatedNormal, nominal_moments
 from conformance.core.errors import EmptySelection, NotElementwise, SweepError
 from conformance.core.formats import WORD_BITS
@@ -35,7 +36,7 @@ from conformance.observe.jax_compat import lattice_key
 from conformance.observe.sweep import sweep
 from conformance.report.messages import messages_of
 from conformance.run.sweeps import evaluate
-from conformance.store.budgets import BudgetTable, load
+from conformance.store.budgets import load
 
 CATALOGUE = load_catalogue()
 CPU = open_backend("cpu")

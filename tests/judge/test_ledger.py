@@ -13,6 +13,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import returned
+from conformance.core.budgets import BudgetTable
 from conformance.core.errors import LedgerError
 from conformance.core.ids import BACKENDS, parse_case
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
@@ -22,7 +23,6 @@ from conformance.judge.rules import NAMES, load_ledger
 from conformance.observe.backends import EXECUTORS
 from conformance.run.evaluate import Engine
 from conformance.run.sweeps import evaluate
-from conformance.store.budgets import BudgetTable
 
 CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
 REFUSED = Raised(exception="TypeError", message="unsupported")

@@ -46,8 +46,8 @@ from conformance.judge.checks.matrices import (
     normals_slack,
     off_centre_fault,
 )
-from conformance.observe.observer import Observer
 from conformance.oracle import haar, solve_normals
+from tests import small_golden
 
 BOUNDS = MatrixBudget(column=50.0, gram=55.0)
 BUDGET = Budget(max_ulp=91, max_ulp_at_sigma=4.0, matrix=BOUNDS)
@@ -978,7 +978,7 @@ def test_what_is_recorded_is_what_the_transform_draws(prng: str, transform: str)
     """Under vmap rbg draws other bits than without."""
     case = parse_case(f"orthogonal-float32-17x13-s0{prng}-cpu-{transform}")
 
-    outcome = Observer(load_catalogue()).observe(case).outcome
+    outcome = small_golden.observed(case, load_catalogue()).outcome
 
     assert isinstance(outcome, Returned)
     drawn = drawn_by(outcome, PLAIN, None, BUDGET)

@@ -18,10 +18,10 @@ from conformance.judge.drift import first_differing_stage
 from conformance.judge.ledger import Ledger
 from conformance.judge.verdict import judge
 from conformance.observe.backends import open_backend
-from conformance.observe.observer import Observer
 from conformance.oracle import solve
 from conformance.run import evaluate
 from conformance.run.evaluate import Engine
+from tests import small_golden
 from tests.judge.test_faults import OneGolden
 
 CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")
@@ -72,8 +72,7 @@ def test_a_constant_has_no_stages() -> None:
 def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     """`jax_threefry_partitionable` became True in 0.5.0; turned off, today's JAX drifts back."""
     catalogue = load_catalogue()
-    observer = Observer(catalogue)
-    golden = observer.with_stages(observer.observe(CASE))
+    golden = small_golden.observed(CASE, catalogue)
     engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
 
     with jax.threefry_partitionable(False):
@@ -88,8 +87,7 @@ def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
 
 def test_a_case_that_drifted_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     catalogue = load_catalogue()
-    observer = Observer(catalogue)
-    golden = observer.with_stages(observer.observe(CASE))
+    golden = small_golden.observed(CASE, catalogue)
     engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
     verdicts = []
 
@@ -108,9 +106,8 @@ def test_a_case_that_drifted_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_as_wrong_as_the_golden_is_told_by_the_stages_of_the_golden() -> None:
     """They were recorded of the same bits, so nobody looks into them again."""
     catalogue = load_catalogue()
-    observer = Observer(catalogue)
     with jax.threefry_partitionable(False):
-        golden = observer.with_stages(observer.observe(CASE))
+        golden = small_golden.observed(CASE, catalogue)
         engine = Engine(
             catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=())
         )
@@ -136,8 +133,7 @@ def test_one_ulp_in_the_unit_variate_is_rounding_of_that_stage(
     catalogue = Catalogue()
     spec = load_catalogue().lookup("truncated_normal_1")
     catalogue.add(dataclasses.replace(spec, build=lambda: standard))
-    observer = Observer(catalogue)
-    golden = observer.with_stages(observer.observe(case))
+    golden = small_golden.observed(case, catalogue)
     engine = Engine(
         catalogue=catalogue,
         goldens=OneGolden(golden),

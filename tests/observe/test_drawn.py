@@ -19,7 +19,6 @@ from conformance.core.paths import MANIFEST
 from conformance.core.records import Entry, Returned
 from conformance.observe import record as recording
 from conformance.observe.journal import journal_path
-from conformance.observe.observer import Observer
 from conformance.observe.record import record
 from conformance.store import entries as golden
 from conformance.store.entries import RECORDING, entry_from
@@ -37,7 +36,7 @@ SHARD = drawn_shard("orthogonal/orthogonal.safetensors")
 
 
 def drawn_of(case: Case) -> bytes | None:
-    outcome = Observer(load_catalogue()).observe(case).outcome
+    outcome = small_golden.observed(case, load_catalogue()).outcome
     assert isinstance(outcome, Returned)
     return outcome.drawn
 

@@ -29,6 +29,7 @@ from conformance.observe.journal import journal_path
 from conformance.observe.observer import Observer
 from conformance.observe.record import record
 from conformance.store.read import open_store
+from tests import small_golden
 
 CASES = [parse_case(f"mine-float32-{size}-s0-cpu-eager") for size in (2, 3, 4)]
 
@@ -93,12 +94,11 @@ def interrupted(calls: Calls, catalogue: Catalogue, folder: Path) -> Path:
 
 
 def test_a_recording_holds_what_was_observed(catalogue: Catalogue, folder: Path) -> None:
-    observer = Observer(catalogue)
 
     store = record(CASES, catalogue, folder)
 
     for case in CASES:
-        expected = observer.with_stages(observer.observe(case))
+        expected = small_golden.observed(case, catalogue)
         found = store.observation(case.id)
         assert found == dataclasses.replace(expected, elapsed_s=found.elapsed_s)
         assert found.elapsed_s > 0
@@ -539,6 +539,7 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 from conformance.cli import main
+from tests import small_golden
 code = main(sys.argv[1:])
 print("judging is loaded:", "conformance.judge.verdict" in sys.modules)
 sys.exit(code)

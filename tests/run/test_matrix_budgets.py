@@ -11,14 +11,7 @@ import pytest
 
 from conformance.cases.selection import Selection
 from conformance.cli import main
-from conformance.core.errors import LooserBudget, MissingBudget
-from conformance.core.ids import Tier
-from conformance.core.paths import BUDGETS, shipped
-from conformance.judge.checks.matrices import derived_budget
-from conformance.observe.matrices import factored
-from conformance.run import matrix_sweep
-from conformance.run.matrix_sweep import MatrixSweep, evaluate, matrix_sweeps, measure
-from conformance.store.budgets import (
+from conformance.core.budgets import (
     MATRICES,
     MATRIX_MARGIN,
     BudgetTable,
@@ -26,10 +19,15 @@ from conformance.store.budgets import (
     MatrixPoint,
     Measurement,
     ShapeErrors,
-    load,
-    merged,
-    save,
 )
+from conformance.core.errors import LooserBudget, MissingBudget
+from conformance.core.ids import Tier
+from conformance.core.paths import BUDGETS, shipped
+from conformance.judge.checks.matrices import derived_budget
+from conformance.observe.matrices import factored
+from conformance.run import matrix_sweep
+from conformance.run.matrix_sweep import MatrixSweep, evaluate, matrix_sweeps, measure
+from conformance.store.budgets import load, merged, save
 from tests import ROOT
 
 DTYPES = ("float32", "float64", "complex64", "complex128")

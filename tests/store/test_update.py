@@ -16,7 +16,7 @@ from tests.judge.test_budgets import measurement
 SWEEP = """
 import dataclasses, sys
 from pathlib import Path
-from conformance.store.budgets import load, update
+from conformance.store.budgets import (load, update)
 
 path = Path(sys.argv[1])
 (line,) = load(path.with_name("template.json")).measurements.values()
