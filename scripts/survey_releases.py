@@ -18,7 +18,7 @@ from conformance.cli.gate import Status
 from conformance.core.ids import Tier
 from conformance.observe.child.flax_keys import TARGET
 from conformance.upgrade import survey
-from conformance.upgrade.recordings import Asked
+from conformance.upgrade.recordings import Asked, passing_folder
 from conformance.upgrade.releases import Registry, list_releases
 from conformance.upgrade.series import Releases
 
@@ -44,9 +44,9 @@ def _survey(oldest: str) -> survey.Survey:
     listed = list_releases("jax", registry)
     names = listed.between(oldest, listed.latest)
     quick = tuple(select(catalogue, Selection(tier=Tier.QUICK)))
-    with Status() as status:
+    with passing_folder() as passing, Status() as status:
         cases, keys = (
-            Releases("jax", registry, asked, catalogue, status)
+            Releases("jax", registry, asked, catalogue, status, passing)
             for asked in (Asked(cases=quick), Asked(target=TARGET))
         )
         described = f"the quick tier, {len(quick)} cases, called eagerly on the CPU"

@@ -26,7 +26,7 @@ from conformance.core.records import Drift, DriftClass
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
-from conformance.upgrade.recordings import Asked
+from conformance.upgrade.recordings import Asked, passing_folder
 from conformance.upgrade.releases import CURRENT, LATEST, list_releases
 from conformance.upgrade.series import Releases
 from conformance.upgrade.tables import distance_text
@@ -68,9 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     if CURRENT in (arguments.before, last):
         raise SelectionError("bisect goes over releases: give versions, or --to latest")
     names = listed.between(arguments.before, last)
-    with Status() as status:
+    with passing_folder() as passing, Status() as status:
         releases = Releases(
-            arguments.package, registry, asked, catalogue, status, extra=extra_from(arguments)
+            arguments.package,
+            registry,
+            asked,
+            catalogue,
+            status,
+            passing,
+            extra=extra_from(arguments),
         )
         search = Search(
             names,

@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the recording of DIR that was killed"
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="store all elements, however large an array is"
+    )
     options.add_selection_options(parser.add_argument)
 
 
@@ -44,7 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     for line in unusual(environment.capture()):
         print(f"note: {line}", file=sys.stderr)
     try:
-        store = record(cases, catalogue, out, resume=arguments.resume, progress=ProgressLine())
+        store = record(
+            cases,
+            catalogue,
+            out,
+            resume=arguments.resume,
+            is_whole=arguments.whole,
+            progress=ProgressLine(),
+        )
     except (KeyboardInterrupt, JournalError):
         if (journal := journal_path(out)).exists():
             print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)

@@ -108,6 +108,19 @@ def sampled(outcome: Returned) -> Returned:
     return thin(outcome, stride)
 
 
+def completed(outcome: Returned) -> Returned:
+    """Return an outcome of one value with all its elements, of which only a sample was kept."""
+    if outcome.stride == 1 or len(outcome.bits) == 0:
+        return outcome
+    value = outcome.bits[: as_dtype(outcome.dtype).itemsize]
+    if outcome.bits != value * (len(outcome.bits) // len(value)):
+        return outcome
+    bits = value * math.prod(outcome.shape)
+    if hashlib.sha256(bits).hexdigest() != outcome.sha256:
+        return outcome
+    return dataclasses.replace(outcome, bits=bits, stride=1)
+
+
 def thin(outcome: Returned, stride: int) -> Returned:
     """Return the full outcome reduced to every `stride`-th element.
 

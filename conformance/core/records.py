@@ -39,6 +39,8 @@ class DriftClass(enum.StrEnum):
     LAW = "law"
     STRUCTURAL = "structural"
     CONTRACT = "contract"
+    UNKNOWN = "unknown"
+    """Not all elements were seen, and those that were do not settle it."""
 
     @property
     def rank(self) -> int:
@@ -174,15 +176,18 @@ def _widest(budgets: Sequence[MatrixBudget]) -> MatrixBudget | None:
 class Drift:
     """How one outcome lies to another.
 
-    ULP figures are of the worst element: `max_ulp` counts representable values between the two,
-    `max_ulp_at_sigma` divides their distance by the spacing at one standard deviation. Both are
-    None where no comparison by element was possible. `stage` is the first of STAGES that differs,
-    when something could tell. `scale` is the factor between them, where the law's scale has changed
-    and the stream has not. `detail` says what changed, where, and with what certainty.
+    n_elements: of the whole arrays. n_compared: how many of them could be; None for all.
+    n_different: of those. ULP figures are of the worst element: `max_ulp` counts representable
+    values between the two, `max_ulp_at_sigma` divides their distance by the spacing at one standard
+    deviation. Both are None where no comparison by element was possible. `stage` is the first of
+    STAGES that differs, when something could tell. `scale` is the factor between them, where the
+    law's scale has changed and the stream has not. `detail` says what changed, where, and with what
+    certainty.
     """
 
     drift_class: DriftClass
     n_elements: int = 0
+    n_compared: int | None = None
     n_different: int = 0
     max_ulp: int | None = None
     max_ulp_at_sigma: float | None = None
@@ -199,6 +204,8 @@ class Yardstick(enum.StrEnum):
 
     GOLDEN = "golden"
     BUDGET = "budget"
+    WHOLE = "whole"
+    """All elements of both sides, where only some are kept of one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +213,7 @@ class Remedy:
     """What would put a failure right that is not the initializer's: another yardstick.
 
     How somebody asks for it is the front end's business. dtype, backend: of a budget.
-    tier: the smallest that holds the golden.
+    tier: the smallest that holds the golden. case: to be recorded whole.
     """
 
     yardstick: Yardstick
@@ -214,6 +221,7 @@ class Remedy:
     dtype: str = ""
     backend: str = ""
     tier: str = ""
+    case: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from conformance.core.records import (
 from conformance.judge.budgets import Budgets, budget_for
 from conformance.judge.checks.base import Check, Evidence
 from conformance.judge.checks.matrices import compare_matrices
+from conformance.judge.checks.witness import witnessed
 from conformance.judge.drift import DEFAULT_BUDGET, classify, first_differing_stage
 from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
@@ -178,7 +179,14 @@ def compare(
         return compare_matrices(
             actual, expected, definition, moments, budget, problem=problem, key=key
         )
-    return classify(actual, expected, moments=moments, budget=budget)
+    drift = classify(actual, expected, moments=moments, budget=budget)
+    if drift.drift_class is not DriftClass.UNKNOWN or problem is None or moments is None:
+        return drift
+    assert isinstance(actual, Returned)
+    assert isinstance(expected, Returned)
+    assert definition is not None
+    by_oracle = witnessed(actual, expected, definition, problem, moments, budget=budget, key=key)
+    return by_oracle or drift
 
 
 def _is_wanted(outcome: Outcome, definition: Definition) -> bool:

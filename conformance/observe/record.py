@@ -35,6 +35,7 @@ def record(
     folder: Path,
     *,
     resume: bool = False,
+    is_whole: bool = False,
     progress: Progress | None = None,
 ) -> Store:
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
@@ -45,7 +46,7 @@ def record(
     from the libraries that it meets.
 
     resume: go on with the journal that a killed recording left, if there is one. Cases that the
-        machine failed are run again.
+        machine failed are run again. is_whole: store all elements of every array; see `MOST_KEPT`.
 
     Raises:
         BackendUnavailable: a backend has no device here; nothing has been written then.
@@ -65,7 +66,7 @@ def record(
         journal = Journal(journal_path(folder), header_line(cases, captured))
         entries = resumable(folder, journal, resume)
         with journal.appending() as append:
-            for entry in _observed(cases, catalogue, entries, progress):
+            for entry in _observed(cases, catalogue, entries, is_whole, progress):
                 append(entry)
                 entries[entry.id] = entry
         provenance = {
@@ -78,7 +79,13 @@ def record(
             **lowering.recorded(cases, catalogue),
         }
         with writing(folder), atomic_folder(folder) as draft:
-            write_store(draft, list(entries.values()), kind=RECORDING, provenance=[provenance])
+            write_store(
+                draft,
+                list(entries.values()),
+                kind=RECORDING,
+                provenance=[provenance],
+                is_whole=is_whole,
+            )
         journal.path.unlink()  # the disk has the folder by now
     return open_store(folder)
 
@@ -87,6 +94,7 @@ def _observed(
     cases: list[Case],
     catalogue: Catalogue,
     known: Mapping[str, Entry],
+    is_whole: bool,
     progress: Progress | None,
 ) -> Iterator[Entry]:
     observer = Observer()
@@ -95,7 +103,7 @@ def _observed(
             continue
         spec = catalogue.lookup(case.problem.initializer)
         observation = observer.observe_in_full(case, spec)
-        yield entry_of(observation, spec.family)
+        yield entry_of(observation, spec.family, is_whole=is_whole)
         if progress is not None:
             progress(number, len(cases), observation)
 

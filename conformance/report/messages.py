@@ -32,6 +32,11 @@ def _with_way_out(check: CheckResult, folder: Path) -> str:
 def way_out(remedy: Remedy, folder: Path) -> str:
     """Return the command that gives the golden set in `folder` another yardstick."""
     option = golden_option(folder)
+    if remedy.yardstick is Yardstick.WHOLE:
+        return (
+            "record both sides whole, under each JAX with `conformance record "
+            f"{remedy.case} --whole --out DIR`, and give the two folders to `conformance compare`"
+        )
     if remedy.yardstick is Yardstick.BUDGET:
         return (
             f"measure it with `conformance law --initializer {remedy.initializer} "

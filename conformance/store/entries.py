@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.core.arrays import as_dtype, moments_of, sampled
+from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, sampled
 from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.records import STAGES, Entry, Moments, Observation, Raised, Returned
 
@@ -43,8 +43,9 @@ EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes")
 """What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
 of all whole arrays that a prediction permits."""
 
-WHOLE_MATRIX = 1 << 22
-"""Elements of the largest matrix that a recording keeps whole: 2048 x 2048."""
+MOST_KEPT = {RECORDING: 1 << 22}
+"""Elements of the largest array that a kind of store keeps whole, else FULL_SIZE_LIMIT. Of a
+recording 2048 x 2048: what another device returns is no golden, and must be there to be judged."""
 
 
 def shard_name(family: str, initializer: str) -> str:
@@ -173,20 +174,19 @@ def _moments(fields: Mapping[str, Any], dtype: str, bits: bytes) -> Moments:
     return Moments(nonfinite=int(moments.pop("nonfinite")), **moments)
 
 
-def reduced(entry: Entry) -> Entry:
-    """Return the entry as it is stored: large arrays as a sample.
+def reduced(entry: Entry, kind: str, *, is_whole: bool = False) -> Entry:
+    """Return the entry as a kind of store keeps it: a sample of what is too large.
 
-    A matrix of which is known what was drawn for it is kept whole, up to WHOLE_MATRIX elements: a
-    sample of it cannot be judged by its columns.
+    What was drawn for a matrix is kept beside the whole matrix, and in no golden set. is_whole:
+    keep all elements however many there are.
     """
     outcome = entry.outcome
     if isinstance(outcome, Raised):
         return entry
-    if outcome.drawn is None:
-        return dataclasses.replace(entry, outcome=sampled(outcome))
-    if math.prod(outcome.shape) <= WHOLE_MATRIX:
-        return entry
-    return dataclasses.replace(entry, outcome=dataclasses.replace(sampled(outcome), drawn=None))
+    is_kept = is_whole or math.prod(outcome.shape) <= MOST_KEPT.get(kind, FULL_SIZE_LIMIT)
+    if kind == GOLDEN or not is_kept:
+        outcome = dataclasses.replace(outcome, drawn=None)
+    return dataclasses.replace(entry, outcome=outcome if is_kept else sampled(outcome))
 
 
 def one_line(value: Any) -> str:
@@ -194,8 +194,8 @@ def one_line(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def entry_of(observation: Observation, family: str) -> Entry:
-    """Return the observation as it is stored."""
+def entry_of(observation: Observation, family: str, *, is_whole: bool = False) -> Entry:
+    """Return the observation as a recording keeps it."""
     return reduced(
         Entry(
             id=observation.case.id,
@@ -208,7 +208,9 @@ def entry_of(observation: Observation, family: str) -> Entry:
                 "mode": observation.mode,
                 "repeat_sha256": observation.repeat_sha256,
             },
-        )
+        ),
+        RECORDING,
+        is_whole=is_whole,
     )
 
 

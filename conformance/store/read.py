@@ -32,6 +32,9 @@ from conformance.store.write import drawn_shard
 _RESTORE = "restore it, or make another with `conformance goldens stage` or `conformance record`"
 """What to do about a store of which nobody can tell what it was."""
 
+LARGEST_HELD = 64 << 20
+"""Bytes of the largest shard that stays in memory once it was read."""
+
 
 # --- Reading -------------------------------------------------------------------------------------
 class Store:
@@ -223,9 +226,12 @@ class Store:
         Raises:
             GoldenError: the shard is missing or is not the file that the manifest describes.
         """
-        if name not in self._arrays:
-            self._arrays[name] = self._load(name)
-        return self._arrays[name]
+        if name in self._arrays:
+            return self._arrays[name]
+        arrays = self._load(name)
+        if self._shards[name]["size_bytes"] <= LARGEST_HELD:
+            self._arrays[name] = arrays
+        return arrays
 
     def _bits(self, key: str, shard: str) -> bytes:
         arrays = self.shard(shard)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +17,52 @@ from conformance.core.errors import GoldenError
 from conformance.core.files import require_new, write_file, writing
 from conformance.core.paths import MANIFEST, PROVENANCE
 from conformance.core.records import SCHEMA, Entry, Raised
-from conformance.store.entries import DRAWN, GOLDEN, entry_fields, one_line, reduced
+from conformance.store.entries import DRAWN, entry_fields, one_line, reduced
 
 
 def write_store(
-    folder: Path, entries: list[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
+    folder: Path,
+    entries: list[Entry],
+    *,
+    kind: str,
+    provenance: Sequence[Mapping[str, Any]],
+    is_whole: bool = False,
 ) -> None:
     """Write a new store into `folder`, which must be absent or empty; see `files.atomic_folder`.
 
-    Arrays are reduced by `reduced`; a golden set keeps nothing of what was drawn for matrices. The
-    bytes depend on the entries alone.
+    What is kept of arrays is what `reduced` says. The bytes depend on the entries alone.
 
     Raises:
         GoldenError: the folder holds something, an id occurs twice, or the disk refuses. What was
             written by then is left for the caller to remove.
     """
+    every = (reduced(entry, kind, is_whole=is_whole) for entry in entries)
+    kept = sorted(every, key=lambda entry: (entry.shard, entry.id))
+    for one, two in itertools.pairwise(sorted(entry.id for entry in kept)):
+        if one == two:
+            raise GoldenError(f"{folder}: {one} would be stored twice")
+    write_one_by_one(folder, kept, kind=kind, provenance=provenance)
+
+
+def write_one_by_one(
+    folder: Path, entries: Iterable[Entry], *, kind: str, provenance: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write a new store of entries that come shard by shard; only those of one are in memory.
+
+    Raises:
+        GoldenError: see `write_store`.
+    """
     require_new(folder)
-    if kind == GOLDEN:
-        entries = [_without_draw(entry) for entry in entries]
-    kept = sorted((reduced(entry) for entry in entries), key=lambda entry: entry.id)
-    for one, two in itertools.pairwise(kept):
-        if one.id == two.id:
-            raise GoldenError(f"{folder}: {one.id} would be stored twice")
+    shards: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     with writing(folder):
-        shards = {name: _write_shard(folder / name, part) for name, part in _shards(kept)}
+        for _, group in itertools.groupby(entries, key=lambda entry: entry.shard):
+            part = list(group)
+            fields |= {entry.id: entry_fields(entry) for entry in part}
+            shards |= {name: _write_shard(folder / name, held) for name, held in _shards(part)}
         text = json.dumps(provenance, indent=1, sort_keys=True) + "\n"
         write_file(folder / PROVENANCE, text.encode())
-        write_file(folder / MANIFEST, _manifest_text(kind, kept, shards).encode())
-
-
-def _without_draw(entry: Entry) -> Entry:
-    if isinstance(entry.outcome, Raised):
-        return entry
-    return dataclasses.replace(entry, outcome=dataclasses.replace(entry.outcome, drawn=None))
+        write_file(folder / MANIFEST, _manifest_text(kind, fields, shards).encode())
 
 
 def _shards(entries: list[Entry]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -89,11 +101,10 @@ def _words(bits: bytes, dtype: str) -> Any:
     return np.frombuffer(bits, dtype=f"<u{min(as_dtype(dtype).itemsize, 8)}")
 
 
-def _manifest_text(kind: str, entries: list[Entry], shards: Mapping[str, Any]) -> str:
+def _manifest_text(kind: str, fields: Mapping[str, Any], shards: Mapping[str, Any]) -> str:
     """Return the manifest, one line an entry, so that `git diff` shows one line a change."""
     head = json.dumps({"schema": SCHEMA, "kind": kind})[:-1]
-    shard_lines = _lines(shards)
-    entry_lines = _lines({entry.id: entry_fields(entry) for entry in entries})
+    shard_lines, entry_lines = (_lines(dict(sorted(each.items()))) for each in (shards, fields))
     return f'{head}, "shards": {{\n{shard_lines}\n}}, "entries": {{\n{entry_lines}\n}}}}\n'
 
 

@@ -9,13 +9,19 @@ from collections.abc import Sequence
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.store.read import Store
-from conformance.upgrade.compare import compare_stores
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.outside import explained
 from conformance.upgrade.policy import DriftPolicy, Verdict, judge
 from conformance.upgrade.probes import causes
-from conformance.upgrade.recordings import Asked, Say, interpreters_of, record_sides
+from conformance.upgrade.recordings import (
+    Asked,
+    Say,
+    interpreters_of,
+    passing_folder,
+    record_sides,
+)
 from conformance.upgrade.releases import Registry, Side
+from conformance.upgrade.whole import compared
 
 UPGRADED = {
     "jax": ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "libtpu"),
@@ -65,17 +71,21 @@ def run(
 ) -> Verdict:
     """Return the verdict on the second side; record on both what was not recorded before.
 
-    Of what drifted, the causes are asked too.
+    Where a digest differs and only a sample is kept, both sides are recorded again, whole. Of what
+    drifted, the causes are asked too.
 
     Raises:
         SideError: a side cannot be installed, or crashed, or its machine failed cases.
         EmptySelection: no case is on both sides.
     """
     plans = gate.plans()
-    before, after = record_sides(plans, gate.asked, say)
-    require_sound([before, after])
-    names = (gate.sides[0].name, gate.sides[1].name)
-    comparison = compare_stores(before, after, catalogue, names=names)
+    with passing_folder() as passing:
+        before, after = record_sides(plans, gate.asked, say, passing)
+        require_sound([before, after])
+        names = (gate.sides[0].name, gate.sides[1].name)
+        comparison = compared(
+            plans, (before, after), gate.asked, catalogue, names=names, say=say, passing=passing
+        )
     if gate.asked.target is None:
         found = causes(comparison, (before, after), plans, say)
         comparison = explained(

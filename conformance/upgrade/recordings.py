@@ -22,7 +22,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from conformance.core.errors import SideError
-from conformance.core.files import cached_folder, digest, discard, locked, replace_file, write_file
+from conformance.core.files import (
+    cached_folder,
+    digest,
+    locked,
+    replace_file,
+    scratch_folder,
+    write_file,
+)
 from conformance.core.ids import Case
 from conformance.core.paths import PACKAGE
 from conformance.observe.child.__main__ import REFUSED
@@ -47,15 +54,25 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What to record: the cases, or the target instead; target: `package.module:function`."""
+    """What to record: the cases, or the target instead; target: `package.module:function`.
+
+    whole: of which of them, by their names in the recording, to keep all elements however many they
+        are. Of a target no other parameters are kept then.
+    """
 
     cases: tuple[Case, ...] = ()
     target: str | None = None
+    whole: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
         """The ids of the cases."""
         return tuple(case.id for case in self.cases)
+
+    def whole_of(self, names: Sequence[str]) -> Asked:
+        """Return what records these of it, by their names in the recording, with all elements."""
+        cases = tuple(case for case in self.cases if case.id in names)
+        return dataclasses.replace(self, cases=cases, whole=tuple(names))
 
     @property
     def is_lasting(self) -> bool:
@@ -68,6 +85,8 @@ class _Job:
     plan: Plan
     asked: Asked
     folder: Path
+    log: Path
+    _read: list[int] = dataclasses.field(default_factory=lambda: [0, 0])
 
     @property
     def total(self) -> int:
@@ -77,28 +96,35 @@ class _Job:
     def request(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.request.json")
 
-    @property
-    def log(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.log")
-
     def done(self) -> int:
-        """Return how many cases the journal holds."""
-        try:
-            return max(0, journal_path(self.folder).read_bytes().count(b"\n") - 1)
-        except OSError:
-            return 0
+        """Return how many cases the journal holds; reads what was added since the last call."""
+        with contextlib.suppress(OSError), journal_path(self.folder).open("rb") as stream:
+            size, lines = self._read
+            stream.seek(size)
+            added = stream.read()
+            self._read[:] = size + len(added), lines + added.count(b"\n")
+        return max(0, self._read[1] - 1)
 
 
-def record_sides(plans: Sequence[Plan], asked: Asked, say: Say) -> list[Store]:
+@contextlib.contextmanager
+def passing_folder() -> Iterator[Path]:
+    """Lend a folder for what is recorded every time, until the command is done with it."""
+    with scratch_folder(cache_folder("passing")) as folder:
+        yield folder
+
+
+def record_sides(plans: Sequence[Plan], asked: Asked, say: Say, passing: Path) -> list[Store]:
     """Return what each side returned, recording side by side what was not recorded before.
 
     An interrupted recording goes on where it was. A side that fails does not stop the other, whose
     recording is kept.
 
+    passing: where recordings go that are made every time; see `passing_folder`.
+
     Raises:
         SideError: a side cannot be installed, refuses, or crashes; all that failed are named.
     """
-    jobs = [_job(plan, asked) for plan in plans]
+    jobs = [_job(plan, asked, passing) for plan in plans]
     missing = {job.folder: job for job in jobs if not job.folder.exists()}
     failures = _record(list(missing.values()), say)
     if failures:
@@ -123,13 +149,13 @@ def folder_of(plan: Plan) -> Path:
     return cache_folder("recordings") / name
 
 
-def _job(plan: Plan, asked: Asked) -> _Job:
-    if asked.is_lasting and plan.is_lasting:
-        folder = folder_of(plan) / digest(asked.target or "", *asked.ids)
-    else:
-        folder = cache_folder("passing") / digest(plan.key, asked.target or "", *asked.ids)
-        discard(folder)
-    return _Job(plan=plan, asked=asked, folder=folder)
+def _job(plan: Plan, asked: Asked, passing: Path) -> _Job:
+    is_lasting = asked.is_lasting and plan.is_lasting
+    whole = ("whole", *asked.whole) if asked.whole else ()
+    name = digest(asked.target or "", *asked.ids, *whole)
+    folder = folder_of(plan) / name if is_lasting else passing / digest(plan.key, name)
+    place = folder if is_lasting else cache_folder("logs") / folder.name  # it outlives the folder
+    return _Job(plan=plan, asked=asked, folder=folder, log=place.with_name(f"{place.name}.log"))
 
 
 # --- Running -------------------------------------------------------------------------------------
@@ -169,8 +195,11 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     request: dict[str, object] = {"out": str(job.folder), "cases": job.asked.ids}
     if job.asked.target is not None:
         request = {"out": str(job.folder), "target": job.asked.target}
+    if job.asked.whole:
+        request["whole"] = job.asked.whole
     replace_file(job.request, json.dumps(request))
     command = [str(python), "-m", "conformance.observe.child", str(job.request)]
+    job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # the command is this package's own
             command, stdout=log, stderr=log, env=variables(), cwd=_work_folder(job)

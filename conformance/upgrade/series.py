@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
 from conformance.store.read import Store
-from conformance.upgrade.compare import Comparison, compare_stores
+from conformance.upgrade.compare import Comparison
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.gate import require_sound
 from conformance.upgrade.outside import explained
 from conformance.upgrade.recordings import Asked, Say, find_recording, interpreters_of, record_sides
 from conformance.upgrade.releases import Registry, release_side
+from conformance.upgrade.whole import compared
 
 
 class Releases:
@@ -27,6 +29,7 @@ class Releases:
         asked: Asked,
         catalogue: Catalogue,
         say: Say,
+        passing: Path,
         *,
         extra: Sequence[str] = (),
     ) -> None:
@@ -35,6 +38,7 @@ class Releases:
         self._asked = asked
         self._catalogue = catalogue
         self._say = say
+        self._passing = passing
         self._extra = tuple(extra)
         self._stores: dict[str, Store] = {}
         self._plans: dict[str, Plan] = {}
@@ -53,7 +57,7 @@ class Releases:
             plan = solve(release_side(release, self._package), self._registry, extra=self._extra)
             store = find_recording(plan, self._asked) if self._asked.cases else None
             if store is None:
-                (store,) = record_sides([plan], self._asked, self._say)
+                (store,) = record_sides([plan], self._asked, self._say, self._passing)
             require_sound([store])
             self._stores[release], self._plans[release] = store, plan
         return self._stores[release]
@@ -61,11 +65,15 @@ class Releases:
     def compare(self, older: str, newer: str) -> Comparison:
         """Return how the newer release lies to the older, in the cases that are asked for."""
         names = (f"{self._package} {older}", f"{self._package} {newer}")
-        return compare_stores(
-            self.store(older),
-            self.store(newer),
+        stores = self.store(older), self.store(newer)
+        return compared(
+            (self._plans[older], self._plans[newer]),
+            stores,
+            self._asked,
             self._catalogue,
             names=names,
+            say=self._say,
+            passing=self._passing,
             only=self._asked.ids,
         )
 

@@ -30,6 +30,8 @@ from conformance.core.ids import Case, Problem
 from conformance.core.records import (
     Budget,
     CheckResult,
+    Drift,
+    DriftClass,
     MatrixBudget,
     Observation,
     Outcome,
@@ -130,8 +132,11 @@ def judged(
     budget: Budget = NOTHING,
     prng: str = "threefry2x32",
     stages: Mapping[str, str] | None = None,
+    drift: Drift | None = None,
 ) -> CheckResult:
-    return check_oracle(evidence(definition, found, budget=budget, prng=prng, stages=stages))
+    return check_oracle(
+        evidence(definition, found, budget=budget, prng=prng, stages=stages, drift=drift)
+    )
 
 
 def one_step_off(array: Array, place: int = 77) -> Array:
@@ -272,7 +277,19 @@ def test_a_digest_of_the_whole_array_speaks_where_the_sample_is_equal() -> None:
     result = judged(LAWS[0], wrong)
 
     assert result.status is Status.FAILED
-    assert "every 7th element is equal, the whole arrays are not" in result.message
+    assert "those that are kept show identical" in result.message
+    assert result.remedy is not None
+    assert result.remedy.yardstick == "whole"
+
+
+def test_what_is_kept_of_an_array_that_is_as_before_was_seen_whole_when_it_was_accepted() -> None:
+    array = solved(LAWS[0], "float32", LARGE).expected
+    moved = thin(returned(one_step_off(array, 7 * 11 + 1)), 7)
+    as_before = Drift(drift_class=DriftClass.IDENTICAL, n_elements=array.size)
+
+    result = judged(LAWS[0], moved, drift=as_before)
+
+    assert result.status is Status.PASSED
 
 
 # --- Stages --------------------------------------------------------------------------------------

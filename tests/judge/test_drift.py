@@ -197,8 +197,8 @@ def test_a_sampled_golden_sees_a_change_between_its_samples() -> None:
 
     found = classify(returned(actual), sampled(returned(expected)), moments=LAW, budget=BUDGET)
 
-    assert found.drift_class is DriftClass.TRANSFORM
-    assert "the whole arrays are not" in found.detail
+    assert found.drift_class is DriftClass.UNKNOWN
+    assert "those that are kept show identical" in found.detail
 
 
 def test_a_sampled_golden_sees_a_transposition() -> None:
@@ -208,8 +208,8 @@ def test_a_sampled_golden_sees_a_transposition() -> None:
         returned(np.ascontiguousarray(expected.T)), sampled(returned(expected)), moments=LAW
     )
 
-    assert found.drift_class is not DriftClass.IDENTICAL
-    assert "judged by a sample" in found.detail
+    assert found.drift_class is DriftClass.UNKNOWN
+    assert (found.n_elements, found.n_compared) == (2**16, len(range(0, 2**16, 63)))
 
 
 def test_the_place_of_the_worst_element_of_a_sample_is_in_the_whole_array() -> None:

@@ -81,7 +81,7 @@ def test_a_golden_set_keeps_neither(accepted: Path) -> None:
 def test_a_matrix_too_large_to_keep_is_sampled_and_its_draw_is_dropped(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(golden, "WHOLE_MATRIX", 100)
+    monkeypatch.setitem(golden.MOST_KEPT, golden.RECORDING, 4096)
 
     store = open_store(small_golden.write(tmp_path / "made", SMALL, LARGE, is_recording=True))
     small, large = (store.observation(text).outcome for text in (SMALL, LARGE))

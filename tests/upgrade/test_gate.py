@@ -289,6 +289,7 @@ def test_two_gates_do_not_record_the_same_at_once(gate: Gate, world: Path) -> No
         job = recordings._Job(
             plan=environments.Plan(name="jax 2.0", python="python", pins=()),
             asked=recordings.Asked(),
+            log=world / "log",
             folder=folder,
         )
         thread = threading.Thread(target=recordings._record, args=([job], said.append))
@@ -517,7 +518,7 @@ def test_of_several_bounds_the_tightest_is_asked_for() -> None:
 # --- A user's own parameters ---------------------------------------------------------------------
 
 MODELS = """
-import jax, itertools
+import jax, itertools, numpy
 counter = itertools.count()
 def init(): return {"dense": {"kernel": jax.random.normal(jax.random.key(0), (64, 32))}, "n": 3}
 def raises(): raise ValueError("no data here")
@@ -526,6 +527,20 @@ def with_arguments(key, shape=(3,)): return key
 def nothing(): return {}
 def text(): return {"name": "dense"}
 number = 3
+
+def changed(change):
+    # Under one release, a change that a sample of the 8192 elements does not see.
+    array = numpy.random.default_rng(0).standard_normal(8192).astype("float32")
+    if jax.config.jax_threefry_partitionable:
+        rest = numpy.flatnonzero(numpy.arange(8192) % 7)
+        array[7] = numpy.nextafter(array[7], numpy.float32(9))
+        change(array, rest)
+    return {"w": array}
+def nan(): return changed(lambda array, rest: array.__setitem__(rest[:6], numpy.nan))
+def huge(): return changed(lambda array, rest: array.__setitem__(rest[:6], 1e6))
+def one(): return changed(lambda array, rest: array.__setitem__(rest[0], array[rest[0]] + 0.5))
+def order(): return changed(lambda array, rest: array.__setitem__(rest, array[rest[::-1]]))
+def seen(): return changed(lambda array, rest: None)
 """
 
 
@@ -544,6 +559,29 @@ def test_the_parameters_of_a_model_are_compared_by_path(gate: Gate) -> None:
         "dense/kernel": "stream",
         "n": "identical",
     }
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("target", "expected", "n_different"),
+    [
+        ("nan", ("law",), 7),
+        ("huge", ("transform",), 7),
+        ("one", ("transform",), 2),
+        ("order", ("stream", "structural"), 7021),
+        ("seen", ("rounding",), 1),
+    ],
+)
+def test_of_a_parameter_that_changed_every_element_is_compared(
+    gate: Gate, world: Path, target: str, expected: tuple[str, ...], n_different: int
+) -> None:
+    code, out, _ = gate("1.0", "2.0", "--target", f"mymodels:{target}", "--json")
+
+    (pair,) = json.loads(out)["pairs"]
+    assert pair["drift_class"] in expected
+    assert (pair["n_elements"], pair["n_different"]) == (8192, n_different)
+    assert code == int(target != "seen")
+    assert list((world / "cache" / "initializer-conformance" / "passing").glob("*")) == []
 
 
 @pytest.mark.usefixtures("models")

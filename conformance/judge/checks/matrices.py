@@ -56,7 +56,7 @@ from conformance.judge.checks.backward_error import (
     scaling_slack,
     unscaled,
 )
-from conformance.judge.drift import classify
+from conformance.judge.drift import classify, classify_kept
 from conformance.oracle import OracleUnavailable, haar, solve_normals
 from conformance.oracle.threefry import Key
 
@@ -381,12 +381,14 @@ def compare_matrices(
         "expected": _fault_by_any(expected, definition, _witnesses(theirs, mine, budget), budget),
     }
     if any(faults.values()):
-        told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
+        told = classify_kept(actual, expected, moments=moments, budget=NO_BUDGET)
         named = [f"{SIDES[side]}{fault}" for side, fault in faults.items() if fault]
         if order := column_order(actual, expected, definition):
             named.append(order)
             told = dataclasses.replace(told, drift_class=DriftClass.STRUCTURAL)
         return dataclasses.replace(told, detail="; ".join(filter(None, (*named, told.detail))))
+    if actual.stride != 1 and expected.stride != 1:
+        return classify(actual, expected, moments=moments)
     between = draw_drift(mine, theirs, budget) if mine and theirs else None
     if between and between.drift_class.rank > DriftClass.ROUNDING.rank:
         detail = (

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from conformance.core.arrays import Array, as_dtype, digest, returned, thin
+from conformance.core.arrays import Array, as_dtype, digest, returned
 from conformance.core.definition import (
     Constant,
     Definition,
@@ -17,8 +15,18 @@ from conformance.core.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.core.ids import Problem
-from conformance.core.records import COMPILED, CheckResult, Drift, DriftClass, Raised, Returned
+from conformance.core.ids import Case, Problem
+from conformance.core.records import (
+    COMPILED,
+    Budget,
+    CheckResult,
+    Drift,
+    DriftClass,
+    Raised,
+    Remedy,
+    Returned,
+    Yardstick,
+)
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.judge.checks.matrices import (
     RECORDED,
@@ -30,9 +38,8 @@ from conformance.judge.checks.matrices import (
     fault_of,
     matrix_errors,
 )
-from conformance.judge.drift import classify, explain, first_differing_stage
+from conformance.judge.drift import classify_kept, explain, first_differing_stage, of_part
 from conformance.oracle import (
-    ErfErrors,
     OracleUnavailable,
     Solution,
     foldings,
@@ -40,6 +47,7 @@ from conformance.oracle import (
     solve,
     solve_normals,
 )
+from conformance.oracle.threefry import Key
 
 ORACLE = "oracle"
 
@@ -61,16 +69,40 @@ def check_oracle(evidence: Evidence) -> CheckResult:
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
         return _check_matrix(evidence, outcome, definition)
     try:
-        drift = _deviation(evidence, outcome, case.problem)
+        found = deviation(
+            outcome,
+            definition,
+            case.problem,
+            budget=evidence.budget,
+            key=evidence.key,
+            is_compiled=case.transform in COMPILED,
+        )
     except OracleUnavailable:
         return not_applicable(ORACLE)
+    drift, stages = found.drift, exact_stages(found.solution, case.problem.dtype)
     metrics = {"oracle_ulp_at_sigma": drift.max_ulp_at_sigma or 0.0}
     if drift.scale is not None:
         metrics["oracle_variance_error"] = drift.scale**2 - 1
-    if _is_rounding(drift):
+    if is_rounding(drift) and (drift.n_compared is None or _is_as_before(evidence)):
         return passed(ORACLE, metrics)
-    text = explain(drift, case.id).replace("the golden", "the definition")
-    return failed(ORACLE, text, metrics)
+    if drift.n_compared is not None:
+        drift = of_part(drift, outcome, returned(found.reference), found.sigma)
+    stage = first_differing_stage(evidence.observation.stages, stages)
+    text = explain(dataclasses.replace(drift, stage=stage), case.id)
+    text = text.replace("the golden", "the definition")
+    is_unknown = drift.drift_class is DriftClass.UNKNOWN
+    return failed(ORACLE, text, metrics, whole_of(case) if is_unknown else None)
+
+
+def _is_as_before(evidence: Evidence) -> bool:
+    """Return whether the array is the golden, of which all elements were seen by this check."""
+    return evidence.drift is not None and evidence.drift.drift_class is DriftClass.IDENTICAL
+
+
+def whole_of(case: Case) -> Remedy:
+    """Return what to do about a case of which only some elements are kept."""
+    initializer = case.problem.initializer
+    return Remedy(yardstick=Yardstick.WHOLE, initializer=initializer, case=case.id)
 
 
 def _check_matrix(
@@ -115,7 +147,7 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
         if known is not None
     ]
     nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
-    if _is_rounding(nearest):
+    if is_rounding(nearest):
         return ""
     exact = exact_stages(normals, case.problem.dtype)
     stage = first_differing_stage(evidence.observation.stages, exact)
@@ -124,51 +156,82 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
     return text.replace("the golden", "the definition")
 
 
-def _deviation(evidence: Evidence, outcome: Returned, problem: Problem) -> Drift:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Deviation:
+    """How an array, or what is kept of it, lies to the nearest of the oracle's answers."""
+
+    drift: Drift
+    reference: Array
+    solution: Solution
+    sigma: float
+
+
+def deviation(
+    outcome: Returned,
+    definition: Definition,
+    problem: Problem,
+    *,
+    budget: Budget,
+    key: Key | None = None,
+    is_compiled: bool = False,
+) -> Deviation:
     """Return how the outcome lies to the defined array, or to JAX's own roundings of it if nearer.
 
     In 16 bits a chain of correct roundings strays further from the defined value than any budget
     for a kernel may allow; a deviation that the chain explains is no fault of the kernel. So does
-    one that begins with erf of a bound as the C library of the machine has it.
+    one that begins with erf of a bound as the C library of the machine has it, under `jit`.
+
+    Raises:
+        OracleUnavailable: there is no answer.
     """
-    definition = evidence.spec.definition
-    assert definition is not None
-    answer = functools.partial(solve, problem, definition, key=evidence.key)
-    likeliest, *others = _foldings(evidence, definition)
-    solution = answer(folded=likeliest)
-    nearest = _drift(evidence, outcome, solution.expected)
-    if _is_rounding(nearest):
-        return nearest
-    if solution.followed is not None:
-        solutions = itertools.chain([solution], (answer(folded=folded) for folded in others))
-        followed, solution = _nearest_followed(evidence, outcome, solutions)
-        nearest = min(nearest, followed, key=lambda drift: drift.drift_class.rank)
-    exact = exact_stages(solution, problem.dtype)
-    stage = first_differing_stage(evidence.observation.stages, exact)
-    return dataclasses.replace(nearest, stage=stage)
+    is_complex = problem.dtype.startswith("complex")
+    moments = nominal_moments(definition, problem.shape, is_complex=is_complex)
+    assert moments is not None
 
+    def found(solution: Solution, reference: Array) -> Deviation:
+        drift = classify_kept(outcome, returned(reference), moments=moments, budget=budget)
+        sigma = math.sqrt(moments.variance)
+        return Deviation(drift=drift, reference=reference, solution=solution, sigma=sigma)
 
-def _foldings(evidence: Evidence, definition: Definition) -> tuple[ErfErrors | None, ...]:
-    """Return what erf of the bounds may be: the kernel's, or under `jit` a C library's."""
-    case = evidence.observation.case
-    law = law_of(definition, case.problem.shape)
-    return foldings(law) if law and case.transform in COMPILED else (None,)
-
-
-def _nearest_followed(
-    evidence: Evidence, outcome: Returned, solutions: Iterable[Solution]
-) -> tuple[Drift, Solution]:
-    """Return the solution whose roundings lie nearest; one that explains all ends the search."""
-    seen = []
-    for solution in solutions:
-        assert solution.followed is not None
-        seen.append((_drift(evidence, outcome, solution.followed), solution))
-        if _is_rounding(seen[-1][0]):
+    nearest = None
+    for solution in answers(definition, problem, key=key, is_compiled=is_compiled):
+        for reference in references(solution, is_first=nearest is None):
+            here = found(solution, reference)
+            if nearest is None or here.drift.drift_class.rank < nearest.drift.drift_class.rank:
+                nearest = here
+            if is_rounding(here.drift):
+                return here
+        if solution.followed is None:
             break
-    return min(seen, key=lambda pair: pair[0].drift_class.rank)
+    assert nearest is not None
+    return nearest
 
 
-def _is_rounding(drift: Drift) -> bool:
+def answers(
+    definition: Definition, problem: Problem, *, key: Key | None, is_compiled: bool
+) -> Iterator[Solution]:
+    """Yield the oracle's answers, the likeliest first; each has another erf of the bounds.
+
+    That is the kernel's, or under `jit` what a C library folds.
+
+    Raises:
+        OracleUnavailable: there is none.
+    """
+    law = law_of(definition, problem.shape)
+    for folded in foldings(law) if law and is_compiled else (None,):
+        yield solve(problem, definition, key=key, folded=folded)
+
+
+def references(solution: Solution, *, is_first: bool = True) -> Iterator[Array]:
+    """Yield the arrays of an answer: the defined one, which all share, and JAX's own roundings."""
+    if is_first:
+        yield solution.expected
+    if solution.followed is not None:
+        yield solution.followed
+
+
+def is_rounding(drift: Drift) -> bool:
+    """Return whether nothing but rounding lies between two arrays."""
     return drift.drift_class.rank <= DriftClass.ROUNDING.rank
 
 
@@ -177,12 +240,3 @@ def exact_stages(solution: Solution, dtype: str) -> dict[str, str]:
     uniform = None if solution.uniform is None else solution.uniform.astype(as_dtype(dtype))
     stages = {"key": solution.key, "bits": solution.bits, "uniform": uniform}
     return {name: digest(array) for name, array in stages.items() if array is not None}
-
-
-def _drift(evidence: Evidence, outcome: Returned, reference: Array) -> Drift:
-    problem = evidence.observation.case.problem
-    assert evidence.spec.definition is not None
-    is_complex = problem.dtype.startswith("complex")
-    moments = nominal_moments(evidence.spec.definition, problem.shape, is_complex=is_complex)
-    expected = thin(returned(reference), outcome.stride)
-    return classify(outcome, expected, moments=moments, budget=evidence.budget)

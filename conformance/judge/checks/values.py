@@ -8,6 +8,7 @@ from conformance.core.ids import Problem
 from conformance.core.records import CheckResult, Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import Check, Evidence, failed, passed
 from conformance.judge.checks.matrices import SIDES
+from conformance.judge.checks.oracle import whole_of
 from conformance.judge.drift import explain
 
 VALUES = "values"
@@ -26,6 +27,8 @@ def values_check(max_drift: DriftClass) -> Check:
         metrics = {"n_different": float(drift.n_different)}
         if drift.drift_class.rank <= max_drift.rank:
             return passed(VALUES, metrics)
+        if drift.drift_class is DriftClass.UNKNOWN:
+            return failed(VALUES, explain(drift, case.id), metrics, whole_of(case))
         fault = _fault_of_golden(drift)
         if not fault:
             return failed(VALUES, explain(drift, case.id), metrics)

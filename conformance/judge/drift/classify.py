@@ -1,4 +1,8 @@
-"""The class of a change: identical, rounding, transform, stream, law, structural or contract."""
+"""The class of a change: identical, rounding, transform, stream, law, structural or contract.
+
+All elements tell it. Where only some of a side are kept, they can prove a change of law and nothing
+less, since what they do not show may be anything: else the class is unknown.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import Array, as_dtype, flat, thin, whole, widen
+from conformance.core.arrays import Array, as_dtype, completed, flat, thin, whole, widen
 from conformance.core.definition import NominalMoments
-from conformance.core.records import Budget, Drift, DriftClass, Outcome, Raised, Returned
+from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
 from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.drift import geometry, statistics
 
@@ -36,6 +40,21 @@ def classify(
     """
     if isinstance(actual, Raised) or isinstance(expected, Raised):
         return _of_exceptions(actual, expected)
+    actual, expected = completed(actual), completed(expected)
+    drift = classify_kept(actual, expected, moments=moments, budget=budget)
+    if drift.n_compared is None:
+        return drift
+    return of_part(drift, actual, expected, _sigma(moments, expected))
+
+
+def classify_kept(
+    actual: Returned,
+    expected: Returned,
+    *,
+    moments: NominalMoments | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Drift:
+    """Return the class of the change of those elements that both sides keep; see `classify`."""
     if fault := _of_type(actual, expected):
         return Drift(drift_class=DriftClass.STRUCTURAL, detail=fault)
     if actual.sha256 == expected.sha256:
@@ -44,8 +63,7 @@ def classify(
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
     is_constant = moments is not None and moments.variance == 0
     pair = _pair(one, two, _sigma(moments, two), is_constant=is_constant)
-    change = _of_values(pair, budget) if pair.n_different else _of_unseen(actual, expected)
-    return _described(pair, change)
+    return _described(pair, _of_values(pair, budget) if pair.n_different else _EQUAL)
 
 
 def _of_exceptions(actual: Outcome, expected: Outcome) -> Drift:
@@ -130,20 +148,39 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
     )
 
 
-def _of_unseen(actual: Returned, expected: Returned) -> _Change:
-    """Judge by the moments when the digests differ and the stored samples do not."""
+_EQUAL = _Change(drift_class=DriftClass.IDENTICAL, detail="")
+
+
+def of_part(drift: Drift, actual: Returned, expected: Returned, sigma: float) -> Drift:
+    """Return what is certain of two arrays of which only some elements were compared.
+
+    drift: of those; see `classify_kept`. sigma: the scale of the elements.
+    """
     if actual.moments.nonfinite != expected.moments.nonfinite:
-        return _Change(drift_class=DriftClass.LAW, detail=_nonfinite(actual, expected))
-    detail = (
-        f"every {expected.stride}th element is equal, the whole arrays are not: record both sides "
-        "in full to see where"
+        detail = _nonfinite(actual, expected)
+        return dataclasses.replace(drift, drift_class=DriftClass.LAW, detail=detail)
+    if drift.drift_class is DriftClass.LAW:
+        return drift
+    seen = f"those that are kept show {drift.drift_class.value}"
+    moved = moments_moved(actual.moments, expected.moments, sigma, as_dtype(expected.dtype))
+    parts = (seen, moved and f"of all, {moved}", drift.detail)
+    return dataclasses.replace(
+        drift, drift_class=DriftClass.UNKNOWN, detail="; ".join(filter(None, parts))
     )
-    ratio = actual.moments.variance / expected.moments.variance if expected.moments.variance else 1
-    if abs(ratio - 1) > 2 * ROUNDINGS * unit_roundoff(as_dtype(expected.dtype)):
-        return _Change(
-            drift_class=DriftClass.LAW, detail=f"variance {ratio:.9g} of before; {detail}"
-        )
-    return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+
+
+def moments_moved(one: Moments, two: Moments, sigma: float, dtype: np.dtype[np.generic]) -> str:
+    """Return which moments of two whole arrays differ by more than roundings explain; "" if none.
+
+    sigma: the scale of the elements.
+    """
+    slack = 2 * ROUNDINGS * unit_roundoff(dtype)
+    parts = []
+    if abs(one.mean - two.mean) > slack * sigma:
+        parts.append(f"the mean moved by {one.mean - two.mean:.3g}")
+    if two.variance and abs(one.variance / two.variance - 1) > slack:
+        parts.append(f"the variance is {one.variance / two.variance:.9g} of before")
+    return " and ".join(parts)
 
 
 def _nonfinite(actual: Returned, expected: Returned) -> str:
@@ -252,14 +289,15 @@ def _described(pair: _Pair, change: _Change) -> Drift:
     return Drift(
         drift_class=change.drift_class,
         scale=change.scale,
-        n_elements=pair.expected.size,
+        n_elements=math.prod(pair.shape),
+        n_compared=pair.expected.size if pair.is_sample else None,
         n_different=pair.n_different,
         max_ulp=int(pair.ulp.max()),
         max_ulp_at_sigma=float(pair.at_sigma.max()),
         worst_index=tuple(map(int, np.unravel_index(worst * pair.stride, pair.shape))),
         worst_actual=_scalar(pair.actual.ravel()[worst]),
         worst_expected=_scalar(pair.expected.ravel()[worst]),
-        detail=f"{detail}; judged by a sample" if pair.is_sample else detail,
+        detail=detail,
     )
 
 

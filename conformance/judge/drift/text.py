@@ -15,7 +15,7 @@ def explain(drift: Drift, case_id: str) -> str:
         lines += _worst(drift)
     stage = f"first differing stage: {drift.stage}; " if drift.stage else ""
     lines.append(f"  {stage}class: {drift.drift_class.value}")
-    if drift.detail and drift.n_different:
+    if drift.detail and (drift.n_different or drift.n_compared):
         lines.append(f"  {drift.detail}")
     if drift.stage == STAGES[-1] and drift.drift_class is DriftClass.STREAM:
         lines.append("  the samplers agree up to there: the initializer itself took another key")
@@ -23,6 +23,11 @@ def explain(drift: Drift, case_id: str) -> str:
 
 
 def _headline(drift: Drift, case_id: str) -> str:
+    if drift.n_compared:
+        return (
+            f"{case_id} differs from the golden; {drift.n_compared} of its {drift.n_elements} "
+            f"elements could be compared, and {drift.n_different} of these differ."
+        )
     if not drift.n_different:
         return f"{case_id} differs from the golden: {drift.detail}"
     return (

@@ -1,8 +1,9 @@
 """What runs inside the environment of a release: `python -m conformance.observe.child REQUEST`.
 
 Needs what recording needs and nothing more: JAX, NumPy, ml_dtypes, safetensors, and Flax if it is
-there. REQUEST is a JSON file: the folder to record into, and the case ids or the target; or the
-file to answer into, and the ids of the cases to export, or the exports to run.
+there. REQUEST is a JSON file: the folder to record into, the case ids or the target, and what of it
+to store with all elements; or the file to answer into, and the ids of the cases to export, or the
+exports to run.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main(request_file: str) -> int:
 def _answer(request: dict[str, Any]) -> None:
     out = Path(request["out"])
     if "target" in request:
-        record_target(request["target"], out)
+        record_target(request["target"], out, request.get("whole", ()))
         return
     if "run" in request:
         _write(exports.run_all(request["run"]), out)
@@ -52,7 +53,7 @@ def _answer(request: dict[str, Any]) -> None:
         _write(exports.export_all(cases, catalogue), out)
         return
     # A journal is there only if an earlier attempt was interrupted: what it holds is kept.
-    record(cases, catalogue, out, resume=True)
+    record(cases, catalogue, out, resume=True, is_whole=bool(request.get("whole")))
 
 
 def _write(answers: Iterable[tuple[str, exports.Answer]], out: Path) -> None:

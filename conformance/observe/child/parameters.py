@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from conformance.core.arrays import returned
+from conformance.core.arrays import returned, sampled
 from conformance.core.errors import TargetError
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.records import Entry, Returned
 from conformance.observe import environment
 from conformance.observe.target import Target, blamed, load_target
 from conformance.store.entries import TREE, parameter_id
-from conformance.store.write import write_store
-
-SHARD = "parameters.safetensors"
+from conformance.store.write import write_one_by_one
 
 
-def record_target(name: str, folder: Path) -> None:
+def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     """Call the target twice and store its parameters in the new `folder`, by path.
+
+    Of each parameter that is too large the digest, the moments and a sample are kept; one tree at a
+    time is in memory, and beside it one array.
+
+    whole: ids of the parameters to store, these with all their elements; all others are left out.
 
     Raises:
         TargetError: it cannot be imported or called, raises, returns something else than arrays, or
@@ -35,18 +39,31 @@ def record_target(name: str, folder: Path) -> None:
     """
     target = load_target(name)
     require_no_arguments(name, target)
-    with blamed(name):
-        trees = target(), target()
-    first, second = (parameters(name, tree) for tree in trees)
-    require_same(name, first, second)
+    if not whole:
+        first, second = (_summary(name, target) for _ in range(2))
+        require_same(name, first, second)
     captured = environment.capture(("cpu",))
     provenance = {"environment": dataclasses.asdict(captured), "target": name}
-    entries = [
-        Entry(id=parameter_id(path), shard=SHARD, outcome=outcome)
-        for path, outcome in first.items()
-    ]
+    if whole:
+        with blamed(name):
+            tree = target()
+        found = {parameter_id(path): leaf for path, leaf in leaves(name, tree)}
+        outcomes = ((key, as_outcome(name, key, found[key])) for key in sorted(whole))
+    else:
+        outcomes = ((parameter_id(path), outcome) for path, outcome in sorted(first.items()))
+    entries = (
+        Entry(id=key, shard=f"parameters/{number:06}.safetensors", outcome=outcome)
+        for number, (key, outcome) in enumerate(outcomes)
+    )
     with locked(folder), writing(folder), atomic_folder(folder) as draft:
-        write_store(draft, entries, kind=TREE, provenance=[provenance])
+        write_one_by_one(draft, entries, kind=TREE, provenance=[provenance])
+
+
+def _summary(name: str, target: Target) -> dict[str, Returned]:
+    """Return the parameters of one call by path, as they are stored, and let go of the tree."""
+    with blamed(name):
+        tree = target()
+    return {path: sampled(as_outcome(name, path, leaf)) for path, leaf in leaves(name, tree)}
 
 
 def require_no_arguments(name: str, target: Target) -> None:
@@ -69,22 +86,19 @@ def require_no_arguments(name: str, target: Target) -> None:
         )
 
 
-def parameters(name: str, tree: Any) -> dict[str, Returned]:
-    """Return the arrays of a tree by path, `layer/kernel`. Keys count as their words.
+def leaves(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a tree with their paths, `layer/kernel`.
 
     Raises:
-        TargetError: there are none, or a leaf is no array.
+        TargetError: there are none.
     """
     import jax
 
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    if not leaves:
+    found = jax.tree_util.tree_flatten_with_path(tree)[0]
+    if not found:
         raise TargetError(f"target {name!r} returns no parameters: return a tree of arrays")
-    found = {}
-    for path, leaf in leaves:
-        text = "/".join(map(_step, path)) or "(the array)"
-        found[text] = _as_outcome(name, text, leaf)
-    return found
+    for path, leaf in found:
+        yield "/".join(map(_step, path)) or "(the array)", leaf
 
 
 def _step(step: Any) -> str:
@@ -94,7 +108,12 @@ def _step(step: Any) -> str:
     return str(step)
 
 
-def _as_outcome(name: str, path: str, leaf: Any) -> Returned:
+def as_outcome(name: str, path: str, leaf: Any) -> Returned:
+    """Return a leaf as an outcome. Keys count as their words.
+
+    Raises:
+        TargetError: it is no array.
+    """
     import jax
 
     if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -1,0 +1,130 @@
+"""An array that a golden keeps a sample of is compared in full, by the oracle, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import Array, returned, sampled
+from conformance.core.definition import Declared, NominalMoments
+from conformance.core.ids import Problem, parse_problem
+from conformance.core.records import Budget, Drift, DriftClass
+from conformance.judge.verdict import compare
+from conformance.oracle import solve
+
+LARGE = parse_problem("normal_1-float32-128x96-s0")
+BUDGET = Budget(max_ulp=6, max_ulp_at_sigma=6.0)
+SPEC = load_catalogue().lookup("normal_1")
+
+
+def defined(problem: Problem = LARGE) -> Array:
+    definition = load_catalogue().lookup(problem.initializer).definition
+    assert definition is not None
+    return solve(problem, definition).expected.copy()
+
+
+def compared(actual: Array, golden: Array, problem: Problem = LARGE) -> Drift:
+    """Compare a whole array with what a golden set keeps of another."""
+    kept = sampled(returned(golden))
+    assert kept.stride > 1
+    spec = load_catalogue().lookup(problem.initializer)
+    return compare(returned(actual), kept, spec, BUDGET, problem=problem)
+
+
+def one_ulp(array: Array, *places: int) -> Array:
+    moved = array.copy()
+    for place in places:
+        moved.flat[place] = np.nextafter(moved.flat[place], np.float32(9))
+    return moved
+
+
+def test_a_golden_that_the_oracle_returns_bit_by_bit_is_compared_whole() -> None:
+    found = compared(one_ulp(defined(), 1), defined())
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert (found.n_different, found.n_elements, found.n_compared) == (1, 128 * 96, None)
+
+
+def test_rounding_on_both_sides_of_the_definition_is_rounding() -> None:
+    """The golden is not the oracle's, which stands for none of its bits."""
+    found = compared(one_ulp(defined(), 1, 2), one_ulp(defined(), 5))
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert found.detail == (
+        "every element is as defined; so are those of the other side that are kept"
+    )
+
+
+CHANGES: dict[str, Callable[[Array], Array]] = {
+    "NaN": lambda part: np.full_like(part, np.nan),
+    "shift": lambda part: part + np.float32(0.5),
+    "order": lambda part: part[::-1].copy(),
+    "scale": lambda part: part * np.float32(1.1),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("is_exact", [True, False])
+def test_a_change_that_the_sample_does_not_see_is_told(change: str, is_exact: bool) -> None:
+    golden = defined() if is_exact else one_ulp(defined(), 5)
+    actual = defined()
+    rest = np.arange(actual.size) % sampled(returned(golden)).stride != 0
+    actual.flat[rest] = CHANGES[change](actual.flat[rest])
+
+    found = compared(actual, golden)
+
+    assert DriftClass.ROUNDING.rank < found.drift_class.rank < DriftClass.UNKNOWN.rank
+
+
+@pytest.mark.parametrize("spoil", ["kept", "moments"])
+def test_beside_a_golden_that_is_not_as_defined_nothing_is_known(spoil: str) -> None:
+    golden = defined()
+    stride = sampled(returned(golden)).stride
+    if spoil == "kept":
+        golden.flat[stride] += np.float32(1)
+    else:
+        golden.flat[stride + 1] += np.float32(1)
+
+    found = compared(one_ulp(defined(), 1), golden)
+
+    assert found.drift_class is DriftClass.UNKNOWN
+
+
+def test_where_the_oracle_has_no_answer_nothing_is_known() -> None:
+    problem = dataclasses.replace(LARGE, prng="rbg")
+
+    found = compare(
+        returned(one_ulp(defined(), 1)),
+        sampled(returned(defined())),
+        SPEC,
+        BUDGET,
+        problem=problem,
+    )
+
+    assert found.drift_class is DriftClass.UNKNOWN
+
+
+def test_of_a_law_stated_by_its_moments_nothing_is_known() -> None:
+    law = NominalMoments(mean=0.0, variance=1.0, lower=-math.inf, upper=math.inf)
+    spec = dataclasses.replace(SPEC, definition=Declared(moments=lambda _: law))
+
+    found = compare(
+        returned(one_ulp(defined(), 1)),
+        sampled(returned(defined())),
+        spec,
+        BUDGET,
+        problem=LARGE,
+    )
+
+    assert found.drift_class is DriftClass.UNKNOWN
+
+
+def test_two_samples_are_no_witness() -> None:
+    one, two = (sampled(returned(array)) for array in (one_ulp(defined(), 1), defined()))
+
+    assert compare(one, two, SPEC, BUDGET, problem=LARGE).drift_class is DriftClass.UNKNOWN
