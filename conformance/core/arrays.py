@@ -67,12 +67,14 @@ def moments_of(array: Array) -> Moments:
     if not wide.size:
         nan = float("nan")
         return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=int(array.size))
-    mean = wide.mean()
-    magnitude = np.abs(wide) if wide.dtype.kind == "c" else wide
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
+        mean = wide.mean()
+        variance = float(np.mean(np.abs(wide - mean) ** 2))
+        magnitude = np.abs(wide) if wide.dtype.kind == "c" else wide
     return Moments(
         mean=float(mean.real),
         mean_imag=float(mean.imag),
-        variance=float(np.mean(np.abs(wide - mean) ** 2)),
+        variance=variance,
         minimum=float(magnitude.min()),
         maximum=float(magnitude.max()),
         nonfinite=int(array.size - wide.size),

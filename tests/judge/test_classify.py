@@ -624,3 +624,30 @@ def test_identity_and_rounding_do_not_depend_on_the_side() -> None:
         forth, back = between(one, two), between(two, one)
         assert forth.drift_class is back.drift_class
         assert (forth.max_ulp, forth.n_different) == (back.max_ulp, back.n_different)
+
+
+# --- Values at the ends of a dtype ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("magnitude", [1e160, 1e200, 1e300, 1.0, 1e-200, 1e-310])
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda array: array[::-1].copy(), DriftClass.STRUCTURAL),
+        (lambda array: array * 1.5, LAW),
+        (lambda array: np.zeros_like(array), None),
+        (lambda array: np.random.default_rng(9).standard_normal(len(array)), None),
+    ],
+    ids=["reversed", "scaled", "zeros", "small"],
+)
+def test_no_magnitude_makes_a_comparison_overflow(
+    magnitude: float, change: Callable[[Array], Array], expected: DriftClass | None
+) -> None:
+    """Warnings are errors here, as they are in a run."""
+    array = np.random.default_rng(1).standard_normal(256) * magnitude
+
+    one = classify(returned(change(array)), returned(array))
+    two = classify(returned(array), returned(change(array)))
+
+    assert {one.drift_class.rank, two.drift_class.rank}.isdisjoint({0, 1})
+    assert expected in (None, one.drift_class)

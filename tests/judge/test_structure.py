@@ -24,10 +24,12 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
+from conformance.core.ids import Problem
 from conformance.core.records import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
-from conformance.core.ulp import unit_roundoff
+from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import SPARE_BITS
-from conformance.judge.checks.structure import ROUNDINGS, STRUCTURE, check_structure
+from conformance.judge.checks.structure import ROUNDINGS, STRUCTURE, check_structure, slack_at
+from conformance.oracle import solve
 from tests.evidence import NOTHING, declared, evidence, with_moments
 
 UNIT_ROUNDOFFS = {
@@ -400,3 +402,26 @@ def test_a_budget_of_normals_bounds_no_matrix() -> None:
     wide = Budget(max_ulp=2**40, max_ulp_at_sigma=math.inf)
 
     assert judged(Orthogonal(), SKEW, budget=wide).status is Status.FAILED
+
+
+# --- Bounds among subnormal numbers ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_bound_is_widened_by_halves_of_the_spacing_there(dtype: str) -> None:
+    """Of six roundings; among subnormal numbers the spacing no longer shrinks with the number."""
+    kind = as_dtype(dtype)
+    smallest = spacing_at(0.0, kind)
+
+    assert slack_at(smallest, kind) == slack_at(-3 * smallest, kind) == 3 * smallest
+    assert slack_at(1.0, kind) == 6 * unit_roundoff(kind)
+    assert slack_at(0.0, kind) == slack_at(math.inf, kind) == 0.0
+
+
+@pytest.mark.parametrize("definition", [Uniform(scale=1e-7), TruncatedNormal(stddev=1e-7)], ids=str)
+def test_a_right_draw_of_subnormal_float16_keeps_its_bounds(definition: Definition) -> None:
+    problem = Problem(initializer="mine", dtype="float16", shape=(101, 8), seed=0)
+    array = solve(problem, definition).expected
+
+    assert judged(definition, array).status is Status.PASSED
+    assert judged(definition, array * np.float16(8)).status is Status.FAILED

@@ -15,7 +15,7 @@ from conformance.core.definition import (
     nominal_moments,
 )
 from conformance.core.records import Budget, CheckResult, Raised, Returned
-from conformance.core.ulp import unit_roundoff
+from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import gram_error, unscaled
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.judge.checks.matrices import (
@@ -87,9 +87,9 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
     nominal = nominal_moments(definition, outcome.shape, is_complex=is_complex)
     if nominal is None or not math.prod(outcome.shape):
         return ""
-    slack = ROUNDINGS * unit_roundoff(as_dtype(outcome.dtype))
-    lower = nominal.lower - slack * abs(nominal.lower)
-    upper = nominal.upper + slack * abs(nominal.upper)
+    dtype = as_dtype(outcome.dtype)
+    lower = nominal.lower - slack_at(nominal.lower, dtype)
+    upper = nominal.upper + slack_at(nominal.upper, dtype)
     for name, value in (("minimum", outcome.moments.minimum), ("maximum", outcome.moments.maximum)):
         if not lower <= value <= upper:
             return (
@@ -97,6 +97,17 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
                 f"[{nominal.lower!r}, {nominal.upper!r}], widened by {ROUNDINGS} roundings"
             )
     return ""
+
+
+def slack_at(bound: float, dtype: np.dtype[np.generic]) -> float:
+    """Return how far ROUNDINGS roundings may carry an element beyond a bound of its law.
+
+    One moves a normal number by a unit roundoff of it at most, a subnormal one by half the distance
+    of such numbers, and never a zero.
+    """
+    if not bound or math.isinf(bound):
+        return 0.0
+    return ROUNDINGS * max(unit_roundoff(dtype) * abs(bound), spacing_at(0.0, dtype) / 2)
 
 
 def _fault_of_matrix(

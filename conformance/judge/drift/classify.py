@@ -22,6 +22,10 @@ ROUNDINGS = 6
 """Most roundings of a scale factor on its way: variance, its root, the truncation constant, their
 quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it."""
 
+OVERFLOWING = 2.0**450
+"""Elements beyond it, or its inverse, are scaled before sums of their squares are taken: a float64
+ends at 2^1024 and, with all its digits, at 2^-1022."""
+
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
 
@@ -112,6 +116,15 @@ class _Pair:
     shape: tuple[int, ...]
     stride: int
     is_constant: bool
+
+    @property
+    def unit(self) -> float:
+        """A power of two, in units of which sums of squares are numbers, and no zeros."""
+        sides = (widen(real_parts(side)) for side in (self.actual, self.expected))
+        largest = max(float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in sides)
+        if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
+            return 1.0
+        return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
 
     @property
     def is_sample(self) -> bool:
@@ -216,7 +229,7 @@ def _is_within(pair: _Pair, budget: Budget) -> bool:
 
 def _of_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean."""
-    change = _systematic(_reals(pair.actual), _reals(pair.expected), pair)
+    change = _systematic(_reals(pair.actual, pair), _reals(pair.expected, pair), pair)
     return change or _Change(drift_class=DriftClass.ROUNDING, detail="")
 
 
@@ -236,21 +249,24 @@ def _systematic(
             f"(standard error of the scale {line.scale_error:.2g})"
         )
         return _Change(drift_class=DriftClass.LAW, detail=detail, scale=line.scale)
-    if abs(line.shift) > slack * pair.sigma + statistics.CERTAINTY * line.shift_error:
-        sigmas = f" ({line.shift / pair.sigma:.3g} sigma)" if pair.sigma else ""
-        return _Change(drift_class=DriftClass.LAW, detail=f"shifted by {line.shift:.6g}{sigmas}")
+    sigma = pair.sigma / pair.unit
+    if abs(line.shift) > slack * sigma + statistics.CERTAINTY * line.shift_error:
+        sigmas = f" ({line.shift / sigma:.3g} sigma)" if sigma else ""
+        detail = f"shifted by {line.shift * pair.unit:.6g}{sigmas}"
+        return _Change(drift_class=DriftClass.LAW, detail=detail)
     return None
 
 
-def _reals(array: Array) -> statistics.Values:
-    """Return all real numbers in the array as one row of float64."""
-    return np.asarray(widen(real_parts(array)).ravel(), dtype=np.float64)
+def _reals(array: Array, pair: _Pair) -> statistics.Values:
+    """Return all real numbers in an array of the pair as one row of float64, in units of `unit`."""
+    values = np.asarray(widen(real_parts(array)).ravel(), dtype=np.float64)
+    return values if pair.unit == 1 else values / pair.unit
 
 
 def _of_stream(pair: _Pair) -> _Change:
     """Judge by the elements that differ: the others say nothing of what happened to these."""
     mask = pair.different
-    actual, expected = _reals(pair.actual[mask]), _reals(pair.expected[mask])
+    actual, expected = _reals(pair.actual[mask], pair), _reals(pair.expected[mask], pair)
     if len(actual) < statistics.FEWEST:
         detail = f"{len(actual)} elements are too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
