@@ -379,7 +379,9 @@ def _ending(session: pytest.Session) -> str:
 
 
 def _section(reporter: Any, title: str, lines: Sequence[str]) -> None:
+    from conformance.report.escape import printable
+
     if lines:
         reporter.section(title)
         for line in lines:
-            reporter.write_line(line)
+            reporter.write_line(printable(line))

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from conformance.cli.output import standard_output
 from conformance.core.errors import ConformanceError, ExitCode, Terminated, unknown
+from conformance.report.escape import printable
 from conformance.run.interruption import termination_as_interruption
 
 COMMANDS = {
@@ -90,7 +91,7 @@ def _run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except ConformanceError as error:
-        print(f"conformance: {error}", file=sys.stderr)
+        print(f"conformance: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     return code
 

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
 from conformance.core.errors import OutputError
+from conformance.report.escape import printable
 
 
 class Output:
     """A stream that goes on into nothing when its reader, `head` say, has seen enough.
+
+    What is written is text: a terminal obeys nothing in it; see `escape.printable`.
 
     stream: None where the caller closed it, which is a reader who left at once.
 
@@ -27,7 +30,7 @@ class Output:
         """Write the text, if anybody reads it."""
         if self._stream is not None:
             with _unless_left(self._stream):
-                self._stream.write(text)
+                self._stream.write(printable(text))
         return len(text)
 
     def flush(self) -> None:

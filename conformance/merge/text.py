@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from conformance.core.records import SCHEMA, Drift
 from conformance.core.ulp import INCOMPARABLE
 from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
-from conformance.report.markdown import MAX_BYTES, cell, size_bytes, table_section
+from conformance.report.escape import markdown_cell
+from conformance.report.markdown import MAX_BYTES, size_bytes, table_section
 from conformance.report.tables import Table
 
 N_SHOWN = 20
@@ -181,7 +182,7 @@ def to_text(merged: Merged) -> str:
 def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:
     """Return the verdict and its tables in at most `max_bytes`; what was cut is counted."""
     names = place_names(merged.places)
-    text = f"# {cell(verdict_line(merged))}\n"
+    text = f"# {markdown_cell(verdict_line(merged))}\n"
     for table in _tables(merged, names):
         text += table_section(table).text(max_bytes - size_bytes(text))
     return text

@@ -12,6 +12,7 @@ import io
 from collections.abc import Iterable
 
 from conformance.core.errors import ReportError
+from conformance.report.escape import csv_text, from_csv_text
 from conformance.report.rows import COLUMNS, Row, from_scalars
 
 
@@ -21,7 +22,9 @@ def to_csv(rows: Iterable[Row]) -> str:
     # Lines end as RFC 4180 says: under another ending csv leaves a carriage return unquoted.
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(column.name for column in COLUMNS)
-    writer.writerows([getattr(row, column.name) for column in COLUMNS] for row in rows)
+    for row in rows:
+        values = (getattr(row, column.name) for column in COLUMNS)
+        writer.writerow(csv_text(one) if isinstance(one, str) else one for one in values)
     return text.getvalue()
 
 
@@ -33,6 +36,10 @@ def from_csv(text: str) -> list[Row]:
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        return [from_scalars(values) for values in reader]
+        return [from_scalars(_as_written(values)) for values in reader]
     except csv.Error as error:
         raise ReportError(f"not CSV: {error}") from error
+
+
+def _as_written(values: dict[str, str]) -> dict[str, str]:
+    return {name: from_csv_text(text or "") for name, text in values.items()}

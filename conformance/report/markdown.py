@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 
+from conformance.report.escape import markdown_cell, printable
 from conformance.report.explained import roundings_explained
 from conformance.report.run import Run
 from conformance.report.tables import Table, tables
@@ -49,8 +50,8 @@ class Section:
 
 def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
-    text = f"# {cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
-    text += "".join(f"\n{cell(line)}\n" for line in roundings_explained(run))
+    text = f"# {markdown_cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
+    text += "".join(f"\n{markdown_cell(line)}\n" for line in roundings_explained(run))
     sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
     dropped_note = "\nToo long to show here: {}. The files beside summary.md have all.\n"
@@ -86,7 +87,7 @@ def table_section(table: Table) -> Section:
 def _messages(run: Run) -> Section:
     # <pre> instead of a fence: no message can end it early, and GitHub escapes nothing in it.
     texts = (f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed)
-    blocks = (f"<pre>{html.escape(text, quote=False)}</pre>\n\n" for text in texts)
+    blocks = (f"<pre>{html.escape(printable(text), quote=False)}</pre>\n\n" for text in texts)
     return Section(
         title="What failed",
         head="",
@@ -97,9 +98,4 @@ def _messages(run: Run) -> Section:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(cell, cells)) + " |\n"
-
-
-def cell(text: str) -> str:
-    """Return the text so that it stays in its cell and is not read as markup."""
-    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")
+    return "| " + " | ".join(map(markdown_cell, cells)) + " |\n"

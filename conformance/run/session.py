@@ -23,6 +23,7 @@ from conformance.judge.rules import load_ledger
 from conformance.observe import environment, fleet
 from conformance.observe.backends import open_backend
 from conformance.observe.process import force_host_devices
+from conformance.report.escape import printable
 from conformance.report.messages import messages_of
 from conformance.report.rows import Row, row
 from conformance.run.evaluate import Engine
@@ -172,7 +173,7 @@ class Session:
         if result.status is not Status.FAILED:
             return ""
         messages = messages_of(result, [Status.FAILED], self.goldens.folder)
-        return "\n".join([*messages, f"  rerun: {rerun}"])
+        return printable("\n".join([*messages, f"  rerun: {rerun}"]))
 
     def rerun(self, case: Case) -> str:
         """Return the command that runs the case again, as it was run and judged here."""

@@ -21,6 +21,7 @@ from conformance.core.errors import cannot_write
 from conformance.core.ids import format_shape
 from conformance.core.records import SCHEMA, STAGES, Drift, DriftClass
 from conformance.core.ulp import INCOMPARABLE
+from conformance.report.escape import csv_text, markdown_cell
 from conformance.report.tables import Table
 from conformance.store.entries import TREE
 from conformance.upgrade.cause import Finding
@@ -311,16 +312,12 @@ def _rest(table: Table) -> list[str]:
 
 def to_markdown(verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return the same as Markdown, short enough for an issue."""
-    parts = [f"## {_cell(verdict.line)}", *map(_cell, notes)]
+    parts = [f"## {markdown_cell(verdict.line)}", *map(markdown_cell, notes)]
     for table in tables(verdict):
         lines = [table.head, ("---",) * len(table.head), *table.lines[:N_LINES]]
-        rows = ["| " + " | ".join(map(_cell, line)) + " |" for line in lines]
+        rows = ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines]
         parts += [f"### {table.title}", "\n".join(rows), *map(str.strip, _rest(table))]
     return "\n\n".join(parts) + "\n"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -358,7 +355,9 @@ def to_csv(verdict: Verdict) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(PairRow))
-    writer.writerows(dataclasses.astuple(row) for row in pair_rows(verdict))
+    for row in pair_rows(verdict):
+        values = dataclasses.astuple(row)
+        writer.writerow(csv_text(one) if isinstance(one, str) else one for one in values)
     return text.getvalue()
 
 

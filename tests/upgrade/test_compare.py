@@ -434,7 +434,7 @@ def test_two_recordings_tell_the_cause_by_their_programs(store: WriteStore) -> N
 def test_markdown_keeps_its_cells(streams: Comparison) -> None:
     text = to_markdown(verdict_on(streams), notes=["a | b <script>"])
 
-    assert "a \\| b &lt;script>" in text
+    assert "a \\| b &lt;script&gt;" in text
     assert "### By class" in text
 
 
