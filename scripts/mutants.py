@@ -16,7 +16,8 @@ compile, so that each judges in a fraction of a second.
 
 A survivor that no test can kill, because nobody could see what it changes, is listed with the
 reason in tests/mutants.toml. Exit code 1: another survives, one that is listed does not, or more
-than SHARE_THAT_MAY_SURVIVE do; 3: a test fails without any mutant, so nothing can be said.
+than SHARE_THAT_MAY_SURVIVE do; 3: a test fails without any mutant, or time was over before all that
+judge were known, so nothing can be said. What was not judged in time is counted as such.
 """
 
 from __future__ import annotations
@@ -102,6 +103,14 @@ MOST_BYTES = 8 << 30
 SHARE_THAT_MAY_SURVIVE = 0.1
 NO_PROGRAM = 71
 """Exit status of a judge whose mutant is no program."""
+
+ENDS = {
+    "0": "survived",
+    "5": "survived",
+    "timeout": "timeout",
+    str(NO_PROGRAM): "no program",
+}
+"""What the end of a judge says of its mutant; any other end is that it was killed."""
 
 PRELOADED = (
     "flax.linen",
@@ -422,13 +431,21 @@ def finished(pid: int) -> str | None:
 
 
 def run_all(
-    tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int
+    tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int, until: float
 ) -> Iterator[tuple[Any, str]]:
-    """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end."""
+    """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end.
+
+    until: on the monotonic clock, when what still runs is killed. Of that nothing is yielded.
+    """
     running: dict[int, Any] = {}
     waiting = iter(tasks)
     is_open = True
     while is_open or running:
+        if time.monotonic() > until:
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            return
         while is_open and len(running) < jobs:
             task = next(waiting, None)
             is_open = task is not None
@@ -455,14 +472,16 @@ class Judges:
     def of(self, mutant: Mutant) -> list[str]:
         """Return the tests that execute the changed statement, the quickest first.
 
-        The tests of the module's name judge too: that a test rests on a field of a record, or on
-        what another test has had cached, no executed line tells. A statement that is executed at
-        import is judged by all that the module's functions are.
+        The tests of the module's name judge too (test_law_check.py is of judge/law/checks.py): that
+        a test rests on a field of a record, or on what another test has had cached, no executed
+        line tells. A statement that is executed at import is judged by all that the module's
+        functions are.
         """
-        lines, stem = self.lines.get(mutant.path, {}), Path(mutant.path).stem
+        lines, parts = self.lines.get(mutant.path, {}), Path(mutant.path).with_suffix("").parts
 
         def is_own(test: str) -> bool:
-            return stem in test.partition("::")[0]
+            words = Path(test.partition("::")[0]).stem.removeprefix("test_").split("_")
+            return all(any(part.startswith(word) for part in parts) for word in words)
 
         first, last = mutant.lines
         found = frozenset[str]().union(*(lines.get(n, frozenset()) for n in range(first, last + 1)))
@@ -476,25 +495,25 @@ class Judges:
         )
 
 
-def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judges:
-    """Run the tests of each file once, watched; files that have not changed are not run again."""
+def find_judges(
+    modules: Sequence[str], names: Iterable[str], jobs: int, until: float
+) -> Judges | None:
+    """Run the tests of each file once, watched; files that have not changed are not run again.
+
+    None where time is over first: no mutant may survive because its judges were not found.
+    """
     KEPT.mkdir(parents=True, exist_ok=True)
     package = _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
-    files = [file for name in names for file in sorted(ROOT.glob(f"tests/*/test_{name}.py"))]
-    kept = {file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json" for file in files}
-    tasks = (
-        (file, functools.partial(_watch, file, modules, where), 900.0)
-        for file, where in kept.items()
-        if not where.exists()
-    )
-    for file, end in run_all(tasks, jobs):
-        if end != "0":
-            print(f"{file.name} judges nothing: {end}", flush=True)
+    kept = {
+        file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json"
+        for name in names
+        for file in sorted(ROOT.glob(f"tests/*/test_{name}.py"))
+    }
+    if not watch({file: where for file, where in kept.items() if not where.exists()}, jobs, until):
+        return None
     took: dict[str, float] = {}
     lines: dict[str, dict[int, set[str]]] = {path: collections.defaultdict(set) for path in modules}
-    for where in kept.values():
-        if not where.exists():
-            continue
+    for where in filter(Path.exists, kept.values()):
         found = json.loads(where.read_text(encoding="utf-8"))
         took |= {test: s for test, s in found["took"].items() if s <= SLOWEST_JUDGE_S}
         for path in modules:
@@ -502,6 +521,26 @@ def find_judges(modules: Sequence[str], names: Iterable[str], jobs: int) -> Judg
                 lines[path][int(line)] |= set(tests)
     frozen = {path: {n: frozenset(tests) for n, tests in of.items()} for path, of in lines.items()}
     return Judges(took=took, lines=frozen)
+
+
+def watch(files: Mapping[Path, Path], jobs: int, until: float) -> bool:
+    """Note in a file, for each file of tests, what it executes; return whether time sufficed."""
+
+    def tasks() -> Iterator[tuple[Path, Callable[[], int], float]]:
+        for number, (file, where) in enumerate(files.items(), start=1):
+            print(f"finding judges: file {number} of {len(files)}, {file.name}", flush=True)
+            yield file, functools.partial(_watch, file, where), 900.0
+
+    ended = dict(run_all(tasks(), jobs, until))
+    for file, end in ended.items():
+        if end != "0":
+            print(f"{file.name} judges nothing: {end}", flush=True)
+    if missing := [file.name for file in files if file not in ended]:
+        print(
+            f"time is over before {len(missing)} of {len(files)} files were watched, so nothing "
+            f"can be said: {', '.join(missing)}. Run it again, it goes on from here"
+        )
+    return not missing
 
 
 def stored_faults() -> Path:
@@ -519,7 +558,7 @@ def _digest(*files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _watch(file: Path, modules: Sequence[str], where: Path) -> int:
+def _watch(file: Path, where: Path) -> int:
     """Run one file of tests, and keep what each executes; all modules, whichever are asked for."""
     import pytest
 
@@ -556,27 +595,18 @@ def judge(mutant: Mutant | None, tests: Sequence[str]) -> int:
 def judged(
     mutants: Sequence[Mutant], judges: Judges, jobs: int, until: float
 ) -> Iterator[tuple[Mutant, str]]:
-    """Yield each mutant with `killed`, `timeout`, `survived` or `no test`, until time is over.
-
-    What an operator of Cosmic Ray makes no program of is no mutant.
-    """
+    """Yield each mutant with an end of ENDS, or `no test`, until time is over."""
 
     def tasks() -> Iterator[tuple[Mutant, Callable[[], int], float]]:
         for mutant in mutants:
-            if time.monotonic() > until:
-                return
             tests = judges.of(mutant)
             if tests:
                 limit_s = 10 + 3 * sum(judges.took[test] for test in tests)
                 yield mutant, functools.partial(judge, mutant, tests), limit_s
 
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
-    for mutant, end in run_all(tasks(), jobs):
-        if end != str(NO_PROGRAM):
-            yield (
-                mutant,
-                {"0": "survived", "5": "survived", "timeout": "timeout"}.get(end, "killed"),
-            )
+    for mutant, end in run_all(tasks(), jobs, until):
+        yield mutant, ENDS.get(end, "killed")
 
 
 # --- What is told --------------------------------------------------------------------------------
@@ -660,16 +690,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
         os.environ["STORED_FAULTS"] = str(stored_faults())
-        judges = find_judges(options.modules, options.judges, options.jobs)
+        judges = find_judges(options.modules, options.judges, options.jobs, until)
+        if judges is None:
+            return 3
         needed = sorted({test for mutant in mutants for test in judges.of(mutant)})
         print(
             f"{len(mutants)} mutants in {len(options.modules)} modules; {len(needed)} tests judge",
             flush=True,
         )
-        if needed and not is_sane(needed, judges, options.jobs):
+        if needed and not is_sane(needed, judges, options.jobs, until):
             return 3
         results, known = {}, listed()
         for mutant, end in judged(mutants, judges, options.jobs, until):
+            if end == "no program":
+                mutants.remove(mutant)
+                continue
             results[mutant] = end
             if end in ALIVE and place_of(mutant) not in known:
                 print(tell(mutant, end), flush=True)
@@ -706,8 +741,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def is_sane(tests: Sequence[str], judges: Judges, jobs: int) -> bool:
-    """Return whether the tests pass without a mutant, else say which files do not."""
+def is_sane(tests: Sequence[str], judges: Judges, jobs: int, until: float) -> bool:
+    """Return whether the tests pass without a mutant in time, else say which files do not."""
     by_file: dict[str, list[str]] = collections.defaultdict(list)
     for test in tests:
         by_file[test.partition("::")[0]].append(test)
@@ -715,7 +750,8 @@ def is_sane(tests: Sequence[str], judges: Judges, jobs: int) -> bool:
         (file, functools.partial(judge, None, of), 60 + 3 * sum(judges.took[test] for test in of))
         for file, of in by_file.items()
     )
-    wrong = {file: end for file, end in run_all(tasks, jobs) if end != "0"}
+    ended = dict(run_all(tasks, jobs, until))
+    wrong = {file: ended.get(file, "timeout") for file in by_file if ended.get(file) != "0"}
     for file, end in wrong.items():
         print(f"without a mutant {file} ends with {end}, so nothing can be said: pytest {file}")
     return not wrong
@@ -750,10 +786,13 @@ def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
     print(table(results))
     print(
-        f"{len(results)} of {n_mutants} mutants judged: {len(results) - len(alive)} killed, "
+        f"{len(results)} of {n_mutants} mutants judged, {n_mutants - len(results)} not for want of "
+        f"time: {len(results) - len(alive)} killed, "
         f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
     )
     is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
+    if n_mutants and not results:
+        return 3
     return 1 if new or stale & known.keys() or is_too_much else 0
 
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import ast
+import math
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mutants
 import pytest
-from mutants import Judges, Mutant, finished, fork, listed, mutants_of, report, tell
+from mutants import (
+    Judges,
+    Mutant,
+    find_judges,
+    finished,
+    fork,
+    is_sane,
+    judged,
+    listed,
+    mutants_of,
+    report,
+    run_all,
+    tell,
+)
 
 from tests import ROOT
 
@@ -76,11 +92,28 @@ def a_mutant(line: int = 4, path: str = PATH) -> Mutant:
 
 
 def test_the_tests_that_execute_a_line_judge_it_its_own_file_and_the_quickest_first() -> None:
-    tests = {"test_a.py::slow": 1.0, "test_a.py::quick": 0.1, "test_module.py::own": 2.0}
+    tests = {"t/test_a.py::slow": 1.0, "t/test_a.py::quick": 0.1, "t/test_module.py::own": 2.0}
     judges = Judges(took=tests, lines={PATH: {4: frozenset(tests)}})
 
-    order = ["test_module.py::own", "test_a.py::quick", "test_a.py::slow"]
+    order = ["t/test_module.py::own", "t/test_a.py::quick", "t/test_a.py::slow"]
     assert judges.of(a_mutant()) == order
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("conformance/judge/law/checks.py", "test_law_check.py"),
+        ("conformance/judge/checks/oracle.py", "test_check_oracle.py"),
+        ("conformance/oracle/keys.py", "test_oracle_keys.py"),
+        ("conformance/judge/drift/geometry.py", "test_geometry.py"),
+    ],
+)
+def test_a_file_named_after_a_module_judges_all_of_it_and_no_other(path: str, own: str) -> None:
+    """The folder has no say: tests/oracle/ holds no test of judge/checks/oracle.py."""
+    files = [own, "test_law_accuracy.py", "test_oracle_rounding.py", "test_moments.py"]
+    judges = Judges(took={f"tests/oracle/{file}::test": 1.0 for file in files}, lines={})
+
+    assert judges.of(a_mutant(path=path)) == [f"tests/oracle/{own}::test"]
 
 
 def test_what_is_executed_at_import_is_judged_by_all_that_touch_the_module() -> None:
@@ -131,6 +164,80 @@ def test_a_fork_that_asks_for_memory_without_end_fails(capfd: pytest.CaptureFixt
     assert "MemoryError" in capfd.readouterr().err
 
 
+def test_what_runs_when_time_is_over_is_killed_and_has_no_end() -> None:
+    tasks = [("quick", lambda: 0, 60.0), ("endless", _for_ever, 60.0), ("late", lambda: 0, 60.0)]
+
+    ended = dict(run_all(tasks, 2, time.monotonic() + 1))
+    with_no_time = dict(run_all(tasks, 2, time.monotonic() - 1))
+
+    assert ended == {"quick": "0", "late": "0"}
+    assert with_no_time == {}
+    with pytest.raises(ChildProcessError):
+        os.wait()
+
+
+def test_judges_that_were_not_found_in_time_are_named_and_nothing_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutants, "KEPT", tmp_path)
+    monkeypatch.setattr(mutants, "_watch", lambda *_: _for_ever())
+
+    found = find_judges([], ["model", "ulp"], 1, time.monotonic() + 0.2)
+
+    assert found is None
+    assert capsys.readouterr().out == (
+        "finding judges: file 1 of 2, test_model.py\n"
+        "time is over before 2 of 2 files were watched, so nothing can be said: test_model.py, "
+        "test_ulp.py. Run it again, it goes on from here\n"
+    )
+
+
+def test_a_file_that_cannot_be_watched_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutants, "KEPT", tmp_path)
+    monkeypatch.setattr(mutants, "_watch", lambda *_: 9)
+
+    found = find_judges([], ["ulp"], 1, math.inf)
+
+    assert found == Judges(took={}, lines={})
+    assert "test_ulp.py judges nothing: 9" in capsys.readouterr().out
+
+
+def test_a_judge_that_does_not_end_in_time_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mutants, "judge", lambda *_: _for_ever())
+    judges = Judges(took={"tests/judge/test_a.py::one": 1.0}, lines={PATH: {}})
+    judged_by = ["tests/judge/test_a.py::one"]
+
+    sane = is_sane(judged_by, judges, 1, time.monotonic() + 0.2)
+
+    assert not sane
+    assert "without a mutant tests/judge/test_a.py ends with timeout, so nothing can be said" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_mutant_whose_judges_do_not_end_in_time_is_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mutants, "judge", lambda *_: _for_ever())
+    test = "tests/judge/test_a.py::one"
+    judges = Judges(took={test: 1.0}, lines={PATH: {4: frozenset({test})}})
+
+    assert list(judged([a_mutant()], judges, 1, time.monotonic() + 0.2)) == []
+
+
+@pytest.mark.usefixtures("listing")
+def test_what_was_not_judged_is_counted_as_such_and_nothing_judged_is_no_success(
+    a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report({a_real_mutant: "killed"}, 7) == 0
+    assert "1 of 7 mutants judged, 6 not for want of time: 1 killed" in capsys.readouterr().out
+    assert report({}, 7) == 3
+
+
 @pytest.fixture
 def a_real_mutant(changes: Changes) -> Mutant:
     changes("if a:\n    pass\n")
@@ -159,7 +266,7 @@ def test_a_survivor_that_nobody_listed_fails_the_run(
     assert code == 1
     told = capsys.readouterr().out
     assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
-    assert "1 of 1 mutants judged: 0 killed, 1 survive, of which 0 are listed" in told
+    assert "0 killed, 1 survive, of which 0 are listed" in told
 
 
 ENTRY = """
