@@ -394,13 +394,12 @@ MATRIX = Budget(max_ulp=2, max_ulp_at_sigma=2.0, matrix=MatrixBudget(column=20.0
 
 
 def recorded(
-    array: Array, definition: Orthogonal | DeltaOrthogonal, change: float = 0.0
+    array: Array, definition: Orthogonal | DeltaOrthogonal, change: float = 0.0, seed: int = 0
 ) -> Returned:
     """Return the record of a matrix with the normals that JAX draws for it, but for one element."""
-    problem = Problem(initializer="mine", dtype=str(array.dtype), shape=array.shape, seed=0)
-    followed = solve_normals(problem, definition).followed
-    assert followed is not None
-    drawn = followed.copy()
+    problem = Problem(initializer="mine", dtype=str(array.dtype), shape=array.shape, seed=seed)
+    normals = solve_normals(problem, definition)
+    drawn = (normals.expected if normals.followed is None else normals.followed).copy()
     drawn.reshape(-1)[5] += drawn.dtype.type(change)
     return dataclasses.replace(returned(array), drawn=drawn.tobytes())
 
@@ -452,6 +451,27 @@ def test_what_was_recorded_as_drawn_is_what_a_matrix_is_held_to(prng: str) -> No
 
     assert judged(Orthogonal(), right, budget=MATRIX, prng=prng).status is Status.PASSED
     assert judged(Orthogonal(), wrong, budget=MATRIX, prng=prng).status is Status.FAILED
+
+
+@of_matrices
+@pytest.mark.parametrize("dtype", MATRIX_DTYPES)
+def test_the_right_factor_of_other_normals_than_the_defined_ones_fails(
+    definition: Orthogonal | DeltaOrthogonal, shape: tuple[int, ...], dtype: str
+) -> None:
+    """By no column: the backend says itself what it drew, and factored just that."""
+    array, other = (
+        solve(Problem(initializer="mine", dtype=dtype, shape=shape, seed=seed), definition).expected
+        for seed in (0, 1)
+    )
+
+    right, wrong = (
+        judged(definition, recorded(each, definition, seed=seed), budget=MATRIX)
+        for seed, each in enumerate((array, other))
+    )
+
+    assert right.status is Status.PASSED
+    assert f"elements of what was drawn for mine-{dtype}-" in wrong.message
+    assert " differ from the definition." in wrong.message
 
 
 def test_a_recorded_draw_that_is_not_the_defined_one_is_told_as_such() -> None:

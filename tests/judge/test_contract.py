@@ -64,12 +64,23 @@ def test_another_array_is_named(outcome: Returned, fault: str) -> None:
     assert judged(outcome) == failed(CONTRACT, f"{ID} {fault}")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_one_element_that_is_not_finite_fails(value: float) -> None:
-    array = ARRAY.copy()
+def test_one_element_that_is_not_finite_fails(value: float, dtype: str) -> None:
+    array = ARRAY.astype(as_dtype(dtype))
     array[1, 2] = value
 
-    assert judged(returned(array)).status is Status.FAILED
+    assert judged(returned(array), dtype=dtype).message == (
+        f"mine-{dtype}-2x3-s0-cpu-eager returned 1 elements that are NaN or infinite"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_an_imaginary_part_that_is_not_finite_fails(dtype: str) -> None:
+    array = ARRAY.astype(dtype)
+    array.imag[1, 2] = np.nan
+
+    assert judged(returned(array), dtype=dtype).status is Status.FAILED
 
 
 # --- Refusals ------------------------------------------------------------------------------------

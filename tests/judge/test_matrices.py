@@ -17,7 +17,7 @@ import threadpoolctl
 from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Draw, Row, Setting
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.arrays import Array, returned, sampled, thin, whole, widen
+from conformance.core.arrays import Array, as_dtype, returned, sampled, thin, whole, widen
 from conformance.core.definition import DeltaOrthogonal, Normal, Orthogonal
 from conformance.core.ids import Problem, format_shape, parse_case
 from conformance.core.records import Budget, Drift, DriftClass, MatrixBudget, Raised, Returned
@@ -450,9 +450,18 @@ def test_only_orthogonal_matrices_are_matrices() -> None:
     assert not is_matrix(None)
 
 
-@pytest.mark.parametrize("value", [1e-45, -1.0, math.nan])
-def test_what_is_off_the_centre_is_counted_and_the_first_named(value: float) -> None:
-    kernel = np.zeros((3, 3, 2, 2), np.float32)
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        (1e-45, "float32"),
+        (-1.0, "bfloat16"),
+        (math.nan, "float32"),
+        (math.nan, "float16"),
+        (complex(0, math.nan), "complex64"),
+    ],
+)
+def test_what_is_off_the_centre_is_counted_and_the_first_named(value: complex, dtype: str) -> None:
+    kernel = np.zeros((3, 3, 2, 2), as_dtype(dtype))
     kernel[1, 1] = np.eye(2)
     assert off_centre_fault(kernel, DeltaOrthogonal()) == ""
 
@@ -463,7 +472,7 @@ def test_what_is_off_the_centre_is_counted_and_the_first_named(value: float) -> 
     )
     assert off_centre_fault(kernel, PLAIN) == ""
     assert "off the spatial centre" in fault_of(
-        returned(kernel), DeltaOrthogonal(), witness(np.eye(2, dtype=np.float32)), BUDGET
+        returned(kernel), DeltaOrthogonal(), witness(np.eye(2, dtype=kernel.dtype)), BUDGET
     )
     assert kernel[1, 1, 0, 0] == 1
 

@@ -1,0 +1,174 @@
+"""One observation beside its golden: whose budgets count, and what checks are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.core.arrays import Array, returned
+from conformance.core.definition import Definition, Normal, Orthogonal
+from conformance.core.records import (
+    MACHINE,
+    Budget,
+    CaseResult,
+    CheckResult,
+    DriftClass,
+    MatrixBudget,
+    Raised,
+    Status,
+)
+from conformance.judge.checks.base import Evidence, passed
+from conformance.judge.ledger import Ledger
+from conformance.judge.verdict import Golden, judge
+from conformance.oracle import fold_in, seed_key, solve
+from tests.evidence import evidence, spec_of
+
+ARRAY = np.array([0.5, -1.0, 1.5, 0.25], np.float32)
+
+
+class Swept:
+    """Budgets of 1 ULP on `cpu` and of 10 on `tpu`; of matrices 20 u."""
+
+    def budget(self, backend: str, *_: str) -> Budget:
+        """Return the figure of the backend."""
+        return Budget(max_ulp={"cpu": 1, "tpu": 10}[backend], max_ulp_at_sigma=0.0)
+
+    def matrix_budget(self, *_: str) -> MatrixBudget:
+        """Return one figure for all."""
+        return MatrixBudget(column=20.0, gram=20.0)
+
+
+class Seen:
+    """A check that passes, and keeps what it was given."""
+
+    def __call__(self, given: Evidence) -> CheckResult:
+        """Keep it."""
+        self.given = given
+        return passed("seen")
+
+
+def judged(
+    actual: Array | Raised,
+    expected: Array,
+    *,
+    definition: Definition | None = None,
+    maker: str = "cpu",
+    stages: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    **rules: Any,
+) -> CaseResult:
+    """Return the verdict on what `cpu` returned; the golden was made by `maker`.
+
+    stages: of the observation, and of the golden.
+    """
+    definition = definition or Normal(stddev=1.0)
+    asked = evidence(definition, actual, shape=expected.shape, stages=stages[0])
+    golden = Golden(outcome=returned(expected), maker=maker, stages=stages[1])
+    given: dict[str, Any] = {
+        "spec": spec_of(definition, "normal"),
+        "golden": golden,
+        "budgets": Swept(),
+        "ledger": Ledger(limitations=()),
+        "checks": (),
+        "jax_version": "0.12.0",
+    }
+    return judge(asked.observation, **(given | rules))
+
+
+def drift_class(*given: Any, **rules: Any) -> DriftClass:
+    drift = judged(*given, **rules).drift
+    assert drift is not None
+    return drift.drift_class
+
+
+def steps_off(steps: int) -> Array:
+    """Return the array with one element so many representable values further from zero."""
+    array = ARRAY.copy()
+    array.view(np.uint32)[2] += steps
+    return array
+
+
+@pytest.mark.parametrize(("maker", "most"), [("cpu", 2), ("tpu", 11)])
+def test_a_golden_may_be_as_far_off_as_the_backend_that_made_it(maker: str, most: int) -> None:
+    assert drift_class(steps_off(most), ARRAY, maker=maker) is DriftClass.ROUNDING
+    assert drift_class(steps_off(most + 1), ARRAY, maker=maker) is DriftClass.TRANSFORM
+
+
+def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:
+    """What made the golden has no part in how far the result may lie from the exact one."""
+    seen, key = Seen(), fold_in(seed_key(0), 3)
+
+    judged(ARRAY, ARRAY, maker="tpu", key=key, checks=[seen])
+
+    assert seen.given.budget == Budget(max_ulp=1, max_ulp_at_sigma=0.0)
+    assert seen.given.key is key
+
+
+@pytest.mark.parametrize("maker", ["cpu", "tpu"])
+def test_a_matrix_is_compared_by_the_key_that_was_used(maker: str) -> None:
+    key, definition = fold_in(seed_key(0), 3), Orthogonal()
+    problem = evidence(definition, np.zeros((16, 8), np.float32)).observation.case.problem
+    expected = solve(problem, definition, key=key).expected
+    actual = expected.copy()
+    actual[3, 3] = np.nextafter(actual[3, 3], np.float32(2))
+    given = {"definition": definition, "maker": maker}
+
+    assert drift_class(actual, expected, **given, key=key) is DriftClass.ROUNDING
+    assert drift_class(actual, expected, **given) is not DriftClass.ROUNDING
+
+
+def test_an_array_where_a_refusal_was_due_is_no_matrix() -> None:
+    """By its elements, within the budgets of the two backends."""
+    assert drift_class(steps_off(2), ARRAY, definition=Orthogonal()) is DriftClass.ROUNDING
+    assert drift_class(steps_off(3), ARRAY, definition=Orthogonal()) is DriftClass.TRANSFORM
+
+
+def test_the_first_stage_that_differs_from_the_goldens_is_named() -> None:
+    known = {"key": "0", "bits": "0", "uniform": "0"}
+
+    drift = judged(steps_off(5), ARRAY, stages=(known | {"bits": "1"}, known)).drift
+
+    assert drift is not None
+    assert drift.stage == "bits"
+
+
+def test_an_array_that_is_as_before_has_the_goldens_stages_where_nobody_looked() -> None:
+    known = {"key": "0"}
+
+    assert judged(ARRAY, ARRAY, stages=({}, known)).observation.stages == known
+    assert judged(steps_off(1), ARRAY, stages=({}, known)).observation.stages == {}
+    assert judged(ARRAY, ARRAY, stages=({"key": "1"}, known)).observation.stages == {"key": "1"}
+
+
+def test_what_the_machine_failed_is_not_judged() -> None:
+    outcome = Raised(exception="XlaRuntimeError", message="RESOURCE_EXHAUSTED: no memory\nmore")
+
+    result = judged(outcome, ARRAY, checks=[Seen()])
+
+    assert (result.status, result.drift) == (Status.FAILED, None)
+    (check,) = result.checks
+    assert check.check == MACHINE
+    assert check.message.startswith(
+        "the machine failed mine-float32-4-s0-cpu-eager, so nothing is known about the "
+        "initializer: XlaRuntimeError: RESOURCE_EXHAUSTED: no memory\n  free memory"
+    )
+
+
+def test_the_worst_of_the_checks_is_the_verdict() -> None:
+    def checks(*statuses: Status) -> list[Any]:
+        return [
+            lambda _, status=status: CheckResult(check="c", status=status) for status in statuses
+        ]
+
+    passed_, limited, failed_ = (
+        judged(ARRAY, ARRAY, checks=checks(*statuses)).status
+        for statuses in (
+            (Status.PASSED, Status.NOT_APPLICABLE),
+            (Status.PASSED, Status.LIMITED),
+            (Status.LIMITED, Status.FAILED),
+        )
+    )
+
+    assert (passed_, limited, failed_) == (Status.PASSED, Status.LIMITED, Status.FAILED)
