@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array
-from conformance.core.formats import LOG2_LATTICE, MANTISSA_BITS
+from conformance.core.formats import LOG2_LATTICE, MANTISSA_BITS, WORD_BITS
 from conformance.core.ids import Case
 
 
@@ -19,9 +19,7 @@ def mantissa_bits(dtype: np.dtype[Any]) -> int:
 
 def word_bits(dtype: np.dtype[Any]) -> int:
     """Return the width of the word JAX draws for one real: 8 for bfloat16, else the dtype's own."""
-    if mantissa_bits(dtype) < 8:
-        return 8
-    return 8 * np.zeros((), dtype).real.dtype.itemsize
+    return WORD_BITS[np.zeros((), dtype).real.dtype.name]
 
 
 LOG2_STRATA = 20

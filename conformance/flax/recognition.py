@@ -132,12 +132,12 @@ def matching_key(
     keys = np.stack([key for _, key in candidates]).tobytes()
     size = len(values) if partitionable else array.size
     for dtype in _drawn_dtypes(array.dtype):
-        fractions = _fractions(keys, dtype, size, partitionable)
-        # A step down among the values where the words step up, or the reverse, rules a key out.
-        opposed = np.diff(values) * np.diff(fractions, axis=1) < 0
-        for index in np.flatnonzero(~opposed.any(axis=1)):
-            if _rises(values, fractions[index]):
-                return candidates[int(index)]
+        order, is_same_point = _ranks(keys, dtype, size, partitionable)
+        steps = np.diff(values[order])
+        # Larger lattice points never have smaller values, and equal ones equal.
+        rising = np.where(is_same_point, steps == 0, steps >= 0).all(axis=1)
+        if rising.any():
+            return candidates[int(np.argmax(rising))]
     return None
 
 
@@ -157,24 +157,21 @@ def _drawn_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _fractions(keys: bytes, dtype: np.dtype[Any], size: int, partitionable: bool) -> Values:
-    """Return the lattice points of the prefix, one row a key.
+def _ranks(
+    keys: bytes, dtype: np.dtype[Any], size: int, partitionable: bool
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return the prefix in the order of its lattice points, and where the next is the same point.
 
-    The words of a prefix are the first words, if the layout is partitionable.
+    One row a key. The words of a prefix are the first words, if the layout is partitionable.
     """
     rows = np.frombuffer(keys, np.uint32).reshape(-1, 2)
-    return np.stack([lattice(_words(key, dtype, size, partitionable), dtype) for key in rows])
+    points = np.stack([lattice(_words(key, dtype, size, partitionable), dtype) for key in rows])
+    order = np.argsort(points)
+    return order, np.diff(np.take_along_axis(points, order, axis=1)) == 0
 
 
 def _words(key: Key, dtype: np.dtype[Any], size: int, partitionable: bool) -> Any:
     return random_bits(key, word_bits(dtype), (size,), partitionable=partitionable)[:PREFIX]
-
-
-def _rises(values: Values, fraction: Values) -> bool:
-    """Return whether larger lattice points never have smaller values, and equal ones equal."""
-    order = np.argsort(fraction, kind="stable")
-    steps, same_point = np.diff(values[order]), np.diff(fraction[order]) == 0
-    return bool((steps >= 0).all() and (steps[same_point] == 0).all())
 
 
 def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> Recognised:
@@ -186,11 +183,12 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     if not _is_drawable(array):
         return UNKNOWN
     values = widen(array.ravel())
-    if (values == values[0]).all():
-        return Recognised(initializer=f"constant({values[0]:g})", is_exact=True)
+    if values.min() == values.max():
+        return Recognised(initializer=f"constant({values.min():g})", is_exact=True)
     fit = None if key is None else _by_key(array, key, partitionable)
     if fit is None and (length := _orthogonal_length(array)):
-        suffix = "" if abs(length - 1) < LENGTH_TOLERANCE else f"(scale={length:.4g})"
+        is_unit = math.isclose(length, 1, rel_tol=0, abs_tol=LENGTH_TOLERANCE)
+        suffix = "" if is_unit else f"(scale={length:.4g})"
         return Recognised(initializer=f"orthogonal{suffix}", is_exact=key is not None)
     fits = _by_statistics(array) if key is None else [fit] if fit else []
     if not fits:
@@ -376,15 +374,19 @@ def matching_orthogonal_key(
     length = _orthogonal_length(array)
     if not length or not FEWEST_FOR_A_KEY <= array.size <= MOST_FACTORED:
         return None
-    matrix = widen(array).reshape(-1, array.shape[-1]) / length
-    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    tall = _tall(array) / length
     for label, key in candidates:
         normals = _normals(key, tall.shape, partitionable)
-        errors = column_errors(tall, normals, bound=0.0)
         bound = FACTOR_TOLERANCE / unit_roundoff(normals.dtype)
-        if errors.largest < bound and errors.lowest_diagonal > -bound:
+        if not column_errors(tall, normals, bound=bound).n_beyond:
             return label, key
     return None
+
+
+def _tall(array: Array) -> Values:
+    """Return the matrix of the last axis and all others, its longer side upright."""
+    matrix = widen(array).reshape(-1, array.shape[-1])
+    return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
 
 
 def _normals(key: Key, tall: tuple[int, ...], partitionable: bool) -> Array:
@@ -399,14 +401,13 @@ def _orthogonal_length(array: Array) -> float:
         return 0.0
     if not _is_drawable(array):
         return 0.0
-    matrix = widen(array).reshape(-1, array.shape[-1])
-    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    tall = _tall(array)
     gram = tall.T @ tall
     square = float(np.trace(gram)) / len(gram)
     # Rounding the elements moves a product of unit columns by one epsilon at most (Cauchy-Schwarz),
     # and their lengths as much; the float32 factorization adds n of its epsilons.
     bound = 4 * 2.0 ** -mantissa_bits(array.dtype) + len(tall) * 2.0**-23
-    if square > 0 and np.abs(gram / square - np.eye(len(gram))).max() < bound:
+    if square and np.abs(gram / square - np.eye(len(gram))).max() < bound:
         return math.sqrt(square)
     return 0.0
 

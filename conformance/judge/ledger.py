@@ -232,9 +232,7 @@ def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
 
 def looks_misspelt(value: str, known: Collection[str]) -> bool:
     """Return whether the value is not known, but so like one that is that it must be meant."""
-    return value not in known and bool(
-        difflib.get_close_matches(value, known, n=1, cutoff=LIKENESS)
-    )
+    return value not in known and bool(difflib.get_close_matches(value, known, cutoff=LIKENESS))
 
 
 _TYPES: Mapping[str, type] = {"empty": bool, "figures": dict} | dict.fromkeys(

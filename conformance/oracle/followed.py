@@ -199,8 +199,8 @@ def erf_float32(x: float) -> float:
     XLA computes so at run time. Bounds that are constants under `jit` it folds with the C library
     instead: an eager and a jitted draw can differ, and the jitted draws of two machines.
     """
-    if abs(x) >= np.float32(ERF_SATURATION):
-        return math.copysign(1.0, x)
+    largest = float(np.float32(ERF_SATURATION))
+    x = max(-largest, min(x, largest))
     square = rounded(np.asarray(x * x), FLOAT32)
     numerator = rounded(x * _horner(ERF_NUMERATOR, square, is_fused=True), FLOAT32)
     return float(rounded(numerator / _horner(ERF_DENOMINATOR, square, is_fused=True), FLOAT32))
@@ -253,17 +253,23 @@ def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any])
 
 
 def erf_inv_float32(u: Reals, *, is_fused: bool) -> Reals:
-    """Return XLA's float32 erf_inv of float32 numbers, all held in float64.
+    """Return XLA's float32 erf_inv of float32 numbers, all held in float64."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        w = -rounded(np.log1p(-rounded(u * u, FLOAT32)), FLOAT32)
+        quotient = erf_inv_quotient(w, is_fused=is_fused)
+        return np.where(np.abs(u) == 1, u * np.inf, rounded(quotient * u, FLOAT32))
+
+
+def erf_inv_quotient(w: Reals, *, is_fused: bool) -> Reals:
+    """Return erf_inv(u) / u by w = -log(1 - u^2), in float32, held in float64.
 
     w >= 5 is the tail: 0.3 % of the arguments of a normal.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        w = -rounded(np.log1p(-rounded(u * u, FLOAT32)), FLOAT32)
-        polynomial = _horner(CENTRAL, rounded(w - 2.5, FLOAT32), is_fused=is_fused)
-        in_tail = w >= 5
-        root = rounded(np.sqrt(w[in_tail]), FLOAT32)
-        polynomial[in_tail] = _horner(TAIL, rounded(root - 3.0, FLOAT32), is_fused=is_fused)
-        return np.where(np.abs(u) == 1, u * np.inf, rounded(polynomial * u, FLOAT32))
+    quotient = _horner(CENTRAL, rounded(w - 2.5, FLOAT32), is_fused=is_fused)
+    in_tail = w >= 5
+    root = rounded(np.sqrt(w[in_tail]), FLOAT32)
+    quotient[in_tail] = _horner(TAIL, rounded(root - 3.0, FLOAT32), is_fused=is_fused)
+    return quotient
 
 
 def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool) -> Reals:

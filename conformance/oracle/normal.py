@@ -63,9 +63,9 @@ def masses(lower: float, upper: float) -> Masses:
 
 def _mass_between(lower: float, upper: float) -> Decimal:
     """Subtract the tails above two bounds, never two numbers near 1: mirror those that lie left."""
-    if abs(lower) > abs(upper):
-        lower, upper = -upper, -lower
-    return mass_above(lower) - mass_above(upper)
+    nearer, farther = sorted((lower, upper), key=abs)
+    side = math.copysign(1.0, farther)
+    return mass_above(side * nearer) - mass_above(side * farther)
 
 
 def mass_above(bound: float) -> Decimal:
@@ -92,11 +92,12 @@ def _tail_fraction(x: Decimal) -> Decimal:
 def _central_series(x: Decimal) -> Decimal:
     """Return the integral of exp(-t^2 / 2) from 0 to x."""
     power = total = x
+    before = Decimal("NaN")
     n = 0
-    while abs(power) > Decimal(10) ** -DIGITS:
+    while total != before:
         n += 1
         power *= -x * x / (2 * n)
-        total += power / (2 * n + 1)
+        before, total = total, total + power / (2 * n + 1)
     return total
 
 

@@ -437,6 +437,7 @@ ROWS = Constant(value=((1.0,), (2.0,), (3.0,)))
         (ROWS, (4, 3), "ValueError"),
         (ROWS, (3,), "ValueError"),
         (Constant(value=()), (0,), None),
+        (Constant(value=((1.0, 2.0, 3.0), (4.0,))), (2, 2), "ValueError"),
         (Constant(value=()), (2,), "ValueError"),
         # fans
         (scaling(), (4, 6), None),

@@ -32,11 +32,15 @@ from conformance.observe.sweep import sweep
 from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, solve_words
 from conformance.oracle.followed import (
     C_LIBRARY_ERF_ULP,
+    CENTRAL,
     FOLDED_CORRECTLY,
+    TAIL,
     ErfErrors,
     _folded_erf_of,
+    _horner,
     erf_float32,
     erf_inv_float32,
+    erf_inv_quotient,
     foldings,
 )
 from tests.oracle.test_oracle_streams import is_fused_here
@@ -296,6 +300,21 @@ def test_erf_inv_is_that_of_xla_but_for_log1p() -> None:
 
     assert np.mean(distance > 0) <= LOG1P_SHARE
     assert distance.max() <= LOG1P_ULP
+
+
+def test_the_tail_of_erf_inv_begins_at_5() -> None:
+    """No float32 number has this w, and XLA has `w < 5` for the central polynomial."""
+    before = float(np.nextafter(np.float32(5), np.float32(0)))
+    root = np.array([np.float32(np.sqrt(5.0))], np.float64)
+    central, tail = (
+        _horner(coefficients, at, is_fused=True)[0]
+        for coefficients, at in ((CENTRAL, np.array([2.5])), (TAIL, root - 3))
+    )
+
+    found = erf_inv_quotient(np.array([before, 5.0]), is_fused=True)
+
+    assert found[1] == tail != central
+    assert found[0] == _horner(CENTRAL, np.array([before - 2.5]), is_fused=True)[0]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the ISA to forbid is one of x86")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from decimal import Decimal, localcontext
 from typing import Any
 
 import mpmath
@@ -23,7 +24,13 @@ from conformance.core.definition import (
 )
 from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_circle
-from conformance.oracle.normal import mass_above, masses
+from conformance.oracle.normal import (
+    DIGITS,
+    _tail_fraction,
+    mass_above,
+    masses,
+    truncated_quantile,
+)
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 MAX_ULP = 5
@@ -127,6 +134,22 @@ def test_tail_masses_have_fifty_digits(bound: float) -> None:
         exact = mpmath.erfc(mpmath.mpf(bound) / mpmath.sqrt(2)) / 2
 
         assert abs(mpmath.mpf(str(mass_above(bound))) / exact - 1) < mpmath.mpf(10) ** -50
+
+
+@pytest.mark.parametrize(
+    ("bound", "is_fraction"), [(2.5, False), (2.999, False), (3.0, True), (3.5, True)]
+)
+def test_the_continued_fraction_has_the_tail_from_3_on(bound: float, is_fraction: bool) -> None:
+    """Where it begins, both ways have 50 digits right, and differ in the last."""
+    with localcontext(prec=DIGITS):
+        assert (mass_above(bound) == _tail_fraction(Decimal(bound))) is is_fraction
+
+
+@pytest.mark.parametrize("bound", [2.0, INFINITY])
+def test_a_median_of_0_is_no_negative_zero(bound: float) -> None:
+    (median,) = truncated_quantile(np.array([0.5]), masses(-bound, bound))
+
+    assert (median, np.signbit(median)) == (0, False)
 
 
 def test_no_mass_lies_beyond_infinity() -> None:

@@ -194,7 +194,7 @@ def _plain_product(left: Array, right: Array, subtracted: Array) -> Array:
 def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
     """Return the product of float64 matrices to 2^-64 of their largest elements, row by column."""
     precision = np.finfo(np.float64).nmant + 1
-    bits = (precision - math.ceil(math.log2(max(left.shape[1], 2)))) // 2
+    bits = (precision - math.ceil(math.log2(left.shape[1]))) // 2
     count = -(-(precision + SPARE_BITS + 1) // bits)  # 1.5 units are dropped
     rows = _slices(left, bits, count)
     columns = [part.T for part in _slices(right.T, bits, count)]
@@ -212,8 +212,8 @@ def _slices(matrix: Array, bits: int, count: int) -> list[Array]:
     """
     exponents = np.frexp(np.abs(matrix).max(axis=1, keepdims=True))[1]
     rest, parts = matrix, []
-    for number in range(1, count + 1):
-        unit = np.ldexp(1.0, exponents - number * bits)
+    for number in range(count):
+        unit = np.ldexp(1.0, exponents - (number + 1) * bits)
         parts.append(np.round(rest / unit) * unit)
         rest = rest - parts[-1]
     return parts

@@ -77,8 +77,10 @@ SIDES = {"actual": "the actual matrix: ", "expected": "the expected matrix: "}
 LIKENESS = 0.99
 """Cosine of two columns from which they are the same but for rounding."""
 
-NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
-ANY_DISTANCE = Budget(max_ulp=0, max_ulp_at_sigma=math.inf)
+NO_BUDGET = Budget(max_ulp=0, max_ulp_at_sigma=-math.inf)
+"""Elements that differ are no rounding of each other, even where that is 0 ULP at a large sigma."""
+
+ANY_DISTANCE = dataclasses.replace(NO_BUDGET, max_ulp_at_sigma=math.inf)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

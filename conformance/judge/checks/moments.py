@@ -31,8 +31,8 @@ from conformance.oracle import OracleUnavailable, solve_words, word_bits
 
 MOMENTS = "moments"
 
-LARGEST_WORD = 16
-"""Bits of a word up to which its law is enumerated; beyond, it is the continuous one to 1e-6."""
+ENUMERATED_WORDS = (8, 16)
+"""Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
 
 NORMAL_REACH = {"float32": 5.42, "float64": 8.3, "complex64": 5.42, "complex128": 8.3}
 """Largest |x| / sigma of a normal: the quantile of a quarter step, 2^-25 and 2^-54 (for complex
@@ -122,7 +122,7 @@ def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -
     """
     if isinstance(definition, Constant):
         return None
-    if word_bits(as_dtype(dtype)) <= LARGEST_WORD:
+    if word_bits(as_dtype(dtype)) in ENUMERATED_WORDS:
         try:
             return _enumerated(definition, shape, dtype)
         except OracleUnavailable:

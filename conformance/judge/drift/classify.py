@@ -276,7 +276,7 @@ def _of_stream(pair: _Pair) -> _Change:
 
 
 def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
-    is_mirrored = statistics.fit(actual, expected).scale < 0
+    is_mirrored = bool(np.signbit(statistics.fit(actual, expected).scale))
     if change := _systematic(actual, -expected if is_mirrored else expected, pair):
         return change
     if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):

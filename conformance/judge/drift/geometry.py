@@ -30,8 +30,7 @@ def reordering(actual: Array, expected: Array) -> str:
 
 
 def _are_alike(array: Array) -> bool:
-    flat = array.ravel()
-    return bool((flat == flat[0]).all())
+    return bool(array.min() == array.max())
 
 
 def _named_order(actual: Array, expected: Array) -> str:
@@ -83,7 +82,9 @@ def describe_places(different: Mask, expected: Array) -> str:
 
 def _one_slice(different: Mask) -> str:
     """Return the run of one axis, at most half of it, that holds all differences, densely."""
-    for axis, size in enumerate(different.shape if different.ndim > 1 else ()):
+    if different.ndim == 1:
+        return ""
+    for axis, size in enumerate(different.shape):
         others = tuple(other for other in range(different.ndim) if other != axis)
         hit = np.flatnonzero(different.any(axis=others))
         is_run = len(hit) == hit[-1] - hit[0] + 1
