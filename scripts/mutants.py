@@ -525,13 +525,11 @@ def find_judges(
 
 def watch(files: Mapping[Path, Path], jobs: int, until: float) -> bool:
     """Note in a file, for each file of tests, what it executes; return whether time sufficed."""
-
-    def tasks() -> Iterator[tuple[Path, Callable[[], int], float]]:
-        for number, (file, where) in enumerate(files.items(), start=1):
-            print(f"finding judges: file {number} of {len(files)}, {file.name}", flush=True)
-            yield file, functools.partial(_watch, file, where), 900.0
-
-    ended = dict(run_all(tasks(), jobs, until))
+    tasks = (
+        (file, functools.partial(_watch, file, files[file]), 900.0)
+        for file in told("finding judges", list(files))
+    )
+    ended = dict(run_all(tasks, jobs, until))
     for file, end in ended.items():
         if end != "0":
             print(f"{file.name} judges nothing: {end}", flush=True)
@@ -541,6 +539,13 @@ def watch(files: Mapping[Path, Path], jobs: int, until: float) -> bool:
             f"can be said: {', '.join(missing)}. Run it again, it goes on from here"
         )
     return not missing
+
+
+def told(what: str, files: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files, saying of each that it is its turn."""
+    for number, file in enumerate(files, start=1):
+        print(f"{what}: file {number} of {len(files)}, {file.name}", flush=True)
+        yield file
 
 
 def stored_faults() -> Path:
@@ -743,12 +748,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def is_sane(tests: Sequence[str], judges: Judges, jobs: int, until: float) -> bool:
     """Return whether the tests pass without a mutant in time, else say which files do not."""
-    by_file: dict[str, list[str]] = collections.defaultdict(list)
+    by_file: dict[Path, list[str]] = collections.defaultdict(list)
     for test in tests:
-        by_file[test.partition("::")[0]].append(test)
+        by_file[Path(test.partition("::")[0])].append(test)
     tasks = (
-        (file, functools.partial(judge, None, of), 60 + 3 * sum(judges.took[test] for test in of))
-        for file, of in by_file.items()
+        (
+            file,
+            functools.partial(judge, None, by_file[file]),
+            60 + 3 * sum(judges.took[test] for test in by_file[file]),
+        )
+        for file in told("running judges without a mutant", list(by_file))
     )
     ended = dict(run_all(tasks, jobs, until))
     wrong = {file: ended.get(file, "timeout") for file in by_file if ended.get(file) != "0"}

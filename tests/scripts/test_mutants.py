@@ -214,8 +214,10 @@ def test_a_judge_that_does_not_end_in_time_says_nothing(
     sane = is_sane(judged_by, judges, 1, time.monotonic() + 0.2)
 
     assert not sane
-    assert "without a mutant tests/judge/test_a.py ends with timeout, so nothing can be said" in (
-        capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        "running judges without a mutant: file 1 of 1, test_a.py\n"
+        "without a mutant tests/judge/test_a.py ends with timeout, so nothing can be said: "
+        "pytest tests/judge/test_a.py\n"
     )
 
 
