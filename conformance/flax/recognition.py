@@ -166,7 +166,7 @@ def _ranks(
     """
     rows = np.frombuffer(keys, np.uint32).reshape(-1, 2)
     points = np.stack([lattice(_words(key, dtype, size, partitionable), dtype) for key in rows])
-    order = np.argsort(points)
+    order = np.argsort(points, kind="stable")
     return order, np.diff(np.take_along_axis(points, order, axis=1)) == 0
 
 
