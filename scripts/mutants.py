@@ -91,7 +91,7 @@ JUDGES = (
     *("definition", "drawn", "drift", "faults", "geometry", "independence", "law", "law_check"),
     *("ledger", "matrices", "matrix_draws", "model", "module_checks", "moments", "oracle_*"),
     *("permitted", "predicted", "recognition", "statistics", "structure", "ulp", "values"),
-    "verdict",
+    *("verdict", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 

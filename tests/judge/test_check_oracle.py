@@ -39,6 +39,7 @@ from conformance.core.records import (
     Returned,
     Status,
 )
+from conformance.judge.checks import oracle as oracle_check
 from conformance.judge.checks.base import Evidence
 from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
 from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
@@ -202,6 +203,36 @@ def test_a_mixture_of_both_chains_of_roundings_is_neither() -> None:
 
     assert len(differing) > 1
     assert judged(definition, mixed).status is Status.FAILED
+
+
+@pytest.mark.parametrize(
+    ("of_defined", "of_followed", "is_defined"),
+    [
+        (DriftClass.TRANSFORM, DriftClass.LAW, True),
+        (DriftClass.LAW, DriftClass.TRANSFORM, False),
+        (DriftClass.LAW, DriftClass.LAW, True),
+    ],
+)
+def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_defined(
+    of_defined: DriftClass,
+    of_followed: DriftClass,
+    is_defined: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    classes = iter([of_defined, of_followed])
+    monkeypatch.setattr(
+        oracle_check, "classify_kept", lambda *_, **__: Drift(drift_class=next(classes))
+    )
+    solution = solved(LAWS[0], "float32")
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+    assert solution.followed is not None
+
+    found = oracle_check.deviation(returned(solution.expected), LAWS[0], problem, budget=NOTHING)
+
+    told, other = solution.expected, solution.followed
+    assert np.array_equal(found.reference, told if is_defined else other)
+    assert not np.array_equal(told, other)
+    assert found.drift.drift_class is (of_defined if is_defined else of_followed)
 
 
 def test_the_key_of_the_draw_may_be_another_than_the_seeds() -> None:
