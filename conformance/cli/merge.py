@@ -14,7 +14,7 @@ from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER, golden_folder
 from conformance.core.records import DriftClass
 from conformance.judge.rules import load_ledger
-from conformance.merge import Merged, Question, Referee, Sources, golden_place, merge, read_sources
+from conformance.merge import Bench, Merged, Question, Referee, golden_place, merge, read_sources
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.store import budgets
@@ -42,8 +42,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Merge and report; MISSING where something could not be read."""
     catalogue = load_catalogue()
     expected = _questions(arguments.tier, catalogue)
-    sources = read_sources(arguments.folders)
-    referee = _referee(arguments, catalogue, sources)
+    bench = _bench(arguments, catalogue)
+    sources = read_sources(arguments.folders, bench)
+    referee = Referee(
+        catalogue=catalogue,
+        goldens=bench.goldens,
+        budgets=bench.budgets,
+        ledger=bench.ledger,
+        outcomes=sources.outcomes,
+        max_drift=bench.max_drift,
+        golden_place=golden_place(open_store(golden_folder(arguments.golden))),
+    )
     merged = merge(sources.facts, referee, expected=expected, faults=sources.faults)
     for path, render in ((arguments.json, to_json), (arguments.markdown, to_markdown)):
         if path is not None:
@@ -68,16 +77,14 @@ def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
     ]
 
 
-def _referee(arguments: argparse.Namespace, catalogue: Catalogue, sources: Sources) -> Referee:
+def _bench(arguments: argparse.Namespace, catalogue: Catalogue) -> Bench:
     goldens = open_store(golden_folder(arguments.golden))
-    return Referee(
+    return Bench(
         catalogue=catalogue,
         goldens=goldens,
         budgets=budgets.load(goldens.folder / BUDGETS),
         ledger=load_ledger(Path(arguments.ledger or LEDGER)),
-        outcomes=sources.outcomes,
         max_drift=DriftClass(arguments.max_drift),
-        golden_place=golden_place(goldens),
     )
 
 

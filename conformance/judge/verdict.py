@@ -59,6 +59,11 @@ class Golden:
     maker: str
     stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of(cls, entry: Entry) -> Golden:
+        """Return what an entry of a golden set says."""
+        return cls(outcome=entry.outcome, maker=entry.maker, stages=entry.stages)
+
 
 def judge(
     observation: Observation,

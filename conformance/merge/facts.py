@@ -59,9 +59,10 @@ class Judgement:
 class Fact:
     """One result: which case, where, what came of it, and by which folder we know.
 
-    outcome: as `report.rows.outcome_text` writes it. judgement: None in a recording, which judges
-    nothing. source: the recording or run. root: the folder that was named, which holds the source;
-    shards beneath one root count as one machine: see `Place.kind`.
+    outcome: as `report.rows.outcome_text` writes it. judgement: of the run, or of the merge where a
+    recording judges nothing; None where the initializer is unknown here. source: the recording or
+    run. root: the folder that was named, which holds the source; shards beneath one root count as
+    one machine: see `Place.kind`.
     """
 
     problem: Problem

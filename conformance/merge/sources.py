@@ -17,6 +17,7 @@ from conformance.core.paths import MANIFEST
 from conformance.core.records import BASE, MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
 from conformance.merge.facts import Fact, Judgement, Place
+from conformance.merge.judging import Bench
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
 from conformance.store.entries import RECORDING
@@ -58,8 +59,11 @@ class Sources:
     faults: tuple[str, ...]
 
 
-def read_sources(folders: Iterable[Path]) -> Sources:
-    """Return what the recordings and runs in the folders say, at whatever depth they lie."""
+def read_sources(folders: Iterable[Path], bench: Bench | None = None) -> Sources:
+    """Return what the recordings and runs in the folders say, at whatever depth they lie.
+
+    bench: what judges recordings; None leaves them unjudged.
+    """
     facts: set[Fact] = set()
     outcomes: dict[str, Outcome] = {}
     faults: list[str] = []
@@ -72,7 +76,7 @@ def read_sources(folders: Iterable[Path]) -> Sources:
             )
         for path in found:
             try:
-                _read(path, str(folder), facts, outcomes, faults)
+                _read(path, str(folder), bench, facts, outcomes, faults)
             except (StoreError, ReportError) as error:
                 faults.append(str(error))
             except (OSError, *MALFORMED) as error:
@@ -94,12 +98,17 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 
 def _read(
-    path: Path, root: str, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
+    path: Path,
+    root: str,
+    bench: Bench | None,
+    facts: set[Fact],
+    outcomes: dict[str, Outcome],
+    faults: list[str],
 ) -> None:
     if path.is_file():
         raise GoldenError(f"{path} is an unfinished recording: go on with it by --resume")
     if (path / MANIFEST).exists():
-        _read_recording(path, root, facts, outcomes, faults)
+        _read_recording(path, root, bench, facts, outcomes, faults)
     else:
         _read_run(path, root, facts, faults)
 
@@ -108,7 +117,12 @@ def _read(
 
 
 def _read_recording(
-    folder: Path, root: str, facts: set[Fact], outcomes: dict[str, Outcome], faults: list[str]
+    folder: Path,
+    root: str,
+    bench: Bench | None,
+    facts: set[Fact],
+    outcomes: dict[str, Outcome],
+    faults: list[str],
 ) -> None:
     """Read a recording whole, or nothing of it."""
     store = open_store(folder)
@@ -116,7 +130,7 @@ def _read_recording(
         raise GoldenError(f"{folder} is a {store.kind}: a merge takes recordings and runs")
     if found := verify(folder):
         raise GoldenError(found[0])
-    read = dict(_recorded(store, root))
+    read = dict(_recorded(store, root, bench))
     sound = {fact: outcome for fact, outcome in read.items() if not machine_fault(outcome)}
     faults += [
         f"{folder}: the machine failed {fact.case} ({fact.outcome}): record it again"
@@ -126,7 +140,7 @@ def _read_recording(
     outcomes.update({fact.outcome: outcome for fact, outcome in sound.items()})
 
 
-def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
+def _recorded(store: Store, root: str, bench: Bench | None) -> Iterator[tuple[Fact, Outcome]]:
     places: dict[tuple[str, ...], Place] = {}
     for entry in store.entries():
         case = parse_case(entry.id)
@@ -141,8 +155,16 @@ def _recorded(store: Store, root: str) -> Iterator[tuple[Fact, Outcome]]:
             outcome=outcome_text(entry.outcome),
             source=str(store.folder),
             root=root,
+            judgement=_judged(store, entry.id, bench),
         )
         yield fact, entry.outcome
+
+
+def _judged(store: Store, key: str, bench: Bench | None) -> Judgement | None:
+    observation = store.observation(key)
+    if bench is None or machine_fault(observation.outcome):
+        return None
+    return bench.judgement(observation, store.environment.packages.get("jax", ""))
 
 
 def golden_place(store: Store) -> Place | None:

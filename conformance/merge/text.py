@@ -150,7 +150,7 @@ def verdict_line(merged: Merged) -> str:
         "not readable or unfinished": len(merged.faults),
         "missing": merged.n_missing,
         "contradictory": len(merged.conflicts),
-        "failed in their runs": len(merged.failed),
+        "failed": len(merged.failed),
         "beyond the policy": len(merged.beyond),
     }
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
@@ -250,7 +250,7 @@ def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[s
         "missing": [
             f"{case} at {names[place]}" for place, cases in merged.missing.items() for case in cases
         ],
-        "failed in their runs": _rows(merged.failed, names),
+        "failed": _rows(merged.failed, names),
         "beyond the policy": _rows(merged.beyond, names),
     }
     return [(title, lines) for title, lines in kinds.items() if lines]

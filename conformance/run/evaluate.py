@@ -78,9 +78,7 @@ class Engine:
         if self._goldens is None:
             return None
         entry = self._goldens.golden(case.problem.id, case.backend)
-        if entry is None:
-            return None
-        return Golden(outcome=entry.outcome, maker=entry.maker, stages=entry.stages)
+        return None if entry is None else Golden.of(entry)
 
 
 def is_as_before(actual: Outcome, expected: Outcome) -> bool:

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cli import main
-from conformance.core.arrays import returned
+from conformance.core.arrays import returned, whole
 from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.machine import machine_fault
-from conformance.core.paths import LEDGER, MANIFEST
+from conformance.core.paths import LEDGER, MANIFEST, shipped
 from conformance.core.records import (
     BASE,
     SCHEMA,
@@ -35,6 +35,7 @@ from conformance.core.records import (
     Observation,
     Outcome,
     Raised,
+    Returned,
     Status,
 )
 from conformance.judge.ledger import Ledger, load
@@ -750,14 +751,31 @@ def environment_of(flags: str = "") -> Environment:
     )
 
 
+def accepted(case_id: str) -> Outcome:
+    """Return what the shipped goldens hold for a case."""
+    entry = open_store(shipped()).entry(parse_case(case_id).problem.id)
+    assert entry is not None
+    return entry.outcome
+
+
+def rounded(case_id: str) -> Outcome:
+    """Return the shipped golden of a case with one element a representable value further."""
+    right = accepted(case_id)
+    assert isinstance(right, Returned)
+    array = whole(right).copy()
+    array.flat[3] = np.nextafter(array.flat[3], np.float32(9))
+    return returned(array)
+
+
 def recording(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, flags: str = "") -> Path:
-    """Write a recording in which every case returned the same."""
+    """Write a recording in which every case returned the same, twice."""
+    again = {"repeat_sha256": outcome.sha256} if isinstance(outcome, Returned) else {}
     entries = [
         Entry(
             id=key,
             shard=shard_name("normal", key.partition("-")[0]),
             outcome=outcome,
-            extra={"device": "cpu", "mode": "executed"},
+            extra={"device": "cpu", "mode": "executed", **again},
         )
         for key in ids
     ]
@@ -1078,9 +1096,21 @@ def test_rows_of_a_newer_schema_are_named_and_lose_nothing_else(tmp_path: Path) 
 # --- The command ---------------------------------------------------------------------------------
 
 
+def test_a_recording_of_another_law_than_the_goldens_fails_at_one_place_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = accepted(ONE)
+    assert isinstance(right, Returned)
+    recording(tmp_path / "plain", ONE, outcome=returned(whole(right) * np.float32(1.5)))
+
+    assert main(["merge", str(tmp_path)]) == 1
+    printed = capsys.readouterr().out
+    assert "failed, values oracle, law" in printed, printed
+
+
 def test_a_clean_merge_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    recording(tmp_path / "plain", ONE)
-    recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX", outcome=ROUNDED)
+    recording(tmp_path / "plain", ONE, outcome=accepted(ONE))
+    recording(tmp_path / "avx", ONE, flags="--xla_cpu_max_isa=AVX", outcome=rounded(ONE))
 
     assert main(["merge", str(tmp_path)]) == 0
 
@@ -1099,7 +1129,7 @@ def test_a_merge_with_a_conflict_exits_with_1(tmp_path: Path) -> None:
 def test_a_merge_that_lacks_a_source_exits_with_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recording(tmp_path / "plain", ONE)
+    recording(tmp_path / "plain", ONE, outcome=accepted(ONE))
 
     assert main(["merge", str(tmp_path), str(tmp_path / "typo")]) == 3
     assert "INCOMPLETE: 1 not readable or unfinished" in capsys.readouterr().out
@@ -1108,7 +1138,7 @@ def test_a_merge_that_lacks_a_source_exits_with_3(
 def test_a_tier_makes_absent_cases_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recording(tmp_path / "plain", ONE)
+    recording(tmp_path / "plain", ONE, outcome=accepted(ONE))
 
     assert main(["merge", str(tmp_path), "--tier", "quick"]) == 3
     assert "constant-bfloat16-5x4x8-s0-cpu-eager at cpu" in capsys.readouterr().out
@@ -1122,7 +1152,7 @@ def test_an_unknown_tier_is_a_wrong_call(
 
 
 def test_files_are_written_beside_the_text(tmp_path: Path) -> None:
-    recording(tmp_path / "in" / "plain", ONE)
+    recording(tmp_path / "in" / "plain", ONE, outcome=accepted(ONE))
     paths = [tmp_path / name for name in ("merge.json", "merge.md")]
 
     main(["merge", str(tmp_path / "in"), "--json", str(paths[0]), "--markdown", str(paths[1])])
