@@ -28,6 +28,7 @@ COMMANDS = {
     "compile": "compile for an accelerator that is not here, and predict CUDA's bits",
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
+    "cache": "list and clear what earlier commands left in the user's cache",
     "doctor": "show what in this environment can change numbers",
 }
 """Command names and their one-line help; `conformance.cli.<name>` implements each."""

@@ -23,6 +23,7 @@ from urllib.request import url2pathname
 
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
+from conformance.upgrade.cache import touch
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.uv import cache_folder, uv
 
@@ -241,6 +242,7 @@ def build(plan: Plan) -> Path:
     folder = cache_folder("environments") / plan.key
     if not folder.exists():
         _build(plan, folder)
+    touch(folder)
     return folder / "bin" / "python"
 
 

@@ -36,6 +36,7 @@ from conformance.observe.child.__main__ import REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
 from conformance.store.read import Store, open_store
+from conformance.upgrade.cache import touch
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.rerun import Interpreter
 from conformance.upgrade.uv import cache_folder
@@ -129,6 +130,8 @@ def record_sides(plans: Sequence[Plan], asked: Asked, say: Say, passing: Path) -
     failures = _record(list(missing.values()), say)
     if failures:
         raise SideError("\n".join(failures))
+    for job in jobs:
+        touch(job.folder)
     return [open_store(job.folder) for job in jobs]
 
 
@@ -175,9 +178,10 @@ def _record(jobs: list[_Job], say: Say) -> list[str]:
                 running.append((job, stack.enter_context(_started(job))))
             except SideError as error:
                 failures.append(str(error))
-        _wait(running, say)
+        stalled = _wait(running, say)
         ended = [(job, process.returncode) for job, process in running]
-        return [*failures, *(_failure(job, code) for job, code in ended if code)]
+        failed = ((job, code) for job, code in ended if code)
+        return [*failures, *(_failure(job, code, job.folder in stalled) for job, code in failed)]
 
 
 @contextlib.contextmanager
@@ -241,12 +245,27 @@ def interpreters_of(plans: tuple[Plan, Plan]) -> tuple[Interpreter, Interpreter]
     return before, after
 
 
-def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> None:
+STALLED_S = 3600.0
+"""A recorder that finishes nothing for so long is ended: a case takes seconds, a model minutes."""
+
+
+def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[Path]:
+    """Wait for the recorders; end those that finish no case for STALLED_S, and return which."""
+    stalled: set[Path] = set()
     start = time.monotonic()
+    last = {job.folder: (0, start) for job, _ in running}
     while any(process.poll() is None for _, process in running):
+        for job, process in running:
+            done, since = last[job.folder]
+            if job.done() != done:
+                last[job.folder] = job.done(), time.monotonic()
+            elif time.monotonic() - since > STALLED_S and process.poll() is None:
+                process.kill()
+                stalled.add(job.folder)
         states = (f"{job.plan.name}: {_state(job, process)}" for job, process in running)
         say(f"{'; '.join(states)}; {time.monotonic() - start:.0f} s")
         time.sleep(0.2)
+    return stalled
 
 
 def _state(job: _Job, process: subprocess.Popen[bytes]) -> str:
@@ -255,13 +274,15 @@ def _state(job: _Job, process: subprocess.Popen[bytes]) -> str:
     return "running" if job.asked.target else f"{job.done()} of {job.total} cases"
 
 
-def _failure(job: _Job, code: int) -> str:
+def _failure(job: _Job, code: int, is_stalled: bool) -> str:
     """Return what is known of a recorder that ended with a code other than 0."""
     words = job.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     last = words[-1] if words else "none"
     if code == REFUSED:
         return f"{job.plan.name}: {last}"
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+    if is_stalled:
+        ended = f"finished nothing for {STALLED_S:g} s and was ended"
     kept = f"; {job.done()} cases are kept and will not run again" if job.done() else ""
     return f"{job.plan.name} {ended} while recording{kept}. Its last words: {last} (all: {job.log})"
 

@@ -1,0 +1,73 @@
+"""`conformance cache`: what earlier commands left in the user's cache, and clearing it away."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import datetime
+import sys
+
+from conformance.core.errors import ExitCode, SelectionError, unknown
+from conformance.upgrade import cache
+from conformance.upgrade.uv import cache_folder
+
+DAYS = 30
+"""An entry that was of no use for so long goes, unless another number is asked for."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what to do, with which kinds, and how old they must be."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="show each entry, its size and when it was of use")
+    pruning = actions.add_parser("prune", help="remove what was of no use for long")
+    for action in (listing, pruning):
+        action.add_argument(
+            "--kind", action="append", default=[], help=f"of {', '.join(cache.KINDS)}; repeat it"
+        )
+    pruning.add_argument(
+        "--older-than", type=int, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List or prune; MISSING where something could not be removed."""
+    for kind in arguments.kind:
+        if kind not in cache.KINDS:
+            raise SelectionError(unknown("kind", kind, cache.KINDS))
+    entries = list(cache.kept(arguments.kind or cache.KINDS))
+    if arguments.action == "list":
+        return _list(entries)
+    if arguments.older_than < 0:
+        raise SelectionError(f"--older-than {arguments.older_than} is no number of days")
+    return _prune(entries, arguments.older_than)
+
+
+def _list(entries: list[cache.Kept]) -> int:
+    sizes: collections.Counter[str] = collections.Counter()
+    for entry in entries:
+        sizes[entry.kind] += entry.size_bytes
+        name = f"{entry.kind}/{entry.path.name}"
+        print(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
+    for kind, size in sizes.items():
+        print(f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}")
+    print(f"{_size(sum(sizes.values())):>8}  in {cache_folder('').resolve()}")
+    return ExitCode.OK
+
+
+def _prune(entries: list[cache.Kept], days: int) -> int:
+    now = datetime.datetime.now(datetime.UTC)
+    before = now + datetime.timedelta(days=1) if not days else now - datetime.timedelta(days=days)
+    removed, refused = cache.prune(entries, before)
+    for reason in refused:
+        print(reason, file=sys.stderr)
+    size = sum(entry.size_bytes for entry in removed)
+    print(f"removed {len(removed)} of {len(entries)} entries, {_size(size)}")
+    return ExitCode.of(missing=bool(refused))
+
+
+def _size(size_bytes: int) -> str:
+    """Return a size as people read it, in powers of 1000."""
+    value, units = float(size_bytes), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}"
