@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
+N_SHOWN = 80
+"""Characters of a wrong value that a message shows."""
+
 
 class ExitCode(enum.IntEnum):
     """How a command ended, in the order of precedence: of several, the first one is told."""
@@ -174,6 +177,33 @@ class NotElementwise(ValueError):
 
 class SweepError(RuntimeError):
     """The initializer raised, or returned something else than was asked for, on the lattice."""
+
+
+class Malformed(ValueError):
+    """A value of a document is not what its place needs; whoever reads it knows the file.
+
+    place: names of the fields that lead to it, and numbers of entries, outermost first.
+    """
+
+    def __init__(self, fault: str, place: tuple[str, ...] = ()) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.place = place
+
+    @classmethod
+    def value(cls, value: object, needed: str) -> Malformed:
+        """Return the fault of a value that is something else than was needed."""
+        shown = repr(value)
+        cut = shown if len(shown) <= N_SHOWN else f"{shown[:N_SHOWN]}..."
+        return cls(f"{cut} is not {needed}")
+
+    def within(self, *names: str) -> Malformed:
+        """Return the same fault, seen from the value that holds this one under the names."""
+        return Malformed(self.fault, (*names, *self.place))
+
+    def __str__(self) -> str:
+        place = ", ".join(self.place).replace(", #", " #")
+        return ": ".join(filter(None, (place, self.fault)))
 
 
 # --- Interruptions -------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""Every file format of ours, each with a version of its own.
+
+All that a release of ours has written is read, and the newest version is written. A file states its
+version as `schema`. Whoever adds a field, or changes what one means, raises that format's version
+here; a field that older files lack has a default in the record that it is read into. No other
+format's files notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from conformance.core.errors import ConformanceError, Malformed
+
+KEY = "schema"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One file format.
+
+    newest: the version that is written. older: what the reader takes for what older files lack.
+    unstated: the version of files that state none; 0 where every file states one.
+    """
+
+    name: str
+    newest: int = 1
+    older: str = "there is no older one"
+    unstated: int = 0
+
+    def stamped(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the content as it is written: after its version."""
+        return {KEY: self.newest, **content}
+
+    def content(
+        self, document: object, source: object, error: type[ConformanceError]
+    ) -> dict[str, Any]:
+        """Return the document without its version, once that is known to be one that is read.
+
+        source: what a message calls the document.
+
+        Raises:
+            Malformed: it is no object, or states no version.
+            ConformanceError, as `error`: its version is newer than this release.
+        """
+        if not isinstance(document, dict):
+            raise Malformed.value(document, f"an object of the format `{self.name}`")
+        rest = dict(document)
+        self.known(rest.pop(KEY, self.unstated or None), source, error)
+        return rest
+
+    def known(self, version: object, source: object, error: type[ConformanceError]) -> int:
+        """Return the version, if this release can read it; raises as `content` does."""
+        if type(version) is not int or version < 1:
+            fault = Malformed.value(version, f"a version of the format `{self.name}`, from 1 on")
+            raise fault.within(KEY)
+        if version > self.newest:
+            raise error(
+                f"{source} has version {version} of the format `{self.name}`, this release reads "
+                f"up to {self.newest}: update this package"
+            )
+        return version
+
+
+_LATER = "what came later is unknown there: digests, facts of the environment, draws of matrices"
+
+GOLDENS = Format(name="golden set", older=_LATER)
+RECORDING = Format(name="recording", older=_LATER)
+PREDICTIONS = Format(name="predictions", older=_LATER)
+PARAMETERS = Format(name="parameters", older=_LATER)
+JOURNAL = Format(name="journal", older=_LATER)
+STAGE = Format(name="stage", newest=2, older="version 1 stated none", unstated=1)
+
+BUDGETS = Format(name="budgets", older="none is of a matrix")
+PROGRAMS = Format(name="accepted programs")
+LAYERS = Format(name="goldens of layers", older="versions stand in place of an environment")
+
+ROWS = Format(name="rows", newest=2, older="a column with a later `since` holds its default")
+MERGE = Format(name="merge")
+COMPARISON = Format(name="comparison")
+SURVEY = Format(name="survey")
+
+FORMATS = (
+    *(GOLDENS, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
+    *(BUDGETS, PROGRAMS, LAYERS, ROWS, MERGE, COMPARISON, SURVEY),
+)
