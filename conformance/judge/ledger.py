@@ -12,15 +12,14 @@ import dataclasses
 import difflib
 import fnmatch
 import math
-import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from conformance.core.errors import LedgerError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import BACKENDS, LATTICE, PRNGS, STRATA, TRANSFORMS, Case
 from conformance.core.paths import LEDGER
+from conformance.core.reading import document, naming, record
 from conformance.core.records import CheckResult, Observation, Raised, Status
 
 LIKENESS = 0.75
@@ -109,6 +108,11 @@ class Ledger:
         return tuple(remaining)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    limitation: tuple[Limitation, ...] = ()
+
+
 def apply(
     entries: tuple[Limitation, ...], observation: Observation, results: tuple[CheckResult, ...]
 ) -> tuple[CheckResult, ...]:
@@ -184,24 +188,24 @@ def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
         LedgerError: not TOML, an unknown or missing field, a value of the wrong type or unknown, an
             invalid version specifier, or an id that is used twice.
     """
-    try:
-        document = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise LedgerError(f"{path}: cannot be read: {error}") from error
-    if stray := sorted(set(document) - {"limitation"}):
-        raise LedgerError(f"{path}: {unknown('table', stray[0], ['limitation'])}")
-    tables = document.get("limitation", [])
-    if not isinstance(tables, list) or not all(isinstance(fields, dict) for fields in tables):
-        raise LedgerError(f"{path}: limitation = {tables!r}: write [[limitation]] tables")
-    entries = tuple(_parse(path, fields) for fields in tables)
+    with naming(path, LedgerError, "put it right; an entry is a [[limitation]] table"):
+        entries = record(_File, document(path)).limitation
     seen: set[str] = set()
     for entry in entries:
         if entry.id in seen:
             raise LedgerError(f"{path}: limitation id {entry.id!r} is used twice")
         seen.add(entry.id)
-        if fault := _unknown_value(entry, checks):
+        if fault := _absent_value(entry) or _unknown_value(entry, checks):
             raise LedgerError(f"{path}: limitation {entry.id}: {fault}")
     return Ledger(limitations=entries)
+
+
+def _absent_value(entry: Limitation) -> str:
+    """Return what an entry must say and does not; "" if it says all."""
+    for name in ("id", "initializer", "reason", "link"):
+        if not getattr(entry, name):
+            return f"{name} is empty"
+    return "" if entry.checks or entry.also else "checks is empty, and so is also"
 
 
 def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
@@ -227,41 +231,19 @@ def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
         return f"outcome = {entry.outcome!r} is not understood: write 'raises X', or leave it out"
     if exception and looks_misspelt(exception, EXCEPTIONS):
         return unknown("exception", exception, list(EXCEPTIONS))
+    return _invalid_specifier(entry.jax)
+
+
+def _invalid_specifier(text: str) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as error:
+        return f"jax = {text!r}: {error}"
     return ""
 
 
 def looks_misspelt(value: str, known: Collection[str]) -> bool:
     """Return whether the value is not known, but so like one that is that it must be meant."""
     return value not in known and bool(difflib.get_close_matches(value, known, cutoff=LIKENESS))
-
-
-_TYPES: Mapping[str, type] = {"empty": bool, "figures": dict} | dict.fromkeys(
-    ("id", "reason", "link", "outcome", "jax"), str
-)
-
-
-def _parse(path: Path, fields: dict[str, Any]) -> Limitation:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    name = fields.get("id", "without id")
-    known = {field.name: field for field in dataclasses.fields(Limitation)}
-    for key, value in fields.items():
-        if key not in known:
-            raise LedgerError(f"{path}: limitation {name}: {unknown('field', key, list(known))}")
-        if not isinstance(value, _TYPES.get(key, list)):
-            raise LedgerError(
-                f"{path}: limitation {name}: {key} = {value!r} is a {type(value).__name__}, "
-                f"expected a {_TYPES.get(key, list).__name__}"
-            )
-    for key in ("id", "initializer", "checks", "reason", "link"):
-        is_empty_on_purpose = key == "checks" and fields.get("checks") == [] and fields.get("also")
-        if not (fields.get(key) or is_empty_on_purpose):
-            raise LedgerError(f"{path}: limitation {name}: {key} is missing or empty")
-    try:
-        SpecifierSet(fields.get("jax", ""))
-    except InvalidSpecifier as error:
-        raise LedgerError(f"{path}: limitation {name}: jax = {fields['jax']!r}: {error}") from error
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
-    }
-    return Limitation(**values)

@@ -16,16 +16,16 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import fnmatch
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from conformance.core.errors import PolicyError
+from conformance.core.errors import Malformed, PolicyError
+from conformance.core.reading import NAMED, document, naming, record
 from conformance.core.records import DriftClass
 from conformance.upgrade.compare import Comparison, Pair
 
 FILE_NAME = "pyproject.toml"
+
+MAX_DRIFT, ALLOW = "max-drift", "allow"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class Allowance:
 
     initializer: str = "*"
     dtype: str = "*"
-    max_drift: DriftClass
+    max_drift: DriftClass = dataclasses.field(metadata={NAMED: MAX_DRIFT})
     reason: str
     expires: datetime.date | None = None
 
@@ -56,8 +56,10 @@ class Allowance:
 class DriftPolicy:
     """The worst class that passes, and the exceptions."""
 
-    max_drift: DriftClass = DriftClass.ROUNDING
-    allowances: tuple[Allowance, ...] = ()
+    max_drift: DriftClass = dataclasses.field(
+        default=DriftClass.ROUNDING, metadata={NAMED: MAX_DRIFT}
+    )
+    allowances: tuple[Allowance, ...] = dataclasses.field(default=(), metadata={NAMED: ALLOW})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,64 +165,15 @@ def load_policy(path: Path, max_drift: str | None = None) -> DriftPolicy:
     Raises:
         PolicyError: the file is no TOML, or a key is unknown or has a wrong value.
     """
-    table = _table(path)
-    _refuse_unknown(path, "tool.conformance", table, {"max-drift", "allow"})
-    rows = table.get("allow", [])
-    if not isinstance(rows, list):
-        raise PolicyError(f"{path}: allow is no array of tables: write [[tool.conformance.allow]]")
-    return DriftPolicy(
-        max_drift=_drift_class(path, max_drift or table.get("max-drift", DriftClass.ROUNDING)),
-        allowances=tuple(_allowance(path, row) for row in rows),
-    )
+    with naming(path, PolicyError, "see docs/upgrading.md for how a policy is written"):
+        policy = record(DriftPolicy, _table(path))
+        for number, allowance in enumerate(policy.allowances, start=1):
+            if not allowance.reason.strip():
+                fault = Malformed.value(allowance.reason, "a reason: say why the drift passes")
+                raise fault.within(ALLOW, f"#{number}", "reason")
+    return dataclasses.replace(policy, max_drift=DriftClass(max_drift)) if max_drift else policy
 
 
-def _table(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError(f"{path} cannot be read as TOML: {error}") from error
-    table: Mapping[str, Any] = document.get("tool", {}).get("conformance", {})
-    return table
-
-
-def _allowance(path: Path, row: Any) -> Allowance:
-    where = "[[tool.conformance.allow]]"
-    known = {"initializer", "dtype", "max-drift", "reason", "expires"}
-    if not isinstance(row, dict):
-        raise PolicyError(f"{path}: {where} holds {row!r}, not a table")
-    _refuse_unknown(path, where, row, known)
-    if missing := sorted({"max-drift", "reason"} - row.keys()):
-        raise PolicyError(f"{path}: {where} lacks {' and '.join(missing)}: {row}")
-    expires = row.get("expires")
-    if expires is not None and type(expires) is not datetime.date:
-        raise PolicyError(
-            f"{path}: expires = {expires!r} is no date: write it without quotes, as in 2027-01-31"
-        )
-    if not str(row["reason"]).strip():
-        raise PolicyError(f"{path}: {where} has an empty reason: say why the drift is acceptable")
-    return Allowance(
-        initializer=row.get("initializer", "*"),
-        dtype=row.get("dtype", "*"),
-        max_drift=_drift_class(path, row["max-drift"]),
-        reason=row["reason"],
-        expires=expires,
-    )
-
-
-def _refuse_unknown(path: Path, where: str, table: Mapping[str, Any], known: set[str]) -> None:
-    if unknown := sorted(table.keys() - known):
-        raise PolicyError(
-            f"{path}: {where} does not know {', '.join(unknown)}: choose from "
-            f"{', '.join(sorted(known))}"
-        )
-
-
-def _drift_class(path: Path, text: Any) -> DriftClass:
-    try:
-        return DriftClass(text)
-    except ValueError:
-        raise PolicyError(
-            f"{path}: max-drift {text!r} is unknown: choose from {', '.join(DriftClass)}"
-        ) from None
+def _table(path: Path) -> object:
+    tools = document(path).get("tool", {}) if path.exists() else {}
+    return tools.get("conformance", {}) if isinstance(tools, dict) else tools

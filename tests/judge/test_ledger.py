@@ -291,22 +291,27 @@ def test_the_shipped_ledger_can_be_read() -> None:
     assert "orthogonal-low-precision" in [entry.id for entry in load().limitations]
 
 
+ENTRY_TEXT = (
+    "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['contract']\nreason='r'\nlink='l'\n"
+)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[[limitation]\n", "cannot be read"),
-        ("limitation = 3\n", r"limitation = 3: write \[\[limitation\]\] tables"),
+        ("limitation = 3\n", r"limitation: 3 is not a list\): .* a \[\[limitation\]\] table"),
         ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
         ("[zzz]\n[limitatio]\n", "'limitatio' is unknown: did you mean limitation"),
         (
             "[[limitation]]\nid='a'\ndtpye=['float32']\n",
-            "a: field 'dtpye' is unknown: did you mean dtype",
+            "limitation #1: field 'dtpye' is unknown: did you mean dtype",
         ),
         (
-            "[[limitation]]\nid='a'\ninitializer='normal'\n",
-            "initializer = 'normal' is a str, expected a list",
+            ENTRY_TEXT + ENTRY_TEXT.replace("['n']", "'n'"),
+            "limitation #2, initializer: 'n' is not a list",
         ),
-        ("[[limitation]]\nid='a'\ninitializer=['n']\n", "checks is missing"),
+        ("[[limitation]]\nid='a'\ninitializer=['n']\n", "#1: the field 'checks' is missing"),
         (
             "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['c']\nreason='r'\nlink='l'\njax='~x'\n",
             "jax = '~x'",
@@ -329,9 +334,6 @@ def test_a_ledger_with_a_fault_is_refused_by_file_and_field(
     assert str(path) in str(caught.value)
 
 
-ENTRY_TEXT = (
-    "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['contract']\nreason='r'\nlink='l'\n"
-)
 OPTIONAL = "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=[]\nreason='r'\nlink='l'\n"
 
 
@@ -442,11 +444,11 @@ def test_a_ledger_without_entries_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("empty='no'", "a: empty = 'no' is a str, expected a bool"),
-        ("figures=[1]", r"a: figures = \[1\] is a list, expected a dict"),
-        ("reason=['r']", r"a: reason = \['r'\] is a list, expected a str"),
-        ("link=''", "a: link is missing or empty"),
-        ("initializer=[]", "a: initializer is missing or empty"),
+        ("empty='no'", "limitation #1, empty: 'no' is not true or false"),
+        ("figures=[1]", r"limitation #1, figures: \[1\] is not an object"),
+        ("reason=['r']", r"limitation #1, reason: \['r'\] is not a text"),
+        ("link=''", "limitation a: link is empty"),
+        ("initializer=[]", "limitation a: initializer is empty"),
         ("outcome='TypeError'", "outcome = 'TypeError' is not understood"),
         ("outcome='raises Type Error'", "outcome = 'raises Type Error' is not understood"),
         ("outcome='raises '", "outcome = 'raises ' is not understood"),
@@ -467,7 +469,7 @@ def test_limitation_must_be_tables(tmp_path: Path) -> None:
     path = tmp_path / "ledger.toml"
     path.write_text("limitation = ['a']")
 
-    with pytest.raises(LedgerError, match=r"limitation = \['a'\]: write \[\[limitation\]\] tables"):
+    with pytest.raises(LedgerError, match=r"limitation #1: 'a' is not an object with id"):
         load(path)
 
 
@@ -508,5 +510,5 @@ def test_an_entry_that_announces_nothing_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.toml"
     path.write_text(OPTIONAL)
 
-    with pytest.raises(LedgerError, match="checks is missing or empty"):
+    with pytest.raises(LedgerError, match="checks is empty, and so is also"):
         load(path)

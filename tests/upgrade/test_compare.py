@@ -197,7 +197,7 @@ def test_a_store_of_another_schema_is_refused(store: WriteStore) -> None:
     manifest = after / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": 99'))
 
-    with pytest.raises(GoldenError, match="has schema 99"):
+    with pytest.raises(GoldenError, match="has version 99 of the format `recording`"):
         compared(before, after)
 
 
@@ -378,16 +378,32 @@ def test_the_option_takes_the_place_of_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[tool", "cannot be read as TOML"),
-        ('[tool.conformance]\nmax_drift = "stream"', "does not know max_drift"),
-        ('[tool.conformance]\nmax-drift = "none"', "max-drift 'none' is unknown"),
-        ("[tool.conformance]\nallow = 3", "allow is no array of tables"),
-        ('[[tool.conformance.allow]]\nmax-drift = "law"', "lacks reason"),
-        ('[[tool.conformance.allow]]\nreason = "x"', "lacks max-drift"),
-        ('[[tool.conformance.allow]]\nmax-drift = "law"\nreason = " "', "empty reason"),
+        ("[tool", "cannot be read .TOMLDecodeError"),
+        (
+            '[tool.conformance]\nmax_drift = "stream"',
+            "'max_drift' is unknown: did you mean max-drift",
+        ),
+        (
+            '[tool.conformance]\nmax-drift = "none"',
+            "max-drift: value 'none' is unknown: did you",
+        ),
+        ("[tool.conformance]\nallow = 3", "allow: 3 is not a list"),
+        (
+            '[[tool.conformance.allow]]\nmax-drift = "law"',
+            "#1: the field 'reason' is missing",
+        ),
+        ('[[tool.conformance.allow]]\nreason = "x"', "#1: the field 'max-drift' is missing"),
+        (
+            '[[tool.conformance.allow]]\nmax-drift = "law"\nreason = " "',
+            "#1, reason: ' ' is not a",
+        ),
+        (
+            '[[tool.conformance.allow]]\nmax-drift = "law"\nreason = "x"\ninitializer = ["a"]',
+            r"allow #1, initializer: \['a'\] is not a text",
+        ),
         (
             '[[tool.conformance.allow]]\nmax-drift = "law"\nreason = "x"\nexpires = "2027-01-31"',
-            "is no date: write it without quotes",
+            "allow #1, expires: '2027-01-31' is not a date without quotes, as in",
         ),
     ],
 )
@@ -507,7 +523,7 @@ def test_exit_code_4_when_the_policy_is_wrong(
     code = main(["compare", str(store("a", {CASE: draw()})), str(store("b", {CASE: draw()}))])
 
     assert code == 4
-    assert "max-drift 'none' is unknown" in capsys.readouterr().err
+    assert "max-drift: value 'none' is unknown" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("at_home")
