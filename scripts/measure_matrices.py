@@ -19,8 +19,9 @@ import sys
 from conformance.core.budgets import ShapeErrors
 from conformance.core.errors import LooserBudget
 from conformance.core.paths import BUDGETS, golden_folder
+from conformance.core.reading import record
 from conformance.run.matrix_sweep import MatrixSweep, joined, measurement
-from conformance.store.budgets import load, merged, save, shape_errors
+from conformance.store.budgets import load, merged, save
 
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "SkylakeX")
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -52,7 +53,7 @@ def swept(kernel: str, threads: int, dtype: str, shapes: list[str]) -> dict[str,
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         return f"{kernel} x {threads} ended with {done.returncode}: {last}"
     rows = (json.loads(line) for line in done.stdout.splitlines())
-    return {row.pop("shape"): shape_errors(row) for row in rows}
+    return {row.pop("shape"): record(ShapeErrors, row) for row in rows}
 
 
 def main(words: list[str]) -> int:

@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from conformance.core.ids import Case
-
-SCHEMA = 1
-"""Version of every file format; a reader refuses a newer one."""
+from conformance.core.reading import Figure
 
 BASE = "cpu"
 """What a golden set is made on; what another backend returns otherwise stands in its overlay."""
@@ -64,11 +62,11 @@ class Moments:
     For complex arrays `variance` is E|x - mean|^2 and minimum and maximum are of the modulus.
     """
 
-    mean: float
-    variance: float
-    minimum: float
-    maximum: float
-    mean_imag: float = 0.0
+    mean: Figure
+    variance: Figure
+    minimum: Figure
+    maximum: Figure
+    mean_imag: Figure = 0.0
     nonfinite: int = 0
 
 

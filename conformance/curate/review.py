@@ -5,17 +5,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.planes import problems
+from conformance.core import versions
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.ids import Case, Tier, parse_problem
 from conformance.core.paths import BUDGETS, golden_option
+from conformance.core.reading import read_file
 from conformance.core.records import BASE, Drift, DriftClass, Entry, Environment, Outcome, Raised
 from conformance.curate.stage import (
     PENDING,
@@ -67,13 +68,8 @@ def pending(folder: Path) -> Stage | None:
     path = folder / PENDING / STAGE
     if not path.parent.exists():
         return None
-    try:
-        return Stage(**json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        raise GoldenError(
-            f"{path} cannot be read ({error}): drop it with "
-            f"`conformance goldens reject{golden_option(folder)}`"
-        ) from error
+    way_out = f"drop it with `conformance goldens reject{golden_option(folder)}`"
+    return read_file(Stage, path, versions.STAGE, error=GoldenError, way_out=way_out)
 
 
 def review(folder: Path, catalogue: Catalogue) -> Review:

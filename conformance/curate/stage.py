@@ -13,6 +13,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
+from conformance.core import versions
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
 from conformance.core.ids import Case, parse_case
@@ -116,7 +117,8 @@ def stage_into(folder: Path, recording: Store, *, scope: str, reason: str, overl
     provenance = [{"environment": dataclasses.asdict(recording.environment)}]
     with writing(folder), atomic_folder(folder / PENDING) as draft:
         write_store(draft, entries, kind=GOLDEN, provenance=provenance)
-        write_file(draft / STAGE, json.dumps(dataclasses.asdict(staged), indent=1).encode())
+        waiting = versions.STAGE.stamped(dataclasses.asdict(staged))
+        write_file(draft / STAGE, json.dumps(waiting, indent=1).encode())
     return staged
 
 

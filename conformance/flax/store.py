@@ -21,7 +21,9 @@ from conformance.core.arrays import as_dtype, returned
 from conformance.core.errors import GoldenError
 from conformance.core.files import replace_file
 from conformance.core.paths import FLAX_TREES
-from conformance.core.records import SCHEMA, Environment, Outcome, Raised, Returned
+from conformance.core.reading import read_file
+from conformance.core.records import Environment, Outcome, Raised, Returned
+from conformance.core.versions import LAYERS
 
 VERSIONS = ("jax", "jaxlib", "flax")
 """Packages whose versions stand beside the reason where no environment does."""
@@ -47,11 +49,11 @@ def load(folder: Path) -> dict[str, Outcome]:
     """Return all goldens of the trees.
 
     Raises:
-        GoldenError: the file is missing, is no such file, is of another schema, or is damaged.
+        GoldenError: the file is missing, is no such file, is of a newer version, or is damaged.
     """
     path = folder / FLAX_TREES
-    lines = _document(path)["entries"]
-    return {name: _outcome(path, name, fields) for name, fields in lines.items()}
+    lines = _file(path).entries
+    return {name: _outcome(path, name, line) for name, line in lines.items()}
 
 
 def environment_of(folder: Path) -> Environment | None:
@@ -60,54 +62,60 @@ def environment_of(folder: Path) -> Environment | None:
     Those accepted before it was on record say three versions, and nothing else is known then.
 
     Raises:
-        GoldenError: what the file says is no environment.
+        GoldenError: the file cannot be read.
     """
     path = folder / FLAX_TREES
     if not path.exists():
         return None
-    accepted = _document(path)["accepted"]
-    versions = {name: accepted[name] for name in VERSIONS if name in accepted}
-    nowhere = {"packages": versions, "config": {}, "host": {}, "devices": {}}
+    accepted = _file(path).accepted
+    said = {name: getattr(accepted, name) for name in VERSIONS}
+    versions = {name: version for name, version in said.items() if version}
+    nowhere = Environment(packages=versions, config={}, host={}, devices={})
+    return accepted.environment or nowhere
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Accepted:
+    date: str = ""
+    reason: str = ""
+    environment: Environment | None = None
+    jax: str = ""
+    jaxlib: str = ""
+    flax: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """What was returned, or raised."""
+
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    sha256: str = ""
+    bits: str = ""
+    raises: str | None = None
+    message: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    accepted: _Accepted
+    entries: Mapping[str, _Line]
+
+
+def _file(path: Path) -> _File:
+    way_out = "restore it from version control, or name another folder with --golden"
+    return read_file(_File, path, LAYERS, error=GoldenError, way_out=way_out)
+
+
+def _outcome(path: Path, name: str, line: _Line) -> Outcome:
+    if line.raises is not None:
+        return Raised(exception=line.raises, message=line.message)
     try:
-        found = Environment(**accepted.get("environment", nowhere))
-        facts = [fact for section in dataclasses.asdict(found).values() for fact in section.items()]
-    except (AttributeError, TypeError) as error:
-        raise _unreadable(path, error) from error
-    if not all(isinstance(text, str) for fact in facts for text in fact):
-        raise _unreadable(path, TypeError("a fact of the environment is no text"))
-    return found
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(path.read_text())
-        schema = document["schema"]
-        for part in ("accepted", "entries"):
-            dict(document[part])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path, error) from error
-    if schema != SCHEMA:
-        raise GoldenError(f"{path} has schema {schema}, this release reads {SCHEMA}: upgrade it")
-    return document
-
-
-def _unreadable(path: Path, error: Exception) -> GoldenError:
-    return GoldenError(
-        f"{path} cannot be read as goldens of layers ({error!r}): restore it from version "
-        "control, or name another folder with --golden"
-    )
-
-
-def _outcome(path: Path, name: str, fields: Mapping[str, Any]) -> Outcome:
-    try:
-        if "raises" in fields:
-            return Raised(exception=fields["raises"], message=fields["message"])
-        bits = bytes.fromhex(fields["bits"])
-        array = np.frombuffer(bits, as_dtype(fields["dtype"])).reshape(fields["shape"])
-        intact = hashlib.sha256(bits).hexdigest() == fields["sha256"]
-    except (KeyError, TypeError, ValueError) as error:
+        bits = bytes.fromhex(line.bits)
+        array = np.frombuffer(bits, as_dtype(line.dtype)).reshape(line.shape)
+    except (TypeError, ValueError) as error:
         raise GoldenError(f"{path}: {name} is damaged: {error!r}. Restore the file") from error
-    if not intact:
+    if hashlib.sha256(bits).hexdigest() != line.sha256:
         raise GoldenError(f"{path}: {name} does not have the digest it states. Restore the file")
     return returned(array)
 
@@ -121,7 +129,7 @@ def save(folder: Path, entries: Mapping[str, Outcome], accepted: Mapping[str, An
         f"{json.dumps(name)}: {json.dumps(_fields(entries[name]), sort_keys=True)}"
         for name in sorted(entries)
     )
-    head = json.dumps({"schema": SCHEMA, "accepted": accepted}, sort_keys=True)[:-1]
+    head = json.dumps(LAYERS.stamped({"accepted": accepted}), sort_keys=True)[:-1]
     replace_file(folder / FLAX_TREES, f'{head}, "entries": {{\n{lines}\n}}}}\n')
 
 

@@ -27,11 +27,6 @@ from conformance.store.verify import verify
 JOURNALS = "*.journal"
 
 PLACE_COLUMNS = tuple(field.name for field in dataclasses.fields(Place))
-NEWER_COLUMNS = frozenset(
-    field.name for field in dataclasses.fields(Place) if field.default is not dataclasses.MISSING
-)
-"""What rows and recordings of earlier versions do not have: unknown there, and no fault."""
-
 JUDGEMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Judgement))
 
 MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
@@ -190,8 +185,7 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
         records = read_run(folder)
     faults += [str(warning.message) for warning in caught]
     columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
-    known = columns - (NEWER_COLUMNS - set(records.columns))
-    values = records[sorted(known)].astype(object)
+    values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
     judged = (row for row in rows if row["failed_checks"] != MACHINE)
     facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in judged])
@@ -214,8 +208,7 @@ def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
 
 
 def _place(values: Mapping[str, Any]) -> Place:
-    given = dict.fromkeys(NEWER_COLUMNS, "") | dict(values)
-    texts = {name: str(given[name] or "") for name in PLACE_COLUMNS}
+    texts = {name: str(values[name] or "") for name in PLACE_COLUMNS}
     flags = _EMPTY_FLAGS.sub("", HARMLESS_FLAGS.sub("", texts["flags"]))
     if all(texts[name] for name in LAPACK_FACTS):
         flags = _LAPACK_VARIABLES.sub("", flags)

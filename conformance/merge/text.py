@@ -7,8 +7,9 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from conformance.core.records import SCHEMA, Drift
+from conformance.core.records import Drift
 from conformance.core.ulp import INCOMPARABLE
+from conformance.core.versions import MERGE
 from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
 from conformance.report.escape import markdown_cell
 from conformance.report.markdown import MAX_BYTES, size_bytes, table_section
@@ -208,7 +209,6 @@ def to_json(merged: Merged) -> str:
     """Return everything as one JSON document; the same facts give the same bytes."""
     names = place_names(merged.places)
     document = {
-        "schema": SCHEMA,
         "verdict": verdict_line(merged),
         "is_clean": merged.is_clean,
         "places": {names[place]: dataclasses.asdict(place) for place in merged.places},
@@ -230,7 +230,7 @@ def to_json(merged: Merged) -> str:
         "failed": _records(merged.failed, names),
         "beyond": _records(merged.beyond, names),
     }
-    return json.dumps(document, indent=1) + "\n"
+    return json.dumps(MERGE.stamped(document), indent=1) + "\n"
 
 
 def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[str]]]:

@@ -16,8 +16,10 @@ from conformance.core.errors import GoldenError, JournalError
 from conformance.core.files import require_new
 from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
-from conformance.core.records import SCHEMA, Entry, Environment, Returned
+from conformance.core.reading import record
+from conformance.core.records import Entry, Environment, Returned
 from conformance.core.settings import differences
+from conformance.core.versions import JOURNAL
 from conformance.store.entries import entry_fields, entry_from, one_line
 
 
@@ -30,11 +32,12 @@ def journal_path(folder: Path) -> Path:
 def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
     """Return the first row of a journal: what is recorded, and where."""
     ids = "\n".join(sorted(case.id for case in cases))
-    return {
-        "schema": SCHEMA,
-        "cases": hashlib.sha256(ids.encode()).hexdigest(),
-        "environment": dataclasses.asdict(captured),
-    }
+    return JOURNAL.stamped(
+        {
+            "cases": hashlib.sha256(ids.encode()).hexdigest(),
+            "environment": dataclasses.asdict(captured),
+        }
+    )
 
 
 def resumable(folder: Path, journal: Journal, resume: bool) -> dict[str, Entry]:
@@ -77,9 +80,12 @@ class Journal:
         return {entry.id: entry for entry in entries if not machine_fault(entry.outcome)}
 
     def _require_same(self, header: Mapping[str, Any]) -> None:
-        was, here = (Environment(**part["environment"]) for part in (header, self._header))
-        faults = differences(was, here)
-        if header["cases"] != self._header["cases"]:
+        was, here = (
+            record(_Header, JOURNAL.content(part, self.path, GoldenError))
+            for part in (header, self._header)
+        )
+        faults = differences(was.environment, here.environment)
+        if was.cases != here.cases:
             faults.append("another selection of cases")
         if faults:
             raise GoldenError(
@@ -118,6 +124,12 @@ class Journal:
             ) from error
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Header:
+    cases: str
+    environment: Environment
+
+
 def _append(stream: TextIO, row: Mapping[str, Any]) -> None:
     stream.write(one_line(row) + "\n")
     stream.flush()
@@ -133,5 +145,7 @@ def _journal_row(entry: Entry) -> dict[str, Any]:
 
 
 def _journal_entry(row: Mapping[str, Any]) -> Entry:
-    drawn = base64.b64decode(row["drawn_bits"]) if "drawn_bits" in row else None
-    return entry_from(row["id"], row, base64.b64decode(row["bits"]), drawn)
+    fields = dict(row)
+    key, bits, drawn = fields.pop("id"), fields.pop("bits"), fields.pop("drawn_bits", None)
+    drawn = None if drawn is None else base64.b64decode(drawn)
+    return entry_from(key, fields, base64.b64decode(bits), drawn)

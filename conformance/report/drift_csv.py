@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from conformance.core.errors import ReportError
 from conformance.report.escape import csv_text, from_csv_text
-from conformance.report.rows import COLUMNS, Row, from_scalars
+from conformance.report.rows import COLUMNS, Row, from_texts
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -36,7 +36,7 @@ def from_csv(text: str) -> list[Row]:
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        return [from_scalars(_as_written(values)) for values in reader]
+        return [from_texts(_as_written(values)) for values in reader]
     except csv.Error as error:
         raise ReportError(f"not CSV: {error}") from error
 

@@ -27,8 +27,9 @@ from typing import Any
 import pandas as pd
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.versions import KEY
 from conformance.report.drift_csv import from_csv
-from conformance.report.rows import COLUMNS, Column, Row, from_json, late_defaults, refuse_newer
+from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
 from conformance.report.run import MISSING
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
@@ -148,9 +149,16 @@ def _dtype(column: Column) -> Any:
 
 def _read_records(path: Path) -> pd.DataFrame:
     records = pd.read_parquet(path)
-    for schema in records["schema"].unique():
-        refuse_newer(schema)
-    return _conform(records.assign(**late_defaults(records.columns.tolist())))
+    versions = records[KEY].unique().tolist() if KEY in records else [None]
+    try:
+        filled = {
+            name: value
+            for version in versions
+            for name, value in defaults(records.columns.tolist(), version).items()
+        }
+    except ReportError as error:
+        raise ReportError(f"{path}: {error}") from error
+    return _conform(records.assign(**filled))
 
 
 def _conform(records: pd.DataFrame) -> pd.DataFrame:

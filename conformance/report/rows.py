@@ -16,11 +16,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from conformance.core.errors import ReportError
+from conformance.core.errors import Malformed, ReportError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import format_shape
+from conformance.core.reading import AS_TEXT, Figure, record
 from conformance.core.records import (
-    SCHEMA,
     STAGES,
     CaseResult,
     CheckResult,
@@ -33,20 +33,28 @@ from conformance.core.records import (
     Status,
 )
 from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS, runtime_of
+from conformance.core.versions import KEY, ROWS
 from conformance.report.messages import messages_of
 
 Text = Annotated[str, "string"]
 Category = Annotated[str, "category"]
 Count = Annotated[int, "Int64"]
 Unsigned = Annotated[int, "UInt64"]
-Real = Annotated[float, "float64"]
+Real = Annotated[Figure, "float64"]
 Time = Annotated[str, "datetime64[us, UTC]"]
 OptionalText = Annotated[str | None, "string"]
 OptionalCategory = Annotated[str | None, "category"]
 OptionalCount = Annotated[int | None, "Int64"]
 OptionalUnsigned = Annotated[int | None, "UInt64"]
-OptionalReal = Annotated[float | None, "float64"]
+OptionalReal = Annotated[Figure | None, "float64"]
 OptionalTruth = Annotated[bool | None, "boolean"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Since:
+    """The version of the format `rows` in which a column came; without it, the first."""
+
+    version: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +68,8 @@ class Row:
     flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
     reads.
 
-    A column with a default came later than the others: what was written before is read as if it
-    held the default. lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
+    A column with a later `Since` than a row's version may be absent there, and holds its default.
+    lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
     """
 
     schema: Count
@@ -114,11 +122,11 @@ class Row:
     packages: Category
     flags: Category
 
-    lapack: OptionalCategory = None
-    lapack_kernel: OptionalCategory = None
-    lapack_threads: OptionalCategory = None
-    libc: OptionalCategory = None
-    xla_isa: OptionalCategory = None
+    lapack: Annotated[OptionalCategory, Since(2)] = None
+    lapack_kernel: Annotated[OptionalCategory, Since(2)] = None
+    lapack_threads: Annotated[OptionalCategory, Since(2)] = None
+    libc: Annotated[OptionalCategory, Since(2)] = None
+    xla_isa: Annotated[OptionalCategory, Since(2)] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +134,7 @@ class Column:
     """One column: the Python type of its values, and the pandas dtype of a frame's column.
 
     categories: of an ordered or closed category, smallest first; empty means those that occur.
-    default: what a file holds that was written before there was the column; see `is_late`.
+    default: what rows of a version before `since` hold.
     """
 
     name: str
@@ -134,22 +142,21 @@ class Column:
     is_optional: bool
     dtype: str
     categories: tuple[str, ...] = ()
-    default: Any = dataclasses.MISSING
-
-    @property
-    def is_late(self) -> bool:
-        """Whether files that this version reads may lack the column."""
-        return self.default is not dataclasses.MISSING
+    since: int = 1
+    default: Any = None
 
 
 def _columns() -> tuple[Column, ...]:
-    hints = typing.get_type_hints(Row, include_extras=True)
-    return tuple(_column(field, hints[field.name]) for field in dataclasses.fields(Row))
+    kinds, hints = typing.get_type_hints(Row), typing.get_type_hints(Row, include_extras=True)
+    return tuple(
+        _column(field, kinds[field.name], hints[field.name].__metadata__)
+        for field in dataclasses.fields(Row)
+    )
 
 
-def _column(field: dataclasses.Field[Any], hint: Any) -> Column:
-    (declared,) = hint.__metadata__
-    kinds = typing.get_args(hint.__origin__) or (hint.__origin__,)
+def _column(field: dataclasses.Field[Any], hint: Any, said: tuple[Any, ...]) -> Column:
+    kinds = typing.get_args(hint) or (hint,)
+    declared = next(each for each in said if each != AS_TEXT and not isinstance(each, Since))
     is_closed = isinstance(declared, tuple)
     return Column(
         name=field.name,
@@ -157,6 +164,7 @@ def _column(field: dataclasses.Field[Any], hint: Any) -> Column:
         is_optional=type(None) in kinds,
         dtype="category" if is_closed else declared,
         categories=tuple(map(str, declared)) if is_closed else (),
+        since=max((each.version for each in said if isinstance(each, Since)), default=1),
         default=field.default,
     )
 
@@ -180,7 +188,7 @@ def row(
     """
     case = result.observation.case
     values = {
-        "schema": SCHEMA,
+        KEY: ROWS.newest,
         "run_id": run_id,
         "recorded_at": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"),
         "case": case.id,
@@ -333,10 +341,11 @@ def _json_scalar(value: Any) -> Any:
 
 
 def from_json(text: str) -> Row:
-    """Return the row that `to_json` wrote.
+    """Return the row that `to_json` wrote, of this version or an earlier one.
 
     Raises:
-        ReportError: not a JSON object, a schema that this version cannot read, or other columns.
+        ReportError: not a JSON object, a version that this release cannot read, other columns, or a
+            value that its column cannot hold.
     """
     try:
         values = json.loads(text)
@@ -344,44 +353,49 @@ def from_json(text: str) -> Row:
         raise ReportError(f"not a row in JSON: {error}: {text[:80]!r}") from error
     if not isinstance(values, dict):
         raise ReportError(f"not a row: expected a JSON object, found {text[:80]!r}")
-    return from_scalars(values)
+    values |= defaults(values, values.get(KEY))
+    try:
+        return _require_categories(record(Row, values))
+    except Malformed as fault:
+        raise ReportError(f"column {fault}") from fault
 
 
-def from_scalars(values: Mapping[str, Any]) -> Row:
-    """Return the row of scalars as JSON or CSV holds them: numbers may be text.
+def from_texts(values: Mapping[str, str]) -> Row:
+    """Return the row of texts as CSV holds them; raises as `from_json` does."""
+    version = values.get(KEY) or ""
+    filled = {**values, **defaults(values, int(version) if version.isdecimal() else version)}
+    return _require_categories(
+        Row(**{column.name: _parse(filled[column.name], column) for column in COLUMNS})
+    )
 
-    A late column that is not there holds its default.
+
+def defaults(names: Collection[str], version: object) -> dict[str, Any]:
+    """Return what rows of the version hold in the columns that came later and are not named.
 
     Raises:
-        ReportError: a schema that this version cannot read, other columns, or a wrong value.
+        ReportError: this release cannot read the version, or its columns are others.
     """
-    refuse_newer(values.get("schema", SCHEMA))
-    values = {**late_defaults(values), **values}
-    known, found = {column.name for column in COLUMNS}, set(map(str, values))
-    if known != found:
+    try:
+        known = ROWS.known(version, "a row", ReportError)
+    except Malformed as fault:
+        raise ReportError(f"column {fault}") from fault
+    absent = [column for column in COLUMNS if column.name not in names]
+    missing = [column.name for column in absent if column.since <= known]
+    strangers = sorted(set(map(str, names)) - {column.name for column in COLUMNS})
+    if missing or strangers:
         raise ReportError(
-            f"a row has other columns than schema {SCHEMA}: "
-            f"missing {sorted(known - found)}, unknown {sorted(found - known)}"
+            f"a row has other columns than version {version} of the format `{ROWS.name}`: "
+            f"missing {missing}, unknown {strangers}"
         )
-    return Row(**{column.name: _parse(values[column.name], column) for column in COLUMNS})
+    return {column.name: column.default for column in absent}
 
 
-def late_defaults(names: Collection[str]) -> dict[str, Any]:
-    """Return the defaults of the late columns that are not among the names."""
-    return {
-        column.name: column.default
-        for column in COLUMNS
-        if column.is_late and column.name not in names
-    }
-
-
-def refuse_newer(schema: Any) -> None:
-    """Raise ReportError if this version cannot read rows of the schema."""
-    if str(schema).isdigit() and int(schema) > SCHEMA:
-        raise ReportError(
-            f"rows have schema {schema}, and this version reads up to {SCHEMA}: "
-            "read them with the version that wrote them, or a newer one"
-        )
+def _require_categories(row: Row) -> Row:
+    for column in COLUMNS:
+        value = getattr(row, column.name)
+        if column.categories and value is not None and value not in column.categories:
+            raise ReportError(unknown(column.name, value, column.categories))
+    return row
 
 
 def _parse(value: Any, column: Column) -> Any:

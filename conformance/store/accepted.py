@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from conformance.core.errors import ProgramError
+from conformance.core.reading import NAMED, read_file
+from conformance.core.versions import PROGRAMS
 from conformance.store import documents
 
 ABSENT = "none"
+
+FINGERPRINTS = "fingerprints"
 
 Lines = Mapping[str, Mapping[str, str]]
 """What the program is of -> what of it is compared -> its fingerprint, or what stands for it."""
@@ -26,7 +29,7 @@ class Accepted:
 
     versions: str
     reason: str
-    lines: Lines
+    lines: Lines = dataclasses.field(metadata={NAMED: FINGERPRINTS})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,22 +94,15 @@ def load(path: Path, command: str) -> Accepted:
     """Return the accepted set in a file. command: the one that writes it.
 
     Raises:
-        ProgramError: there is none, or it cannot be read as this schema or an older one.
+        ProgramError: there is none, or it cannot be read.
     """
     if not path.exists():
         raise ProgramError(f"{path} does not exist: accept programs with {command}")
-    return documents.read(path, _parsed, f"write it anew with {command}", ProgramError)
-
-
-def _parsed(document: Mapping[str, Any]) -> Accepted:
-    return Accepted(
-        versions=document["versions"],
-        reason=document["reason"],
-        lines={key: dict(line) for key, line in document["fingerprints"].items()},
-    )
+    way_out = f"restore it from version control, or write it anew with {command}"
+    return read_file(Accepted, path, PROGRAMS, error=ProgramError, way_out=way_out)
 
 
 def save(path: Path, accepted: Accepted) -> None:
     """Write the set, one sorted line a key."""
     head = {"versions": accepted.versions, "reason": accepted.reason}
-    documents.write(path, head, "fingerprints", accepted.lines)
+    documents.write(path, PROGRAMS, head, FINGERPRINTS, accepted.lines)

@@ -12,18 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.core.budgets import (
-    BudgetTable,
-    MatrixMeasurement,
-    MatrixPoint,
-    Measurement,
-    ShapeErrors,
-)
-from conformance.core.errors import BudgetError, LooserBudget
+from conformance.core.budgets import BudgetTable, Measurement
+from conformance.core.errors import BudgetError, LooserBudget, Malformed
 from conformance.core.files import Waiting, at_work, writing
-from conformance.core.lattice import Point
 from conformance.core.paths import golden_option
+from conformance.core.reading import naming, read_file, record
 from conformance.core.records import Budget, MatrixBudget
+from conformance.core.versions import BUDGETS
 from conformance.store import documents
 
 
@@ -75,44 +70,38 @@ def load(path: Path) -> BudgetTable:
     """Return the table in a file; an empty one if there is no file.
 
     Raises:
-        BudgetError: the file cannot be read as a table of this schema or an older one.
+        BudgetError: the file cannot be read as a table.
     """
     option = golden_option(path.parent)
     if not path.exists():
         return BudgetTable(measurements={}, golden_option=option)
-    way_out = f"delete it and measure again with `conformance law{option} --write-budgets`"
-    return BudgetTable(
-        measurements=documents.read(path, _measurements, way_out, BudgetError), golden_option=option
+    way_out = (
+        "restore it from version control, or delete it and measure again with "
+        f"`conformance law{option} --write-budgets`"
     )
+    file = read_file(_File, path, BUDGETS, error=BudgetError, way_out=way_out)
+    with naming(path, BudgetError, way_out):
+        measurements = {key: _measurement(key, fields) for key, fields in file.budgets.items()}
+    return BudgetTable(measurements=measurements, golden_option=option)
 
 
-def _measurements(document: Mapping[str, Any]) -> dict[str, Measurement]:
-    return {key: _parsed(key, fields) for key, fields in document["budgets"].items()}
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _File:
+    budgets: Mapping[str, Mapping[str, Any]]
 
 
-def _parsed(key: str, fields: Mapping[str, Any]) -> Measurement:
-    backend, initializer, dtype = key.split(" ")
-    points = {
-        name: Point(**fields[name]) if fields[name] else None for name in ("at_value", "at_sigma")
-    }
-    identity = {"backend": backend, "initializer": initializer, "dtype": dtype}
-    matrix = _matrix(fields["matrix"]) if fields.get("matrix") else None
-    return Measurement(**{**fields, **points, **identity, "matrix": matrix})
+IDENTITY = ("backend", "initializer", "dtype")
+"""What the key of a line says, and the line does not."""
 
 
-def _matrix(fields: Mapping[str, Any]) -> MatrixMeasurement:
-    return MatrixMeasurement(
-        column=MatrixPoint(**fields["column"]),
-        gram=MatrixPoint(**fields["gram"]),
-        kernels=tuple(fields["kernels"]),
-        by_shape={name: shape_errors(each) for name, each in fields["by_shape"].items()},
-    )
-
-
-def shape_errors(fields: Mapping[str, Any]) -> ShapeErrors:
-    """Return the errors of one shape that JSON holds."""
-    points = {name: MatrixPoint(**fields[name]) for name in ("column", "gram")}
-    return ShapeErrors(n_seeds=fields["n_seeds"], **points)
+def _measurement(key: str, fields: Mapping[str, Any]) -> Measurement:
+    said = key.split(" ")
+    try:
+        if len(said) != len(IDENTITY):
+            raise Malformed(f"the line names no {', '.join(IDENTITY)}")
+        return record(Measurement, {**fields, **dict(zip(IDENTITY, said, strict=True))})
+    except Malformed as fault:
+        raise fault.within("budgets", key) from None
 
 
 def update(
@@ -138,11 +127,10 @@ def update(
 def save(path: Path, table: BudgetTable) -> None:
     """Write the table, one sorted line each, so that `git diff` shows one line a change."""
     lines = {key: _fields(measurement) for key, measurement in table.measurements.items()}
-    documents.write(path, {}, "budgets", lines)
+    documents.write(path, BUDGETS, {}, "budgets", lines)
 
 
 def _fields(measurement: Measurement) -> dict[str, Any]:
-    identity = ("backend", "initializer", "dtype")
     fields = dataclasses.asdict(measurement)
-    left_out = identity if measurement.matrix else (*identity, "matrix")
+    left_out = IDENTITY if measurement.matrix else (*IDENTITY, "matrix")
     return {name: value for name, value in fields.items() if name not in left_out}

@@ -26,8 +26,10 @@ from typing import Any
 
 import numpy as np
 
+from conformance.core import versions
 from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, sampled
 from conformance.core.ids import Problem, parse_case, parse_problem
+from conformance.core.reading import record
 from conformance.core.records import STAGES, Entry, Moments, Observation, Raised, Returned
 
 LOWEST, HIGHEST = "lowest", "highest"
@@ -35,6 +37,17 @@ LOWEST, HIGHEST = "lowest", "highest"
 DRAWN = "drawn"
 
 GOLDEN, RECORDING, PREDICTED = "golden", "recording", "predicted"
+
+TREE = "parameters"
+"""Kind of the store that holds a tree of parameters."""
+
+STORES = {
+    GOLDEN: versions.GOLDENS,
+    RECORDING: versions.RECORDING,
+    PREDICTED: versions.PREDICTIONS,
+    TREE: versions.PARAMETERS,
+}
+"""The file format of each kind of store."""
 
 BY_CASE = (RECORDING, PREDICTED)
 """Kinds of store whose entries are of cases, not of problems."""
@@ -93,66 +106,61 @@ def entry_from(
     drawn: what was drawn for an orthogonal matrix, where the fields name it.
 
     Raises:
-        KeyError, TypeError, ValueError: a field is missing or makes no sense.
+        ValueError: a field is missing or makes no sense.
     """
-    _require_kinds(fields)
+    known = record(_Fields, fields)
     extra = {name: fields[name] for name in EXTRA if name in fields}
-    if "raised" in fields:
-        raised = Raised(exception=fields["raised"], message=fields["message"])
-        return Entry(id=key, shard=fields["shard"], outcome=raised, extra=extra)
+    if known.raised is not None:
+        raised = Raised(exception=known.raised, message=known.message)
+        return Entry(id=key, shard=known.shard, outcome=raised, extra=extra)
     asked = problem_of(key)
-    dtype, shape = fields.get("dtype", asked.dtype), tuple(fields.get("shape", asked.shape))
-    stride = fields.get("stride", 1)
+    dtype, stride = known.dtype or asked.dtype, known.stride
+    shape = asked.shape if known.shape is None else known.shape
     if stride < 1 or min(shape, default=0) < 0:
         raise ValueError(f"stride {stride} of shape {list(shape)} describes no array")
     needed = -(-math.prod(shape) // stride) * as_dtype(dtype).itemsize
     if len(bits) != needed:
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")
-    if stride == 1 and hashlib.sha256(bits).hexdigest() != fields["sha256"]:
+    if not known.sha256 or (stride == 1 and hashlib.sha256(bits).hexdigest() != known.sha256):
         raise ValueError("its array is another one than the digest says")
     sizes = {math.prod(part) * as_dtype(dtype).itemsize for part in (shape, shape[-2:])}
     if drawn is not None and len(drawn) not in sizes:
         raise ValueError(f"{len(drawn)} bytes were drawn for it, {dtype}{list(shape)} needs others")
-    if drawn is not None and hashlib.sha256(drawn).hexdigest() != fields[DRAWN]:
+    if drawn is not None and hashlib.sha256(drawn).hexdigest() != known.drawn:
         raise ValueError("what was drawn for it is another matrix than the digest says")
     outcome = Returned(
         dtype=dtype,
         shape=shape,
-        sha256=fields["sha256"],
+        sha256=known.sha256,
         stride=stride,
         bits=bits,
-        weak_type=fields.get("weak_type", False),
-        moments=_moments(fields, dtype, bits),
+        weak_type=known.weak_type,
+        moments=known.moments or moments_of(np.frombuffer(bits, dtype=as_dtype(dtype))),
         drawn=drawn,
     )
-    return Entry(id=key, shard=fields["shard"], outcome=outcome, extra=extra)
+    return Entry(id=key, shard=known.shard, outcome=outcome, extra=extra)
 
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "shape": list,
-    "stride": int,
-    "weak_type": bool,
-    "moments": dict,
-    "stages": dict,
-    "elapsed_s": (int, float),
-    "repeat_sha256": (str, type(None)),
-    "wholes": list,
-}
-"""What JSON holds a field as; all others are text."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Fields:
+    """What a line of the manifest may say: see `entry_fields`."""
 
-
-def _require_kinds(fields: Mapping[str, Any]) -> None:
-    for name, value in fields.items():
-        _require_kind(name, value, _KINDS.get(name, str))
-    for digest in fields.get("stages", {}).values():
-        _require_kind("a stage", digest, str)
-    for digest in fields.get("wholes", []):
-        _require_kind("a digest", digest, str)
-
-
-def _require_kind(name: str, value: Any, kind: type | tuple[type, ...]) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} is a {type(value).__name__}")
+    shard: str
+    raised: str | None = None
+    message: str = ""
+    sha256: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] | None = None
+    weak_type: bool = False
+    drawn: str | None = None
+    stride: int = 1
+    moments: Moments | None = None
+    stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    device: str = ""
+    elapsed_s: float = math.nan
+    mode: str = ""
+    repeat_sha256: str | None = None
+    wholes: tuple[str, ...] = ()
 
 
 def problem_of(key: str) -> Problem:
@@ -165,13 +173,6 @@ def problem_of(key: str) -> Problem:
         return parse_problem(key)
     except ValueError:
         return parse_case(key).problem
-
-
-def _moments(fields: Mapping[str, Any], dtype: str, bits: bytes) -> Moments:
-    if "moments" not in fields:
-        return moments_of(np.frombuffer(bits, dtype=as_dtype(dtype)))
-    moments = {name: float(value) for name, value in fields["moments"].items()}
-    return Moments(nonfinite=int(moments.pop("nonfinite")), **moments)
 
 
 def reduced(entry: Entry, kind: str, *, is_whole: bool = False) -> Entry:
@@ -212,10 +213,6 @@ def entry_of(observation: Observation, family: str, *, is_whole: bool = False) -
         RECORDING,
         is_whole=is_whole,
     )
-
-
-TREE = "parameters"
-"""Kind of the store that holds a tree of parameters."""
 
 
 def parameter_id(path: str) -> str:

@@ -13,18 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.core.errors import GoldenError
+from conformance.core.errors import GoldenError, Malformed, unknown
 from conformance.core.files import is_changing
 from conformance.core.ids import parse_case
 from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
-from conformance.core.records import SCHEMA, Entry, Environment, Observation, Outcome
+from conformance.core.reading import document, naming, record
+from conformance.core.records import Entry, Environment, Observation, Outcome
 from conformance.store.entries import (
     BY_CASE,
     DRAWN,
+    GOLDEN,
     HIGHEST,
     LOWEST,
     PREDICTED,
     RECORDING,
+    STORES,
     entry_from,
 )
 from conformance.store.write import drawn_shard
@@ -40,12 +43,12 @@ LARGEST_HELD = 64 << 20
 class Store:
     """A store opened for reading. Shards are read, and verified, when first asked for."""
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: _Manifest, raw: Any) -> None:
         self.folder = folder
-        self.kind: str = manifest["kind"]
-        self._manifest = manifest
-        self._entries: Mapping[str, Mapping[str, Any]] = manifest["entries"]
-        self._shards: Mapping[str, Mapping[str, Any]] = manifest["shards"]
+        self.kind = manifest.kind
+        self._raw = raw
+        self._entries = manifest.entries
+        self._shards = manifest.shards
         self._arrays: dict[str, Mapping[str, Any]] = {}
         self._overlays: dict[str, Store | None] = {}
         self._bounds: dict[str, Store] = {}
@@ -61,7 +64,7 @@ class Store:
         fields = self._entries.get(key, {})
         if fields.get("shard") == shard:
             return "raised" not in fields
-        return DRAWN in fields and drawn_shard(fields["shard"]) == shard
+        return DRAWN in fields and drawn_shard(fields.get("shard", "")) == shard
 
     def ids(self) -> list[str]:
         """Return the ids of all entries, sorted."""
@@ -91,25 +94,22 @@ class Store:
         """
         path = self.folder / PROVENANCE
         value = _read_json(path)
-        if not (isinstance(value, list) and all(map(_is_record, value))):
-            raise GoldenError(f"{path} is no list of records: {self.way_out}")
-        return value
+        with naming(path, GoldenError, self.way_out):
+            record(tuple[_Provenance, ...], value)
+        records: list[Mapping[str, Any]] = value
+        return records
 
     @property
     def environment(self) -> Environment:
         """The environment of the recording, or of the golden set's last acceptance.
 
         Raises:
-            GoldenError: the provenance names none, or what it names is none.
+            GoldenError: the provenance names none, or cannot be read.
         """
-        records = [record["environment"] for record in self.provenance if "environment" in record]
-        if not records:
+        found = [each["environment"] for each in self.provenance if each.get("environment")]
+        if not found:
             raise GoldenError(f"{self.folder / PROVENANCE} names no environment: {self.way_out}")
-        if not _is_environment(records[-1]):
-            raise GoldenError(
-                f"{self.folder / PROVENANCE}: the last environment is none: {self.way_out}"
-            )
-        return Environment(**records[-1])
+        return Environment(**found[-1])
 
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return what a backend must return for a problem: its overlay's entry, or the base set's.
@@ -154,13 +154,11 @@ class Store:
         if fields is None:
             return None
         try:
-            bits = b"" if "raised" in fields else self._bits(key, fields["shard"])
-            drawn = self._bits(key, drawn_shard(fields["shard"])) if DRAWN in fields else None
-            return entry_from(key, fields, bits, drawn)
-        except (KeyError, TypeError, ValueError) as error:
+            return entry_from(key, fields, *self._stored(key, fields))
+        except ValueError as error:
             raise GoldenError(
                 f"{self.folder / MANIFEST}: the entry of {key} cannot be read "
-                f"({type(error).__name__}: {error}): {self.way_out}"
+                f"({error}): {self.way_out}"
             ) from error
 
     def entries(self) -> Iterator[Entry]:
@@ -229,9 +227,17 @@ class Store:
         if name in self._arrays:
             return self._arrays[name]
         arrays = self._load(name)
-        if self._shards[name]["size_bytes"] <= LARGEST_HELD:
+        if self._shards[name].size_bytes <= LARGEST_HELD:
             self._arrays[name] = arrays
         return arrays
+
+    def _stored(self, key: str, fields: Mapping[str, Any]) -> tuple[bytes, bytes | None]:
+        """Return the bits of an entry, and of what was drawn for it."""
+        shard = fields.get("shard")
+        if not isinstance(shard, str):
+            return b"", None  # `entry_from` says what is wrong with the entry
+        bits = b"" if "raised" in fields else self._bits(key, shard)
+        return bits, self._bits(key, drawn_shard(shard)) if DRAWN in fields else None
 
     def _bits(self, key: str, shard: str) -> bytes:
         arrays = self.shard(shard)
@@ -269,7 +275,7 @@ class Store:
         try:
             # As text, in which a time that is not a number equals itself.
             found = json.dumps(_read_json(self.folder / MANIFEST))
-            unchanged = found == json.dumps(self._manifest)
+            unchanged = found == json.dumps(self._raw)
         except GoldenError:
             unchanged = False
         if not unchanged:
@@ -289,11 +295,11 @@ class Store:
                 raise GoldenError(
                     f"shard {name!r} lies outside {self.folder}: do not use this store"
                 )
-            data = _read_file(path, self._shards[name]["size_bytes"])
+            data = _read_file(path, self._shards[name].size_bytes)
         except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a link to itself
             reason = getattr(error, "strerror", None) or error
             raise GoldenError(f"{path} cannot be read ({reason}): {self.way_out}") from error
-        if hashlib.sha256(data).hexdigest() != self._shards[name]["sha256"]:
+        if hashlib.sha256(data).hexdigest() != self._shards[name].sha256:
             raise GoldenError(
                 f"{path} is damaged, its sha256 is not the manifest's: {self.way_out}"
             )
@@ -334,34 +340,53 @@ def open_store(folder: Path) -> Store:
             f"{folder} holds no {MANIFEST}: name a golden set or a recording, or make one with "
             "`conformance goldens stage` or `conformance record`"
         )
-    manifest = _read_json(path)
-    if not isinstance(manifest, dict) or "schema" not in manifest:
-        raise GoldenError(f"{path} is not a manifest: {_RESTORE}")
-    if manifest["schema"] != SCHEMA:
-        raise GoldenError(
-            f"{path} has schema {manifest['schema']}, this version reads {SCHEMA}: "
-            "install the version of initializer-conformance that wrote it"
-        )
-    if missing := {"kind", "shards", "entries"} - set(manifest):
-        raise GoldenError(f"{path} lacks {', '.join(sorted(missing))}: {_RESTORE}")
-    if fault := _manifest_fault(manifest):
-        raise GoldenError(f"{path} is not a manifest ({fault}): {_RESTORE}")
-    return Store(folder, manifest)
+    raw = _read_json(path)
+    with naming(path, GoldenError, _RESTORE):
+        return Store(folder, _manifest(raw, path), raw)
 
 
-def _manifest_fault(manifest: Mapping[str, Any]) -> str:
-    """Return what no manifest says; "" if all is in order."""
-    kind, shards, entries = (manifest[name] for name in ("kind", "shards", "entries"))
-    if not isinstance(kind, str):
-        return f"kind {kind!r} is no text"
-    if not (isinstance(shards, dict) and isinstance(entries, dict)):
-        return "shards or entries are no objects"
-    if not all(isinstance(fields, dict) for fields in (*shards.values(), *entries.values())):
-        return "a shard or an entry is no object"
-    for fields in shards.values():
-        if not (type(fields.get("size_bytes")) is int and isinstance(fields.get("sha256"), str)):
-            return "a shard lacks its size or its digest"
-    return _id_fault(entries) if kind in BY_CASE else ""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Shard:
+    sha256: str
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Manifest:
+    """A manifest; a line of its entries is read when it is first asked for."""
+
+    kind: str
+    shards: Mapping[str, _Shard]
+    entries: Mapping[str, Mapping[str, Any]]
+
+
+def _manifest(raw: Any, path: Path) -> _Manifest:
+    kind = raw.get("kind", GOLDEN) if isinstance(raw, dict) else GOLDEN
+    if kind not in STORES:
+        raise Malformed(unknown("value", str(kind), STORES), ("kind",))
+    manifest = record(_Manifest, STORES[kind].content(raw, path, GoldenError))
+    if kind in BY_CASE and (fault := _id_fault(manifest.entries)):
+        raise Malformed(fault, ("entries",))
+    return manifest
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Provenance:
+    """What each record of a provenance may say: one of an acceptance, a recording, a prediction."""
+
+    environment: Environment | None = None
+    date: str = ""
+    scope: str = ""
+    reason: str = ""
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    machine_faults: tuple[str, ...] = ()
+    programs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    calls: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    folded: Mapping[str, Mapping[str, tuple[str, ...]]] = dataclasses.field(default_factory=dict)
+    predicted_for: str = ""
+    open_elements: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    target: str = ""
 
 
 def _id_fault(ids: Iterable[str]) -> str:
@@ -377,28 +402,5 @@ def _id_fault(ids: Iterable[str]) -> str:
 def _read_json(path: Path) -> Any:
     if path.exists() and not path.is_file():
         raise GoldenError(f"{path} cannot be read (it is no plain file): {_RESTORE}")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, RecursionError, ValueError) as error:
-        raise GoldenError(f"{path} cannot be read ({error}): {_RESTORE}") from error
-
-
-def _is_record(value: Any) -> bool:
-    """Return whether the value may stand in a provenance: its lists name cases or initializers."""
-    if not isinstance(value, dict):
-        return False
-    lists = [value.get(name, []) for name in ("left_out", "machine_faults")]
-    return all(
-        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
-    )
-
-
-def _is_environment(value: Any) -> bool:
-    """Return whether the value is what `Environment` is made of: texts by name, in each section."""
-    sections = {field.name for field in dataclasses.fields(Environment)}
-    if not (isinstance(value, dict) and set(value) == sections):
-        return False
-    return all(
-        isinstance(section, dict) and all(isinstance(text, str) for text in section.values())
-        for section in value.values()
-    )
+    with naming(path, GoldenError, _RESTORE):
+        return document(path)

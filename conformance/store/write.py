@@ -16,8 +16,8 @@ from conformance.core.arrays import as_dtype
 from conformance.core.errors import GoldenError
 from conformance.core.files import require_new, write_file, writing
 from conformance.core.paths import MANIFEST, PROVENANCE
-from conformance.core.records import SCHEMA, Entry, Raised
-from conformance.store.entries import DRAWN, entry_fields, one_line, reduced
+from conformance.core.records import Entry, Raised
+from conformance.store.entries import DRAWN, STORES, entry_fields, one_line, reduced
 
 
 def write_store(
@@ -103,7 +103,7 @@ def _words(bits: bytes, dtype: str) -> Any:
 
 def _manifest_text(kind: str, fields: Mapping[str, Any], shards: Mapping[str, Any]) -> str:
     """Return the manifest, one line an entry, so that `git diff` shows one line a change."""
-    head = json.dumps({"schema": SCHEMA, "kind": kind})[:-1]
+    head = json.dumps(STORES[kind].stamped({"kind": kind}))[:-1]
     shard_lines, entry_lines = (_lines(dict(sorted(each.items()))) for each in (shards, fields))
     return f'{head}, "shards": {{\n{shard_lines}\n}}, "entries": {{\n{entry_lines}\n}}}}\n'
 

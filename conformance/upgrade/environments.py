@@ -23,6 +23,7 @@ from urllib.request import url2pathname
 
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
+from conformance.core.reading import document, record
 from conformance.upgrade.cache import touch
 from conformance.upgrade.releases import Registry, Side
 from conformance.upgrade.uv import cache_folder, uv
@@ -144,8 +145,7 @@ def solve(
     asked = digest(question, *registry.uv_arguments(), *preferred, sys.executable)
     path = cache_folder("plans") / f"{asked}.json"
     if path.exists() and not fresh:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Plan(name=fields["name"], python=fields["python"], pins=tuple(fields["pins"]))
+        return record(Plan, document(path))
     plan = _solve(side, question, registry, like)
     replace_file(path, json.dumps(dataclasses.asdict(plan), indent=1))
     return plan

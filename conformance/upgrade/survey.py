@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.core.errors import SideError
+from conformance.core.errors import ReportError, SideError
 from conformance.core.files import replace_file
-from conformance.core.records import SCHEMA, STAGES, DriftClass, Raised
+from conformance.core.reading import read_file
+from conformance.core.records import STAGES, DriftClass, Raised
+from conformance.core.versions import SURVEY
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.releases import CAPS
@@ -151,23 +153,18 @@ def _count_changed(comparison: Comparison) -> int:
 
 def write(path: Path, found: Survey) -> None:
     """Write the figures, so that the document can be made again without recording anything."""
-    document = {"schema": SCHEMA, **dataclasses.asdict(found)}
+    document = SURVEY.stamped(dataclasses.asdict(found))
     replace_file(path, json.dumps(document, indent=1) + "\n")
 
 
 def read(path: Path) -> Survey:
-    """Return the figures that `write` kept."""
-    fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Survey(
-        cases=fields["cases"],
-        host=fields["host"],
-        releases=tuple(ReleaseOutcome(**outcome) for outcome in fields["releases"]),
-        steps=tuple(Step(**_tupled(step)) for step in fields["steps"]),
-    )
+    """Return the figures that `write` kept.
 
-
-def _tupled(step: dict[str, Any]) -> dict[str, Any]:
-    return {**step, "dtypes": tuple(step["dtypes"]), "initializers": tuple(step["initializers"])}
+    Raises:
+        ReportError: they cannot be read.
+    """
+    way_out = "restore it from version control, or make the survey anew"
+    return read_file(Survey, path, SURVEY, error=ReportError, way_out=way_out)
 
 
 # --- The document --------------------------------------------------------------------------------

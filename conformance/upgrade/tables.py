@@ -19,8 +19,9 @@ from typing import Any
 
 from conformance.core.errors import cannot_write
 from conformance.core.ids import format_shape
-from conformance.core.records import SCHEMA, STAGES, Drift, DriftClass
+from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.ulp import INCOMPARABLE
+from conformance.core.versions import COMPARISON
 from conformance.report.escape import csv_text, markdown_cell
 from conformance.report.tables import Table
 from conformance.store.entries import TREE
@@ -327,7 +328,6 @@ def to_json(verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return everything as one JSON document; distances that are no number are text."""
     comparison = verdict.comparison
     document = {
-        "schema": SCHEMA,
         "before": comparison.before,
         "after": comparison.after,
         "is_clean": verdict.is_clean,
@@ -339,7 +339,7 @@ def to_json(verdict: Verdict, notes: Sequence[str] = ()) -> str:
         "new": comparison.new,
         "pairs": [_scalars(row) for row in pair_rows(verdict)],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json.dumps(COMPARISON.stamped(document), indent=1, allow_nan=False) + "\n"
 
 
 def _scalars(row: PairRow) -> dict[str, Any]:

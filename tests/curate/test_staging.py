@@ -988,7 +988,7 @@ def test_a_broken_set_fails_verify_by_file_and_problem(
 
     assert goldens("verify", "--golden", golden) == 3
     said = capsys.readouterr().err
-    assert f"the entry of {C} cannot be read (ValueError: its array is another one" in said
+    assert f"the entry of {C} cannot be read (its array is another one" in said
     assert f"{golden}: 1 faults" in said
 
 

@@ -69,9 +69,9 @@ def test_what_is_held_and_what_is_absent_is_told(golden: Path) -> None:
 
 
 def test_a_store_of_another_kind_is_no_golden_set(golden: Path) -> None:
-    change(golden / MANIFEST, lambda manifest: manifest.update(kind="goldn"))
+    change(golden / MANIFEST, lambda manifest: manifest.update(kind="parameters"))
 
-    assert faults(golden) == [f"{golden / MANIFEST}: the kind is goldn, not golden"]
+    assert faults(golden) == [f"{golden / MANIFEST}: the kind is parameters, not golden"]
 
 
 def test_an_overlay_is_held_to_the_same(golden: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_overlay_is_held_to_the_same(golden: Path) -> None:
         (lambda records: records[0].pop("reason"), "record 1 gives no reason"),
         (lambda records: records[0].update(date="soon"), "the date 'soon', which is none"),
         (lambda records: records.clear(), "names no environment"),
-        (lambda records: records[0].update(environment={}), "the last environment is none"),
+        (lambda records: records[0].update(environment={}), "environment: the field 'packages' is"),
     ],
 )
 def test_a_provenance_that_says_too_little_is_named(

@@ -436,7 +436,7 @@ def _newer(document: dict[str, Any]) -> None:
     [
         (_drop, "Dense/float32/params.bias is damaged"),
         (_flip, "Dense/float32/params.bias does not have the digest it states"),
-        (_newer, "has schema 99, this release reads 1"),
+        (_newer, "has version 99 of the format `goldens of layers`, this release reads up to 1"),
     ],
 )
 def test_a_damaged_file_of_goldens_is_refused_by_entry(

@@ -125,9 +125,15 @@ def test_a_table_that_does_not_exist_yet_is_empty(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "cannot be read .*: restore it from version control"),
-        ('{"schema": 1}', "cannot be read .KeyError: 'budgets'"),
-        ('{"schema": 99, "budgets": {}}', "has schema 99, and this version reads up to"),
-        ('{"schema": 1, "budgets": {"cpu normal": {}}}', "cannot be read .ValueError"),
+        ('{"schema": 1}', "cannot be read .the field 'budgets' is missing"),
+        (
+            '{"schema": 99, "budgets": {}}',
+            "has version 99 of the format `budgets`, this",
+        ),
+        (
+            '{"schema": 1, "budgets": {"cpu normal": {}}}',
+            "budgets, cpu normal: the line names no",
+        ),
     ],
 )
 def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import datetime as dt
@@ -26,7 +27,6 @@ from hypothesis import strategies as st
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.ids import Case, Problem
 from conformance.core.records import (
-    SCHEMA,
     CaseResult,
     CheckResult,
     Drift,
@@ -49,7 +49,7 @@ from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
 from conformance.report.page import page
 from conformance.report.recorder import RunRecorder, run_id_at
-from conformance.report.rows import COLUMNS, Row, from_json, late_defaults, row, to_json
+from conformance.report.rows import COLUMNS, Row, from_json, from_texts, row, to_json
 from conformance.report.run import Run
 from conformance.report.terminal import terminal_lines
 
@@ -323,17 +323,43 @@ def changed_line(**changes: Any) -> str:
     [
         ("{", "not a row in JSON"),
         ("[1]", "expected a JSON object, found '\\[1\\]'"),
-        ("{}", "missing \\['backend', 'case'"),
-        (changed_line(schema=SCHEMA + 1), f"rows have schema {SCHEMA + 1}.*reads up to {SCHEMA}"),
+        ("{}", "column schema: None is not a version of the format `rows`"),
+        ('{"schema": 1}', "missing \\['run_id', 'recorded_at'"),
+        (changed_line(schema=99), "a row has version 99 of the format `rows`, .* reads up to"),
         (changed_line(colour="red"), "unknown \\['colour'\\]"),
-        (changed_line(max_ulp="many"), "column max_ulp holds 'many'"),
-        (changed_line(is_repeatable="perhaps"), "column is_repeatable holds 'perhaps': neither"),
-        (changed_line(case=None), "column case holds None: a value is needed"),
+        (changed_line(max_ulp="many"), "column max_ulp: 'many' is not an integer"),
+        (
+            changed_line(is_repeatable="perhaps"),
+            "column is_repeatable: 'perhaps' is not true",
+        ),
+        (changed_line(case=None), "column case: None is not a text"),
+        (changed_line(seed=True), "column seed: True is not an integer"),
+        (changed_line(status="pased"), "status 'pased' is unknown: did you mean passed"),
     ],
 )
 def test_what_is_not_a_row_is_refused_by_what_is_wrong(text: str, message: str) -> None:
     with pytest.raises(ReportError, match=message):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "message"),
+    [
+        ("seed", "many", "column seed holds 'many'"),
+        ("is_repeatable", "perhaps", "column is_repeatable holds 'perhaps': neither True nor"),
+        ("case", "", ""),
+        ("status", "pased", "status 'pased' is unknown: did you mean passed"),
+        ("schema", "99", "a row has version 99 of the format `rows`"),
+        ("schema", "new", "column schema: 'new' is not a version of the format `rows`"),
+    ],
+)
+def test_csv_holds_texts_of_what_its_columns_are(column: str, text: str, message: str) -> None:
+    head, line = to_csv([as_row(result())]).splitlines()
+    cells = dict(zip(head.split(","), next(csv.reader([line])), strict=True))
+    cells[column] = text
+
+    with pytest.raises(ReportError, match=message) if message else contextlib.nullcontext():
+        from_texts(cells)
 
 
 # --- recording ----------------------------------------------------------------------------------
@@ -354,7 +380,7 @@ def test_a_row_is_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 
 # --- Columns that came later ---------------------------------------------------------------------
 
-LATE = [column.name for column in COLUMNS if column.is_late]
+LATE = [column.name for column in COLUMNS if column.since > 1]
 KNOWN = {name: f"some {name}" for name in LATE}
 KNOWING = dataclasses.replace(ENVIRONMENT, host={**ENVIRONMENT.host, **KNOWN})
 
@@ -368,44 +394,52 @@ def test_a_row_holds_what_is_known_of_its_host_and_none_for_the_rest() -> None:
 
 def test_the_columns_that_came_later_are_the_late_facts_and_their_default_is_unknown() -> None:
     assert tuple(LATE) == LATE_FACTS
-    assert late_defaults(()) == dict.fromkeys(LATE_FACTS)
+    assert {column.default for column in COLUMNS if column.since > 1} == {None}
 
 
 def test_a_row_that_was_written_before_a_column_came_is_read_with_its_default() -> None:
     values = json.loads(to_json(row(result(), KNOWING, run_id="run", rerun="again")))
-    old = {name: value for name, value in values.items() if name not in LATE}
+    old = {name: value for name, value in values.items() if name not in LATE} | {"schema": 1}
 
     assert from_json(json.dumps(old)) == from_json(json.dumps({**old, **dict.fromkeys(LATE)}))
 
 
-def test_a_row_that_lacks_an_older_column_is_refused_by_its_name() -> None:
+@pytest.mark.parametrize("column", ["isa", "libc"])
+def test_a_row_that_lacks_a_column_of_its_version_is_refused_by_name(column: str) -> None:
     values = json.loads(to_json(as_row(result())))
-    del values["isa"]
+    del values[column]
 
-    with pytest.raises(ReportError, match=r"missing \['isa'\], unknown \[\]"):
+    with pytest.raises(ReportError, match=rf"missing \['{column}'\], unknown \[\]"):
         from_json(json.dumps(values))
+
+
+def as_count(number: int) -> pd.Series[Any]:
+    return pd.Series([number], dtype="Int64")
 
 
 def test_a_drift_csv_of_before_is_read(tmp_path: Path) -> None:
     folder = recorded(tmp_path, failure()).folder
     path = folder / "drift.csv"
-    pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=LATE).to_csv(path, index=False)
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=LATE)
+    rows.assign(schema="1").to_csv(path, index=False)
 
-    pd.testing.assert_frame_equal(read_drift(folder), read_run(folder))
+    pd.testing.assert_frame_equal(read_drift(folder), read_run(folder).assign(schema=as_count(1)))
 
 
 def test_a_parquet_file_of_before_is_read(tmp_path: Path) -> None:
     folder = recorded(tmp_path, failure()).folder
     expected, path = read_run(folder), folder / "records.parquet"
-    pd.read_parquet(path).drop(columns=LATE).to_parquet(path, index=False)
+    pd.read_parquet(path).drop(columns=LATE).assign(schema=1).to_parquet(path, index=False)
 
     # Of a category that nothing is of, what it would be of differs.
-    pd.testing.assert_frame_equal(read_run(folder), expected, check_categorical=False)
+    pd.testing.assert_frame_equal(
+        read_run(folder), expected.assign(schema=as_count(1)), check_categorical=False
+    )
 
 
 def test_runs_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
     path = recorded(tmp_path, failure()).folder / "records.parquet"
-    pd.read_parquet(path).drop(columns=LATE).to_parquet(path, index=False)
+    pd.read_parquet(path).drop(columns=LATE).assign(schema=1).to_parquet(path, index=False)
     recorder = RunRecorder(folder=tmp_path, command="pytest")
     recorder.add(row(result(), KNOWING, run_id=recorder.run_id, rerun="again"))
     recorder.finish(expected=[result().observation.case.id], environment=KNOWING)
@@ -1052,10 +1086,10 @@ def test_a_broken_row_is_named_by_file_and_line(tmp_path: Path) -> None:
 
 
 def test_records_of_a_newer_schema_are_refused(tmp_path: Path) -> None:
-    records = frame([as_row(result())]).assign(schema=SCHEMA + 1)
+    records = frame([as_row(result())]).assign(schema=99)
     records.to_parquet(tmp_path / "records.parquet")
 
-    with pytest.raises(ReportError, match=f"rows have schema {SCHEMA + 1}"):
+    with pytest.raises(ReportError, match=r"records\.parquet: a row has version 99"):
         read_run(tmp_path)
 
 
@@ -1099,7 +1133,7 @@ def test_drift_csv_reads_as_the_run_does_even_where_pandas_would_see_missing_val
 
 
 def test_a_drift_csv_that_was_edited_is_named(tmp_path: Path) -> None:
-    (tmp_path / "drift.csv").write_text("case,dtype\nx,float32\n")
+    (tmp_path / "drift.csv").write_text("schema,case,dtype\n2,x,float32\n")
 
     with pytest.raises(ReportError, match=r"drift\.csv: a row has other columns"):
         read_drift(tmp_path)
