@@ -196,6 +196,13 @@ class Drift:
     scale: float | None = None
     detail: str = ""
 
+    @property
+    def extent(self) -> str:
+        """How many elements differ of how many, as in `2 of 2048`."""
+        if self.n_compared is None:
+            return f"{self.n_different} of {self.n_elements}"
+        return f"{self.n_different} of {self.n_compared} compared of {self.n_elements}"
+
 
 class Yardstick(enum.StrEnum):
     """What a case is judged by and may lack, or have a wrong one of."""

@@ -307,5 +307,5 @@ def _worst_text(pattern: Pattern) -> str:
         return f"{pattern.worst_problem}: {drift.detail}"
     steps = "no number of" if drift.max_ulp == INCOMPARABLE else str(drift.max_ulp)
     distance = f"{steps} ULP ({drift.max_ulp_at_sigma:.3g} of sigma)"
-    where = f" in {drift.n_different} of {drift.n_elements}" if drift.n_elements else ""
+    where = f" in {drift.extent}" if drift.n_elements else ""
     return f"{pattern.worst_problem}: {distance}{where}"

@@ -68,6 +68,7 @@ class Row:
     flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
     reads.
 
+    n_compared: how many elements could be, where only a sample of the golden is kept; else None.
     A column with a later `Since` than a row's version may be absent there, and holds its default.
     lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
     """
@@ -127,6 +128,7 @@ class Row:
     lapack_threads: Annotated[OptionalCategory, Since(2)] = None
     libc: Annotated[OptionalCategory, Since(2)] = None
     xla_isa: Annotated[OptionalCategory, Since(2)] = None
+    n_compared: Annotated[OptionalCount, Since(2)] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +239,7 @@ def _drift_values(drift: Drift | None) -> dict[str, Any]:
         "drift_class": drift.drift_class,
         "stage": drift.stage,
         "n_elements": drift.n_elements,
+        "n_compared": drift.n_compared,
         "n_different": drift.n_different,
         "max_ulp": drift.max_ulp,
         "max_ulp_at_sigma": drift.max_ulp_at_sigma,

@@ -56,6 +56,7 @@ class PairRow:
     is_allowed: bool
     stage: str | None
     n_elements: int
+    n_compared: int | None
     n_different: int
     max_ulp: int | None
     max_ulp_at_sigma: float | None
@@ -99,6 +100,7 @@ def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
         is_allowed=is_allowed,
         stage=drift.stage,
         n_elements=drift.n_elements,
+        n_compared=drift.n_compared,
         n_different=drift.n_different,
         max_ulp=drift.max_ulp,
         max_ulp_at_sigma=drift.max_ulp_at_sigma,
