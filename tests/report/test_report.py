@@ -381,7 +381,7 @@ def test_a_row_is_on_disk_before_the_run_ends(tmp_path: Path) -> None:
 # --- Columns that came later ---------------------------------------------------------------------
 
 LATE = [column.name for column in COLUMNS if column.since > 1]
-KNOWN = {name: f"some {name}" for name in LATE}
+KNOWN = {name: f"some {name}" for name in LATE_FACTS}
 KNOWING = dataclasses.replace(ENVIRONMENT, host={**ENVIRONMENT.host, **KNOWN})
 
 
