@@ -8,6 +8,7 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
+from conformance.core import inventory
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Entry, Observation
@@ -45,4 +46,6 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
     }
     write_store(folder, entries, kind=kind, provenance=[provenance])
     shutil.copy(shipped() / BUDGETS, folder)
+    if not is_recording:
+        inventory.write(folder)
     return folder

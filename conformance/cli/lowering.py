@@ -8,7 +8,8 @@ import sys
 from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode
-from conformance.core.files import at_work, writing
+from conformance.core.files import writing
+from conformance.core.inventory import changing
 from conformance.core.paths import LOWERING, golden_folder
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
-        with at_work(folder, say_waiting), writing(path):
+        with changing(folder, say_waiting), writing(path):
             accepted.save(path, new)
         print(f"{len(new.lines)} lines of {here} accepted into {path}")
         return ExitCode.OK

@@ -66,7 +66,8 @@ class Format:
 
 _LATER = "what came later is unknown there: digests, facts of the environment, draws of matrices"
 
-GOLDENS = Format(name="golden set", older=_LATER)
+GOLDENS = Format(name="golden set", newest=2, older="version 1 has no inventory; " + _LATER)
+INVENTORY = Format(name="inventory")
 RECORDING = Format(name="recording", older=_LATER)
 PREDICTIONS = Format(name="predictions", older=_LATER)
 PARAMETERS = Format(name="parameters", older=_LATER)
@@ -83,6 +84,6 @@ COMPARISON = Format(name="comparison")
 SURVEY = Format(name="survey")
 
 FORMATS = (
-    *(GOLDENS, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
+    *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, ROWS, MERGE, COMPARISON, SURVEY),
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue
-from conformance.core import files
+from conformance.core import files, inventory
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, writing
 from conformance.core.records import Entry
@@ -153,6 +153,7 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
             )
         with writing(folder):
             _copy_others(folder, draft, {folder / PENDING, *superseded})
+            inventory.write(draft)
             files.flush_tree(draft)
             files.swap(folder)
     finally:

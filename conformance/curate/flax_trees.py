@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import GoldenError
-from conformance.core.files import at_work
+from conformance.core.inventory import changing
 from conformance.core.paths import shipped
 from conformance.core.records import Outcome, Raised
 from conformance.flax import store
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with on_cpu():
         new = observed()
     provenance = _provenance(options.reason)
-    with at_work(options.golden, _say_waiting):
+    with changing(options.golden, _say_waiting):
         for line in changes(_old(options.golden), new):
             print(line)  # noqa: T201 (a command line prints)
         store.save(options.golden, new, provenance)

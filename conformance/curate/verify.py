@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
+from conformance.core import inventory
 from conformance.core.budgets import Measurement
 from conformance.core.errors import StoreError, unknown
 from conformance.core.formats import DTYPES, WIDE_DTYPES
@@ -88,6 +89,14 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
         count, wrong = _read(path, _programs, catalogue)
         held["compiled programs"] = held.get("compiled programs", 0) + count
         faults += wrong
+    named = "\n".join(faults)
+    faults += [
+        f"{folder / name} {fault}"
+        for name, fault in inventory.faults(folder).items()
+        if str(folder / name) not in named
+    ]
+    if base.version > 1 and not (folder / inventory.INVENTORY).exists():
+        faults.append(f"{folder / inventory.INVENTORY} is gone: {inventory.WAY_OUT}")
     for found in predictions:
         held |= {what: held.get(what, 0) + count for what, count in found.held.items()}
     return Verified(held=held, absent=tuple(absent), faults=tuple(faults))
@@ -192,7 +201,7 @@ def _draws(key: str, stage: str, catalogue: Catalogue) -> tuple[object, ...] | N
 
 
 def _budgets(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
-    table = budgets.load(path).measurements
+    table = budgets.read(path).measurements
     found = [
         f"the budget of {key} {fault}"
         for key, measurement in table.items()

@@ -16,8 +16,9 @@ from pathlib import Path
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.definition import expected_error
 from conformance.core.errors import SelectionError
-from conformance.core.files import Waiting, at_work, writing
+from conformance.core.files import Waiting, writing
 from conformance.core.ids import Case, Problem
+from conformance.core.inventory import changing
 from conformance.core.paths import COMPILED
 from conformance.core.settings import installed_jax
 from conformance.judge.ledger import load as load_ledger
@@ -143,7 +144,7 @@ def accept(
             "Mend them, or leave them out of the selection"
         )
     path = path_of(golden, target)
-    with at_work(golden, waiting):
+    with changing(golden, waiting):
         lines = _joined(path, _lines(rows), here)
         with writing(path):
             accepted.save(path, Accepted(versions=here, reason=reason, lines=lines))

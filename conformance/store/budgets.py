@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.core import inventory
 from conformance.core.budgets import BudgetTable, Measurement
 from conformance.core.errors import BudgetError, LooserBudget, Malformed
-from conformance.core.files import Waiting, at_work, writing
+from conformance.core.files import Waiting, writing
 from conformance.core.paths import golden_option
 from conformance.core.reading import naming, read_file, record
 from conformance.core.records import Budget, MatrixBudget
@@ -70,6 +71,18 @@ def load(path: Path) -> BudgetTable:
     """Return the table in a file; an empty one if there is no file.
 
     Raises:
+        BudgetError: the file cannot be read as a table, or is not the one that belongs to its set.
+    """
+    table = read(path)
+    if path.exists():
+        inventory.require(path, BudgetError)
+    return table
+
+
+def read(path: Path) -> BudgetTable:
+    """Return the table in a file, whether or not its set lists it as it is.
+
+    Raises:
         BudgetError: the file cannot be read as a table.
     """
     option = golden_option(path.parent)
@@ -117,8 +130,8 @@ def update(
         BudgetError: the table cannot be read.
         GoldenError: the disk refuses.
     """
-    with at_work(path.parent, waiting):
-        table = merged(load(path), measured, reason)
+    with inventory.changing(path.parent, waiting):
+        table = merged(read(path), measured, reason)
         with writing(path):
             save(path, table)
     return table

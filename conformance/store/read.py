@@ -19,6 +19,7 @@ from conformance.core.ids import parse_case
 from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
 from conformance.core.reading import document, naming, record
 from conformance.core.records import Entry, Environment, Observation, Outcome
+from conformance.core.versions import KEY
 from conformance.store.entries import (
     BY_CASE,
     DRAWN,
@@ -213,6 +214,11 @@ class Store:
     def bound_names(self) -> list[str]:
         """Return the names of the stores of bounds, if there are any."""
         return [name for name in (LOWEST, HIGHEST) if (self.folder / name / MANIFEST).exists()]
+
+    @property
+    def version(self) -> int:
+        """The version of the format that the manifest states."""
+        return int(self._raw.get(KEY, 1))
 
     def shards(self) -> list[str]:
         """Return the names of the shards that the manifest lists."""

@@ -23,6 +23,7 @@ from conformance.core.definition import Normal
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import locked
 from conformance.core.ids import Tier
+from conformance.core.inventory import INVENTORY
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Outcome, Raised
 from conformance.curate import accept as accepting
@@ -304,7 +305,7 @@ def test_accepting_rewrites_no_shard_that_did_not_change(
 
     after = files(golden)
     changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
-    assert changed == {MANIFEST, PROVENANCE, shard_name("custom", "mine")}
+    assert changed == {INVENTORY, MANIFEST, PROVENANCE, shard_name("custom", "mine")}
 
 
 def test_accepting_keeps_files_that_are_no_part_of_the_set(

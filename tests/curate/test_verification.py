@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import re
 import shutil
@@ -13,8 +15,11 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
+from conformance.core import inventory
+from conformance.core.errors import BudgetError, StoreError
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, shipped
 from conformance.curate.verify import Verified, verify_set
+from conformance.store import budgets
 from tests import small_golden
 
 CATALOGUE = load_catalogue()
@@ -29,6 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FILES:
         shutil.copy(shipped() / name, folder)
     shutil.copytree(shipped() / "compiled", folder / "compiled")
+    inventory.write(folder)
     return folder
 
 
@@ -60,6 +66,7 @@ def test_the_shipped_set_is_sound() -> None:
 
 def test_what_is_held_and_what_is_absent_is_told(golden: Path) -> None:
     (golden / "modules.json").unlink()
+    inventory.write(golden)
 
     found = verify_set(golden, CATALOGUE)
 
@@ -69,7 +76,7 @@ def test_what_is_held_and_what_is_absent_is_told(golden: Path) -> None:
 
 
 def test_a_store_of_another_kind_is_no_golden_set(golden: Path) -> None:
-    change(golden / MANIFEST, lambda manifest: manifest.update(kind="parameters"))
+    change(golden / MANIFEST, lambda manifest: manifest.update(kind="parameters", schema=1))
 
     assert faults(golden) == [f"{golden / MANIFEST}: the kind is parameters, not golden"]
 
@@ -77,6 +84,8 @@ def test_a_store_of_another_kind_is_no_golden_set(golden: Path) -> None:
 def test_an_overlay_is_held_to_the_same(golden: Path) -> None:
     overlay = small_golden.write(golden / OVERLAYS / "cuda", NORMAL)
     (overlay / "budgets.json").unlink()
+    (overlay / "inventory.json").unlink()
+    inventory.write(golden)
     change(overlay / PROVENANCE, lambda records: records[0].update(reason=" "))
 
     assert faults(golden) == [f"{overlay / PROVENANCE}: record 1 gives no reason"]
@@ -187,6 +196,7 @@ def rename(lines: dict[str, Any], name: str) -> None:
 
 def test_the_command_counts_what_is_sound(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (golden / "lowering.json").unlink()
+    inventory.write(golden)
 
     code = main(["goldens", "verify", "--golden", str(golden)])
 
@@ -209,3 +219,68 @@ def test_the_command_without_a_verdict_names_every_fault(
     assert f"{golden}/lowering.json cannot be read" in said
     assert f"{golden}/modules.json cannot be read" in said
     assert f"{golden}: 2 faults" in said
+
+
+# --- Every file ----------------------------------------------------------------------------------
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle, to another that JSON may hold there too."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+SPOILT: dict[str, Callable[[Path], object]] = {"gone": Path.unlink, "cut": cut, "flipped": flip}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_no_file_of_a_set_is_lost_or_changed_unseen(whole: Path, tmp_path: Path, how: str) -> None:
+    names = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
+    missed = []
+    for name in names:
+        golden = Path(shutil.copytree(whole, tmp_path / "golden"))
+        SPOILT[how](golden / name)
+        with contextlib.suppress(StoreError):
+            missed += [] if faults(golden) else [name]
+        shutil.rmtree(golden)
+
+    assert len(names) > 14
+    assert missed == []
+
+
+def test_two_files_that_changed_places_are_named(golden: Path) -> None:
+    one, two = (golden / "compiled" / name for name in ("a100.json", "b200.json"))
+    text = one.read_text()
+    one.write_text(two.read_text())
+    two.write_text(text)
+
+    assert [fault.partition(" ")[0] for fault in faults(golden)] == [str(one), str(two)]
+
+
+def test_a_budget_that_somebody_loosened_is_no_budget(golden: Path) -> None:
+    change(golden / "budgets.json", lambda d: first_line(d, "budgets").update(reason="loose"))
+
+    with pytest.raises(BudgetError, match=r"budgets.json is another file than inventory.json"):
+        budgets.load(golden / "budgets.json")
+
+
+def test_a_command_that_writes_budgets_lists_them_anew(golden: Path) -> None:
+    table = budgets.load(golden / "budgets.json")
+    measured = next(iter(table.measurements.values()))
+    again = dataclasses.replace(measured, reason="again")
+    budgets.update(golden / "budgets.json", [again], "again", print)
+
+    assert faults(golden) == []
+    assert budgets.load(golden / "budgets.json").measurements[measured.key].reason == "again"
+
+
+def test_a_set_of_before_inventories_is_read_without_one(golden: Path) -> None:
+    change(golden / MANIFEST, lambda document: document.update(schema=1))
+    (golden / "inventory.json").unlink()
+
+    assert faults(golden) == []

@@ -1,0 +1,131 @@
+"""What a golden set is made of, file by file, so that nothing of it is lost or changed unseen.
+
+`inventory.json` of a set lists the digest and the size of every other file of ours in it: overlays,
+predictions, budgets and accepted programs as well as shards and manifests. Whoever changes a set
+lists it anew in the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from conformance.core.errors import StoreError
+from conformance.core.files import Waiting, at_work, replace_file, writing
+from conformance.core.paths import MANIFEST
+from conformance.core.reading import read_file
+from conformance.core.versions import INVENTORY as FORMAT
+
+INVENTORY = "inventory.json"
+
+OURS = (".json", ".safetensors")
+"""How the names of our files end. What else lies in the folder of a set is its owner's."""
+
+WAY_OUT = "restore it from version control"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One file of a set."""
+
+    sha256: str
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """The files of a set by their paths within it."""
+
+    files: Mapping[str, Listed]
+
+
+def read(folder: Path) -> Inventory | None:
+    """Return what the inventory of a set says; None where it has none.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    path = folder / INVENTORY
+    if not path.exists():
+        return None
+    return read_file(Inventory, path, FORMAT, error=StoreError, way_out=WAY_OUT)
+
+
+def taken(folder: Path) -> Inventory:
+    """Return what the inventory of a set should say."""
+    names = (path.relative_to(folder).as_posix() for path in _files(folder))
+    return Inventory(files={name: _listed(folder / name) for name in sorted(names)})
+
+
+def write(folder: Path) -> None:
+    """List what a set is made of now."""
+    content = FORMAT.stamped(dataclasses.asdict(taken(folder)))
+    replace_file(folder / INVENTORY, json.dumps(content, indent=1) + "\n")
+
+
+@contextlib.contextmanager
+def changing(folder: Path, waiting: Waiting | None = None) -> Iterator[None]:
+    """Hold a set while files of it are written, and list it anew in the end; see `files.at_work`.
+
+    Raises:
+        GoldenError: another command is at work and nobody waits, or the disk refuses.
+    """
+    with at_work(folder, waiting):
+        yield
+        if (folder / MANIFEST).exists():
+            with writing(folder):
+                write(folder)
+
+
+def faults(folder: Path) -> dict[str, str]:
+    """Return what is wrong with the files of a set, by their paths; nothing without an inventory.
+
+    Raises:
+        StoreError: the inventory cannot be read.
+    """
+    stated = read(folder)
+    if stated is None:
+        return {}
+    listed, found = stated.files, taken(folder).files
+    told = dict.fromkeys(listed.keys() - found.keys(), f"is gone: {WAY_OUT}")
+    told |= dict.fromkeys(found.keys() - listed.keys(), f"is not in {INVENTORY}: delete it")
+    differ = {name for name in found.keys() & listed.keys() if found[name] != listed[name]}
+    told |= dict.fromkeys(differ, _OTHER)
+    return dict(sorted(told.items()))
+
+
+_OTHER = f"is another file than {INVENTORY} lists: {WAY_OUT}, or run again what was killed"
+
+
+def require(path: Path, error: type[StoreError]) -> None:
+    """Refuse a file of a set that is not the one in its inventory.
+
+    Raises:
+        StoreError, as `error`: it is not.
+    """
+    for folder in path.parents[:2]:
+        stated = read(folder)
+        if stated is not None:
+            listed = stated.files.get(path.relative_to(folder).as_posix())
+            if listed is not None and listed != _listed(path):
+                raise error(f"{path} {_OTHER}")
+            return
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for inner, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            path = Path(inner, name)
+            if name.endswith(OURS) and not name.startswith(".") and path != folder / INVENTORY:
+                yield path
+
+
+def _listed(path: Path) -> Listed:
+    data = path.read_bytes()
+    return Listed(sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
