@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
-from conformance.core.errors import ExitCode, JournalError
+from conformance.core.errors import ExitCode, JournalError, WorkerGone
+from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
-from conformance.core.records import Observation, Raised
+from conformance.core.records import Raised
 from conformance.core.settings import unusual
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
 from conformance.observe.record import record
+from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
-from conformance.store.read import Store
+from conformance.store.read import Store, open_store
 
 SHOWN = 20
 """Cases that the machine failed and that are printed."""
@@ -36,30 +41,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--whole", action="store_true", help="store all elements, however large an array is"
     )
     options.add_selection_options(parser.add_argument)
+    options.add_worker_options(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; MISSING when the machine failed one of them."""
-    catalogue = load_catalogue()
-    selection = options.selection_here(options.read_arguments(arguments))
-    cases = select(catalogue, selection)
-    out: Path = arguments.out
-    for line in unusual(environment.capture()):
-        print(f"note: {line}", file=sys.stderr)
+    asked = {
+        "options": options.given(arguments),
+        "out": str(arguments.out),
+        "resume": arguments.resume,
+        "whole": arguments.whole,
+    }
     try:
-        store = record(
-            cases,
-            catalogue,
-            out,
-            resume=arguments.resume,
-            is_whole=arguments.whole,
-            progress=ProgressLine(),
-        )
-    except (KeyboardInterrupt, JournalError):
-        if (journal := journal_path(out)).exists():
+        if options.runs_here(arguments):
+            _record(asked, progress=ProgressLine())
+        else:
+            _supervise(asked, arguments.case_timeout)
+    except (KeyboardInterrupt, JournalError, WorkerGone):
+        if (journal := journal_path(arguments.out)).exists():
             print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
         raise
-    return report(store)
+    return report(open_store(arguments.out))
+
+
+def _record(asked: Mapping[str, Any], **how: Any) -> None:
+    """Record what was asked for in this process. how: further arguments of `record`."""
+    catalogue = load_catalogue()
+    cases = select(catalogue, options.selection_here(options.read_given(asked["options"])))
+    lost = how.get("lost")
+    if not lost:  # else it was said
+        for line in unusual(environment.capture()):
+            print(f"note: {line}", file=sys.stderr)
+    record(
+        cases,
+        catalogue,
+        Path(asked["out"]),
+        resume=asked["resume"] or bool(lost),
+        is_whole=asked["whole"],
+        **how,
+    )
+
+
+# --- In a worker ---------------------------------------------------------------------------------
+TASK = "conformance.cli.record:record_apart"
+
+
+def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
+    """Record, and tell the parent of each case."""
+
+    def begun(cases: Sequence[Case]) -> None:
+        voice.begin([case.id for case in cases])
+
+    def progress(number: int, total: int, case: Case) -> None:
+        voice.answer(case.id, number=number, total=total)
+
+    _record(asked, lost=lost, begun=begun, progress=progress)
+
+
+def _supervise(asked: Mapping[str, Any], timeout_s: float) -> None:
+    """Record in a worker; one that dies costs the case that it was in."""
+    progress = ProgressLine()
+    with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
+        for event in events:
+            if isinstance(event, Answered):
+                progress(**event.answer, case=parse_case(event.case))
 
 
 def report(store: Store) -> int:
@@ -95,14 +140,14 @@ class ProgressLine:
         self._start = self._said = time.monotonic()
         self._in_place = sys.stderr.isatty()
 
-    def __call__(self, number: int, total: int, observation: Observation) -> None:
+    def __call__(self, number: int, total: int, case: Case) -> None:
         """Note that case `number` of `total` is done."""
         time_s = time.monotonic()
         if time_s - self._said < (0.2 if self._in_place else 10.0) and number < total:
             return
         self._said = time_s
         text = f"{self._verb} {number} of {total} in {time_s - self._start:.0f} s"
-        text += f": {observation.case.id}"
+        text += f": {case.id}"
         sys.stderr.write(f"\r\x1b[2K{text[:100]}" if self._in_place else f"{text}\n")
         if self._in_place and number == total:
             sys.stderr.write("\n")

@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 from conformance.cli.record import ProgressLine
-from conformance.core.errors import ExitCode, SelectionError, StoreError
-from conformance.core.ids import Case
+from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.settings import unusual
-from conformance.observe.backends import BackendUnavailable
 from conformance.report.recorder import RunRecorder
 from conformance.run import options
-from conformance.run.session import Fleet, Recorded, Session
+from conformance.run.isolated import Isolated
+from conformance.run.session import Fleet, Recorded, Session, Verdict
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
@@ -45,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_selection_options(parser.add_argument)
     options.add_judging_options(parser.add_argument)
     options.add_report_options(parser.add_argument)
+    options.add_worker_options(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,28 +80,25 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
 
 
 def judge(session: Session, recorder: RunRecorder) -> None:
-    """Judge every case, and print what is wrong as it comes."""
+    """Take the verdict on every case, and print what is wrong as it comes."""
     progress, n_shown = ProgressLine("judged"), 0
-    for number, case in enumerate(session.arriving(), start=1):
-        text = _judged(case, number, session, recorder, progress)
+    for number, verdict in enumerate(session.verdicts(), start=1):
+        text = _taken(verdict, session, recorder)
+        progress(number, len(session.cases), verdict.case)
         if text:
             n_shown += 1
             progress.clear()
             _show(text, n_shown)
 
 
-def _judged(
-    case: Case, number: int, session: Session, recorder: RunRecorder, progress: ProgressLine
-) -> str:
-    """Judge one case and return what is wrong, or ""."""
-    try:
-        result, values = session.evaluate(case)
-    except (BackendUnavailable, StoreError) as error:
-        recorder.miss(case.id, str(error))
-        return f"no verdict on {case.id}: {error}"
-    recorder.add(values)
-    progress(number, len(session.cases), result.observation)
-    return session.failure_text(result, values.rerun)
+def _taken(verdict: Verdict, session: Session, recorder: RunRecorder) -> str:
+    """Write the verdict down and return what is wrong, or ""."""
+    if verdict.row is not None:
+        recorder.add(verdict.row)
+        return verdict.text
+    recorder.miss(verdict.case.id, verdict.reason)
+    again = session.rerun(verdict.case)
+    return f"no verdict on {verdict.case.id}: {verdict.reason}\n  rerun: {again}"
 
 
 def _show(text: str, n_shown: int) -> None:
@@ -119,4 +116,6 @@ def _session(arguments: argparse.Namespace, run_id: str) -> Session:
         return Fleet(arguments.fleet, arguments.fleet_timeout, asked, run_id)
     if arguments.recording is not None:
         return Recorded(arguments.recording, asked, run_id)
-    return Session(asked, run_id)
+    if options.runs_here(arguments):
+        return Session(asked, run_id)
+    return Isolated(options.given(arguments), arguments.case_timeout, run_id)

@@ -147,6 +147,10 @@ class FleetUnavailable(BackendUnavailable):
     """The cluster, or a resource of it, is not there; the message says what is, and the way out."""
 
 
+class WorkerGone(Absent):
+    """A worker ended where no case is to blame, or one in its place would do other cases."""
+
+
 class CompilerAbsent(Absent, RuntimeError):
     """The compiler of a platform does not run here; the message says what to do."""
 

@@ -26,12 +26,16 @@ where memory is short or the driver is another (jax issue 23616); a TPU's core h
 (jax issue 9642); Vulkan loses devices."""
 
 
+PROCESS_LOST = "ProcessLost"
+"""Stands for the exception where a case ended its process, and the message says how."""
+
+
 def machine_fault(outcome: Outcome) -> bool:
-    """Return whether the call failed for want of memory or of a device, not by its own doing."""
+    """Return whether the call failed for want of memory, of a device or of its process."""
     if not isinstance(outcome, Raised):
         return False
     return (
-        outcome.exception == "MemoryError"
+        outcome.exception in ("MemoryError", PROCESS_LOST)
         or outcome.message.startswith(MACHINE_FAULTS)
         or SIGNS_OF_THE_MACHINE.search(outcome.message) is not None
     )

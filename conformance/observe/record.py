@@ -8,15 +8,15 @@ the folder itself appears only when the recording is whole.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.errors import EmptySelection
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
-from conformance.core.machine import machine_fault
-from conformance.core.records import Entry, Observation
+from conformance.core.machine import PROCESS_LOST, machine_fault
+from conformance.core.records import Entry, Observation, Raised
 from conformance.observe import environment, lowering
 from conformance.observe.backends import open_backend
 from conformance.observe.journal import Journal, header_line, journal_path, resumable
@@ -25,8 +25,13 @@ from conformance.store.entries import RECORDING, entry_of
 from conformance.store.read import Store, open_store
 from conformance.store.write import now, write_store
 
-Progress = Callable[[int, int, Observation], None]
-"""Called after each case: the number of this one, the number of all, what came of it."""
+Progress = Callable[[int, int, Case], None]
+"""Called after each case: the number of this one, the number of all, the case."""
+
+NOTHING_LOST: Mapping[str, str] = {}
+
+Begun = Callable[[Sequence[Case]], None]
+"""Called once all is prepared: the cases that will be observed, in this order."""
 
 
 def record(
@@ -36,6 +41,8 @@ def record(
     *,
     resume: bool = False,
     is_whole: bool = False,
+    lost: Mapping[str, str] = NOTHING_LOST,
+    begun: Begun | None = None,
     progress: Progress | None = None,
 ) -> Store:
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
@@ -47,6 +54,7 @@ def record(
 
     resume: go on with the journal that a killed recording left, if there is one. Cases that the
         machine failed are run again. is_whole: store all elements of every array; see `MOST_KEPT`.
+    lost: cases that ended their process, and how: recorded unseen, as faults of the machine.
 
     Raises:
         BackendUnavailable: a backend has no device here; nothing has been written then.
@@ -65,6 +73,9 @@ def record(
     with locked(folder):
         journal = Journal(journal_path(folder), header_line(cases, captured))
         entries = resumable(folder, journal, resume)
+        entries |= _unseen([case for case in cases if case.id in lost], catalogue, lost)
+        if begun is not None:
+            begun([case for case in cases if case.id not in entries])
         with journal.appending() as append:
             for entry in _observed(cases, catalogue, entries, is_whole, progress):
                 append(entry)
@@ -76,7 +87,7 @@ def record(
             "machine_faults": [
                 key for key in sorted(entries) if machine_fault(entries[key].outcome)
             ],
-            **lowering.recorded(cases, catalogue),
+            **lowering.recorded(_traceable(cases, lost), catalogue),
         }
         with writing(folder), atomic_folder(folder) as draft:
             write_store(
@@ -105,7 +116,26 @@ def _observed(
         observation = observer.observe_in_full(case, spec)
         yield entry_of(observation, spec.family, is_whole=is_whole)
         if progress is not None:
-            progress(number, len(cases), observation)
+            progress(number, len(cases), case)
+
+
+def _traceable(cases: list[Case], lost: Collection[str]) -> list[Case]:
+    """Return the cases of initializers that ended no process: tracing calls them once more."""
+    deadly = {case.problem.initializer for case in cases if case.id in lost}
+    return [case for case in cases if case.problem.initializer not in deadly]
+
+
+def _unseen(
+    cases: Iterable[Case], catalogue: Catalogue, lost: Mapping[str, str]
+) -> dict[str, Entry]:
+    """Return the entries of cases that ended their process."""
+    entries = {}
+    for case in cases:
+        outcome = Raised(exception=PROCESS_LOST, message=lost[case.id])
+        seen = Observation(case=case, outcome=outcome, repeat_sha256=None, device="", elapsed_s=0)
+        family = catalogue.lookup(case.problem.initializer).family
+        entries[case.id] = entry_of(seen, family)
+    return entries
 
 
 def _without_absent_flax(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], list[str]]:

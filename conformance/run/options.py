@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import shlex
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
@@ -18,11 +20,15 @@ from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
 from conformance.observe.process import force_host_devices
+from conformance.observe.worker import CASE_TIMEOUT_S
 
 AUTO = "auto"
 
 DEFAULT_DRIFT = DriftClass.ROUNDING
 """The worst class of drift that passes, unless somebody says otherwise."""
+
+LONGEST_S = 365 * 24 * 3600.0
+"""The longest deadline; the system's timers take no arbitrary number."""
 
 LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
@@ -55,6 +61,40 @@ def add_judging_options(add: Callable[..., Any]) -> None:
         help="worst class of drift that passes (default: rounding)",
     )
     add("--ledger", default=None, metavar="FILE", help="known limitations (default: shipped)")
+
+
+def add_worker_options(add: Callable[..., Any]) -> None:
+    """Declare how the process is kept that runs the cases of a command."""
+    add_deadline_option(add)
+    text = "run the cases in this process, for a debugger: one that crashes ends the command"
+    add("--in-process", action="store_true", help=text)
+
+
+def runs_here(arguments: argparse.Namespace) -> bool:
+    """Return whether a command runs its cases in this process.
+
+    It does where it was told to, and where a program registered initializers before it called the
+    command: a worker has never heard of them.
+    """
+    return arguments.in_process or bool(registered_names())
+
+
+def add_deadline_option(add: Callable[..., Any]) -> None:
+    """Declare how long a case may take."""
+    text = f"seconds after which a case counts as hung (default: {CASE_TIMEOUT_S:g})"
+    add("--case-timeout", type=seconds, default=CASE_TIMEOUT_S, metavar="S", help=text)
+
+
+def seconds(text: str) -> float:
+    """Return a time that has an end, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it has none.
+    """
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= LONGEST_S:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, of a year at most")
 
 
 def add_report_options(add: Callable[..., Any]) -> None:
@@ -141,14 +181,28 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
     )
 
 
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what a command was given, by the names of the options, as JSON can hold it."""
+    names = (*LIST_OPTIONS, "tier", "shard", "golden", "max-drift", "ledger", "cases")
+    return {name: getattr(arguments, name.replace("-", "_"), None) for name in names}
+
+
 def read_arguments(arguments: argparse.Namespace) -> Options:
     """Return the options of a command; one that it has not is as if it were not given.
 
     Raises:
         SelectionError: a value is empty or cannot be read, or case ids come with --backend.
     """
-    cases = getattr(arguments, "cases", ())
-    return read(lambda name: getattr(arguments, name.replace("-", "_"), None), cases)
+    return read_given(given(arguments))
+
+
+def read_given(values: Mapping[str, Any]) -> Options:
+    """Return the options that `given` told, in this or another process.
+
+    Raises:
+        SelectionError: a value is empty or cannot be read, or case ids come with --backend.
+    """
+    return read(values.__getitem__, values["cases"] or ())
 
 
 def selection_here(options: Options) -> Selection:

@@ -14,7 +14,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.selection import select
 from conformance.core.definition import DeltaOrthogonal, Orthogonal
-from conformance.core.errors import FleetUnavailable, GoldenError, SelectionError
+from conformance.core.errors import FleetUnavailable, GoldenError, SelectionError, StoreError
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
@@ -36,6 +36,19 @@ from conformance.store.read import Store, open_store
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What came of one case: a row, or the reason why there is none.
+
+    text: what is wrong, and how to run the case again; "" if nothing is.
+    """
+
+    case: Case
+    row: Row | None = None
+    text: str = ""
+    reason: str = ""
 
 
 class Session:
@@ -151,6 +164,18 @@ class Session:
         """
         _ = self.environment, self.engine
         return self
+
+    def verdicts(self) -> Iterator[Verdict]:
+        """Yield what comes of each case, as it comes."""
+        return map(self.verdict, self.arriving())
+
+    def verdict(self, case: Case) -> Verdict:
+        """Evaluate the case; an absent backend or a broken golden is the reason of no verdict."""
+        try:
+            result, values = self.evaluate(case)
+        except (BackendUnavailable, StoreError) as error:
+            return Verdict(case=case, reason=str(error))
+        return Verdict(case=case, row=values, text=self.failure_text(result, values.rerun))
 
     def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
         """Run the case here and return its verdict, and that as a row.

@@ -1,0 +1,249 @@
+"""One supervised process that does the cases of a run: it may crash, and the run goes on.
+
+The parent starts a worker on a task, reads what it answers to each case, and starts another one
+where it ends too early. Only text crosses the pipe: rows and paths. The parent never starts JAX, so
+a device is the worker's alone, and nothing that a case does to its process can reach the reports.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import faulthandler
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from conformance.core import errors
+from conformance.core.errors import ConformanceError, WorkerGone
+
+CASE_TIMEOUT_S = 600.0
+"""Far beyond what any case takes: the slowest program known compiles in seconds."""
+
+POLL_S = 1.0
+"""How often is looked whether the worker lives, while it says nothing: what a case has forked may
+hold its end of the pipe open."""
+
+PROGRAM = (
+    "import json, sys; asked = json.loads(sys.stdin.readline()); sys.path[:] = asked.pop('path'); "
+    "from conformance.observe.worker import serve; serve(**asked)"
+)
+"""What a worker runs: it finds modules where its parent does."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """A worker is ready. cases: ids of those to come, in order. facts: what else it says."""
+
+    cases: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A case is done. answer: what the task says of it."""
+
+    case: str
+    answer: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A case ended its process. reason: how."""
+
+    case: str
+    reason: str
+
+
+Event = Began | Answered | Lost
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """How a task in a worker speaks to the parent; what it does in between has the deadline."""
+
+    pipe: int
+    timeout_s: float
+
+    def begin(self, cases: Sequence[str], **facts: Any) -> None:
+        """Say, when all is prepared, which cases will be answered, in this order."""
+        self._say({"cases": list(cases), "facts": facts})
+
+    def answer(self, case: str, **answer: Any) -> None:
+        """Say what came of the next case."""
+        self._say({"case": case, "answer": answer})
+
+    def end(self, error: ConformanceError | None = None) -> None:
+        """Say that the task is done, or by which expected error it is not."""
+        sys.stdout.flush()  # the parent waits for no more
+        self._say({"error": None if error is None else [type(error).__name__, str(error)]})
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        set_deadline(0)  # a parent that listens slowly is not the case's fault
+        data = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        while data:
+            data = data[os.write(self.pipe, data) :]
+        set_deadline(self.timeout_s)
+
+
+Task = Callable[[Mapping[str, Any], Mapping[str, str], Voice], None]
+"""What a worker does, named as `module:function`: (what was asked, reasons of lost cases, voice)."""
+
+
+# --- In the worker -------------------------------------------------------------------------------
+def set_deadline(seconds: float) -> None:
+    """Let the system end this process by SIGALRM after so many seconds; 0: never.
+
+    No thread and no lock of Python takes part, so it ends any code that hangs.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def serve(
+    task: str, asked: Mapping[str, Any], lost: Mapping[str, str], pipe: int, timeout_s: float
+) -> None:
+    """Do the task, and tell the parent how it ended."""
+    faulthandler.enable()
+    faulthandler.register(signal.SIGALRM, chain=True)  # says where it hung, then ends the process
+    set_deadline(timeout_s)
+    os.set_inheritable(pipe, False)
+    voice = Voice(pipe=pipe, timeout_s=timeout_s)
+    module, _, function = task.partition(":")
+    try:
+        getattr(importlib.import_module(module), function)(asked, lost, voice)
+    except ConformanceError as error:
+        voice.end(error)
+    else:
+        voice.end()
+
+
+# --- In the parent -------------------------------------------------------------------------------
+def supervised(task: str, asked: Mapping[str, Any], timeout_s: float) -> Iterator[Event]:
+    """Yield what workers say, one after the other, until the task is done.
+
+    `Began` comes once, first. Then each of its cases is answered or lost. Closing the generator
+    ends the worker.
+
+    timeout_s: for a case, and for what comes before the first and after the last.
+
+    Raises:
+        ConformanceError: the one that ended the task.
+        WorkerGone: a worker ended outside of a case, or would do other cases than the one before.
+    """
+    pending: collections.deque[str] = collections.deque()
+    lost: dict[str, str] = {}
+    while True:
+        with _started(task, asked, lost, timeout_s) as worker:
+            has_begun = False
+            for message in worker.messages():
+                if "error" in message:
+                    _raise(message["error"])
+                    return
+                if "cases" in message:
+                    cases, has_begun = message["cases"], True
+                    if lost:
+                        _require_same(cases, pending)
+                    else:
+                        pending.extend(cases)
+                        yield Began(cases=tuple(cases), facts=message["facts"])
+                else:
+                    pending.popleft()
+                    yield Answered(case=message["case"], answer=message["answer"])
+            reason = ending(worker.process.wait(), timeout_s)
+        if not (has_begun and pending):
+            where = "after its last case" if has_begun else "before its first case"
+            raise WorkerGone(f"{where} the worker is gone: {reason}")
+        case = pending.popleft()
+        lost[case] = reason
+        yield Lost(case=case, reason=reason)
+
+
+def ending(status: int, timeout_s: float) -> str:
+    """Return how a process ended. status: negative for a signal, as `subprocess` has it."""
+    if status == -signal.SIGALRM:
+        return f"it was not done within {timeout_s:g} s (--case-timeout)"
+    if status >= 0:
+        return f"its process ended with exit status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal
+        name = f"signal {-status}"
+    cause = "; out of memory, perhaps" if status == -signal.SIGKILL else ""
+    return f"its process was ended by {name} ({signal.strsignal(-status) or 'unknown'}{cause})"
+
+
+def _raise(error: Sequence[str] | None) -> None:
+    """Raise the expected error that ended the task, if one did."""
+    if error is not None:
+        name, text = error
+        raise getattr(errors, name)(text)
+
+
+def _require_same(cases: Sequence[str], expected: Sequence[str]) -> None:
+    if list(cases) != list(expected):
+        raise WorkerGone(
+            f"the worker in place of one that was lost {different(cases, expected)}. "
+            "Is a device gone? Restore it, and run again"
+        )
+
+
+def different(found: Sequence[str], expected: Sequence[str]) -> str:
+    """Return how what a second worker found is not what the first one did."""
+    known = set(found)
+    absent = next((each for each in expected if each not in known), None)
+    counts = f"has {len(found)} where {len(expected)} were due"
+    return f"{counts}; the first that it lacks is {absent}" if absent else counts
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Worker:
+    process: subprocess.Popen[bytes]
+    pipe: int
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """Yield what it says until it ends; a line that it did not finish is dropped."""
+        rest = b""
+        while True:
+            if select.select([self.pipe], [], [], POLL_S)[0]:
+                data = os.read(self.pipe, 1 << 16)
+                if not data:
+                    return
+                *lines, rest = (rest + data).split(b"\n")
+                yield from map(json.loads, lines)
+            elif self.process.poll() is not None:
+                return
+
+
+@contextlib.contextmanager
+def _started(
+    task: str, asked: Mapping[str, Any], lost: Mapping[str, str], timeout_s: float
+) -> Iterator[_Worker]:
+    """Run a worker, and end it and what it started when the block is left."""
+    ours, theirs = os.pipe()
+    request = {"path": sys.path, "task": task, "asked": asked, "lost": lost}
+    request |= {"pipe": theirs, "timeout_s": timeout_s}
+    process = subprocess.Popen(  # noqa: S603  # ours
+        [sys.executable, "-c", PROGRAM],
+        stdin=subprocess.PIPE,
+        pass_fds=[theirs],
+        process_group=0,  # Ctrl-C is the parent's
+    )
+    os.close(theirs)
+    try:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; how, is told below
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.close()
+        yield _Worker(process=process, pipe=ours)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(ours)
