@@ -13,7 +13,9 @@ import copy
 import json
 import re
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).parent
 SUITE = PACKAGE / "suite"
 
-ROW, FAULT = "conformance_row", "conformance_fault"
+ROW, FAULT, REASON = "conformance_row", "conformance_fault", "conformance_reason"
 
 LOWERED = "conformance_lowered"
 """Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
@@ -46,6 +48,10 @@ LEFT_OUT = (
     "conformance: cases are selected, so the tests of layers, lowering, the guide and completeness "
     "are left out"
 )
+
+LOST_IN_A_ROW = 3
+"""Workers that may be lost in a row before one of them has begun a test: what ends them is no test.
+Those that a test ends are replaced without limit."""
 
 SESSION = pytest.StashKey["Session"]()
 
@@ -90,9 +96,31 @@ def pytest_load_initial_conftests(
     options.add_selection_options(group.addoption)
     options.add_judging_options(group.addoption)
     options.add_report_options(group.addoption)
+    options.add_deadline_option(group.addoption)
     again = parser.parse_known_args(args, copy.copy(early_config.option))
     again.confcutdir = known.confcutdir
     early_config.known_args_namespace = again
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    """Let one worker run the tests where nobody says how many: a crash of it is survived."""
+    is_controller = not hasattr(config, "workerinput")
+    if is_controller and is_addressed(config.args, config.invocation_params.dir):
+        _isolate(config.option)
+    return (yield)
+
+
+def _isolate(option: Any) -> None:
+    """Ask xdist for one worker, unless tests must run in this process, and for each that is lost."""
+    if not hasattr(option, "numprocesses"):  # xdist is absent, or was left out
+        return
+    is_here = option.usepdb or option.trace or option.capture == "no" or option.collectonly
+    is_settled = option.distload or option.tx or option.dist != "no"
+    if option.numprocesses is None and not (is_here or is_settled):
+        option.numprocesses = 1
+    if option.maxworkerrestart is None:
+        option.maxworkerrestart = str(sys.maxsize)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -115,7 +143,8 @@ def pytest_configure(config: pytest.Config) -> None:
         part = Controller(config, session)
     else:
         session = Session(asked, worker[RUN_ID], pytest_words=_call_of_pytest(config))
-        part = Worker(int(worker["workerid"].removeprefix("gw")))
+        number = int(worker["workerid"].removeprefix("gw"))
+        part = Worker(number, config.getoption("--case-timeout"))
     config.stash[SESSION] = session
     config.pluginmanager.register(part, "conformance-session")
     config.pluginmanager.register(Faults(), "conformance-faults")
@@ -175,12 +204,24 @@ class Faults:
 
 # --- Workers -------------------------------------------------------------------------------------
 class Worker:
-    """One process of several: takes an accelerator, and sends home what it ran in."""
+    """One process of several: takes an accelerator, and sends home what it ran in.
 
-    def __init__(self, number: int) -> None:
+    timeout_s: for a test.
+    """
+
+    def __init__(self, number: int, timeout_s: float) -> None:
         from conformance.observe.process import assign_accelerator
 
         assign_accelerator(number)
+        self._timeout_s = timeout_s
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
+        """End this process, which another one replaces, where a test hangs."""
+        from conformance.observe.worker import deadline
+
+        with deadline(self._timeout_s):
+            return (yield)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Attach the environment to what xdist returns from this worker."""
@@ -207,6 +248,8 @@ class Controller:
         folder = Path(config.getoption("--reports"))
         recorder = RunRecorder(folder=folder, command=command, run_id=session.run_id)
         self._gathering: Gathering = Gathering(session, recorder)
+        self._ending = self._lost = ""
+        self._n_idle_losses = 0
         stack = contextlib.ExitStack()
         stack.enter_context(termination_as_interruption())
         config.add_cleanup(stack.close)
@@ -229,17 +272,26 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
         """Refuse a selection that is wrong or empty, before a worker starts."""
-        self._refusing(self._session.validate_selection)
+        with self._refusing():
+            self._session.validate_selection()
 
-    def _refusing(self, act: Callable[[], None]) -> None:
-        """Do what may end the run with one line and the exit code of its error."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Generator[None, Any, Any]:
+        """Refuse a worker that cannot take the place of another one."""
+        with self._refusing():
+            return (yield)
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Let an expected error end the run, with one line and its exit code."""
         from conformance.core.errors import ConformanceError, ExitCode
 
         try:
-            act()
+            yield
         except ConformanceError as error:
             if error.exit_code == ExitCode.USAGE:
                 raise pytest.UsageError(str(error)) from error
+            self._ending = str(error)
             pytest.exit(str(error), returncode=error.exit_code)
 
     @pytest.hookimpl(optionalhook=True)
@@ -286,24 +338,41 @@ class Controller:
 
     def _expect(self, cases: Mapping[str, Case]) -> None:
         if not self._config.option.collectonly:
-            self._refusing(lambda: self._gathering.expect(cases))
+            with self._refusing():
+                self._gathering.expect(cases)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the row that came with a finished case, or why none did."""
         properties = dict(report.user_properties)
         if ROW in properties and report.when == "call":
-            self._refusing(lambda: self._gathering.add(str(properties[ROW])))
+            with self._refusing():
+                self._gathering.add(str(properties[ROW]))
         elif report.failed:
-            why = str(properties.get(FAULT, report.longrepr))
+            why = str(properties.get(FAULT, properties.get(REASON, report.longrepr)))
             self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take the environment that a worker ran in, and note that one died."""
+        from conformance.core.errors import WorkerGone
+
         if error is not None:
-            self._gathering.faults.append(f"worker {node.gateway.id} died: {error}")
+            self._lost = _lost(node, error, self._config.getoption("--case-timeout"))
+            self._n_idle_losses += 1
+            with self._refusing():
+                if self._n_idle_losses > LOST_IN_A_ROW:
+                    raise WorkerGone(f"workers are lost before their first test: {self._lost}")
         if text := getattr(node, "workeroutput", {}).get(ENVIRONMENT):
             self._gathering.ran_in(text)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Say of the test that its worker was lost in how that ended."""
+        self._n_idle_losses = 0
+        report.longrepr = f"no verdict on {crashitem}: {self._lost}"
+        is_case = crashitem in self._gathering.cases
+        property_ = (REASON, self._lost) if is_case else (FAULT, report.longrepr)
+        report.user_properties.append(property_)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was ended from outside; pytest ends runs by such exceptions too."""
@@ -317,8 +386,11 @@ class Controller:
         """Write the reports, whether or not every case left a row, and settle the exit code."""
         option = self._config.getoption
         reports = {"junit": option("--junit-report"), "html": option("--html-report")}
-        ending = _ending(session)
-        self._refusing(lambda: self._gathering.finish(ending=ending, **reports))
+        ending = self._ending or _ending(session)
+        if self._n_idle_losses:
+            self._gathering.faults.append(f"a worker was lost between tests: {self._lost}")
+        with self._refusing():
+            self._gathering.finish(ending=ending, **reports)
         session.exitstatus = settled(session.exitstatus, self._gathering.exit_code)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -346,6 +418,15 @@ def settled(status: int, code: ExitCode) -> int:
     if status == pytest.ExitCode.INTERRUPTED:
         status = ExitCode.MISSING
     return next((each for each in ExitCode if each in (status, code)), status)
+
+
+def _lost(node: Any, error: object, timeout_s: float) -> str:
+    """Return how a worker's process ended, or what xdist knows of it."""
+    from conformance.observe.worker import ending
+
+    with contextlib.suppress(AttributeError, subprocess.TimeoutExpired):  # one of another machine
+        return ending(node.gateway._io.popen.wait(timeout=5), timeout_s)
+    return str(error)
 
 
 def _case_of(item: pytest.Item) -> Case | None:

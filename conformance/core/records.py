@@ -108,6 +108,7 @@ class Observation:
     `repeat_sha256` is the digest of a second call with the same key; None when the call raised.
     `mode` says how the outcome came about: `executed`, `predicted` or `compiled`.
     `stages` holds a short digest of each stage before the outcome, where somebody looked (STAGES).
+    `changed` holds what the calls changed in their process and left so, as `name: before -> after`.
     """
 
     case: Case
@@ -117,6 +118,7 @@ class Observation:
     elapsed_s: float
     mode: str = "executed"
     stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

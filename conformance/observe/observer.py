@@ -14,6 +14,7 @@ from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_er
 from conformance.core.ids import Case, Problem
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends import Backend, open_backend
+from conformance.observe.state import State
 
 
 class Observer:
@@ -23,12 +24,16 @@ class Observer:
         self._backends: dict[str, Backend] = {}
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
-        """Run the case on its backend.
+        """Run the case on its backend, and put back what it changed in this process.
 
         Raises:
             BackendUnavailable: the backend has no device in this process.
         """
-        return self._with_draw(self._backend(case).observe(case, spec), spec)
+        backend, before = self._backend(case), State.now()
+        observation = backend.observe(case, spec)
+        if changed := before.restored():
+            observation = dataclasses.replace(observation, changed=changed)
+        return self._with_draw(observation, spec)
 
     def _with_draw(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with what was drawn for an orthogonal matrix, if that is known.

@@ -18,7 +18,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from conformance.core import errors
@@ -94,7 +94,7 @@ class Voice:
 
 
 Task = Callable[[Mapping[str, Any], Mapping[str, str], Voice], None]
-"""What a worker does, named as `module:function`: (what was asked, reasons of lost cases, voice)."""
+"""What a worker does: (what was asked, how cases were lost, voice). Named `module:function`."""
 
 
 # --- In the worker -------------------------------------------------------------------------------
@@ -104,6 +104,19 @@ def set_deadline(seconds: float) -> None:
     No thread and no lock of Python takes part, so it ends any code that hangs.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Give the block a deadline, unless somebody else's holds already: there is one such timer."""
+    if signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+    set_deadline(seconds)
+    try:
+        yield
+    finally:
+        set_deadline(0)
 
 
 def serve(
@@ -125,7 +138,9 @@ def serve(
 
 
 # --- In the parent -------------------------------------------------------------------------------
-def supervised(task: str, asked: Mapping[str, Any], timeout_s: float) -> Iterator[Event]:
+def supervised(
+    task: str, asked: Mapping[str, Any], timeout_s: float
+) -> Generator[Event, None, None]:
     """Yield what workers say, one after the other, until the task is done.
 
     `Began` comes once, first. Then each of its cases is answered or lost. Closing the generator
@@ -188,18 +203,17 @@ def _raise(error: Sequence[str] | None) -> None:
 
 def _require_same(cases: Sequence[str], expected: Sequence[str]) -> None:
     if list(cases) != list(expected):
-        raise WorkerGone(
-            f"the worker in place of one that was lost {different(cases, expected)}. "
-            "Is a device gone? Restore it, and run again"
-        )
+        raise WorkerGone(f"the worker in place of one that was lost {different(cases, expected)}")
 
 
 def different(found: Sequence[str], expected: Sequence[str]) -> str:
-    """Return how what a second worker found is not what the first one did."""
+    """Return how what a second worker found is not what the first one did, and the way out."""
     known = set(found)
-    absent = next((each for each in expected if each not in known), None)
-    counts = f"has {len(found)} where {len(expected)} were due"
-    return f"{counts}; the first that it lacks is {absent}" if absent else counts
+    absent = next((each for each in expected if each not in known), "none, in another order")
+    return (
+        f"found {len(found)} where another found {len(expected)}; the first that it lacks: "
+        f"{absent}. Is a device gone? Restore it, and run again with the same options"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,8 +241,8 @@ def _started(
 ) -> Iterator[_Worker]:
     """Run a worker, and end it and what it started when the block is left."""
     ours, theirs = os.pipe()
-    request = {"path": sys.path, "task": task, "asked": asked, "lost": lost}
-    request |= {"pipe": theirs, "timeout_s": timeout_s}
+    called = {"task": task, "asked": asked, "lost": lost, "pipe": theirs, "timeout_s": timeout_s}
+    request = {"path": sys.path, **called}
     process = subprocess.Popen(  # noqa: S603  # ours
         [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,

@@ -11,7 +11,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from conformance.core.errors import WorkerGone
 from conformance.core.ids import Case, parse_case
+from conformance.observe.worker import different
 
 KEPT_BUSY = 2
 """Tests that a worker must hold: it starts one only when it knows the next."""
@@ -68,7 +70,15 @@ class GroupScheduling:
         self._held[node] = {}
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Note what a worker collected."""
+        """Note what a worker collected, which must be what the others did.
+
+        Raises:
+            WorkerGone: it is not: an index would name another test there.
+        """
+        expected = self.collection or next(iter(self._collected.values()), collection)
+        if list(collection) != list(expected):
+            fault = different(collection, expected)
+            raise WorkerGone(f"worker {node.gateway.id} collected other tests: it {fault}")
         self._collected[node] = list(collection)
 
     def remove_node(self, node: Any) -> str | None:
@@ -100,10 +110,7 @@ class GroupScheduling:
     def schedule(self) -> None:
         """Deal out what is collected, or what is left when a worker has been replaced."""
         if self.collection is None:
-            first, *others = self._collected.values()
-            if any(other != first for other in others):
-                raise RuntimeError("workers collected different tests: give all the same options")
-            self.collection = first
+            self.collection = next(iter(self._collected.values()))
             self._queue.extend(self._groups())
         for node in self.nodes:
             self._refill(node)
@@ -121,7 +128,7 @@ class GroupScheduling:
         return sorted(groups.values(), key=descending)
 
     def _refill(self, node: Any) -> None:
-        if node.shutting_down:
+        if node.shutting_down or node not in self._collected:
             return
         while self._queue and len(self._held[node]) <= KEPT_BUSY:
             tests = self._queue.popleft()

@@ -14,7 +14,13 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.selection import select
 from conformance.core.definition import DeltaOrthogonal, Orthogonal
-from conformance.core.errors import FleetUnavailable, GoldenError, SelectionError, StoreError
+from conformance.core.errors import (
+    BackendUnavailable,
+    FleetUnavailable,
+    GoldenError,
+    SelectionError,
+    StoreError,
+)
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status

@@ -52,7 +52,7 @@ STORES = {
 BY_CASE = (RECORDING, PREDICTED)
 """Kinds of store whose entries are of cases, not of problems."""
 
-EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes")
+EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes", "changed")
 """What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
 of all whole arrays that a prediction permits."""
 
@@ -161,6 +161,7 @@ class _Fields:
     mode: str = ""
     repeat_sha256: str | None = None
     wholes: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 def problem_of(key: str) -> Problem:
@@ -208,6 +209,7 @@ def entry_of(observation: Observation, family: str, *, is_whole: bool = False) -
                 "elapsed_s": round(observation.elapsed_s, 6),
                 "mode": observation.mode,
                 "repeat_sha256": observation.repeat_sha256,
+                **({"changed": list(observation.changed)} if observation.changed else {}),
             },
         ),
         RECORDING,

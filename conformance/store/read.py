@@ -192,6 +192,7 @@ class Store:
             device=entry.extra.get("device", ""),
             elapsed_s=entry.extra.get("elapsed_s", math.nan),
             mode=entry.extra.get("mode", "executed"),
+            changed=tuple(entry.extra.get("changed", ())),
             stages=entry.stages,
         )
 

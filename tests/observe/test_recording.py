@@ -149,7 +149,7 @@ def test_progress_is_told_after_every_case(catalogue: Catalogue, folder: Path) -
         CASES,
         catalogue,
         folder,
-        progress=lambda number, total, seen: told.append((number, total, seen.case.id)),
+        progress=lambda number, total, case: told.append((number, total, case.id)),
     )
 
     assert told == [(i + 1, 3, case.id) for i, case in enumerate(CASES)]

@@ -13,7 +13,7 @@ CONTRACT, REPEATABLE = "contract", "repeatable"
 def check_contract(evidence: Evidence) -> CheckResult:
     """Ensure that the call returned shape and dtype as asked, finite, strongly typed; or refused.
 
-    Which calls must be refused, and by which exception, follows from the definition.
+    And that it left its process as it was: what it changes, calls after it are subject to. Which calls must be refused, and by which exception, follows from the definition.
     """
     problem = evidence.observation.case.problem
     outcome = evidence.observation.outcome
@@ -24,9 +24,19 @@ def check_contract(evidence: Evidence) -> CheckResult:
         fault = f"returned an array where {error} must be raised"
     else:
         fault = _fault_of_array(outcome, problem)
-    if not fault:
+    faults = [each for each in (fault, _fault_of_changes(evidence.observation)) if each]
+    if not faults:
         return passed(CONTRACT)
-    return failed(CONTRACT, f"{evidence.observation.case.id} {fault}")
+    return failed(CONTRACT, f"{evidence.observation.case.id} {'; and '.join(faults)}")
+
+
+def _fault_of_changes(observation: Observation) -> str:
+    if not observation.changed:
+        return ""
+    return (
+        f"changed what all of its process depends on ({', '.join(observation.changed)}), which was "
+        "put back for the next case: enter settings as context managers"
+    )
 
 
 def _fault_of_exception(outcome: Raised, error: str | None) -> str:
