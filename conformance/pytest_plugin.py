@@ -112,7 +112,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
 
 
 def _isolate(option: Any) -> None:
-    """Ask xdist for one worker, unless tests must run in this process, and for each that is lost."""
+    """Ask xdist for one worker, unless tests must run here, and for another one for each lost."""
     if not hasattr(option, "numprocesses"):  # xdist is absent, or was left out
         return
     is_here = option.usepdb or option.trace or option.capture == "no" or option.collectonly

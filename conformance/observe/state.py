@@ -39,7 +39,7 @@ class State:
         changed = []
         for name, before, after in _differing(self.settings, now.settings):
             changed.append(f"{name}: {_told(before)} -> {_told(after)}")
-            jax.config.update(name, before)
+            jax.config.update(name, before)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         for key, before, after in _differing(self.variables, now.variables):
             changed.append(f"{os.fsdecode(key)}: {_told(before)} -> {_told(after)}")
             if before is ABSENT:

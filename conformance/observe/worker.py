@@ -65,19 +65,26 @@ class Lost:
 Event = Began | Answered | Lost
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Voice:
-    """How a task in a worker speaks to the parent; what it does in between has the deadline."""
+    """How a task in a worker speaks to the parent; each case has a deadline of its own.
 
-    pipe: int
-    timeout_s: float
+    What comes before the first and after the last case may take CASE_TIMEOUT_S at least.
+    """
+
+    def __init__(self, pipe: int, timeout_s: float) -> None:
+        self._pipe = pipe
+        self._timeout_s = timeout_s
+        self._n_left = 0
+        self._go_on()
 
     def begin(self, cases: Sequence[str], **facts: Any) -> None:
         """Say, when all is prepared, which cases will be answered, in this order."""
+        self._n_left = len(cases)
         self._say({"cases": list(cases), "facts": facts})
 
     def answer(self, case: str, **answer: Any) -> None:
         """Say what came of the next case."""
+        self._n_left -= 1
         self._say({"case": case, "answer": answer})
 
     def end(self, error: ConformanceError | None = None) -> None:
@@ -89,8 +96,11 @@ class Voice:
         set_deadline(0)  # a parent that listens slowly is not the case's fault
         data = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
         while data:
-            data = data[os.write(self.pipe, data) :]
-        set_deadline(self.timeout_s)
+            data = data[os.write(self._pipe, data) :]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        set_deadline(self._timeout_s if self._n_left else max(self._timeout_s, CASE_TIMEOUT_S))
 
 
 Task = Callable[[Mapping[str, Any], Mapping[str, str], Voice], None]
@@ -125,9 +135,8 @@ def serve(
     """Do the task, and tell the parent how it ended."""
     faulthandler.enable()
     faulthandler.register(signal.SIGALRM, chain=True)  # says where it hung, then ends the process
-    set_deadline(timeout_s)
     os.set_inheritable(pipe, False)
-    voice = Voice(pipe=pipe, timeout_s=timeout_s)
+    voice = Voice(pipe, timeout_s)
     module, _, function = task.partition(":")
     try:
         getattr(importlib.import_module(module), function)(asked, lost, voice)
@@ -146,7 +155,7 @@ def supervised(
     `Began` comes once, first. Then each of its cases is answered or lost. Closing the generator
     ends the worker.
 
-    timeout_s: for a case, and for what comes before the first and after the last.
+    timeout_s: for a case.
 
     Raises:
         ConformanceError: the one that ended the task.

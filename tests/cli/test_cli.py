@@ -46,8 +46,11 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_cases(golden: Path, tmp_path: Path) -> list[str]:
-    """Return the words of `conformance run` up to the cases."""
-    return ["run", "--golden", str(golden), "--reports", str(tmp_path / "reports")]
+    """Return the words of `conformance run` up to the cases, which run in this process."""
+    return [
+        *("run", "--in-process"),
+        *("--golden", str(golden), "--reports", str(tmp_path / "reports")),
+    ]
 
 
 @pytest.fixture
@@ -170,7 +173,7 @@ def test_the_rerun_line_repeats_the_failure(
     judging = ["--golden", str(golden), "--max-drift", "transform"]
     words = [*judging, "--ledger", str(tmp_path / "ledger.toml")]
     with jax.threefry_partitionable(False):
-        main(["run", UNIFORM, *words, "--reports", str(tmp_path / "reports")])
+        main(["run", UNIFORM, "--in-process", *words, "--reports", str(tmp_path / "reports")])
     printed = capsys.readouterr().out
     rerun = next(line for line in printed.splitlines() if line.startswith("  rerun: "))
 

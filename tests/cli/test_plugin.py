@@ -45,7 +45,8 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     folder = tmp_path_factory.mktemp("set")
     golden = small_golden.write(folder / "golden", *CASES)
-    assert main(["run", *CASES, "--golden", str(golden), "--reports", str(folder)]) == 0
+    words = ["--golden", str(golden), "--reports", str(folder), "--in-process"]
+    assert main(["run", *CASES, *words]) == 0
     return golden
 
 
@@ -63,8 +64,8 @@ class Conform:
         self._golden = golden
 
     def __call__(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
-        """Run in this process."""
-        return self._pytester.runpytest_inprocess(*self._words(initializers), *words)
+        """Run in this process, without a worker."""
+        return self._pytester.runpytest_inprocess(*self._words(initializers), "-n0", *words)
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in a process of its own, as workers and dying initializers need."""
@@ -337,7 +338,8 @@ def test_a_damaged_file_is_told_without_source_lines_and_is_no_verdict(
     (golden / file).write_text("{")
     selection = ("-k", "normal-bfloat16 or normal or Dense-float32", "--golden", str(golden))
 
-    outcome = pytester.runpytest_inprocess("--pyargs", f"conformance.{module}", *selection, "-x")
+    words = ("--pyargs", f"conformance.{module}", *selection, "-x", "-n0")
+    outcome = pytester.runpytest_inprocess(*words)
 
     outcome.stdout.fnmatch_lines([f"{golden / file} cannot be read *"])
     outcome.stdout.no_fnmatch_line("*def *")
@@ -421,7 +423,7 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
 
     outcome.stdout.fnmatch_lines(
         [
-            "*worker 'gw?' crashed while running *deadly-float32-64-s0-cpu-eager*",
+            "no verdict on *deadly-float32-64-s0-cpu-eager]: its process ended with exit status 9",
             "INCOMPLETE: 1 of 4 cases left no result; none of the other 3 failed, in *",
             "  deadly-float32-64-s0-cpu-eager",
         ]
@@ -430,7 +432,7 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
     assert outcome.ret == 3
     assert RECORDS in conform.reports()
     summary = (conform.folder() / "summary.md").read_text()
-    assert re.search(r"\| deadly-\S+ \| worker 'gw\d' crashed while running ", summary)
+    assert re.search(r"\| deadly-\S+ \| its process ended with exit status 9", summary)
 
 
 def test_a_case_without_memory_is_recorded_and_the_others_go_on(

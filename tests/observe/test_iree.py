@@ -65,7 +65,7 @@ def test_a_missing_extra_says_which_command_installs_it() -> None:
 def test_a_run_without_the_extra_is_a_fault_of_the_machine(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    code = main(["run", "normal-float32-64-s0-iree-eager"])
+    code = main(["run", "--in-process", "normal-float32-64-s0-iree-eager"])
 
     assert code == 3
     assert "iree-base-compiler is not installed" in capsys.readouterr().err

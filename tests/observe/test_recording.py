@@ -440,6 +440,8 @@ def test_a_disk_that_is_full_at_the_end_keeps_all(
     assert len(store) == 3
 
 
+ZEROS, ONES = "zeros-float32-64-s0-cpu-eager", "ones-float32-3-s0-cpu-eager"
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -549,7 +551,7 @@ sys.exit(code)
 def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path) -> None:
     selection = ("--initializer", "ones*", "--dtype", "float32", "--shape", "64", "--seed", "0")
 
-    done = run(BARE, "record", "--out", folder, "--tier", "quick", *selection)
+    done = run(BARE, "record", "--in-process", "--out", folder, "--tier", "quick", *selection)
 
     assert done.returncode == 0, done.stderr
     assert "judging is loaded: False" in done.stdout
@@ -562,7 +564,8 @@ def test_a_place_that_cannot_be_written_keeps_no_rows(
 ) -> None:
     (tmp_path / "file").touch()
 
-    code = main(["record", "zeros-float32-64-s0-cpu-eager", "--out", str(tmp_path / "file" / "x")])
+    out = str(tmp_path / "file" / "x")
+    code = main(["record", "--in-process", ZEROS, "--out", out])
 
     said = capsys.readouterr().err
     assert code == 3
@@ -589,7 +592,7 @@ def test_the_command_tells_what_is_unusual_before_it_records(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with jax.threefry_partitionable(False):
-        main(["record", "zeros-float32-64-s0-cpu-eager", "--out", str(folder)])
+        main(["record", "--in-process", ZEROS, "--out", str(folder)])
 
     lines = capsys.readouterr().err.splitlines()
     notes = list(itertools.takewhile(lambda line: line.startswith("note: "), lines))
@@ -627,7 +630,7 @@ def test_a_wrong_call_is_one_line_where_little_is_installed(folder: Path) -> Non
 def test_the_cases_of_a_recording_may_be_named(folder: Path) -> None:
     from conformance.cli import main
 
-    assert main(["record", "ones-float32-3-s0-cpu-eager", "--out", str(folder)]) == 0
+    assert main(["record", "--in-process", ONES, "--out", str(folder)]) == 0
     assert open_store(folder).ids() == ["ones-float32-3-s0-cpu-eager"]
 
 
@@ -638,7 +641,7 @@ def test_an_interrupted_command_says_how_to_go_on(
 
     monkeypatch.setattr(Observer, "observe", lambda *_: interrupt())
 
-    assert main(["record", "ones-float32-3-s0-cpu-eager", "--out", str(folder)]) == 130
+    assert main(["record", "--in-process", ONES, "--out", str(folder)]) == 130
     said = capsys.readouterr().err
     assert f"{journal_path(folder)} keeps the rows so far: go on with --resume" in said
 

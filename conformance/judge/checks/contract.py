@@ -13,7 +13,8 @@ CONTRACT, REPEATABLE = "contract", "repeatable"
 def check_contract(evidence: Evidence) -> CheckResult:
     """Ensure that the call returned shape and dtype as asked, finite, strongly typed; or refused.
 
-    And that it left its process as it was: what it changes, calls after it are subject to. Which calls must be refused, and by which exception, follows from the definition.
+    And that it left its process as it was, since all calls after it depend on that. Which calls
+    must be refused, and by which exception, follows from the definition.
     """
     problem = evidence.observation.case.problem
     outcome = evidence.observation.outcome

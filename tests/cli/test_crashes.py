@@ -1,0 +1,138 @@
+"""An initializer that ends its process costs its own verdict and no other, in every command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.core.records import Raised
+from conformance.report.run import MISSING
+from conformance.store.read import open_store
+from tests import ROOT, deadly, small_golden
+
+pytestmark = pytest.mark.slow  # each crash costs the start of another worker
+
+HEALTHY = ("uniform", "zeros")
+NAMES = sorted([*deadly.ENDINGS, *HEALTHY])
+TIMEOUT_S = 8
+
+
+def case_of(name: str) -> str:
+    return f"{name}-float32-64-s0-cpu-eager"
+
+
+LOST = {case_of(name): text.format(timeout_s=TIMEOUT_S) for name, text in deadly.ENDINGS.items()}
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set") / "golden"
+    return small_golden.write(folder, *map(case_of, [*HEALTHY, "normal"]))
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    return deadly.installed(folder)
+
+
+def call(module: str, installed: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run a program that knows the deadly initializers, and give each case its deadline."""
+    path = os.pathsep.join([str(installed), str(ROOT)])
+    return subprocess.run(  # noqa: S603  # ours
+        [sys.executable, "-m", module, *map(str, words), "--case-timeout", str(TIMEOUT_S)],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def lost_in(reports: Path) -> dict[str, str]:
+    """Return why each missing case of the only run has no verdict."""
+    (folder,) = reports.iterdir()
+    by_reason: dict[str, list[str]] = json.loads((folder / MISSING).read_text())
+    return {case: reason for reason, cases in by_reason.items() for case in cases}
+
+
+def test_a_run_names_each_lost_case_and_judges_the_others(
+    installed: Path, golden: Path, tmp_path: Path
+) -> None:
+    reports = tmp_path / "reports"
+
+    done = call(
+        "conformance",
+        installed,
+        *("run", *map(case_of, NAMES)),
+        *("--golden", golden, "--reports", reports),
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "INCOMPLETE: 5 of 7 cases left no result; none of the other 2 failed" in done.stdout
+    assert lost_in(reports) == LOST
+    case, reason = next(iter(LOST.items()))
+    assert f"no verdict on {case}: {reason}\n  rerun: conformance run {case} --gol" in done.stdout
+
+
+def test_a_recording_keeps_each_lost_case_as_a_fault_of_the_machine(
+    installed: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "recording"
+
+    done = call("conformance", installed, "record", *map(case_of, NAMES), "--out", folder)
+
+    assert done.returncode == 3, done.stderr
+    store = open_store(folder)
+    assert store.ids() == sorted(map(case_of, NAMES))
+    assert store.provenance[0]["machine_faults"] == sorted(LOST)
+    for case, reason in LOST.items():
+        outcome = store.observation(case).outcome
+        assert outcome == Raised(exception="ProcessLost", message=reason)
+        assert f"the machine failed {case}: {reason}" in done.stderr
+
+
+def test_pytest_names_each_lost_case_and_judges_the_others_without_being_asked_for_workers(
+    installed: Path, golden: Path, tmp_path: Path
+) -> None:
+    reports = tmp_path / "reports"
+
+    done = call(
+        "pytest",
+        installed,
+        *("--pyargs", "conformance.suite.test_initializers"),
+        *("--initializer", ",".join(NAMES), "--dtype", "float32", "--shape", "64", "--seed", 0),
+        *("--tier", "quick", "--golden", golden, "--reports", reports),
+    )
+
+    assert done.returncode == 3, done.stdout
+    assert "5 failed, 2 passed" in done.stdout
+    assert lost_in(reports) == LOST
+    case, reason = next(iter(LOST.items()))
+    assert f"test_case[{case}]: {reason}" in done.stdout
+
+
+def test_a_case_that_changes_settings_fails_by_name_and_the_next_one_does_not(
+    installed: Path, golden: Path, tmp_path: Path
+) -> None:
+    meddling = case_of("meddling")
+
+    done = call(
+        "conformance",
+        installed,
+        *("run", meddling, case_of("normal"), case_of("uniform")),
+        *("--golden", golden, "--reports", tmp_path / "reports", "--in-process"),
+    )
+
+    assert done.returncode == 1, done.stderr
+    assert "FAILED: 1 of 3 cases" in done.stdout
+    assert (
+        f"{meddling} changed what all of its process depends on "
+        "(jax_threefry_partitionable: True -> False, MEDDLED: absent -> yes), which was put back "
+    ) in done.stdout

@@ -1,0 +1,99 @@
+"""What ends its process, each in its way: tasks of a worker, and initializers."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.cases.catalogue import Catalogue
+from conformance.core.errors import GoldenError
+from conformance.observe.worker import Voice
+
+
+def fork_and_die() -> None:
+    """Leave a process behind that holds all files open."""
+    if os.fork() == 0:
+        time.sleep(60)
+    os._exit(0)
+
+
+WAYS: Mapping[str, Callable[[], object]] = {
+    "aborting": os.abort,
+    "exiting": lambda: os._exit(0),
+    "hanging": lambda: time.sleep(1000),
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segfaulting": lambda: ctypes.string_at(0),
+}
+
+ENDINGS = {
+    "aborting": "its process was ended by SIGABRT (Aborted)",
+    "exiting": "its process ended with exit status 0",
+    "hanging": "it was not done within {timeout_s} s (--case-timeout)",
+    "killed": "its process was ended by SIGKILL (Killed; out of memory, perhaps)",
+    "segfaulting": "its process was ended by SIGSEGV (Segmentation fault)",
+}
+
+
+# --- Tasks ---------------------------------------------------------------------------------------
+def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
+    """Do the cases that are asked for, by name; where a way to end is of that name, end so."""
+    cases = asked["cases"][max((asked["cases"].index(each) + 1 for each in lost), default=0) :]
+    voice.begin(cases, pid=os.getpid())
+    for case in cases:
+        {**WAYS, "forking": fork_and_die}.get(case, int)()
+        voice.answer(case)
+    if asked.get("ends") == "late":
+        os._exit(0)
+
+
+def shrink(_: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
+    """Forget a case when one was lost, as where its device is gone."""
+    cases = ["healthy"] if lost else ["exiting", "healthy", "forgotten"]
+    voice.begin(cases)
+    os._exit(0)
+
+
+def end_early(*_: object) -> None:
+    """End before the first case."""
+    os._exit(0)
+
+
+def refuse(*_: object) -> None:
+    """Raise what the parent expects."""
+    raise GoldenError("no golden set: make one")
+
+
+# --- Initializers --------------------------------------------------------------------------------
+def add(catalogue: Catalogue) -> None:
+    """Register an initializer for each way, and one that changes settings."""
+    for name, end in WAYS.items():
+        catalogue.register(name, functools.partial(_initializer, end))
+    catalogue.register("meddling", lambda: meddle)
+
+
+def _initializer(end: Callable[[], object]) -> Callable[..., object]:
+    return lambda *_: end()
+
+
+def meddle(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Draw from another stream, and leave the settings so."""
+    import jax
+
+    jax.config.update("jax_threefry_partitionable", False)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    os.environ["MEDDLED"] = "yes"
+    return jax.random.normal(key, shape, dtype)
+
+
+def installed(folder: Path) -> Path:
+    """Return the folder, in which a package that registers these initializers is installed."""
+    metadata = folder / "deadly-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: deadly\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[conformance.initializers]\nx = tests.deadly:add\n")
+    return folder
