@@ -277,9 +277,14 @@ class Controller:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, Any, Any]:
-        """Refuse a worker that cannot take the place of another one."""
-        with self._refusing():
+        """End the run, and report it, where a worker cannot take the place of another one."""
+        from conformance.core.errors import WorkerGone
+
+        try:
             return (yield)
+        except WorkerGone as error:
+            self._ending = str(error)
+            raise pytest.Session.Interrupted(str(error)) from error
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
@@ -359,9 +364,8 @@ class Controller:
         if error is not None:
             self._lost = _lost(node, error, self._config.getoption("--case-timeout"))
             self._n_idle_losses += 1
-            with self._refusing():
-                if self._n_idle_losses > LOST_IN_A_ROW:
-                    raise WorkerGone(f"workers are lost before their first test: {self._lost}")
+            if self._n_idle_losses > LOST_IN_A_ROW:
+                raise WorkerGone(f"workers are lost before their first test: {self._lost}")
         if text := getattr(node, "workeroutput", {}).get(ENVIRONMENT):
             self._gathering.ran_in(text)
 

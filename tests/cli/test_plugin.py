@@ -65,7 +65,8 @@ class Conform:
 
     def __call__(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in this process, without a worker."""
-        return self._pytester.runpytest_inprocess(*self._words(initializers), "-n0", *words)
+        here = () if "no:xdist" in words else ("-n0",)
+        return self._pytester.runpytest_inprocess(*self._words(initializers), *here, *words)
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in a process of its own, as workers and dying initializers need."""
@@ -433,6 +434,42 @@ def test_rows_survive_a_worker_that_dies(conform: Conform, pytester: pytest.Pyte
     assert RECORDS in conform.reports()
     summary = (conform.folder() / "summary.md").read_text()
     assert re.search(r"\| deadly-\S+ \| its process ended with exit status 9", summary)
+
+
+def test_a_worker_that_collected_other_tests_than_the_lost_one_is_refused_by_name(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """It would be sent the numbers of tests that mean others there."""
+    pytester.makeconftest(
+        "import os, pathlib\nfrom conformance import register\n"
+        "lost = pathlib.Path(__file__).with_name('lost')\n"
+        "def end(*_): lost.touch(); os._exit(9)\n"
+        "register('deadly', lambda: end)\n"
+        "def pytest_collection_modifyitems(items): items[:] = items[lost.exists() * 2 :]"
+    )
+
+    outcome = conform.apart("-n", "1", initializers="deadly,ones,uniform,zeros")
+
+    why = "worker gw1 collected other tests: it found 2 where another found 4; the first that it"
+    outcome.stdout.fnmatch_lines(
+        ["INCOMPLETE: 4 of 4 cases left no result*", f"*{why} lacks: *deadly-*Is a device gone*"]
+    )
+    assert outcome.ret == 3
+
+
+def test_workers_that_are_lost_before_their_first_test_end_the_run(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(
+        "import os\ndef pytest_collection_modifyitems(config):\n"
+        "    if hasattr(config, 'workerinput'): os._exit(0)"
+    )
+
+    outcome = conform.apart()
+
+    why = "workers are lost before their first test: its process ended with exit status 0"
+    outcome.stdout.fnmatch_lines([f"*{why}*"])
+    assert outcome.ret == 3
 
 
 def test_a_case_without_memory_is_recorded_and_the_others_go_on(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import types
+
 import pytest
 
+from conformance.core.errors import WorkerGone
 from conformance.core.ids import parse_case
 from conformance.run.scheduling import GroupScheduling, cost
 
@@ -14,7 +17,8 @@ TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 class Worker:
     """Notes what xdist's controller would send."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "gw0") -> None:
+        self.gateway = types.SimpleNamespace(id=name)
         self.sent: list[str] = []
         self.shutting_down = False
         self.n_shutdowns = 0
@@ -154,15 +158,37 @@ def test_a_crashed_test_is_not_run_again() -> None:
         scheduling.mark_test_pending("b1")
 
 
-def test_workers_that_collected_different_tests_are_refused() -> None:
-    scheduling = GroupScheduling(2, lambda test: test[0], len)
-    for tests in (TESTS, TESTS[1:]):
-        worker = Worker()
-        scheduling.add_node(worker)
-        scheduling.add_node_collection(worker, tests)
+def test_a_worker_that_has_yet_to_collect_is_given_nothing() -> None:
+    """What another one left is sent as numbers, which may mean other tests there."""
+    scheduling, (one, two) = started(2)
+    scheduling.remove_node(two)
+    heir = Worker()
+    scheduling.add_node(heir)
 
-    with pytest.raises(RuntimeError, match="workers collected different tests"):
+    scheduling.remove_node(one)
+
+    assert heir.sent == []
+    scheduling.add_node_collection(heir, TESTS)
+    scheduling.schedule()
+    assert heir.sent[:2] == ["b2", "b3"]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_worker_that_collected_other_tests_is_refused_by_name(is_late: bool) -> None:
+    scheduling = GroupScheduling(2 - is_late, lambda test: test[0], len)
+    first = Worker()
+    scheduling.add_node(first)
+    scheduling.add_node_collection(first, TESTS)
+    if is_late:
         scheduling.schedule()
+        scheduling.remove_node(first)
+
+    with pytest.raises(
+        WorkerGone,
+        match=r"worker gw7 collected other tests: it found 5 where another found 6; the first that "
+        r"it lacks: a1\. Is a device gone\? Restore it, and run again with the same options",
+    ):
+        scheduling.add_node_collection(Worker("gw7"), TESTS[1:])
 
 
 def test_a_program_costs_the_square_of_its_rank() -> None:
