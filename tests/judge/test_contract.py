@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -154,3 +155,28 @@ def test_other_bits_from_the_same_key_fail(sha256: str | None, dtype: str) -> No
 
 def test_an_exception_is_not_repeated() -> None:
     assert repeated(None, raised("ValueError")) == not_applicable(REPEATABLE)
+
+
+# --- What is left behind -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "fault"),
+    [
+        (returned(ARRAY), ""),
+        (returned(ARRAY.T), "returned float32[3, 2], asked for float32[2, 3]; and "),
+    ],
+)
+def test_settings_that_were_changed_break_the_contract(outcome: Returned, fault: str) -> None:
+    seen = evidence(NORMAL, outcome, dtype="float32", shape=(2, 3))
+    observation = dataclasses.replace(
+        seen.observation, changed=("jax_x: True -> False", "Y: 1 -> 2")
+    )
+
+    result = check_contract(dataclasses.replace(seen, observation=observation))
+
+    assert result == failed(
+        CONTRACT,
+        f"{ID} {fault}changed what all of its process depends on (x: True -> False, Y: 1 -> 2), "
+        "which was put back for the next case: enter settings as context managers",
+    )

@@ -142,6 +142,18 @@ def test_a_failure_among_the_stages_does_not_cost_the_observation(
     assert store.observation(CASES[0].id).stages == {}
 
 
+def test_what_a_case_changed_in_its_process_is_on_record_and_undone(
+    calls: Calls, catalogue: Catalogue, folder: Path
+) -> None:
+    calls.instead = {(3,): lambda: os.environ.update(MEDDLED="yes")}
+
+    store = record(CASES, catalogue, folder)
+
+    changed = [store.observation(case.id).changed for case in CASES]
+    assert changed == [(), ("MEDDLED: absent -> yes",), ()]
+    assert "MEDDLED" not in os.environ
+
+
 def test_progress_is_told_after_every_case(catalogue: Catalogue, folder: Path) -> None:
     told: list[tuple[int, int, str]] = []
 
