@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from conformance.cli.record import ProgressLine
-from conformance.core.errors import ExitCode, SelectionError
+from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.settings import unusual
 from conformance.report.recorder import RunRecorder
 from conformance.run import options
@@ -65,6 +65,8 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     try:
         judge(session.prepared(), recorder)
         ending = ""
+    except WorkerGone as error:  # the cases that it leaves are missing, for that reason
+        ending = str(error)
     finally:  # an interrupted run is reported too, as incomplete
         finished = recorder.finish(
             expected=[case.id for case in session.cases],

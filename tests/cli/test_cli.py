@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -21,7 +22,7 @@ from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.core.arrays import returned, whole
 from conformance.core.definition import Normal
-from conformance.core.errors import UnfinishedRunWarning
+from conformance.core.errors import UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import parse_case
 from conformance.core.records import Returned
 from conformance.flax import store as layers
@@ -30,6 +31,7 @@ from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
 from conformance.run.explain import matrix_lines
+from conformance.run.session import Session, Verdict
 from tests import small_golden
 from tests.conftest import without_ambient
 
@@ -434,6 +436,32 @@ def test_an_interrupted_run_reports_what_it_has(
     assert code == 130
     assert "INCOMPLETE: 1 of 2 cases left no result" in printed
     assert "    the run was interrupted\n" in printed
+
+
+def test_a_worker_that_nothing_can_replace_ends_the_run_which_is_reported(
+    run_cases: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one_verdict(session: Session) -> Iterator[Verdict]:
+        yield session.verdict(session.cases[0])
+        raise WorkerGone("a device is gone")
+
+    monkeypatch.setattr(Session, "verdicts", one_verdict)
+
+    code = main([*run_cases, ZEROS, UNIFORM])
+
+    printed = capsys.readouterr().out
+    assert code == 3
+    assert "INCOMPLETE: 1 of 2 cases left no result" in printed
+    assert "    a device is gone\n" in printed
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
+def test_a_deadline_is_a_number_of_seconds(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["run", ZEROS, f"--case-timeout={text}"])
+
+    assert exit_info.value.code == 4
+    assert f"{text!r} is no number of seconds above 0, of a year at most" in capsys.readouterr().err
 
 
 # --- run --recording -----------------------------------------------------------------------------

@@ -169,9 +169,7 @@ def test_an_exception_is_not_repeated() -> None:
 )
 def test_settings_that_were_changed_break_the_contract(outcome: Returned, fault: str) -> None:
     seen = evidence(NORMAL, outcome, dtype="float32", shape=(2, 3))
-    observation = dataclasses.replace(
-        seen.observation, changed=("jax_x: True -> False", "Y: 1 -> 2")
-    )
+    observation = dataclasses.replace(seen.observation, changed=("x: True -> False", "Y: 1 -> 2"))
 
     result = check_contract(dataclasses.replace(seen, observation=observation))
 
