@@ -14,11 +14,21 @@ from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER, golden_folder
 from conformance.core.records import DriftClass
 from conformance.judge.rules import load_ledger
-from conformance.merge import Bench, Merged, Question, Referee, golden_place, merge, read_sources
+from conformance.merge import (
+    Bench,
+    Merged,
+    Question,
+    Referee,
+    golden_place,
+    merge,
+    mixed,
+    read_sources,
+)
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.store import budgets
 from conformance.store.read import open_store
+from conformance.store.yardstick import judged_by
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tier", help="every place must have all cases of this tier (default: what any place has)"
     )
     options.add_judging_options(parser.add_argument)
+    parser.add_argument(
+        "--mixed", action="store_true", help="take verdicts by different goldens, ledgers, policies"
+    )
     for name in ("json", "markdown"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {name}")
 
@@ -53,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         max_drift=bench.max_drift,
         golden_place=golden_place(open_store(golden_folder(arguments.golden))),
     )
-    merged = merge(sources.facts, referee, expected=expected, faults=sources.faults)
+    rules = "" if arguments.mixed else mixed(sources.facts)
+    faults = [*sources.faults, *([rules] if rules else [])]
+    merged = merge(sources.facts, referee, expected=expected, faults=faults)
     for path, render in ((arguments.json, to_json), (arguments.markdown, to_markdown)):
         if path is not None:
             _write(path, render(merged))
@@ -79,12 +94,14 @@ def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
 
 def _bench(arguments: argparse.Namespace, catalogue: Catalogue) -> Bench:
     goldens = open_store(golden_folder(arguments.golden))
+    ledger, max_drift = Path(arguments.ledger or LEDGER), DriftClass(arguments.max_drift)
     return Bench(
         catalogue=catalogue,
         goldens=goldens,
         budgets=budgets.load(goldens.folder / BUDGETS),
-        ledger=load_ledger(Path(arguments.ledger or LEDGER)),
-        max_drift=DriftClass(arguments.max_drift),
+        ledger=load_ledger(ledger),
+        max_drift=max_drift,
+        by=judged_by(goldens.folder, ledger, max_drift),
     )
 
 

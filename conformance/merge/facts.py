@@ -41,7 +41,10 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a run said of a case, by its goldens, its ledger and its policy: see `report.rows`."""
+    """What a run said of a case, by its goldens, its ledger and its policy: see `report.rows`.
+
+    by: what these were; "" where the row does not say.
+    """
 
     status: str
     drift_class: str = ""
@@ -49,6 +52,7 @@ class Judgement:
     limitation: str = ""
     max_ulp: int | None = None
     max_ulp_at_sigma: float | None = None
+    by: str = dataclasses.field(default="", compare=False)
 
     def __str__(self) -> str:
         parts = (self.status, self.failed_checks, self.limitation, self.drift_class or "no golden")

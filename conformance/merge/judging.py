@@ -15,13 +15,17 @@ from conformance.merge.facts import Judgement
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """By what recordings are judged: the same as a run of `conformance run --recording`."""
+    """By what recordings are judged: the same as a run of `conformance run --recording`.
+
+    by: all that in one line; see `yardstick.judged_by`.
+    """
 
     catalogue: Catalogue
     goldens: Goldens
     budgets: Budgets
     ledger: Ledger
     max_drift: DriftClass = DriftClass.ROUNDING
+    by: str = ""
 
     def judgement(self, observation: Observation, jax_version: str) -> Judgement | None:
         """Return the verdict on one observation; None of an initializer that is not known here.
@@ -44,7 +48,7 @@ class Bench:
             checks=default_checks(self.max_drift),
             jax_version=jax_version,
         )
-        return _judgement(result)
+        return dataclasses.replace(_judgement(result), by=self.by)
 
 
 def _judgement(result: CaseResult) -> Judgement:

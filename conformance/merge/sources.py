@@ -27,7 +27,11 @@ from conformance.store.verify import verify
 JOURNALS = "*.journal"
 
 PLACE_COLUMNS = tuple(field.name for field in dataclasses.fields(Place))
-JUDGEMENT_COLUMNS = tuple(field.name for field in dataclasses.fields(Judgement))
+JUDGEMENT_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(Judgement) if field.name != "by"
+)
+
+JUDGED_BY = "judged_by"
 
 MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """What a file of the right format and the wrong content may lead to."""
@@ -80,6 +84,24 @@ def read_sources(folders: Iterable[Path], bench: Bench | None = None) -> Sources
                     "record or run it again"
                 )
     return Sources(facts=frozenset(facts), outcomes=outcomes, faults=tuple(sorted(set(faults))))
+
+
+def mixed(facts: Iterable[Fact]) -> str:
+    """Return why verdicts of these facts do not belong together: other goldens or rules; else "".
+
+    Rows of earlier versions do not say by what they were judged, and contradict nothing.
+    """
+    folders: dict[str, set[str]] = {}
+    for fact in facts:
+        if fact.judgement and fact.judgement.by:
+            folders.setdefault(fact.judgement.by, set()).add(fact.root)
+    if len(folders) < 2:
+        return ""
+    parts = (f"{by}: {', '.join(sorted(roots))}" for by, roots in sorted(folders.items()))
+    return (
+        f"verdicts were given by different rules ({'; '.join(parts)}): judge them anew by the same "
+        "goldens, ledger and policy, or merge them as they are with --mixed"
+    )
 
 
 def _sources(folder: Path) -> Iterator[Path]:
@@ -184,7 +206,7 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
         warnings.simplefilter("always", UnfinishedRunWarning)
         records = read_run(folder)
     faults += [str(warning.message) for warning in caught]
-    columns = {"case", "outcome", *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
+    columns = {"case", "outcome", JUDGED_BY, *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
     values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
     judged = (row for row in rows if row["failed_checks"] != MACHINE)
@@ -202,7 +224,10 @@ def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
         source=str(folder),
         root=root,
         judgement=Judgement(
-            **texts, max_ulp=row["max_ulp"], max_ulp_at_sigma=row["max_ulp_at_sigma"]
+            **texts,
+            max_ulp=row["max_ulp"],
+            max_ulp_at_sigma=row["max_ulp_at_sigma"],
+            by=row[JUDGED_BY] or "",
         ),
     )
 

@@ -68,6 +68,7 @@ class Row:
     flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
     reads.
 
+    judged_by: digests of goldens and ledger, the policy, and the version that judged.
     n_compared: how many elements could be, where only a sample of the golden is kept; else None.
     A column with a later `Since` than a row's version may be absent there, and holds its default.
     lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
@@ -129,6 +130,7 @@ class Row:
     libc: Annotated[OptionalCategory, Since(2)] = None
     xla_isa: Annotated[OptionalCategory, Since(2)] = None
     n_compared: Annotated[OptionalCount, Since(2)] = None
+    judged_by: Annotated[OptionalText, Since(2)] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,7 @@ def row(
     run_id: str,
     rerun: str,
     folder: Path | None = None,
+    judged_by: str | None = None,
 ) -> Row:
     """Return the row of one verdict, stamped with the present time in UTC.
 
@@ -202,6 +205,7 @@ def row(
         "backend": case.backend,
         "transform": case.transform,
         "rerun": rerun,
+        "judged_by": judged_by,
         **_verdict_values(result, folder),
         **_drift_values(result.drift),
         **_observation_values(result.observation),

@@ -39,6 +39,7 @@ from conformance.run.sweeps import rerun_words
 from conformance.store import budgets
 from conformance.store.entries import RECORDING
 from conformance.store.read import Store, open_store
+from conformance.store.yardstick import judged_by
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
@@ -93,6 +94,12 @@ class Session:
     def ledger(self) -> Ledger:
         """The known limitations."""
         return load_ledger(self.options.ledger or LEDGER)
+
+    @functools.cached_property
+    def judged_by(self) -> str:
+        """By what this run judges; see `yardstick.judged_by`."""
+        ledger = self.options.ledger or LEDGER
+        return judged_by(self.goldens.folder, ledger, self.options.max_drift)
 
     @functools.cached_property
     def engine(self) -> Engine:
@@ -197,7 +204,14 @@ class Session:
     def row(self, result: CaseResult, where: Environment) -> Row:
         """Return the verdict as a row, with the environment of its case."""
         rerun = self.rerun(result.observation.case)
-        return row(result, where, run_id=self.run_id, rerun=rerun, folder=self.goldens.folder)
+        return row(
+            result,
+            where,
+            run_id=self.run_id,
+            rerun=rerun,
+            folder=self.goldens.folder,
+            judged_by=self.judged_by,
+        )
 
     def failure_text(self, result: CaseResult, rerun: str) -> str:
         """Return what the failed checks say, and how to run the case again; "" if none failed."""

@@ -49,6 +49,7 @@ from conformance.merge import (
     Referee,
     golden_place,
     merge,
+    mixed,
     read_sources,
 )
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
@@ -1082,6 +1083,34 @@ def test_rows_of_a_newer_schema_are_named_and_lose_nothing_else(tmp_path: Path) 
 
 
 # --- The command ---------------------------------------------------------------------------------
+
+
+def judged(by: str, root: str) -> Fact:
+    """Return a fact that a run judged by this."""
+    made = fact(CPU, judgement=Judgement(status="passed", by=by))
+    return dataclasses.replace(made, root=root)
+
+
+def test_verdicts_by_different_rules_are_refused_unless_that_is_asked_for() -> None:
+    old, new = judged("goldens 1", "monday"), judged("goldens 2", "tuesday")
+
+    assert mixed([old, dataclasses.replace(new, judgement=old.judgement)]) == ""
+    assert mixed([old, judged("", "before")]) == ""
+    assert mixed([old, new]).startswith(
+        "verdicts were given by different rules (goldens 1: monday; goldens 2: tuesday): "
+    )
+
+
+def test_a_run_under_another_policy_than_the_merge_gives_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = ["--reports", str(tmp_path / "in")]
+    assert main(["run", ONE, "--max-drift", "identical", *reports]) == 0
+    recording(tmp_path / "in" / "recorded", TWO, outcome=accepted(TWO))
+
+    assert main(["merge", str(tmp_path / "in")]) == 3
+    assert "different rules (goldens" in capsys.readouterr().out
+    assert main(["merge", str(tmp_path / "in"), "--mixed"]) == 0
 
 
 def test_a_recording_of_another_law_than_the_goldens_fails_at_one_place_alone(
