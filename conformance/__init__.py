@@ -2,12 +2,12 @@
 
 from conformance.cases.catalogue import Catalogue as Catalogue
 from conformance.cases.catalogue import register as register
-from conformance.core.definition import Constant as Constant
-from conformance.core.definition import Declared as Declared
-from conformance.core.definition import DeltaOrthogonal as DeltaOrthogonal
-from conformance.core.definition import NominalMoments as NominalMoments
-from conformance.core.definition import Normal as Normal
-from conformance.core.definition import Orthogonal as Orthogonal
-from conformance.core.definition import TruncatedNormal as TruncatedNormal
-from conformance.core.definition import Uniform as Uniform
-from conformance.core.definition import VarianceScaling as VarianceScaling
+from conformance.core.laws import Constant as Constant
+from conformance.core.laws import Declared as Declared
+from conformance.core.laws import DeltaOrthogonal as DeltaOrthogonal
+from conformance.core.laws import NominalMoments as NominalMoments
+from conformance.core.laws import Normal as Normal
+from conformance.core.laws import Orthogonal as Orthogonal
+from conformance.core.laws import TruncatedNormal as TruncatedNormal
+from conformance.core.laws import Uniform as Uniform
+from conformance.core.laws import VarianceScaling as VarianceScaling

@@ -42,8 +42,8 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
-from conformance.core.definition import expected_error
 from conformance.core.ids import Case, Tier
+from conformance.core.laws import expected_error
 from conformance.core.paths import shipped
 from conformance.observe.environment import host_facts, package_versions
 
@@ -290,10 +290,11 @@ def oracle_lines() -> list[Line]:
     import jax
 
     from conformance.core.ids import Problem
-    from conformance.oracle import Kind, Law, random_bits, seed_key, unit_variate
+    from conformance.core.laws import Normal
+    from conformance.oracle import random_bits, seed_key, unit_variate
     from conformance.oracle.rounding import round_once
 
-    law, float32 = Law(kind=Kind.NORMAL, scale=1.0), np.dtype(np.float32)
+    law, float32 = Normal(stddev=1.0), np.dtype(np.float32)
     problem = Problem(initializer="normal", dtype="float32", shape=(NORMALS,), seed=0)
 
     def oracle() -> None:
@@ -327,7 +328,8 @@ def law_lines() -> list[Line]:
     """Measure the exact law of a float32 initializer, and of the next that shares its oracle."""
     import jax
 
-    from conformance.cases.sweeps import SHAPES, sweep_case
+    from conformance.cases.sweeps import sweep_case
+    from conformance.core.formats import FORMATS
     from conformance.core.paths import BUDGETS
     from conformance.judge.ledger import load as load_ledger
     from conformance.run.sweeps import evaluate
@@ -353,7 +355,7 @@ def law_lines() -> list[Line]:
         )
     initializer = catalogue.lookup("lecun_normal").build()
     start = time.perf_counter()
-    initializer(jax.random.key(0), SHAPES["float32"][0]).block_until_ready()
+    initializer(jax.random.key(0), FORMATS["float32"].sweep_shapes[0]).block_until_ready()
     figure = f"{time.perf_counter() - start:.2f} s"
     return [*lines, Line(what="JAX: one draw of lecun_normal of that size, cold", figure=figure)]
 

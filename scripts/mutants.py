@@ -71,11 +71,10 @@ LISTED = ROOT / "tests" / "mutants.toml"
 MODULES = (
     "core/arrays.py",
     "core/budgets.py",
-    "core/definition.py",
     "core/formats.py",
     "core/ids.py",
     "core/lattice.py",
-    "core/laws.py",
+    "core/laws/*.py",
     "core/records.py",
     "core/ulp.py",
     "flax/checks.py",

@@ -22,9 +22,9 @@ import ml_dtypes
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype, returned, widen
-from conformance.core.definition import DeltaOrthogonal, Orthogonal, tall_shape
 from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import format_shape
+from conformance.core.laws import DeltaOrthogonal, Orthogonal, tall_shape
 from conformance.core.paths import BUDGETS, golden_folder
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.checks.matrices import (

@@ -9,8 +9,8 @@ from typing import Any
 
 from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.core.arrays import Array, returned
-from conformance.core.definition import Declared, Definition, NominalMoments
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import Declared, Definition, NominalMoments
 from conformance.core.records import Budget, Drift, Observation, Outcome, Raised, Returned
 from conformance.judge.checks.base import Evidence
 

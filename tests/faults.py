@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.cases.catalogue import Initializer
-from conformance.core.definition import Declared, Definition, NominalMoments
+from conformance.core.laws import Declared, Definition, NominalMoments
 from conformance.core.records import DriftClass
 
 Shape = tuple[int, ...]

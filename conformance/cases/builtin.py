@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue, Initializer, InitializerSpec, add_registered
-from conformance.core.definition import (
+from conformance.core.ids import Tier
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -23,7 +24,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.ids import Tier
 
 JAX, LINEN, NNX = "jax.nn.initializers", "flax.linen.initializers", "flax.nnx.initializers"
 NAMESPACES = (JAX, LINEN, NNX)
@@ -214,18 +214,7 @@ EXOTIC_VARIANTS: tuple[Row, ...] = (
     ),
 )
 
-FAMILIES: dict[type, str] = {
-    Constant: "constant",
-    Normal: "normal",
-    TruncatedNormal: "truncated_normal",
-    Uniform: "uniform",
-    VarianceScaling: "variance_scaling",
-    Orthogonal: "orthogonal",
-    DeltaOrthogonal: "orthogonal",
-}
-
-
-BUILTIN_FAMILIES = frozenset(FAMILIES.values())
+BUILTIN_FAMILIES = frozenset(definition.family for definition in PUBLIC.values())
 """Families whose budgets are measured; those of users' initializers are not."""
 
 
@@ -235,7 +224,7 @@ def _spec(row: Row, tier: Tier, public_names: tuple[str, ...] = ()) -> Initializ
         name=name,
         build=functools.partial(build, JAX, builder, arguments),
         definition=definition,
-        family=FAMILIES[type(definition)],
+        family=definition.family,
         public_names=public_names,
         tier=tier,
     )

@@ -15,9 +15,9 @@ import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from conformance.core.definition import Declared, Definition
 from conformance.core.errors import CatalogueError, unknown
 from conformance.core.ids import NAME, Tier
+from conformance.core.laws import Declared, Definition
 
 ENTRY_POINT_GROUP = "conformance.initializers"
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from conformance.core.errors import SelectionError
-from conformance.core.formats import DTYPES
+from conformance.core.formats import DTYPES, is_complex
 from conformance.core.ids import PRNGS, Case, format_shape
 
 FORCED_DEVICES = ("cpu",)
@@ -38,7 +38,7 @@ OFFERS: Mapping[str, Offer] = {
     "cuda-emulated": Offer(
         transforms=("eager", "legacy_key", "vmap", "jit"),
         prngs=PRNGS,
-        dtypes=tuple(dtype for dtype in DTYPES if not dtype.startswith("complex")),
+        dtypes=tuple(dtype for dtype in DTYPES if not is_complex(dtype)),
         reason="it emulates one device, and no functions that kernels call, such as the sine of a "
         "complex number's angle",
     ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import is_offered
-from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
+from conformance.core.formats import NARROW_DTYPES, RARE_DTYPES
 from conformance.core.ids import Case, Problem, Tier
 
 LARGEST_SEED = 2**32 - 1
@@ -79,7 +79,7 @@ PLANES = (
     Plane(
         tier=Tier.FULL,
         specs=Tier.FULL,
-        dtypes=WIDE_DTYPES,
+        dtypes=RARE_DTYPES,
         shapes=((), BIAS, DENSE, (17, 13), CONV, (0, 8)),
     ),
     Plane(

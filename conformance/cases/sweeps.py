@@ -10,12 +10,11 @@ import fnmatch
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import refusal
 from conformance.cases.selection import Selection, require_known, require_offered
-from conformance.core.definition import expected_error
 from conformance.core.errors import EmptySelection
-from conformance.core.formats import WIDE_DTYPES, WORD_BITS
+from conformance.core.formats import FORMATS, NARROW_DTYPES, SWEPT_DTYPES
 from conformance.core.ids import LATTICE, STRATA, Case, Problem, Tier
 from conformance.core.lattice import default_log2_points
-from conformance.core.laws import ELEMENTWISE
+from conformance.core.laws import expected_error
 
 TRANSFORMS = ("eager", "jit")
 """Ways of asking that a sweep knows."""
@@ -23,23 +22,14 @@ TRANSFORMS = ("eager", "jit")
 SLOW = {"stablehlo": 16}
 """Backends that take 40 us a point, and the strata of their sweeps, float32's too."""
 
-SHAPES = {
-    "bfloat16": ((11, 12), (5, 5, 6)),
-    "float16": ((29, 37), (10, 10, 11)),
-    "float32": ((2896, 2897), (203, 204, 203)),
-    "float64": ((1023, 1026), (101, 102, 102)),
-}
-
 SLOW_SHAPES = ((257, 258), (41, 41, 42))
-"""Shapes of at least as many elements as the sweep has points. No size is a power of two, for then
-the arithmetic of the fans would be exact, and its roundings, which users see, would not be. The
-second is for axes that need a third dimension."""
+"""What stands for `Format.sweep_shapes` there."""
 
 
 def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) -> Case:
-    """Return the case of a sweep, in the first of SHAPES that the definition takes."""
-    is_stratified = dtype in WIDE_DTYPES or (backend in SLOW and dtype == "float32")
-    shapes = SLOW_SHAPES if is_stratified and backend in SLOW else SHAPES[dtype]
+    """Return the case of a sweep, in the first shape that the definition takes."""
+    is_stratified = FORMATS[dtype].is_wide or (backend in SLOW and dtype == "float32")
+    shapes = SLOW_SHAPES if is_stratified and backend in SLOW else FORMATS[dtype].sweep_shapes
     shape = next(
         (s for s in shapes if expected_error(spec.definition, s, dtype) is None), shapes[0]
     )
@@ -52,14 +42,12 @@ def log2_points(case: Case) -> int:
     """Return how many points a sweep has, as a power of two."""
     if case.problem.prng == STRATA and case.backend in SLOW:
         return SLOW[case.backend]
-    return default_log2_points(WORD_BITS[case.problem.dtype])
+    return default_log2_points(FORMATS[case.problem.dtype].word_bits)
 
 
-DTYPES = {
-    Tier.QUICK: ("bfloat16", "float16", "float32"),
-    Tier.STANDARD: ("bfloat16", "float16", "float32"),
-    Tier.FULL: ("bfloat16", "float16", "float32", "float64"),
-}
+_NARROW = tuple(dtype for dtype in SWEPT_DTYPES if dtype in NARROW_DTYPES)
+
+DTYPES = {Tier.QUICK: _NARROW, Tier.STANDARD: _NARROW, Tier.FULL: SWEPT_DTYPES}
 """Dtypes of each tier."""
 
 QUICK_FLOAT32 = ("lecun_normal", "normal")
@@ -68,7 +56,7 @@ QUICK_FLOAT32 = ("lecun_normal", "normal")
 
 def is_swept(spec: InitializerSpec) -> bool:
     """Return whether the spec's law is enumerated: one word an element, and an oracle for it."""
-    return isinstance(spec.definition, ELEMENTWISE) and not spec.no_oracle
+    return spec.definition is not None and spec.definition.unit is not None and not spec.no_oracle
 
 
 def select_sweeps(catalogue: Catalogue, selection: Selection, *, also: bool = False) -> list[Case]:
@@ -122,7 +110,4 @@ def _runs(spec: InitializerSpec, dtype: str, selection: Selection) -> bool:
 
 
 def _unit_variate(spec: InitializerSpec) -> tuple[str, str]:
-    definition = spec.definition
-    kind = getattr(definition, "distribution", type(definition).__name__)
-    bounds = (getattr(definition, "lower", ""), getattr(definition, "upper", ""))
-    return f"{kind} {bounds}", spec.name
+    return repr(spec.definition and spec.definition.unit), spec.name

@@ -27,8 +27,8 @@ SAMPLE_SIZE = 1024
 
 
 def as_dtype(name: str) -> np.dtype[Any]:
-    """Return the NumPy dtype called `name`, bfloat16 included."""
-    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
+    """Return the NumPy dtype called `name`, those of ml_dtypes included."""
+    return np.dtype(getattr(ml_dtypes, name, name))
 
 
 def widen(array: Array) -> Array:

@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array
-from conformance.core.formats import LOG2_LATTICE, MANTISSA_BITS, WORD_BITS
+from conformance.core.formats import FORMATS, LOG2_LATTICE
 from conformance.core.ids import Case
 
 
 def mantissa_bits(dtype: np.dtype[Any]) -> int:
     """Return how many random bits a uniform of the dtype, or of its real part, has."""
-    return MANTISSA_BITS[np.zeros((), dtype).real.dtype.name]
+    return FORMATS[dtype.name].mantissa_bits
 
 
 def word_bits(dtype: np.dtype[Any]) -> int:
-    """Return the width of the word JAX draws for one real: 8 for bfloat16, else the dtype's own."""
-    return WORD_BITS[np.zeros((), dtype).real.dtype.name]
+    """Return the width of the word that JAX draws for one real of the dtype."""
+    return FORMATS[dtype.name].word_bits
 
 
 LOG2_STRATA = 20

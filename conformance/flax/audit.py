@@ -19,7 +19,7 @@ import numpy as np
 from scipy import stats
 
 from conformance.core.arrays import Array, as_dtype, widen
-from conformance.core.definition import Definition, nominal_moments
+from conformance.core.laws import Definition, nominal_moments
 from conformance.flax.model import LINEN, NNX, Model
 from conformance.flax.recognition import (
     FEWEST_FOR_A_KEY,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.records import Outcome, Raised, Returned
 from conformance.flax import coverage, findings, guide, store, transforms
 from conformance.flax.findings import Finding

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
+from conformance.core.formats import NARROW_DTYPES
+from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 
 LECUN = VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 EMBEDDING = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=0)
@@ -19,7 +20,7 @@ HAAR = Orthogonal()
 UNIT_NORMAL = Normal(stddev=1.0)
 ZEROS, ONES = Constant(value=0.0), Constant(value=1.0)
 
-PARAM_DTYPES = ("float32", "bfloat16", "float16")
+PARAM_DTYPES = NARROW_DTYPES
 
 Builder = Callable[..., Any]
 """Namespace module (and for nnx the Rngs), keyword arguments of the layer -> module."""

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from conformance.core.definition import Constant
+from conformance.core.laws import Constant
 from conformance.flax.layers import (
     EMBEDDING,
     HAAR,

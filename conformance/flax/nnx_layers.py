@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from conformance.core.definition import Constant, Definition, Normal
+from conformance.core.laws import Constant, Definition, Normal
 from conformance.flax.layers import EMBEDDING, HAAR, LECUN, LORA_A, ONES, ZEROS, Claim, Layer, claim
 
 NAMESPACE = "flax.nnx"

@@ -17,7 +17,8 @@ from packaging.version import Version
 
 from conformance.cases.builtin import JAX, namespace_module
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.definition import (
+from conformance.core.ids import Problem
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -25,10 +26,9 @@ from conformance.core.definition import (
     Orthogonal,
     Uniform,
     VarianceScaling,
+    sampler_of,
     tall_shape,
 )
-from conformance.core.ids import Problem
-from conformance.core.laws import sampler_of
 from conformance.core.records import Raised
 from conformance.flax import linen_layers, nnx_layers
 from conformance.flax.layers import Layer

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,9 +19,10 @@ import numpy.typing as npt
 from scipy import stats
 
 from conformance.core.arrays import Array, widen
-from conformance.core.definition import (
-    TRUNCATED_STDDEV,
+from conformance.core.lattice import mantissa_bits
+from conformance.core.laws import (
     Definition,
+    Law,
     Normal,
     TruncatedNormal,
     Uniform,
@@ -29,10 +30,9 @@ from conformance.core.definition import (
     fans,
     nominal_moments,
 )
-from conformance.core.lattice import mantissa_bits
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.checks.backward_error import column_errors
-from conformance.oracle import Kind, Law, random_bits, solve_words, unit_variate, word_bits
+from conformance.oracle import random_bits, solve_words, unit_variate, word_bits
 from conformance.oracle.distributions import lattice
 from conformance.oracle.threefry import Key
 
@@ -67,19 +67,13 @@ so closely by chance less than once in 1e11."""
 LENGTH_TOLERANCE = 1e-2
 """Columns rounded to bfloat16 may be longer than 1 by one of its epsilons, 2**-7."""
 
-UNIT_LAWS = {
-    "truncated_normal": Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=-2.0, upper=2.0),
-    "normal": Law(kind=Kind.NORMAL, scale=1.0),
-    "uniform": Law(kind=Kind.UNIFORM, scale=1.0, lower=-1.0, upper=1.0),
-    "uniform from 0": Law(kind=Kind.UNIFORM, scale=1.0, lower=0.0, upper=1.0),
+UNIT_LAWS: Mapping[str, Law] = {
+    "truncated_normal": TruncatedNormal(stddev=1.0),
+    "normal": Normal(stddev=1.0),
+    "uniform": Uniform(scale=1.0, lower=-1.0),
+    "uniform from 0": Uniform(scale=1.0),
 }
-
-UNIT_STDDEV = {
-    "truncated_normal": TRUNCATED_STDDEV,
-    "normal": 1.0,
-    "uniform": 1 / math.sqrt(3),
-    "uniform from 0": 1 / math.sqrt(12),
-}
+"""What an array may be a multiple of."""
 
 SCALINGS = {
     "lecun": (1.0, "fan_in"),
@@ -252,11 +246,12 @@ def _by_statistics(array: Array) -> list[_Fit]:
     sigma = float(values.std())
     slack = STANDARD_ERRORS * _relative_error(values)
     fits = []
-    for kind, stddev in UNIT_STDDEV.items():
+    for kind, law in UNIT_LAWS.items():
+        stddev = _stddev(law)
         unit = sample / (sigma / stddev)
-        distance = float(stats.kstest(unit, _law(kind).cdf).statistic)
+        distance = float(stats.kstest(unit, law.cdf).statistic)
         if distance * math.sqrt(len(sample)) <= 2.8:
-            residual = -_log_likelihood(unit, kind, slack) + len(unit) * math.log(sigma / stddev)
+            residual = -_log_likelihood(unit, law, slack) + len(unit) * math.log(sigma / stddev)
             dtype = str(array.dtype)
             fits.append(_Fit(residual=residual, kind=kind, scale=sigma / stddev, dtype=dtype))
     fits.sort()
@@ -269,31 +264,25 @@ def _relative_error(values: Values) -> float:
     return math.sqrt((kurtosis - 1) / (4 * len(values)))
 
 
-def _log_likelihood(unit: Values, kind: str, slack: float) -> float:
+def _log_likelihood(unit: Values, law: Law, slack: float) -> float:
     """Return that of standardised values; a little beyond a bound counts as at it.
 
     slack: how far beyond, as a part of the bound: the scale is an estimate.
     """
-    law = _law(kind)
-    lower, upper = law.support()
+    lower, upper = law.support
     nearer = unit / (1 + slack)
     if ((nearer < lower) | (nearer > upper)).any():
         return -math.inf
-    return float(law.logpdf(np.clip(unit, lower, upper)).sum())
+    return float(law.log_density(np.clip(unit, lower, upper)).sum())
 
 
-def _law(kind: str) -> Any:
-    return {
-        "truncated_normal": stats.truncnorm(-2, 2),
-        "normal": stats.norm(),
-        "uniform": stats.uniform(-1, 2),
-        "uniform from 0": stats.uniform(0, 1),
-    }[kind]
+def _stddev(law: Law) -> float:
+    return math.sqrt(law.nominal((), is_complex=False).variance)
 
 
 def _named(kind: str, scale: float, array: Array, *, is_exact: bool) -> Recognised:
     """Return the initializer that has this law: a scaling of the shape's fan, or a plain one."""
-    stddev = abs(scale) * UNIT_STDDEV[kind]
+    stddev = abs(scale) * _stddev(UNIT_LAWS[kind])
     tolerance = _stddev_tolerance(array, is_exact)
     for name, definition, fan, is_natural in _scalings(kind, array.shape):
         moments = nominal_moments(definition, array.shape)

@@ -14,11 +14,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from conformance.cases.builtin import FAMILIES
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, returned
-from conformance.core.definition import Definition
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import Definition
 from conformance.core.records import (
     BASE,
     DriftClass,
@@ -211,7 +210,7 @@ def observed(
 
 def spec_of(definition: Definition, catalogue: Catalogue) -> InitializerSpec:
     """Return the built-in initializer of a definition; one without a name where there is none."""
-    family = FAMILIES[type(definition)]
+    family = definition.family
     for spec in catalogue:
         if spec.definition == definition and spec.family == family:
             return spec

@@ -8,11 +8,10 @@ from typing import Protocol
 
 from conformance.cases.builtin import BUILTIN_FAMILIES
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.definition import VarianceScaling
 from conformance.core.errors import MissingBudget
-from conformance.core.formats import REAL_PARTS
+from conformance.core.formats import FORMATS, is_complex
 from conformance.core.ids import Case
-from conformance.core.laws import sampler_of
+from conformance.core.laws import VarianceScaling, sampler_of
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.checks.matrices import is_matrix
 from conformance.judge.drift import DEFAULT_BUDGET
@@ -57,7 +56,7 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     sampler = sampler_of(definition, problem.shape)
     if sampler is None:
         return DEFAULT_BUDGET
-    if problem.dtype not in REAL_PARTS:
+    if not is_complex(problem.dtype):
         found = measured.budget(case.backend, spec.name, spec.family, problem.dtype)
         return _rescaled(found) if isinstance(definition, VarianceScaling) else found
     if sampler.kind != "normal":
@@ -94,8 +93,9 @@ def _budget_of_matrix(spec: InitializerSpec, case: Case, measured: Budgets) -> B
 def _budget_of_normals(case: Case, measured: Budgets) -> Budget:
     """Return the budget of normals; complex ones are those of their parts, rescaled."""
     dtype = case.problem.dtype
-    found = measured.budget(case.backend, "normal_1", "normal", REAL_PARTS.get(dtype, dtype))
-    return _rescaled(found) if dtype in REAL_PARTS else found
+    part = FORMATS[dtype].real or dtype
+    found = measured.budget(case.backend, "normal_1", "normal", part)
+    return _rescaled(found) if is_complex(dtype) else found
 
 
 def _rescaled(measured: Budget) -> Budget:

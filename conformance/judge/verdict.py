@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.definition import (
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import (
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -19,7 +20,6 @@ from conformance.core.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.core.ids import Case, Problem
 from conformance.core.machine import machine_fault
 from conformance.core.records import (
     MACHINE,
@@ -207,5 +207,4 @@ def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:
         return None
     if expected_error(spec.definition, outcome.shape, outcome.dtype):
         return None
-    is_complex = outcome.dtype.startswith("complex")
-    return nominal_moments(spec.definition, outcome.shape, is_complex=is_complex)
+    return nominal_moments(spec.definition, outcome.shape, outcome.dtype)

@@ -11,7 +11,7 @@ from conformance.core.causes import (
     known_lapack_difference,
     known_libc_difference,
 )
-from conformance.core.definition import Definition, has_bounds
+from conformance.core.laws import Definition, has_bounds
 from conformance.core.records import COMPILED
 from conformance.judge.checks.matrices import is_matrix
 from conformance.merge.facts import Place

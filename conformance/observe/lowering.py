@@ -17,8 +17,9 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import as_dtype
-from conformance.core.definition import expected_error
+from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import expected_error
 from conformance.core.records import COMPILED
 from conformance.observe.backends.pjrt import settings
 from conformance.observe.folding import stepwise_folds, whole_folds
@@ -27,7 +28,7 @@ ACCEPT = "`conformance lowering --accept --reason '...'`"
 
 PLATFORMS = ("cpu", "cuda", "tpu", "rocm")
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = NARROW_DTYPES
 
 SHAPES = ((64, 32), (5, 4, 8))
 """The second is for axes and kernels that need a third dimension."""

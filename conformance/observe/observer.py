@@ -10,8 +10,8 @@ import contextlib
 import dataclasses
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import DeltaOrthogonal, Orthogonal, expected_error
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends import Backend, open_backend
 from conformance.observe.state import State

@@ -20,7 +20,7 @@ from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.cases.sweeps import log2_points
 from conformance.core.arrays import Array, as_dtype
 from conformance.core.errors import NotElementwise, SweepError
-from conformance.core.formats import WORD_BITS
+from conformance.core.formats import FORMATS
 from conformance.core.ids import Case
 from conformance.core.lattice import Sweep, lattice_words
 from conformance.observe.jax_compat import lattice_key, traced, x64_for
@@ -60,7 +60,7 @@ def sweep(spec: InitializerSpec, case: Case, executor: Executor) -> Sweep:
             f"{case.id} returned {array.dtype}{list(array.shape)}, "
             f"asked for {problem.dtype}{list(problem.shape)}"
         )
-    words = lattice_words(WORD_BITS[problem.dtype], log2_points(case))
+    words = lattice_words(FORMATS[problem.dtype].word_bits, log2_points(case))
     return Sweep(
         case=case,
         device=executor.device,
@@ -88,7 +88,7 @@ def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> No
         for operation in program.all_operations()
         if operation.name == "random_bits"
     ]
-    needed = (WORD_BITS[problem.dtype], math.prod(problem.shape))
+    needed = (FORMATS[problem.dtype].word_bits, math.prod(problem.shape))
     if draws != [needed]:
         found = " and ".join(f"{count} words of {bits} bits" for bits, count in draws) or "no words"
         raise NotElementwise(

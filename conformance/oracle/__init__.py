@@ -6,7 +6,7 @@ Imports core, NumPy and SciPy.
 """
 
 from conformance.core.lattice import word_bits
-from conformance.core.laws import Kind, Law, law_of
+from conformance.core.laws import Law, law_of
 from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings
 from conformance.oracle.initializers import (
@@ -22,7 +22,6 @@ from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, t
 
 __all__ = [
     "ErfErrors",
-    "Kind",
     "Law",
     "OracleUnavailable",
     "Solution",

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from conformance.core.arrays import as_dtype
+from conformance.core.formats import FORMATS, Format
 from conformance.core.lattice import mantissa_bits
-from conformance.core.laws import Kind, Law
+from conformance.core.laws import Law, Normal, TruncatedNormal, Uniform
 from conformance.oracle.normal import masses, normal_quantile, truncated_quantile
 from conformance.oracle.rounding import Complexes, Reals
 from conformance.oracle.threefry import Words
@@ -35,18 +37,21 @@ def unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Reals:
     keep to the open interval, as `jax.random.truncated_normal` documents: a value nearer to a bound
     than the bound's neighbour in the dtype is that neighbour.
     """
-    fraction = lattice(words, dtype)
-    if law.kind is Kind.UNIFORM:
-        return law.lower + (law.upper - law.lower) * fraction
-    if law.kind is Kind.NORMAL:
-        return normal_quantile(fraction, 0.25 * 2.0 ** -mantissa_bits(dtype))
-    quantile = truncated_quantile(fraction, masses(law.lower, law.upper))
-    return np.clip(quantile, *open_bounds(law, dtype))
+    fraction, number = lattice(words, dtype), FORMATS[dtype.name]
+    match law:
+        case Normal():
+            return normal_quantile(fraction, number.cell / 4)
+        case TruncatedNormal():
+            quantile = truncated_quantile(fraction, masses(*law.support))
+            return np.clip(quantile, *open_bounds(law, number))
+        case _:
+            return law.quantile(fraction, number)
 
 
-def open_bounds(law: Law, dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return the outermost values of the dtype inside (lower, upper)."""
-    lower, upper, infinity = np.array([law.lower, law.upper, math.inf]).astype(dtype)
+def open_bounds(law: TruncatedNormal, number: Format) -> tuple[float, float]:
+    """Return the outermost values of the format inside (lower, upper)."""
+    dtype = as_dtype(number.name)
+    lower, upper, infinity = np.array([*law.support, math.inf]).astype(dtype)
     return float(np.nextafter(lower, infinity)), float(np.nextafter(upper, -infinity))
 
 
@@ -57,14 +62,14 @@ def complex_unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Comple
     circular normal with its modulus truncated: radius by inversion, and an independent angle.
     """
     first, second = words
-    if law.kind is Kind.NORMAL:
+    if isinstance(law, Normal):
         real, imag = (unit_variate(part, law, dtype) for part in (first, second))
         return np.asarray((real + 1j * imag) / math.sqrt(2), np.complex128)
     fraction = lattice(first, dtype)
-    if law.kind is Kind.UNIFORM:
+    if isinstance(law, Uniform):
         radius = np.sqrt(2 * fraction)
     else:
-        radius = np.sqrt(-np.log1p(np.expm1(-(law.upper**2)) * fraction))
+        radius = np.sqrt(-np.log1p(np.expm1(-(law.support[1] ** 2)) * fraction))
     variate: Complexes = np.multiply(radius, unit_circle(lattice(second, dtype)))
     return variate
 

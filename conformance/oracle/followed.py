@@ -12,6 +12,7 @@ change.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Collection
@@ -20,30 +21,22 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array
-from conformance.core.definition import (
+from conformance.core.formats import FORMATS, FUSED_DTYPES
+from conformance.core.laws import (
     TRUNCATED_STDDEV,
     Definition,
+    Law,
     Normal,
     TruncatedNormal,
-    Uniform,
     VarianceScaling,
     scaled_variance,
 )
-from conformance.core.lattice import mantissa_bits
-from conformance.core.laws import Kind, Law
 from conformance.oracle.distributions import lattice, open_bounds
 from conformance.oracle.pairs import multiply_add
 from conformance.oracle.rounding import Reals, round_once, rounded
 from conformance.oracle.threefry import Words
 
 FLOAT32 = np.dtype(np.float32)
-
-FUSED_DTYPES = ("float32", "float64")
-"""Formats in which a product and the sum that follows it round once, as a fused multiply-add.
-
-That is a property of the device: XLA leaves it to LLVM. x86 from AVX2 on fuses these two, AVX none,
-AVX512-FP16 float16 as well. bfloat16 is never fused, because XLA rounds it explicitly.
-"""
 
 ErfErrors = tuple[int, int]
 """ULP by which a C library has erf of the lower and of the upper bound too far from zero.
@@ -141,7 +134,7 @@ def foldings(law: Law) -> tuple[ErfErrors, ...]:
 
     That erf is odd, every library knows: bounds of one size are off together. And erf of 0 is 0.
     """
-    if law.kind is not Kind.TRUNCATED_NORMAL:
+    if not isinstance(law, TruncatedNormal):
         return (FOLDED_CORRECTLY,)
     sizes = sorted({abs(law.lower), abs(law.upper)} - {0.0})
     errors = itertools.product(C_LIBRARY_ERF_ULP, repeat=len(sizes))
@@ -152,10 +145,8 @@ def foldings(law: Law) -> tuple[ErfErrors, ...]:
 def _uniform_range(
     law: Law, dtype: np.dtype[Any], *, folded: ErfErrors | None
 ) -> tuple[float, float]:
-    if law.kind is Kind.UNIFORM:
-        return law.lower, law.upper
-    if law.kind is Kind.NORMAL:
-        return -1.0 + 0.5 * 2.0 ** -mantissa_bits(dtype), 1.0
+    if not isinstance(law, TruncatedNormal):
+        return law.uniform_range(FORMATS[dtype.name])
     if folded is None:
         return _erf_of(law.lower, dtype), _erf_of(law.upper, dtype)
     return _folded_erf_of(law.lower, dtype, folded[0]), _folded_erf_of(law.upper, dtype, folded[1])
@@ -225,21 +216,22 @@ def followed_value(
     dtype: bfloat16, float16 or float32. XLA's float64 functions are not modelled.
     """
     scale = _scale(definition, shape, dtype)
-    if law.kind is Kind.UNIFORM:
-        return round_once(uniform * scale, dtype)
+    if not isinstance(law, Normal | TruncatedNormal):
+        unit = law.followed(uniform, functools.partial(rounded, dtype=dtype))
+        return round_once(unit * scale, dtype)
     quantile = rounded(erf_inv_float32(uniform, is_fused="float32" in fused), dtype)
     sqrt2 = _cast(math.sqrt(2), dtype)
-    if law.kind is Kind.NORMAL:
+    if isinstance(law, Normal):
         return round_once(rounded(sqrt2 * scale, dtype) * quantile, dtype)
-    unit = np.clip(rounded(sqrt2 * quantile, dtype), *open_bounds(law, dtype))
+    unit = np.clip(rounded(sqrt2 * quantile, dtype), *open_bounds(law, FORMATS[dtype.name]))
     return round_once(unit * scale, dtype)
 
 
 def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
     """Return the last factor, by the dtype's roundings."""
     match definition:
-        case Normal(stddev=scale) | TruncatedNormal(stddev=scale) | Uniform(scale=scale):
-            return _cast(scale, dtype)
+        case Law():
+            return _cast(definition.factor, dtype)
         case VarianceScaling(distribution="uniform"):
             variance = _cast(scaled_variance(shape, definition), dtype)
             return rounded(np.sqrt(rounded(3 * variance, dtype)), dtype)

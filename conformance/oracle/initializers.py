@@ -10,29 +10,28 @@ import numpy as np
 import numpy.typing as npt
 
 from conformance.core.arrays import Array, as_dtype, centred, in_shape
-from conformance.core.definition import (
+from conformance.core.formats import FORMATS, FUSED_DTYPES, WIDE_DTYPES
+from conformance.core.ids import Problem, format_shape
+from conformance.core.lattice import word_bits
+from conformance.core.laws import (
     Constant,
     Declared,
     Definition,
     DeltaOrthogonal,
+    Law,
     Normal,
     Orthogonal,
     expected_error,
+    law_of,
     tall_shape,
 )
-from conformance.core.formats import WIDE_DTYPES
-from conformance.core.ids import Problem, format_shape
-from conformance.core.lattice import word_bits
-from conformance.core.laws import Law, law_of
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_variate
-from conformance.oracle.followed import FUSED_DTYPES, ErfErrors, followed_uniform, followed_value
+from conformance.oracle.followed import ErfErrors, followed_uniform, followed_value
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
 
 CHUNK = 1 << 14
 """Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
-
-FOLLOWED_DTYPES = ("bfloat16", "float16", "float32")
 
 
 class OracleUnavailable(ValueError):  # noqa: N818 (named like BackendUnavailable)
@@ -156,8 +155,7 @@ def solve_words(
         ValueError: the words have the wrong width.
     """
     _refuse_errors(definition, shape_for_fans, dtype)
-    is_complex = dtype.kind == "c"
-    law = law_of(definition, shape_for_fans, is_complex=is_complex)
+    law = law_of(definition, shape_for_fans, dtype.name)
     if law is None:
         raise OracleUnavailable(
             f"{type(definition).__name__} is no function of single random words"
@@ -167,7 +165,7 @@ def solve_words(
         raise ValueError(
             f"words of {words.dtype} cannot become {dtype}: draw {word_bits(dtype)} bits each"
         )
-    if is_complex:
+    if dtype.kind == "c":
         return _complex_stages(words, law, dtype)
     return _real_stages(words, law, definition, dtype, shape_for_fans, fused, folded=folded)
 
@@ -185,13 +183,13 @@ def _real_stages(
     """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
     uniform, unit, value = np.empty((3, words.size))
     expected = np.empty(words.size, dtype)
-    followed = np.empty(words.size, dtype) if dtype.name in FOLLOWED_DTYPES else None
+    followed = np.empty(words.size, dtype) if FORMATS[dtype.name].is_followed else None
     flat = words.ravel()
     for start in range(0, words.size, CHUNK):
         part = slice(start, start + CHUNK)
         uniform[part] = followed_uniform(flat[part], law, dtype, fused, folded=folded)
         unit[part] = unit_variate(flat[part], law, dtype)
-        np.multiply(unit[part], law.scale, out=value[part])
+        np.multiply(unit[part], law.factor, out=value[part])
         expected[part] = round_once(value[part], dtype)
         if followed is not None:
             followed[part] = followed_value(uniform[part], law, definition, shape, dtype, fused)
@@ -208,7 +206,7 @@ def _real_stages(
 
 def _complex_stages(words: Words, law: Law, dtype: np.dtype[Any]) -> Solution:
     unit = complex_unit_variate(words, law, dtype)
-    value = unit * law.scale
+    value = unit * law.factor
     return Solution(
         key=None,
         bits=words,

@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
-from conformance.core.definition import expected_error
 from conformance.core.errors import SelectionError
 from conformance.core.files import Waiting, writing
 from conformance.core.ids import Case, Problem
 from conformance.core.inventory import changing
+from conformance.core.laws import expected_error
 from conformance.core.paths import COMPILED
 from conformance.core.settings import installed_jax
 from conformance.judge.ledger import load as load_ledger

@@ -9,8 +9,8 @@ import numpy as np
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, whole, widen
-from conformance.core.definition import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import DeltaOrthogonal, Orthogonal, expected_error, nominal_moments
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import STAGES, Outcome, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
@@ -62,8 +62,7 @@ def law_lines(spec: InitializerSpec, problem: Problem) -> list[str]:
     definition = spec.definition
     if definition is None or expected_error(definition, problem.shape, problem.dtype):
         return []
-    is_complex = problem.dtype.startswith("complex")
-    nominal = nominal_moments(definition, problem.shape, is_complex=is_complex)
+    nominal = nominal_moments(definition, problem.shape, problem.dtype)
     if nominal is None:
         return ["law: elements follow none in common"]
     lines = [
@@ -154,8 +153,7 @@ def sigma_of(spec: InitializerSpec, outcome: Outcome) -> float:
     assert isinstance(outcome, Returned)
     nominal = None
     if spec.definition is not None:
-        is_complex = outcome.dtype.startswith("complex")
-        nominal = nominal_moments(spec.definition, outcome.shape, is_complex=is_complex)
+        nominal = nominal_moments(spec.definition, outcome.shape, outcome.dtype)
     variance = nominal.variance if nominal else outcome.moments.variance
     return math.sqrt(variance) if variance > 0 else 0.0
 

@@ -13,7 +13,6 @@ from packaging.version import InvalidVersion, Version
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.selection import select
-from conformance.core.definition import DeltaOrthogonal, Orthogonal
 from conformance.core.errors import (
     BackendUnavailable,
     FleetUnavailable,
@@ -22,6 +21,7 @@ from conformance.core.errors import (
     StoreError,
 )
 from conformance.core.ids import Case, parse_case
+from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
 from conformance.judge.ledger import Ledger

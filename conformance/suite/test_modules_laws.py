@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.core.definition import VarianceScaling, fans, nominal_moments
+from conformance.core.laws import VarianceScaling, fans, nominal_moments
 from conformance.flax import findings, observe, transforms
 from conformance.flax.layers import HAAR, Layer
 from conformance.flax.observe import LAYERS

@@ -18,8 +18,8 @@ from conformance.core.causes import (
     lapack_difference,
     libc_difference,
 )
-from conformance.core.definition import DeltaOrthogonal, Orthogonal, has_bounds, tall_shape
 from conformance.core.ids import Case
+from conformance.core.laws import DeltaOrthogonal, Orthogonal, has_bounds, tall_shape
 from conformance.core.records import COMPILED, DriftClass, Environment, Returned
 from conformance.judge.checks.matrices import is_matrix
 from conformance.observe.backends import open_backend

@@ -10,9 +10,9 @@ import pytest
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.planes import problems
 from conformance.cases.selection import Selection, select
-from conformance.core.definition import Normal
 from conformance.core.errors import EmptySelection, SelectionError
 from conformance.core.ids import Tier
+from conformance.core.laws import Normal
 
 
 @pytest.fixture

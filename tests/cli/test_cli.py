@@ -21,9 +21,9 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.core.arrays import returned, whole
-from conformance.core.definition import Normal
 from conformance.core.errors import UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import parse_case
+from conformance.core.laws import Normal
 from conformance.core.records import Returned
 from conformance.flax import store as layers
 from conformance.observe import environment

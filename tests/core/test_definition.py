@@ -8,7 +8,7 @@ import re
 import mpmath
 import pytest
 
-from conformance.core.definition import (
+from conformance.core.laws import (
     COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Axes,
@@ -254,8 +254,10 @@ def test_nothing_that_goes_in_has_no_variance(mode: str) -> None:
 # --- Moments -------------------------------------------------------------------------------------
 
 
-def moments(mean: complex, variance: float, lower: float, upper: float) -> NominalMoments:
-    return NominalMoments(mean=mean, variance=variance, lower=lower, upper=upper)
+def moments(
+    mean: complex, variance: float, lower: float, upper: float, kurtosis: float = INF
+) -> NominalMoments:
+    return NominalMoments(mean=mean, variance=variance, lower=lower, upper=upper, kurtosis=kurtosis)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +266,7 @@ def moments(mean: complex, variance: float, lower: float, upper: float) -> Nomin
         (Constant(value=-3.0), moments(-3.0, 0.0, 3.0, 3.0)),
         (Constant(value=2), moments(2, 0.0, 2.0, 2.0)),
         (Constant(value=3 - 4j), moments(3 - 4j, 0.0, 5.0, 5.0)),
-        (Normal(stddev=0.5), moments(0, 0.25, -INF, INF)),
+        (Normal(stddev=0.5), moments(0, 0.25, -INF, INF, kurtosis=3.0)),
         (Uniform(scale=6.0), moments(3.0, 3.0, 0.0, 6.0)),
         (Uniform(scale=-6.0), moments(-3.0, 3.0, -6.0, 0.0)),
         (declared(LAW), LAW),
@@ -293,7 +295,6 @@ def test_elements_without_a_common_law_have_no_moments(definition: Definition) -
 @pytest.mark.parametrize(
     ("distribution", "bound"),
     [
-        ("normal", INF),
         ("uniform", math.sqrt(3) / 2),
         ("truncated_normal", 1 / TRUNCATED_STDDEV),
     ],
@@ -309,22 +310,36 @@ def test_scaling_keeps_the_variance_and_bounds_of_real_laws(
 @pytest.mark.parametrize(
     ("distribution", "bound"),
     [
-        ("normal", INF),
         ("uniform", math.sqrt(2) / 2),
         ("truncated_normal", 1 / COMPLEX_TRUNCATED_STDDEV),
     ],
 )
 def test_complex_laws_are_bounded_in_their_modulus(distribution: str, bound: float) -> None:
-    found = nominal_moments(scaling("fan_in", distribution), (4, 6), is_complex=True)
+    found = nominal_moments(scaling("fan_in", distribution), (4, 6), "complex64")
 
     assert found == moments(0, 0.25, 0.0, bound)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lower", "kurtosis"), [("float32", -INF, 3.0), ("complex64", 0.0, 2.0)]
+)
+@pytest.mark.parametrize("definition", [Normal(stddev=0.5), scaling("fan_in", "normal")], ids=str)
+def test_normals_have_no_bound_but_zero_of_a_modulus(
+    definition: Definition, dtype: str, lower: float, kurtosis: float
+) -> None:
+    """The square of a circular modulus is exponential, so E|z|^4 is twice E|z|^2 squared."""
+    found = nominal_moments(definition, (4, 6), dtype)
+
+    assert found == moments(0, 0.25, lower, INF, kurtosis=kurtosis)
 
 
 @pytest.mark.parametrize("is_complex", [False, True])
 @pytest.mark.parametrize("distribution", ["uniform", "truncated_normal"])
 def test_the_bounds_of_a_scaled_law_give_its_variance(distribution: str, is_complex: bool) -> None:
     """By integration over the interval, or the disk, that the bounds say."""
-    found = nominal_moments(scaling("fan_avg", distribution), (4, 6), is_complex=is_complex)
+    found = nominal_moments(
+        scaling("fan_avg", distribution), (4, 6), "complex64" if is_complex else "float32"
+    )
     assert found is not None
     sigma = math.sqrt(found.variance)
     shrink = COMPLEX_TRUNCATED_STDDEV if is_complex else TRUNCATED_STDDEV

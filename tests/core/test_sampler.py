@@ -6,18 +6,19 @@ import math
 
 import pytest
 
-from conformance.core.definition import (
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,
     NominalMoments,
     Normal,
     Orthogonal,
+    Sampler,
     TruncatedNormal,
     Uniform,
     VarianceScaling,
+    sampler_of,
 )
-from conformance.core.laws import Sampler, sampler_of
 from tests.evidence import declared
 
 SHAPE = (3, 3, 4, 8)

@@ -19,11 +19,11 @@ import pytest
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.core.arrays import returned
-from conformance.core.definition import Normal
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import locked
 from conformance.core.ids import Tier
 from conformance.core.inventory import INVENTORY
+from conformance.core.laws import Normal
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Outcome, Raised
 from conformance.curate import accept as accepting

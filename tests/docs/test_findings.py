@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import refresh_findings
 
-from conformance.core.definition import TruncatedNormal
+from conformance.core.laws import TruncatedNormal
 from conformance.core.settings import installed_jax
 from conformance.oracle import ErfErrors, random_bits, seed_key, solve_words
 from tests import ROOT

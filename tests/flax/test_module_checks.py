@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array
-from conformance.core.definition import Constant, Normal
+from conformance.core.laws import Constant, Normal
 from conformance.flax import checks as modules
 from conformance.flax.checks import (
     NORMALIZATION_ROUNDINGS,

@@ -12,9 +12,9 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned, whole, widen
-from conformance.core.definition import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.errors import GoldenError
 from conformance.core.ids import Problem
+from conformance.core.laws import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.paths import BUDGETS, FLAX_TREES, shipped
 from conformance.core.records import Environment, Outcome, Raised, Returned
 from conformance.curate import flax_trees as accept

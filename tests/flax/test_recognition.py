@@ -15,7 +15,8 @@ import pytest
 from scipy import special, stats
 
 from conformance.core.arrays import Array, as_dtype, widen
-from conformance.core.definition import (
+from conformance.core.ids import Problem
+from conformance.core.laws import (
     TRUNCATED_STDDEV,
     Definition,
     Normal,
@@ -24,7 +25,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.ids import Problem
 from conformance.flax import recognition
 from conformance.flax.recognition import (
     EMBEDDING,
@@ -788,8 +788,8 @@ def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.Monk
     array = widen(quantiles(WHOLE, count))
     array *= 1.1 / array.std()
     terms = {
-        kind: count * math.log(float(array.std()) / stddev)
-        for kind, stddev in recognition.UNIT_STDDEV.items()
+        kind: count * math.log(float(array.std()) / recognition._stddev(law))
+        for kind, law in recognition.UNIT_LAWS.items()
     }
 
     def names(residual: float) -> str:
@@ -799,7 +799,7 @@ def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.Monk
             "truncated_normal": terms["truncated_normal"] - residual,
         }
         assert terms["truncated_normal"] - logs["truncated_normal"] == residual
-        monkeypatch.setattr(recognition, "_log_likelihood", lambda _, kind, __: logs[kind])
+        monkeypatch.setattr(recognition, "_log_likelihood", lambda _, law, __: logs[law.drawn_by])
         return recognise(array, None).initializer
 
     assert " or truncated_normal(" in names(math.nextafter(bound, 0.0))
@@ -809,7 +809,7 @@ def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("value", [-1.0, 1.0])
 def test_a_value_at_a_bound_is_within_it(value: float) -> None:
     within, beyond = (
-        recognition._log_likelihood(np.array([0.5, unit]), "uniform", 0.0)
+        recognition._log_likelihood(np.array([0.5, unit]), recognition.UNIT_LAWS["uniform"], 0.0)
         for unit in (value, math.nextafter(value, 2 * value))
     )
 

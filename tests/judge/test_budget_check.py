@@ -8,7 +8,9 @@ import pytest
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.budgets import BudgetTable
-from conformance.core.definition import (
+from conformance.core.errors import MissingBudget
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
     Definition,
@@ -20,8 +22,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.errors import MissingBudget
-from conformance.core.ids import Case, Problem
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.budgets import POLAR_REACH, budget_for, release_budget
 from conformance.judge.drift import DEFAULT_BUDGET

@@ -10,8 +10,8 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.budgets import BudgetTable
-from conformance.core.definition import Definition, Orthogonal
 from conformance.core.ids import parse_case
+from conformance.core.laws import Definition, Orthogonal
 from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.budgets import POLAR_REACH, POLAR_ROUNDINGS, budget_for, release_budget
 from conformance.judge.drift import DEFAULT_BUDGET

@@ -15,7 +15,8 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, as_dtype, digest, returned, sampled, thin, widen
-from conformance.core.definition import (
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -26,7 +27,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.ids import Case, Problem
 from conformance.core.records import (
     Budget,
     CheckResult,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, returned, sampled, thin
-from conformance.core.definition import NominalMoments
+from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.judge.drift import classify

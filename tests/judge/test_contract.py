@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import as_dtype, returned
-from conformance.core.definition import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.formats import DTYPES
+from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.judge.checks.base import failed, not_applicable, passed
 from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.core.arrays import Array, returned, sampled
-from conformance.core.definition import NominalMoments
+from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Raised
 from conformance.judge.drift import classify, explain, first_differing_stage
 from conformance.judge.drift.statistics import compare_laws, fit, is_same_stream, kolmogorov_bound

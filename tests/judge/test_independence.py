@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, returned
-from conformance.core.definition import (
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,

@@ -19,11 +19,11 @@ from conformance.cases.selection import Selection
 from conformance.cases.sweeps import is_swept, law_cases, select_sweeps, sweep_case
 from conformance.core.arrays import as_dtype
 from conformance.core.budgets import BudgetTable
-from conformance.core.definition import Normal, TruncatedNormal, nominal_moments
 from conformance.core.errors import EmptySelection, NotElementwise, SweepError
-from conformance.core.formats import WORD_BITS
+from conformance.core.formats import FORMATS
 from conformance.core.ids import Tier
 from conformance.core.lattice import lattice_words
+from conformance.core.laws import Normal, TruncatedNormal, nominal_moments
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Status
 from conformance.judge.law.accuracy import LawEvidence, gather, reference_for
@@ -414,7 +414,7 @@ def test_the_lattice_law_is_the_continuous_one_but_for_its_cells(name: str, dtyp
 
     reference = reference_for(spec.definition, shape, dtype)
 
-    cells = len(lattice_words(WORD_BITS[dtype]))
+    cells = len(lattice_words(FORMATS[dtype].word_bits))
     assert abs(reference.mean - nominal.mean.real) <= (nominal.upper - nominal.lower) / cells
 
 

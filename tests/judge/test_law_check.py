@@ -13,7 +13,10 @@ import pytest
 
 from conformance.cases.sweeps import log2_points
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.definition import (
+from conformance.core.formats import FORMATS
+from conformance.core.ids import LATTICE, STRATA, Case, Problem
+from conformance.core.lattice import Point, Sweep, lattice_words
+from conformance.core.laws import (
     Definition,
     NominalMoments,
     Normal,
@@ -21,10 +24,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.formats import WORD_BITS
-from conformance.core.ids import LATTICE, STRATA, Case, Problem
-from conformance.core.lattice import Point, Sweep, lattice_words
-from conformance.core.laws import roundings_of_scale
 from conformance.core.records import Budget, Remedy, Status, Yardstick
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
@@ -58,7 +57,7 @@ from conformance.judge.law.checks import (
     judge_law,
 )
 from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR, exact_law
-from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
+from conformance.oracle import law_of, solve_words, unit_variate
 from tests.evidence import last
 
 SHAPE = (29, 37)
@@ -97,7 +96,7 @@ def case_of(dtype: str) -> Case:
 def right(definition: Definition, dtype: str) -> Sweep:
     """Return a sweep of what JAX's roundings make of the definition; in float64, of the exact."""
     case = case_of(dtype)
-    words = lattice_words(WORD_BITS[dtype], log2_points(case))
+    words = lattice_words(FORMATS[dtype].word_bits, log2_points(case))
     solution = solve_words(words, definition, as_dtype(dtype), SHAPE)
     values = solution.expected if solution.followed is None else solution.followed
     return Sweep(case=case, device="none", words=words, values=values, elapsed_s=0.0)
@@ -158,11 +157,9 @@ def test_every_check_has_its_name() -> None:
 NOMINAL = NominalMoments(mean=0.5, variance=4.0, lower=-3.0, upper=5.0)
 
 
-def reference(unit: Array, scale: float = 1.0, kind: Kind = Kind.NORMAL) -> Reference:
+def reference(unit: Array, scale: float = 1.0) -> Reference:
     """Return a yardstick with sigma 2."""
-    return Reference(
-        law=Law(kind=kind, scale=scale), unit=unit, unit_law=exact_law(unit), nominal=NOMINAL
-    )
+    return Reference(law=Normal(stddev=scale), unit=unit, unit_law=exact_law(unit), nominal=NOMINAL)
 
 
 def test_a_reference_scales_the_law_of_its_unit_variates() -> None:
@@ -506,7 +503,7 @@ def test_the_roundings_on_the_way_to_a_value_are_counted(
     """Of the uniform, erf_inv, sqrt(2); of the factor; of the product."""
     found = error_bound(swept(definition, dtype))
 
-    assert roundings_of_scale(definition) == of_scale
+    assert definition.scale_roundings == of_scale
     assert found == roundings * ROUNDOFF[dtype] + 5 * 2.0**-52 + SUMMATION_ERROR
 
 

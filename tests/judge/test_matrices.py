@@ -18,8 +18,8 @@ from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Draw, Row, Sett
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, as_dtype, returned, sampled, thin, whole, widen
-from conformance.core.definition import DeltaOrthogonal, Normal, Orthogonal
 from conformance.core.ids import Problem, format_shape, parse_case
+from conformance.core.laws import DeltaOrthogonal, Normal, Orthogonal
 from conformance.core.records import Budget, Drift, DriftClass, MatrixBudget, Raised, Returned
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.checks import matrices

@@ -9,8 +9,8 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned
-from conformance.core.definition import Orthogonal
 from conformance.core.ids import Case, Problem
+from conformance.core.laws import Orthogonal
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Budget, DriftClass, Entry, MatrixBudget, Observation, Returned
 from conformance.judge.checks.base import Evidence

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, as_dtype, returned, sampled
-from conformance.core.definition import (
+from conformance.core.ids import Problem
+from conformance.core.laws import (
     COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Constant,
@@ -24,7 +25,6 @@ from conformance.core.definition import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.ids import Problem
 from conformance.core.records import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
 from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import SPARE_BITS

@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from conformance.core.definition import Normal
 from conformance.core.ids import Tier
+from conformance.core.laws import Normal
 from conformance.core.records import Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import Evidence, failed, passed
 from conformance.judge.checks.values import VALUES, values_check

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, returned
-from conformance.core.definition import Definition, Normal, Orthogonal
+from conformance.core.laws import Definition, Normal, Orthogonal
 from conformance.core.records import (
     MACHINE,
     Budget,

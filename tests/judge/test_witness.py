@@ -11,8 +11,8 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned, sampled
-from conformance.core.definition import Declared, NominalMoments
 from conformance.core.ids import Problem, parse_problem
+from conformance.core.laws import Declared, NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass
 from conformance.judge.verdict import compare
 from conformance.oracle import solve

@@ -18,9 +18,9 @@ import pytest
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cli import main
-from conformance.core.definition import Normal
 from conformance.core.errors import EmptySelection, GoldenError, JournalError
 from conformance.core.ids import Case, parse_case
+from conformance.core.laws import Normal
 from conformance.core.machine import machine_fault
 from conformance.core.records import Raised
 from conformance.observe import journal, lapack, lowering

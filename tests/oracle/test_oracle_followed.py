@@ -24,12 +24,12 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.definition import Normal, TruncatedNormal, expected_error
+from conformance.core.laws import Law, Normal, TruncatedNormal, Uniform, expected_error, law_of
 from conformance.core.ulp import ulp_at, ulp_distance
 from conformance.observe.backends import open_backend
 from conformance.observe.jax_compat import x64
 from conformance.observe.sweep import sweep
-from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, solve_words
+from conformance.oracle import random_bits, seed_key, solve_words
 from conformance.oracle.followed import (
     C_LIBRARY_ERF_ULP,
     CENTRAL,
@@ -45,17 +45,42 @@ from conformance.oracle.followed import (
 )
 from tests.oracle.test_oracle_streams import is_fused_here
 
-SIGMA_ULP: dict[tuple[Kind, float, float], dict[str, float]] = {
-    (Kind.UNIFORM, 0.0, 1.0): {"bfloat16": 1, "float16": 1, "float32": 1},
-    (Kind.UNIFORM, -1.0, 1.0): {"bfloat16": 1, "float16": 1, "float32": 1},
-    (Kind.NORMAL, -math.inf, math.inf): {"bfloat16": 4, "float16": 12, "float32": 360},
-    (Kind.TRUNCATED_NORMAL, -2.0, 2.0): {"bfloat16": 6, "float16": 10, "float32": 12},
-    (Kind.TRUNCATED_NORMAL, -3.0, 3.0): {"bfloat16": 12, "float16": 24, "float32": 40},
-    (Kind.TRUNCATED_NORMAL, -1.0, 3.0): {"bfloat16": 10, "float16": 38, "float32": 40},
-    (Kind.TRUNCATED_NORMAL, 0.0, 2.0): {"bfloat16": 3, "float16": 2, "float32": 7},
-    (Kind.TRUNCATED_NORMAL, 2.0, 4.0): {"bfloat16": 112, "float16": 378, "float32": 2110},
-    (Kind.TRUNCATED_NORMAL, 1.625, 3.0): {"float16": 42},
-    (Kind.TRUNCATED_NORMAL, -0.25, 0.25): {"bfloat16": 0.25, "float16": 0.25, "float32": 0.625},
+
+def truncated(lower: float, upper: float) -> TruncatedNormal:
+    return TruncatedNormal(stddev=1.0, lower=lower, upper=upper)
+
+
+SIGMA_ULP: dict[Law, dict[str, float]] = {
+    Uniform(scale=1.0): {"bfloat16": 1, "float16": 1, "float32": 1},
+    Uniform(scale=1.0, lower=-1.0): {"bfloat16": 1, "float16": 1, "float32": 1},
+    Normal(stddev=1.0): {"bfloat16": 4, "float16": 12, "float32": 360},
+    truncated(-2.0, 2.0): {
+        "bfloat16": 6,
+        "float16": 10,
+        "float32": 12,
+    },
+    truncated(-3.0, 3.0): {
+        "bfloat16": 12,
+        "float16": 24,
+        "float32": 40,
+    },
+    truncated(-1.0, 3.0): {
+        "bfloat16": 10,
+        "float16": 38,
+        "float32": 40,
+    },
+    truncated(0.0, 2.0): {"bfloat16": 3, "float16": 2, "float32": 7},
+    truncated(2.0, 4.0): {
+        "bfloat16": 112,
+        "float16": 378,
+        "float32": 2110,
+    },
+    truncated(1.625, 3.0): {"float16": 42},
+    truncated(-0.25, 0.25): {
+        "bfloat16": 0.25,
+        "float16": 0.25,
+        "float32": 0.625,
+    },
 }
 """How far JAX 0.12.0.1 on a CPU is from the definition, in ULP at the scale of the law: the worst
 lattice point of the worst initializer that draws from the range. Not tolerances but observations:
@@ -124,13 +149,13 @@ def departure_of(spec: InitializerSpec, dtype: str, transform: str = "eager") ->
         assert solution.followed is not None
         followed = solution.followed if dtype == "float16" else flushed(solution.followed)
         others = np.flatnonzero(values != followed)
-        sigma_ulp = max(sigma_ulp, float(ulp_at(values, solution.expected, law.scale).max()))
+        sigma_ulp = max(sigma_ulp, float(ulp_at(values, solution.expected, law.factor).max()))
         ulp = max(ulp, int(ulp_distance(values[others], followed[others]).max(initial=0)))
         n_others += others.size
     return Departure(
         law=law,
         sigma_ulp=sigma_ulp,
-        allowed=SIGMA_ULP[law.kind, law.lower, law.upper][dtype],
+        allowed=SIGMA_ULP[law.unit][dtype],
         share=n_others / observed.words.size,
         ulp=ulp,
     )
@@ -156,7 +181,7 @@ def test_every_16_bit_value_is_the_followed_one(dtype: str, name: str) -> None:
 
 
 def assert_followed_but_for_log1p(found: Departure) -> None:
-    share, worst = (0, 0) if found.law.kind is Kind.UNIFORM else (LOG1P_SHARE, LOG1P_ULP)
+    share, worst = (0, 0) if isinstance(found.law, Uniform) else (LOG1P_SHARE, LOG1P_ULP)
 
     assert found.sigma_ulp <= found.allowed
     assert found.share <= share
@@ -268,14 +293,14 @@ def test_a_bound_that_is_a_constant_gets_another_erf() -> None:
 def test_each_size_of_a_bound_has_one_folded_erf(
     lower: float, upper: float, expected: set[ErfErrors]
 ) -> None:
-    found = foldings(Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=lower, upper=upper))
+    found = foldings(truncated(lower, upper))
 
     assert found[0] == FOLDED_CORRECTLY
     assert set(found) == expected
 
 
 def test_only_truncated_normals_have_bounds_to_fold() -> None:
-    assert foldings(Law(kind=Kind.NORMAL, scale=1.0)) == (FOLDED_CORRECTLY,)
+    assert foldings(Normal(stddev=1.0)) == (FOLDED_CORRECTLY,)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

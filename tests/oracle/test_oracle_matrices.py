@@ -11,8 +11,8 @@ import pytest
 from jax.nn import initializers
 
 from conformance.core.arrays import Array
-from conformance.core.definition import DeltaOrthogonal, Orthogonal
 from conformance.core.ids import Problem, format_shape
+from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.observe.jax_compat import x64
 from conformance.oracle import Solution, random_bits, seed_key, solve
 from conformance.oracle.initializers import haar

@@ -13,16 +13,17 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.definition import (
+from conformance.core.laws import (
     TRUNCATED_STDDEV,
     Definition,
     Normal,
     TruncatedNormal,
     Uniform,
     VarianceScaling,
+    law_of,
     nominal_moments,
 )
-from conformance.oracle import Kind, Law, law_of, solve_words, unit_variate
+from conformance.oracle import solve_words, unit_variate
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_circle
 from conformance.oracle.normal import (
     DIGITS,
@@ -84,7 +85,7 @@ def test_normals_are_the_quantiles_a_quarter_step_into_the_lattice(
     dtype: np.dtype[Any], kept: int
 ) -> None:
     words = edge_words(8 * dtype.itemsize, kept)
-    variates = unit_variate(words, Law(kind=Kind.NORMAL, scale=1.0), dtype)
+    variates = unit_variate(words, Normal(stddev=1.0), dtype)
 
     with mpmath.workdps(60):
         for fraction, variate in zip(lattice(words, dtype), variates, strict=True):
@@ -97,7 +98,7 @@ def test_normals_are_the_quantiles_a_quarter_step_into_the_lattice(
 def test_truncated_normals_are_the_quantiles_of_the_mass_between_the_bounds(
     dtype: np.dtype[Any], kept: int, lower: float, upper: float
 ) -> None:
-    law = Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=lower, upper=upper)
+    law = TruncatedNormal(stddev=1.0, lower=lower, upper=upper)
     words = edge_words(8 * dtype.itemsize, kept)
     inside = [
         (fraction, variate)
@@ -178,7 +179,7 @@ def test_the_mass_between_bounds_and_its_median_have_32_digits_wherever_they_lie
 
 def test_the_modulus_of_a_truncated_complex_normal_ends_at_its_bound() -> None:
     """P(|z| <= r) = (1 - exp(-r^2)) / (1 - exp(-b^2)): at the quantile 1 - 2^-23, nearly b."""
-    law = Law(kind=Kind.TRUNCATED_NORMAL, scale=1.0, lower=-3.0, upper=3.0)
+    law = TruncatedNormal(stddev=1.0, lower=-3.0, upper=3.0)
     words = np.array([[0, 2**31, 2**32 - 1], [0, 0, 0]], np.uint32)
 
     found = np.abs(complex_unit_variate(words, law, np.dtype(np.complex64)))
@@ -197,8 +198,8 @@ def test_a_scale_of_nothing_has_a_law_of_no_width_and_a_negative_one_none() -> N
 
     assert nothing is not None
     assert negative is not None
-    assert nothing.scale == 0.0
-    assert math.isnan(negative.scale)
+    assert nothing.factor == 0.0
+    assert math.isnan(negative.factor)
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(2.0, 2.0), (2.0, -2.0), (math.nan, 1.0)])
@@ -265,7 +266,7 @@ def test_complex_disks_are_circular_with_the_nominal_variance(distribution: str)
     tolerance = 3 * 512**-2
     definition = VarianceScaling(scale=2.0, mode="fan_avg", distribution=distribution)
     value = solve_words(disk_words(512), definition, np.dtype(np.complex64), (96, 32)).value
-    nominal = nominal_moments(definition, (96, 32), is_complex=True)
+    nominal = nominal_moments(definition, (96, 32), "complex64")
     assert nominal is not None
 
     assert abs(np.mean(np.abs(value) ** 2) / nominal.variance - 1) < tolerance
@@ -299,7 +300,7 @@ def test_a_negative_scale_has_no_law() -> None:
     law = law_of(VarianceScaling(scale=-1.0, mode="fan_in", distribution="normal"), (4, 4))
 
     assert law is not None
-    assert math.isnan(law.scale)
+    assert math.isnan(law.factor)
 
 
 def test_quarter_turns_lie_on_the_axes_without_error() -> None:

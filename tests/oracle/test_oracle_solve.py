@@ -14,7 +14,9 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.planes import LARGEST_SEED
 from conformance.core.arrays import Array, as_dtype, widen
-from conformance.core.definition import (
+from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
+from conformance.core.ids import Problem, format_shape
+from conformance.core.laws import (
     COMPLEX_TRUNCATED_STDDEV,
     Constant,
     Declared,
@@ -28,8 +30,6 @@ from conformance.core.definition import (
     expected_error,
     scaled_variance,
 )
-from conformance.core.formats import NARROW_DTYPES, WIDE_DTYPES
-from conformance.core.ids import Problem, format_shape
 from conformance.core.ulp import ulp_at, ulp_distance
 from conformance.observe.jax_compat import x64
 from conformance.oracle import (
@@ -124,7 +124,7 @@ def test_float64_values_are_near_the_definition(name: str) -> None:
         actual = observed(spec, asked)
 
     assert law is not None
-    assert ulp_at(actual, solved(spec, asked).expected, law.scale).max() <= FLOAT64_ULP
+    assert ulp_at(actual, solved(spec, asked).expected, law.factor).max() <= FLOAT64_ULP
 
 
 COMPLEX_ULP = 24
@@ -164,13 +164,13 @@ def complex_pair(name: str, dtype: str) -> tuple[Array, Array, float]:
     """Return JAX's array, the defined one, and the scale of the law."""
     spec, asked = CATALOGUE.lookup(name), problem(name, dtype, (17, 13), LARGEST_SEED)
     assert spec.definition is not None
-    law = law_of(spec.definition, asked.shape, is_complex=True)
+    law = law_of(spec.definition, asked.shape, asked.dtype)
     assert law is not None
     with x64():
         actual = observed(spec, asked)
     expected = solved(spec, asked).expected
     assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
-    return actual, expected, law.scale
+    return actual, expected, law.factor
 
 
 def test_a_wide_dtype_keeps_the_high_word_of_its_seed() -> None:

@@ -14,15 +14,15 @@ from jax import lax
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import problems
 from conformance.core.arrays import as_dtype
-from conformance.core.definition import Definition, expected_error
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Tier
 from conformance.core.lattice import lattice_words
+from conformance.core.laws import Definition, Law, Normal, Uniform, expected_error
 from conformance.observe.jax_compat import lattice_key, x64
-from conformance.oracle import Kind, Law, law_of, random_bits, seed_key, word_bits
+from conformance.oracle import random_bits, seed_key, word_bits
 from conformance.oracle.followed import followed_uniform
 
-UNIT = Law(kind=Kind.UNIFORM, scale=1.0, lower=0.0, upper=1.0)
+UNIT = Uniform(scale=1.0)
 
 
 def standard_axes(dtype: str) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -68,20 +68,17 @@ def test_every_draw_of_the_standard_tier_has_the_bits_of_jax(name: str) -> None:
 def distinct_laws() -> list[Law]:
     """Return one law for each range from which a built-in initializer draws its uniforms."""
     shape = (4, 4, 4)
-    ranges = {}
+    units: set[Law] = set()
     for spec in load_catalogue():
         definition: Definition | None = spec.definition
         if definition is None or expected_error(definition, shape, "float32"):
             continue
-        law = law_of(definition, shape)
-        if law is not None:
-            ranges[law.kind, law.lower, law.upper] = law
-    return list(ranges.values())
+        if definition.unit is not None:
+            units.add(definition.unit)
+    return sorted(units, key=str)
 
 
-LAWS = pytest.mark.parametrize(
-    "law", distinct_laws(), ids=lambda law: f"{law.kind.value} {law.lower:g} {law.upper:g}"
-)
+LAWS = pytest.mark.parametrize("law", distinct_laws(), ids=str)
 
 
 @jax.jit
@@ -91,11 +88,12 @@ def erf_of_bound(bound: Any) -> Any:
 
 def jax_range(law: Law, dtype: np.dtype[Any]) -> tuple[Any, Any]:
     """Return minval and maxval as the samplers of `jax.random` hand them to `uniform`."""
-    if law.kind is Kind.UNIFORM:
-        return law.lower, law.upper
-    if law.kind is Kind.NORMAL:
+    lower, upper = law.support
+    if isinstance(law, Uniform):
+        return lower, upper
+    if isinstance(law, Normal):
         return np.nextafter(dtype.type(-1), dtype.type(0)), dtype.type(1)
-    return erf_of_bound(dtype.type(law.lower)), erf_of_bound(dtype.type(law.upper))
+    return erf_of_bound(dtype.type(lower)), erf_of_bound(dtype.type(upper))
 
 
 def is_fused_here(name: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
-from conformance.core.definition import expected_error
+from conformance.core.laws import expected_error
 
 CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
 

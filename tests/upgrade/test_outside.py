@@ -18,8 +18,8 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core.arrays import returned
-from conformance.core.definition import DeltaOrthogonal, Orthogonal
 from conformance.core.ids import parse_case
+from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.records import Entry
 from conformance.oracle import haar, solve_normals
 from conformance.store.entries import RECORDING

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conformance.core.definition import expected_error
 from conformance.core.ids import Problem
+from conformance.core.laws import expected_error
 from conformance.core.records import CheckResult, Observation, Raised, Returned
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from conformance.core.arrays import Array, whole
-from conformance.core.definition import Constant, Declared, DeltaOrthogonal, expected_error
+from conformance.core.laws import Constant, Declared, DeltaOrthogonal, expected_error
 from conformance.core.records import CheckResult, Raised
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.judge.checks.moments import bernstein_bound

@@ -28,7 +28,8 @@ from conformance.core.arrays import (
     whole,
     widen,
 )
-from conformance.core.definition import (
+from conformance.core.ids import Problem
+from conformance.core.laws import (
     Definition,
     DeltaOrthogonal,
     NominalMoments,
@@ -37,7 +38,6 @@ from conformance.core.definition import (
     nominal_moments,
     tall_shape,
 )
-from conformance.core.ids import Problem
 from conformance.core.records import (
     Budget,
     Drift,

@@ -14,29 +14,26 @@ import math
 import numpy as np
 
 from conformance.core.arrays import as_dtype, widen
-from conformance.core.definition import (
+from conformance.core.formats import FORMATS
+from conformance.core.laws import (
     Constant,
     Definition,
-    Normal,
+    NominalMoments,
     Orthogonal,
-    VarianceScaling,
     expected_error,
     nominal_moments,
 )
-from conformance.core.formats import MANTISSA_BITS
 from conformance.core.records import CheckResult, Moments, Raised
+from conformance.core.ulp import unit_roundoff
 from conformance.judge.alpha import EVIDENCE
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
-from conformance.oracle import OracleUnavailable, solve_words, word_bits
+from conformance.judge.drift.classify import ROUNDINGS
+from conformance.oracle import OracleUnavailable, solve_words, unit_variate, word_bits
 
 MOMENTS = "moments"
 
 ENUMERATED_WORDS = (8, 16)
 """Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
-
-NORMAL_REACH = {"float32": 5.42, "float64": 8.3, "complex64": 5.42, "complex128": 8.3}
-"""Largest |x| / sigma of a normal: the quantile of a quarter step, 2^-25 and 2^-54 (for complex
-dtypes each part has variance 1/2, so the modulus has the same reach)."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,18 +124,15 @@ def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -
             return _enumerated(definition, shape, dtype)
         except OracleUnavailable:
             pass  # no function of single words: only its nominal moments are known
-    nominal = nominal_moments(definition, shape, is_complex=dtype.startswith("complex"))
+    nominal = nominal_moments(definition, shape, dtype)
     if nominal is None or not nominal.variance > 0:
         return None
     sigma = math.sqrt(nominal.variance)
-    if _is_normal(definition):
-        kurtosis, reach = 3.0, NORMAL_REACH.get(dtype, NORMAL_REACH["float32"]) * sigma
-    else:
-        reach = max(abs(bound - nominal.mean) for bound in (nominal.lower, nominal.upper))
-        kurtosis = (reach / sigma) ** 2  # x^4 <= reach^2 x^2
+    reach = _reach(definition, nominal, shape, dtype)
+    kurtosis = min(nominal.kurtosis, (reach / sigma) ** 2)  # x^4 <= reach^2 x^2
     # N lattice points, each at a quantile of its cell: the mean of a function of total variation V
     # is off by V / N at most (Koksma). V is 2 reach for the value, 2 reach^2 for its square.
-    cell = 2.0 ** -MANTISSA_BITS.get(dtype, MANTISSA_BITS["float32"])
+    cell = FORMATS[dtype].cell
     return Law(
         mean=nominal.mean,
         variance=nominal.variance,
@@ -149,9 +143,22 @@ def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -
     )
 
 
-def _is_normal(definition: Definition) -> bool:
-    scaled = isinstance(definition, VarianceScaling) and definition.distribution == "normal"
-    return scaled or isinstance(definition, Normal)
+def _reach(
+    definition: Definition, nominal: NominalMoments, shape: tuple[int, ...], dtype: str
+) -> float:
+    """Return the largest distance from the mean: of the bounds, or else of the outermost draws.
+
+    The quantile is monotone, so these are those of the first and of the last word. The parts of a
+    circular variate have half of its variance each, so its modulus has the reach of a real one.
+    """
+    ends: tuple[float, ...] = (nominal.lower, nominal.upper)
+    law = definition.law(shape, is_complex=False)
+    if law is not None and not all(map(math.isfinite, ends)):
+        part = as_dtype(FORMATS[dtype].real or dtype)
+        words = np.array([0, -1]).astype(f"u{word_bits(part) // 8}")
+        furthest = 1 + ROUNDINGS * unit_roundoff(part)
+        ends = tuple(furthest * law.factor * unit_variate(words, law, part))
+    return max(abs(end - nominal.mean) for end in ends)
 
 
 def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 
 from conformance.core.arrays import Array, as_dtype, digest, returned
-from conformance.core.definition import (
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import (
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -15,7 +16,6 @@ from conformance.core.definition import (
     expected_error,
     nominal_moments,
 )
-from conformance.core.ids import Case, Problem
 from conformance.core.records import (
     COMPILED,
     Budget,
@@ -184,8 +184,7 @@ def deviation(
     Raises:
         OracleUnavailable: there is no answer.
     """
-    is_complex = problem.dtype.startswith("complex")
-    moments = nominal_moments(definition, problem.shape, is_complex=is_complex)
+    moments = nominal_moments(definition, problem.shape, problem.dtype)
     assert moments is not None
 
     def found(solution: Solution, reference: Array) -> Deviation:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from conformance.core.arrays import as_dtype, flat, whole
-from conformance.core.definition import (
+from conformance.core.laws import (
     Constant,
     DeltaOrthogonal,
     Orthogonal,
@@ -83,8 +83,7 @@ def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
 def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
     definition = evidence.spec.definition
     assert definition is not None
-    is_complex = outcome.dtype.startswith("complex")
-    nominal = nominal_moments(definition, outcome.shape, is_complex=is_complex)
+    nominal = nominal_moments(definition, outcome.shape, outcome.dtype)
     if nominal is None or not math.prod(outcome.shape):
         return ""
     dtype = as_dtype(outcome.dtype)

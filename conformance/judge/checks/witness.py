@@ -6,8 +6,8 @@ import dataclasses
 import math
 
 from conformance.core.arrays import as_dtype, moments_of, returned
-from conformance.core.definition import Definition, NominalMoments
 from conformance.core.ids import Problem
+from conformance.core.laws import Definition, NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Returned
 from conformance.judge.checks.oracle import answers, deviation, is_rounding, references
 from conformance.judge.drift import classify, classify_kept, moments_moved

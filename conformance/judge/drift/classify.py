@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conformance.core.arrays import Array, as_dtype, completed, flat, thin, whole, widen
-from conformance.core.definition import NominalMoments
+from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
 from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.drift import geometry, statistics

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from conformance.cases.sweeps import log2_points
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.definition import Definition, NominalMoments, nominal_moments
-from conformance.core.formats import WORD_BITS
+from conformance.core.formats import FORMATS
 from conformance.core.lattice import Point, Sweep, lattice_words
+from conformance.core.laws import Definition, NominalMoments, nominal_moments
 from conformance.core.records import Budget, CheckResult
 from conformance.core.ulp import ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.law.exact import CHUNK, ExactLaw, exact_law
@@ -52,12 +52,12 @@ class Reference:
     @property
     def mean(self) -> float:
         """Return the mean over the lattice."""
-        return self.law.scale * self.unit_law.mean
+        return self.law.factor * self.unit_law.mean
 
     @property
     def variance(self) -> float:
         """Return the variance over the lattice."""
-        return self.law.scale**2 * self.unit_law.variance
+        return self.law.factor**2 * self.unit_law.variance
 
     @property
     def root_mean_square(self) -> float:
@@ -109,13 +109,13 @@ def reference_for(
     nominal = nominal_moments(definition, shape)
     assert law is not None
     assert nominal is not None
-    unit, unit_law = _unit(dataclasses.replace(law, scale=1.0), dtype, log2_count)
+    unit, unit_law = _unit(law.unit, dtype, log2_count)
     return Reference(law=law, unit=unit, unit_law=unit_law, nominal=nominal)
 
 
 @functools.lru_cache(maxsize=2)  # 64 MiB each; all variance scalings of one distribution share one
 def _unit(law: Law, dtype: str, log2_count: int | None) -> tuple[npt.NDArray[np.float64], ExactLaw]:
-    words = lattice_words(WORD_BITS[dtype], log2_count)
+    words = lattice_words(FORMATS[dtype].word_bits, log2_count)
     parts = [
         unit_variate(words[start : start + CHUNK], law, as_dtype(dtype))
         for start in range(0, words.size, CHUNK)
@@ -132,7 +132,7 @@ def measure_accuracy(sweep: Sweep, reference: Reference) -> Accuracy:
     biases: list[float] = []
     for start in range(0, sweep.values.size, CHUNK):
         part = slice(start, start + CHUNK)
-        actual, exact = sweep.values[part], reference.unit[part] * reference.law.scale
+        actual, exact = sweep.values[part], reference.unit[part] * reference.law.factor
         expected = round_once(exact, actual.dtype)
         beyond = np.abs(exact) >= reference.sigma
         for name, mask, distance in (

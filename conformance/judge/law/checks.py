@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from conformance.core.ids import Case
 from conformance.core.lattice import Point
-from conformance.core.laws import UNIT_ROUNDINGS, roundings_of_scale
 from conformance.core.records import CheckResult, Remedy, Yardstick
 from conformance.core.ulp import ulp_distance, unit_roundoff
 from conformance.judge.checks.base import failed, passed
 from conformance.judge.drift.text import number
 from conformance.judge.law.accuracy import LawCheck, LawEvidence, point_at
 from conformance.judge.law.exact import SUMMATION_ERROR
-from conformance.oracle import Kind, solve_words
+from conformance.oracle import solve_words
 from conformance.oracle.rounding import round_once
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
@@ -55,8 +54,7 @@ def error_bound(evidence: LawEvidence) -> float:
     be well conditioned, which an initializer must be. The oracle's own error and that of the sums
     come on top; they matter in float64 only.
     """
-    roundings = UNIT_ROUNDINGS[evidence.reference.law.kind] + 1
-    roundings += roundings_of_scale(evidence.definition)
+    roundings = evidence.reference.law.roundings + 1 + evidence.definition.scale_roundings
     return roundings * unit_roundoff(evidence.sweep.values.dtype) + ORACLE_ERROR + SUMMATION_ERROR
 
 
@@ -75,13 +73,12 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
     """
     values = evidence.sweep.values.astype(np.float64)
     nominal, law = evidence.reference.nominal, evidence.reference.law
-    if law.scale == 1:
-        is_open = law.kind is Kind.TRUNCATED_NORMAL
-        too_low = values <= nominal.lower if is_open else values < nominal.lower
+    if law.factor == 1:
+        too_low = values <= nominal.lower if law.is_open else values < nominal.lower
         outside = too_low | (values >= nominal.upper)
-        interval = f"{'(' if is_open else '['}{nominal.lower:g}, {nominal.upper:g})"
+        interval = f"{'(' if law.is_open else '['}{nominal.lower:g}, {nominal.upper:g})"
     else:
-        roundings = roundings_of_scale(evidence.definition) + 1
+        roundings = evidence.definition.scale_roundings + 1
         slack = roundings * unit_roundoff(evidence.sweep.values.dtype)
         lower = nominal.lower - slack * abs(nominal.lower)
         upper = nominal.upper + slack * abs(nominal.upper)
@@ -95,7 +92,7 @@ def check_order(evidence: LawEvidence) -> CheckResult:
 
     A quantile function is monotone. Where a kernel is not, two draws trade places.
     """
-    sign = math.copysign(1.0, evidence.reference.law.scale)
+    sign = math.copysign(1.0, evidence.reference.law.factor)
     steps = np.diff(evidence.sweep.values.astype(np.float64) * sign)
     wrong = np.concatenate([[False], steps < 0])
     return _every_point(evidence, ORDER, wrong, "lies on the wrong side of the point before it")
@@ -110,7 +107,7 @@ def _every_point(
         return passed(check, metrics)
     sweep, index = evidence.sweep, int(wrong.argmax())
     expected = round_once(
-        evidence.reference.unit[index] * evidence.reference.law.scale, sweep.values.dtype
+        evidence.reference.unit[index] * evidence.reference.law.factor, sweep.values.dtype
     )
     point = point_at(
         sweep.words, sweep.values, np.broadcast_to(expected, sweep.values.shape), index, 0.0
@@ -224,7 +221,7 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
     the sequence known, so its values can be foretold; up to `FLIPS_PER_POINT` of them may differ.
     """
     sweep = evidence.sweep
-    if sweep.values.dtype.itemsize != 2:
+    if sweep.values.dtype.itemsize > 2:
         return passed(SEQUENCE)
     problem = sweep.case.problem
     followed = solve_words(

@@ -13,11 +13,11 @@ import numpy as np
 from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.errors import BackendUnavailable
-from conformance.core.formats import WIDE_DTYPES
+from conformance.core.formats import WIDE_DTYPES, is_complex
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
-from conformance.observe.backends.stages import stage_arrays, stage_digests
+from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
 from conformance.observe.jax_compat import x64
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
@@ -181,11 +181,13 @@ def settings(problem: Problem) -> Iterator[None]:
 def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
     """Return how the case's elements are drawn; None where that is unknown or has two parts.
 
-    None too where the call is compiled whole: the samplers called one by one say nothing of it.
+    None too where the call is compiled whole: the samplers called one by one say nothing of it; and
+    where a user's law names a function that `stages.DRAWS` does not hold.
     """
-    if case.problem.dtype.startswith("complex") or case.transform in COMPILED:
+    if is_complex(case.problem.dtype) or case.transform in COMPILED:
         return None
-    return sampler_of(spec.definition, case.problem.shape)
+    sampler = sampler_of(spec.definition, case.problem.shape)
+    return sampler if sampler is not None and sampler.kind in DRAWS else None
 
 
 def present_platforms() -> tuple[str, ...]:

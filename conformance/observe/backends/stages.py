@@ -6,12 +6,15 @@ in one go. A digest of each stage is enough to name the first that differs.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype, digest
 from conformance.core.ids import Problem
+from conformance.core.lattice import word_bits
 from conformance.core.laws import Sampler
 
 
@@ -31,29 +34,54 @@ def staged(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Any]:
     import jax
 
     dtype = as_dtype(problem.dtype)
-    bits = jax.random.bits(key, sampler.shape, _word(dtype))
-    uniform = jax.random.uniform(key, sampler.shape, dtype, *_uniform_range(sampler, dtype))
+    draw = DRAWS[sampler.kind]
+    bits = jax.random.bits(key, sampler.shape, f"u{word_bits(dtype) // 8}")
+    uniform = jax.random.uniform(key, sampler.shape, dtype, *draw.between(sampler, dtype))
     return {
         "key": jax.random.key_data(key),
         "bits": bits,
         "uniform": uniform,
-        "unit": _unit(key, sampler, dtype),
+        "unit": draw.unit(key, sampler, dtype),
     }
 
 
-def _word(dtype: np.dtype[Any]) -> Any:
-    """Return the word that JAX draws for one element: 8 bits hold a bfloat16's 7."""
-    return np.dtype("u1" if dtype.name == "bfloat16" else f"u{dtype.itemsize}")
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """A function of `jax.random`.
+
+    between: the bounds of the uniforms that it makes its variates of, rounded as it rounds them.
+    unit: what it returns.
+    """
+
+    between: Callable[[Sampler, np.dtype[Any]], tuple[Any, Any]]
+    unit: Callable[[Any, Sampler, np.dtype[Any]], Any]
 
 
-def _uniform_range(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    """Return the bounds between which the sampler draws its uniforms, rounded as it rounds them."""
+def _bounds(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[float, float]:
+    del dtype
+    return sampler.lower, sampler.upper
+
+
+def _uniform(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
     import jax
 
-    if sampler.kind == "uniform":
-        return sampler.lower, sampler.upper
-    if sampler.kind == "normal":
-        return np.nextafter(np.array(-1, dtype), np.array(0, dtype), dtype=dtype), 1.0
+    return jax.random.uniform(key, sampler.shape, dtype, sampler.lower, sampler.upper)
+
+
+def _inside_one(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    del sampler
+    return np.nextafter(np.array(-1, dtype), np.array(0, dtype), dtype=dtype), 1.0
+
+
+def _normal(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
+    import jax
+
+    return jax.random.normal(key, sampler.shape, dtype)
+
+
+def _erf_of_bounds(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    import jax
+
     root = np.array(np.sqrt(2), dtype)
     lower, upper = (
         jax.lax.erf(np.array(bound, dtype) / root) for bound in (sampler.lower, sampler.upper)
@@ -61,15 +89,15 @@ def _uniform_range(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[Any, Any]:
     return lower, upper
 
 
-def _unit(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
+def _truncated_normal(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
     import jax
 
-    match sampler.kind:
-        case "uniform":
-            return jax.random.uniform(key, sampler.shape, dtype, sampler.lower, sampler.upper)
-        case "normal":
-            return jax.random.normal(key, sampler.shape, dtype)
-        case _:
-            return jax.random.truncated_normal(
-                key, sampler.lower, sampler.upper, sampler.shape, dtype
-            )
+    return jax.random.truncated_normal(key, sampler.lower, sampler.upper, sampler.shape, dtype)
+
+
+DRAWS = {
+    "uniform": Draw(between=_bounds, unit=_uniform),
+    "normal": Draw(between=_inside_one, unit=_normal),
+    "truncated_normal": Draw(between=_erf_of_bounds, unit=_truncated_normal),
+}
+"""By the names that laws give for what draws them."""

@@ -1,0 +1,168 @@
+"""What every definition answers, and what a law of single elements adds to it.
+
+A definition is data: what an initializer must return, said without JAX. From it follow the nominal
+moments, the structure, and which calls must fail. A law is a definition whose every element is
+`scale` times a unit variate, itself a function of one random word.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from conformance.core.formats import Format
+
+Reals = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NominalMoments:
+    """The law's own mean, variance and bounds, before any rounding. Units: of the array's elements.
+
+    For complex dtypes the variance is E|x - mean|^2 and the bounds are of the modulus.
+    kurtosis: E|x - mean|^4 over the square of the variance; infinite where nobody states it.
+    """
+
+    mean: complex
+    variance: float
+    lower: float
+    upper: float
+    kurtosis: float = math.inf
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sampler:
+    """Which function of `jax.random` draws the unit variate, in which shape, between which bounds.
+
+    kind: the function's name: `normal`, `truncated_normal`, `uniform`, and so on.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    lower: float = -math.inf
+    upper: float = math.inf
+
+
+class Definition(abc.ABC):
+    """What an initializer must return. Subclasses are frozen records.
+
+    family: the folder of the goldens of JAX's own initializers, and the unit of their budgets.
+    """
+
+    __slots__ = ()
+
+    family: ClassVar[str] = "custom"
+
+    @property
+    def unit(self) -> Law | None:
+        """Return the law of the unit variate, or None where elements are not drawn one by one."""
+        return None
+
+    @property
+    def scale_roundings(self) -> int:
+        """Return how many roundings the last factor goes through; a constant is rounded once."""
+        return 1
+
+    @abc.abstractmethod
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments | None:
+        """Return the moments of one element, or None where elements follow no common law."""
+
+    def law(self, shape: tuple[int, ...], *, is_complex: bool) -> Law | None:
+        """Return the law of one element, or None where elements are not drawn one by one."""
+        del shape, is_complex
+        return None
+
+    def sampler(self, shape: tuple[int, ...]) -> Sampler | None:
+        """Return how the elements are drawn; None where nothing is drawn or nobody knows how."""
+        if self.unit is None:
+            return None
+        lower, upper = self.unit.support
+        return Sampler(kind=self.unit.drawn_by, shape=shape, lower=lower, upper=upper)
+
+    def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
+        """Return the name of the exception that the call must raise, or None if it must return."""
+        del shape, is_complex
+        return None
+
+
+class Law(Definition):
+    """A law of single elements: `scale` times a unit variate.
+
+    drawn_by: the function of `jax.random` that draws the unit variate.
+    roundings: up to the unit variate.
+    is_open: whether draws keep off the bounds, as documented.
+    takes_complex: whether the sampler draws complex numbers.
+    """
+
+    __slots__ = ()
+
+    drawn_by: ClassVar[str]
+    roundings: ClassVar[int]
+    is_open: ClassVar[bool] = False
+    takes_complex: ClassVar[bool] = False
+
+    @property
+    @abc.abstractmethod
+    def factor(self) -> float:
+        """Return what the unit variate is multiplied by."""
+
+    @property
+    def unit(self) -> Self:
+        """Return the law of the unit variate."""
+        return self.times(1.0)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Return the bounds of the unit variate."""
+        return -math.inf, math.inf
+
+    @abc.abstractmethod
+    def times(self, factor: float) -> Self:
+        """Return the law of the same unit variate under another factor."""
+
+    @abc.abstractmethod
+    def cdf(self, unit: Reals) -> Reals:
+        """Return the probability that the unit variate is at most this: the quantile's inverse."""
+
+    @abc.abstractmethod
+    def log_density(self, unit: Reals) -> Reals:
+        """Return the logarithm of the unit variate's density, within its support."""
+
+    def quantile(self, fraction: Reals, number: Format) -> Reals:
+        """Return the unit variate at the lattice points `fraction` of a format, to 5 float64 ULP.
+
+        Where the sampler evaluates it: at the point itself, or a little beyond so as to be finite.
+        The laws that need SciPy for it have a hook in `oracle.distributions`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no quantile: give it one, or a hook")
+
+    def uniform_range(self, number: Format) -> tuple[float, float]:
+        """Return between which numbers of the format the sampler draws its uniforms."""
+        del number
+        return self.support
+
+    def followed(self, uniform: Reals, rounded: Any) -> Reals:
+        """Return the unit variate by the sampler's own steps.
+
+        rounded: what rounds an array to the format, to be applied to the result of each step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no steps: state them, or a hook")
+
+    @abc.abstractmethod
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
+        """Return the moments of one element, of which a law always has some."""
+
+    def law(self, shape: tuple[int, ...], *, is_complex: bool) -> Law:
+        """Return itself."""
+        del shape, is_complex
+        return self
+
+    def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
+        """Return ValueError for complex numbers, which most samplers refuse."""
+        del shape
+        return "ValueError" if is_complex and not self.takes_complex else None

@@ -1,0 +1,48 @@
+"""Arrays that nothing is drawn for."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from conformance.core.laws.base import Definition, NominalMoments
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Constant(Definition):
+    """Every element equals `value`, or `value` broadcast to the shape when it is a (nested) tuple.
+
+    A nested tuple is an array, row by row, as `numpy.asarray` reads it.
+    """
+
+    value: complex | tuple[object, ...]
+
+    family: ClassVar[str] = "constant"
+
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments | None:
+        """Return the value with no variance; None for an array of several."""
+        del shape, is_complex
+        value = self.value
+        if isinstance(value, tuple):
+            return None
+        return NominalMoments(mean=value, variance=0.0, lower=abs(value), upper=abs(value))
+
+    def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
+        """Return ValueError where the value cannot be broadcast to the shape."""
+        del is_complex
+        if isinstance(self.value, tuple) and not _broadcasts(self.value, shape):
+            return "ValueError"
+        return None
+
+
+def _broadcasts(value: tuple[object, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether an array of this nested tuple broadcasts to the shape, as NumPy has it."""
+    sizes = []
+    inner: object = value
+    while isinstance(inner, tuple):
+        sizes.append(len(inner))
+        inner = inner[0] if inner else None
+    if len(sizes) > len(shape):
+        return False
+    pairs = zip(reversed(sizes), reversed(shape), strict=False)
+    return all(size in (1, wanted) for size, wanted in pairs)
