@@ -9,6 +9,7 @@ from conformance.core.formats import is_complex
 from conformance.core.laws.base import Definition, Law, NominalMoments, Reals, Sampler
 from conformance.core.laws.constant import Constant
 from conformance.core.laws.declared import Declared
+from conformance.core.laws.logistic import Logistic
 from conformance.core.laws.normal import Normal
 from conformance.core.laws.orthogonal import DeltaOrthogonal, Matrix, Orthogonal, tall_shape
 from conformance.core.laws.truncated_normal import (
@@ -34,6 +35,7 @@ __all__ = [
     "Definition",
     "DeltaOrthogonal",
     "Law",
+    "Logistic",
     "Matrix",
     "NominalMoments",
     "Normal",

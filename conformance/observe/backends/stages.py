@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype, digest
+from conformance.core.formats import FORMATS
 from conformance.core.ids import Problem
 from conformance.core.lattice import word_bits
 from conformance.core.laws import Sampler
@@ -95,9 +96,21 @@ def _truncated_normal(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
     return jax.random.truncated_normal(key, sampler.lower, sampler.upper, sampler.shape, dtype)
 
 
+def _from_smallest(sampler: Sampler, dtype: np.dtype[Any]) -> tuple[float, float]:
+    del sampler
+    return FORMATS[dtype.name].smallest_normal, 1.0
+
+
+def _logistic(key: Any, sampler: Sampler, dtype: np.dtype[Any]) -> Any:
+    import jax
+
+    return jax.random.logistic(key, sampler.shape, dtype)
+
+
 DRAWS = {
     "uniform": Draw(between=_bounds, unit=_uniform),
     "normal": Draw(between=_inside_one, unit=_normal),
+    "logistic": Draw(between=_from_smallest, unit=_logistic),
     "truncated_normal": Draw(between=_erf_of_bounds, unit=_truncated_normal),
 }
 """By the names that laws give for what draws them."""
