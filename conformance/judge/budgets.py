@@ -43,12 +43,15 @@ def budget_for(spec: InitializerSpec, case: Case, measured: Budgets | None) -> B
     are no such laws: theirs follow from the measured parts and from the number of roundings. A
     matrix has the budget of the normals that are drawn for it, and its own. A user's law has
     `DEFAULT_BUDGET`, and so has everything where nothing is measured; so have the normals of a
-    user's matrix in a set that has no budgets.
+    user's matrix in a set that has no budgets. Where the oracle foretells every bit, nothing
+    is measured, and nothing allowed.
 
     Raises:
         MissingBudget: the backend has never been swept.
     """
     problem, definition = case.problem, spec.definition
+    if measured is not None and FORMATS[problem.dtype].is_foretold:
+        return Budget(max_ulp=0, max_ulp_at_sigma=0.0)
     if measured is not None and is_matrix(definition):
         return _budget_of_matrix(spec, case, measured)
     if measured is None or definition is None or spec.family not in BUILTIN_FAMILIES:

@@ -49,10 +49,12 @@ def unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Reals:
 
 
 def open_bounds(law: TruncatedNormal, number: Format) -> tuple[float, float]:
-    """Return the outermost values of the format inside (lower, upper)."""
-    dtype = as_dtype(number.name)
-    lower, upper, infinity = np.array([*law.support, math.inf]).astype(dtype)
-    return float(np.nextafter(lower, infinity)), float(np.nextafter(upper, -infinity))
+    """Return the outermost values of the format inside (lower, upper).
+
+    Each is the neighbour towards the other bound: not every format has an infinity to go towards.
+    """
+    lower, upper = np.array(law.support).astype(as_dtype(number.name))
+    return float(np.nextafter(lower, upper)), float(np.nextafter(upper, lower))
 
 
 def complex_unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Complexes:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 
 from conformance.core.arrays import Array
+from conformance.core.formats import FORMATS
 
 Reals = npt.NDArray[np.float64]
 Complexes = npt.NDArray[np.complex128]
-
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 def round_once(exact: Array, dtype: np.dtype[Any]) -> Array:
     """Return each float64 (or complex128) element rounded to `dtype` in a single rounding.
 
-    `ml_dtypes` converts float64 to bfloat16 by way of float32, which rounds twice:
-    1 + 2**-8 + 2**-30 comes out as 1, not as 1 + 2**-7. NumPy rounds once to all other formats.
+    `ml_dtypes` converts float64 to its formats by way of float32, which rounds twice: in bfloat16
+    1 + 2**-8 + 2**-30 comes out as 1, not as 1 + 2**-7. NumPy rounds once to its own.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return (_to_odd_float32(exact) if dtype == BFLOAT16 else exact).astype(dtype)
+        return (exact if FORMATS[dtype.name].is_native else _to_odd_float32(exact)).astype(dtype)
 
 
 def rounded(exact: Array, dtype: np.dtype[Any]) -> Reals:
