@@ -103,6 +103,19 @@ def _complex(name: str, part: Format) -> Format:
     )
 
 
+def _float8(name: str, *, mantissa_bits: int, min_exponent: int) -> Format:
+    """Return one of the formats of 8 bits, which share their words of 8."""
+    return Format(
+        name=name,
+        bits=8,
+        mantissa_bits=mantissa_bits,
+        min_exponent=min_exponent,
+        is_rare=True,
+        is_native=False,
+        is_followed=True,
+    )
+
+
 _ALL = (
     _FLOAT32,
     Format(
@@ -125,6 +138,14 @@ _ALL = (
     _FLOAT64,
     _complex("complex64", _FLOAT32),
     _complex("complex128", _FLOAT64),
+    _float8("float8_e3m4", mantissa_bits=4, min_exponent=-2),
+    _float8("float8_e4m3", mantissa_bits=3, min_exponent=-6),
+    _float8("float8_e4m3b11fnuz", mantissa_bits=3, min_exponent=-10),
+    _float8("float8_e4m3fn", mantissa_bits=3, min_exponent=-6),
+    _float8("float8_e4m3fnuz", mantissa_bits=3, min_exponent=-7),
+    _float8("float8_e5m2", mantissa_bits=2, min_exponent=-14),
+    _float8("float8_e5m2fnuz", mantissa_bits=2, min_exponent=-15),
+    _float8("float8_e8m0fnu", mantissa_bits=0, min_exponent=-127),
 )
 
 FORMATS = {each.name: each for each in _ALL}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import as_dtype
+from conformance.core.formats import DTYPES, FORMATS
 from conformance.oracle.pairs import Pair, multiply_add, plus, times
 from conformance.oracle.rounding import round_once, rounded
 
@@ -57,6 +58,33 @@ def test_the_ends_of_the_range_and_what_is_no_number(name: str) -> None:
     np.testing.assert_array_equal(actual, expected)
     np.testing.assert_array_equal(np.signbit(actual), np.signbit(expected))
     assert np.isnan(rounded(np.array([math.nan]), dtype)).all()
+
+
+FLOAT8 = [name for name in DTYPES if FORMATS[name].bits == 8 and name != "float8_e8m0fnu"]
+"""But the one without mantissa, zero and sign, in which nothing can be drawn."""
+
+
+@pytest.mark.parametrize("name", FLOAT8)
+def test_8_bits_are_rounded_to_the_nearest_of_all_their_values(name: str) -> None:
+    """Next to every tie, closer than float32 can tell; of two nearest, the even pattern."""
+    dtype = as_dtype(name)
+    values = np.arange(256, dtype=np.uint8).view(dtype)
+    finite = np.unique(values[np.isfinite(values)].astype(np.float64))
+    lower, upper = finite[:-1], finite[1:]
+    middle = (lower + upper) / 2
+
+    for offset, nearest in ((-(2.0**-40), lower), (2.0**-40, upper)):
+        np.testing.assert_array_equal(rounded(middle + offset * (upper - lower), dtype), nearest)
+    ties = round_once(middle, dtype).view(np.uint8)
+    assert (ties % 2 == 0).all()
+
+
+def test_float8_is_not_rounded_by_way_of_float32() -> None:
+    above_tie = np.array(1 + 2.0**-4 + 2.0**-30)
+    dtype = as_dtype("float8_e4m3fn")
+
+    assert float(above_tie.astype(dtype)) == 1.0, "the trap is gone: ml_dtypes rounds once now"
+    assert float(round_once(above_tie, dtype)) == 1.125
 
 
 def test_both_parts_of_a_complex_number_are_rounded() -> None:

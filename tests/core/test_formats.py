@@ -1,0 +1,61 @@
+"""Every record of a format says what ml_dtypes says, and JAX draws as it says."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+import pytest
+
+from conformance.core.arrays import as_dtype
+from conformance.core.formats import DTYPES, FORMATS, is_complex
+from conformance.core.laws import TruncatedNormal
+from conformance.oracle.distributions import open_bounds
+
+REAL = [name for name in DTYPES if not is_complex(name)]
+FLOAT8 = [name for name in DTYPES if FORMATS[name].bits == 8]
+
+
+@pytest.mark.parametrize("name", DTYPES)
+def test_a_format_is_what_ml_dtypes_says(name: str) -> None:
+    number = FORMATS[name]
+    part = as_dtype(number.real or name)
+    info: Any = ml_dtypes.finfo(part)  # type: ignore[no-untyped-call]  # ml_dtypes has no types
+
+    assert (number.bits, number.mantissa_bits, number.min_exponent) == (
+        info.bits,
+        info.nmant,
+        info.minexp,
+    )
+    assert number.is_native is not hasattr(ml_dtypes, name)
+
+
+def test_every_float8_of_ml_dtypes_that_jax_takes_has_a_format() -> None:
+    """The lattice of JAX is made by numbers of whole bytes."""
+    names = {name for name, _ in inspect.getmembers(ml_dtypes) if name.startswith("float8_")}
+
+    assert set(FLOAT8) == {name for name in names if hasattr(jax.numpy, name)}
+
+
+@pytest.mark.parametrize("name", [name for name in REAL if name != "float8_e8m0fnu"])
+def test_the_neighbours_of_a_bound_lie_inside(name: str) -> None:
+    lower, upper = open_bounds(TruncatedNormal(stddev=1.0), FORMATS[name])
+
+    assert -2 < lower < -1.5
+    assert upper == -lower
+
+
+@pytest.mark.parametrize("name", FLOAT8)
+def test_the_chain_foretells_every_bit_of_8(name: str) -> None:
+    assert FORMATS[name].is_foretold
+
+
+def test_no_format_that_is_swept_is_foretold() -> None:
+    assert not any(FORMATS[name].is_foretold for name in set(DTYPES) - set(FLOAT8))
+
+
+def test_another_dtype_than_ours_is_not_complex() -> None:
+    assert not is_complex(np.dtype("int32").name)
