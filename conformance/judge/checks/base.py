@@ -6,7 +6,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.records import Budget, CheckResult, Drift, Observation, Remedy, Status
+from conformance.core.laws import Definition, expected_error
+from conformance.core.records import (
+    Budget,
+    CheckResult,
+    Drift,
+    Observation,
+    Raised,
+    Remedy,
+    Returned,
+    Status,
+)
 from conformance.oracle.threefry import Key
 
 
@@ -27,6 +37,22 @@ class Evidence:
 
 
 Check = Callable[[Evidence], CheckResult]
+
+
+def defined(evidence: Evidence) -> tuple[Definition, Returned] | None:
+    """Return the definition and the array, where one is wanted and came as asked; else None.
+
+    Of an exception, a refusal that is missing, another dtype or shape, the contract check speaks.
+    """
+    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
+    definition = evidence.spec.definition
+    if definition is None or isinstance(outcome, Raised):
+        return None
+    if expected_error(definition, problem.shape, problem.dtype):
+        return None
+    if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
+        return None
+    return definition, outcome
 
 
 def passed(check: str, metrics: Mapping[str, float] | None = None) -> CheckResult:

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from conformance.core.arrays import Array, whole
-from conformance.core.laws import Constant, Declared, DeltaOrthogonal, expected_error
-from conformance.core.records import CheckResult, Raised
-from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.core.laws import Constant, Declared, DeltaOrthogonal
+from conformance.core.records import CheckResult
+from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
 from conformance.judge.checks.moments import bernstein_bound
 
 INDEPENDENCE = "independence"
@@ -29,15 +29,14 @@ def check_independence(evidence: Evidence) -> CheckResult:
     large. Not applicable to constants, to kernels that are mostly zero, to stored samples, and
     where the oracle says of every element what it must be.
     """
-    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
-    definition = evidence.spec.definition
-    if definition is None or isinstance(definition, Constant | DeltaOrthogonal):
+    if (found := defined(evidence)) is None:
+        return not_applicable(INDEPENDENCE)
+    problem, (definition, outcome) = evidence.observation.case.problem, found
+    if isinstance(definition, Constant | DeltaOrthogonal):
         return not_applicable(INDEPENDENCE)
     if problem.prng.startswith("threefry") and not isinstance(definition, Declared):
         return not_applicable(INDEPENDENCE)
-    if isinstance(outcome, Raised) or outcome.stride != 1 or outcome.moments.nonfinite:
-        return not_applicable(INDEPENDENCE)
-    if expected_error(definition, problem.shape, problem.dtype):
+    if outcome.stride != 1 or outcome.moments.nonfinite:
         return not_applicable(INDEPENDENCE)
     array = whole(outcome)
     shares = list(_shares(array))

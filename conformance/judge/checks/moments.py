@@ -20,13 +20,12 @@ from conformance.core.laws import (
     Definition,
     NominalMoments,
     Orthogonal,
-    expected_error,
     nominal_moments,
 )
-from conformance.core.records import CheckResult, Moments, Raised
+from conformance.core.records import CheckResult, Moments
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.alpha import EVIDENCE
-from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import OracleUnavailable, solve_words, unit_variate, word_bits
 
@@ -62,20 +61,17 @@ class Bounds:
 
 def check_moments(evidence: Evidence) -> CheckResult:
     """Ensure that mean and variance are those of the law, as nearly as the sample can tell."""
-    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
-    definition = evidence.spec.definition
-    if definition is None or isinstance(outcome, Raised) or outcome.moments.nonfinite:
+    if (found := defined(evidence)) is None:
         return not_applicable(MOMENTS)
-    if expected_error(definition, problem.shape, problem.dtype) or not math.prod(outcome.shape):
+    definition, outcome = found
+    if outcome.moments.nonfinite or not math.prod(outcome.shape):
         return not_applicable(MOMENTS)
-    if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
-        return not_applicable(MOMENTS)  # the contract check speaks of this
-    law = law_of_element(definition, problem.shape, problem.dtype)
+    law = law_of_element(definition, outcome.shape, outcome.dtype)
     if law is None:
         return not_applicable(MOMENTS)
     if math.isinf(law.reach):
         return failed(MOMENTS, f"{evidence.observation.case.id}: {_UNBOUNDED}")
-    bounds = bounds_of(definition, law, problem.shape)
+    bounds = bounds_of(definition, law, outcome.shape)
     metrics = {"mean_bound": bounds.mean, "variance_bound": bounds.variance}
     if fault := _fault(outcome.moments, law, bounds):
         return failed(MOMENTS, f"{evidence.observation.case.id}: {fault}", metrics)

@@ -13,7 +13,6 @@ from conformance.core.laws import (
     Definition,
     DeltaOrthogonal,
     Orthogonal,
-    expected_error,
     nominal_moments,
 )
 from conformance.core.records import (
@@ -22,12 +21,11 @@ from conformance.core.records import (
     CheckResult,
     Drift,
     DriftClass,
-    Raised,
     Remedy,
     Returned,
     Yardstick,
 )
-from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
 from conformance.judge.checks.matrices import (
     RECORDED,
     Drawn,
@@ -58,14 +56,11 @@ def check_oracle(evidence: Evidence) -> CheckResult:
     Not applicable where the spec has no definition or the oracle no answer: a PRNG that each
     backend implements as it likes, a law stated by its moments only.
     """
-    case, outcome = evidence.observation.case, evidence.observation.outcome
-    definition = evidence.spec.definition
-    if definition is None or isinstance(outcome, Raised) or isinstance(definition, Constant):
-        return not_applicable(ORACLE)  # the structure check compares constants with the definition
-    if expected_error(definition, case.problem.shape, case.problem.dtype):
+    if (asked := defined(evidence)) is None:
         return not_applicable(ORACLE)
-    if (outcome.dtype, outcome.shape) != (case.problem.dtype, case.problem.shape):
-        return not_applicable(ORACLE)  # the contract check speaks of this
+    case, (definition, outcome) = evidence.observation.case, asked
+    if isinstance(definition, Constant):
+        return not_applicable(ORACLE)  # the structure check compares constants with the definition
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
         return _check_matrix(evidence, outcome, definition)
     try:

@@ -11,13 +11,12 @@ from conformance.core.laws import (
     Constant,
     DeltaOrthogonal,
     Orthogonal,
-    expected_error,
     nominal_moments,
 )
-from conformance.core.records import Budget, CheckResult, Raised, Returned
+from conformance.core.records import Budget, CheckResult, Returned
 from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import gram_error, unscaled
-from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
 from conformance.judge.checks.matrices import (
     MatrixDefinition,
     as_tall,
@@ -41,14 +40,9 @@ def check_structure(evidence: Evidence) -> CheckResult:
     there. Orthogonal matrices have columns, or rows, that are orthonormal within the budget.
     Delta-orthogonal kernels are zero off their centre.
     """
-    problem, outcome = evidence.observation.case.problem, evidence.observation.outcome
-    definition = evidence.spec.definition
-    if definition is None or isinstance(outcome, Raised):
+    if (found := defined(evidence)) is None:
         return not_applicable(STRUCTURE)
-    if expected_error(definition, problem.shape, problem.dtype):
-        return not_applicable(STRUCTURE)
-    if (outcome.dtype, outcome.shape) != (problem.dtype, problem.shape):
-        return not_applicable(STRUCTURE)  # the contract check speaks of this
+    definition, outcome = found
     if is_matrix(definition) and (outcome.stride != 1 or not math.prod(outcome.shape)):
         return not_applicable(STRUCTURE)  # nothing to multiply, or only a sample is stored
     metrics: dict[str, float] = {}
