@@ -203,6 +203,8 @@ def _cast(value: float, dtype: np.dtype[Any]) -> Reals:
         return np.asarray(value).astype(dtype).astype(np.float64)
 
 
+# In a format of small range a factor may be infinite, and the product with a zero no number.
+@np.errstate(invalid="ignore")
 def followed_value(
     uniform: Reals,
     law: Law,

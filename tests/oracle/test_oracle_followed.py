@@ -24,7 +24,15 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.laws import Law, Normal, TruncatedNormal, Uniform, expected_error, law_of
+from conformance.core.laws import (
+    Law,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    VarianceScaling,
+    expected_error,
+    law_of,
+)
 from conformance.core.ulp import ulp_at, ulp_distance
 from conformance.observe.backends import open_backend
 from conformance.observe.jax_compat import x64
@@ -372,3 +380,13 @@ def test_float64_has_no_followed_value() -> None:
     words = random_bits(seed_key(0), 64, (3,))
 
     assert solve_words(words, Normal(stddev=1.0), np.dtype(np.float64), (3,)).followed is None
+
+
+def test_a_factor_beyond_the_format_is_followed_to_what_is_no_number() -> None:
+    words = np.arange(0, 256, 32, dtype=np.uint8)
+    definition = VarianceScaling(scale=100.0, mode="fan_out", distribution="uniform")
+
+    found = solve_words(words, definition, as_dtype("float8_e3m4"), (17, 13)).followed
+
+    assert found is not None
+    assert not np.isfinite(found).any()

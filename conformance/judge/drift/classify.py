@@ -218,7 +218,8 @@ def _of_values(pair: _Pair, budget: Budget) -> _Change:
 
 
 def _spread(array: Array) -> float:
-    return float(np.abs(widen(array) - widen(array).ravel()[0]).max())
+    with np.errstate(invalid="ignore"):  # infinities have no distance
+        return float(np.abs(widen(array) - widen(array).ravel()[0]).max())
 
 
 def _is_within(pair: _Pair, budget: Budget) -> bool:
