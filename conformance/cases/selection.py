@@ -47,6 +47,28 @@ class Selection:
     cases: tuple[str, ...] = ()
     shard: tuple[int, int] = (1, 1)
 
+    @property
+    def text(self) -> str:
+        """The options that ask for this, the shard last; the same for the same cases."""
+        if self.cases:
+            return _with_shard(f"{len(self.cases)} cases by name", self.shard)
+        axes = {
+            "backend": self.backends,
+            "initializer": self.initializers,
+            "dtype": self.dtypes,
+            "shape": self.shapes,
+            "seed": self.seeds,
+            "prng": self.prngs,
+            "transform": self.transforms,
+        }
+        named = {name: ",".join(sorted(map(str, each))) for name, each in axes.items() if each}
+        parts = [f"--tier {self.tier}", *(f"--{name} {text}" for name, text in named.items())]
+        return _with_shard(" ".join(parts), self.shard)
+
+
+def _with_shard(text: str, shard: tuple[int, int]) -> str:
+    return text if shard[1] == 1 else f"{text} --shard {shard[0]}/{shard[1]}"
+
 
 def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     """Return the selected cases, sorted by compile group and within it by case.

@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _record(asked: Mapping[str, Any], **how: Any) -> None:
     """Record what was asked for in this process. how: further arguments of `record`."""
     catalogue = load_catalogue()
-    cases = select(catalogue, options.selection_here(options.read_given(asked["options"])))
+    given = options.read_given(asked["options"])
+    cases = select(catalogue, options.selection_here(given))
     lost = how.get("lost")
     if not lost:  # else it was said
         for line in unusual(environment.capture()):
@@ -78,6 +79,7 @@ def _record(asked: Mapping[str, Any], **how: Any) -> None:
         Path(asked["out"]),
         resume=asked["resume"] or bool(lost),
         is_whole=asked["whole"],
+        asked=given.asked.text,
         **how,
     )
 

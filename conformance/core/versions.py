@@ -68,7 +68,9 @@ _LATER = "what came later is unknown there: digests, facts of the environment, d
 
 GOLDENS = Format(name="golden set", newest=2, older="version 1 has no inventory; " + _LATER)
 INVENTORY = Format(name="inventory")
-RECORDING = Format(name="recording", older=_LATER)
+RECORDING = Format(
+    name="recording", newest=2, older="version 1 does not say what was asked for; " + _LATER
+)
 PREDICTIONS = Format(name="predictions", older=_LATER)
 PARAMETERS = Format(name="parameters", older=_LATER)
 JOURNAL = Format(name="journal", older=_LATER)

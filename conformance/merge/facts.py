@@ -66,7 +66,7 @@ class Fact:
     outcome: as `report.rows.outcome_text` writes it. judgement: of the run, or of the merge where a
     recording judges nothing; None where the initializer is unknown here. source: the recording or
     run. root: the folder that was named, which holds the source; shards beneath one root count as
-    one machine: see `Place.kind`.
+    one machine: see `Place.kind`. asked: the selection that its source was asked for, if it says.
     """
 
     problem: Problem
@@ -76,6 +76,7 @@ class Fact:
     source: str
     root: str
     judgement: Judgement | None = None
+    asked: str = dataclasses.field(default="", compare=False)
 
     @property
     def case(self) -> str:

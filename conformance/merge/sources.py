@@ -50,7 +50,7 @@ class Sources:
     """All that was read.
 
     outcomes: the arrays that recordings hold, by their text. faults: one line for each folder that
-    could not be read or is unfinished.
+    could not be read or is unfinished, and for each shard that is not there.
     """
 
     facts: frozenset[Fact]
@@ -83,7 +83,26 @@ def read_sources(folders: Iterable[Path], bench: Bench | None = None) -> Sources
                     f"{path} is not what its format says ({type(error).__name__}: {error}): "
                     "record or run it again"
                 )
+    faults += lost_shards(facts)
     return Sources(facts=frozenset(facts), outcomes=outcomes, faults=tuple(sorted(set(faults))))
+
+
+_SHARD = re.compile(r"(?P<asked>.*) --shard (?P<number>\d+)/(?P<count>\d+)")
+
+
+def lost_shards(facts: Iterable[Fact]) -> list[str]:
+    """Return a line for each shard of a selection of which others are there, on like machines."""
+    found: dict[tuple[str, tuple[str, ...], str, int], set[int]] = {}
+    for fact in facts:
+        if shard := _SHARD.fullmatch(fact.asked):
+            key = (fact.root, fact.place.kind, shard["asked"], int(shard["count"]))
+            found.setdefault(key, set()).add(int(shard["number"]))
+    return [
+        f"{root}: shard {number}/{count} of {asked} on {' '.join(filter(None, kind))} is not "
+        "there: run it, or name the folder that holds it"
+        for (root, kind, asked, count), numbers in sorted(found.items())
+        for number in sorted(set(range(1, count + 1)) - numbers)
+    ]
 
 
 def mixed(facts: Iterable[Fact]) -> str:
@@ -173,6 +192,7 @@ def _recorded(store: Store, root: str, bench: Bench | None) -> Iterator[tuple[Fa
             source=str(store.folder),
             root=root,
             judgement=_judged(store, entry.id, bench),
+            asked=str(store.provenance[-1].get("asked", "")),
         )
         yield fact, entry.outcome
 
@@ -206,7 +226,7 @@ def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> N
         warnings.simplefilter("always", UnfinishedRunWarning)
         records = read_run(folder)
     faults += [str(warning.message) for warning in caught]
-    columns = {"case", "outcome", JUDGED_BY, *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
+    columns = {"case", "outcome", "asked", JUDGED_BY, *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
     values = records[sorted(columns)].astype(object)
     rows = values.where(values.notna(), None).to_dict("records")
     judged = (row for row in rows if row["failed_checks"] != MACHINE)
@@ -229,6 +249,7 @@ def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
             max_ulp_at_sigma=row["max_ulp_at_sigma"],
             by=row[JUDGED_BY] or "",
         ),
+        asked=row["asked"] or "",
     )
 
 

@@ -41,16 +41,17 @@ def record(
     *,
     resume: bool = False,
     is_whole: bool = False,
+    asked: str = "",
     lost: Mapping[str, str] = NOTHING_LOST,
     begun: Begun | None = None,
     progress: Progress | None = None,
 ) -> Store:
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
 
-    The provenance holds the environment; `left_out`, the initializers that need Flax where none is
-    installed; `machine_faults`, the cases that the machine failed (out of memory, device lost); and
-    `programs`, `calls` and `folded`, what JAX lowers here, to tell it from how that is compiled and
-    from the libraries that it meets.
+    The provenance holds the environment; `asked`, the selection that the cases are; `left_out`, the
+    initializers that need Flax where none is installed; `machine_faults`, the cases that the
+    machine failed (out of memory, device lost); and `programs`, `calls` and `folded`, what JAX
+    lowers here, to tell it from how that is compiled and from the libraries that it meets.
 
     resume: go on with the journal that a killed recording left, if there is one. Cases that the
         machine failed are run again. is_whole: store all elements of every array; see `MOST_KEPT`.
@@ -83,6 +84,7 @@ def record(
         provenance = {
             "environment": dataclasses.asdict(captured),
             "date": now(),
+            "asked": asked,
             "left_out": left_out,
             "machine_faults": [
                 key for key in sorted(entries) if machine_fault(entries[key].outcome)

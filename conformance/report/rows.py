@@ -68,6 +68,7 @@ class Row:
     flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
     reads.
 
+    asked: the selection that the run was asked for, its shard last.
     judged_by: digests of goldens and ledger, the policy, and the version that judged.
     n_compared: how many elements could be, where only a sample of the golden is kept; else None.
     A column with a later `Since` than a row's version may be absent there, and holds its default.
@@ -131,6 +132,7 @@ class Row:
     xla_isa: Annotated[OptionalCategory, Since(2)] = None
     n_compared: Annotated[OptionalCount, Since(2)] = None
     judged_by: Annotated[OptionalText, Since(2)] = None
+    asked: Annotated[OptionalText, Since(2)] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +187,7 @@ def row(
     rerun: str,
     folder: Path | None = None,
     judged_by: str | None = None,
+    asked: str | None = None,
 ) -> Row:
     """Return the row of one verdict, stamped with the present time in UTC.
 
@@ -206,6 +209,7 @@ def row(
         "transform": case.transform,
         "rerun": rerun,
         "judged_by": judged_by,
+        "asked": asked,
         **_verdict_values(result, folder),
         **_drift_values(result.drift),
         **_observation_values(result.observation),

@@ -211,6 +211,7 @@ class Session:
             rerun=rerun,
             folder=self.goldens.folder,
             judged_by=self.judged_by,
+            asked=self.options.asked.text,
         )
 
     def failure_text(self, result: CaseResult, rerun: str) -> str:

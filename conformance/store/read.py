@@ -394,6 +394,7 @@ class _Provenance:
     predicted_for: str = ""
     open_elements: Mapping[str, int] = dataclasses.field(default_factory=dict)
     target: str = ""
+    asked: str = ""
 
 
 def _id_fault(ids: Iterable[str]) -> str:

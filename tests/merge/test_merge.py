@@ -52,6 +52,7 @@ from conformance.merge import (
     mixed,
     read_sources,
 )
+from conformance.merge.sources import lost_shards
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import environment_values, outcome_text, row
@@ -1083,6 +1084,49 @@ def test_rows_of_a_newer_schema_are_named_and_lose_nothing_else(tmp_path: Path) 
 
 
 # --- The command ---------------------------------------------------------------------------------
+
+
+def shard_of(text: str, root: str = "night") -> Fact:
+    return dataclasses.replace(fact(CPU), asked=text, root=root)
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["--tier quick --shard 1/2", "--tier quick --shard 2/2"], []),
+        (["--tier quick --shard 1/3", "--tier quick --shard 3/3"], ["shard 2/3 of --tier quick"]),
+        (["--tier quick"], []),
+        ([""], []),
+        (
+            ["--tier quick --shard 1/2", "--tier full --shard 2/2"],
+            ["shard 1/2 of --tier full", "shard 2/2 of --tier quick"],
+        ),
+    ],
+)
+def test_a_shard_that_is_not_there_is_named(texts: list[str], expected: list[str]) -> None:
+    found = lost_shards(map(shard_of, texts))
+
+    assert [re.findall(r"shard \S+ of --tier \w+", line)[0] for line in found] == expected
+
+
+def test_shards_of_two_machines_do_not_stand_for_each_other() -> None:
+    other = dataclasses.replace(CPU, device="another")
+    there = dataclasses.replace(shard_of("--tier quick --shard 2/2"), place=other)
+
+    assert len(lost_shards([shard_of("--tier quick --shard 1/2"), there])) == 2
+
+
+def test_a_lost_shard_is_no_passed_merge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--initializer", "zeros", "--tier", "quick", "--backend", "cpu", "--shard", "1/2"]
+    assert main(["run", *asked, "--in-process", "--reports", str(tmp_path / "in")]) == 0
+    assert main(["record", *asked, "--in-process", "--out", str(tmp_path / "in" / "again")]) == 0
+
+    assert main(["merge", str(tmp_path / "in")]) == 3
+    printed = capsys.readouterr().out
+    assert "shard 2/2 of --tier quick --backend cpu --initializer zeros on cpu" in printed
+    assert "INCOMPLETE: 1 not readable" in printed
 
 
 def judged(by: str, root: str) -> Fact:
