@@ -17,7 +17,7 @@ from pathlib import Path
 
 from conformance.core.errors import StoreError
 from conformance.core.files import Waiting, at_work, replace_file, writing
-from conformance.core.paths import MANIFEST
+from conformance.core.paths import MANIFEST, PACKAGED, PREDICTIONS
 from conformance.core.reading import read_file
 from conformance.core.versions import INVENTORY as FORMAT
 
@@ -92,11 +92,18 @@ def faults(folder: Path) -> dict[str, str]:
     if stated is None:
         return {}
     listed, found = stated.files, taken(folder).files
-    told = dict.fromkeys(listed.keys() - found.keys(), f"is gone: {WAY_OUT}")
+    gone = {name for name in listed.keys() - found.keys() if not _is_left_out(folder, name)}
+    told = dict.fromkeys(gone, f"is gone: {WAY_OUT}")
     told |= dict.fromkeys(found.keys() - listed.keys(), f"is not in {INVENTORY}: delete it")
     differ = {name for name in found.keys() & listed.keys() if found[name] != listed[name]}
     told |= dict.fromkeys(differ, _OTHER)
     return dict(sorted(told.items()))
+
+
+def _is_left_out(folder: Path, name: str) -> bool:
+    """Return whether the file is none that an installation has: predictions."""
+    is_installed = folder.resolve() == PACKAGED.resolve()
+    return is_installed and name.startswith(f"{PREDICTIONS}/")
 
 
 _OTHER = f"is another file than {INVENTORY} lists: {WAY_OUT}, or run again what was killed"

@@ -284,3 +284,20 @@ def test_a_set_of_before_inventories_is_read_without_one(golden: Path) -> None:
     (golden / "inventory.json").unlink()
 
     assert faults(golden) == []
+
+
+def test_an_installation_goes_without_predictions(
+    golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (golden / "predicted" / "h100").mkdir(parents=True)
+    (golden / "predicted" / "h100" / "notes.json").write_text("{}")
+    inventory.write(golden)
+    shutil.rmtree(golden / "predicted")
+
+    in_a_checkout = faults(golden)
+    monkeypatch.setattr(inventory, "PACKAGED", golden)
+
+    assert [fault.partition(" is ")[0] for fault in in_a_checkout] == [
+        f"{golden}/predicted/h100/notes.json"
+    ]
+    assert faults(golden) == []
