@@ -280,11 +280,13 @@ def at_work(folder: Path, waiting: Waiting | None = None) -> Iterator[None]:
 
 def successor(folder: Path) -> Path:
     """Return where a set's successor is written; `recover` knows it by its name."""
-    return folder.with_name(f".{folder.name}.draft")
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.draft")
 
 
 def _replaced(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.replaced")
+    place = folder.resolve()
+    return place.with_name(f".{place.name}.replaced")
 
 
 def is_changing(folder: Path) -> bool:

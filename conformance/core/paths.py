@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from conformance.core.errors import SelectionError
+
 BUDGETS = "budgets.json"
 
 PACKAGE = Path(__file__).parents[1]
@@ -29,8 +31,29 @@ def shipped() -> Path:
 
 
 def golden_folder(text: str | Path | None) -> Path:
-    """Return the golden set asked for, or the one shipped with this installation."""
-    return shipped() if text is None else Path(text)
+    """Return the golden set asked for, or the one shipped with this installation.
+
+    Raises:
+        SelectionError: it has no name.
+    """
+    return shipped() if text is None else Path(named("golden", text))
+
+
+def named(option: str, value: str | Path) -> str:
+    """Return the value of an option that names something.
+
+    Raises:
+        SelectionError: it is empty.
+    """
+    text = str(value)
+    if not text.strip():
+        raise empty(option, text)
+    return text
+
+
+def empty(option: str, text: str) -> SelectionError:
+    """Return the error of an option that was given, and names nothing."""
+    return SelectionError(f"--{option} {text!r} has an empty value: name one, or leave it out")
 
 
 def golden_option(folder: Path) -> str:

@@ -15,7 +15,7 @@ from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
-from conformance.core.paths import shipped
+from conformance.core.paths import empty, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
@@ -155,11 +155,15 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
     Raises:
         SelectionError: a value is empty or cannot be read, or case ids come with --backend.
     """
+    texts = {name: value(name) for name in ("tier", "shard", "golden", "ledger", "reports")}
+    for name, text in texts.items():
+        if text is not None:
+            named(name, text)
     lists = {name: _values(name, value(name) or []) for name in LIST_OPTIONS}
     if cases and lists["backend"]:
         raise SelectionError("case ids name their backend: leave out --backend")
-    tier, golden, ledger = (value(name) for name in ("tier", "golden", "ledger"))
-    read_tier = None if tier is None else _tier(tier)
+    golden, ledger = texts["golden"], texts["ledger"]
+    read_tier = None if texts["tier"] is None else _tier(texts["tier"])
     asked = Selection(
         tier=read_tier or Tier.STANDARD,
         backends=lists["backend"],
@@ -170,7 +174,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         prngs=lists["prng"],
         transforms=lists["transform"],
         cases=tuple(cases),
-        shard=_shard(value("shard") or "1/1"),
+        shard=_shard(texts["shard"] or "1/1"),
     )
     return Options(
         asked=asked,
@@ -183,7 +187,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what a command was given, by the names of the options, as JSON can hold it."""
-    names = (*LIST_OPTIONS, "tier", "shard", "golden", "max-drift", "ledger", "cases")
+    names = (*LIST_OPTIONS, "tier", "shard", "golden", "max-drift", "ledger", "reports", "cases")
     return {name: getattr(arguments, name.replace("-", "_"), None) for name in names}
 
 
@@ -242,9 +246,7 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
 def _values(name: str, texts: Sequence[str]) -> tuple[str, ...]:
     parts = tuple(part.strip() for text in texts for part in text.split(","))
     if not all(parts):
-        raise SelectionError(
-            f"--{name} {','.join(texts)!r} has an empty value: name one, or leave it out"
-        )
+        raise empty(name, ",".join(texts))
     return parts
 
 

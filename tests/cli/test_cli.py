@@ -332,6 +332,11 @@ def test_a_name_that_is_registered_twice_is_a_wrong_call(
         ([ZEROS, "--backend", "cpu"], "case ids name their backend: leave out --backend"),
         ([ZEROS, "--dtype", "float32"], "case ids and a selection contradict each other"),
         (["zeros-float32-64-s0"], "transform 's0' in 'zeros-float32-64-s0' is unknown"),
+        *(
+            ([f"--{name}", text], f"--{name} {text!r} has an empty value: name one, or leave")
+            for name in ("golden", "ledger", "reports", "shard", "tier", "dtype", "initializer")
+            for text in ("", " ")
+        ),
         (["--ledger", "/no/ledger.toml"], "/no/ledger.toml cannot be read"),
     ],
 )

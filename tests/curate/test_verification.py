@@ -301,3 +301,19 @@ def test_an_installation_goes_without_predictions(
         f"{golden}/predicted/h100/notes.json"
     ]
     assert faults(golden) == []
+
+
+@pytest.mark.parametrize("name", [".", "../golden", "{}/"])
+def test_a_set_may_be_named_from_within(
+    golden: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(golden)
+
+    assert main(["goldens", "verify", "--golden", name.format(golden)]) == 0
+    assert main(["goldens", "pending", "--golden", name.format(golden)]) == 0
+    assert main(["run", NORMAL, "--golden", name.format(golden), "--reports", "../reports"]) == 0
+
+
+def test_a_set_without_a_name_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["goldens", "verify", "--golden", ""]) == 4
+    assert "--golden '' has an empty value" in capsys.readouterr().err
