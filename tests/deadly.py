@@ -23,6 +23,18 @@ def fork_and_die() -> None:
     os._exit(0)
 
 
+def hang_for_good() -> None:
+    """Stop the timer of the deadline, and hang."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    time.sleep(1000)
+
+
+STOPPED: Mapping[str, Callable[[], object]] = {
+    "hanging for good": hang_for_good,
+    "stopped": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+}
+"""What no deadline within the process can end."""
+
 WAYS: Mapping[str, Callable[[], object]] = {
     "aborting": os.abort,
     "exiting": lambda: os._exit(0),
@@ -46,7 +58,7 @@ def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     cases = asked["cases"][max((asked["cases"].index(each) + 1 for each in lost), default=0) :]
     voice.begin(cases, pid=os.getpid())
     for case in cases:
-        {**WAYS, "forking": fork_and_die}.get(case, int)()
+        {**WAYS, **STOPPED, "forking": fork_and_die}.get(case, int)()
         voice.answer(case)
     if asked.get("ends") == "late":
         os._exit(0)

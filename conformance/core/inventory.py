@@ -12,12 +12,13 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from conformance.core.errors import StoreError
+from conformance.core.errors import GoldenError, StoreError
 from conformance.core.files import Waiting, at_work, replace_file, writing
-from conformance.core.paths import MANIFEST, PACKAGED, PREDICTIONS
+from conformance.core.paths import MANIFEST, PACKAGED, PREDICTIONS, PROVENANCE
 from conformance.core.reading import read_file
 from conformance.core.versions import INVENTORY as FORMAT
 
@@ -73,9 +74,11 @@ def changing(folder: Path, waiting: Waiting | None = None) -> Iterator[None]:
     """Hold a set while files of it are written, and list it anew in the end; see `files.at_work`.
 
     Raises:
-        GoldenError: another command is at work and nobody waits, or the disk refuses.
+        GoldenError: another command is at work and nobody waits, the disk refuses, or the set is
+            not what its inventory lists: what somebody edited is not listed as if it were ours.
     """
     with at_work(folder, waiting):
+        require_as_listed(folder)
         yield
         if (folder / MANIFEST).exists():
             with writing(folder):
@@ -109,6 +112,28 @@ def _is_left_out(folder: Path, name: str) -> bool:
 _OTHER = f"is another file than {INVENTORY} lists: {WAY_OUT}, or run again what was killed"
 
 
+def require_as_listed(folder: Path) -> None:
+    """Refuse a set in which a file beside the store is gone, or not the one that is listed.
+
+    Of the store itself its manifest speaks, whenever it is read.
+
+    Raises:
+        StoreError: the inventory cannot be read.
+        GoldenError: one is.
+    """
+    known = read(folder)
+    of_the_store = (".safetensors", MANIFEST, PROVENANCE)
+    found = {
+        name: fault
+        for name, fault in faults(folder).items()
+        if known and name in known.files and not name.endswith(of_the_store)
+    }
+    if found:
+        name, fault = next(iter(found.items()))
+        others = f"; {len(found) - 1} more are wrong" if len(found) > 1 else ""
+        raise GoldenError(f"{folder / name} {fault}{others}")
+
+
 def require(path: Path, error: type[StoreError]) -> None:
     """Refuse a file of a set that is not the one in its inventory.
 
@@ -122,6 +147,19 @@ def require(path: Path, error: type[StoreError]) -> None:
             if listed is not None and listed != _listed(path):
                 raise error(f"{path} {_OTHER}")
             return
+        if _needs_one(folder):
+            raise error(f"{folder / INVENTORY} is gone: {WAY_OUT}")
+
+
+def _needs_one(folder: Path) -> bool:
+    """Return whether the set is of a version that has an inventory."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return False
+    with path.open("rb") as stream:
+        start = stream.read(100)
+    stated = re.search(rb'"schema": *(\d+)', start)
+    return b'"golden"' in start and stated is not None and int(stated[1]) > 1
 
 
 def _files(folder: Path) -> Iterator[Path]:

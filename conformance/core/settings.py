@@ -106,11 +106,16 @@ def unusual(environment: Environment) -> list[str]:
     repeats a setting is left out.
     """
     lines = [
-        f"{name}={value}: {CONSEQUENCES.get(name.lower(), 'JAX reads it')}"
+        f"{name}={_one_line(value)}: {CONSEQUENCES.get(name.lower(), 'JAX reads it')}"
         for name, value in sorted(environment.config.items())
         if _is_unusual(name, value, environment.config)
     ]
     return [*lines, *_unfused(environment.host)]
+
+
+def _one_line(value: str) -> str:
+    """Return a value that came from elsewhere so that it forges no line of its own."""
+    return value.replace("\n", "\\n")
 
 
 def _unfused(host: Mapping[str, str]) -> list[str]:

@@ -35,6 +35,7 @@ def accept(folder: Path, catalogue: Catalogue) -> Review:
             at work. The old set and what is pending are then untouched.
     """
     with at_work(folder):
+        inventory.require_as_listed(folder)
         return _accept(folder, catalogue)
 
 
@@ -101,6 +102,7 @@ def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
             set is then untouched.
     """
     with at_work(folder):
+        inventory.require_as_listed(folder)
         require_stageable(folder, reason)
         base = open_store(folder)
         stores = [base, *(base.overlay(name) for name in base.overlay_names())]

@@ -58,7 +58,7 @@ def _short(place: Place, fact: str) -> str:
 
 def _said(place: Place, fact: str) -> str:
     """Return the fact as words that say what it is; "" where it is unknown, or said already."""
-    value: str = getattr(place, fact)
+    value: str = getattr(place, fact).replace("\n", "\\n")  # no line of its own
     if fact == "xla_isa" and value == place.isa:
         return ""
     return SAID_AS[fact].format(value) if value and fact in SAID_AS else value

@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ from conformance.core.errors import ConformanceError, WorkerGone
 
 CASE_TIMEOUT_S = 600.0
 """Far beyond what any case takes: the slowest program known compiles in seconds."""
+
+SILENT = "silent"
+
+GRACE_S = 10.0
+"""How much longer than a deadline the parent waits for a worker that should have ended itself."""
 
 POLL_S = 1.0
 """How often is looked whether the worker lives, while it says nothing: what a case has forked may
@@ -165,8 +171,17 @@ def supervised(
     lost: dict[str, str] = {}
     while True:
         with _started(task, asked, lost, timeout_s) as worker:
-            has_begun = False
-            for message in worker.messages():
+            has_begun = is_silent = False
+
+            def patience_s() -> float:
+                within = bool(pending) and has_begun  # noqa: B023  # asked in this turn alone
+                return GRACE_S + (timeout_s if within else max(timeout_s, CASE_TIMEOUT_S))
+
+            for message in worker.messages(patience_s):
+                if SILENT in message:
+                    is_silent = True
+                    worker.process.kill()
+                    break
                 if "error" in message:
                     _raise(message["error"])
                     return
@@ -180,7 +195,8 @@ def supervised(
                 else:
                     pending.popleft()
                     yield Answered(case=message["case"], answer=message["answer"])
-            reason = ending(worker.process.wait(), timeout_s)
+            status = worker.process.wait()
+            reason = ending(-signal.SIGALRM if is_silent else status, timeout_s)
         if not (has_begun and pending):
             where = "after its last case" if has_begun else "before its first case"
             raise WorkerGone(f"{where} the worker is gone: {reason}")
@@ -230,17 +246,25 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: int
 
-    def messages(self) -> Iterator[dict[str, Any]]:
-        """Yield what it says until it ends; a line that it did not finish is dropped."""
-        rest = b""
+    def messages(self, patience_s: Callable[[], float]) -> Iterator[dict[str, Any]]:
+        """Yield what it says until it ends; a line that it did not finish is dropped.
+
+        A worker ends itself at its deadline. One that cannot, since a case stopped it or its timer,
+        is ended here, after it has said nothing for `patience_s`; the last message says so.
+        """
+        rest, heard = b"", time.monotonic()
         while True:
             if select.select([self.pipe], [], [], POLL_S)[0]:
+                heard = time.monotonic()
                 data = os.read(self.pipe, 1 << 16)
                 if not data:
                     return
                 *lines, rest = (rest + data).split(b"\n")
                 yield from map(json.loads, lines)
             elif self.process.poll() is not None:
+                return
+            elif time.monotonic() - heard > patience_s():
+                yield {SILENT: True}
                 return
 
 

@@ -56,6 +56,9 @@ EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes", "ch
 """What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
 of all whole arrays that a prediction permits."""
 
+MOST_ELEMENTS = 1 << 32
+"""Of an array in a store: what a recording states is drawn anew, to be compared."""
+
 MOST_KEPT = {RECORDING: 1 << 22}
 """Elements of the largest array that a kind of store keeps whole, else FULL_SIZE_LIMIT. Of a
 recording 2048 x 2048: what another device returns is no golden, and must be there to be judged."""
@@ -118,6 +121,8 @@ def entry_from(
     shape = asked.shape if known.shape is None else known.shape
     if stride < 1 or min(shape, default=0) < 0:
         raise ValueError(f"stride {stride} of shape {list(shape)} describes no array")
+    if math.prod(shape) > MOST_ELEMENTS:
+        raise ValueError(f"shape {list(shape)} has more than {MOST_ELEMENTS} elements")
     needed = -(-math.prod(shape) // stride) * as_dtype(dtype).itemsize
     if len(bits) != needed:
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")

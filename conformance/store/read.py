@@ -36,6 +36,9 @@ from conformance.store.write import drawn_shard
 _RESTORE = "restore it, or make another with `conformance goldens stage` or `conformance record`"
 """What to do about a store of which nobody can tell what it was."""
 
+LARGEST_SHARD = 32 << 30
+"""Bytes of the largest shard that is read: of two arrays of the most elements that an entry has."""
+
 LARGEST_HELD = 64 << 20
 """Bytes of the largest shard that stays in memory once it was read."""
 
@@ -303,8 +306,9 @@ class Store:
                     f"shard {name!r} lies outside {self.folder}: do not use this store"
                 )
             data = _read_file(path, self._shards[name].size_bytes)
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a link to itself
-            reason = getattr(error, "strerror", None) or error
+        # RuntimeError: a link to itself.
+        except (MemoryError, OSError, RuntimeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "no memory"
             raise GoldenError(f"{path} cannot be read ({reason}): {self.way_out}") from error
         if hashlib.sha256(data).hexdigest() != self._shards[name].sha256:
             raise GoldenError(
@@ -323,6 +327,8 @@ def _read_file(path: Path, size_bytes: int) -> bytes:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is no plain file")
+    if size_bytes > LARGEST_SHARD:
+        raise ValueError(f"{size_bytes} bytes are more than any shard has: {LARGEST_SHARD}")
     if found.st_size != size_bytes:
         raise ValueError(f"it has {found.st_size} bytes, the manifest says {size_bytes}")
     return path.read_bytes()

@@ -16,8 +16,9 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core import inventory
-from conformance.core.errors import BudgetError, StoreError
+from conformance.core.errors import BudgetError, GoldenError, StoreError
 from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, shipped
+from conformance.curate.accept import prune
 from conformance.curate.verify import Verified, verify_set
 from conformance.store import budgets
 from tests import small_golden
@@ -317,3 +318,27 @@ def test_a_set_may_be_named_from_within(
 def test_a_set_without_a_name_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["goldens", "verify", "--golden", ""]) == 4
     assert "--golden '' has an empty value" in capsys.readouterr().err
+
+
+def test_what_somebody_edited_is_not_listed_as_if_it_were_ours(golden: Path) -> None:
+    """Else `accept` would make a loosened budget one of the set's."""
+    change(golden / "budgets.json", lambda d: first_line(d, "budgets").update(reason="loose"))
+    edited = (golden / "budgets.json").read_text()
+
+    with pytest.raises(GoldenError, match=r"budgets.json is another file"):
+        prune(golden, CATALOGUE, reason="a reason")
+    with (
+        pytest.raises(GoldenError, match=r"budgets.json is another file"),
+        inventory.changing(golden),
+    ):
+        pass
+
+    assert (golden / "budgets.json").read_text() == edited
+    assert len(faults(golden)) == 1
+
+
+def test_budgets_of_a_set_that_lost_its_inventory_are_refused(golden: Path) -> None:
+    (golden / "inventory.json").unlink()
+
+    with pytest.raises(BudgetError, match=r"inventory.json is gone: restore it"):
+        budgets.load(golden / "budgets.json")

@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.core.arrays import Array, returned, sampled, thin
+from conformance.core.arrays import Array, as_dtype, returned, sampled, thin
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, spacing_at
@@ -161,7 +161,29 @@ def test_an_observed_variance_beyond_all_numbers_is_no_scale() -> None:
         returned(np.array([3.0, -4.5], np.float32)), dataclasses.replace(expected, moments=moments)
     )
 
-    assert found.max_ulp_at_sigma == 0.5 / spacing_at(3.0, np.dtype(np.float32))
+    assert found.max_ulp_at_sigma == 0.5 / spacing_at(4.0, np.dtype(np.float32))  # the median
+
+
+@pytest.mark.parametrize(
+    ("dtype", "large", "change"),
+    [
+        ("float32", 3e38, lambda rest: np.zeros_like(rest)),
+        ("float64", 1e160, lambda rest: 2 * rest[::-1]),
+        ("bfloat16", 1e4, lambda rest: rest[::-1].copy()),
+    ],
+)
+def test_one_large_element_does_not_set_the_measure_for_all(
+    dtype: str, large: float, change: Callable[[Array], Array]
+) -> None:
+    expected = normals(4000).astype(as_dtype(dtype))
+    expected[17] = large
+    rest = np.arange(4000) != 17
+    actual = expected.copy()
+    actual[rest] = change(expected[rest])
+
+    found = classify(returned(actual), returned(expected))
+
+    assert found.drift_class.rank > DriftClass.ROUNDING.rank
 
 
 # --- Constants ------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from conformance.core.errors import GoldenError, WorkerGone
+from conformance.observe import worker
 from conformance.observe.worker import Answered, Began, Event, Lost, deadline, ending, supervised
-from tests.deadly import ENDINGS
+from tests.deadly import ENDINGS, STOPPED
 
 TIMEOUT_S = 2.0
 
@@ -40,6 +41,18 @@ def test_every_way_to_end_is_named_and_the_others_are_answered() -> None:
     assert told[1:-1] == [
         Lost(case=case, reason=text.format(timeout_s="2")) for case, text in ENDINGS.items()
     ]
+
+
+@pytest.mark.parametrize("case", STOPPED)
+def test_a_worker_that_cannot_end_itself_is_ended(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "GRACE_S", 1.0)
+
+    *_, lost, last = events("do", cases=["first", case, "last"])
+
+    assert lost == Lost(case=case, reason="it was not done within 2 s (--case-timeout)")
+    assert last == Answered(case="last", answer={})
 
 
 def test_a_case_that_is_lost_last_is_told() -> None:

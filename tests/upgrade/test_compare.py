@@ -195,7 +195,7 @@ def test_two_golden_sets_are_compared_in_their_overlays_too(store: WriteStore) -
 def test_a_store_of_another_schema_is_refused(store: WriteStore) -> None:
     before, after = store("a", {CASE: draw()}), store("b", {CASE: draw()})
     manifest = after / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": 99'))
+    manifest.write_text(manifest.read_text().replace('"schema": 2', '"schema": 99'))
 
     with pytest.raises(GoldenError, match="has version 99 of the format `recording`"):
         compared(before, after)

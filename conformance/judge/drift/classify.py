@@ -91,13 +91,20 @@ def _of_type(actual: Returned, expected: Returned) -> str:
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """Return the scale of distances: sigma, or the magnitude where nothing varies.
 
-    NaN where no element is a number: then there are no distances.
+    Of arrays whose law nobody states it is the median magnitude of what is not zero, where that is
+    less: a few large elements must not set the measure for all others. NaN where no element is a
+    number: then there are no distances.
     """
-    nominal = () if moments is None else (moments.variance,)
-    for variance in (*nominal, expected.moments.variance):
-        if variance > 0 and math.isfinite(variance):
-            return math.sqrt(variance)
-    return abs(expected.moments.maximum)
+    if moments is not None and moments.variance > 0 and math.isfinite(moments.variance):
+        return math.sqrt(moments.variance)
+    sizes = np.abs(widen(real_parts(flat(expected))))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    if not sizes.size:
+        return abs(expected.moments.maximum)
+    median, variance = float(np.median(sizes)), expected.moments.variance
+    if variance > 0 and math.isfinite(variance):
+        return min(math.sqrt(variance), median)
+    return median
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

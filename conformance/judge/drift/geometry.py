@@ -105,6 +105,8 @@ def _run_or_stride(places: npt.NDArray[np.intp]) -> str:
 
 def _magnitude(different: Mask, expected: Array) -> str:
     size = np.abs(widen(expected))
+    largest = float(size.max(where=np.isfinite(size), initial=0))
+    size = np.ldexp(size, -math.frexp(largest)[1])  # whose squares are numbers
     sigma = math.sqrt(float(np.mean(size**2)))
     hit = size[different]
     if hit.max() < 0.1 * sigma:
