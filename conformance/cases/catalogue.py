@@ -13,11 +13,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from conformance.core.errors import CatalogueError, unknown
 from conformance.core.ids import NAME, Tier
-from conformance.core.laws import Declared, Definition
+
+if TYPE_CHECKING:
+    from conformance.core.laws import Definition
 
 ENTRY_POINT_GROUP = "conformance.initializers"
 
@@ -89,6 +91,8 @@ class Catalogue:
         tier: Tier = Tier.QUICK,
     ) -> None:
         """Register a user's initializer under `name`; see `InitializerSpec` for the arguments."""
+        from conformance.core.laws import Declared  # its NumPy is for whoever registers
+
         reason = "declared by its moments only" if isinstance(definition, Declared) else ""
         if definition is None:
             reason = "registered without a definition"
