@@ -17,6 +17,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core import inventory
+from conformance.core.arrays import as_dtype
 from conformance.core.budgets import Measurement
 from conformance.core.errors import StoreError, unknown
 from conformance.core.formats import DTYPES, WIDE_DTYPES
@@ -33,6 +34,7 @@ from conformance.core.paths import (
     PROVENANCE,
 )
 from conformance.core.records import STAGES, Entry
+from conformance.core.ulp import spacing_at
 from conformance.flax import store as layers
 from conformance.store import accepted, budgets
 from conformance.store.entries import GOLDEN, PREDICTED, problem_of
@@ -219,7 +221,9 @@ def _of_budget(measurement: Measurement, catalogue: Catalogue) -> str:
     if measurement.family != family:
         return f"counts it among {measurement.family}, and it is of {family}"
     points = [point for point in (measurement.at_value, measurement.at_sigma) if point]
-    return "" if all(map(_is_error, points)) else "holds a figure that no error can be"
+    if not all(map(_is_error, points)):
+        return "holds a figure that no error can be"
+    return "" if _are_of_their_elements(measurement) else "is not the error of its own element"
 
 
 def _is_error(point: Point) -> bool:
@@ -227,6 +231,30 @@ def _is_error(point: Point) -> bool:
     return all(isinstance(value, int | float) and math.isfinite(value) for value in figures) and (
         point.ulp >= 0 and 0 <= point.fraction < 1
     )
+
+
+def _are_of_their_elements(measurement: Measurement) -> bool:
+    """Return whether the errors are those of the elements beside them.
+
+    At the value an error counts representable numbers, from a value that is none: to within one.
+    At sigma it counts spacings there, which are a power of two.
+    """
+    dtype = as_dtype(measurement.dtype)
+    value, sigma = measurement.at_value, measurement.at_sigma
+    if value and abs(_distance(value) / spacing_at(value.expected, dtype) - value.ulp) > 1:
+        return False
+    if not sigma or not sigma.ulp:
+        return not sigma or not _distance(sigma)
+    mantissa = math.frexp(_distance(sigma) / sigma.ulp)[0]
+    return min(mantissa - 0.5, 1 - mantissa) < RELATIVE_ERROR
+
+
+RELATIVE_ERROR = 1e-6
+"""Far above that of a quotient of float64, and of numbers that JSON holds in full."""
+
+
+def _distance(point: Point) -> float:
+    return abs(point.actual - point.expected)
 
 
 def _programs(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:

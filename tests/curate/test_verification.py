@@ -342,3 +342,22 @@ def test_budgets_of_a_set_that_lost_its_inventory_are_refused(golden: Path) -> N
 
     with pytest.raises(BudgetError, match=r"inventory.json is gone: restore it"):
         budgets.load(golden / "budgets.json")
+
+
+@pytest.mark.parametrize("point", ["at_value", "at_sigma"])
+@pytest.mark.parametrize("factor", [1.5, 1e6])
+def test_a_budget_is_the_error_of_the_element_beside_it(
+    golden: Path, point: str, factor: float
+) -> None:
+    """Whoever lists an edited file anew, too."""
+
+    def loosen(document: Any) -> None:
+        lines = document["budgets"].values()
+        line = max(lines, key=lambda each: (each.get(point) or {"ulp": 0})["ulp"])
+        line[point]["ulp"] *= factor
+
+    change(golden / "budgets.json", loosen)
+    inventory.write(golden)
+
+    (fault,) = faults(golden)
+    assert fault.endswith("is not the error of its own element")
