@@ -27,7 +27,7 @@ from conformance.merge import (
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.store import budgets
-from conformance.store.read import open_store
+from conformance.store.read import Store, open_store
 from conformance.store.yardstick import judged_by
 
 
@@ -55,16 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Merge and report; MISSING where something could not be read."""
     catalogue = load_catalogue()
     expected = _questions(arguments.tier, catalogue)
-    bench = _bench(arguments, catalogue)
+    goldens = open_store(golden_folder(arguments.golden))
+    bench = _bench(arguments, catalogue, goldens)
     sources = read_sources(arguments.folders, bench)
     referee = Referee(
         catalogue=catalogue,
-        goldens=bench.goldens,
+        goldens=goldens,
         budgets=bench.budgets,
         ledger=bench.ledger,
         outcomes=sources.outcomes,
         max_drift=bench.max_drift,
-        golden_place=golden_place(open_store(golden_folder(arguments.golden))),
+        golden_place=golden_place(goldens),
     )
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
@@ -92,8 +93,7 @@ def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
     ]
 
 
-def _bench(arguments: argparse.Namespace, catalogue: Catalogue) -> Bench:
-    goldens = open_store(golden_folder(arguments.golden))
+def _bench(arguments: argparse.Namespace, catalogue: Catalogue, goldens: Store) -> Bench:
     ledger, max_drift = Path(arguments.ledger or LEDGER), DriftClass(arguments.max_drift)
     return Bench(
         catalogue=catalogue,

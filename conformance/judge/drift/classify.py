@@ -112,6 +112,7 @@ class _Pair:
     """Two arrays of one dtype and shape, or two samples of equal stride, as 1-D arrays.
 
     `shape` is that of the whole arrays. `is_constant`: the law wants one value everywhere.
+    `unit`: what sums of squares are taken in; see `_unit`.
     """
 
     actual: Array
@@ -123,15 +124,7 @@ class _Pair:
     shape: tuple[int, ...]
     stride: int
     is_constant: bool
-
-    @property
-    def unit(self) -> float:
-        """A power of two, in units of which sums of squares are numbers, and no zeros."""
-        sides = (widen(real_parts(side)) for side in (self.actual, self.expected))
-        largest = max(float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in sides)
-        if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
-            return 1.0
-        return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
+    unit: float
 
     @property
     def is_sample(self) -> bool:
@@ -165,7 +158,17 @@ def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bo
         shape=expected.shape,
         stride=expected.stride,
         is_constant=is_constant or (two.size != 1 and _spread(two) == 0),
+        unit=_unit(one, two),
     )
+
+
+def _unit(*sides: Array) -> float:
+    """Return a power of two, in units of which sums of squares are numbers, and no zeros."""
+    reals = [widen(real_parts(side)) for side in sides]
+    largest = max(float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in reals)
+    if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
+        return 1.0
+    return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
 
 
 _EQUAL = _Change(drift_class=DriftClass.IDENTICAL, detail="")
