@@ -11,7 +11,7 @@ place of its module, the tests that execute the changed line run, and the first 
 No source on disk changes.
 
 Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. What the
-planted faults of tests/faults.py returned is stored, and so are the programs that other tests
+faults of conformance/suite/faults returned is stored, and so are the programs that other tests
 compile, so that each judges in a fraction of a second.
 
 A survivor that no test can kill, because nobody could see what it changes, is listed with the
@@ -550,7 +550,7 @@ def told(what: str, files: Sequence[Path]) -> Iterator[Path]:
 
 def stored_faults() -> Path:
     """Return the folder of what the planted faults returned; whichever judge is first fills it."""
-    digest = _digest([ROOT / "tests" / "faults.py"], ROOT.glob("conformance/**/*.py"))
+    digest = _digest(ROOT.glob("conformance/**/*.py"))
     folder = KEPT / f"faults-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -26,9 +26,9 @@ from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.run import options
 from conformance.run.evaluate import Engine
+from conformance.suite.faults import FAULTS
 from tests import ROOT
 from tests.conftest import without_ambient
-from tests.faults import FAULTS
 from tests.judge.test_faults import case_of, judged, right
 
 README = (ROOT / "README.md").read_text()

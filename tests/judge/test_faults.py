@@ -20,8 +20,8 @@ from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.run.evaluate import Engine
 from conformance.store import budgets
+from conformance.suite.faults import FAULTS, Fault
 from tests import small_golden
-from tests.faults import FAULTS, Fault
 
 SHIPPED = budgets.load(shipped() / BUDGETS)
 

@@ -1,0 +1,72 @@
+"""What a definition of moments alone can know: laws that a user declares."""
+
+from __future__ import annotations
+
+import math
+
+from conformance.core.laws import Declared, NominalMoments
+from conformance.core.records import DriftClass
+from conformance.suite.faults.fault import (
+    Fault,
+    Shape,
+    few_bits,
+    of_array,
+    scaled,
+    second_half_copied,
+    shifted,
+)
+
+
+def _unit_normal(_: Shape) -> NominalMoments:
+    return NominalMoments(mean=0.0, variance=1.0, lower=-6.0, upper=6.0)
+
+
+def _without_bounds(_: Shape) -> NominalMoments:
+    return NominalMoments(mean=0.0, variance=1.0, lower=-math.inf, upper=math.inf)
+
+
+FAULTS = (
+    Fault(
+        name="declared_variance_doubled",
+        base="normal_1",
+        wrong=scaled(2**0.5),
+        shape=(256, 64),
+        definition=Declared(moments=_unit_normal),
+        caught_by="moments",
+        drift=DriftClass.LAW,
+    ),
+    Fault(
+        name="declared_mean_shifted",
+        base="normal_1",
+        wrong=shifted(0.5),
+        shape=(256, 64),
+        definition=Declared(moments=_unit_normal),
+        caught_by="moments",
+        drift=DriftClass.LAW,
+    ),
+    Fault(
+        name="declared_without_bounds",
+        base="normal_1",
+        wrong=scaled(10.0),
+        definition=Declared(moments=_without_bounds),
+        caught_by="moments",
+        drift=DriftClass.LAW,
+    ),
+    Fault(
+        name="declared_second_half_copied",
+        base="normal_1",
+        wrong=of_array(second_half_copied),
+        definition=Declared(moments=_unit_normal),
+        caught_by="independence",
+        drift=DriftClass.STRUCTURAL,
+    ),
+    Fault(
+        name="declared_neighbours_share_a_draw",
+        base="normal_1",
+        wrong=few_bits,
+        dtype="bfloat16",
+        definition=Declared(moments=_unit_normal),
+        caught_by="independence",
+        drift=DriftClass.STREAM,
+    ),
+)

@@ -1,0 +1,90 @@
+"""Large arrays wrong only where the sample that goldens keep of them does not look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from conformance.cases.catalogue import Initializer
+from conformance.core.records import DriftClass
+from conformance.suite.faults.fault import Fault, Shape, Wrong, in_float64
+
+
+def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
+    """Return a large array changed only where the sample that goldens keep of it does not look."""
+    import numpy as np
+
+    from conformance.core.arrays import returned, sampled
+
+    def wrong(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+        array = right(key, shape, dtype)
+        stride = sampled(returned(np.asarray(array))).stride
+
+        def changed(wide: Any) -> Any:
+            elements = wide.reshape(-1)
+            unseen = np.arange(elements.size) % stride != 0
+            elements[unseen] = change(elements[unseen])
+            return wide
+
+        return in_float64(array, changed)
+
+    return wrong
+
+
+def _first(value: Callable[[float], float]) -> Callable[[Any], Any]:
+    """Return a change of the first element only."""
+
+    def change(elements: Any) -> Any:
+        elements[0] = value(elements[0])
+        return elements
+
+    return change
+
+
+FAULTS = (
+    Fault(
+        name="one_unsampled_element_shifted",
+        base="normal",
+        wrong=_unseen_by_a_sample(_first(lambda x: x + 0.001)),
+        shape=(100, 100),
+        caught_by="oracle",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="one_unsampled_element_huge",
+        base="glorot_normal",
+        wrong=_unseen_by_a_sample(_first(lambda _: 1e4)),
+        shape=(100, 100),
+        dtype="float16",
+        caught_by="structure",
+        drift=DriftClass.TRANSFORM,
+    ),
+    Fault(
+        name="one_unsampled_element_not_a_number",
+        base="uniform",
+        wrong=_unseen_by_a_sample(_first(lambda _: math.nan)),
+        shape=(128, 64),
+        dtype="bfloat16",
+        caught_by="contract",
+        drift=DriftClass.LAW,
+    ),
+    Fault(
+        name="unsampled_elements_reversed",
+        base="uniform",
+        wrong=_unseen_by_a_sample(lambda x: x[::-1].copy()),
+        shape=(128, 64),
+        dtype="float16",
+        caught_by="oracle",
+        drift=DriftClass.STRUCTURAL,
+    ),
+    Fault(
+        name="unsampled_elements_scaled",
+        base="he_normal",
+        wrong=_unseen_by_a_sample(lambda x: x * (1 + 1e-12)),
+        shape=(241, 17),
+        dtype="float64",
+        caught_by="oracle",
+        drift=DriftClass.LAW,
+    ),
+)
