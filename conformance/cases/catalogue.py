@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from conformance.core.errors import CatalogueError, unknown
@@ -116,6 +116,10 @@ class Catalogue:
         if name not in self._specs:
             raise CatalogueError(unknown("initializer", name, list(self._specs)))
         return self._specs[name]
+
+    def by_name(self) -> Mapping[str, InitializerSpec]:
+        """Return the specs by name, as they are now."""
+        return dict(self._specs)
 
 
 _REGISTERED: list[tuple[str, Callable[[], Initializer], dict[str, Any]]] = []

@@ -14,7 +14,7 @@ from conformance.cases.sweeps import select_sweeps
 from conformance.cli.main import say_waiting
 from conformance.core.budgets import MatrixMeasurement
 from conformance.core.errors import ExitCode, GoldenError
-from conformance.core.paths import BUDGETS, LEDGER
+from conformance.core.paths import BUDGETS
 from conformance.core.records import Status
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.rules import load_ledger
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
             "--write-budgets"
         )
     budgets = load(path)
-    ledger = load_ledger(asked.ledger or LEDGER)
+    ledger = load_ledger(asked.ledger_file)
     selection = options.selection_here(asked)
     matrices = matrix_sweeps(selection)
     cases = select_sweeps(catalogue, selection, also=bool(matrices))

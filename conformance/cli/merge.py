@@ -9,13 +9,10 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.core.errors import ExitCode, SelectionError, cannot_write
+from conformance.core.errors import ExitCode, cannot_write
 from conformance.core.ids import Tier
-from conformance.core.paths import BUDGETS, LEDGER, golden_folder
-from conformance.core.records import DriftClass
 from conformance.judge.rules import load_ledger
 from conformance.merge import (
-    Bench,
     Merged,
     Question,
     Referee,
@@ -26,9 +23,8 @@ from conformance.merge import (
 )
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
-from conformance.store import budgets
-from conformance.store.read import Store, open_store
-from conformance.store.yardstick import judged_by
+from conformance.run.evaluate import bench_of
+from conformance.store.read import open_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,19 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Merge and report; MISSING where something could not be read."""
     catalogue = load_catalogue()
-    expected = _questions(arguments.tier, catalogue)
-    goldens = open_store(golden_folder(arguments.golden))
-    bench = _bench(arguments, catalogue, goldens)
+    asked = options.read_arguments(arguments)
+    expected = _questions(asked.tier, catalogue)
+    goldens = open_store(asked.golden_folder)
+    bench = bench_of(asked, catalogue, goldens, load_ledger(asked.ledger_file))
     sources = read_sources(arguments.folders, bench)
-    referee = Referee(
-        catalogue=catalogue,
-        goldens=goldens,
-        budgets=bench.budgets,
-        ledger=bench.ledger,
-        outcomes=sources.outcomes,
-        max_drift=bench.max_drift,
-        golden_place=golden_place(goldens),
-    )
+    referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=golden_place(goldens))
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
     merged = merge(sources.facts, referee, expected=expected, faults=faults)
@@ -83,26 +72,10 @@ def _exit_code(merged: Merged) -> int:
     )
 
 
-def _questions(text: str | None, catalogue: Catalogue) -> list[Question]:
-    if text is None:
+def _questions(tier: Tier | None, catalogue: Catalogue) -> list[Question]:
+    if tier is None:
         return []
-    if text not in list(Tier):
-        raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}")
-    return [
-        (case.problem, case.transform) for case in select(catalogue, Selection(tier=Tier(text)))
-    ]
-
-
-def _bench(arguments: argparse.Namespace, catalogue: Catalogue, goldens: Store) -> Bench:
-    ledger, max_drift = Path(arguments.ledger or LEDGER), DriftClass(arguments.max_drift)
-    return Bench(
-        catalogue=catalogue,
-        goldens=goldens,
-        budgets=budgets.load(goldens.folder / BUDGETS),
-        ledger=load_ledger(ledger),
-        max_drift=max_drift,
-        by=judged_by(goldens.folder, ledger, max_drift),
-    )
+    return [(case.problem, case.transform) for case in select(catalogue, Selection(tier=tier))]
 
 
 def _write(path: Path, text: str) -> None:

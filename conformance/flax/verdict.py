@@ -21,6 +21,7 @@ from conformance.core.laws import Definition
 from conformance.core.records import (
     BASE,
     DriftClass,
+    Entry,
     Observation,
     Outcome,
     Raised,
@@ -37,7 +38,7 @@ from conformance.judge.checks.values import VALUES
 from conformance.judge.drift import classify
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
-from conformance.judge.verdict import Golden, judge
+from conformance.judge.verdict import judge
 from conformance.oracle.threefry import Key
 
 NO_KEY = np.zeros(2, np.uint32)
@@ -158,11 +159,14 @@ def _judged(
     """
     spec = spec_of(claim.definition, rules.catalogue)
     key = _key(layer, claim)
+    name, accepted = store.entry_id(layer.name, dtype, claim.name), None
+    if golden is not None:
+        accepted = Entry(id=name, shard="", outcome=_as_drawn(golden, claim))
     observation = observed(claim, dtype, drawn, spec, key)
     verdict = functools.partial(
         judge,
         spec=spec,
-        golden=None if golden is None else Golden(outcome=_as_drawn(golden, claim), maker=BASE),
+        golden=accepted,
         budgets=rules.budgets,
         ledger=rules.ledger,
         checks=default_checks(rules.max_drift),
@@ -173,7 +177,6 @@ def _judged(
     if result.status is Status.FAILED and isinstance(observation.outcome, Returned):
         stages = observe.stages(claim.definition, key, observation.case.problem)
         result = verdict(dataclasses.replace(observation, stages=stages))
-    name = store.entry_id(layer.name, dtype, claim.name)
     failed = [check for check in result.checks if check.status is Status.FAILED]
     if golden is None:
         failed = [check for check in failed if check.check != VALUES]

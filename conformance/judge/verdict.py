@@ -1,4 +1,4 @@
-"""From a case to its verdict: observe, compare with the golden, check, consult the ledger.
+"""From an observation to its verdict: compare with the golden, check, consult the ledger.
 
 Observing touches devices; judging is pure, so a recording made elsewhere is judged by `judge`
 alone.
@@ -7,8 +7,7 @@ alone.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.ids import Case, Problem
@@ -44,32 +43,11 @@ from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
 
 
-class Goldens(Protocol):
-    """Where the accepted outcomes come from: a `golden.Store`."""
-
-    def golden(self, problem_id: str, backend: str) -> Entry | None:
-        """Return what a backend must return for a problem, or None."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Golden:
-    """What a case must return as before, the backend that made it, and digests of its stages."""
-
-    outcome: Outcome
-    maker: str
-    stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def of(cls, entry: Entry) -> Golden:
-        """Return what an entry of a golden set says."""
-        return cls(outcome=entry.outcome, maker=entry.maker, stages=entry.stages)
-
-
 def judge(
     observation: Observation,
     *,
     spec: InitializerSpec,
-    golden: Golden | None,
+    golden: Entry | None,
     budgets: Budgets | None,
     ledger: Ledger,
     checks: Iterable[Check],
@@ -97,7 +75,7 @@ def judge(
 
 def _drift(
     observation: Observation,
-    golden: Golden,
+    golden: Entry,
     spec: InitializerSpec,
     budget: Budget,
     budgets: Budgets | None,

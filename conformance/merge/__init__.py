@@ -12,7 +12,6 @@ from conformance.merge.facts import Judgement as Judgement
 from conformance.merge.facts import Merged as Merged
 from conformance.merge.facts import Place as Place
 from conformance.merge.facts import ProblemClasses as ProblemClasses
-from conformance.merge.judging import Bench as Bench
 from conformance.merge.referee import Question as Question
 from conformance.merge.referee import Referee as Referee
 from conformance.merge.referee import merge as merge

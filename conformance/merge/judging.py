@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-from conformance.cases.catalogue import Catalogue
-from conformance.core.records import CaseResult, DriftClass, Observation, Status
-from conformance.judge.budgets import Budgets
-from conformance.judge.ledger import Ledger
-from conformance.judge.rules import default_checks
-from conformance.judge.verdict import Golden, Goldens, judge
+from conformance.core.records import Observation, Status
+from conformance.judge.bench import Bench
 from conformance.merge.facts import Judgement
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
-    """By what recordings are judged: the same as a run of `conformance run --recording`.
+def judgement(observation: Observation, jax_version: str, bench: Bench) -> Judgement | None:
+    """Return the verdict on one observation; None of an initializer that is not known here.
 
-    by: all that in one line; see `yardstick.judged_by`.
+    Raises:
+        StoreError: its golden or its budget cannot be read.
+        ValueError: `jax_version` is none.
     """
-
-    catalogue: Catalogue
-    goldens: Goldens
-    budgets: Budgets
-    ledger: Ledger
-    max_drift: DriftClass = DriftClass.ROUNDING
-    by: str = ""
-
-    def judgement(self, observation: Observation, jax_version: str) -> Judgement | None:
-        """Return the verdict on one observation; None of an initializer that is not known here.
-
-        Raises:
-            StoreError: its golden or its budget cannot be read.
-            ValueError: `jax_version` is none.
-        """
-        problem = observation.case.problem
-        if problem.initializer not in self.catalogue:
-            return None
-        entry = self.goldens.golden(problem.id, observation.case.backend)
-        golden = None if entry is None else Golden.of(entry)
-        result = judge(
-            observation,
-            spec=self.catalogue.lookup(problem.initializer),
-            golden=golden,
-            budgets=self.budgets,
-            ledger=self.ledger,
-            checks=default_checks(self.max_drift),
-            jax_version=jax_version,
-        )
-        return dataclasses.replace(_judgement(result), by=self.by)
-
-
-def _judgement(result: CaseResult) -> Judgement:
+    if observation.case.problem.initializer not in bench.specs:
+        return None
+    result = bench.judge(observation, jax_version)
     failed = [check.check for check in result.checks if check.status is Status.FAILED]
     drift = result.drift
     return Judgement(
@@ -61,4 +26,5 @@ def _judgement(result: CaseResult) -> Judgement:
         limitation=result.limitation or "",
         max_ulp=drift.max_ulp if drift else None,
         max_ulp_at_sigma=drift.max_ulp_at_sigma if drift else None,
+        by=bench.by,
     )

@@ -6,17 +6,18 @@ import enum
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.offers import FORCED_DEVICES, refusal
 from conformance.core.errors import StoreError
 from conformance.core.ids import Case, Problem
 from conformance.core.prng import Promise, is_promised
 from conformance.core.records import BASE, Budget, Drift, DriftClass, Outcome, Raised, Status
-from conformance.judge.budgets import Budgets, budget_for
+from conformance.judge.bench import Bench
+from conformance.judge.budgets import budget_for
 from conformance.judge.checks.matrices import SIDES, is_matrix
 from conformance.judge.drift import DEFAULT_BUDGET, classify
-from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import Goldens, compare
+from conformance.judge.ledger import Limitation
+from conformance.judge.verdict import compare
 from conformance.merge.cause import cause
 from conformance.merge.facts import (
     Class,
@@ -62,25 +63,17 @@ class Referee:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
-        goldens: Goldens | None,
-        budgets: Budgets | None,
-        ledger: Ledger,
+        bench: Bench,
         outcomes: Mapping[str, Outcome],
-        max_drift: DriftClass = DriftClass.ROUNDING,
         golden_place: Place | None = None,
     ) -> None:
-        self._catalogue = catalogue
-        self._goldens = goldens
-        self._budgets = budgets
-        self._ledger = ledger
+        self._bench = bench
         self._outcomes = outcomes
-        self._max_drift = max_drift
         self._golden_place = golden_place
 
     def golden(self, problem: Problem, backend: str) -> Outcome | None:
         """Return what the goldens hold for a problem on a backend."""
-        entry = self._goldens.golden(problem.id, backend) if self._goldens else None
+        entry = self._bench.goldens.golden(problem.id, backend)
         return None if entry is None else entry.outcome
 
     def standing(self, facts: Sequence[Fact]) -> Standing:
@@ -120,7 +113,7 @@ class Referee:
 
     def is_beyond(self, drift: Drift | None) -> bool:
         """Return whether the policy forbids the drift; what cannot be told is forbidden."""
-        return drift is None or drift.drift_class.rank > self._max_drift.rank
+        return drift is None or drift.drift_class.rank > self._bench.max_drift.rank
 
     def cause(self, problem: Problem, members: Members, first: Class, drift: Drift | None) -> str:
         """Return the fact by which alone the members differ from the first class, or "".
@@ -162,7 +155,7 @@ class Referee:
         case = Case(problem=fact.problem, backend=fact.place.backend, transform=fact.transform)
         raised = fact.outcome if fact.outcome.startswith(RAISES) else ""
         try:
-            entries = self._ledger.matching(case, fact.place.jax)
+            entries = self._bench.ledger.matching(case, fact.place.jax)
         except ValueError:  # the source names no JAX, or no version that can be compared
             return None
         return next(
@@ -176,9 +169,7 @@ class Referee:
 
     def _spec(self, problem: Problem) -> InitializerSpec | None:
         """Return what the catalogue says, or None of what is registered elsewhere."""
-        if problem.initializer not in self._catalogue:
-            return None
-        return self._catalogue.lookup(problem.initializer)
+        return self._bench.specs.get(problem.initializer)
 
     def _outcome(self, text: str, goldens: Mapping[str, Outcome]) -> Outcome | None:
         if text.startswith(RAISES):
@@ -191,7 +182,7 @@ class Referee:
         for backend in sorted(backends):
             case = Case(problem=problem, backend=backend, transform="eager")
             try:
-                budgets.append(budget_for(spec, case, self._budgets))
+                budgets.append(budget_for(spec, case, self._bench.budgets))
             except StoreError:
                 budgets.append(DEFAULT_BUDGET)
         return max(budgets, key=lambda budget: (budget.max_ulp_at_sigma, budget.max_ulp))

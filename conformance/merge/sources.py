@@ -16,8 +16,9 @@ from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
 from conformance.core.records import BASE, MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
+from conformance.judge.bench import Bench
 from conformance.merge.facts import Fact, Judgement, Place
-from conformance.merge.judging import Bench
+from conformance.merge.judging import judgement
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
 from conformance.store.entries import RECORDING
@@ -201,7 +202,7 @@ def _judged(store: Store, key: str, bench: Bench | None) -> Judgement | None:
     observation = store.observation(key)
     if bench is None or machine_fault(observation.outcome):
         return None
-    return bench.judgement(observation, store.environment.packages.get("jax", ""))
+    return judgement(observation, store.environment.packages.get("jax", ""), bench)
 
 
 def golden_place(store: Store) -> Place | None:

@@ -2,83 +2,51 @@
 
 from __future__ import annotations
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case
-from conformance.core.records import CaseResult, DriftClass, Observation, Outcome, Raised, Returned
+from conformance.core.paths import BUDGETS
+from conformance.core.records import CaseResult, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
-from conformance.judge.budgets import Budgets
-from conformance.judge.checks.base import Check
+from conformance.judge.bench import Bench
 from conformance.judge.ledger import Ledger
-from conformance.judge.rules import default_checks
-from conformance.judge.verdict import Golden, Goldens, judge
 from conformance.observe.observer import Observer
+from conformance.run.options import Options
+from conformance.store import budgets
+from conformance.store.read import Store
+from conformance.store.yardstick import judged_by
 
 
-class Engine:
-    """Evaluates cases against one catalogue, one golden store and one ledger."""
+def bench_of(options: Options, catalogue: Catalogue, goldens: Store, ledger: Ledger) -> Bench:
+    """Return by what a command judges, with the budgets of its golden set.
 
-    def __init__(
-        self,
-        *,
-        catalogue: Catalogue,
-        goldens: Goldens | None,
-        ledger: Ledger,
-        budgets: Budgets | None = None,
-        max_drift: DriftClass = DriftClass.ROUNDING,
-    ) -> None:
-        self._catalogue = catalogue
-        self._goldens = goldens
-        self._budgets = budgets
-        self._ledger = ledger
-        self._checks: tuple[Check, ...] = default_checks(max_drift)
-        self._observer = Observer()
+    Raises:
+        GoldenError: the budgets cannot be read.
+    """
+    return Bench(
+        specs=catalogue.by_name(),
+        goldens=goldens,
+        ledger=ledger,
+        budgets=budgets.load(goldens.folder / BUDGETS),
+        max_drift=options.max_drift,
+        by=judged_by(goldens.folder, options.ledger_file, options.max_drift),
+    )
 
-    def evaluate(self, case: Case) -> CaseResult:
-        """Observe the case on its backend, look up its golden, and judge.
 
-        Stages are looked into where the outcome is not the golden's: they say what differs first.
+def evaluate(case: Case, bench: Bench, observer: Observer) -> CaseResult:
+    """Observe the case on its backend, look up its golden, and judge.
 
-        Raises:
-            BackendUnavailable: the backend has no device in this process.
-        """
-        spec = self._catalogue.lookup(case.problem.initializer)
-        observation = self._observer.observe(case, spec)
-        golden = self._golden(case)
-        if golden is None or not is_as_before(observation.outcome, golden.outcome):
-            observation = self._observer.in_full(observation, spec)
-        return self._judged(observation, spec, golden, installed_jax())
+    Stages are looked into where the outcome is not the golden's: they say what differs first.
 
-    def judge(self, observation: Observation, jax_version: str | None = None) -> CaseResult:
-        """Return the verdict on an observation that was made elsewhere.
-
-        jax_version: of the recording's environment; None means the installed one.
-        """
-        spec = self._catalogue.lookup(observation.case.problem.initializer)
-        golden = self._golden(observation.case)
-        return self._judged(observation, spec, golden, jax_version or installed_jax())
-
-    def _judged(
-        self,
-        observation: Observation,
-        spec: InitializerSpec,
-        golden: Golden | None,
-        jax_version: str,
-    ) -> CaseResult:
-        return judge(
-            observation,
-            spec=spec,
-            golden=golden,
-            budgets=self._budgets,
-            ledger=self._ledger,
-            checks=self._checks,
-            jax_version=jax_version,
-        )
-
-    def _golden(self, case: Case) -> Golden | None:
-        if self._goldens is None:
-            return None
-        entry = self._goldens.golden(case.problem.id, case.backend)
-        return None if entry is None else Golden.of(entry)
+    Raises:
+        BackendUnavailable: the backend has no device in this process.
+        StoreError: the golden or a budget cannot be read.
+    """
+    spec = bench.specs[case.problem.initializer]
+    observation = observer.observe(case, spec)
+    golden = bench.goldens.golden(case.problem.id, case.backend)
+    if golden is None or not is_as_before(observation.outcome, golden.outcome):
+        observation = observer.in_full(observation, spec)
+    return bench.judge_beside(golden, observation, installed_jax())
 
 
 def is_as_before(actual: Outcome, expected: Outcome) -> bool:

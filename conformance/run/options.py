@@ -15,7 +15,7 @@ from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
-from conformance.core.paths import empty, named, shipped
+from conformance.core.paths import LEDGER, empty, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
@@ -141,6 +141,11 @@ class Options:
     def golden_folder(self) -> Path:
         """The golden set asked for, or the one shipped with this installation."""
         return self.golden or shipped()
+
+    @property
+    def ledger_file(self) -> Path:
+        """The ledger asked for, or the one shipped with this installation."""
+        return self.ledger or LEDGER
 
     def on(self, *present: str) -> Selection:
         """Return the selection on the backends that were named, and on those for `auto`."""

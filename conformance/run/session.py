@@ -22,24 +22,24 @@ from conformance.core.errors import (
 )
 from conformance.core.ids import Case, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
-from conformance.core.paths import BUDGETS, LEDGER, PROVENANCE
+from conformance.core.paths import PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
+from conformance.judge.bench import Bench
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
 from conformance.observe import environment, fleet
 from conformance.observe.backends import open_backend
+from conformance.observe.observer import Observer
 from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
 from conformance.report.messages import messages_of
 from conformance.report.rows import Row, row
-from conformance.run.evaluate import Engine
+from conformance.run.evaluate import bench_of, evaluate
 from conformance.run.matrix_sweep import MatrixSweep
 from conformance.run.options import Options, may_shard, rerun, selection_here
 from conformance.run.sweeps import rerun_words
-from conformance.store import budgets
 from conformance.store.entries import RECORDING
 from conformance.store.read import Store, open_store
-from conformance.store.yardstick import judged_by
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
@@ -59,7 +59,7 @@ class Verdict:
 
 
 class Session:
-    """The catalogue, goldens, ledger, engine and cases that the options ask for.
+    """The catalogue, goldens, ledger, bench and cases that the options ask for.
 
     pytest_words: the call of pytest that knows what is registered here by `register`; the command
         line does not.
@@ -79,6 +79,8 @@ class Session:
         self.has_run = False
         self.options = options
         self._pytest_words = pytest_words
+        self._observer = Observer()
+        self._asked = options.asked.text
 
     @functools.cached_property
     def catalogue(self) -> Catalogue:
@@ -93,24 +95,12 @@ class Session:
     @functools.cached_property
     def ledger(self) -> Ledger:
         """The known limitations."""
-        return load_ledger(self.options.ledger or LEDGER)
+        return load_ledger(self.options.ledger_file)
 
     @functools.cached_property
-    def judged_by(self) -> str:
-        """By what this run judges; see `yardstick.judged_by`."""
-        ledger = self.options.ledger or LEDGER
-        return judged_by(self.goldens.folder, ledger, self.options.max_drift)
-
-    @functools.cached_property
-    def engine(self) -> Engine:
-        """The engine under this run's policy."""
-        return Engine(
-            catalogue=self.catalogue,
-            goldens=self.goldens,
-            ledger=self.ledger,
-            budgets=budgets.load(self.goldens.folder / BUDGETS),
-            max_drift=self.options.max_drift,
-        )
+    def bench(self) -> Bench:
+        """By what this run judges."""
+        return bench_of(self.options, self.catalogue, self.goldens, self.ledger)
 
     @functools.cached_property
     def cases(self) -> list[Case]:
@@ -175,7 +165,7 @@ class Session:
             BackendUnavailable: a backend of the session has no device in this process.
             StoreError, LedgerError: the golden set, its budgets or the ledger cannot be read.
         """
-        _ = self.environment, self.engine
+        _ = self.environment, self.bench
         return self
 
     def verdicts(self) -> Iterator[Verdict]:
@@ -197,7 +187,7 @@ class Session:
             BackendUnavailable: a backend of the session has no device in this process.
             GoldenError: the golden cannot be read.
         """
-        result = self.engine.evaluate(case)
+        result = evaluate(case, self.bench, self._observer)
         self.has_run = True
         return result, self.row(result, self.environment)
 
@@ -210,8 +200,8 @@ class Session:
             run_id=self.run_id,
             rerun=rerun,
             folder=self.goldens.folder,
-            judged_by=self.judged_by,
-            asked=self.options.asked.text,
+            judged_by=self.bench.by,
+            asked=self._asked,
         )
 
     def failure_text(self, result: CaseResult, rerun: str) -> str:
@@ -237,10 +227,14 @@ class Session:
 
     def _pytest_call(self, case: Case, module: str) -> list[str]:
         name = case.problem.initializer
-        if not self._pytest_words or name not in registered_names():
+        if not self._pytest_words or name not in self._registered:
             return []
         tier = self.options.asked.tier
         return [*self._pytest_words, module, "--initializer", name, "--tier", tier, "-k", case.id]
+
+    @functools.cached_property
+    def _registered(self) -> frozenset[str]:
+        return registered_names()
 
     def _command(self, words: list[str]) -> str:
         return rerun(words, self.options, self.environment)
@@ -278,7 +272,7 @@ class Recorded(Session):
             GoldenError: the case was not recorded, or the golden cannot be read.
         """
         observation = self._recording.observation(case.id)
-        result = self.engine.judge(observation, self._jax)
+        result = self.bench.judge(observation, self._jax)
         return result, self.row(result, self.environment)
 
     @functools.cached_property
@@ -377,7 +371,7 @@ class Fleet(Session):
         there = arrival.observed.environment
         number = arrival.group.cases.index(case)
         observation = arrival.observed.observations[number]
-        result = self.engine.judge(observation, there.packages["jax"])
+        result = self.bench.judge(observation, there.packages["jax"])
         return result, self.row(result, there)
 
     def rerun(self, case: Case) -> str:

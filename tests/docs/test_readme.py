@@ -22,12 +22,13 @@ from conformance.core.causes import known_isa_difference, known_lapack_differenc
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.core.records import DriftClass, Status
-from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
+from conformance.observe.observer import Observer
 from conformance.run import options
-from conformance.run.evaluate import Engine
+from conformance.run.evaluate import evaluate
 from conformance.suite.faults import FAULTS
 from tests import ROOT
+from tests.benches import bench
 from tests.conftest import without_ambient
 from tests.judge.test_faults import case_of, judged, right
 
@@ -246,9 +247,9 @@ def test_the_initializer_of_the_docs_passes_all_but_the_golden(
     exec(blocks(DOCS["adding-an-initializer.md"], "python")[0], {})  # noqa: S102  # it is ours
     catalogue = load_catalogue()
     selection = Selection(tier=Tier.QUICK, initializers=("small_normal",), shapes=("64x32",))
-    engine = Engine(catalogue=catalogue, goldens=None, ledger=Ledger(limitations=()))
+    judging, observer = bench(catalogue), Observer()
 
-    results = [engine.evaluate(case) for case in select(catalogue, selection)]
+    results = [evaluate(case, judging, observer) for case in select(catalogue, selection)]
 
     assert [result.observation.case.problem.dtype for result in results] == [
         "bfloat16",

@@ -28,12 +28,13 @@ from conformance.core.ids import Tier, parse_case
 from conformance.core.lattice import Point
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Budget, DriftClass, MatrixBudget, Returned, Status
+from conformance.core.settings import installed_jax
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.ledger import Ledger
-from conformance.run.evaluate import Engine
 from conformance.run.sweeps import evaluate, measurements
 from conformance.store.budgets import is_looser, load, merged, save
-from tests.judge.test_faults import OneGolden, right
+from tests.benches import bench
+from tests.judge.test_faults import right
 
 
 def measurement(
@@ -382,13 +383,8 @@ def drift_of(n_ulp: int, golden_of: str) -> DriftClass:
     moved.view("u2")[np.abs(moved).argmax()] += n_ulp
     observed = dataclasses.replace(accepted, case=case, outcome=returned(moved))
     lines = [measurement("normal_1", ulp=5.0), measurement("normal_1", ulp=1.0, backend="iree")]
-    engine = Engine(
-        catalogue=load_catalogue(),
-        goldens=OneGolden(accepted),
-        ledger=Ledger(limitations=()),
-        budgets=table(*lines),
-    )
-    drift = engine.judge(observed).drift
+    judging = bench(load_catalogue(), accepted, budgets=table(*lines))
+    drift = judging.judge(observed, installed_jax()).drift
     assert drift
     return drift.drift_class
 

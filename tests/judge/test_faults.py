@@ -15,13 +15,13 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS, shipped
-from conformance.core.records import CaseResult, DriftClass, Entry, Observation, Status
-from conformance.judge.ledger import Ledger
+from conformance.core.records import CaseResult, DriftClass, Observation, Status
+from conformance.core.settings import installed_jax
 from conformance.judge.rules import default_checks
-from conformance.run.evaluate import Engine
 from conformance.store import budgets
 from conformance.suite.faults import FAULTS, Fault
 from tests import small_golden
+from tests.benches import bench
 
 SHIPPED = budgets.load(shipped() / BUDGETS)
 
@@ -37,24 +37,6 @@ CHECKS = {
     "moments",
     "independence",
 }
-
-
-class OneGolden:
-    """A golden set that holds one observation, with its stages."""
-
-    def __init__(self, observation: Observation) -> None:
-        self._observation = observation
-
-    def golden(self, problem_id: str, backend: str) -> Entry:  # noqa: ARG002  # as Goldens has it
-        """Return it."""
-        stages = {"stages": dict(self._observation.stages)}
-        return Entry(
-            id=problem_id,
-            shard="",
-            outcome=self._observation.outcome,
-            maker=self._observation.case.backend,
-            extra=stages,
-        )
 
 
 def case_of(fault: Fault) -> Case:
@@ -114,13 +96,7 @@ def judged(fault: Fault, golden: Observation | None) -> CaseResult:
 
 
 def verdict(catalogue: Catalogue, observation: Observation, golden: Observation) -> CaseResult:
-    engine = Engine(
-        catalogue=catalogue,
-        goldens=OneGolden(golden),
-        ledger=Ledger(limitations=()),
-        budgets=SHIPPED,
-    )
-    return engine.judge(observation)
+    return bench(catalogue, golden, budgets=SHIPPED).judge(observation, installed_jax())
 
 
 def failed(result: CaseResult) -> set[str]:

@@ -21,8 +21,10 @@ from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
 from conformance.judge.rules import NAMES, load_ledger
 from conformance.observe.backends import EXECUTORS
-from conformance.run.evaluate import Engine
+from conformance.observe.observer import Observer
+from conformance.run.evaluate import evaluate as evaluate_case
 from conformance.run.sweeps import evaluate
+from tests.benches import bench
 
 CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
 REFUSED = Raised(exception="TypeError", message="unsupported")
@@ -484,7 +486,6 @@ def test_every_executor_is_known_by_name() -> None:
 
 def test_every_check_that_runs_may_be_announced() -> None:
     catalogue, nothing = load_catalogue(), Ledger(limitations=())
-    engine = Engine(catalogue=catalogue, goldens=None, ledger=nothing)
     swept = evaluate(
         sweep_case(catalogue.lookup("normal"), "bfloat16", "cpu", "eager"),
         catalogue=catalogue,
@@ -492,7 +493,7 @@ def test_every_check_that_runs_may_be_announced() -> None:
         ledger=nothing,
     )
 
-    results = (engine.evaluate(CASE), swept.result)
+    results = (evaluate_case(CASE, bench(catalogue), Observer()), swept.result)
 
     assert {check.check for result in results for check in result.checks} | {SWEEP} == set(NAMES)
 

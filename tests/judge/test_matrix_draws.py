@@ -13,6 +13,7 @@ from conformance.core.ids import Case, Problem
 from conformance.core.laws import Orthogonal
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import Budget, DriftClass, Entry, MatrixBudget, Observation, Returned
+from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Evidence
 from conformance.judge.checks.values import values_check
 from conformance.judge.ledger import Ledger
@@ -149,10 +150,12 @@ def test_a_matrix_that_is_merged_alone_is_held_to_what_was_drawn_for_it(
             return Entry(id=problem_id, shard="x", outcome=golden)
 
     judge = Referee(
-        catalogue=load_catalogue(),
-        goldens=Goldens(),
-        budgets=load(shipped() / BUDGETS),
-        ledger=Ledger(limitations=()),
+        bench=Bench(
+            specs=load_catalogue().by_name(),
+            goldens=Goldens(),
+            budgets=load(shipped() / BUDGETS),
+            ledger=Ledger(limitations=()),
+        ),
         outcomes={outcome_text(outcome): outcome},
     )
     place = Place(**dict.fromkeys((field.name for field in dataclasses.fields(Place)), ""))

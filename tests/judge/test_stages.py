@@ -12,17 +12,15 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case, parse_case
-from conformance.core.records import CaseResult, DriftClass, Status
+from conformance.core.records import DriftClass, Status
 from conformance.judge.checks.oracle import exact_stages
 from conformance.judge.drift import first_differing_stage
-from conformance.judge.ledger import Ledger
-from conformance.judge.verdict import judge
 from conformance.observe.backends import open_backend
+from conformance.observe.observer import Observer
 from conformance.oracle import solve
-from conformance.run import evaluate
-from conformance.run.evaluate import Engine
+from conformance.run.evaluate import evaluate
 from tests import small_golden
-from tests.judge.test_faults import OneGolden
+from tests.benches import bench
 
 CASE = parse_case("lecun_normal-float32-64x32-s0-cpu-eager")
 
@@ -73,10 +71,9 @@ def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     """`jax_threefry_partitionable` became True in 0.5.0; turned off, today's JAX drifts back."""
     catalogue = load_catalogue()
     golden = small_golden.observed(CASE, catalogue)
-    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
 
     with jax.threefry_partitionable(False):
-        result = engine.evaluate(CASE)
+        result = evaluate(CASE, bench(catalogue, golden), Observer())
 
     assert result.drift is not None
     assert result.drift.drift_class is DriftClass.STREAM
@@ -85,33 +82,12 @@ def test_the_stream_break_of_jax_0_5_is_found_in_the_bits() -> None:
     assert all("first differing stage: bits; class: stream" in message for message in messages)
 
 
-def test_a_case_that_drifted_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    catalogue = load_catalogue()
-    golden = small_golden.observed(CASE, catalogue)
-    engine = Engine(catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=()))
-    verdicts = []
-
-    def counting(*evidence: Any, **rules: Any) -> CaseResult:
-        verdicts.append(judge(*evidence, **rules))
-        return verdicts[-1]
-
-    monkeypatch.setattr(evaluate, "judge", counting)
-    with jax.threefry_partitionable(False):
-        result = engine.evaluate(CASE)
-
-    assert result.status is Status.FAILED
-    assert verdicts == [result]
-
-
 def test_what_is_as_wrong_as_the_golden_is_told_by_the_stages_of_the_golden() -> None:
     """They were recorded of the same bits, so nobody looks into them again."""
     catalogue = load_catalogue()
     with jax.threefry_partitionable(False):
         golden = small_golden.observed(CASE, catalogue)
-        engine = Engine(
-            catalogue=catalogue, goldens=OneGolden(golden), ledger=Ledger(limitations=())
-        )
-        result = engine.evaluate(CASE)
+        result = evaluate(CASE, bench(catalogue, golden), Observer())
 
     assert result.drift is not None
     assert result.drift.drift_class is DriftClass.IDENTICAL
@@ -134,18 +110,13 @@ def test_one_ulp_in_the_unit_variate_is_rounding_of_that_stage(
     spec = load_catalogue().lookup("truncated_normal_1")
     catalogue.add(dataclasses.replace(spec, build=lambda: standard))
     golden = small_golden.observed(case, catalogue)
-    engine = Engine(
-        catalogue=catalogue,
-        goldens=OneGolden(golden),
-        ledger=Ledger(limitations=()),
-        max_drift=DriftClass.IDENTICAL,
-    )
+    strict = bench(catalogue, golden, max_drift=DriftClass.IDENTICAL)
     right = jax.random.truncated_normal
     monkeypatch.setattr(
         jax.random, "truncated_normal", lambda *a, **k: jnp.nextafter(right(*a, **k), 9.0)
     )
 
-    result = engine.evaluate(case)
+    result = evaluate(case, strict, Observer())
 
     assert result.drift is not None
     assert result.drift.drift_class is DriftClass.ROUNDING

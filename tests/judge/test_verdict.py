@@ -16,13 +16,14 @@ from conformance.core.records import (
     CaseResult,
     CheckResult,
     DriftClass,
+    Entry,
     MatrixBudget,
     Raised,
     Status,
 )
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger
-from conformance.judge.verdict import Golden, judge
+from conformance.judge.verdict import judge
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -65,7 +66,9 @@ def judged(
     """
     definition = definition or Normal(stddev=1.0)
     asked = evidence(definition, actual, shape=expected.shape, stages=stages[0])
-    golden = Golden(outcome=returned(expected), maker=maker, stages=stages[1])
+    golden = Entry(
+        id="", shard="", outcome=returned(expected), maker=maker, extra={"stages": stages[1]}
+    )
     given: dict[str, Any] = {
         "spec": spec_of(definition, "normal"),
         "golden": golden,

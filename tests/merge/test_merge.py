@@ -59,6 +59,7 @@ from conformance.report.rows import environment_values, outcome_text, row
 from conformance.store.entries import RECORDING, shard_name
 from conformance.store.read import open_store
 from conformance.store.write import write_store
+from tests.benches import bench
 
 NORMAL = parse_problem("normal-float32-64-s0")
 UNIFORM = parse_problem("uniform-float32-64-s0")
@@ -117,14 +118,16 @@ def fact(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StubGoldens:
-    """The same golden of every problem, but where a backend has another."""
+    """The same golden of every problem, or none, but where a backend has another."""
 
-    outcome: Outcome
+    outcome: Outcome | None
     overlays: Mapping[str, Outcome] = dataclasses.field(default_factory=dict)
 
     def golden(self, problem_id: str, backend: str) -> Entry | None:
         """Return the golden of the backend, whatever is asked."""
         outcome = self.overlays.get(backend, self.outcome)
+        if outcome is None:
+            return None
         maker = backend if backend in self.overlays else BASE
         return Entry(id=problem_id, shard="", outcome=outcome, maker=maker)
 
@@ -136,15 +139,11 @@ def referee(
     overlays: Mapping[str, Outcome] | None = None,
     golden_place: Place | None = None,
 ) -> Referee:
-    return Referee(
-        catalogue=_catalogue(),
-        goldens=StubGoldens(outcome=golden, overlays=overlays or {}) if golden else None,
-        budgets=None,
-        ledger=_ledger(),
-        outcomes=outcomes,
-        max_drift=max_drift,
-        golden_place=golden_place,
+    goldens = StubGoldens(outcome=golden, overlays=overlays or {})
+    judging = dataclasses.replace(
+        bench(_catalogue(), ledger=_ledger(), max_drift=max_drift), goldens=goldens
     )
+    return Referee(bench=judging, outcomes=outcomes, golden_place=golden_place)
 
 
 @functools.cache
@@ -448,9 +447,7 @@ def test_how_two_places_lie_to_each_other_does_not_depend_on_a_third() -> None:
             asked.append(tuple(sorted(backends)))
             return super()._budget(spec, problem, backends)
 
-    judge = Asked(
-        catalogue=_catalogue(), goldens=None, budgets=None, ledger=_ledger(), outcomes=ARRAYS
-    )
+    judge = Asked(bench=bench(_catalogue(), ledger=_ledger()), outcomes=ARRAYS)
     merged(fact(CPU), fact(AVX2), fact(CUDA, ROUNDED), fact(wide, NEW_STREAM), referee=judge)
 
     assert asked == [("cuda",), ("cpu",), ("never-swept",), ("cpu",)]
