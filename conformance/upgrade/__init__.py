@@ -15,7 +15,6 @@ Imports everything below run. What runs inside the environment of a release is `
     series         one recording for each release, had when it is asked for
     bisect         the first release that differs; every release that does
     survey         what changed from each release to the next, as a document
-    history        when each case last changed class, over many runs
 
 Imports point up this list.
 """
