@@ -388,13 +388,11 @@ class Controller:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the reports, whether or not every case left a row, and settle the exit code."""
-        option = self._config.getoption
-        reports = {"junit": option("--junit-report"), "html": option("--html-report")}
         ending = self._ending or _ending(session)
         if self._n_idle_losses:
             self._gathering.faults.append(f"a worker was lost between tests: {self._lost}")
         with self._refusing():
-            self._gathering.finish(ending=ending, **reports)
+            self._gathering.finish(ending=ending, junit=self._config.getoption("--junit-report"))
         session.exitstatus = settled(session.exitstatus, self._gathering.exit_code)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

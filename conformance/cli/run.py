@@ -75,7 +75,6 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             golden_environment=session.golden_environment,
             matrices=session.matrices,
             junit=arguments.junit_report,
-            html=arguments.html_report,
         )
         print("\n".join(recorder.summary_lines()))
     return ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))

@@ -17,7 +17,6 @@ from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
 from conformance.report.junit import junit as junit_text
 from conformance.report.markdown import markdown
-from conformance.report.page import page
 from conformance.report.rows import Row, to_json
 from conformance.report.run import MISSING, Run
 from conformance.report.terminal import terminal_lines
@@ -71,7 +70,6 @@ class RunRecorder:
         golden_environment: Environment | None = None,
         matrices: Collection[str] = (),
         junit: bool = False,
-        html: bool = False,
     ) -> Run:
         """Write the reports and return the run; without rows it writes the summary of a failure.
 
@@ -105,8 +103,6 @@ class RunRecorder:
             self._write(DRIFT, to_csv(run.noteworthy))
             if junit:
                 self._write("junit.xml", junit_text(run))
-            if html:
-                self._write("report.html", page(run))
             # Last, for its presence says that the run finished.
             self._write_records(run)
         except OSError as error:

@@ -85,11 +85,6 @@ class Run:
         return dict(sorted(collections.Counter(row.limitation or "?" for row in limited).items()))
 
     @property
-    def is_green(self) -> bool:
-        """Whether every expected case has a verdict and none failed."""
-        return bool(self.judged) and not self.missing and not self.failed
-
-    @property
     def verdict(self) -> str:
         """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
         lost = f"{len(self.missing)} of {len(self.expected)} cases left no result"

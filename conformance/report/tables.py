@@ -1,4 +1,4 @@
-"""The views of a run that Markdown and HTML share, as plain text cells."""
+"""The views of a run that its summary shows, as plain text cells."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ class Gathering:
                 self._environment = environment.capture()
         return self._environment
 
-    def finish(self, *, ending: str, junit: bool, html: bool) -> None:
+    def finish(self, *, ending: str, junit: bool) -> None:
         """Write the reports, if cases were to run. ending: why the run ended early, if it did.
 
         Raises:
@@ -96,7 +96,6 @@ class Gathering:
                 golden_environment=self._session.golden_environment,
                 matrices=self._session.matrices,
                 junit=junit,
-                html=html,
             )
 
     @property

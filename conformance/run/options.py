@@ -102,7 +102,6 @@ def add_report_options(add: Callable[..., Any]) -> None:
     text = "reports are written to DIR/<run> (default: reports)"
     add("--reports", default="reports", metavar="DIR", help=text)
     add("--junit-report", action="store_true", help="also write junit.xml to the reports")
-    add("--html-report", action="store_true", help="also write report.html")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

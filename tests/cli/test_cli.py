@@ -268,10 +268,10 @@ def test_a_raise_that_is_due_passes(run_cases: list[str]) -> None:
     assert main([*run_cases, ORTHOGONAL]) == 0
 
 
-def test_junit_and_html_are_written_on_request(run_cases: list[str], tmp_path: Path) -> None:
-    main([*run_cases, ZEROS, "--junit-report", "--html-report"])
+def test_junit_is_written_on_request(run_cases: list[str], tmp_path: Path) -> None:
+    main([*run_cases, ZEROS, "--junit-report"])
 
-    assert {"junit.xml", "report.html"} <= {path.name for path in reports_of(tmp_path).iterdir()}
+    assert (reports_of(tmp_path) / "junit.xml").exists()
 
 
 @pytest.mark.usefixtures("registered")

@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import doctest
 import errno
-import html.parser
+import html
 import json
 import os
 import subprocess
@@ -47,7 +47,6 @@ from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.explained import roundings_explained
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
-from conformance.report.page import page
 from conformance.report.recorder import RunRecorder, run_id_at
 from conformance.report.rows import COLUMNS, Row, from_json, from_texts, row, to_json
 from conformance.report.run import Run
@@ -487,7 +486,6 @@ def test_roundings_of_matrices_under_another_kernel_are_explained() -> None:
         EXPLAINED,
     ]
     assert f"\n{html.escape(EXPLAINED, quote=False)}\n\n## " in markdown(run)
-    assert f"<p>{html.escape(EXPLAINED)}</p>" in page(run)
 
 
 FUSING = {"isa": "avx avx2 fma"}
@@ -550,7 +548,7 @@ def test_nothing_else_is_explained(
     run = rounded(*initializers, host=host, golden=golden)
 
     assert roundings_explained(run) == []
-    assert "than the goldens" not in "\n".join(terminal_lines(run)) + markdown(run) + page(run)
+    assert "than the goldens" not in "\n".join(terminal_lines(run)) + markdown(run)
 
 
 def test_a_rounding_under_the_goldens_own_kernel_is_not_counted() -> None:
@@ -598,10 +596,10 @@ def test_a_finished_run_leaves_its_reports(tmp_path: Path) -> None:
     ]
 
 
-def test_junit_and_html_are_written_on_request(tmp_path: Path) -> None:
-    folder = recorded(tmp_path, result(), junit=True, html=True).folder
+def test_junit_is_written_on_request(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result(), junit=True).folder
 
-    assert {"junit.xml", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert (folder / "junit.xml").exists()
 
 
 def test_the_environment_is_read_back_from_its_file(tmp_path: Path) -> None:
@@ -735,7 +733,7 @@ def test_nothing_is_shown_of_a_run_that_did_not_finish(tmp_path: Path) -> None:
 
 def test_an_incomplete_run_says_so_everywhere_and_names_what_is_missing(tmp_path: Path) -> None:
     missing = [f"normal-float32-64x32-s{seed}-cpu-jit" for seed in range(12)]
-    recorder = recorded(tmp_path, result(), also_expected=missing, junit=True, html=True)
+    recorder = recorded(tmp_path, result(), also_expected=missing, junit=True)
     verdict = "INCOMPLETE: 12 of 13 cases left no result; none of the other 1 failed"
     lines = recorder.summary_lines()
 
@@ -744,9 +742,8 @@ def test_an_incomplete_run_says_so_everywhere_and_names_what_is_missing(tmp_path
     assert f"  {missing[10]}" not in lines
     assert "  and 2 more; summary.md names them" in lines
     assert (recorder.folder / "summary.md").read_text().startswith(f"# {verdict}")
-    for name in ("summary.md", "report.html", "junit.xml"):
+    for name in ("summary.md", "junit.xml"):
         assert missing[11] in (recorder.folder / name).read_text()
-    assert f'<h1 class="bad">{verdict}' in (recorder.folder / "report.html").read_text()
 
 
 def lost(seed: int) -> CaseResult:
@@ -756,7 +753,7 @@ def lost(seed: int) -> CaseResult:
 
 
 def test_a_case_that_the_machine_failed_is_recorded_and_counts_as_missing(tmp_path: Path) -> None:
-    recorder = recorded(tmp_path, result(), lost(seed=1), junit=True, html=True)
+    recorder = recorded(tmp_path, result(), lost(seed=1), junit=True)
     lines = recorder.summary_lines()
 
     assert lines[0].startswith(
@@ -769,7 +766,7 @@ def test_a_case_that_the_machine_failed_is_recorded_and_counts_as_missing(tmp_pa
     with pytest.warns(UnfinishedRunWarning, match="the machine failed normal-float32-64x32-s1"):
         assert list(read_run(recorder.folder)["failed_checks"]) == ["", "machine"]
     assert "no golden" not in (recorder.folder / "summary.md").read_text()
-    for name in ("summary.md", "report.html", "junit.xml"):
+    for name in ("summary.md", "junit.xml"):
         text = (recorder.folder / name).read_text()
         assert "JaxRuntimeError: RESOURCE_EXHAUSTED: no memory" in text
     suite = parse(recorder.folder / "junit.xml")[0]
@@ -837,11 +834,10 @@ def test_a_fault_is_told_before_a_missing_golden() -> None:
     assert as_row(verdict).messages == "not as defined\nno golden is stored"
 
 
-def test_a_run_that_compared_nothing_is_not_green(tmp_path: Path) -> None:
+def test_a_run_that_compared_nothing_is_incomplete(tmp_path: Path) -> None:
     recorder = recorded(tmp_path)
 
     assert recorder.summary_lines()[0].startswith("INCOMPLETE: no case was compared")
-    assert not run_of().is_green
 
 
 def test_a_case_that_was_recorded_twice_hides_no_missing_one() -> None:
@@ -930,7 +926,7 @@ def test_a_summary_never_exceeds_its_size(max_bytes: int) -> None:
     assert "left out here" in text or "Too long to show here" in text
 
 
-# --- junit.xml and report.html ------------------------------------------------------------------
+# --- junit.xml -----------------------------------------------------------------------------------
 
 
 def test_junit_tells_failed_limited_and_missing_cases_apart(tmp_path: Path) -> None:
@@ -964,36 +960,6 @@ def test_junit_survives_characters_that_xml_cannot_hold(tmp_path: Path) -> None:
 
     assert failed is not None
     assert failed.get("message") == "\ufffd[31mred\ufffd"
-
-
-class Page(html.parser.HTMLParser):
-    """Collects the tags, attributes and text of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the tag."""
-        self.tags.append(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        """Note the text."""
-        self.text += data
-
-
-def test_the_page_needs_nothing_else_and_runs_nothing(tmp_path: Path) -> None:
-    recorder = recorded(tmp_path, failure(message="<script>alert(1)</script>"), html=True)
-    parsed = Page()
-
-    parsed.feed((recorder.folder / "report.html").read_text())
-
-    assert "<script>alert(1)</script>" in parsed.text
-    assert not {"script", "link", "img", "iframe"} & set(parsed.tags)
-    assert not {"src", "href"} & parsed.attributes
 
 
 # --- reading back -------------------------------------------------------------------------------
