@@ -35,21 +35,28 @@ STOPPED: Mapping[str, Callable[[], object]] = {
 }
 """What no deadline within the process can end."""
 
-WAYS: Mapping[str, Callable[[], object]] = {
-    "aborting": os.abort,
-    "exiting": lambda: os._exit(0),
-    "hanging": lambda: time.sleep(1000),
-    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "segfaulting": lambda: ctypes.string_at(0),
+ENDINGS: Mapping[str, tuple[Callable[[], object], str]] = {
+    "aborting": (os.abort, "its process was ended by SIGABRT (Aborted)"),
+    "exiting": (lambda: os._exit(0), "its process ended with exit status 0"),
+    "hanging": (
+        lambda: time.sleep(1000),
+        "it was not done within {timeout_s:g} s (--case-timeout)",
+    ),
+    "killed": (
+        lambda: os.kill(os.getpid(), signal.SIGKILL),
+        "its process was ended by SIGKILL (Killed; out of memory, perhaps)",
+    ),
+    "segfaulting": (
+        lambda: ctypes.string_at(0),
+        "its process was ended by SIGSEGV (Segmentation fault)",
+    ),
 }
+"""How a process ends, and what is told of it."""
 
-ENDINGS = {
-    "aborting": "its process was ended by SIGABRT (Aborted)",
-    "exiting": "its process ended with exit status 0",
-    "hanging": "it was not done within {timeout_s} s (--case-timeout)",
-    "killed": "its process was ended by SIGKILL (Killed; out of memory, perhaps)",
-    "segfaulting": "its process was ended by SIGSEGV (Segmentation fault)",
-}
+
+def told(timeout_s: float) -> dict[str, str]:
+    """Return what is told of each ending under a deadline."""
+    return {name: text.format(timeout_s=timeout_s) for name, (_, text) in ENDINGS.items()}
 
 
 # --- Tasks ---------------------------------------------------------------------------------------
@@ -57,8 +64,9 @@ def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Do the cases that are asked for, by name; where a way to end is of that name, end so."""
     cases = asked["cases"][max((asked["cases"].index(each) + 1 for each in lost), default=0) :]
     voice.begin(cases, pid=os.getpid())
+    ways = {name: end for name, (end, _) in ENDINGS.items()}
     for case in cases:
-        {**WAYS, **STOPPED, "forking": fork_and_die}.get(case, int)()
+        {**ways, **STOPPED, "forking": fork_and_die}.get(case, int)()
         voice.answer(case)
     if asked.get("ends") == "late":
         os._exit(0)
@@ -83,8 +91,8 @@ def refuse(*_: object) -> None:
 
 # --- Initializers --------------------------------------------------------------------------------
 def add(catalogue: Catalogue) -> None:
-    """Register an initializer for each way, and one that changes settings."""
-    for name, end in WAYS.items():
+    """Register an initializer for each ending, and one that changes settings."""
+    for name, (end, _) in ENDINGS.items():
         catalogue.register(name, functools.partial(_initializer, end))
     catalogue.register("meddling", lambda: meddle)
 

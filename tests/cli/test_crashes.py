@@ -26,7 +26,7 @@ def case_of(name: str) -> str:
     return f"{name}-float32-64-s0-cpu-eager"
 
 
-LOST = {case_of(name): text.format(timeout_s=TIMEOUT_S) for name, text in deadly.ENDINGS.items()}
+LOST = {case_of(name): reason for name, reason in deadly.told(TIMEOUT_S).items()}
 
 
 @pytest.fixture(scope="module")
