@@ -82,14 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    arguments = parse(words)
     try:
         with termination_as_interruption(), standard_output() as output:
+            arguments = parse(words)
             code: int = _module(arguments.command).run(arguments)
             output.flush()
     except Terminated:
+        print("conformance: terminated", file=sys.stderr)
         return ExitCode.TERMINATED
     except KeyboardInterrupt:
+        print("conformance: interrupted", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except ConformanceError as error:
         print(f"conformance: {printable(str(error))}", file=sys.stderr)

@@ -21,7 +21,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.core.arrays import returned, whole
-from conformance.core.errors import UnfinishedRunWarning, WorkerGone
+from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import parse_case
 from conformance.core.laws import Normal
 from conformance.core.records import Returned
@@ -441,6 +441,26 @@ def test_an_interrupted_run_reports_what_it_has(
     assert code == 130
     assert "INCOMPLETE: 1 of 2 cases left no result" in printed
     assert "    the run was interrupted\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [(KeyboardInterrupt, (130, "interrupted")), (Terminated, (143, "terminated"))],
+)
+def test_an_end_from_outside_while_a_command_is_loaded_is_one_line(
+    end: type[BaseException],
+    expected: tuple[int, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def loading(_: str) -> None:
+        raise end
+
+    monkeypatch.setattr(sys.modules["conformance.cli.main"], "_module", loading)
+
+    code = main(["run", ZEROS])
+
+    assert (code, capsys.readouterr().err) == (expected[0], f"conformance: {expected[1]}\n")
 
 
 def test_a_worker_that_nothing_can_replace_ends_the_run_which_is_reported(
