@@ -22,6 +22,7 @@ from conformance.core.causes import known_isa_difference, known_lapack_differenc
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.core.records import DriftClass, Status
+from conformance.judge.drift import statistics
 from conformance.judge.rules import default_checks
 from conformance.observe.observer import Observer
 from conformance.run import options
@@ -300,6 +301,13 @@ def test_every_drift_class_is_explained() -> None:
         assert f"| {name.value} |" in DOCS["how-it-works.md"]
         if name is not DriftClass.IDENTICAL:
             assert f"| {name.value} |" in DOCS["reading-a-failure.md"]
+
+
+def test_the_fewest_elements_that_tell_a_class_are_those_of_the_program() -> None:
+    text = DOCS["how-it-works.md"]
+
+    assert f"Fewer than {statistics.FEWEST} differing elements" in text
+    assert f"Fewer than {statistics.FEWEST_FOR_LAWS} show no change of law" in text
 
 
 def test_the_failures_of_the_docs_are_real() -> None:
