@@ -35,13 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"unfinished: {line}", file=sys.stderr)
     rows = rows[rows["failed_checks"] != MACHINE]
     changes = last_changes(rows)
-    n_runs, n_steady = (
-        rows["run_id"].nunique(),
-        rows.groupby(CASE, observed=True).ngroups - len(changes),
-    )
+    n_runs = rows["run_id"].nunique()
+    n_steady = len(rows[CASE].drop_duplicates()) - len(changes)
     if arguments.json:
         counts = {"n_runs": n_runs, "n_steady": n_steady}
-        told = counts | {"changes": changes.to_dict("records"), "unfinished": unfinished}
+        told = {**counts, "changes": changes.to_dict("records"), "unfinished": unfinished}
         print(json.dumps(told, indent=1))
         return ExitCode.OK
     print(f"{n_runs} runs; {n_steady} cases kept their class in all of them")
@@ -57,7 +55,8 @@ def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
 
     Each backend has a history of its own.
     """
-    rows = rows.sort_values("run_id", kind="stable").assign(
+    rows = rows.sort_values("run_id", kind="stable")
+    rows = rows.assign(
         class_after=rows["drift_class"].astype("string").fillna(NO_GOLDEN),
         jax_after=rows["jax"].astype("string").fillna("absent"),
     )
