@@ -13,10 +13,11 @@ import jax
 import pytest
 
 import conformance
+from conformance.cases.selection import Selection
 from conformance.cli import main
 from conformance.core.records import CaseResult, Observation
 from conformance.judge import bench, verdict
-from conformance.run.options import Options, Selection
+from conformance.run.options import Options
 from conformance.run.session import Session
 from tests import small_golden
 
