@@ -159,9 +159,13 @@ def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def conformance_session(request: pytest.FixtureRequest) -> Session:
-    """The catalogue, goldens, ledger, engine and cases of this process."""
-    return request.config.stash[SESSION].prepared()
+def conformance_session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """The catalogue, goldens, ledger, engine, cases and kept programs of this process."""
+    from conformance.observe import programs
+
+    session = request.config.stash[SESSION].prepared()
+    with programs.kept(session.environment):
+        yield session
 
 
 class Narrowed:

@@ -38,6 +38,8 @@ OF_ANY_SIZE = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
+"""So that no test leaves anything in the user's cache."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,16 +52,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     if sys.dont_write_bytecode:
         patch.delenv(NO_BYTE_CODE, raising=False)
-        patch.setenv(BYTE_CODE, _folder_of_this_run(config))
+        patch.setenv(BYTE_CODE, _folder_of_byte_code(config))
+    if PROGRAMS in os.environ:
+        return
     # CUDA's compiler is asked for what it writes on the way, so it must run.
     must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
-    is_kept = config.pluginmanager.has_plugin("cacheprovider")
-    if is_kept and not must_compile and PROGRAMS not in os.environ:
-        for name, value in {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE}.items():
-            patch.setenv(name, value)
+    is_kept = config.pluginmanager.has_plugin("cacheprovider") and not must_compile
+    settings = {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE} if is_kept else COMPILE_ANEW
+    for name, value in settings.items():
+        patch.setenv(name, value)
 
 
-def _folder_of_this_run(config: pytest.Config) -> str:
+def _folder_of_byte_code(config: pytest.Config) -> str:
+    """Return where byte code is kept: for later runs, as Python tells by itself what is stale."""
+    if config.pluginmanager.has_plugin("cacheprovider"):
+        assert config.cache is not None
+        return str(config.cache.mkdir("byte-code"))
     folder = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
     config.add_cleanup(folder.cleanup)
     return folder.name

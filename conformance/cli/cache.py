@@ -8,8 +8,8 @@ import datetime
 import sys
 
 from conformance.core.errors import ExitCode, SelectionError, unknown
+from conformance.core.paths import cache_folder
 from conformance.upgrade import cache
-from conformance.upgrade.uv import cache_folder
 
 DAYS = 30
 """An entry that was of no use for so long goes, unless another number is asked for."""

@@ -12,7 +12,7 @@ from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
 from conformance.core.settings import NOTE, comparable, differences, told, unusual
 from conformance.flax import store as layers
-from conformance.observe import environment, lapack
+from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
 from conformance.store.read import open_store
 
@@ -30,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     shown = dataclasses.replace(here, host=told(here.host))
     for title in ("packages", "devices", "host", "config"):
         print("\n".join(_section(title, getattr(shown, title))))
+    print("\n".join(["compiled programs", *programs.lines(here)]))
     print("\n".join(unusual_lines(here)))
     print("\n".join(golden_lines(here, arguments.golden)))
     return ExitCode.OK

@@ -129,6 +129,17 @@ def replace_file(path: Path, text: str | bytes) -> None:
         draft.write_bytes(text.encode() if isinstance(text, str) else text)
 
 
+def put_file(path: Path, data: bytes) -> None:
+    """Give a file this content, whole for whoever reads it, without waiting for the disk.
+
+    For files that can be made again, and of which is seen that they are damaged.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _draft(path) as draft:
+        draft.write_bytes(data)
+        draft.replace(path)
+
+
 @contextlib.contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Lend the name of a draft that becomes the new `folder` if the block ends.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -23,6 +24,12 @@ SHIPPED = PACKAGE.parent / "golden"
 
 PACKAGED = PACKAGE / "_golden"
 """Where the shipped set lies: beside the package in a checkout, within it once installed."""
+
+
+def cache_folder(kind: str) -> Path:
+    """Return the folder of the user's cache that holds things of this kind."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "initializer-conformance" / kind
 
 
 def shipped() -> Path:

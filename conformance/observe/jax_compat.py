@@ -9,7 +9,8 @@ import importlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +40,61 @@ def stablehlo_dialect() -> Any:
     from jaxlib.mlir.dialects import stablehlo
 
     return stablehlo
+
+
+class ProgramCache(Protocol):
+    """What JAX may ask for compiled programs."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the program of that key, or None."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Take a program that was just compiled."""
+
+
+def programs_folder() -> str | None:
+    """Return where JAX was told to keep compiled programs, or None if nowhere."""
+    import jax
+
+    folder: str | None = jax.config.jax_compilation_cache_dir
+    return folder or None
+
+
+def may_keep_programs() -> bool:
+    """Return whether JAX would keep compiled programs if it were told where."""
+    import jax
+
+    return bool(jax.config.jax_enable_compilation_cache)
+
+
+@contextlib.contextmanager
+def keeping_programs(cache: ProgramCache, folder: Path) -> Iterator[None]:
+    """Let JAX ask the cache for every program, and hand it each that was compiled, in the block.
+
+    folder: where the cache is; JAX keeps nothing there itself.
+    """
+    import jax
+    from jax._src import compilation_cache
+
+    settings = {
+        "jax_compilation_cache_dir": str(folder),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+        # XLA's own caches, of what a GPU was measured to be fastest with, are no programs.
+        "jax_persistent_cache_enable_xla_caches": "none",
+    }
+    known = {name: getattr(jax.config, name) for name in settings if hasattr(jax.config, name)}
+    module: Any = compilation_cache
+    module.reset_cache()  # what it found out while there was no cache
+    try:
+        for name in known:
+            jax.config.update(name, settings[name])  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+        module._cache, module._cache_initialized = cache, True
+        yield
+    finally:
+        for name, value in known.items():
+            jax.config.update(name, value)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+        module.reset_cache()
 
 
 def topology(platform: str, arguments: Mapping[str, str]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from conformance.core.ids import Case, parse_case
 from conformance.core.records import Environment
+from conformance.observe import programs
 from conformance.observe.worker import Answered, Began, Event, Lost, Voice, supervised
 from conformance.report.rows import from_json, to_json
 from conformance.run.options import read_given
@@ -87,8 +88,9 @@ def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> No
     ids = [case.id for case in session.cases]
     n_before = max((ids.index(key) + 1 for key in lost if key in ids), default=0)
     environment = dataclasses.asdict(session.environment)
-    voice.begin(ids[n_before:], environment=environment)
-    for case in session.cases[n_before:]:
-        found = session.verdict(case)
-        row = None if found.row is None else to_json(found.row)
-        voice.answer(case.id, row=row, text=found.text, reason=found.reason)
+    with programs.kept(session.environment):
+        voice.begin(ids[n_before:], environment=environment)
+        for case in session.cases[n_before:]:
+            found = session.verdict(case)
+            row = None if found.row is None else to_json(found.row)
+            voice.answer(case.id, row=row, text=found.text, reason=found.reason)

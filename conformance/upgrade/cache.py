@@ -13,7 +13,7 @@ from pathlib import Path
 
 from conformance.core.errors import StoreError
 from conformance.core.files import locked, remove
-from conformance.upgrade.uv import cache_folder
+from conformance.core.paths import cache_folder
 
 KINDS = {
     "environments": "one release of JAX or Flax and what it needs",
@@ -23,6 +23,7 @@ KINDS = {
     "releases": "lists of releases",
     "libraries": "what proofs of causes need",
     "logs": "last words of recorders",
+    "programs": "compiled programs of runs in one environment",
     "passing": "what a command that was killed recorded for itself",
 }
 """Folders of the cache, and what their entries are."""

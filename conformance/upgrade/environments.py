@@ -23,10 +23,11 @@ from urllib.request import url2pathname
 
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
+from conformance.core.paths import cache_folder
 from conformance.core.reading import document, record
 from conformance.upgrade.cache import touch
 from conformance.upgrade.releases import Registry, Side
-from conformance.upgrade.uv import cache_folder, uv
+from conformance.upgrade.uv import uv
 
 OLDEST_PYTHON = (3, 11)
 """What recording itself needs."""

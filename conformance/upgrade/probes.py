@@ -16,6 +16,7 @@ from typing import Any
 
 from conformance.core.errors import SideError
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
+from conformance.core.paths import cache_folder
 from conformance.core.records import DriftClass, Returned
 from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Digests, Finding, decide, unknown
@@ -23,7 +24,7 @@ from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.policy import worst_first
 from conformance.upgrade.recordings import Say, folder_of, variables
-from conformance.upgrade.uv import cache_folder, uv
+from conformance.upgrade.uv import uv
 
 SERIALIZER = "flatbuffers"
 """What JAX serializes exports with, and does not install. Any version serves every release."""

@@ -31,7 +31,7 @@ from conformance.core.files import (
     write_file,
 )
 from conformance.core.ids import Case
-from conformance.core.paths import PACKAGE
+from conformance.core.paths import PACKAGE, cache_folder
 from conformance.observe.child.__main__ import REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
@@ -39,7 +39,6 @@ from conformance.store.read import Store, open_store
 from conformance.upgrade.cache import touch
 from conformance.upgrade.environments import Plan, build
 from conformance.upgrade.rerun import Interpreter
-from conformance.upgrade.uv import cache_folder
 
 RECORDER = (
     "conformance.observe.child.__main__",

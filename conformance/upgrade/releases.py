@@ -14,8 +14,9 @@ from packaging.version import InvalidVersion, Version
 
 from conformance.core.errors import SelectionError, SideError, unknown
 from conformance.core.files import replace_file
+from conformance.core.paths import cache_folder
 from conformance.observe.lapack import WITNESS
-from conformance.upgrade.uv import cache_folder, uv
+from conformance.upgrade.uv import uv
 
 CURRENT, LATEST = "current", "latest"
 

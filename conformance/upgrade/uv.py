@@ -1,11 +1,9 @@
-"""uv, the cache folder, and files that appear whole or not at all."""
+"""uv, which builds the environments."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-from pathlib import Path
 
 from conformance.core.errors import SideError
 
@@ -24,9 +22,3 @@ def uv(*arguments: str) -> str:
         [program, *arguments], check=True, capture_output=True, text=True
     )
     return result.stdout
-
-
-def cache_folder(kind: str) -> Path:
-    """Return the folder of the user's cache that holds things of this kind."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "initializer-conformance" / kind

@@ -10,7 +10,7 @@ import pytest
 
 from conformance.cli.main import main
 from conformance.core.files import locked
-from conformance.upgrade.uv import cache_folder
+from conformance.core.paths import cache_folder
 
 DAY_S = 86_400
 

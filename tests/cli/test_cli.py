@@ -26,7 +26,7 @@ from conformance.core.ids import parse_case
 from conformance.core.laws import Normal
 from conformance.core.records import Returned
 from conformance.flax import store as layers
-from conformance.observe import environment
+from conformance.observe import environment, programs
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
@@ -709,6 +709,15 @@ def test_what_the_numbers_depend_on_is_shown_as_known_or_unknown(
     assert lines["lapack_kernel"] == ["Haswell"]
     assert lines["lapack"] == lines["lapack_threads"] == ["unknown"]
     assert lines["libc"] not in ([], ["unknown"])
+
+
+def test_the_doctor_tells_on_which_compiled_programs_a_run_would_rest(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["doctor", "--golden", str(golden)])
+
+    (line, *_) = capsys.readouterr().out.partition("\ncompiled programs\n")[2].splitlines()
+    assert line in programs.lines(environment.capture(("cpu",)))
 
 
 def test_where_nothing_tells_the_lapack_the_doctor_says_what_would(

@@ -18,10 +18,10 @@ import pytest
 from conformance.cli import main
 from conformance.core import files
 from conformance.core.errors import SideError
+from conformance.core.paths import cache_folder
 from conformance.observe import lapack
 from conformance.upgrade import environments, recordings
 from conformance.upgrade.releases import Registry, parse_side, release_side
-from conformance.upgrade.uv import cache_folder
 from tests import ROOT
 
 FAKE_UV = ROOT / "tests" / "fake_uv.py"

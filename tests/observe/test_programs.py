@@ -1,0 +1,206 @@
+"""Programs that are kept between runs return what compiled ones do, bit for bit."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax._src import monitoring  # noqa: TID251  # its public face cannot forget a listener
+
+from conformance.cases.builtin import load_catalogue
+from conformance.core.formats import FORMATS
+from conformance.core.records import Environment
+from conformance.observe import programs
+from conformance.observe.jax_compat import x64_for
+from conformance.observe.programs import Programs
+
+WHERE = Environment(packages={"jaxlib": "1"}, config={}, host={"libc": "glibc 2.36"}, devices={})
+
+SHAPES = {
+    "uniform": (5,),
+    "normal": (5,),
+    "truncated_normal_narrow": (5,),
+    "lecun_normal": (5, 1),
+    "orthogonal": (5, 3),
+    "delta_orthogonal": (1, 2, 3),
+    "constant": (5,),
+}
+"""An initializer of each family, and a shape that compiles fast."""
+
+COMPILED, FOUND = "/jax/compilation_cache/cache_misses", "/jax/compilation_cache/cache_hits"
+
+
+@contextlib.contextmanager
+def setting(name: str, value: object) -> Iterator[None]:
+    """Give JAX a setting for the block."""
+    before = getattr(jax.config, name)
+    jax.config.update(name, value)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Give the test a cache of its own; JAX may have been told of another one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with (
+        setting("jax_compilation_cache_dir", None),
+        setting("jax_enable_compilation_cache", True),
+    ):
+        yield
+
+
+@pytest.fixture
+def events() -> Iterator[list[str]]:
+    """Note what JAX tells of its cache."""
+    seen: list[str] = []
+
+    def note(event: str, **_: object) -> None:
+        seen.append(event)
+
+    jax.monitoring.register_event_listener(note)
+    yield seen
+    monitoring.unregister_event_listener(note)
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_kept_program_returns_the_bits_of_a_compiled_one(name: str, events: list[str]) -> None:
+    key = jax.random.key(0)
+    with programs.kept(WHERE):
+        compiled = drawn(name, key)
+    n_compiled = events.count(COMPILED)
+    events.clear()
+    with programs.kept(WHERE):
+        kept = drawn(name, key)
+
+    assert kept == compiled
+    assert events.count(FOUND) == n_compiled >= len(kept) > 0
+    assert events.count(COMPILED) == 0
+
+
+def drawn(name: str, key: Any) -> dict[str, bytes]:
+    """Return what an initializer returns in every dtype that it takes, in programs made anew."""
+    initializer, bits = load_catalogue().lookup(name).build(), {}
+    for dtype in FORMATS:
+        with x64_for(dtype), contextlib.suppress(TypeError, ValueError):  # no such draw
+            program = jax.jit(lambda key, dtype=dtype: initializer(key, SHAPES[name], dtype))
+            bits[dtype] = np.asarray(program(key)).tobytes()
+    return bits
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_program_is_kept_for_later_runs_by_whatever_can_change_numbers() -> None:
+    other = dataclasses.replace(WHERE, host={"libc": "glibc 2.43"})
+
+    assert programs.folder_for(WHERE) == programs.folder_for(WHERE)
+    assert programs.folder_for(WHERE) != programs.folder_for(other)
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_the_settings_of_jax_are_left_as_they_were() -> None:
+    before = dict(jax.config.values)
+
+    with programs.kept(WHERE):
+        assert dict(jax.config.values) != before
+
+    assert dict(jax.config.values) == before
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("jax_compilation_cache_dir", "elsewhere"), ("jax_enable_compilation_cache", False)],
+)
+def test_what_jax_was_told_of_its_cache_comes_first(name: str, value: object) -> None:
+    with setting(name, value), programs.kept(WHERE):
+        assert getattr(jax.config, name) == value
+
+    assert not programs.folder_for(WHERE).exists()
+
+
+# --- What lies there -----------------------------------------------------------------------------
+
+
+def test_a_damaged_program_is_compiled_again_and_replaced(tmp_path: Path) -> None:
+    Programs(tmp_path).put("key", b"program")
+    data = (tmp_path / "key").read_bytes()
+    for damaged in (data[:-1], data[:-1] + b"?", b""):
+        (tmp_path / "key").write_bytes(damaged)
+
+        assert Programs(tmp_path).get("key") is None
+
+    Programs(tmp_path).put("key", b"program")
+    assert Programs(tmp_path).get("key") == b"program"
+
+
+def test_no_other_process_sees_a_program_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(path: Path, data: bytes) -> None:
+        path.touch()
+        raise OSError(f"no space for {len(data)} bytes")
+
+    monkeypatch.setattr(Path, "write_bytes", cut_short)
+
+    Programs(tmp_path).put("key", b"program")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_the_compiler_refuses_what_was_kept_all_is_compiled(tmp_path: Path) -> None:
+    for key in ("refused", "another"):
+        Programs(tmp_path).put(key, b"program")
+    cache = Programs(tmp_path)
+
+    assert cache.get("refused") == b"program"
+    cache.put("refused", b"program")  # compiled again, though it was given
+    assert cache.get("another") is None
+
+
+def test_a_disk_that_refuses_costs_a_compilation_and_no_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    Programs(tmp_path / "file").put("key", b"program")
+
+    assert Programs(tmp_path / "file").get("key") is None
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_nobody_else_may_write_what_this_process_will_execute() -> None:
+    with programs.kept(WHERE):
+        assert stat.S_IMODE(programs.folder_for(WHERE).stat().st_mode) == 0o700
+
+
+# --- What is told of it --------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_how_many_programs_a_run_would_not_compile_is_told() -> None:
+    Programs(programs.folder_for(WHERE)).put("key", b"program")
+
+    first, second = programs.lines(WHERE)
+
+    assert first == f"  1 kept for runs in this environment, in {programs.folder_for(WHERE)}"
+    assert "JAX_ENABLE_COMPILATION_CACHE=0" in second
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_that_jax_keeps_programs_itself_is_told() -> None:
+    with setting("jax_compilation_cache_dir", "elsewhere"):
+        assert programs.lines(WHERE) == ["  JAX itself keeps them, in elsewhere"]
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_that_no_program_is_kept_is_told() -> None:
+    with setting("jax_enable_compilation_cache", False):
+        assert programs.lines(WHERE) == ["  none is kept, as JAX_ENABLE_COMPILATION_CACHE says"]
