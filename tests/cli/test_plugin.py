@@ -461,8 +461,8 @@ def test_workers_that_are_lost_before_their_first_test_end_the_run(
     conform: Conform, pytester: pytest.Pytester
 ) -> None:
     pytester.makeconftest(
-        "import os\ndef pytest_collection_modifyitems(config):\n"
-        "    if hasattr(config, 'workerinput'): os._exit(0)"
+        "import os\ndef pytest_sessionstart(session):\n"
+        "    if hasattr(session.config, 'workerinput'): os._exit(0)"
     )
 
     outcome = conform.apart()
@@ -477,7 +477,7 @@ def test_a_case_without_memory_is_recorded_and_the_others_go_on(
 ) -> None:
     pytester.makeconftest(GREEDY)
 
-    outcome = conform.apart("-n", "2", initializers="greedy,ones,uniform,zeros")
+    outcome = conform(initializers="greedy,ones,uniform,zeros")
 
     outcome.stdout.fnmatch_lines(
         [
