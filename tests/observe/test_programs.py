@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
+import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,10 @@ from conformance.core.records import Environment
 from conformance.observe import programs
 from conformance.observe.jax_compat import x64_for
 from conformance.observe.programs import Programs
+from conformance.observe.worker import Voice
+from conformance.run.isolated import judge
+from conformance.run.options import given
+from tests import small_golden
 
 WHERE = Environment(packages={"jaxlib": "1"}, config={}, host={"libc": "glibc 2.36"}, devices={})
 
@@ -96,6 +102,42 @@ def drawn(name: str, key: Any) -> dict[str, bytes]:
             program = jax.jit(lambda key, dtype=dtype: initializer(key, SHAPES[name], dtype))
             bits[dtype] = np.asarray(program(key)).tobytes()
     return bits
+
+
+class Listener(Voice):
+    """Hears what a worker says in this process."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+
+    def begin(self, cases: Sequence[str], **facts: Any) -> None:
+        """Know the cases already."""
+
+    def answer(self, case: str, **answer: Any) -> None:
+        """Note the row without what no two runs share."""
+        row = json.loads(answer["row"])
+        self.rows[case] = {name: row[name] for name in row if name not in OF_ONE_RUN}
+
+
+OF_ONE_RUN = ("recorded_at", "elapsed_s")
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_a_worker_keeps_what_it_compiled_and_says_the_same_with_it(
+    tmp_path: Path, events: list[str]
+) -> None:
+    case = "uniform-float32-11x3-s0-cpu-jit"
+    folder = small_golden.write(tmp_path / "golden", case)
+    asked = argparse.Namespace(cases=[case], golden=str(folder))
+    first, second = Listener(), Listener()
+    for listener in (first, second):
+        jax.clear_caches()
+        events.clear()
+        judge({"options": given(asked), "run_id": "run"}, {}, listener)
+
+    assert second.rows == first.rows != {}
+    assert FOUND in events
+    assert COMPILED not in events
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
@@ -28,6 +29,7 @@ def program_of(name: str) -> ptx.Program:
     return ptx.load(text_of(name, "hlo"), [text_of(name, "ptx")], text_of(name, "thunks"))
 
 
+@functools.cache
 def executed(name: str, ir: str) -> Array:
     """Return what the processor makes of the program, its kernels compiled from the IR."""
     host = Host(re.split("(?<=\n)(?=; ModuleID)", ir))
