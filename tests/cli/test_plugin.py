@@ -69,8 +69,10 @@ class Conform:
         return self._pytester.runpytest_inprocess(*self._words(initializers), *here, *words)
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
-        """Run in a process of its own, as workers and dying initializers need."""
-        return self._pytester.runpytest_subprocess(*self._words(initializers), *words, timeout=600)
+        """Run in a process of its own, as workers and dying initializers need, in our own order."""
+        return self._pytester.runpytest_subprocess(
+            *self._words(initializers), "-p", "no:randomly", *words, timeout=600
+        )
 
     def folder(self) -> Path:
         """Return the reports of the only run."""

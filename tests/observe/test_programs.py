@@ -131,7 +131,7 @@ def test_a_worker_keeps_what_it_compiled_and_says_the_same_with_it(
     asked = argparse.Namespace(cases=[case], golden=str(folder))
     first, second = Listener(), Listener()
     for listener in (first, second):
-        jax.clear_caches()
+        jax.clear_caches()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         events.clear()
         judge({"options": given(asked), "run_id": "run"}, {}, listener)
 
