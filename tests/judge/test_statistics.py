@@ -18,6 +18,7 @@ from conformance.judge.drift.statistics import (
     Values,
     compare_laws,
     fit,
+    is_reordered,
     is_same_stream,
     kolmogorov_bound,
     kolmogorov_distance,
@@ -343,3 +344,32 @@ def test_the_bound_of_the_distance_is_exceeded_once_in_250_million(n: int, m: in
     with mpmath.workdps(DIGITS):
         probability = 2 * mpmath.exp(-2 * mpmath.mpf(bound) ** 2 * n * m / (n + m))
     assert float(probability) == pytest.approx(4e-9, rel=1e-13)
+
+
+# --- Order ---------------------------------------------------------------------------------------
+
+
+def drawn(digits: int, seed: int) -> Values:
+    """Return draws of few values, of many, or of so many that none occurs twice."""
+    return normals(4000, seed).round(digits)
+
+
+@pytest.mark.parametrize("digits", [2, 3, 12])
+def test_values_in_other_places_are_known_though_some_are_new(digits: int) -> None:
+    values = drawn(digits, 0)
+    other = values[::-1].copy()
+    other[:20] += 10
+
+    assert is_reordered(other, values)
+
+
+@pytest.mark.parametrize("digits", [1, 3, 12])
+def test_no_two_draws_are_one_in_another_order(digits: int) -> None:
+    assert not any(is_reordered(drawn(digits, 2 * n), drawn(digits, 2 * n + 1)) for n in range(50))
+
+
+def test_a_few_values_that_occur_in_both_are_no_order() -> None:
+    values, other = drawn(12, 0), drawn(12, 1)
+    other[:1000] = values[1000:2000]
+
+    assert not is_reordered(other, values)

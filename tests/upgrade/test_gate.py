@@ -581,19 +581,19 @@ def changes(world: Path, models: None) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "expected", "n_different"),
     [
-        ("nan", ("law",), 7),
-        ("huge", ("transform",), 7),
-        ("one", ("transform",), 2),
-        ("order", ("stream", "structural"), 7021),
-        ("seen", ("rounding",), 1),
+        ("nan", "law", 7),
+        ("huge", "transform", 7),
+        ("one", "transform", 2),
+        ("order", "structural", 7021),
+        ("seen", "rounding", 1),
     ],
 )
 def test_of_a_parameter_that_changed_every_element_is_compared(
-    changes: dict[str, dict[str, Any]], name: str, expected: tuple[str, ...], n_different: int
+    changes: dict[str, dict[str, Any]], name: str, expected: str, n_different: int
 ) -> None:
     pair = changes[name]
 
-    assert pair["drift_class"] in expected
+    assert pair["drift_class"] == expected
     assert (pair["n_elements"], pair["n_different"]) == (8192, n_different)
     assert pair["is_allowed"] is (name == "seen")
 

@@ -301,6 +301,9 @@ def _of_laws(actual: statistics.Values, expected: statistics.Values) -> _Change:
     laws = statistics.compare_laws(actual, expected)
     if laws.fault:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
+    if statistics.is_reordered(actual, expected):
+        detail = f"most of {len(actual)} elements that differ are there in other places"
+        return _Change(drift_class=DriftClass.STRUCTURAL, detail=detail)
     detail = (
         f"new random bits; {len(actual)} elements show no change of law "
         f"(certain to show a change of sigma beyond {laws.smallest_change:.2g})"

@@ -67,6 +67,22 @@ def _correlation(one: Values, two: Values) -> float:
     return float(left @ right) / norm if norm else 0.0
 
 
+def is_reordered(actual: Values, expected: Values) -> bool:
+    """Return whether most values are those of the other sample, as in no two draws of one law.
+
+    Of the t elements that have one value, a toss says of each in which draw it fell. So the sum of
+    (a - b)^2 / t over the m values, a and b the numbers in either, has mean m and variance
+    sum(2 - 2 / t): the moments of a binomial, whatever the law. Far less is no accident.
+    """
+    values, inverse = np.unique(np.concatenate([actual, expected]), return_inverse=True)
+    one, two = (
+        np.bincount(part, minlength=len(values)) for part in np.split(inverse, [len(actual)])
+    )
+    likeness = float(np.sum(1 - (one - two) ** 2 / (one + two)))
+    deviation = math.sqrt(float(np.sum(2 - 2 / (one + two))))
+    return likeness > max(len(values) / 2, CERTAINTY * deviation)
+
+
 def fit(actual: Values, expected: Values) -> Line:
     """Return the reduced major axis of the pairs; needs FEWEST pairs that are not all alike.
 
