@@ -26,6 +26,7 @@ from conformance.core.laws import (
     TruncatedNormal,
     Uniform,
     VarianceScaling,
+    nominal_moments,
 )
 from conformance.core.records import (
     Budget,
@@ -224,10 +225,11 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
         oracle_check, "classify_kept", lambda *_, **__: Drift(drift_class=next(classes))
     )
     solution = solved(LAWS[0], "float32")
-    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+    moments = nominal_moments(LAWS[0], SHAPE, "float32")
     assert solution.followed is not None
+    assert moments is not None
 
-    found = oracle_check.deviation(returned(solution.expected), LAWS[0], problem, budget=NOTHING)
+    found = oracle_check.deviation(returned(solution.expected), [solution], moments, budget=NOTHING)
 
     told, other = solution.expected, solution.followed
     assert np.array_equal(found.reference, told if is_defined else other)
@@ -566,16 +568,26 @@ def test_a_matrix_without_elements_passes() -> None:
 
 
 def test_a_stored_sample_of_a_matrix_is_judged_by_its_elements() -> None:
-    array = solved(Orthogonal(), "float32").expected
-    wrong = array.copy()
+    wrong = solved(Orthogonal(), "float32").expected.copy()
     wrong.reshape(-1)[3 * 9] += 0.5
 
-    right_result, wrong_result = (
-        judged(Orthogonal(), thin(returned(each), 3), budget=MATRIX) for each in (array, wrong)
-    )
+    result = judged(Orthogonal(), thin(returned(wrong), 3), budget=MATRIX)
 
-    assert (right_result.status, right_result.metrics) == (Status.PASSED, {})
-    assert "1 of the 43 elements that are stored are further" in wrong_result.message
+    assert "1 of the 43 elements that are stored are further" in result.message
+
+
+def test_a_sample_of_a_matrix_passes_only_as_before() -> None:
+    sample = thin(returned(solved(Orthogonal(), "float32").expected), 3)
+    as_before = Drift(drift_class=DriftClass.IDENTICAL, n_elements=128)
+
+    alone = judged(Orthogonal(), sample, budget=MATRIX)
+    accepted = judged(Orthogonal(), sample, budget=MATRIX, drift=as_before)
+
+    assert accepted.status is Status.PASSED
+    assert alone.status is Status.FAILED
+    assert "every 3th element is kept and is right; of the others nothing is known" in alone.message
+    assert alone.remedy is not None
+    assert alone.remedy.yardstick == "whole"
 
 
 def test_what_is_off_the_centre_of_a_kernel_is_left_to_the_structure_check() -> None:

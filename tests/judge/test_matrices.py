@@ -929,6 +929,38 @@ def test_samples_of_every_layout_are_judged(
     assert fault_of(sample, other, witness(found.drawn), BUDGET) != ""
 
 
+def test_a_sample_of_a_matrix_on_the_side_that_is_judged_settles_nothing() -> None:
+    """Swapped or not: what was not kept of it may be anything."""
+    found = draw_by_jax(Setting(shape=(128, 128)), "float32", 0)
+    right = returned(q_of(found.drawn))
+
+    drift = compared(sampled(returned(found.array)), right)
+
+    assert drift.drift_class is DriftClass.UNKNOWN
+
+
+def test_what_is_not_a_number_is_known_of_elements_that_nobody_kept() -> None:
+    drawn = normals((128, 128))
+    matrix = q_of(drawn)
+    matrix.flat[1] = np.nan
+
+    fault = fault_of(sampled(returned(matrix)), PLAIN, witness(drawn), BUDGET)
+
+    assert fault == "1 elements are NaN or infinite"
+
+
+@pytest.mark.parametrize("value", [0.5, math.nan])
+def test_of_zeros_what_nobody_kept_is_known_by_its_extremes(value: float) -> None:
+    zeros = np.zeros((128, 128), np.float32)
+    right = sampled(returned(zeros))
+    zeros.flat[1] = value
+    asked = Orthogonal(scale=0.0)
+
+    assert fault_of(right, asked, witness(normals((128, 128))), BUDGET) == ""
+    fault = fault_of(sampled(returned(zeros)), asked, witness(normals((128, 128))), BUDGET)
+    assert fault == "elements are not zero"
+
+
 # --- Edges ---------------------------------------------------------------------------------------
 
 

@@ -127,6 +127,16 @@ def test_of_a_sample_every_stored_element_is_held_to_the_constant() -> None:
     assert f"the first, at flat index {stored}, is -1.0, needed {stored % 50}.0" in result.message
 
 
+def test_the_digest_tells_of_a_constant_that_differs_where_nothing_is_kept() -> None:
+    ones = np.ones((100, 50), np.float32)
+    ones.reshape(-1)[1] = 2.0
+
+    result = judged(Constant(value=1.0), sampled(returned(ones)))
+
+    assert result.status is Status.FAILED
+    assert "elements that were not kept differ: the digest is another" in result.message
+
+
 # --- Bounds --------------------------------------------------------------------------------------
 
 DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-3.0, upper=5.0))

@@ -293,7 +293,9 @@ def fault_of(outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budg
     what backward errors may move the elements: see `forward_bounds`.
     """
     if not definition.scale or not math.prod(outcome.shape):
-        return "elements are not zero" if flat(outcome).any() else ""
+        known = outcome.moments  # of all elements, whether or not all are kept
+        others = (known.minimum, known.maximum, known.nonfinite)
+        return "elements are not zero" if math.prod(outcome.shape) and any(others) else ""
     if outcome.stride != 1:
         return _fault_of_sample(outcome, definition, drawn, budget)
     off_centre = off_centre_fault(whole(outcome), definition)
@@ -303,6 +305,8 @@ def fault_of(outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budg
 def _fault_of_sample(
     outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budget: Budget
 ) -> str:
+    if outcome.moments.nonfinite:
+        return f"{outcome.moments.nonfinite} elements are NaN or infinite"
     dtype = as_dtype(outcome.dtype)
     rows, columns = drawn.matrix.shape
     bound = bound_of(rows, columns, definition, dtype, budget)
@@ -389,7 +393,7 @@ def compare_matrices(
             named.append(order)
             told = dataclasses.replace(told, drift_class=DriftClass.STRUCTURAL)
         return dataclasses.replace(told, detail="; ".join(filter(None, (*named, told.detail))))
-    if actual.stride != 1 and expected.stride != 1:
+    if actual.stride != 1:
         return classify(actual, expected, moments=moments)
     between = draw_drift(mine, theirs, budget) if mine and theirs else None
     if between and between.drift_class.rank > DriftClass.ROUNDING.rank:

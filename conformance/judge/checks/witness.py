@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterable
 
 from conformance.core.arrays import as_dtype, moments_of, returned
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition, NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Returned
-from conformance.judge.checks.oracle import answers, deviation, is_rounding, references
+from conformance.judge.checks.oracle import (
+    Deviation,
+    answers,
+    deviation,
+    is_rounding,
+    references,
+)
 from conformance.judge.drift import classify, classify_kept, moments_moved
-from conformance.oracle import OracleUnavailable
+from conformance.oracle import OracleUnavailable, Solution
 from conformance.oracle.threefry import Key
 
 
@@ -28,59 +36,51 @@ def witnessed(
     """Return by all elements how two arrays lie of which one keeps a sample.
 
     Where the oracle returns the very bits of which the digest is kept, it stands for them. Else all
-    elements of the one side are held to the definition, and of the other those that are kept, and
-    the moments of all: if these are as defined, the change is what the first side departs by.
+    elements of the first side are held to the definition, and of the second those that are kept,
+    and the moments of all: if these are as defined, the change is what the first departs by.
 
-    None where that cannot be told: both sides keep a sample, the oracle has no answer, or what is
-    kept is not as defined.
+    None where that cannot be told: the oracle has no answer, both sides keep a sample, or the first
+    does and is not what the oracle returns, or what the second keeps is not as defined.
     """
     if (actual.stride == 1) == (expected.stride == 1):
         return None
-    whole, part = (actual, expected) if actual.stride == 1 else (expected, actual)
+    known = answers(definition, problem, key=key, is_compiled=True)
+    # Each solves the problem anew: what one of these has asked for is kept for the others.
+    solutions, again, once_more = itertools.tee(known, 3)
+    part = expected if actual.stride == 1 else actual
     try:
-        rebuilt = _rebuilt(part, definition, problem, key)
+        rebuilt = _rebuilt(part, solutions)
         if rebuilt is not None:
             sides = (actual, rebuilt) if part is expected else (rebuilt, expected)
             return classify(*sides, moments=moments, budget=budget)
-        return _by_definition(whole, part, definition, problem, moments, budget, key)
+        if part is actual:
+            return None
+        mine = deviation(actual, again, moments, budget=budget)
+        theirs = deviation(expected, once_more, moments, budget=budget)
     except OracleUnavailable:
         return None
+    if not _is_as_defined(expected, theirs, moments):
+        return None
+    if not is_rounding(mine.drift):
+        detail = f"from the definition, which the other side is: {mine.drift.detail}"
+        return dataclasses.replace(mine.drift, detail=detail)
+    detail = "every element is as defined; so are those of the other side that are kept"
+    kept = classify_kept(actual, expected, moments=moments, budget=budget)
+    return dataclasses.replace(kept, drift_class=DriftClass.ROUNDING, scale=None, detail=detail)
 
 
-def _rebuilt(
-    part: Returned, definition: Definition, problem: Problem, key: Key | None
-) -> Returned | None:
-    for solution in answers(definition, problem, key=key, is_compiled=True):
+def _rebuilt(part: Returned, solutions: Iterable[Solution]) -> Returned | None:
+    """Return the array of which the part keeps a sample, if it is one that the oracle returns."""
+    for solution in solutions:
         for reference in references(solution):
             if (found := returned(reference)).sha256 == part.sha256:
                 return found
     return None
 
 
-def _by_definition(
-    whole: Returned,
-    part: Returned,
-    definition: Definition,
-    problem: Problem,
-    moments: NominalMoments,
-    budget: Budget,
-    key: Key | None,
-) -> Drift | None:
-    mine, theirs = (
-        deviation(side, definition, problem, budget=budget, key=key, is_compiled=True)
-        for side in (whole, part)
-    )
-    defined, sigma = moments_of(theirs.reference), math.sqrt(moments.variance)
-    dtype = as_dtype(part.dtype)
-    if not is_rounding(theirs.drift) or part.moments.nonfinite != defined.nonfinite:
-        return None
-    if moments_moved(part.moments, defined, sigma, dtype):
-        return None
-    kept = classify_kept(whole, part, moments=moments, budget=budget)
-    if is_rounding(mine.drift):
-        detail = "every element is as defined; so are those of the other side that are kept"
-        return dataclasses.replace(kept, drift_class=DriftClass.ROUNDING, scale=None, detail=detail)
-    return dataclasses.replace(
-        mine.drift,
-        detail=f"from the definition, which the other side is: {mine.drift.detail}",
-    )
+def _is_as_defined(part: Returned, found: Deviation, moments: NominalMoments) -> bool:
+    """Return whether all that is kept of an array is: elements, and the moments of the whole."""
+    defined, sigma = moments_of(found.reference), math.sqrt(moments.variance)
+    if not is_rounding(found.drift) or part.moments.nonfinite != defined.nonfinite:
+        return False
+    return not moments_moved(part.moments, defined, sigma, as_dtype(part.dtype))
