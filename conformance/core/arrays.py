@@ -20,10 +20,13 @@ from conformance.core.records import Moments, Returned
 Array = npt.NDArray[Any]
 
 FULL_SIZE_LIMIT = 4096
-"""Arrays of more elements are stored as digest, moments and a strided sample."""
+"""Arrays of more elements are stored as digests, moments and a strided sample."""
 
 SAMPLE_SIZE = 1024
 """Least number of elements in a strided sample."""
+
+MOST_BLOCKS = 16
+"""Parts of an array that is too large to store, each with a digest of its own."""
 
 
 def as_dtype(name: str) -> np.dtype[Any]:
@@ -107,7 +110,30 @@ def sampled(outcome: Returned) -> Returned:
     stride = (size // SAMPLE_SIZE - 1) | 1
     while any(math.gcd(stride, axis) != 1 for axis in outcome.shape):
         stride -= 2
-    return thin(outcome, stride)
+    return dataclasses.replace(thin(outcome, stride), blocks=block_digests(outcome))
+
+
+def block_size(size: int) -> int:
+    """Return how many elements each block of an array of `size` has; the last may have fewer."""
+    return max(1, -(-size // MOST_BLOCKS))
+
+
+def n_blocks(size: int) -> int:
+    """Return how many blocks an array of `size` elements has."""
+    return -(-size // block_size(size))
+
+
+def block_digests(outcome: Returned) -> tuple[str, ...]:
+    """Return a digest of each block of the flattened array, of 64 bits; () of a sample without any.
+
+    Two arrays whose digests of a block are equal are the same there.
+    """
+    if outcome.stride != 1:
+        return outcome.blocks
+    bits = memoryview(outcome.bits)
+    length = block_size(math.prod(outcome.shape)) * as_dtype(outcome.dtype).itemsize
+    parts = (bits[start : start + length] for start in range(0, len(bits), length))
+    return tuple(hashlib.sha256(part).hexdigest()[:16] for part in parts)
 
 
 def completed(outcome: Returned) -> Returned:
@@ -120,7 +146,7 @@ def completed(outcome: Returned) -> Returned:
     bits = value * math.prod(outcome.shape)
     if hashlib.sha256(bits).hexdigest() != outcome.sha256:
         return outcome
-    return dataclasses.replace(outcome, bits=bits, stride=1)
+    return dataclasses.replace(outcome, bits=bits, stride=1, blocks=())
 
 
 def thin(outcome: Returned, stride: int) -> Returned:

@@ -75,7 +75,8 @@ class Returned:
     """The outcome of a call that returned an array.
 
     `bits` holds every `stride`-th element of the flattened array, C order, little endian. `sha256`
-    and `moments` are always of the whole array, so a sampled array still proves identity.
+    and `moments` are always of the whole array, so a sampled array still proves identity, and
+    `blocks`, of a sample, tell which parts of it do; see `arrays.block_digests`.
     `drawn`, of an orthogonal matrix, holds the bits of the tall matrix of normals that the call
     orthonormalised, in the array's dtype; None where there is no such matrix or nobody could tell.
     """
@@ -85,6 +86,7 @@ class Returned:
     sha256: str
     bits: bytes = dataclasses.field(repr=False)
     stride: int = 1
+    blocks: tuple[str, ...] = ()
     weak_type: bool = False
     moments: Moments
     drawn: bytes | None = dataclasses.field(default=None, repr=False)

@@ -65,15 +65,20 @@ class Format:
 
 
 _LATER = "what came later is unknown there: digests, facts of the environment, draws of matrices"
+_BLOCKS = "no sample has digests of blocks before the newest"
 
-GOLDENS = Format(name="golden set", newest=2, older="version 1 has no inventory; " + _LATER)
+GOLDENS = Format(
+    name="golden set", newest=3, older=f"version 1 has no inventory; {_BLOCKS}; {_LATER}"
+)
 INVENTORY = Format(name="inventory")
 RECORDING = Format(
-    name="recording", newest=2, older="version 1 does not say what was asked for; " + _LATER
+    name="recording",
+    newest=3,
+    older=f"version 1 does not say what was asked for; {_BLOCKS}; {_LATER}",
 )
-PREDICTIONS = Format(name="predictions", older=_LATER)
-PARAMETERS = Format(name="parameters", older=_LATER)
-JOURNAL = Format(name="journal", older=_LATER)
+PREDICTIONS = Format(name="predictions", newest=2, older=f"{_BLOCKS}; {_LATER}")
+PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
+JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
 STAGE = Format(name="stage", newest=2, older="version 1 stated none", unstated=1)
 
 BUDGETS = Format(name="budgets", older="none is of a matrix")

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from conformance.core import versions
-from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, sampled
+from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, n_blocks, sampled
 from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.reading import record
 from conformance.core.records import STAGES, Entry, Moments, Observation, Raised, Returned
@@ -98,6 +98,8 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
             name: value if math.isfinite(value) else str(value)
             for name, value in dataclasses.asdict(outcome.moments).items()
         }
+        if outcome.blocks:
+            fields["blocks"] = list(outcome.blocks)
     return {**fields, **extra}
 
 
@@ -128,6 +130,8 @@ def entry_from(
         raise ValueError(f"{len(bits)} bytes are stored, {dtype}{list(shape)} needs {needed}")
     if not known.sha256 or (stride == 1 and hashlib.sha256(bits).hexdigest() != known.sha256):
         raise ValueError("its array is another one than the digest says")
+    if known.blocks and len(known.blocks) != (n := n_blocks(math.prod(shape))):
+        raise ValueError(f"{len(known.blocks)} digests of blocks are stored, {list(shape)} has {n}")
     sizes = {math.prod(part) * as_dtype(dtype).itemsize for part in (shape, shape[-2:])}
     if drawn is not None and len(drawn) not in sizes:
         raise ValueError(f"{len(drawn)} bytes were drawn for it, {dtype}{list(shape)} needs others")
@@ -139,6 +143,7 @@ def entry_from(
         sha256=known.sha256,
         stride=stride,
         bits=bits,
+        blocks=known.blocks,
         weak_type=known.weak_type,
         moments=known.moments or moments_of(np.frombuffer(bits, dtype=as_dtype(dtype))),
         drawn=drawn,
@@ -160,6 +165,7 @@ class _Fields:
     drawn: str | None = None
     stride: int = 1
     moments: Moments | None = None
+    blocks: tuple[str, ...] = ()
     stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     device: str = ""
     elapsed_s: float = math.nan

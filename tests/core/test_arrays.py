@@ -19,12 +19,14 @@ from conformance.core.arrays import (
     SAMPLE_SIZE,
     Array,
     as_dtype,
+    block_digests,
     centre_of,
     centred,
     digest,
     flat,
     in_shape,
     moments_of,
+    n_blocks,
     returned,
     sampled,
     thin,
@@ -284,7 +286,27 @@ def test_a_sample_holds_every_so_manyth_element_and_proves_the_whole() -> None:
     sample = sampled(record)
 
     assert np.array_equal(flat(sample), array.reshape(-1)[::7])
-    assert dataclasses.replace(sample, bits=record.bits, stride=1) == record
+    assert dataclasses.replace(sample, bits=record.bits, stride=1, blocks=()) == record
+
+
+@pytest.mark.parametrize(("size", "n", "last"), [(4097, 16, 242), (1 << 20, 16, 65536), (7, 7, 1)])
+def test_each_block_has_a_digest_of_its_own(size: int, n: int, last: int) -> None:
+    array = np.arange(size, dtype=np.int32)
+    whole = block_digests(returned(array))
+    array[-last] += 1
+
+    moved = block_digests(returned(array))
+
+    assert len(whole) == n_blocks(size) == n
+    assert [one == two for one, two in zip(whole, moved, strict=True)] == [True] * (n - 1) + [False]
+
+
+def test_a_sample_keeps_the_digests_of_the_blocks() -> None:
+    record = returned(numbered(128, 64))
+
+    assert sampled(record).blocks == block_digests(sampled(record)) == block_digests(record)
+    assert block_digests(thin(record, 7)) == ()
+    assert block_digests(returned(np.zeros((0, 8)))) == ()
 
 
 def test_a_sample_is_not_sampled_again() -> None:

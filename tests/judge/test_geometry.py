@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array
-from conformance.judge.drift.geometry import MOST_AXES, Mask, describe_places, reordering
+from conformance.judge.drift.geometry import (
+    MOST_AXES,
+    Mask,
+    describe_blocks,
+    describe_places,
+    reordering,
+)
 
 OTHERWISE = "the same elements in another order"
 
@@ -273,3 +279,39 @@ def test_of_complex_elements_the_modulus_is_small_or_large() -> None:
     expected = np.array([0.1j, 3 + 4j, -5.0])
 
     assert describe_places(marked(3, 0), expected) == "only near zero (below 0.1 sigma)"
+
+
+# --- Blocks ---------------------------------------------------------------------------------------
+
+
+def blocks(*changed: int) -> list[str]:
+    """Return digests of 16 blocks, of which some are others."""
+    return ["new" if number in changed else "old" for number in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ((), ""),
+        ((0,), "1 of 16 blocks differ, elements 0 to 256; the other 3840 elements are the same"),
+        (
+            (3, 4, 15),
+            "3 of 16 blocks differ, elements 771 to 1284, 3855 to 4096; the other 3341 elements "
+            "are the same",
+        ),
+        (
+            (0, 2, 4, 6),
+            "4 of 16 blocks differ, elements 0 to 256, 514 to 770, 1028 to 1284, ...; the other "
+            "3069 elements are the same",
+        ),
+        (tuple(range(16)), "16 of 16 blocks differ"),
+    ],
+)
+def test_blocks_that_differ_are_told_with_what_is_the_same(
+    changed: tuple[int, ...], told: str
+) -> None:
+    assert describe_blocks(blocks(*changed), blocks(), 4097) == told
+
+
+def test_without_digests_on_both_sides_no_block_is_told() -> None:
+    assert describe_blocks((), blocks(1), 4097) == describe_blocks((), (), 4097) == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from conformance.core.ids import Problem, parse_problem
 from conformance.core.laws import Declared, NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass
 from conformance.judge.verdict import compare
-from conformance.oracle import solve
+from conformance.oracle import Solution, solve
 
 LARGE = parse_problem("normal_1-float32-128x96-s0")
 BUDGET = Budget(max_ulp=6, max_ulp_at_sigma=6.0)
@@ -105,6 +106,38 @@ def test_where_the_oracle_has_no_answer_nothing_is_known() -> None:
         BUDGET,
         problem=problem,
     )
+
+    assert found.drift_class is DriftClass.UNKNOWN
+
+
+def test_without_a_witness_the_blocks_that_differ_are_told() -> None:
+    problem = dataclasses.replace(LARGE, prng="rbg")
+    golden = sampled(returned(defined()))
+
+    found = compare(returned(one_ulp(defined(), 1)), golden, SPEC, BUDGET, problem=problem)
+
+    assert "1 of 16 blocks differ, elements 0 to 767; the other 11520 elements" in found.detail
+
+
+def test_the_oracle_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Problem] = []
+
+    def counted(problem: Problem, *arguments: Any, **options: Any) -> Solution:
+        asked.append(problem)
+        return solve(problem, *arguments, **options)
+
+    monkeypatch.setattr("conformance.judge.checks.oracle.solve", counted)
+    found = compared(one_ulp(defined(), 1, 2), one_ulp(defined(), 5))
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert len(asked) == 1
+
+
+def test_of_a_sample_on_the_side_that_is_judged_nothing_is_known() -> None:
+    """As defined as what is kept of it may be, and its moments: it is not the oracle's."""
+    kept = sampled(returned(one_ulp(defined(), 5)))
+
+    found = compare(kept, returned(defined()), SPEC, BUDGET, problem=LARGE)
 
     assert found.drift_class is DriftClass.UNKNOWN
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.core.arrays import as_dtype, returned
+from conformance.core.arrays import as_dtype, block_digests, returned
 from conformance.core.errors import GoldenError
 from conformance.core.formats import DTYPES
 from conformance.core.ids import Problem
@@ -122,7 +122,7 @@ def test_an_exception_is_an_outcome(tmp_path: Path) -> None:
     assert kept == Entry(id=key, shard=shard, outcome=raised)
 
 
-def test_a_large_array_is_kept_as_digest_moments_and_a_strided_sample(tmp_path: Path) -> None:
+def test_a_large_array_is_kept_as_digests_moments_and_a_strided_sample(tmp_path: Path) -> None:
     array = ramp(1 << 16).reshape(256, 256)
     full = returned(array)
     key = "normal-float32-256x256-s0"
@@ -133,6 +133,7 @@ def test_a_large_array_is_kept_as_digest_moments_and_a_strided_sample(tmp_path: 
     assert kept is not None
     assert isinstance(kept.outcome, Returned)
     assert (kept.outcome.sha256, kept.outcome.moments) == (full.sha256, full.moments)
+    assert kept.outcome.blocks == block_digests(full)
     assert kept.outcome.stride % 2 == 1
     sample = np.frombuffer(kept.outcome.bits, np.float32)
     np.testing.assert_array_equal(sample, array.reshape(-1)[:: kept.outcome.stride])
@@ -491,6 +492,11 @@ def test_a_shard_of_another_size_is_refused_before_it_is_read(folder: Path) -> N
         ('"shard":', '"device":7,"shard":', r"cannot be read \(device: 7 is not a text\)"),
         ('"shard":', '"stages":{"key":0},"shard":', r"\(stages, key: 0 is not a text\)"),
         ("-float32-64-s0", "-float32-65-s0", r"holds no array for normal-float32-65-s0"),
+        (
+            '"shard":',
+            '"blocks":["ab"],"shard":',
+            r"\(1 digests of blocks are stored, \[64\] has 16\)",
+        ),
         ('"shard":', '"shape":[3],"shard":', r"256 bytes are stored, float32\[3\] needs 12"),
     ],
 )

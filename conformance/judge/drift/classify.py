@@ -12,7 +12,16 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import Array, as_dtype, completed, flat, thin, whole, widen
+from conformance.core.arrays import (
+    Array,
+    as_dtype,
+    block_digests,
+    completed,
+    flat,
+    thin,
+    whole,
+    widen,
+)
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
 from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
@@ -186,7 +195,9 @@ def of_part(drift: Drift, actual: Returned, expected: Returned, sigma: float) ->
         return drift
     seen = f"those that are kept show {drift.drift_class.value}"
     moved = moments_moved(actual.moments, expected.moments, sigma, as_dtype(expected.dtype))
-    parts = (seen, moved and f"of all, {moved}", drift.detail)
+    digests = (block_digests(actual), block_digests(expected))
+    blocks = geometry.describe_blocks(*digests, math.prod(expected.shape))
+    parts = (seen, blocks, moved and f"of all, {moved}", drift.detail)
     return dataclasses.replace(
         drift, drift_class=DriftClass.UNKNOWN, detail="; ".join(filter(None, parts))
     )

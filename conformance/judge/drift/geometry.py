@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import Array, widen
+from conformance.core.arrays import Array, block_size, widen
 
 Mask = npt.NDArray[np.bool_]
+
+MOST_RUNS = 3
+"""Runs of blocks that are named."""
 
 MOST_AXES = 5
 """Axes up to which every order is tried: 120 orders."""
@@ -78,6 +82,26 @@ def describe_places(different: Mask, expected: Array) -> str:
         return "every element" if places.size > 1 else ""
     patterns = (_one_slice(different), _run_or_stride(places), _magnitude(different, expected))
     return next((pattern for pattern in patterns if pattern), "scattered")
+
+
+def describe_blocks(actual: Sequence[str], expected: Sequence[str], size: int) -> str:
+    """Return which blocks of two arrays of `size` elements differ, by digests; "" where none tell.
+
+    All elements of the other blocks are the same, those included that nobody kept.
+    """
+    if len(actual) != len(expected):
+        return ""
+    wrong = np.flatnonzero(np.array(actual) != np.array(expected))
+    if not wrong.size:
+        return ""
+    length = block_size(size)
+    runs = np.split(wrong, np.flatnonzero(np.diff(wrong) > 1) + 1)
+    spans = [(run[0] * length, min((run[-1] + 1) * length, size)) for run in runs]
+    named = [f"{start} to {stop - 1}" for start, stop in spans[:MOST_RUNS]]
+    places = ", ".join([*named, "..."] if len(spans) > MOST_RUNS else named)
+    n_same = size - sum(stop - start for start, stop in spans)
+    rest = f", elements {places}; the other {n_same} elements are the same" if n_same else ""
+    return f"{len(wrong)} of {len(expected)} blocks differ{rest}"
 
 
 def _one_slice(different: Mask) -> str:
