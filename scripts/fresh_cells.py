@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import LARGEST_SEED
+from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem, format_shape
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import CaseResult, CheckResult, DriftClass, Status
@@ -39,8 +40,6 @@ SHAPES = (
 )
 """Scalars, vectors, matrices and kernels, from both sides of the largest array that is stored
 whole."""
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 Group = tuple[tuple[int, ...], str]
 
@@ -82,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         max_drift=DriftClass.ROUNDING,
     )
     observer = Observer()
-    every = groups(seed, SHAPES, DTYPES)
+    every = groups(seed, SHAPES, NARROW_DTYPES)
     print(f"seed {seed}: {len(every)} groups of {len(catalogue)} x {options.seeds} cells")
     n_cells, faults, done = 0, collections.Counter[str](), options.skip
     for group in every[options.skip :]:
