@@ -20,6 +20,11 @@ from conformance.core.formats import Format
 Reals = npt.NDArray[np.float64]
 
 
+def squared(number: float) -> float:
+    """Return the square: infinite, and no error, beyond 1e154."""
+    return number * number
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NominalMoments:
     """The law's own mean, variance and bounds, before any rounding. Units: of the array's elements.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from conformance.core.formats import Format
-from conformance.core.laws.base import Law, NominalMoments, Reals
+from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Logistic(Law):
         Source: Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 2, chapter 23.
         """
         del shape, is_complex
-        variance = (math.pi * self.scale) ** 2 / 3
+        variance = squared(math.pi * self.scale) / 3
         return NominalMoments(
             mean=0, variance=variance, lower=-math.inf, upper=math.inf, kurtosis=4.2
         )

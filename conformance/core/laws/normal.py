@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from conformance.core.formats import Format
-from conformance.core.laws.base import Law, NominalMoments, Reals
+from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 
@@ -53,7 +53,7 @@ class Normal(Law):
         del shape
         return NominalMoments(
             mean=0,
-            variance=self.stddev**2,
+            variance=squared(self.stddev),
             lower=0.0 if is_complex else -math.inf,
             upper=math.inf,
             kurtosis=2.0 if is_complex else 3.0,

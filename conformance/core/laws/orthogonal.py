@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from conformance.core.laws.base import Definition, NominalMoments, Sampler
+from conformance.core.laws.base import Definition, NominalMoments, Sampler, squared
 from conformance.core.laws.normal import Normal
 
 
@@ -37,7 +37,7 @@ class Orthogonal(Matrix):
         """Return the moments of an entry: mean 0 and variance scale^2 / max(rows, columns)."""
         del is_complex
         longer, _ = tall_shape(shape, self)
-        variance = self.scale**2 / longer if longer else 0.0
+        variance = squared(self.scale) / longer if longer else 0.0
         return NominalMoments(mean=0, variance=variance, lower=-self.scale, upper=self.scale)
 
     def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:

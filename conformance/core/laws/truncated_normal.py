@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from conformance.core.laws.base import Law, NominalMoments, Reals
+from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 from conformance.core.laws.normal import cumulative, log_density
 
 TRUNCATED_STDDEV = 0.87962566103423978
@@ -49,7 +49,7 @@ class TruncatedNormal(Law):
         mean, variance = truncated_normal_moments(self.lower, self.upper)
         return NominalMoments(
             mean=self.stddev * mean,
-            variance=self.stddev**2 * variance,
+            variance=squared(self.stddev) * variance,
             lower=self.stddev * self.lower,
             upper=self.stddev * self.upper,
         )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from conformance.core.formats import Format
-from conformance.core.laws.base import Law, NominalMoments, Reals
+from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Uniform(Law):
         lower, upper = sorted(bound + 0.0 for bound in bounds)  # no bound is -0
         return NominalMoments(
             mean=(lower + upper) / 2,
-            variance=(upper - lower) ** 2 / 12,
+            variance=squared(upper - lower) / 12,
             lower=lower,
             upper=upper,
         )

@@ -102,6 +102,10 @@ def _fault(actual: Moments, law: Law, bounds: Bounds) -> str:
     return ""
 
 
+LARGEST_VARIANCE = 2.0**490
+"""A float64 ends at 2^1024; fourth powers of draws are up to 2^12 squares of the variance."""
+
+
 def _text(value: complex) -> str:
     return f"{value.real:.6g}" if not value.imag else f"{value:.6g}"
 
@@ -109,6 +113,8 @@ def _text(value: complex) -> str:
 @functools.lru_cache(maxsize=4096)
 def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:
     """Return the law of one element in the dtype; None where elements have no variance.
+
+    None, too, where sums of fourth powers are no float64: the definition still says each element.
 
     Of 8 and 16-bit words the law is enumerated, with JAX's own roundings: bfloat16's 128 values
     have other moments than the continuous law.
@@ -121,7 +127,7 @@ def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -
         except OracleUnavailable:
             pass  # no function of single words: only its nominal moments are known
     nominal = nominal_moments(definition, shape, dtype)
-    if nominal is None or not nominal.variance > 0:
+    if nominal is None or not 0 < nominal.variance < LARGEST_VARIANCE:
         return None
     sigma = math.sqrt(nominal.variance)
     reach = _reach(definition, nominal, shape, dtype)
