@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import ml_dtypes
@@ -24,6 +25,10 @@ FULL_SIZE_LIMIT = 4096
 
 SAMPLE_SIZE = 1024
 """Least number of elements in a strided sample."""
+
+WIDENED = 1 << 18
+"""Elements that are held as float64 at a time: of a parameter of gigabytes there is no room for the
+many copies that its moments would take."""
 
 MOST_BLOCKS = 16
 """Parts of an array that is too large to store, each with a digest of its own."""
@@ -65,23 +70,37 @@ def centre_of(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
-    finite = np.isfinite(array)
-    wide = widen(array)[finite]
-    if not wide.size:
-        nan = float("nan")
-        return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=int(array.size))
+    n_finite, sums, lowest, highest = 0, [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
-        mean = wide.mean()
-        variance = float(np.mean(np.abs(wide - mean) ** 2))
-        magnitude = np.abs(wide) if wide.dtype.kind == "c" else wide
+        for part in _finite_parts(array):
+            size = np.abs(part) if part.dtype.kind == "c" else part
+            n_finite += part.size
+            sums.append(part.sum())
+            lowest.append(size.min())
+            highest.append(size.max())
+        if not n_finite:
+            nan = math.nan
+            return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
+        mean = np.sum(sums) / n_finite
+        squares = [np.sum(np.abs(part - mean) ** 2) for part in _finite_parts(array)]
+        variance = float(np.sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),
         mean_imag=float(mean.imag),
         variance=variance,
-        minimum=float(magnitude.min()),
-        maximum=float(magnitude.max()),
-        nonfinite=int(array.size - wide.size),
+        minimum=float(min(lowest)),
+        maximum=float(max(highest)),
+        nonfinite=array.size - n_finite,
     )
+
+
+def _finite_parts(array: Array) -> Iterator[Array]:
+    """Yield the finite elements in float64 or complex128, some at a time; nothing without any."""
+    every = array.reshape(-1)
+    for start in range(0, every.size, WIDENED):
+        part = every[start : start + WIDENED]
+        if (finite := np.isfinite(part)).any():
+            yield widen(part[finite])
 
 
 def returned(array: Array, *, weak_type: bool = False) -> Returned:

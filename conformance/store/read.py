@@ -40,7 +40,7 @@ LARGEST_SHARD = 32 << 30
 """Bytes of the largest shard that is read: of two arrays of the most elements that an entry has."""
 
 LARGEST_HELD = 64 << 20
-"""Bytes of the largest shard that stays in memory once it was read."""
+"""Bytes of shards that stay in memory once they were read: those of every golden set."""
 
 
 # --- Reading -------------------------------------------------------------------------------------
@@ -237,6 +237,9 @@ class Store:
         if name in self._arrays:
             return self._arrays[name]
         arrays = self._load(name)
+        held = sum(self._shards[each].size_bytes for each in (*self._arrays, name))
+        if held > LARGEST_HELD:
+            self._arrays.clear()
         if self._shards[name].size_bytes <= LARGEST_HELD:
             self._arrays[name] = arrays
         return arrays

@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from conformance.core import arrays
 from conformance.core.arrays import (
     FULL_SIZE_LIMIT,
     SAMPLE_SIZE,
@@ -287,6 +288,24 @@ def test_a_sample_holds_every_so_manyth_element_and_proves_the_whole() -> None:
 
     assert np.array_equal(flat(sample), array.reshape(-1)[::7])
     assert dataclasses.replace(sample, bits=record.bits, stride=1, blocks=()) == record
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+def test_moments_that_are_taken_part_by_part_are_those_of_the_whole(
+    dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).standard_normal((40, 25)).astype(as_dtype(dtype))
+    values[3] = np.nan
+    whole = moments_of(values)
+    monkeypatch.setattr(arrays, "WIDENED", 25)  # one part has no finite element
+
+    found = moments_of(values)
+
+    assert (found.minimum, found.maximum) == (whole.minimum, whole.maximum)
+    assert found.nonfinite == whole.nonfinite == 25
+    assert math.isclose(found.variance, whole.variance, rel_tol=1e-14)
+    for one, two in ((found.mean, whole.mean), (found.mean_imag, whole.mean_imag)):
+        assert math.isclose(one, two, abs_tol=1e-15)
 
 
 @pytest.mark.parametrize(("size", "n", "last"), [(4097, 16, 242), (1 << 20, 16, 65536), (7, 7, 1)])

@@ -139,6 +139,20 @@ def test_a_large_array_is_kept_as_digests_moments_and_a_strided_sample(tmp_path:
     np.testing.assert_array_equal(sample, array.reshape(-1)[:: kept.outcome.stride])
 
 
+def test_no_more_shards_stay_in_memory_than_have_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model's parameters each is a shard, and all together no memory has room for."""
+    keys = [f"{name}-float32-64-s0" for name in ("a", "b", "c")]
+    store = open_store(write(tmp_path / "golden", *(entry(key, ramp(64)) for key in keys)))
+    (size,) = {store._shards[name].size_bytes for name in store.shards()}
+    monkeypatch.setattr(reading, "LARGEST_HELD", 2 * size)
+
+    held = [len(store._arrays) for key in keys if store.entry(key)]
+
+    assert held == [1, 2, 1]
+
+
 def test_stages_are_kept_in_the_order_of_the_computation(tmp_path: Path) -> None:
     key = "normal-float32-64-s0"
     stages = {"unit": "dd", "bits": "bb", "key": "aa", "uniform": "cc"}

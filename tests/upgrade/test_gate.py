@@ -20,9 +20,12 @@ import pytest
 
 from conformance.cli import main
 from conformance.core import files
-from conformance.core.errors import SideError
+from conformance.core.errors import SideError, TargetError
 from conformance.core.paths import cache_folder
 from conformance.observe import lapack
+from conformance.observe.child.parameters import record_target
+from conformance.store.entries import parameter_id
+from conformance.store.read import open_store
 from conformance.upgrade import environments, recordings
 from conformance.upgrade.releases import Registry, parse_side, release_side
 from tests import ROOT
@@ -530,6 +533,9 @@ def with_arguments(key, shape=(3,)): return key
 def nothing(): return {}
 def text(): return {"name": "dense"}
 number = 3
+def yields(): yield "dense/kernel", init()["dense"]["kernel"]; yield "n", 3
+def numbers(): yield 3
+def yields_nothing(): yield from ()
 
 def changed(change):
     # Under one release, a change that a sample of the 8192 elements does not see.
@@ -616,6 +622,8 @@ def test_a_selection_beside_a_target_is_a_wrong_call(gate: Gate) -> None:
         ("mymodels:restless", "is not deterministic, a second call differs at bias"),
         ("mymodels:nothing", "returns no parameters"),
         ("mymodels:text", "returns a str at name, not an array"),
+        ("mymodels:numbers", "yields a int: yield pairs of a path and an array, or return a tree"),
+        ("mymodels:yields_nothing", "returns no parameters"),
     ],
 )
 def test_a_target_that_cannot_be_recorded_is_told(
@@ -625,13 +633,28 @@ def test_a_target_that_cannot_be_recorded_is_told(
     target: str,
     message: str,
 ) -> None:
-    from conformance.core.errors import TargetError
-    from conformance.observe.child.parameters import record_target
-
     monkeypatch.syspath_prepend(str(world))
 
     with pytest.raises(TargetError, match=re.escape(message)):
         record_target(target, tmp_path / "out")
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("whole", [(), (parameter_id("dense/kernel"),)], ids=["all", "one"])
+def test_parameters_that_are_yielded_are_those_of_a_tree(
+    whole: tuple[str, ...], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(world))
+    for name in ("init", "yields"):
+        record_target(f"mymodels:{name}", tmp_path / name, whole)
+
+    tree, yielded = (
+        [(entry.id, entry.outcome) for entry in open_store(tmp_path / name).entries()]
+        for name in ("init", "yields")
+    )
+
+    assert yielded == tree
+    assert [key for key, _ in tree] == sorted(whole or map(parameter_id, ("dense/kernel", "n")))
 
 
 @pytest.mark.usefixtures("models")

@@ -45,10 +45,11 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     captured = environment.capture(("cpu",))
     provenance = {"environment": dataclasses.asdict(captured), "target": name}
     if whole:
-        with blamed(name):
-            tree = target()
-        found = {parameter_id(path): leaf for path, leaf in leaves(name, tree)}
-        outcomes = ((key, as_outcome(name, key, found[key])) for key in sorted(whole))
+        outcomes = (
+            (key, as_outcome(name, path, leaf))
+            for path, leaf in leaves(name, target)
+            if (key := parameter_id(path)) in whole
+        )
     else:
         outcomes = ((parameter_id(path), outcome) for path, outcome in sorted(first.items()))
     entries = (
@@ -61,9 +62,7 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
 
 def _summary(name: str, target: Target) -> dict[str, Returned]:
     """Return the parameters of one call by path, as they are stored, and let go of the tree."""
-    with blamed(name):
-        tree = target()
-    return {path: sampled(as_outcome(name, path, leaf)) for path, leaf in leaves(name, tree)}
+    return {path: sampled(as_outcome(name, path, leaf)) for path, leaf in leaves(name, target)}
 
 
 def require_no_arguments(name: str, target: Target) -> None:
@@ -86,19 +85,45 @@ def require_no_arguments(name: str, target: Target) -> None:
         )
 
 
-def leaves(name: str, tree: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a tree with their paths, `layer/kernel`.
+def leaves(name: str, target: Target) -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a target's tree with their paths, `layer/kernel`.
+
+    A target that is a generator yields such pairs itself, of a model that no memory holds at once.
 
     Raises:
-        TargetError: there are none.
+        TargetError: there are none, the target raises, or what it yields are no pairs.
     """
+    with blamed(name):
+        tree = target()
+    is_empty = True
+    for path, leaf in _yielded(name, tree) if isinstance(tree, Iterator) else _flattened(tree):
+        is_empty = False
+        yield path, leaf
+    if is_empty:
+        raise TargetError(f"target {name!r} returns no parameters: return a tree of arrays")
+
+
+def _flattened(tree: Any) -> Iterator[tuple[str, Any]]:
     import jax
 
-    found = jax.tree_util.tree_flatten_with_path(tree)[0]
-    if not found:
-        raise TargetError(f"target {name!r} returns no parameters: return a tree of arrays")
-    for path, leaf in found:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
         yield "/".join(map(_step, path)) or "(the array)", leaf
+
+
+def _yielded(name: str, pairs: Iterator[Any]) -> Iterator[tuple[str, Any]]:
+    while True:
+        with blamed(name):
+            pair = next(pairs, None)
+        match pair:
+            case None:
+                return
+            case (str(path), leaf):
+                yield path, leaf
+            case _:
+                raise TargetError(
+                    f"target {name!r} yields a {type(pair).__name__}: yield pairs of a path and "
+                    "an array, or return a tree of arrays"
+                )
 
 
 def _step(step: Any) -> str:
