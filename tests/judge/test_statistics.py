@@ -360,16 +360,27 @@ def test_values_in_other_places_are_known_though_some_are_new(digits: int) -> No
     other = values[::-1].copy()
     other[:20] += 10
 
-    assert is_reordered(other, values)
+    assert is_reordered(other, values, 0.0)
 
 
 @pytest.mark.parametrize("digits", [1, 3, 12])
 def test_no_two_draws_are_one_in_another_order(digits: int) -> None:
-    assert not any(is_reordered(drawn(digits, 2 * n), drawn(digits, 2 * n + 1)) for n in range(50))
+    assert not any(
+        is_reordered(drawn(digits, 2 * n), drawn(digits, 2 * n + 1), 0.0) for n in range(50)
+    )
+
+
+def test_values_that_rounding_moved_are_known_in_other_places() -> None:
+    values = drawn(12, 0)
+    other = values[::-1] + 1e-7 * drawn(12, 1)
+
+    assert is_reordered(other, values, 2e-6)
+    assert not is_reordered(other, values, 0.0)
+    assert not is_reordered(drawn(12, 1), values, 2e-6)
 
 
 def test_a_few_values_that_occur_in_both_are_no_order() -> None:
     values, other = drawn(12, 0), drawn(12, 1)
     other[:1000] = values[1000:2000]
 
-    assert not is_reordered(other, values)
+    assert not is_reordered(other, values, 0.0)

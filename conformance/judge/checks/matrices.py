@@ -56,7 +56,7 @@ from conformance.judge.checks.backward_error import (
     scaling_slack,
     unscaled,
 )
-from conformance.judge.drift import classify, classify_kept
+from conformance.judge.drift import classify
 from conformance.oracle import OracleUnavailable, haar, solve_normals
 from conformance.oracle.threefry import Key
 
@@ -387,7 +387,11 @@ def compare_matrices(
         "expected": _fault_by_any(expected, definition, _witnesses(theirs, mine, budget), budget),
     }
     if any(faults.values()):
-        told = classify_kept(actual, expected, moments=moments, budget=NO_BUDGET)
+        told = classify(actual, expected, moments=moments, budget=NO_BUDGET)
+        sides = (actual, expected)
+        is_settled = told.drift_class not in (DriftClass.STREAM, DriftClass.UNKNOWN)
+        if not (is_settled or all(_is_orthonormal(side, definition, budget) for side in sides)):
+            told = dataclasses.replace(told, drift_class=DriftClass.LAW)
         named = [f"{SIDES[side]}{fault}" for side, fault in faults.items() if fault]
         if order := column_order(actual, expected, definition):
             named.append(order)
@@ -409,6 +413,17 @@ def compare_matrices(
         scale=None,
         detail="each is a right Q of what was drawn, by the backward errors of its columns",
     )
+
+
+def _is_orthonormal(outcome: Returned, definition: MatrixDefinition, budget: Budget) -> bool:
+    """Return whether columns are, or may be for all that is kept: as of any stream's matrix."""
+    if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
+        return True
+    dtype = as_dtype(outcome.dtype)
+    matrix = unscaled(as_tall(whole(outcome), definition), definition.scale)
+    rows, columns = matrix.shape
+    bound = bound_of(rows, columns, definition, dtype, budget)
+    return not gram_fault(gram_error(matrix, dtype), bound)
 
 
 def column_order(actual: Returned, expected: Returned, definition: MatrixDefinition) -> str:

@@ -31,6 +31,10 @@ ROUNDINGS = 6
 """Most roundings of a scale factor on its way: variance, its root, the truncation constant, their
 quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it."""
 
+STEP = 16
+"""Units of roundoff, at sigma, within which two elements may be one that rounding moved: few enough
+that a step of 16 bits is a sixteenth of sigma, and most roundings of the others stay within one."""
+
 OVERFLOWING = 2.0**450
 """Elements beyond it, or its inverse, are scaled before sums of their squares are taken: a float64
 ends at 2^1024 and, with all its digits, at 2^-1022."""
@@ -294,7 +298,7 @@ def _of_stream(pair: _Pair) -> _Change:
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
     if statistics.is_same_stream(actual, expected):
         return _of_same_stream(actual, expected, pair)
-    return _of_laws(actual, expected)
+    return _of_laws(actual, expected, pair)
 
 
 def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
@@ -308,11 +312,12 @@ def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair
     return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
 
 
-def _of_laws(actual: statistics.Values, expected: statistics.Values) -> _Change:
+def _of_laws(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
     laws = statistics.compare_laws(actual, expected)
     if laws.fault:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
-    if statistics.is_reordered(actual, expected):
+    step = STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
+    if statistics.is_reordered(actual, expected, step):
         detail = f"most of {len(actual)} elements that differ are there in other places"
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=detail)
     detail = (

@@ -67,14 +67,16 @@ def _correlation(one: Values, two: Values) -> float:
     return float(left @ right) / norm if norm else 0.0
 
 
-def is_reordered(actual: Values, expected: Values) -> bool:
+def is_reordered(actual: Values, expected: Values, step: float) -> bool:
     """Return whether most values are those of the other sample, as in no two draws of one law.
 
-    Of the t elements that have one value, a toss says of each in which draw it fell. So the sum of
+    Values are taken in whole steps, which hide what rounding moved; 0 takes them as they are. Of
+    the t elements that have one value, a toss says of each in which draw it fell. So the sum of
     (a - b)^2 / t over the m values, a and b the numbers in either, has mean m and variance
     sum(2 - 2 / t): the moments of a binomial, whatever the law. Far less is no accident.
     """
-    values, inverse = np.unique(np.concatenate([actual, expected]), return_inverse=True)
+    both = np.concatenate([actual, expected])
+    values, inverse = np.unique(np.rint(both / step) if step else both, return_inverse=True)
     one, two = (
         np.bincount(part, minlength=len(values)) for part in np.split(inverse, [len(actual)])
     )
