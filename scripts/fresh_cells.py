@@ -4,8 +4,8 @@
     python scripts/fresh_cells.py --minutes 20 --seed 7 as many as fit, the same whoever asks
     python scripts/fresh_cells.py --skip 20             go on after the first 20 groups
 
-Cells run eagerly and are judged by the engine of a run, without goldens: the check of values, which
-wants one, has no say. Stages are left to the rerun of an alarm. Cells of a shape and dtype share
+Cells run eagerly and are judged as in a run, but beside no golden: the check of values, which wants
+one, has no say. Stages are left to the rerun of an alarm. Cells of a shape and dtype share
 programs and are a group. Seeds are drawn anew each time unless --seed says from what. Exit code 1:
 a check failed, and is at fault.
 """
@@ -13,7 +13,6 @@ a check failed, and is at fault.
 from __future__ import annotations
 
 import argparse
-import collections
 import itertools
 import random
 import secrets
@@ -26,12 +25,14 @@ from conformance.cases.planes import LARGEST_SEED
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem, format_shape
 from conformance.core.paths import BUDGETS, shipped
-from conformance.core.records import CaseResult, CheckResult, DriftClass, Status
+from conformance.core.records import CaseResult, CheckResult, Status
+from conformance.core.settings import installed_jax
+from conformance.judge.bench import Bench
 from conformance.judge.checks.values import VALUES
 from conformance.judge.rules import load_ledger
 from conformance.observe.observer import Observer
-from conformance.run.evaluate import Engine
 from conformance.store import budgets
+from conformance.store.read import open_store
 
 SHAPES = (
     *((), (64,), (1, 16), (0, 8), (64, 32), (17, 13), (5, 4, 8), (3, 3, 4, 8), (2, 3, 3, 4, 4)),
@@ -68,38 +69,40 @@ def alarms(result: CaseResult) -> list[CheckResult]:
     return [check for check in failed if check.check != VALUES]
 
 
+def judge(cases: Iterable[Case], bench: Bench) -> int:
+    """Judge the cases, print every alarm, and return how many there were."""
+    observer, n_alarms = Observer(), 0
+    for case in cases:
+        observation = observer.observe(case, bench.specs[case.problem.initializer])
+        for check in alarms(bench.judge_beside(None, observation, installed_jax())):
+            n_alarms += 1
+            print(f"{check.check}: {check.message}\n  rerun: conformance run {case.id}")
+    return n_alarms
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Judge cells until all are judged or the time is up, and print every alarm."""
+    """Judge cells until all are judged or the time is up."""
     options = _parser().parse_args(arguments)
     seed = secrets.randbelow(LARGEST_SEED) if options.seed is None else options.seed
     catalogue, end = load_catalogue(), time.monotonic() + 60 * options.minutes
-    engine = Engine(
-        catalogue=catalogue,
-        goldens=None,
+    bench = Bench(
+        specs=catalogue.by_name(),
+        goldens=open_store(shipped()),
         ledger=load_ledger(),
         budgets=budgets.load(shipped() / BUDGETS),
-        max_drift=DriftClass.ROUNDING,
     )
-    observer = Observer()
     every = groups(seed, SHAPES, NARROW_DTYPES)
-    print(f"seed {seed}: {len(every)} groups of {len(catalogue)} x {options.seeds} cells")
-    n_cells, faults, done = 0, collections.Counter[str](), options.skip
-    for group in every[options.skip :]:
-        if time.monotonic() > end:
-            break
-        for case in cells(catalogue, group, seed, options.seeds):
-            n_cells += 1
-            observation = observer.observe(case, catalogue.lookup(case.problem.initializer))
-            for check in alarms(engine.judge(observation)):
-                faults[check.check] += 1
-                print(f"{check.check}: {check.message}\n  rerun: conformance run {case.id}")
+    size = len(catalogue) * options.seeds
+    print(f"seed {seed}: {len(every)} groups of {size} cells")
+    n_alarms, done = 0, options.skip
+    while done < len(every) and time.monotonic() < end:
+        n_alarms += judge(cells(catalogue, every[done], seed, options.seeds), bench)
         done += 1
-        print(
-            f"{done} of {len(every)} groups, {n_cells} cells, {faults.total()} alarms", flush=True
-        )
+        n_cells = size * (done - options.skip)
+        print(f"{done} of {len(every)} groups, {n_cells} cells, {n_alarms} alarms", flush=True)
     if done < len(every):
         print(f"go on with --seed {seed} --skip {done}")
-    return 1 if faults else 0
+    return 1 if n_alarms else 0
 
 
 def _parser() -> argparse.ArgumentParser:

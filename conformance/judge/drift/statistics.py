@@ -76,7 +76,10 @@ def is_reordered(actual: Values, expected: Values, step: float) -> bool:
     sum(2 - 2 / t): the moments of a binomial, whatever the law. Far less is no accident.
     """
     both = np.concatenate([actual, expected])
-    values, inverse = np.unique(np.rint(both / step) if step else both, return_inverse=True)
+    if step:
+        with np.errstate(over="ignore"):  # far beyond sigma all are one value
+            both = np.rint(both / step)
+    values, inverse = np.unique(both, return_inverse=True)
     one, two = (
         np.bincount(part, minlength=len(values)) for part in np.split(inverse, [len(actual)])
     )
