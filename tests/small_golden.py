@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core import inventory
 from conformance.core.ids import Case, parse_case
-from conformance.core.paths import BUDGETS, shipped
-from conformance.core.records import Entry, Observation
+from conformance.core.paths import BUDGETS, LAYERS, shipped
+from conformance.core.records import Entry, Observation, Outcome
+from conformance.flax import store as layers
 from conformance.observe.environment import capture
 from conformance.observe.observer import Observer
 from conformance.store.entries import GOLDEN, RECORDING, entry_of
@@ -49,3 +51,12 @@ def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "
     if not is_recording:
         inventory.write(folder)
     return folder
+
+
+def write_layers(folder: Path, outcomes: Mapping[str, Outcome], jax: str = "") -> None:
+    """Give a set goldens of layers, by id. jax: version to pretend to."""
+    environment = dataclasses.asdict(capture(("cpu",)))
+    environment["packages"] |= {"jax": jax} if jax else {}
+    provenance = {"environment": environment, "date": now(), "reason": "a test"}
+    entries = [layers.entry_of(key, outcome) for key, outcome in outcomes.items()]
+    write_store(folder / LAYERS, entries, kind=LAYERS, provenance=[provenance])

@@ -11,7 +11,7 @@ from conformance.core.errors import ExitCode
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
 from conformance.core.settings import NOTE, comparable, differences, told, unusual
-from conformance.flax import store as layers
+from conformance.flax.store import open_layers
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
 from conformance.store.read import open_store
@@ -56,12 +56,12 @@ def golden_lines(here: Environment, golden: str | None) -> list[str]:
         GoldenError: the set cannot be read.
     """
     folder = golden_folder(golden)
-    there, of_layers = open_store(folder).environment, layers.environment_of(folder)
+    there, of_layers = open_store(folder).environment, open_layers(folder)
     found = _unlike(there, here)
     lines = [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]
     if of_layers is None:
         return lines
-    others = [line for line in _unlike(of_layers, here) if line not in found]
+    others = [line for line in _unlike(of_layers.environment, here) if line not in found]
     return [
         *lines,
         "and, besides, where its layers were",

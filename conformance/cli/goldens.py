@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import re
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from conformance.core.paths import golden_folder, golden_option
 from conformance.core.records import Drift, DriftClass
 from conformance.core.settings import unusual
 from conformance.curate.accept import accept, accept_overlay, prune, reject
+from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
 from conformance.curate.review import Review, pending, review
 from conformance.curate.stage import golden_cases, record_and_stage, stage
 from conformance.run import options
@@ -36,7 +38,7 @@ COMMANDS = {
     "accept": "merge what is pending into the set",
     "reject": "drop what is pending",
     "pending": "say what is pending",
-    "prune": "remove what no tier asks for any more",
+    "prune": "remove what no tier and no layer asks for any more",
     "verify": "check all that the set holds",
     "textconv": "print a shard as text, for git diff",
     "install-textconv": "make git diff show shards as text in this clone",
@@ -70,6 +72,13 @@ def _add_stage_arguments(command: argparse.ArgumentParser) -> None:
         text = options.LIST_OPTIONS[name]
         command.add_argument(f"--{name}", action="append", default=[], help=text)
     command.add_argument("--all", action="store_true", help="every problem of the tier")
+    command.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        help="names or glob patterns of Flax's layers, whose parameters are staged instead; "
+        "--dtype then names what they are asked for",
+    )
     command.add_argument("--tier", default=None, help="quick, standard (default) or full")
     command.set_defaults(transform=[], backend=[], shard="1/1")
     command.add_argument("--reason", default="", help="why the goldens change; kept for ever")
@@ -139,7 +148,9 @@ SHOWN = 10
 def _stage(arguments: argparse.Namespace) -> int:
     folder = _recovered(arguments)
     catalogue = load_catalogue()
-    if arguments.recording:
+    if arguments.layer:
+        _stage_layers(folder, arguments)
+    elif arguments.recording:
         if arguments.all or _narrowed(arguments):
             raise SelectionError("--from stages the whole recording: leave out --all and the rest")
         recording = open_store(arguments.recording)
@@ -158,6 +169,21 @@ def _stage(arguments: argparse.Namespace) -> int:
     option = golden_option(folder)
     print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
     return ExitCode.OK
+
+
+def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
+    of_problems = set(_narrowed(arguments)) - {"dtype"}
+    if of_problems or arguments.all or arguments.tier or arguments.recording:
+        raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
+    asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
+    record_and_stage_layers(
+        folder,
+        asked_layers(asked["layer"]),
+        asked_dtypes(asked["dtype"]),
+        scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
+        reason=arguments.reason,
+        progress=ProgressLine("initialized"),
+    )
 
 
 def _review(arguments: argparse.Namespace) -> int:
@@ -196,8 +222,7 @@ def _pending(arguments: argparse.Namespace) -> int:
     if staged is None:
         print(f"nothing is pending in {folder}")
         return ExitCode.OK
-    which = f"overlay {staged.overlay}" if staged.overlay else "the set"
-    print(f"pending for {which} of {folder}, staged {staged.date}: {staged.scope}")
+    print(f"pending for {staged.target} of {folder}, staged {staged.date}: {staged.scope}")
     print(f"reason: {staged.reason}")
     return ExitCode.OK
 
@@ -258,17 +283,16 @@ def review_text(reviewed: Review) -> str:
     Before it stands what is unusual about where the new outcomes were recorded.
     """
     staged = reviewed.stage
-    which = f"overlay {staged.overlay}" if staged.overlay else "the set"
     lines = [
         *(f"note: {line}" for line in unusual(reviewed.environment)),
-        f"for {which}: {staged.scope}; reason: {staged.reason}",
+        f"for {staged.target}: {staged.scope}; reason: {staged.reason}",
         "class      problems",
     ]
     lines += [f"{name:<10} {count:>8}" for name, count in reviewed.counts().items()]
     for drift_class in list(DriftClass)[1:]:
         lines += _class_lines(drift_class, reviewed.drifts)
     lines += _named("new", reviewed.new)
-    lines += _named("removed, equal to the set itself", reviewed.removed)
+    lines += _named("removed, equal to the set itself or no longer there", reviewed.removed)
     lines += _named("orphans, kept until `conformance goldens prune`", reviewed.orphans)
     return "\n".join(lines)
 
@@ -304,5 +328,5 @@ def _rest(count: int) -> list[str]:
 
 
 def _by_initializer(ids: Iterable[str]) -> str:
-    counts = collections.Counter(key.partition("-")[0] for key in ids)
+    counts = collections.Counter(re.split("[-/]", key, maxsplit=1)[0] for key in ids)
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -13,7 +13,7 @@ from typing import Any
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.core.errors import ExitCode, JournalError, WorkerGone
-from conformance.core.ids import Case, parse_case
+from conformance.core.ids import Case, Parameter, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import Raised
 from conformance.core.settings import unusual
@@ -142,7 +142,7 @@ class ProgressLine:
         self._start = self._said = time.monotonic()
         self._in_place = sys.stderr.isatty()
 
-    def __call__(self, number: int, total: int, case: Case) -> None:
+    def __call__(self, number: int, total: int, case: Case | Parameter) -> None:
         """Note that case `number` of `total` is done."""
         time_s = time.monotonic()
         if time_s - self._said < (0.2 if self._in_place else 10.0) and number < total:

@@ -112,6 +112,39 @@ class Case:
         return "-".join((*fields, format_shape(self.problem.shape)))
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Parameter:
+    """What goldens of layers are keyed by: one parameter of a layer under one `param_dtype`.
+
+    path: parts joined by dots, as in `params.kernel`; "" for the layer as a whole, which raises.
+    """
+
+    layer: str
+    dtype: str
+    path: str = ""
+
+    @property
+    def id(self) -> str:
+        """Return e.g. `flax.linen.Dense/float32/params.kernel`."""
+        return "/".join((self.layer, self.dtype, self.path)).removesuffix("/")
+
+
+def parse_parameter(text: str) -> Parameter:
+    """Return the parameter whose id is `text`.
+
+    Raises:
+        ValueError: the text is not a parameter's id; the message names the offending field.
+    """
+    layer, _, rest = text.partition("/")
+    dtype, _, path = rest.partition("/")
+    if dtype not in DTYPES:
+        raise ValueError(
+            f"dtype {dtype!r} in {text!r} is unknown: a parameter's id reads "
+            "flax.linen.Dense/float32/params.kernel"
+        )
+    return Parameter(layer=layer, dtype=dtype, path=path)
+
+
 def parse_problem(text: str) -> Problem:
     """Return the problem whose id is `text`.
 

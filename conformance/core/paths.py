@@ -71,7 +71,11 @@ def golden_option(folder: Path) -> str:
 
 LOWERING = "lowering.json"
 
+LAYERS = "layers"
+"""Folder of a golden set that holds the parameters of Flax's layers, and the kind of that store."""
+
 FLAX_TREES = "modules.json"
+"""The file in which earlier sets hold them."""
 
 COMPILED = "compiled"
 """Folder of the programs compiled for each device."""

@@ -79,11 +79,15 @@ RECORDING = Format(
 PREDICTIONS = Format(name="predictions", newest=2, older=f"{_BLOCKS}; {_LATER}")
 PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
 JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
-STAGE = Format(name="stage", newest=2, older="version 1 stated none", unstated=1)
+STAGE = Format(
+    name="stage", newest=3, older="no layers are staged; version 1 stated none", unstated=1
+)
 
 BUDGETS = Format(name="budgets", older="none is of a matrix")
 PROGRAMS = Format(name="accepted programs")
-LAYERS = Format(name="goldens of layers", older="versions stand in place of an environment")
+LAYERS = Format(
+    name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
+)
 
 ROWS = Format(name="rows", newest=2, older="a column with a later `since` holds its default")
 MERGE = Format(name="merge")

@@ -18,9 +18,12 @@ from conformance.cases.catalogue import Catalogue
 from conformance.core import files, inventory
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, writing
+from conformance.core.paths import LAYERS
 from conformance.core.records import Entry
-from conformance.curate.review import Merge, Review, orphans
+from conformance.curate.review import Review, merge, orphans
 from conformance.curate.stage import PENDING, require_stageable, stage_into
+from conformance.flax.store import Earlier, open_layers
+from conformance.flax.store import orphans as layer_orphans
 from conformance.store.entries import GOLDEN
 from conformance.store.read import Store, open_store
 from conformance.store.write import now, write_store
@@ -66,16 +69,17 @@ def accept_overlay(
 
 
 def _accept(folder: Path, catalogue: Catalogue) -> Review:
-    merge = Merge(folder)
-    reviewed = merge.review(catalogue)
+    merged = merge(folder)
+    reviewed = merged.review(catalogue)
     history = {
         "date": now(),
-        "scope": merge.stage.scope,
-        "reason": merge.stage.reason,
+        "scope": merged.stage.scope,
+        "reason": merged.stage.reason,
         "counts": reviewed.counts(),
-        "environment": dataclasses.asdict(merge.pending.environment),
+        "environment": dataclasses.asdict(merged.pending.environment),
     }
-    _replace(folder, {merge.target: _Content.of(merge.old, list(merge.merged.values()), history)})
+    content = _Content.of(merged.old, list(merged.merged.values()), history, merged.pending.kind)
+    _replace(folder, {merged.target: content})
     return reviewed
 
 
@@ -94,7 +98,7 @@ def reject(folder: Path) -> None:
 
 
 def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
-    """Remove from the set and its overlays what no tier asks for, and return the ids.
+    """Remove what no tier asks for, or no layer, from the set and its overlays; return the ids.
 
     Raises:
         StagingError: no reason is given, or something is pending.
@@ -104,35 +108,52 @@ def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
     with at_work(folder):
         inventory.require_as_listed(folder)
         require_stageable(folder, reason)
-        base = open_store(folder)
-        stores = [base, *(base.overlay(name) for name in base.overlay_names())]
         contents, removed = {}, set()
-        for store in stores:
-            gone = set(orphans(store, catalogue)) if store else set()
-            if store and gone:
-                kept = [entry for entry in store.entries() if entry.id not in gone]
-                history = {"date": now(), "reason": reason, "counts": {"pruned": len(gone)}}
-                contents[store.folder] = _Content.of(store, kept, history)
-                removed |= gone
+        for target, (store, gone) in _orphaned(folder, catalogue).items():
+            kept = [entry for entry in store.entries() if entry.id not in gone]
+            history = {"date": now(), "reason": reason, "counts": {"pruned": len(gone)}}
+            kind = LAYERS if target == folder / LAYERS else GOLDEN
+            contents[target] = _Content.of(store, kept, history, kind)
+            removed |= gone
         if contents:
             _replace(folder, contents)
         return sorted(removed)
 
 
+def _orphaned(folder: Path, catalogue: Catalogue) -> dict[Path, tuple[Store | Earlier, set[str]]]:
+    """Return each store that holds orphans, and these, by the folder that the store is to have."""
+    base = open_store(folder)
+    stores = [base, *filter(None, map(base.overlay, base.overlay_names()))]
+    found: dict[Path, tuple[Store | Earlier, set[str]]] = {
+        store.folder: (store, set(orphans(store, catalogue))) for store in stores
+    }
+    if of_layers := open_layers(folder):
+        found[folder / LAYERS] = (of_layers, set(layer_orphans(of_layers.ids())))
+    return {target: (store, gone) for target, (store, gone) in found.items() if gone}
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Content:
-    """What a store is to hold; `superseded` are the shards that it held before."""
+    """What a store is to hold; `superseded` are the shards in whose place it comes."""
 
     entries: list[Entry]
     provenance: list[Mapping[str, Any]]
-    superseded: list[str]
+    superseded: list[Path]
+    kind: str
 
     @classmethod
-    def of(cls, old: Store | None, entries: list[Entry], history: Mapping[str, Any]) -> _Content:
+    def of(
+        cls,
+        old: Store | Earlier | None,
+        entries: list[Entry],
+        history: Mapping[str, Any],
+        kind: str,
+    ) -> _Content:
         return cls(
             entries=entries,
             provenance=[*(old.provenance if old else ()), history],
-            superseded=old.shards() if old else [],
+            superseded=[old.folder / name for name in old.shards()] if old else [],
+            kind=kind,
         )
 
 
@@ -142,15 +163,13 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
     What is pending does not survive: the new set has either taken it up or made it stale.
     """
     draft = files.successor(folder)
-    superseded = {
-        target / name for target, content in contents.items() for name in content.superseded
-    }
+    superseded = {path for content in contents.values() for path in content.superseded}
     try:
         for target, content in contents.items():
             write_store(
                 draft / target.relative_to(folder),
                 content.entries,
-                kind=GOLDEN,
+                kind=content.kind,
                 provenance=content.provenance,
             )
         with writing(folder):

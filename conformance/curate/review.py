@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import problems
 from conformance.core import versions
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError, StagingError
-from conformance.core.ids import Case, Tier, parse_problem
+from conformance.core.ids import Case, Tier, parse_parameter, parse_problem
 from conformance.core.paths import BUDGETS, golden_option
 from conformance.core.reading import read_file
 from conformance.core.records import BASE, Drift, DriftClass, Entry, Environment, Outcome, Raised
@@ -24,8 +24,10 @@ from conformance.curate.stage import (
     Stage,
     digest_of,
     open_if_there,
-    target_folder,
 )
+from conformance.flax import store as layers
+from conformance.flax.store import Earlier
+from conformance.flax.verdict import parameter_drift
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import is_matrix
 from conformance.judge.verdict import compare
@@ -37,10 +39,10 @@ from conformance.store.read import Store, open_store
 class Review:
     """What accepting would change.
 
-    environment: where what is staged was recorded. drifts: by problem id, for what the set holds
-    already. new: what it does not hold yet. removed: what an overlay no longer needs, since the
-    backend now agrees with the set itself. orphans: what the set holds and no tier asks for; only
-    `prune` removes them.
+    environment: where what is staged was recorded. drifts: by id, for what the set holds already.
+    new: what it does not hold yet. removed: what an overlay no longer needs, since the backend now
+    agrees with the set itself, and what a layer no longer has. orphans: what the set holds and no
+    tier and no layer asks for; only `prune` removes them.
     """
 
     stage: Stage
@@ -79,19 +81,32 @@ def review(folder: Path, catalogue: Catalogue) -> Review:
         StagingError: nothing is pending, or it was staged against another set than is there now.
         GoldenError: the set or what is pending is damaged.
     """
-    return Merge(folder).review(catalogue)
+    return merge(folder).review(catalogue)
+
+
+def merge(folder: Path) -> Merge:
+    """Return what is pending and what it is to be merged into; raises as `review` does."""
+    staged = _require_pending(folder)
+    return (LayerMerge if staged.layers else Merge)(folder, staged)
 
 
 class Merge:
-    """The set, what is pending, and the entries that come of the two."""
+    """A store of the set, what is pending for it, and the entries that come of the two."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, staged: Stage) -> None:
         self.folder = folder
-        self.stage = _require_pending(folder)
+        self.stage = staged
         self.pending = open_store(folder / PENDING)
-        self.base = open_if_there(folder)
-        self.target = target_folder(folder, self.stage.overlay)
-        self.old = open_if_there(self.target)
+        self.target = folder / staged.part
+        self.old = self._open()
+
+    def _open(self) -> Store | Earlier | None:
+        return open_if_there(self.target)
+
+    @functools.cached_property
+    def base(self) -> Store | None:
+        """What every backend returns but where its overlay says otherwise."""
+        return open_if_there(self.folder)
 
     def review(self, catalogue: Catalogue) -> Review:
         """Compare what is staged with what the set holds already."""
@@ -101,18 +116,21 @@ class Merge:
             if expected is None:
                 new.append(entry.id)
             else:
-                spec = catalogue.lookup(entry.id.partition("-")[0])
-                drifts[entry.id] = self._drift(entry, expected, spec)
+                drifts[entry.id] = self._drift(entry, expected, catalogue)
         return Review(
             stage=self.stage,
             environment=self.pending.environment,
             drifts=drifts,
             new=tuple(new),
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
-            orphans=tuple(orphans(self.base, catalogue)) if self.base else (),
+            orphans=tuple(self._orphans(catalogue)),
         )
 
-    def _drift(self, entry: Entry, expected: Entry, spec: InitializerSpec) -> Drift:
+    def _orphans(self, catalogue: Catalogue) -> list[str]:
+        return orphans(self.base, catalogue) if self.base else []
+
+    def _drift(self, entry: Entry, expected: Entry, catalogue: Catalogue) -> Drift:
+        spec = catalogue.lookup(entry.id.partition("-")[0])
         case = Case(
             problem=parse_problem(entry.id),
             backend=self.stage.overlay or BASE,
@@ -149,6 +167,41 @@ class Merge:
         return base is not None and _identity(base.outcome) != _identity(entry.outcome)
 
 
+class LayerMerge(Merge):
+    """The goldens of layers: what is staged of a layer under one dtype takes the place of all."""
+
+    def _open(self) -> Store | Earlier | None:
+        return layers.open_layers(self.folder)
+
+    def _expected(self, key: str) -> Entry | None:
+        return self.old.entry(key) if self.old else None
+
+    def _drift(self, entry: Entry, expected: Entry, catalogue: Catalogue) -> Drift:
+        return parameter_drift(
+            parse_parameter(entry.id),
+            entry.outcome,
+            expected.outcome,
+            catalogue=catalogue,
+            budgets=self._budgets,
+        )
+
+    def _orphans(self, _: Catalogue) -> list[str]:
+        return [key for key in layers.orphans(self.old_ids()) if key in self.merged]
+
+    @functools.cached_property
+    def merged(self) -> dict[str, Entry]:
+        """The entries of all layers once this is accepted, by id."""
+        new = {entry.id: entry for entry in self.pending.entries()}
+        staged = set(map(_tree_of, new))
+        old = self.old.entries() if self.old else ()
+        return {entry.id: entry for entry in old if _tree_of(entry.id) not in staged} | new
+
+
+def _tree_of(key: str) -> tuple[str, str]:
+    parameter = parse_parameter(key)
+    return parameter.layer, parameter.dtype
+
+
 def _identity(outcome: Outcome) -> tuple[Any, ...]:
     """Return what two outcomes have in common exactly if they are the same to the bit."""
     if isinstance(outcome, Raised):
@@ -163,7 +216,7 @@ def _require_pending(folder: Path) -> Stage:
             f"nothing is pending in {folder}: stage something with "
             f"`conformance goldens stage{golden_option(folder)}`"
         )
-    if staged.base != digest_of(folder, staged.overlay):
+    if staged.base != digest_of(folder, staged):
         raise StagingError(
             f"{folder / PENDING} was staged against another golden set than is there now: "
             f"drop it with `conformance goldens reject{golden_option(folder)}` and stage again"

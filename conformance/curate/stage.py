@@ -18,8 +18,8 @@ from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
 from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
-from conformance.core.paths import MANIFEST, OVERLAYS, golden_option
-from conformance.core.records import Entry, Raised
+from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST, OVERLAYS, golden_option
+from conformance.core.records import Entry, Environment, Raised
 from conformance.observe.record import Progress, record
 from conformance.store.entries import GOLDEN, RECORDING
 from conformance.store.read import Store, open_store
@@ -38,14 +38,30 @@ class Stage:
     """What is waiting to be accepted, and from whom.
 
     overlay: the backend whose overlay it changes; "" for the set itself.
+    layers: it changes the goldens of layers.
     base: digest of the manifests that it was staged against.
     """
 
     scope: str
     reason: str
     date: str
-    overlay: str
-    base: str
+    overlay: str = ""
+    layers: bool = False
+    base: str = ""
+
+    @property
+    def part(self) -> str:
+        """The path of the store that it changes, within the set."""
+        if self.layers:
+            return LAYERS
+        return f"{OVERLAYS}/{self.overlay}" if self.overlay else ""
+
+    @property
+    def target(self) -> str:
+        """What it changes, in words."""
+        if self.layers:
+            return "the layers"
+        return f"overlay {self.overlay}" if self.overlay else "the set"
 
 
 # --- Staging -------------------------------------------------------------------------------------
@@ -111,12 +127,18 @@ def stage_into(folder: Path, recording: Store, *, scope: str, reason: str, overl
     """Stage into a set that nobody else changes."""
     entries = _golden_entries(recording, overlay or "cpu")
     _require_base(folder, recording, entries) if overlay else _require_whole(recording)
-    staged = Stage(
-        scope=scope, reason=reason, date=now(), overlay=overlay, base=digest_of(folder, overlay)
-    )
-    provenance = [{"environment": dataclasses.asdict(recording.environment)}]
+    staged = Stage(scope=scope, reason=reason, date=now(), overlay=overlay)
+    return put(folder, staged, entries, recording.environment)
+
+
+def put(folder: Path, staged: Stage, entries: list[Entry], environment: Environment) -> Stage:
+    """Put goldens beside the set, to wait. environment: where they were made."""
+    staged = dataclasses.replace(staged, base=digest_of(folder, staged))
+    kind = LAYERS if staged.layers else GOLDEN
     with writing(folder), atomic_folder(folder / PENDING) as draft:
-        write_store(draft, entries, kind=GOLDEN, provenance=provenance)
+        write_store(
+            draft, entries, kind=kind, provenance=[{"environment": dataclasses.asdict(environment)}]
+        )
         waiting = versions.STAGE.stamped(dataclasses.asdict(staged))
         write_file(draft / STAGE, json.dumps(waiting, indent=1).encode())
     return staged
@@ -151,13 +173,22 @@ def _golden_entries(recording: Store, backend: str) -> list[Entry]:
             f"`conformance record --backend {backend} --transform {TRANSFORM} --out DIR`"
         )
     entries = [entry for key in ids if (entry := recording.entry(key))]
+    require_fit(entries, recording.folder)
+    return [_golden(entry) for entry in entries]
+
+
+def require_fit(entries: list[Entry], source: object) -> None:
+    """Refuse outcomes of which no golden can be made. source: what holds them.
+
+    Raises:
+        GoldenError: there is one; the message names the first.
+    """
     faults = [f"{entry.id} {fault}" for entry in entries if (fault := _unfit(entry))]
     if faults:
         raise GoldenError(
-            f"{recording.folder} holds {len(faults)} outcomes that no golden can be, first: "
+            f"{source} holds {len(faults)} outcomes that no golden can be, first: "
             f"{faults[0]}. Mend that and record again"
         )
-    return [_golden(entry) for entry in entries]
 
 
 def _unfit(entry: Entry) -> str:
@@ -178,19 +209,15 @@ def _golden(entry: Entry) -> Entry:
     return dataclasses.replace(entry, id=parse_case(entry.id).problem.id, extra=extra)
 
 
-def target_folder(folder: Path, overlay: str) -> Path:
-    """Return the folder of a set that a stage changes."""
-    return folder / OVERLAYS / overlay if overlay else folder
-
-
 def open_if_there(folder: Path) -> Store | None:
     """Return a set, or None where there is none."""
     return open_store(folder) if (folder / MANIFEST).exists() else None
 
 
-def digest_of(folder: Path, overlay: str) -> str:
+def digest_of(folder: Path, staged: Stage) -> str:
     """Return the digest of the manifests that accepting reads."""
     digest = hashlib.sha256()
-    for path in (folder / MANIFEST, target_folder(folder, overlay) / MANIFEST):
+    earlier = [folder / FLAX_TREES] if staged.layers else []
+    for path in (folder / MANIFEST, folder / staged.part / MANIFEST, *earlier):
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()

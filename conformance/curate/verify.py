@@ -26,7 +26,7 @@ from conformance.core.laws import sampler_of
 from conformance.core.paths import (
     BUDGETS,
     COMPILED,
-    FLAX_TREES,
+    LAYERS,
     LOWERING,
     MANIFEST,
     OVERLAYS,
@@ -35,7 +35,7 @@ from conformance.core.paths import (
 )
 from conformance.core.records import STAGES, Entry
 from conformance.core.ulp import spacing_at
-from conformance.flax import store as layers
+from conformance.flax.store import Earlier, open_layers
 from conformance.store import accepted, budgets
 from conformance.store.entries import GOLDEN, PREDICTED, problem_of
 from conformance.store.read import Store, open_store
@@ -80,6 +80,12 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
     ]
     faults += [fault for found in predictions for fault in found.faults]
     held, absent = {"problems": len(base)}, []
+    count, wrong = _of_layers(folder)
+    faults += wrong
+    if count is None:
+        absent.append(LAYERS)
+    else:
+        held["parameters of layers"] = count
     for name, (what, read) in FILES.items():
         if not (folder / name).exists():
             absent.append(name)
@@ -141,7 +147,21 @@ def _of_store(store: Store, catalogue: Catalogue) -> Iterator[str]:
     yield from (f"{store.folder / MANIFEST}: {fault}" for fault in _of_stages(store, catalogue))
 
 
-def _of_provenance(store: Store) -> Iterator[str]:
+def _of_layers(folder: Path) -> tuple[int | None, list[str]]:
+    """Return how many parameters of layers a set holds, None for none at all, and what is wrong."""
+    try:
+        store = open_layers(folder)
+    except StoreError as error:
+        return 0, [str(error)]
+    if store is None:
+        return None, []
+    faults = [f"{store.folder / PROVENANCE}: {fault}" for fault in _of_provenance(store)]
+    if isinstance(store, Store) and store.kind != LAYERS:
+        faults.append(f"{store.folder / MANIFEST}: the kind is {store.kind}, not {LAYERS}")
+    return len(store.ids()), faults
+
+
+def _of_provenance(store: Store | Earlier) -> Iterator[str]:
     try:
         records, _ = store.provenance, store.environment
     except StoreError as error:
@@ -269,16 +289,11 @@ def _programs(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
     return len(known.lines), found
 
 
-def _layers(path: Path, _: Catalogue) -> tuple[int, list[str]]:
-    return len(layers.load(path.parent)), []
-
-
 Reader = Callable[[Path, Catalogue], tuple[int, list[str]]]
 """Returns how much a file holds, and what is wrong with it."""
 
 FILES: Mapping[str, tuple[str, Reader]] = {
     BUDGETS: ("budgets", _budgets),
     LOWERING: ("lowered programs", _programs),
-    FLAX_TREES: ("parameters of layers", _layers),
 }
 """Files of a set: what they hold, and how it is read."""

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array, returned
-from conformance.core.ids import Case, Problem
+from conformance.core.ids import Case, Parameter, Problem
 from conformance.core.laws import Definition
 from conformance.core.records import (
     BASE,
+    Drift,
     DriftClass,
     Entry,
     Observation,
@@ -32,13 +34,13 @@ from conformance.core.settings import installed_jax
 from conformance.flax import observe, store
 from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import Claim, Layer
-from conformance.flax.observe import REVEALING, SEED
-from conformance.judge.budgets import Budgets
+from conformance.flax.observe import LAYERS, REVEALING, SEED
+from conformance.judge.budgets import Budgets, release_budget
 from conformance.judge.checks.values import VALUES
 from conformance.judge.drift import classify
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
-from conformance.judge.verdict import judge
+from conformance.judge.verdict import compare, judge
 from conformance.oracle.threefry import Key
 
 NO_KEY = np.zeros(2, np.uint32)
@@ -47,17 +49,22 @@ NO_KEY = np.zeros(2, np.uint32)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """By what layers are judged: what cases are judged by, and the goldens of the trees.
+    """By what layers are judged: what cases are judged by, and the goldens of layers.
 
-    accepting: the command that stores a golden that is missing.
+    folder: the set that holds them.
     """
 
     catalogue: Catalogue
     budgets: Budgets
     ledger: Ledger
     goldens: Mapping[str, Outcome]
+    folder: Path
     max_drift: DriftClass = DriftClass.ROUNDING
-    accepting: str = ""
+
+    def missing(self, layer: Layer, ids: Iterable[str]) -> list[str]:
+        """Return which of the layer's ids have no golden, with the command that stages one."""
+        command = store.staging(self.folder, layer.name)
+        return [f"{key} has no golden: run `{command}`" for key in ids if key not in self.goldens]
 
 
 Tree = Mapping[str, Array] | Raised
@@ -67,10 +74,8 @@ def layer_faults(layer: Layer, dtype: str, tree: Tree, rules: Rules) -> list[str
     """Return what is wrong with the layer's tree: its claims, its draws, its goldens."""
     faults = claim_faults(layer, dtype, tree)
     if isinstance(tree, Raised):
-        return faults + _faults_of_error(layer, dtype, tree, rules)
-    names = store.outcomes_of(layer.name, dtype, tree)
-    missing = [name for name in names if name not in rules.goldens]
-    faults += [f"{name} has no golden: run `{rules.accepting}`" for name in missing]
+        return faults + _faults_of_error(layer, dtype, rules)
+    faults += rules.missing(layer, store.outcomes_of(layer.name, dtype, tree))
     for claim in layer.claims:
         if claim.name in tree:
             faults += _faults_of_parameter(layer, claim, dtype, tree[claim.name], rules)
@@ -109,20 +114,17 @@ def _key(layer: Layer, claim: Claim) -> Key:
 # --- Draws as cases ------------------------------------------------------------------------------
 
 
-def _faults_of_error(layer: Layer, dtype: str, error: Raised, rules: Rules) -> list[str]:
-    """Return what is wrong with the error that initializing raised, which is an outcome too."""
-    faults = []
-    for name, outcome in store.outcomes_of(layer.name, dtype, error).items():
-        if name not in rules.goldens:
-            faults.append(f"{name} has no golden: run `{rules.accepting}`")
-            continue
-        drift = classify(outcome, rules.goldens[name])
-        if drift.drift_class.rank > rules.max_drift.rank:
-            faults.append(f"{name} drifted from its golden: {drift.drift_class}: {drift.detail}")
+def _faults_of_error(layer: Layer, dtype: str, rules: Rules) -> list[str]:
+    """Return what is wrong with the error that initializing raised, which is an outcome too.
+
+    It is that of an initializer, whose case it is: the ledger knows which releases raise what.
+    """
+    name = store.entry_id(layer.name, dtype)
+    faults = rules.missing(layer, [name])
     for claim in layer.claims:
         drawn = _drawn(layer, claim, dtype)
         if isinstance(drawn, Raised):
-            faults += _judged(layer, claim, dtype, drawn, None, rules)
+            faults += _judged(layer, claim, dtype, drawn, rules.goldens.get(name), rules)
     return faults
 
 
@@ -134,10 +136,8 @@ def _faults_of_parameter(
         return []  # a fault of the claim, which has been told
     name = store.entry_id(layer.name, dtype, claim.name)
     golden = rules.goldens.get(name)
-    is_plain = not claim.normalized and parameter.dtype == drawn.dtype
-    if golden is None or is_plain:
+    if golden is None or _is_as_drawn(claim, dtype, str(parameter.dtype)):
         return _judged(layer, claim, dtype, drawn, golden, rules)
-    # What the layer made of the draw, by a norm or a cast, is no case: it has its claim.
     drift = classify(returned(parameter), golden)
     faults = _judged(layer, claim, dtype, drawn, None, rules)
     if drift.drift_class.rank > rules.max_drift.rank:
@@ -191,16 +191,10 @@ def observed(
     Its problem has the seed of the layer's root, from which the key of the draw is derived. The
     layer's own call was the first, and `claim_faults` compares the two bit by bit.
     """
-    problem = Problem(
-        initializer=spec.name,
-        dtype=claim.drawn_dtype(dtype),
-        shape=claim.drawn_shape,
-        seed=SEED,
-    )
-    case = Case(problem=problem, backend=BASE, transform="eager")
+    case = _case(claim, dtype, spec)
     outcome: Outcome = drawn if isinstance(drawn, Raised) else returned(drawn)
     if isinstance(outcome, Returned):
-        normals = observe.normals(claim.definition, key, problem)
+        normals = observe.normals(claim.definition, key, case.problem)
         outcome = dataclasses.replace(outcome, drawn=normals)
     return Observation(
         case=case,
@@ -209,6 +203,55 @@ def observed(
         device=BASE,
         elapsed_s=0.0,
     )
+
+
+def parameter_drift(
+    parameter: Parameter,
+    actual: Outcome,
+    expected: Outcome,
+    *,
+    catalogue: Catalogue,
+    budgets: Budgets,
+) -> Drift:
+    """Return how a parameter lies to its golden, by the law of its draw where it is one."""
+    found = (
+        (layer, claim)
+        for layer in LAYERS
+        for claim in layer.claims
+        if (layer.name, claim.name) == (parameter.layer, parameter.path)
+    )
+    layer, claim = next(found, (None, None))
+    returned_dtype = expected.dtype if isinstance(expected, Returned) else ""
+    if not (layer and claim and _is_as_drawn(claim, parameter.dtype, returned_dtype)):
+        return classify(actual, expected)
+    spec = spec_of(claim.definition, catalogue)
+    case = _case(claim, parameter.dtype, spec)
+    return compare(
+        _as_drawn(actual, claim),
+        _as_drawn(expected, claim),
+        spec,
+        release_budget(spec, case, budgets),
+        problem=case.problem,
+        key=_key(layer, claim),
+    )
+
+
+def _is_as_drawn(claim: Claim, dtype: str, returned_dtype: str) -> bool:
+    """Return whether a parameter is its draw, and so a case.
+
+    What the layer made of the draw, by a norm or a cast, is none: it has its claim.
+    """
+    return not claim.normalized and returned_dtype == claim.drawn_dtype(dtype)
+
+
+def _case(claim: Claim, dtype: str, spec: InitializerSpec) -> Case:
+    problem = Problem(
+        initializer=spec.name,
+        dtype=claim.drawn_dtype(dtype),
+        shape=claim.drawn_shape,
+        seed=SEED,
+    )
+    return Case(problem=problem, backend=BASE, transform="eager")
 
 
 def spec_of(definition: Definition, catalogue: Catalogue) -> InitializerSpec:

@@ -163,7 +163,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
     for name, text in texts.items():
         if text is not None:
             named(name, text)
-    lists = {name: _values(name, value(name) or []) for name in LIST_OPTIONS}
+    lists = {name: values(name, value(name) or []) for name in LIST_OPTIONS}
     if cases and lists["backend"]:
         raise SelectionError("case ids name their backend: leave out --backend")
     golden, ledger = texts["golden"], texts["ledger"]
@@ -247,7 +247,12 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
     return " ".join([*assignments(environment), shlex.join([*words, *itertools.chain(*parts)])])
 
 
-def _values(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+def values(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of an option that takes some separated by commas, and may be repeated.
+
+    Raises:
+        SelectionError: one is empty.
+    """
     parts = tuple(part.strip() for text in texts for part in text.split(","))
     if not all(parts):
         raise empty(name, ",".join(texts))

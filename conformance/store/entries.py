@@ -9,10 +9,11 @@ recording of a device that was not there. A store is a folder:
     drawn/...                            the same of what was drawn for orthogonal matrices; a
                                          golden set has none: the oracle knows it, or the other side
     overlays/<backend>/                  a store of the problems whose bits differ on a backend
+    layers/                              a store of the parameters of Flax's layers
     lowest/, highest/                    stores of what predictions permit of cases left open
 
-Goldens are keyed by problem, recordings and predictions by case. Reading verifies; nothing here
-writes a golden set but `conformance.curate.stage.accept` and `prune`.
+Goldens are keyed by problem, those of layers by parameter, recordings and predictions by case.
+Reading verifies; nothing here writes a golden set but `conformance.curate.accept`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ import numpy as np
 
 from conformance.core import versions
 from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, n_blocks, sampled
-from conformance.core.ids import Problem, parse_case, parse_problem
+from conformance.core.ids import Problem, parse_case, parse_parameter, parse_problem
+from conformance.core.paths import LAYERS
 from conformance.core.reading import record
 from conformance.core.records import STAGES, Entry, Moments, Observation, Raised, Returned
 
@@ -43,6 +45,7 @@ TREE = "parameters"
 
 STORES = {
     GOLDEN: versions.GOLDENS,
+    LAYERS: versions.GOLDENS,
     RECORDING: versions.RECORDING,
     PREDICTED: versions.PREDICTIONS,
     TREE: versions.PARAMETERS,
@@ -76,7 +79,7 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
     What the id says already is left out: dtype and shape unless the outcome has others. So are the
     moments of an array that is stored whole.
     """
-    outcome, asked = entry.outcome, problem_of(entry.id)
+    outcome, (dtype, shape) = entry.outcome, asked_of(entry.id)
     extra = {name: entry.extra[name] for name in EXTRA if name in entry.extra}
     if stages := extra.pop("stages", {}):
         extra["stages"] = {name: stages[name] for name in STAGES if name in stages}
@@ -84,9 +87,9 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
     if isinstance(outcome, Raised):
         return {**fields, "raised": outcome.exception, "message": outcome.message, **extra}
     fields["sha256"] = outcome.sha256
-    if outcome.dtype != asked.dtype:
+    if outcome.dtype != dtype:
         fields["dtype"] = outcome.dtype
-    if outcome.shape != asked.shape:
+    if outcome.shape != shape:
         fields["shape"] = list(outcome.shape)
     if outcome.weak_type:
         fields["weak_type"] = True
@@ -118,9 +121,11 @@ def entry_from(
     if known.raised is not None:
         raised = Raised(exception=known.raised, message=known.message)
         return Entry(id=key, shard=known.shard, outcome=raised, extra=extra)
-    asked = problem_of(key)
-    dtype, stride = known.dtype or asked.dtype, known.stride
-    shape = asked.shape if known.shape is None else known.shape
+    dtype, shape = asked_of(key)
+    dtype, stride = known.dtype or dtype, known.stride
+    shape = shape if known.shape is None else known.shape
+    if shape is None:
+        raise ValueError("its shape is not stated")
     if stride < 1 or min(shape, default=0) < 0:
         raise ValueError(f"stride {stride} of shape {list(shape)} describes no array")
     if math.prod(shape) > MOST_ELEMENTS:
@@ -185,6 +190,19 @@ def problem_of(key: str) -> Problem:
         return parse_problem(key)
     except ValueError:
         return parse_case(key).problem
+
+
+def asked_of(key: str) -> tuple[str, tuple[int, ...] | None]:
+    """Return the dtype and the shape that an id asks for; a parameter of a layer names no shape.
+
+    Raises:
+        ValueError: the id is of no problem, case or parameter.
+    """
+    try:
+        problem = problem_of(key)
+    except ValueError:
+        return parse_parameter(key).dtype, None
+    return problem.dtype, problem.shape
 
 
 def reduced(entry: Entry, kind: str, *, is_whole: bool = False) -> Entry:

@@ -16,7 +16,14 @@ from typing import Any
 from conformance.core.errors import GoldenError, Malformed, unknown
 from conformance.core.files import is_changing
 from conformance.core.ids import parse_case
-from conformance.core.paths import MANIFEST, OVERLAYS, PREDICTIONS, PROVENANCE, golden_option
+from conformance.core.paths import (
+    LAYERS,
+    MANIFEST,
+    OVERLAYS,
+    PREDICTIONS,
+    PROVENANCE,
+    golden_option,
+)
 from conformance.core.reading import document, naming, record
 from conformance.core.records import Entry, Environment, Observation, Outcome
 from conformance.core.versions import KEY
@@ -84,10 +91,10 @@ class Store:
             )
         if self.kind == RECORDING:
             return "copy it again from where it was made, or record anew with `conformance record`"
-        return (
-            "restore it from version control, or stage new goldens with "
-            f"`conformance goldens stage{golden_option(self.folder)}`"
-        )
+        command = f"conformance goldens stage{golden_option(self.folder)}"
+        if self.kind == LAYERS:
+            command = f"conformance goldens stage{golden_option(self.folder.parent)} --layer '*'"
+        return f"restore it from version control, or stage new goldens with `{command}`"
 
     @functools.cached_property
     def provenance(self) -> list[Mapping[str, Any]]:

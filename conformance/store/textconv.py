@@ -11,7 +11,7 @@ import numpy as np
 
 from conformance.core.arrays import as_dtype
 from conformance.core.errors import GoldenError
-from conformance.store.entries import problem_of
+from conformance.store.entries import asked_of
 
 
 def textconv(path: Path) -> str:
@@ -35,7 +35,9 @@ def textconv(path: Path) -> str:
 
 def _array_text(key: str, words: Any) -> str:
     """Return the text of one array; complex numbers show as real part and imaginary part."""
-    values = words.view(as_dtype(problem_of(key).dtype))
+    dtype = as_dtype(asked_of(key)[0])
+    # A parameter may have another dtype than its layer was asked for; the layer's own is float32.
+    values = words.view(np.float32 if dtype.itemsize < words.itemsize else dtype)
     values = values.view(values.real.dtype)
     bits = values.view(f"u{values.dtype.itemsize}")
     info = ml_dtypes.finfo(values.dtype)  # type: ignore[no-untyped-call]  # it has no types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from conformance.core.errors import GoldenError
-from conformance.core.paths import OVERLAYS, PREDICTIONS
+from conformance.core.paths import LAYERS, OVERLAYS, PREDICTIONS
 from conformance.store.entries import HIGHEST, LOWEST
 from conformance.store.read import Store, open_store
 
@@ -14,7 +14,7 @@ def verify(folder: Path) -> list[str]:
     """Return every fault of the store, one line each: file, problem, what is wrong.
 
     Checks the digest of every shard and of every whole array, arrays without an entry, and files
-    without either; overlays, predictions and bounds too.
+    without either; overlays, predictions, layers and bounds too.
 
     Raises:
         GoldenError: the manifest itself cannot be read.
@@ -26,6 +26,7 @@ def verify(folder: Path) -> list[str]:
     faults += _unlisted_files(store)
     inner = [f"{OVERLAYS}/{backend}" for backend in store.overlay_names()]
     inner += [f"{PREDICTIONS}/{device}" for device in store.prediction_names()]
+    inner += [LAYERS] if (folder / LAYERS).exists() else []
     for name in (*inner, *store.bound_names()):
         faults += verify(folder / name)
     return list(dict.fromkeys(faults))
@@ -59,6 +60,6 @@ def _unlisted_files(store: Store) -> list[str]:
         f"{store.folder / name} is a shard that the manifest does not list: delete it"
         for name in sorted(names)
         if name.as_posix() not in listed
-        and name.parts[0] not in (OVERLAYS, PREDICTIONS, LOWEST, HIGHEST)
+        and name.parts[0] not in (OVERLAYS, PREDICTIONS, LAYERS, LOWEST, HIGHEST)
         and not name.parts[0].startswith(".")
     ]

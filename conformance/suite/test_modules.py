@@ -14,7 +14,6 @@ from conformance.core.records import DriftClass, Outcome
 from conformance.flax import observe, store
 from conformance.flax.findings import Finding, verdict
 from conformance.flax.layers import PARAM_DTYPES, Layer
-from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
 from conformance.judge.rules import load_ledger
 from conformance.store import budgets
@@ -55,8 +54,8 @@ def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
         budgets=budgets.load(folder / BUDGETS),
         ledger=load_ledger(Path(option("--ledger") or LEDGER)),
         goldens=goldens,
+        folder=folder,
         max_drift=DriftClass(option("--max-drift")),
-        accepting=f"python -m conformance.curate.flax_trees{golden_option(folder)} --reason '...'",
     )
 
 
@@ -105,13 +104,16 @@ def test_a_layer_that_lets_its_constants_vary_shows_their_keys(layer: Layer) -> 
     assert not faults, f"{layer.name} with {', '.join(layer.arguments)}:\n" + "\n".join(faults)
 
 
-def test_every_golden_of_a_tree_belongs_to_a_layer(goldens: Mapping[str, Outcome]) -> None:
-    """A golden of a layer or dtype that is no more is named, not carried along."""
-    known = {store.entry_id(layer.name, dtype) for layer in LAYERS for dtype in PARAM_DTYPES}
+def test_every_golden_of_a_tree_belongs_to_a_layer(
+    goldens: Mapping[str, Outcome], rules: Rules
+) -> None:
+    """A golden of a layer, dtype or parameter that is no more is named, not carried along."""
+    orphans = store.orphans(goldens)
 
-    orphans = sorted(name for name in goldens if "/".join(name.split("/")[:2]) not in known)
-
-    assert not orphans, f"these goldens belong to no layer: {', '.join(orphans)}"
+    assert not orphans, (
+        f"these goldens belong to no layer: {', '.join(orphans)}. Remove them by "
+        f"`conformance goldens prune{golden_option(rules.folder)} --reason '...'`"
+    )
 
 
 def report(finding: Finding, outcome: str) -> None:

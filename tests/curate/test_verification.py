@@ -17,15 +17,16 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core import inventory
 from conformance.core.errors import BudgetError, GoldenError, StoreError
-from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, shipped
+from conformance.core.paths import FLAX_TREES, MANIFEST, OVERLAYS, PROVENANCE, shipped
 from conformance.curate.accept import prune
 from conformance.curate.verify import Verified, verify_set
 from conformance.store import budgets
-from tests import small_golden
+from tests import ROOT, small_golden
 
 CATALOGUE = load_catalogue()
 NORMAL, OTHER = "normal-float32-64-s0-cpu-eager", "normal_1-float32-64-s0-cpu-eager"
-FILES = ("budgets.json", "lowering.json", "modules.json")
+FILES = ("budgets.json", "lowering.json")
+EARLIER = ROOT / "tests" / "data" / "formats" / "2026-11-29" / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = small_golden.write(tmp_path_factory.mktemp("set") / "golden", NORMAL, OTHER)
     for name in FILES:
         shutil.copy(shipped() / name, folder)
+    shutil.copy(EARLIER / FLAX_TREES, folder)
     shutil.copytree(shipped() / "compiled", folder / "compiled")
     inventory.write(folder)
     return folder
@@ -71,7 +73,7 @@ def test_what_is_held_and_what_is_absent_is_told(golden: Path) -> None:
 
     found = verify_set(golden, CATALOGUE)
 
-    assert found == Verified(held=found.held, absent=("modules.json",), faults=())
+    assert found == Verified(held=found.held, absent=("layers",), faults=())
     assert found.held["problems"] == 2
     assert {"budgets", "lowered programs", "compiled programs"} < set(found.held)
 
@@ -176,7 +178,7 @@ def test_a_stage_that_is_none_is_named(stages: dict[str, str], golden: Path) -> 
         ("modules.json", lambda document: document.update(entries=[1]), "cannot be read"),
         (
             "modules.json",
-            lambda document: first_line(document, "entries").update(bits="01" * 16),
+            lambda document: first_line(document, "entries").update(bits="01" * 24),
             "does not have the digest it states",
         ),
     ],

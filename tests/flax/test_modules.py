@@ -17,18 +17,16 @@ from conformance.core.ids import Problem
 from conformance.core.laws import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.paths import BUDGETS, FLAX_TREES, shipped
 from conformance.core.records import Environment, Outcome, Raised, Returned
-from conformance.curate import flax_trees as accept
 from conformance.flax import coverage, findings, observe, recognition, store, transforms
 from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
 from conformance.judge.rules import load_ledger
-from conformance.observe import environment
 from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key
 from conformance.store.budgets import load
-from tests import ROOT
+from tests import ROOT, small_golden
 
 DENSE = next(layer for layer in LAYERS if layer.name == "flax.linen.Dense")
 LINEAR = next(layer for layer in LAYERS if layer.name == "flax.nnx.Linear")
@@ -319,15 +317,21 @@ def entries() -> dict[str, Outcome]:
     return store.outcomes_of(DENSE.name, "float32", healthy())
 
 
-def saved(folder: Path) -> Path:
-    store.save(folder, entries(), {"reason": "a test"})
-    return folder / FLAX_TREES
-
-
-def test_goldens_come_back_as_they_were_saved(tmp_path: Path) -> None:
-    saved(tmp_path)
+def test_goldens_come_back_as_they_were_stored(tmp_path: Path) -> None:
+    small_golden.write_layers(tmp_path, entries())
 
     assert store.load(tmp_path) == entries()
+
+
+def test_the_variants_of_a_layer_share_a_shard() -> None:
+    outcome = Raised(exception="TypeError", message="")
+
+    shards = {store.entry_of(f"flax.nnx.{name}/float16", outcome).shard for name in CONVS}
+
+    assert shards == {"flax.nnx/Conv.safetensors"}
+
+
+CONVS = ("Conv", "Conv:grouped")
 
 
 def rules(goldens: dict[str, Outcome]) -> Rules:
@@ -336,14 +340,17 @@ def rules(goldens: dict[str, Outcome]) -> Rules:
         budgets=load(shipped() / BUDGETS),
         ledger=load_ledger(),
         goldens=goldens,
-        accepting="accept",
+        folder=shipped(),
     )
 
 
 def test_a_missing_golden_fails_by_name() -> None:
     (kernel, bias) = layer_faults(DENSE, "float32", healthy(), rules({}))
 
-    assert kernel == ("flax.linen.Dense/float32/params.kernel has no golden: run `accept`")
+    assert kernel == (
+        "flax.linen.Dense/float32/params.kernel has no golden: run "
+        "`conformance goldens stage --layer 'flax.linen.Dense' --reason '...'`"
+    )
     assert "params.bias has no golden" in bias
 
 
@@ -419,61 +426,60 @@ def problem_of(golden: Returned) -> Problem:
     return Problem(initializer="orthogonal", dtype=golden.dtype, shape=golden.shape, seed=0)
 
 
+# --- Goldens of earlier sets ---------------------------------------------------------------------
+
+KERNEL = "flax.linen.Dense/float32/params.kernel"
+
+
 def _drop(document: dict[str, Any]) -> None:
-    del document["entries"]["flax.linen.Dense/float32/params.bias"]["bits"]
+    del document["entries"][KERNEL]["bits"]
 
 
 def _flip(document: dict[str, Any]) -> None:
-    document["entries"]["flax.linen.Dense/float32/params.bias"]["bits"] = "01" * 16
+    document["entries"][KERNEL]["bits"] = "01" * 24
+
+
+def _rename(document: dict[str, Any]) -> None:
+    document["entries"]["kernel"] = document["entries"].pop(KERNEL)
 
 
 def _newer(document: dict[str, Any]) -> None:
     document["schema"] = 99
 
 
+def earlier(folder: Path, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
+    """Return a folder with the one file in which earlier sets hold the goldens of layers."""
+    source = ROOT / "tests" / "data" / "formats" / "2026-11-29" / "golden" / FLAX_TREES
+    document = json.loads(source.read_text())
+    if change:
+        change(document)
+    (folder / FLAX_TREES).write_text(json.dumps(document))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_drop, "Dense/float32/params.bias is damaged"),
-        (_flip, "Dense/float32/params.bias does not have the digest it states"),
+        (_drop, "Dense/float32/params.kernel is damaged"),
+        (_flip, "Dense/float32/params.kernel does not have the digest it states"),
+        (_rename, "dtype '' in 'kernel' is unknown: a parameter's id reads flax.linen.Dense/"),
         (_newer, "has version 99 of the format `goldens of layers`, this release reads up to 1"),
     ],
 )
 def test_a_damaged_file_of_goldens_is_refused_by_entry(
     tmp_path: Path, damage: Any, message: str
 ) -> None:
-    path = saved(tmp_path)
-    document = json.loads(path.read_text())
-    damage(document)
-    path.write_text(json.dumps(document))
-
     with pytest.raises(GoldenError, match=message):
-        store.load(tmp_path)
-
-
-def test_an_accepted_set_says_where_it_was_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(accept, "observed", entries)
-
-    accept.main(["--reason", "a test", "--golden", str(tmp_path)])
-
-    here = environment.capture(("cpu",))
-    assert store.environment_of(tmp_path) == here
-    assert here.packages["jax"]
-    assert here.host["lapack_kernel"]
+        store.load(earlier(tmp_path, damage))
 
 
 def test_of_a_set_accepted_before_its_versions_alone_are_known(tmp_path: Path) -> None:
-    store.save(tmp_path, entries(), {"reason": "a test", "jax": "1.2", "date": "2026-11-25"})
+    said = {"reason": "a test", "jax": "1.2", "date": "2026-11-25"}
 
-    assert store.environment_of(tmp_path) == Environment(
-        packages={"jax": "1.2"}, config={}, host={}, devices={}
-    )
+    found = store.open_layers(earlier(tmp_path, lambda document: document.update(accepted=said)))
 
-
-def test_no_set_was_made_nowhere(tmp_path: Path) -> None:
-    assert store.environment_of(tmp_path) is None
+    assert found is not None
+    assert found.environment == Environment(packages={"jax": "1.2"}, config={}, host={}, devices={})
 
 
 @pytest.mark.parametrize(
@@ -481,36 +487,16 @@ def test_no_set_was_made_nowhere(tmp_path: Path) -> None:
     [[], "x", {"host": {}}, {"packages": {}, "config": {}, "host": {"a": 1}, "devices": {}}],
 )
 def test_a_set_whose_environment_is_none_is_refused(tmp_path: Path, found: Any) -> None:
-    store.save(tmp_path, entries(), {"reason": "a test", "environment": found})
+    earlier(tmp_path, lambda document: document["accepted"].update(environment=found))
 
     with pytest.raises(GoldenError, match=r"modules.json cannot be read .* restore it"):
-        store.environment_of(tmp_path)
+        store.open_layers(tmp_path)
 
 
-def test_a_missing_file_of_goldens_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(GoldenError, match=r"modules.json cannot be read .* restore it"):
+def test_a_set_without_goldens_of_layers_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    assert store.open_layers(tmp_path) is None
+    with pytest.raises(GoldenError, match=r"holds no goldens of layers: run `conformance goldens"):
         store.load(tmp_path)
-
-
-def test_accepting_shows_what_comes_goes_and_changes() -> None:
-    new = entries()
-    old = dict(new)
-    old["gone"] = old.pop("flax.linen.Dense/float32/params.bias")
-    old["flax.linen.Dense/float32/params.kernel"] = returned(draw(LECUN, KEY))
-
-    lines = accept.changes(old, new)
-
-    assert lines[0] == "new      flax.linen.Dense/float32/params.bias"
-    assert lines[1] == "gone     gone"
-    assert lines[2].startswith("changed  flax.linen.Dense/float32/params.kernel: float32[4, 4] ")
-    assert lines[3] == "0 entries stay as they were"
-
-
-def test_accepting_without_a_reason_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        accept.main(["--reason", " "])
-
-    assert "--reason is empty: say why" in capsys.readouterr().err
 
 
 # --- Findings and documentation ------------------------------------------------------------------

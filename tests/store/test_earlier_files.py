@@ -118,12 +118,11 @@ def test_budgets_and_programs_of_a_set_are_read(folder: Path) -> None:
 
 
 def test_layers_of_a_set_are_read(folder: Path) -> None:
-    goldens = layers.load(folder / "golden")
-    environment = layers.environment_of(folder / "golden")
+    goldens = layers.open_layers(folder / "golden")
 
-    assert list(goldens) == ["flax.linen.Dense/float32/params.kernel"]
-    assert environment is not None
-    assert environment.packages["flax"] == "0.12.12"
+    assert goldens is not None
+    assert goldens.ids() == ["flax.linen.Dense/float32/params.kernel"]
+    assert goldens.environment.packages["flax"] == "0.12.12"
 
 
 def test_what_is_pending_can_be_accepted(folder: Path) -> None:
