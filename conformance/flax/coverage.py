@@ -8,10 +8,11 @@ from pathlib import Path
 
 from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.records import Outcome, Raised, Returned
-from conformance.flax import coverage, findings, guide, store, transforms
-from conformance.flax.findings import Finding
+from conformance.flax import coverage, store
 from conformance.flax.layers import PARAM_DTYPES, Layer
 from conformance.flax.observe import LAYERS
+from conformance.judge.ledger import Finding
+from conformance.judge.rules import load_ledger
 
 START, END = "<!-- generated: layers -->", "<!-- end -->"
 
@@ -69,9 +70,8 @@ def law_name(definition: Definition) -> str:
 
 def finding_list() -> list[str]:
     """Return every finding about layers, keys and the guide: what is promised, and what is so."""
-    tables = (guide.FINDINGS, findings.FANS, findings.TWIN_FINDINGS, transforms.FINDINGS)
-    known = [finding for table in tables for finding in table.values()] + [findings.WEIGHT_NORM]
-    return [_line(finding) for finding in sorted(known, key=lambda finding: finding.id)]
+    known = sorted(load_ledger().findings, key=lambda finding: finding.id)
+    return [_line(finding) for finding in known]
 
 
 def _line(finding: Finding) -> str:

@@ -14,7 +14,6 @@ import numpy as np
 
 from conformance.cases.builtin import DIRECT, LINEN, build, namespace_module, public_initializers
 from conformance.core.arrays import Array
-from conformance.flax.findings import GUIDE, Finding
 
 SEED = 0
 IN_FEATURES, FEATURES = 4, 5
@@ -42,29 +41,6 @@ ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "variance_scaling": {"scale": 1.0, "mode": "fan_in", "distribution": "truncated_normal"},
 }
 """The arguments that a builder cannot be called without."""
-
-FINDINGS = {
-    finding.id: finding
-    for finding in (
-        Finding(
-            id="key-is-never-looked-at",
-            promised="raises TypeError",
-            observed="returns float32[3]",
-            reason="the guide says that a PRNGKey must be passed even to a deterministic "
-            "initializer; it must be an argument, but None is accepted for it",
-            link=GUIDE,
-        ),
-        Finding(
-            id="vector-with-explicit-in-axis",
-            promised="raises ValueError",
-            observed="returns float32[5] of variance scale / 1",
-            reason="the guide says that variance scaling fails for 1-D arrays. With an explicit "
-            "in_axis it returns: the one axis is counted as in and as out and divided by itself "
-            "as receptive field, so fan_in, fan_out and fan_avg are 1 whatever the length",
-            link=GUIDE,
-        ),
-    )
-}
 
 
 def initializer(name: str, **arguments: Any) -> Any:

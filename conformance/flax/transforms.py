@@ -7,45 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from conformance.flax.findings import Finding
 from conformance.flax.observe import SEED, Tree, flatten, nnx_state
 
 COPIES = 3
 FEATURES = 4
 WIDE = 32
 """Features that 8 devices divide."""
-
-FINDINGS = {
-    finding.id: finding
-    for finding in (
-        Finding(
-            id="scan-counts-its-traces",
-            promised="draw 1",
-            observed="draw 3",
-            reason="nn.scan traces its body twice while it looks for loop invariants, and both "
-            "traces count the same draws. With check_constancy_invariants=False, which is said to "
-            "skip a check, the draw is number 1: the flag changes the initial weights",
-            link="https://flax-linen.readthedocs.io/en/latest/api_reference/flax.linen/"
-            "transformations.html",
-        ),
-        Finding(
-            id="paths-join-without-a-mark",
-            promised="different kernels",
-            observed="equal kernels",
-            reason="linen hashes the joined parts of a path: block/1x and block1/x get one key "
-            "unless flax_fix_rng_separator is on",
-            link="https://github.com/google/flax/issues/2157",
-        ),
-        Finding(
-            id="streams-of-one-seed-are-one-stream",
-            promised="different keys",
-            observed="equal keys",
-            reason="nnx.Rngs(params=0, dropout=0) does not fold the name of a stream into its "
-            "keys: dropout masks are drawn with the keys of the parameters",
-            link="https://flax.readthedocs.io/en/latest/guides/randomness.html",
-        ),
-    )
-}
 
 
 def linen(module: Any, *shape: int) -> Tree:

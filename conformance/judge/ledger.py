@@ -3,6 +3,8 @@
 An entry excuses nothing it does not name. A case that an entry covers must fail just the checks
 that the entry lists, with the outcome that it states; when one of them passes, the entry has
 outlived the defect and the case fails until the entry is deleted.
+
+What is wrong and shows in no case is a finding, held to what happens in the same way.
 """
 
 from __future__ import annotations
@@ -85,10 +87,32 @@ class Limitation:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Where JAX or Flax is not as its documentation says, or not as a user would expect.
+
+    It excuses nothing: it states the exact outcome that is seen today, in words that a test
+    compares. The test reports it as an expected failure, and fails as soon as the outcome is
+    another.
+    promised: the outcome that the documentation, or symmetry, promises. observed: today's outcome.
+    """
+
+    id: str
+    promised: str
+    observed: str
+    reason: str
+    link: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """All limitations, in the order of the file."""
+    """All limitations and findings, in the order of the file."""
 
     limitations: tuple[Limitation, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def finding(self, name: str) -> Finding | None:
+        """Return the finding of that id, or None."""
+        return next((each for each in self.findings if each.id == name), None)
 
     def matching(self, case: Case, jax_version: str) -> tuple[Limitation, ...]:
         """Return the limitations that this case must show."""
@@ -111,6 +135,7 @@ class Ledger:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
     limitation: tuple[Limitation, ...] = ()
+    finding: tuple[Finding, ...] = ()
 
 
 def apply(
@@ -188,24 +213,31 @@ def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
         LedgerError: not TOML, an unknown or missing field, a value of the wrong type or unknown, an
             invalid version specifier, or an id that is used twice.
     """
-    with naming(path, LedgerError, "put it right; an entry is a [[limitation]] table"):
-        entries = record(_File, document(path)).limitation
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.id in seen:
-            raise LedgerError(f"{path}: limitation id {entry.id!r} is used twice")
-        seen.add(entry.id)
-        if fault := _absent_value(entry) or _unknown_value(entry, checks):
-            raise LedgerError(f"{path}: limitation {entry.id}: {fault}")
-    return Ledger(limitations=entries)
+    way_out = "put it right; an entry is a [[limitation]] or a [[finding]] table"
+    with naming(path, LedgerError, way_out):
+        file = record(_File, document(path))
+    for kind, entries in (("limitation", file.limitation), ("finding", file.finding)):
+        ids = [entry.id for entry in entries]
+        if twice := [name for name in ids if ids.count(name) > 1]:
+            raise LedgerError(f"{path}: {kind} id {twice[0]!r} is used twice")
+    for limitation in file.limitation:
+        if fault := _absent_value(limitation) or _unknown_value(limitation, checks):
+            raise LedgerError(f"{path}: limitation {limitation.id}: {fault}")
+    for finding in file.finding:
+        if fault := _empty(finding, *(field.name for field in dataclasses.fields(Finding))):
+            raise LedgerError(f"{path}: finding {finding.id}: {fault}")
+    return Ledger(limitations=file.limitation, findings=file.finding)
 
 
 def _absent_value(entry: Limitation) -> str:
     """Return what an entry must say and does not; "" if it says all."""
-    for name in ("id", "initializer", "reason", "link"):
-        if not getattr(entry, name):
-            return f"{name} is empty"
+    if fault := _empty(entry, "id", "initializer", "reason", "link"):
+        return fault
     return "" if entry.checks or entry.also else "checks is empty, and so is also"
+
+
+def _empty(entry: Limitation | Finding, *names: str) -> str:
+    return next((f"{name} is empty" for name in names if not getattr(entry, name)), "")
 
 
 def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:

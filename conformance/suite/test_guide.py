@@ -15,9 +15,11 @@ import pytest
 
 from conformance.core.arrays import Array
 from conformance.flax import guide
+from conformance.judge.ledger import Ledger
 from conformance.oracle import linen_key, seed_key
+from conformance.suite.test_modules import hold
+from conformance.suite.test_modules import ledger as ledger
 from conformance.suite.test_modules import on_cpu as on_cpu
-from conformance.suite.test_modules import report
 
 TOO_FEW_DIMENSIONS = "raises ValueError: Can't compute input and output sizes of a 1-dimensional"
 """How the error starts; which sentence follows depends on the release of JAX."""
@@ -135,13 +137,13 @@ def test_a_key_must_be_passed_even_where_it_is_ignored(name: str) -> None:
     )
 
 
-def test_what_is_passed_as_key_must_be_a_key() -> None:
+def test_what_is_passed_as_key_must_be_a_key(ledger: Ledger) -> None:
     """A finding: deterministic initializers take anything."""
     built = [guide.initializer(name) for name in ("zeros", "ones", "constant")]
 
     outcomes = {guide.outcome(functools.partial(call, None, (3,))) for call in built}
 
-    report(guide.FINDINGS["key-is-never-looked-at"], " or ".join(sorted(outcomes)))
+    hold(ledger, "key-is-never-looked-at", " or ".join(sorted(outcomes)))
 
 
 @pytest.mark.parametrize("layer", [guide.dense, guide.linear], ids=["linen", "nnx"])
@@ -195,11 +197,11 @@ def test_orthogonal_initializers_fail_for_a_bias(name: str, message: str) -> Non
     assert outcome == f"raises ValueError: {message}", f"{name} as bias_init {outcome}"
 
 
-def test_variance_scaling_fails_for_a_bias_whatever_the_axes() -> None:
+def test_variance_scaling_fails_for_a_bias_whatever_the_axes(ledger: Ledger) -> None:
     """A finding: with an explicit in_axis it returns, with fan 1 whatever the length."""
     outcomes = {vector_outcome(name) for name in guide.NOT_FOR_VECTORS}
 
-    report(guide.FINDINGS["vector-with-explicit-in-axis"], " or ".join(sorted(outcomes)))
+    hold(ledger, "vector-with-explicit-in-axis", " or ".join(sorted(outcomes)))
 
 
 def vector_outcome(name: str) -> str:

@@ -11,10 +11,10 @@ from conformance.cases.builtin import load_catalogue
 from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER, golden_folder, golden_option
 from conformance.core.records import DriftClass, Outcome
-from conformance.flax import observe, store
-from conformance.flax.findings import Finding, verdict
+from conformance.flax import findings, observe, store
 from conformance.flax.layers import PARAM_DTYPES, Layer
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
+from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
 from conformance.store import budgets
 
@@ -45,14 +45,20 @@ def goldens(request: pytest.FixtureRequest) -> dict[str, Outcome]:
 
 
 @pytest.fixture(scope="session")
-def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome]) -> Rules:
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    """What is known to be wrong."""
+    return load_ledger(Path(request.config.getoption("--ledger") or LEDGER))
+
+
+@pytest.fixture(scope="session")
+def rules(request: pytest.FixtureRequest, goldens: dict[str, Outcome], ledger: Ledger) -> Rules:
     """By what layers are judged: what the options say for cases."""
     option = request.config.getoption
     folder = golden_folder(option("--golden"))
     return Rules(
         catalogue=load_catalogue(),
         budgets=budgets.load(folder / BUDGETS),
-        ledger=load_ledger(Path(option("--ledger") or LEDGER)),
+        ledger=ledger,
         goldens=goldens,
         folder=folder,
         max_drift=DriftClass(option("--max-drift")),
@@ -116,8 +122,20 @@ def test_every_golden_of_a_tree_belongs_to_a_layer(
     )
 
 
-def report(finding: Finding, outcome: str) -> None:
-    """Report a finding that still describes the outcome; fail if it does not."""
-    if message := verdict(finding, outcome):
-        pytest.fail(message, pytrace=False)
-    pytest.xfail(f"finding {finding.id}: {outcome}, promised: {finding.promised}. {finding.reason}")
+def test_every_finding_is_of_something_that_is_looked_for(ledger: Ledger) -> None:
+    """One that no test would ever meet is named, not carried along."""
+    idle = findings.idle(ledger)
+
+    assert not idle, f"nothing looks for these findings of ledger.toml, delete: {', '.join(idle)}"
+
+
+def hold(ledger: Ledger, name: str, outcome: str, promised: str = "") -> None:
+    """Fail unless the outcome is as promised; report it where a finding of the ledger states it.
+
+    promised: what PROMISES says, unless it is given.
+    """
+    fault = findings.fault(ledger, name, promised or findings.PROMISES[name], outcome)
+    if fault:
+        pytest.fail(fault, pytrace=False)
+    if finding := ledger.finding(name):
+        pytest.xfail(f"finding {name}: {outcome}, promised: {finding.promised}. {finding.reason}")

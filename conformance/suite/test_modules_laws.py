@@ -8,32 +8,21 @@ from conformance.core.laws import VarianceScaling, fans, nominal_moments
 from conformance.flax import findings, observe, transforms
 from conformance.flax.layers import HAAR, Layer
 from conformance.flax.observe import LAYERS
+from conformance.judge.ledger import Ledger
+from conformance.suite.test_modules import hold
+from conformance.suite.test_modules import ledger as ledger
 from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 from conformance.suite.test_modules import on_cpu as on_cpu
-from conformance.suite.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
 
 BY_NAME = {layer.name: layer for layer in LAYERS}
 
-SUMMING = (
-    "Dense",
-    "DenseGeneral",
-    "Einsum",
-    "Einsum:heads",
-    "Conv",
-    "Conv:grouped",
-    "ConvLocal",
-    "ConvTranspose",
-    "ConvTranspose:transposed",
-)
-"""The layers of linen whose outputs are sums over one kernel."""
 
-
-@pytest.mark.parametrize("name", SUMMING)
-def test_a_default_kernel_keeps_the_variance_of_its_inputs(name: str) -> None:
+@pytest.mark.parametrize("name", findings.SUMMING)
+def test_a_default_kernel_keeps_the_variance_of_its_inputs(name: str, ledger: Ledger) -> None:
     """Its variance is one over the number of inputs that are summed into an output."""
-    layer = BY_NAME[f"flax.linen.{name}"]
+    layer = BY_NAME[name]
     kernel = next(claim for claim in layer.claims if claim.path[-1] == "kernel")
     assert isinstance(kernel.definition, VarianceScaling)
     fan_in = fans(kernel.drawn_shape, kernel.definition)[0]
@@ -41,13 +30,11 @@ def test_a_default_kernel_keeps_the_variance_of_its_inputs(name: str) -> None:
     n_terms = observe.terms_per_output(layer)
 
     outcome = f"variance 1 / {fan_in:g}, for {n_terms} inputs to each output"
-    if layer.name in findings.FANS:
-        report(findings.FANS[layer.name], outcome)
-    assert outcome == f"variance 1 / {n_terms}, for {n_terms} inputs to each output"
+    hold(ledger, name, outcome, f"variance 1 / {n_terms}, for {n_terms} inputs to each output")
 
 
 @pytest.mark.parametrize(("linen", "nnx"), findings.TWINS.items())
-def test_twins_in_linen_and_nnx_have_the_same_laws(linen: str, nnx: str) -> None:
+def test_twins_in_linen_and_nnx_have_the_same_laws(linen: str, nnx: str, ledger: Ledger) -> None:
     """Kind by kind, the variances agree. Values differ: linen hashes paths, nnx counts draws."""
     promised, observed = (
         variances(BY_NAME[name]) for name in (f"flax.linen.{linen}", f"flax.nnx.{nnx}")
@@ -58,17 +45,14 @@ def test_twins_in_linen_and_nnx_have_the_same_laws(linen: str, nnx: str) -> None
         for kind in sorted(promised | observed)
         if promised.get(kind) != observed.get(kind)
     ]
-    outcome = "; ".join(differing) or findings.SAME_LAWS
-    if linen in findings.TWIN_FINDINGS:
-        report(findings.TWIN_FINDINGS[linen], outcome)
-    assert outcome == findings.SAME_LAWS, f"{nnx} has {outcome} as in {linen}"
+    hold(ledger, linen, "; ".join(differing) or findings.SAME_LAWS, findings.SAME_LAWS)
 
 
-def test_nnx_weight_norm_takes_any_initializer_of_its_scales() -> None:
+def test_nnx_weight_norm_takes_any_initializer_of_its_scales(ledger: Ledger) -> None:
     """A finding: it hands over a stream of keys, not a key."""
     outcome = transforms.weight_norm_outcome()
 
-    report(findings.WEIGHT_NORM, outcome)
+    hold(ledger, "nnx-weight-norm-hands-out-a-stream", outcome)
 
 
 def variances(layer: Layer) -> dict[str, str]:

@@ -13,11 +13,13 @@ from conformance.core.records import Raised
 from conformance.flax import observe, transforms
 from conformance.flax.layers import LECUN
 from conformance.flax.observe import SEED
+from conformance.judge.ledger import Ledger
 from conformance.oracle import fold_in, linen_key, seed_key, split
 from conformance.oracle.threefry import Key
+from conformance.suite.test_modules import hold
+from conformance.suite.test_modules import ledger as ledger
 from conformance.suite.test_modules import not_in_the_quick_tier as not_in_the_quick_tier
 from conformance.suite.test_modules import on_cpu as on_cpu
-from conformance.suite.test_modules import report
 
 pytestmark = pytest.mark.usefixtures("not_in_the_quick_tier")
 
@@ -94,7 +96,7 @@ def test_scan_without_its_invariance_check_draws_number_1() -> None:
     assert_copies(kernels, keys)
 
 
-def test_scan_draws_the_same_whether_or_not_it_checks_invariance() -> None:
+def test_scan_draws_the_same_whether_or_not_it_checks_invariance(ledger: Ledger) -> None:
     """A finding: the draws are numbered on through both traces of the body."""
     kernels = transforms.scanned(split=True)["params.layers.dense.kernel"]
 
@@ -107,7 +109,7 @@ def test_scan_draws_the_same_whether_or_not_it_checks_invariance() -> None:
     outcome = f"draw {', '.join(map(str, numbers))}"
     keys = [linen_key(key, ("layers", "dense", *numbers)) for key in split(ROOT, COPIES)]
     assert_copies(kernels, keys)
-    report(transforms.FINDINGS["scan-counts-its-traces"], outcome)
+    hold(ledger, "scan-counts-its-traces", outcome)
 
 
 def test_modules_that_share_a_scope_share_its_count() -> None:
@@ -119,14 +121,14 @@ def test_modules_that_share_a_scope_share_its_count() -> None:
     assert tree["params.layer.kernel"].tobytes() == expected.tobytes()
 
 
-def test_paths_that_join_to_one_text_have_different_keys() -> None:
+def test_paths_that_join_to_one_text_have_different_keys(ledger: Ledger) -> None:
     """A finding: they have one key."""
     one = transforms.collision("block", "1x")["params.block.1x.kernel"]
     two = transforms.collision("block1", "x")["params.block1.x.kernel"]
 
     equal = one.tobytes() == two.tobytes()
-    finding = transforms.FINDINGS["paths-join-without-a-mark"]
-    report(finding, "equal kernels" if equal else "different kernels")
+    outcome = "equal kernels" if equal else "different kernels"
+    hold(ledger, "paths-join-without-a-mark", outcome)
 
 
 @pytest.mark.parametrize("path", [("block", "1x"), ("block1", "x")])
@@ -204,14 +206,14 @@ def test_a_split_of_nnx_rngs_splits_its_next_key() -> None:
     assert keys.tobytes() == split(fold_in(ROOT, 0), COPIES).tobytes()
 
 
-def test_nnx_streams_of_one_seed_have_different_keys() -> None:
+def test_nnx_streams_of_one_seed_have_different_keys(ledger: Ledger) -> None:
     """A finding: the name of a stream is not part of its keys."""
     rngs = transforms.nnx_rngs(params=0, dropout=0)
     keys = [np.asarray(transforms.key_words(stream())) for stream in (rngs.params, rngs.dropout)]
 
     equal = keys[0].tobytes() == keys[1].tobytes()
-    finding = transforms.FINDINGS["streams-of-one-seed-are-one-stream"]
-    report(finding, "equal keys" if equal else "different keys")
+    outcome = "equal keys" if equal else "different keys"
+    hold(ledger, "streams-of-one-seed-are-one-stream", outcome)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

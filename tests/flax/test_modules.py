@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +18,12 @@ from conformance.core.ids import Problem
 from conformance.core.laws import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.paths import BUDGETS, FLAX_TREES, shipped
 from conformance.core.records import Environment, Outcome, Raised, Returned
-from conformance.flax import coverage, findings, observe, recognition, store, transforms
+from conformance.flax import coverage, findings, observe, recognition, store
 from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
 from conformance.flax.observe import LAYERS
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
+from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
 from conformance.oracle import fold_in, haar, linen_key, seed_key
 from conformance.oracle.threefry import Key
@@ -502,12 +504,40 @@ def test_a_set_without_goldens_of_layers_is_refused_with_the_way_out(tmp_path: P
 # --- Findings and documentation ------------------------------------------------------------------
 
 
-def test_a_finding_holds_only_while_its_outcome_is_seen() -> None:
-    finding = transforms.FINDINGS["scan-counts-its-traces"]
+SCAN = "scan-counts-its-traces"
 
-    assert findings.verdict(finding, "draw 3") == ""
-    assert "no longer happens: the outcome is 'draw 1'" in findings.verdict(finding, "draw 1")
-    assert "has changed: the outcome is 'draw 5'" in findings.verdict(finding, "draw 5")
+
+@pytest.mark.parametrize(
+    ("outcome", "promised", "fault"),
+    [
+        ("draw 3", "draw 1", ""),
+        ("draw 1", "draw 1", f"finding {SCAN} of ledger.toml no longer happens: the outcome is"),
+        ("draw 5", "draw 1", f"finding {SCAN} of ledger.toml has changed: the outcome is 'draw 5'"),
+        ("draw 3", "draw 2", f"finding {SCAN} of ledger.toml states the promise 'draw 1', but"),
+    ],
+)
+def test_a_finding_holds_only_while_its_outcome_is_seen(
+    outcome: str, promised: str, fault: str
+) -> None:
+    found = findings.fault(load_ledger(), SCAN, promised, outcome)
+
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)
+
+
+def test_without_a_finding_the_promise_is_asserted() -> None:
+    nothing = Ledger(limitations=())
+
+    assert findings.fault(nothing, SCAN, "draw 1", "draw 1") == ""
+    assert findings.fault(nothing, SCAN, "draw 1", "draw 3") == f"{SCAN}: draw 3, promised: draw 1"
+
+
+def test_a_finding_that_nobody_looks_for_is_named() -> None:
+    known = load_ledger()
+    stray = dataclasses.replace(known.findings[0], id="scan-counts-its-trces")
+
+    assert findings.idle(known) == []
+    assert findings.idle(Ledger(limitations=(), findings=(stray,))) == ["scan-counts-its-trces"]
 
 
 def test_the_table_of_layers_is_up_to_date() -> None:

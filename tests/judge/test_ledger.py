@@ -298,11 +298,14 @@ ENTRY_TEXT = (
 )
 
 
+FINDING_TEXT = "[[finding]]\nid='f'\npromised='p'\nobserved='o'\nreason='r'\nlink='l'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("[[limitation]\n", "cannot be read"),
-        ("limitation = 3\n", r"limitation: 3 is not a list\): .* a \[\[limitation\]\] table"),
+        ("limitation = 3\n", r"limitation: 3 is not a list\): .* a \[\[limitation\]\] or a"),
         ("[[limitations]]\n", "'limitations' is unknown: did you mean limitation"),
         ("[zzz]\n[limitatio]\n", "'limitatio' is unknown: did you mean limitation"),
         (
@@ -322,6 +325,9 @@ ENTRY_TEXT = (
             2 * "[[limitation]]\nid='a'\ninitializer=['n']\nchecks=['c']\nreason='r'\nlink='l'\n",
             "'a' is used twice",
         ),
+        (2 * FINDING_TEXT, "finding id 'f' is used twice"),
+        (FINDING_TEXT.replace("'r'", "''"), "finding f: reason is empty"),
+        (FINDING_TEXT.replace("observed", "osberved"), "finding #1: field 'osberved' is unknown"),
     ],
 )
 def test_a_ledger_with_a_fault_is_refused_by_file_and_field(
