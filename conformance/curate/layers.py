@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from conformance.core.errors import SelectionError, unknown
@@ -68,31 +69,28 @@ def record_and_stage_layers(
     """
     with at_work(folder):
         require_stageable(folder, reason)
-        trees = [(layer, dtype) for layer in layers for dtype in dtypes]
-        entries: list[Entry] = []
         with on_cpu():
-            for number, (layer, dtype) in enumerate(trees, start=1):
-                entries += observed(layer, dtype)
-                if progress is not None:
-                    progress(number, len(trees), Parameter(layer=layer.name, dtype=dtype))
-            made = environment.capture(("cpu",))
+            entries = list(_observed(layers, dtypes, progress))
         if not entries:
             raise SelectionError(f"{scope}: these layers have no parameters, so no goldens")
         require_fit(entries, "this Flax")
         staged = Stage(scope=scope, reason=reason, date=now(), layers=True)
         goldens = [dataclasses.replace(entry, extra={}) for entry in entries]
-        return put(folder, staged, goldens, made)
+        return put(folder, staged, goldens, environment.capture(("cpu",)))
 
 
-def observed(layer: Layer, dtype: str) -> list[Entry]:
-    """Return today's outcome of every parameter, and what a second call returned."""
-    first, again = (_outcomes(layer, dtype) for _ in range(2))
-    return [
-        dataclasses.replace(
-            store.entry_of(key, outcome), extra={"repeat_sha256": _sha256(again.get(key))}
-        )
-        for key, outcome in first.items()
-    ]
+def _observed(
+    layers: Sequence[Layer], dtypes: Sequence[str], progress: Progress | None
+) -> Iterator[Entry]:
+    """Yield today's outcome of every parameter, and what a second call returned."""
+    trees = list(itertools.product(layers, dtypes))
+    for number, (layer, dtype) in enumerate(trees, start=1):
+        first, again = (_outcomes(layer, dtype) for _ in range(2))
+        for key, outcome in first.items():
+            extra = {"repeat_sha256": _sha256(again.get(key))}
+            yield dataclasses.replace(store.entry_of(key, outcome), extra=extra)
+        if progress is not None:
+            progress(number, len(trees), Parameter(layer=layer.name, dtype=dtype))
 
 
 def _outcomes(layer: Layer, dtype: str) -> dict[str, Outcome]:

@@ -15,6 +15,8 @@ from conformance.core.laws import Constant, Definition, Normal, Orthogonal, Vari
 
 LECUN = VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
 EMBEDDING = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=0)
+"""Flax's default for embeddings: the variance is 1 over the number of columns."""
+
 LORA_A = VarianceScaling(scale=2.0, mode="fan_in", distribution="uniform")
 HAAR = Orthogonal()
 UNIT_NORMAL = Normal(stddev=1.0)

@@ -31,7 +31,9 @@ from conformance.core.laws import (
     nominal_moments,
 )
 from conformance.core.ulp import unit_roundoff
+from conformance.flax.layers import EMBEDDING
 from conformance.judge.checks.backward_error import column_errors
+from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import random_bits, solve_words, unit_variate, word_bits
 from conformance.oracle.distributions import lattice
 from conformance.oracle.threefry import Key
@@ -82,9 +84,6 @@ SCALINGS = {
     "lecun of fan_out": (1.0, "fan_out"),
     "he of fan_out": (2.0, "fan_out"),
 }
-
-EMBEDDING = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal", out_axis=0)
-"""Flax's default for embeddings: the variance is 1 over the number of columns."""
 
 FAN_OUT_IS_A_FAULT = ("lecun of fan_out", "he of fan_out")
 
@@ -226,10 +225,10 @@ def _by_key(array: Array, key: Key, partitionable: bool) -> _Fit | None:
 def _residual_bound(dtype: np.dtype[Any]) -> float:
     """Return how far, in sigma, a correct value may lie from its multiple of the unit variate.
 
-    float32: JAX's erf_inv errs by 91 ULP at worst, 1e-5 sigma. 16 bits: six roundings of half an
-    ULP, at 4 sigma at most. The wrong one of two laws misses by more than 0.1 sigma.
+    float32: JAX's erf_inv errs by 91 ULP at worst, 1e-5 sigma. 16 bits: all roundings of a value of
+    4 sigma at most. The wrong one of two laws misses by more than 0.1 sigma.
     """
-    return max(1e-4, 12 * 2.0 ** -mantissa_bits(dtype))
+    return max(1e-4, ROUNDINGS * unit_roundoff(dtype) * 4)
 
 
 def _by_statistics(array: Array) -> list[_Fit]:
@@ -297,9 +296,9 @@ def _named(kind: str, scale: float, array: Array, *, is_exact: bool) -> Recognis
 
 
 def _stddev_tolerance(array: Array, is_exact: bool) -> float:
-    """Return how far the fitted stddev may be off: six roundings, or five standard errors."""
+    """Return how far the fitted stddev may be off: all roundings, or five standard errors."""
     if is_exact:
-        return max(1e-4, 6 * 2.0 ** -mantissa_bits(array.dtype) / 2)
+        return max(1e-4, ROUNDINGS * unit_roundoff(array.dtype))
     return 5 / math.sqrt(2 * array.size)
 
 

@@ -20,7 +20,7 @@ from conformance.core.arrays import as_dtype, flat
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.ids import Case, parse_case, parse_problem
-from conformance.core.paths import BUDGETS, shipped
+from conformance.core.paths import BUDGETS, LAYERS, shipped
 from conformance.core.records import (
     BASE,
     Drift,
@@ -152,6 +152,11 @@ def compare_stores(
         raise GoldenError(
             f"{names[0]} is a {before.kind} and {names[1]} a {after.kind}: parameters of a model "
             "compare with parameters only; record the other side with the same --target"
+        )
+    if LAYERS in (before.kind, after.kind):
+        raise GoldenError(
+            f"{names[0]} or {names[1]} holds {LAYERS}: goldens of layers are of no cases; "
+            "`conformance goldens review` compares them with what is staged"
         )
     cases = [_cases(store, other) for store, other in ((before, after), (after, before))]
     if only:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from conformance.cases.builtin import load_catalogue
+from conformance.cli import main
 from conformance.core import inventory
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError, SelectionError, StagingError
@@ -214,7 +215,7 @@ def test_a_layer_that_does_not_repeat_itself_gets_no_golden(
     golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter(range(2))
-    monkeypatch.setattr(staging, "tree", lambda *_: {"x": np.float32([next(numbers)])})
+    monkeypatch.setattr(staging, "tree", lambda *_: {"x": np.array([next(numbers)], np.float32)})
 
     with pytest.raises(GoldenError, match="/x returned other bits when it was called again"):
         stage(golden)
@@ -276,3 +277,12 @@ def test_an_id_says_the_layer_the_dtype_and_the_path() -> None:
 
     assert parse_parameter(parameter.id) == parameter
     assert dataclasses.replace(parameter, path="").id == "flax.nnx.Conv:grouped/float16"
+
+
+def test_goldens_of_layers_are_no_side_of_a_comparison(
+    golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", str(golden / LAYERS), str(golden)]) == 3
+    assert "goldens of layers are of no cases; `conformance goldens review`" in (
+        capsys.readouterr().err
+    )

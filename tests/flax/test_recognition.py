@@ -26,8 +26,8 @@ from conformance.core.laws import (
     VarianceScaling,
 )
 from conformance.flax import recognition
+from conformance.flax.layers import EMBEDDING
 from conformance.flax.recognition import (
-    EMBEDDING,
     FEWEST_FOR_A_KEY,
     LENGTH_TOLERANCE,
     MOST_COMPARED,
