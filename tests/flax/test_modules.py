@@ -17,7 +17,7 @@ from conformance.core.errors import GoldenError
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.paths import BUDGETS, FLAX_TREES, shipped
-from conformance.core.records import Environment, Outcome, Raised, Returned
+from conformance.core.records import DriftClass, Environment, Outcome, Raised, Returned
 from conformance.flax import coverage, findings, observe, recognition, store
 from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import HAAR, LECUN, PARAM_DTYPES, UNIT_NORMAL, Claim, Layer
@@ -366,16 +366,39 @@ def test_a_golden_of_other_values_names_the_class_of_the_drift() -> None:
     assert "class: stream" in fault
 
 
-def test_a_golden_one_rounding_away_passes() -> None:
-    goldens = entries()
+def one_rounding_away() -> dict[str, Outcome]:
     kernel = healthy()["params.kernel"].copy()
     kernel.view(np.uint32)[...] += np.uint32(1)
-    goldens["flax.linen.Dense/float32/params.kernel"] = returned(kernel)
+    return entries() | {"flax.linen.Dense/float32/params.kernel": returned(kernel)}
 
-    assert layer_faults(DENSE, "float32", healthy(), rules(goldens)) == []
+
+def test_a_golden_one_rounding_away_passes() -> None:
+    assert layer_faults(DENSE, "float32", healthy(), rules(one_rounding_away())) == []
+
+
+def test_the_strict_policy_holds_layers_too() -> None:
+    strict = dataclasses.replace(rules(one_rounding_away()), max_drift=DriftClass.IDENTICAL)
+
+    (fault,) = layer_faults(DENSE, "float32", healthy(), strict)
+
+    assert "class: rounding" in fault
 
 
 LSTM = next(layer for layer in LAYERS if layer.name == "flax.linen.LSTMCell")
+
+
+@pytest.mark.parametrize(("exception", "n_faults"), [("TypeError", 0), ("ValueError", 4)])
+def test_an_error_is_judged_as_the_case_that_raises_it(exception: str, n_faults: int) -> None:
+    """Four recurrent kernels are orthogonal, which 16 bits have no decomposition for."""
+    key = store.entry_id(LSTM.name, "bfloat16")
+    golden = Raised(exception=exception, message="")
+
+    found = layer_faults(LSTM, "bfloat16", observe.tree(LSTM, "bfloat16"), rules({key: golden}))
+
+    assert len(found) == n_faults
+    assert all(f"{key}/params.h" in fault and "ValueError" in fault for fault in found)
+
+
 RECURRENT = "flax.linen.LSTMCell/float32/params.hf.kernel"
 
 
