@@ -59,20 +59,24 @@ class Digests:
 
 def decide(
     digests: Digests,
-    exported: Mapping[str, Any],
+    exported: tuple[Mapping[str, Any], Mapping[str, Any]],
     ran: Mapping[str, Any],
     names: tuple[str, str],
 ) -> Finding:
-    """Return the cause.
+    """Return the cause; it is proven only if either side, replayed, returns its own bits again.
 
-    exported: what the first side answered: the digest of its own steps, or a reason. ran: the same
-    of the second side about the first side's steps. names: of the sides.
+    exported: what each side answered: the digest of its own steps, or a reason. ran: the same of
+    the second side about the first side's steps. names: of the sides.
     """
     before, after = names
-    if "reason" in exported:
-        return unknown(f"{before} cannot export it: {exported['reason']}")
-    if exported["sha256"] != digests.before:
-        return unknown(f"exported, its programs return other bits under {before} than the call did")
+    own = (digests.before, digests.after)
+    for name, answer, expected in zip(names, exported, own, strict=True):
+        if "reason" in answer:
+            return unknown(f"{name} cannot export it: {answer['reason']}")
+        if answer["sha256"] != expected:
+            return unknown(
+                f"exported, its programs return other bits under {name} than the call did"
+            )
     if "reason" in ran:
         return unknown(f"{after} cannot run what {before} exported: {ran['reason']}")
     returned = f"under {after}, what {before} exported returns"

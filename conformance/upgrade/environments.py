@@ -78,18 +78,27 @@ def _local(pin: str) -> Path | None:
 
 
 def _content(path: Path) -> str:
-    """Return the digest of a wheel, or of the sources in a folder."""
-    files = [path] if path.is_file() else sorted(_sources(path))
-    parts = (hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    """Return the digest of a wheel, or of the files of a folder."""
+    files = [path] if path.is_file() else sorted(_files(path))
+    parts = []
+    for file in files:
+        with file.open("rb") as stream:
+            parts.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return digest(*map(str, files), *parts)
 
 
-def _sources(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.py", "*.toml", "*.cfg"):
-        for path in folder.rglob(pattern):
-            # Hidden folders hold environments and version control, not sources.
-            if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-                yield path
+DERIVED = re.compile(r"\..*|__pycache__|.*\.egg-info")
+"""Names of what is no source of a package: version control, environments, what Python writes."""
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield all files that may end in a package built of the folder: its data count as its code."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not DERIVED.fullmatch(name)]
+        if Path(place) == folder and "build" in folders:
+            folders.remove("build")  # where setuptools writes while it builds
+        paths = (Path(place, name) for name in names if not DERIVED.fullmatch(name))
+        yield from (path for path in paths if path.is_file())
 
 
 @functools.cache
@@ -143,7 +152,8 @@ def solve(
         return _current_plan(side)
     question = _question(side, extra)
     preferred = (like.python if like else "", *_shared(side, like))
-    asked = digest(question, *registry.uv_arguments(), *preferred, sys.executable)
+    local = (_content(path) for path in map(_local, question.splitlines()) if path)
+    asked = digest(question, *registry.uv_arguments(), *preferred, sys.executable, *local)
     path = cache_folder("plans") / f"{asked}.json"
     if path.exists() and not fresh:
         return record(Plan, document(path))
@@ -253,9 +263,12 @@ def _build(plan: Plan, folder: Path) -> None:
             pins = draft / "pins.txt"
             uv("venv", "--quiet", "--python", plan.python, "--relocatable", str(draft))
             pins.write_text("\n".join(plan.pins) + "\n", encoding="utf-8")
+            # uv takes a folder that a file names from its cache, edited or not; it builds one anew
+            # that the command line names.
+            local = [str(path) for path in map(_local, plan.pins) if path]
             uv(
                 *("pip", "install", "--quiet", "--python", str(draft / "bin" / "python")),
-                *("--no-deps", "--requirements", str(pins)),
+                *("--no-deps", "--requirements", str(pins), *local),
             )
     except subprocess.CalledProcessError as error:
         raise SideError(

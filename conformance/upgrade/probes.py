@@ -60,14 +60,14 @@ def _proven(
         return {}
     before, after = plans
     try:
-        exported = _exported(before, list(chosen), say)
+        exported, own = (_exported(plan, list(chosen), say) for plan in plans)
         runnable = {key: fields for key, fields in exported.items() if "steps" in fields}
         ran = _ran(after, before, runnable, say) if runnable else {}
     except SideError as error:
         return dict.fromkeys(chosen, unknown(str(error)))
     names = (before.name, after.name)
     return {
-        key: decide(digests, exported[key], ran.get(key, {}), names)
+        key: decide(digests, (exported[key], own[key]), ran.get(key, {}), names)
         for key, digests in chosen.items()
     }
 

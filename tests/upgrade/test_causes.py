@@ -22,7 +22,7 @@ from conformance.upgrade.environments import Plan
 
 CATALOGUE = load_catalogue()
 NAMES = ("jax 1", "jax 2")
-OLD, NEW = {"sha256": "old"}, {"sha256": "new"}
+OLD, NEW, THIRD = {"sha256": "old"}, {"sha256": "new"}, {"sha256": "third"}
 
 # --- The verdict ---------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ OLD, NEW = {"sha256": "old"}, {"sha256": "new"}
     ],
 )
 def test_what_the_old_program_returns_names_the_cause(ran: str, cause: Cause, proof: str) -> None:
-    found = decide(Digests(before="old", after="new"), OLD, {"sha256": ran}, NAMES)
+    found = decide(Digests(before="old", after="new"), (OLD, NEW), {"sha256": ran}, NAMES)
 
     assert found.cause is cause
     assert proof in found.proof
@@ -45,13 +45,15 @@ def test_what_the_old_program_returns_names_the_cause(ran: str, cause: Cause, pr
 @pytest.mark.parametrize(
     ("exported", "ran", "proof"),
     [
-        ({"reason": "too old"}, {}, "jax 1 cannot export it: too old"),
-        ({"sha256": "third"}, OLD, "its programs return other bits under jax 1 than the call did"),
-        (OLD, {"reason": "too new"}, "jax 2 cannot run what jax 1 exported: too new"),
+        (({"reason": "too old"}, NEW), {}, "jax 1 cannot export it: too old"),
+        ((THIRD, NEW), OLD, "its programs return other bits under jax 1 than the call did"),
+        ((OLD, THIRD), OLD, "its programs return other bits under jax 2 than the call did"),
+        ((OLD, {"reason": "it crashed"}), OLD, "jax 2 cannot export it: it crashed"),
+        ((OLD, NEW), {"reason": "too new"}, "jax 2 cannot run what jax 1 exported: too new"),
     ],
 )
 def test_without_a_proof_no_cause_is_claimed(
-    exported: dict[str, Any], ran: dict[str, Any], proof: str
+    exported: tuple[dict[str, Any], dict[str, Any]], ran: dict[str, Any], proof: str
 ) -> None:
     found = decide(Digests(before="old", after="new"), exported, ran, NAMES)
 

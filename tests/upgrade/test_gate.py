@@ -477,13 +477,53 @@ def test_the_plan_of_a_local_wheel_changes_with_its_bytes(tmp_path: Path) -> Non
     assert len(keys) == 2
 
 
-def test_the_plan_of_a_local_folder_changes_with_its_sources(tmp_path: Path) -> None:
-    keys = []
-    for name, text in (("a.py", "one"), ("a.py", "two"), (".venv.py", "hidden")):
-        (tmp_path / name).write_text(text)
-        keys.append(plan_of(str(tmp_path)).key)
+@pytest.mark.parametrize("name", ["model.py", "package/scales.json", "package/weights.bin"])
+def test_the_plan_of_a_local_folder_changes_with_each_of_its_files(
+    tmp_path: Path, name: str
+) -> None:
+    keys = [key_with(tmp_path, name, text) for text in ("one", "two")]
 
-    assert keys[0] != keys[1] == keys[2]
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    "name", [".venv/a.py", ".git/index", "__pycache__/a.pyc", "a.egg-info/PKG-INFO", "build/a.py"]
+)
+def test_the_plan_of_a_local_folder_does_not_change_with_what_is_made_of_it(
+    tmp_path: Path, name: str
+) -> None:
+    keys = [key_with(tmp_path, name, text) for text in ("one", "two")]
+
+    assert keys[0] == keys[1]
+
+
+def key_with(folder: Path, name: str, text: str) -> str:
+    """Return the key of a plan that installs the folder, with this text in one of its files."""
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return plan_of(str(folder)).key
+
+
+def test_a_local_folder_is_solved_again_when_it_changes(world: Path, tmp_path: Path) -> None:
+    requirements = tmp_path / "pyproject.toml"
+    before = calls(world)
+    for text in ("one", "two", "two"):
+        requirements.write_text(text)
+        environments.solve(release_side("2.0", "jax"), Registry(), extra=(str(tmp_path),))
+
+    assert len(calls(world)) == len(before) + 2
+
+
+def test_a_local_folder_is_built_by_its_path(world: Path, tmp_path: Path) -> None:
+    """Else uv takes an earlier build of the same folder, though its files have changed."""
+    (tmp_path / "data.json").write_text("1")
+    plan = environments.Plan(
+        name="", python="python", pins=("jax==2.0", f"mine @ {tmp_path.as_uri()}")
+    )
+
+    environments.build(plan)
+
+    assert calls(world)[-1].endswith(f"pins.txt {tmp_path}")
 
 
 def plan_of(pin: str) -> environments.Plan:
