@@ -355,9 +355,9 @@ class Controller:
         properties = dict(report.user_properties)
         if ROW in properties and report.when == "call":
             with self._refusing():
-                self._gathering.add(str(properties[ROW]))
+                self._gathering.add(report.nodeid, str(properties[ROW]))
         elif report.failed:
-            why = str(properties.get(FAULT, properties.get(REASON, report.longrepr)))
+            why = str(properties.get(FAULT, properties.get(REASON, _raised(report))))
             self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
 
     @pytest.hookimpl(optionalhook=True)
@@ -435,6 +435,12 @@ def _lost(node: Any, error: object, timeout_s: float) -> str:
     return str(error)
 
 
+def _raised(report: pytest.TestReport) -> str:
+    """Return what ended a test: the exception alone where pytest tells it apart."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return str(crash.message if crash else report.longrepr)
+
+
 def _case_of(item: pytest.Item) -> Case | None:
     """Return the case that a test runs, or None."""
     from conformance.core.ids import Case
@@ -446,6 +452,8 @@ def _case_of(item: pytest.Item) -> Case | None:
 
 def _lowered(reporter: Any) -> list[str]:
     """Return a line about what this JAX lowers otherwise, which fails no test; or none."""
+    from conformance.core.words import counted
+
     properties = [dict(report.user_properties) for report in reporter.stats.get("xfailed", [])]
     keys = [key for found in properties for key in json.loads(found.get(LOWERED, "[]"))]
     if not keys:
@@ -453,8 +461,9 @@ def _lowered(reporter: Any) -> list[str]:
     names = sorted({key.partition(" ")[0] for key in keys})
     others = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return [
-        f"lowering: {len(keys)} initializers and dtypes are lowered to other programs than the "
-        f"accepted ones ({', '.join(names[:3])}{others}): `conformance lowering` names them"
+        "lowering: other programs than the accepted ones in "
+        f"{counted(len(keys), 'pair')} of an initializer and a dtype "
+        f"({', '.join(names[:3])}{others}): `conformance lowering` names them"
     ]
 
 

@@ -25,6 +25,7 @@ from conformance.core.ids import (
     parse_case,
     parse_shape,
 )
+from conformance.core.words import counted
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class Selection:
     def text(self) -> str:
         """The options that ask for this, the shard last; the same for the same cases."""
         if self.cases:
-            return _with_shard(f"{len(self.cases)} cases by name", self.shard)
+            return _with_shard(f"{counted(len(self.cases), 'case')} by name", self.shard)
         axes = {
             "backend": self.backends,
             "initializer": self.initializers,

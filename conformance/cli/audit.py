@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from conformance.core.ids import format_shape
+from conformance.core.words import counted
 
 if TYPE_CHECKING:
     from conformance.flax.audit import Audit, Audited
@@ -57,7 +58,7 @@ def as_text(result: Audit) -> list[str]:
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     lines += _remarks(result, "faults") + _remarks(result, "notes")
     what = "shapes only" if result.is_abstract else f"seed {result.seed}"
-    count = f"{len(result.parameters)} parameters, {result.n_faults} faults"
+    count = f"{counted(len(result.parameters), 'parameter')}, {counted(result.n_faults, 'fault')}"
     return [*lines, f"{result.framework}, {what}: {count}"]
 
 

@@ -23,6 +23,7 @@ from conformance.cli.gate import (
 )
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
+from conformance.core.words import counted
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
@@ -132,7 +133,7 @@ def _point_lines(point: ChangePoint, package: str, changelog: Path | None) -> li
         lines.append(f"  or in one of these, which could not be had: {', '.join(point.skipped)}")
     lines += [f"  {pair.name}: {_change_text(pair.drift)}" for pair in point.changed[:N_SHOWN]]
     if (rest := len(point.changed) - N_SHOWN) > 0:
-        lines.append(f"  and {rest} more cases")
+        lines.append(f"  and {counted(rest, 'more case')}")
     lines += _cause_lines(point.comparison)
     lines += _changelog_lines(point, package, changelog)
     return lines

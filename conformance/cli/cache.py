@@ -9,6 +9,7 @@ import sys
 
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.core.paths import cache_folder
+from conformance.core.words import counted
 from conformance.upgrade import cache
 
 DAYS = 30
@@ -61,7 +62,7 @@ def _prune(entries: list[cache.Kept], days: int) -> int:
     for reason in refused:
         print(reason, file=sys.stderr)
     size = sum(entry.size_bytes for entry in removed)
-    print(f"removed {len(removed)} of {len(entries)} entries, {_size(size)}")
+    print(f"removed {len(removed)} of {counted(len(entries), 'entry', 'entries')}, {_size(size)}")
     return ExitCode.of(missing=bool(refused))
 
 

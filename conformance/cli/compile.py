@@ -13,6 +13,7 @@ from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
 from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
+from conformance.core.words import counted
 from conformance.predict import aot, compiled
 from conformance.predict.compiled import (
     COLUMNS,
@@ -138,4 +139,4 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     print(predictions.summary(judged))
     if folder:
         count = predictions.store(judged, target, catalogue, folder, open_store(golden))
-        print(f"stored {count} cases in {folder}")
+        print(f"stored {counted(count, 'case')} in {folder}")

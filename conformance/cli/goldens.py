@@ -310,7 +310,7 @@ def _class_lines(drift_class: DriftClass, drifts: Mapping[str, Drift]) -> list[s
 def _drift_text(drift: Drift) -> str:
     if not drift.n_different:
         return drift.detail
-    text = f"{drift.extent} elements"
+    text = f"{drift.extent} {'element' if drift.extent == '1 of 1' else 'elements'}"
     if drift.max_ulp_at_sigma is not None:
         text += f", at most {drift.max_ulp} ULP ({drift.max_ulp_at_sigma:.3g} ULP of sigma)"
     return f"{text}; {drift.detail}" if drift.detail else text

@@ -13,6 +13,7 @@ import pandas as pd
 
 from conformance.core.errors import ExitCode, UnfinishedRunWarning
 from conformance.core.records import MACHINE
+from conformance.core.words import counted
 from conformance.report.frames import read_runs
 from conformance.report.run import NO_GOLDEN
 
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         told = {**counts, "changes": changes.to_dict("records"), "unfinished": unfinished}
         print(json.dumps(told, indent=1))
         return ExitCode.OK
-    print(f"{n_runs} runs; {n_steady} cases kept their class in all of them")
+    steady = counted(n_steady, "case")
+    print(f"{counted(n_runs, 'run')}; of the same class in all of them: {steady}")
     for run_id, changed in changes.groupby("run_id", sort=False):
         print(f"{run_id}:")
         for change in changed.itertuples():

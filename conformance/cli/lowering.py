@@ -11,6 +11,7 @@ from conformance.core.errors import ExitCode
 from conformance.core.files import writing
 from conformance.core.inventory import changing
 from conformance.core.paths import LOWERING, golden_folder
+from conformance.core.words import counted
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
 from conformance.store import accepted
@@ -40,15 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
         with changing(folder, say_waiting), writing(path):
             accepted.save(path, new)
-        print(f"{len(new.lines)} lines of {here} accepted into {path}")
+        print(f"{counted(len(new.lines), 'line')} of {here} accepted into {path}")
         return ExitCode.OK
     known, found = accepted.load(path, ACCEPT), lowered()
     changed = accepted.changes(known.lines, found)
     if changed:
         print(accepted.explain(known, changed, here, ACCEPT))
     print(
-        f"{len({change.key for change in changed})} of {len(found)} initializers and dtypes are "
-        f"lowered to other programs than under {known.versions}, here {here}"
+        f"lowered to other programs than under {known.versions}, here {here}: "
+        f"{len({change.key for change in changed})} of "
+        f"{counted(len(found), 'pair')} of an initializer and a dtype"
     )
     return ExitCode.of(failed=bool(changed) and here == known.versions)
 

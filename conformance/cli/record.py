@@ -17,6 +17,7 @@ from conformance.core.ids import Case, Parameter, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import Raised
 from conformance.core.settings import unusual
+from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
 from conformance.observe.record import record
@@ -112,7 +113,7 @@ def _supervise(asked: Mapping[str, Any], timeout_s: float) -> None:
 def report(store: Store) -> int:
     """Say what was recorded, and by name what was not; return the exit code."""
     provenance = store.provenance[-1]
-    print(f"recorded {len(store)} cases in {store.folder}")
+    print(f"recorded {counted(len(store), 'case')} in {store.folder}")
     if provenance["left_out"]:
         names = ", ".join(provenance["left_out"])
         print(f"left out, since Flax is absent or does not have them: {names}", file=sys.stderr)

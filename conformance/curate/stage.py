@@ -20,6 +20,7 @@ from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST, OVERLAYS, golden_option
 from conformance.core.records import Entry, Environment, Raised
+from conformance.core.words import counted
 from conformance.observe.record import Progress, record
 from conformance.store.entries import GOLDEN, RECORDING
 from conformance.store.read import Store, open_store
@@ -157,8 +158,9 @@ def _require_base(folder: Path, recording: Store, entries: list[Entry]) -> None:
     unknown = [entry.id for entry in entries if base is None or entry.id not in base]
     if unknown:
         raise StagingError(
-            f"{recording.folder} holds {len(unknown)} problems that have no golden in {folder} "
-            f"to differ from, first: {unknown[0]}. Stage those first, or record a smaller tier"
+            f"{recording.folder} holds {counted(len(unknown), 'problem')} without a golden in "
+            f"{folder} to differ from, first: {unknown[0]}. Stage those first, or record a smaller "
+            "tier"
         )
 
 

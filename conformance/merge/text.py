@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from conformance.core.records import Drift
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import MERGE
+from conformance.core.words import counted
 from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
 from conformance.report.escape import markdown_cell
 from conformance.report.markdown import MAX_BYTES, size_bytes, table_section
@@ -155,8 +156,8 @@ def verdict_line(merged: Merged) -> str:
         "beyond the policy": len(merged.beyond),
     }
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    places = f"{len(merged.problems)} problems at {len(merged.places)} places"
-    results = f"{merged.n_results} results of {places}"
+    places = f"{counted(len(merged.problems), 'problem')} at {counted(len(merged.places), 'place')}"
+    results = f"{counted(merged.n_results, 'result')} of {places}"
     if merged.has_failed:
         return f"FAILED: {counts}; {results}"
     if not (merged.is_whole and merged.n_results):

@@ -21,6 +21,7 @@ from conformance.core.inventory import changing
 from conformance.core.laws import expected_error
 from conformance.core.paths import COMPILED
 from conformance.core.settings import installed_jax
+from conformance.core.words import counted
 from conformance.judge.ledger import load as load_ledger
 from conformance.observe import lowering
 from conformance.predict import aot, ptx
@@ -106,8 +107,8 @@ def compare(golden: Path, target: str, rows: Sequence[Row], here: str) -> Findin
     found = {key: fields for key, fields in _lines(rows).items() if key in known.lines}
     changed = accepted.changes(known.lines, found)
     told = (
-        f"{target}: {_n_keys(changed)} of {len(found)} programs are not the accepted ones of "
-        f"{known.versions}; {len(rows) - len(found)} were never accepted"
+        f"{target}: {_n_keys(changed)} of {counted(len(found), 'program')} other than the "
+        f"accepted ones of {known.versions}; {len(rows) - len(found)} never accepted"
     )
     text = "\n".join(filter(None, [accepted.explain(known, changed, here, ACCEPT), told]))
     return Findings(text=text, is_wrong=bool(changed) and here == known.versions)
@@ -140,8 +141,8 @@ def accept(
     """
     if wrong := [row.problem.id for row in rows if row.is_wrong]:
         raise SelectionError(
-            f"{target}: {len(wrong)} programs are wrong, {wrong[0]} for one: nothing is accepted. "
-            "Mend them, or leave them out of the selection"
+            f"{target}: {counted(len(wrong), 'wrong program')}, {wrong[0]} for one: nothing is "
+            "accepted. Mend what is wrong, or leave it out of the selection"
         )
     path = path_of(golden, target)
     with changing(golden, waiting):
@@ -149,7 +150,8 @@ def accept(
         with writing(path):
             accepted.save(path, Accepted(versions=here, reason=reason, lines=lines))
     return (
-        f"{target}: {len(rows)} programs of {here} accepted into {path}, which holds {len(lines)}"
+        f"{target}: {counted(len(rows), 'program')} of {here} accepted into {path}, which holds "
+        f"{len(lines)}"
     )
 
 
@@ -161,8 +163,8 @@ def _joined(path: Path, new: Lines, here: str) -> Lines:
     others = sorted(known.lines.keys() - new.keys())
     if others and known.versions != here:
         raise SelectionError(
-            f"{path} holds programs of {known.versions}, here is {here}: {len(others)} of its "
-            f"problems are not selected, {others[0]} for one. Select all of them, or delete "
+            f"{path} holds programs of {known.versions}, here is {here}: not selected of its "
+            f"problems: {len(others)}, {others[0]} for one. Select all of them, or delete "
             "the file to begin anew"
         )
     return {**known.lines, **new}

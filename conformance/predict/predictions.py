@@ -18,6 +18,7 @@ from conformance.core.budgets import BudgetTable
 from conformance.core.files import atomic_folder, writing
 from conformance.core.ids import Case, Problem
 from conformance.core.records import Budget, Drift, Entry, Observation, Outcome, Raised, Returned
+from conformance.core.words import counted
 from conformance.judge.budgets import budget_for
 from conformance.judge.verdict import compare
 from conformance.observe import environment
@@ -143,8 +144,8 @@ def summary(judged: Sequence[Judged]) -> str:
     equal = sum(one.from_cpu.n_different == 0 for one in arrays)
     decided = sum(one.n_open == 0 for one in arrays)
     return (
-        f"predicted {len(arrays)} of {len(judged)} cases: {equal} bitwise equal to the CPU, "
-        f"{decided} without an open element"
+        f"predicted {len(arrays)} of {counted(len(judged), 'case')}: {equal} bitwise equal to "
+        f"the CPU, {decided} without an open element"
     )
 
 

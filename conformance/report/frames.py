@@ -28,6 +28,7 @@ import pandas as pd
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.versions import KEY
+from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
 from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
 from conformance.report.run import MISSING
@@ -170,8 +171,9 @@ def _read_rows(path: Path) -> list[Row]:
     text = path.read_text(encoding="utf-8")
     cut_short = text.rpartition(NEWLINE)[2]
     dropped = "; its last line is cut short and was dropped" if cut_short else ""
+    read = counted(text.count(NEWLINE), "row")
     warnings.warn(
-        f"{path.parent}: the run did not finish; {text.count(NEWLINE)} rows were read{dropped}",
+        f"{path.parent}: the run did not finish; read: {read}{dropped}",
         UnfinishedRunWarning,
         stacklevel=3,
     )

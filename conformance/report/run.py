@@ -5,11 +5,12 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from conformance.core.records import MACHINE, DriftClass, Environment, Status
 from conformance.core.ulp import INCOMPARABLE
+from conformance.core.words import counted
 from conformance.report.rows import Row
 
 MISSING = "missing.json"
@@ -87,21 +88,29 @@ class Run:
     @property
     def verdict(self) -> str:
         """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
-        lost = f"{len(self.missing)} of {len(self.expected)} cases left no result"
+        expected = counted(len(self.expected), "case")
+        lost = f"{len(self.missing)} of {expected} left no result"
         if self.failed:
-            failed = f"FAILED: {len(self.failed)} of {len(self.judged)} cases"
+            failed = f"FAILED: {len({row.case for row in self.failed})} of {_cases(self.judged)}"
             return f"{failed}; INCOMPLETE: {lost}" if self.missing else failed
         if self.missing:
             return f"INCOMPLETE: {lost}; none of the other {len(self.judged)} failed"
         if not self.judged:
             return "INCOMPLETE: no case was compared"
-        return f"PASSED: {len(self.judged)} cases, {self.classes_in_words}"
+        return f"PASSED: {_cases(self.judged)}, {self.classes_in_words}"
 
     @property
     def classes_in_words(self) -> str:
         """The counts by class, as in `4001 identical, 22 rounding`."""
         counts = count(self.judged)
         return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
+
+
+def _cases(rows: Collection[Row]) -> str:
+    """Return how many cases the rows are of, and in how many runs if some ran again."""
+    n_cases = len({row.case for row in rows})
+    again = "" if n_cases == len(rows) else f" in {len(rows)} runs"
+    return f"{counted(n_cases, 'case')}{again}"
 
 
 def is_noteworthy(row: Row) -> bool:

@@ -6,6 +6,7 @@ import collections
 from collections.abc import Sequence
 
 from conformance.core.records import Status
+from conformance.core.words import counted
 from conformance.report.explained import roundings_explained
 from conformance.report.rows import Row
 from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_text
@@ -41,7 +42,7 @@ def _missing(run: Run) -> list[str]:
             lines.append(f"  and {rest} more; summary.md names them")
         lines.append(f"    {shorten(reason)}")
     if (rest := len(groups) - N_REASONS) > 0:
-        lines.append(f"  and cases for {rest} more reasons; summary.md names them")
+        lines.append(f"  and cases for {counted(rest, 'more reason')}; summary.md names them")
     return lines
 
 

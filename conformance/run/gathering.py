@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from conformance.core.errors import ExitCode
-from conformance.core.ids import Case
+from conformance.core.ids import Case, parse_case
 from conformance.core.records import MACHINE, Environment
+from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable
 from conformance.report.recorder import RunRecorder
@@ -48,14 +49,17 @@ class Gathering:
             self._session.validate_files()
         self.cases |= cases
 
-    def add(self, text: str) -> None:
+    def add(self, test: str, text: str) -> None:
         """Take the row of a case, as JSON, and write it down at once.
+
+        A row counts even if nobody knew by the test's name that it would run a case.
 
         Raises:
             ReportError: it cannot be written.
         """
         values = from_json(text)
         self._recorder.add(values)
+        self.cases.setdefault(test, parse_case(values.case))
         if values.failed_checks == MACHINE:
             self.faults.append(values.messages)
 
@@ -114,5 +118,6 @@ class Gathering:
         """Return the faults, and what a terminal shows of the finished run."""
         shown = self._recorder.summary_lines()
         n_others = len(self._failed_others)
-        also = [f"and {n_others} tests that are no cases failed, see above"] if n_others else []
+        others = f"and failed besides cases: {counted(n_others, 'test')}, see above"
+        also = [others] if n_others else []
         return [*dict.fromkeys(self.faults), *shown, *(also if shown else [])]

@@ -7,6 +7,7 @@ and `loadscope` runs a test that killed its worker again, and kills the next one
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -147,12 +148,18 @@ ELEMENTS_PER_COMPILATION = 1e6
 
 # --- Cases as tests ------------------------------------------------------------------------------
 def case_of(nodeid: str) -> Case | None:
-    """Return the case that a test runs; None for any other test."""
-    _, is_case, name = nodeid.partition(CASE_TEST)
-    try:
-        return parse_case(name.removesuffix("]")) if is_case else None
-    except ValueError:  # a test of somebody else's by the same name
-        return None
+    """Return the case that a test runs; None for any other test.
+
+    Other plug-ins add words to a test's name: pytest-repeat `-1-2` within the brackets, xdist
+    `@group` after them.
+    """
+    _, _, name = nodeid.partition(CASE_TEST)
+    words = name.partition("]")[0].split("-")
+    for length in range(len(words), 0, -1):
+        for start in range(len(words) - length + 1):
+            with contextlib.suppress(ValueError):
+                return parse_case("-".join(words[start : start + length]))
+    return None  # a test of somebody else's by the same name, perhaps
 
 
 def compile_group(test: str, cases: Mapping[str, Case]) -> str:

@@ -8,6 +8,7 @@ from conformance.cases.selection import Selection, select
 from conformance.cases.sweeps import law_cases
 from conformance.core.ids import Tier
 from conformance.core.paths import golden_option
+from conformance.core.words import counted
 from conformance.run.session import Session
 
 
@@ -45,7 +46,7 @@ def test_every_golden_belongs_to_a_problem(conformance_session: Session) -> None
     orphans = sorted(set(goldens.ids()) - known)
 
     assert not orphans, (
-        f"{len(orphans)} goldens belong to no problem, first {orphans[0]}: "
-        f"remove them with `conformance goldens prune{golden_option(goldens.folder)} "
+        f"{counted(len(orphans), 'golden')} of no problem, first {orphans[0]}: "
+        f"remove with `conformance goldens prune{golden_option(goldens.folder)} "
         "--reason '...'`"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from conformance.core.errors import SideError
 from conformance.core.records import DriftClass
+from conformance.core.words import counted
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.policy import worst_first
 
@@ -120,7 +121,10 @@ class Search:
         while between := [name for name in self._between(low, high) if name not in self._failures]:
             middle = between[len(between) // 2]
             steps = len(between).bit_length()
-            self._say(f"{low} .. {high}: {len(between)} releases left, about {steps} steps")
+            self._say(
+                f"{low} .. {high}: {counted(len(between), 'release')} left, about "
+                f"{counted(steps, 'step')}"
+            )
             try:
                 self._probe(middle)
             except SideError as error:

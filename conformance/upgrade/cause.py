@@ -14,6 +14,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from conformance.core.words import counted
+
 
 class Cause(enum.StrEnum):
     """Who changed."""
@@ -102,7 +104,7 @@ def told_by_programs(
     common = before.keys() & after.keys()
     n_alike = sum(before[other] == after[other] for other in common)
     if not n_alike:
-        return unknown(f"all {len(common)} lowered programs are spelt otherwise")
+        return unknown(f"spelt otherwise: all of {counted(len(common), 'lowered program')}")
     return Finding(
         cause=Cause.LOWERING,
         proof=f"the lowered program is another one, while {n_alike} of {len(common)} are the same",

@@ -97,6 +97,11 @@ class Comparison:
         return differences(*self.environments)
 
     @property
+    def unit(self) -> str:
+        """What a pair is of: a case, or a parameter of a model."""
+        return "parameter" if any(pair.case.backend == TREE for pair in self.pairs) else "case"
+
+    @property
     def is_test(self) -> bool:
         """Whether a recording is held against predictions."""
         return any(pair.deviation is not None for pair in self.pairs)

@@ -21,6 +21,7 @@ from pathlib import Path
 from conformance.core.errors import Malformed, PolicyError
 from conformance.core.reading import NAMED, document, naming, record
 from conformance.core.records import DriftClass
+from conformance.core.words import counted
 from conformance.upgrade.compare import Comparison, Pair
 
 FILE_NAME = "pyproject.toml"
@@ -88,15 +89,16 @@ class Verdict:
             return self._test_line
         counts = self.comparison.counts()
         classes = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        total = len(self.comparison.pairs)
+        total = counted(len(self.comparison.pairs), self.comparison.unit)
         sides = f"{self.comparison.before} -> {self.comparison.after}"
         if self.is_clean:
-            return f"CLEAN: {sides}: {total} cases: {classes}"
-        lost = f", {len(self.comparison.lost)} cases lost" if self.comparison.lost else ""
+            return f"CLEAN: {sides}: {total}: {classes}"
+        n_lost = len(self.comparison.lost)
+        lost = f", {counted(n_lost, self.comparison.unit)} lost" if n_lost else ""
         if not self.beyond:
-            return f"INCOMPLETE: {sides}: none of {total} cases beyond the policy{lost}: {classes}"
+            return f"INCOMPLETE: {sides}: none of {total} beyond the policy{lost}: {classes}"
         return (
-            f"DRIFT: {sides}: {len(self.beyond)} of {total} cases beyond "
+            f"DRIFT: {sides}: {len(self.beyond)} of {total} beyond "
             f"{self.policy.max_drift}{lost}: {classes}"
         )
 
@@ -106,11 +108,12 @@ class Verdict:
         deviations = [pair.deviation for pair in self.comparison.pairs if pair.deviation]
         exact = sum(not (one.n_open or one.n_decided) for one in deviations)
         opened = sum(bool(one.n_open and not one.n_decided) for one in deviations)
-        lost = f"; {len(self.comparison.lost)} cases not recorded" if self.comparison.lost else ""
+        n_lost, total = len(self.comparison.lost), counted(len(deviations), "case")
+        lost = f"; {counted(n_lost, 'case')} not recorded" if n_lost else ""
         return (
             f"{'CONFIRMED' if self.is_clean else 'NOT CONFIRMED'}: {self.comparison.before} -> "
-            f"{self.comparison.after}: {len(deviations)} cases: {exact} as predicted, {opened} "
-            f"differ in open elements only, {len(self.beyond)} refuted{lost}"
+            f"{self.comparison.after}: {total}: {exact} as predicted, {opened} differ in open "
+            f"elements only, {len(self.beyond)} refuted{lost}"
         )
 
 

@@ -18,6 +18,7 @@ from conformance.core.errors import SideError
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
 from conformance.core.paths import cache_folder
 from conformance.core.records import DriftClass, Returned
+from conformance.core.words import counted
 from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Digests, Finding, decide, unknown
 from conformance.upgrade.compare import Comparison, Pair
@@ -97,7 +98,7 @@ def _chosen(drifted: Iterable[Pair]) -> list[Pair]:
 
 
 def _exported(plan: Plan, cases: Sequence[str], say: Say) -> Answers:
-    say(f"{plan.name}: exporting {len(cases)} cases that drifted")
+    say(f"{plan.name}: exporting of what drifted {counted(len(cases), 'case')}")
     path = folder_of(plan) / f"{digest(*sorted(cases))}.exports.json"
     return _asked(plan, sorted(cases), lambda keys: {"export": keys}, path)
 

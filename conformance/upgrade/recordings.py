@@ -32,6 +32,7 @@ from conformance.core.files import (
 )
 from conformance.core.ids import Case
 from conformance.core.paths import PACKAGE, cache_folder
+from conformance.core.words import counted
 from conformance.observe.child.__main__ import REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
@@ -270,7 +271,7 @@ def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[
 def _state(job: _Job, process: subprocess.Popen[bytes]) -> str:
     if process.poll() is not None:
         return "failed" if process.returncode else "done"
-    return "running" if job.asked.target else f"{job.done()} of {job.total} cases"
+    return "running" if job.asked.target else f"{job.done()} of {counted(job.total, 'case')}"
 
 
 def _failure(job: _Job, code: int, is_stalled: bool) -> str:
@@ -282,7 +283,7 @@ def _failure(job: _Job, code: int, is_stalled: bool) -> str:
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     if is_stalled:
         ended = f"finished nothing for {STALLED_S:g} s and was ended"
-    kept = f"; {job.done()} cases are kept and will not run again" if job.done() else ""
+    kept = f"; kept, and not run again: {counted(job.done(), 'case')}" if job.done() else ""
     return f"{job.plan.name} {ended} while recording{kept}. Its last words: {last} (all: {job.log})"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
+from conformance.core.words import counted
 from conformance.store.entries import TREE, parameter_id
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair, compare_stores
@@ -40,7 +41,7 @@ def compared(
     partly = tuple(_key(pair) for pair in comparison.pairs if pair.drift.n_compared is not None)
     if not partly:
         return comparison
-    say(f"{len(partly)} arrays differ of which a sample is kept: recording them whole")
+    say(f"{counted(len(partly), 'array')} of which a sample is kept: recording whole what differs")
     whole = record_sides(plans, asked.whole_of(partly), say, passing)
     again = compare_stores(whole[0], whole[1], catalogue, names=names, only=partly)
     better = {pair.name: pair for pair in again.pairs}

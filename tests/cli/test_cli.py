@@ -541,7 +541,7 @@ def test_a_selection_narrows_a_recording(
     code = main([*run_cases, *words, "--recording", str(recording)])
 
     assert code == 0
-    assert "PASSED: 1 cases" in capsys.readouterr().out
+    assert "PASSED: 1 case," in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("jax_version", ["twelve", ""])

@@ -134,7 +134,7 @@ def test_the_command_prints_the_changes(reports: Path, capsys: pytest.CaptureFix
 
     out = capsys.readouterr().out
     assert code == 0
-    assert "4 runs; 1 cases kept their class in all of them" in out
+    assert "4 runs; of the same class in all of them: 1 case" in out
     assert f"{NORMAL} on cpu: rounding -> stream (jax 2.0 -> 3.0)" in out
 
 
@@ -148,7 +148,7 @@ def test_runs_that_lack_results_are_named(
     main(["history", str(reports)])
 
     told = capsys.readouterr().err.splitlines()
-    assert f"unfinished: {reports}/r1: the run did not finish; 2 rows were read" in told
+    assert f"unfinished: {reports}/r1: the run did not finish; read: 2 rows" in told
     assert f"unfinished: {reports}/r5: no result from {NORMAL}: its worker died" in told
 
 

@@ -192,7 +192,7 @@ def test_the_name_filter_of_pytest_works(conform: Conform) -> None:
     outcome = conform("-k", "zeros and float32")
 
     outcome.assert_outcomes(passed=1, deselected=2)
-    outcome.stdout.fnmatch_lines(["PASSED: 1 cases, 1 identical, in *"])
+    outcome.stdout.fnmatch_lines(["PASSED: 1 case, 1 identical, in *"])
 
 
 def test_without_xdist_each_case_runs_once(conform: Conform) -> None:

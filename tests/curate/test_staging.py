@@ -459,7 +459,7 @@ def test_an_overlay_differs_from_something(
     unknown = "other-float16-64-s0"
     cuda = recorded({unknown: draws(7)}, backend="cuda")
 
-    with pytest.raises(StagingError, match=f"1 problems that have no golden .* first: {unknown}"):
+    with pytest.raises(StagingError, match=f"1 problem without a golden .* first: {unknown}"):
         accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
 
 

@@ -16,6 +16,7 @@ from conformance.core.arrays import Array, as_dtype, returned, sampled, thin
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, spacing_at
+from conformance.core.words import counted
 from conformance.judge.drift import classify
 from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS
 
@@ -361,7 +362,7 @@ def test_fewer_than_sixteen_changed_elements_tell_nothing(n_different: int, is_t
     found = between(actual, expected, NONE)
 
     assert found.drift_class in (TRANSFORM, LAW)
-    assert (f"{n_different} elements are too few to tell" in found.detail) != is_told
+    assert (f"{counted(n_different, 'element')}: too few to tell" in found.detail) != is_told
 
 
 def test_the_same_stream_with_its_scale_and_mean_is_a_transform() -> None:
@@ -457,7 +458,7 @@ def test_where_it_differs_comes_after_what_changed() -> None:
     actual[:, 2] += np.float32(2.0)
 
     assert between(actual, expected, NONE).detail == (
-        "8 elements are too few to tell a stream or a law by; only [2:3] of axis 1"
+        "8 elements: too few to tell a stream or a law by; only [2:3] of axis 1"
     )
 
 
@@ -625,7 +626,7 @@ def test_of_what_no_sample_sees_the_number_of_nans_tells() -> None:
     found = classify(unseen(1.0, nonfinite=3), unseen(1.0, nonfinite=1))
 
     assert found.drift_class is LAW
-    assert found.detail == "3 elements are NaN or infinite, were 1"
+    assert found.detail == "3 elements NaN or infinite, before 1"
 
 
 def test_the_order_of_a_sample_is_not_told() -> None:

@@ -52,7 +52,7 @@ def test_the_array_asked_for_passes(definition: Definition | None) -> None:
         (returned(ARRAY.reshape(-1)), "returned float32[6], asked for float32[2, 3]"),
         (
             with_moments(ARRAY, {"nonfinite": 1}),
-            "returned 1 elements that are NaN or infinite",
+            "returned 1 NaN or infinite element",
         ),
         (
             returned(ARRAY, weak_type=True),
@@ -72,7 +72,7 @@ def test_one_element_that_is_not_finite_fails(value: float, dtype: str) -> None:
     array[1, 2] = value
 
     assert judged(returned(array), dtype=dtype).message == (
-        f"mine-{dtype}-2x3-s0-cpu-eager returned 1 elements that are NaN or infinite"
+        f"mine-{dtype}-2x3-s0-cpu-eager returned 1 NaN or infinite element"
     )
 
 

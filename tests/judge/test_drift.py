@@ -158,7 +158,7 @@ def test_one_nan_is_a_law() -> None:
 
     assert found.drift_class is DriftClass.LAW
     assert found.worst_index == (3, 4)
-    assert "1 elements became NaN" in found.detail
+    assert "1 element became NaN" in found.detail
 
 
 def test_another_constant_is_a_law() -> None:

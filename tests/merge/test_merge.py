@@ -232,7 +232,7 @@ def test_drift_beyond_the_policy_fails_by_name() -> None:
 
     assert result.beyond == (("normal-float32-64-s0-cuda-eager", CUDA, "stream"),)
     assert verdict_line(result).startswith(
-        "FAILED: 1 beyond the policy; 3 results of 1 problems at 3"
+        "FAILED: 1 beyond the policy; 3 results of 1 problem at 3"
     )
 
 
@@ -1174,7 +1174,7 @@ def test_a_clean_merge_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     printed = capsys.readouterr().out
     assert "1 x cpu; cpu XLA_FLAGS=--xla_cpu_max_isa=AVX differs, rounding" in printed
-    assert "PASSED: 2 results of 1 problems at 2 places" in printed
+    assert "PASSED: 2 results of 1 problem at 2 places" in printed
 
 
 def test_a_merge_with_a_conflict_exits_with_1(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_another_program_fails_under_the_accepted_version_only(
     save(only_uniform / "lowering.json", accepted)
 
     assert main(["lowering", "--golden", str(only_uniform)]) == code
-    assert "3 of 3 initializers and dtypes are lowered to other programs" in capsys.readouterr().out
+    assert "3 of 3 pairs of an initializer and a dtype" in capsys.readouterr().out
 
 
 def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
@@ -110,7 +110,7 @@ def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
     result.assert_outcomes(xfailed=1)
     result.stdout.fnmatch_lines(
         [
-            "lowering: 3 initializers and dtypes are lowered to other programs than the accepted "
-            "ones (uniform_1): `conformance lowering` names them"
+            "lowering: other programs than the accepted ones in 3 pairs of an initializer and a "
+            "dtype (uniform_1): `conformance lowering` names them"
         ]
     )

@@ -272,7 +272,7 @@ def test_accepted_programs_are_unchanged(golden: Path) -> None:
 
     assert not found.is_wrong
     assert found.text == (
-        "h100: 0 of 1 programs are not the accepted ones of jax 9, pjrt 9; 0 were never accepted"
+        "h100: 0 of 1 program other than the accepted ones of jax 9, pjrt 9; 0 never accepted"
     )
 
 
@@ -306,7 +306,7 @@ def test_what_was_never_accepted_is_told(golden: Path) -> None:
     found = programs.compare(golden, "h100", [row(compiled=NEW, problem=other)], "jax 9, pjrt 9")
     absent = programs.compare(golden, "v5e:1x1", [row(compiled=NEW)], "jax 9, pjrt 9")
 
-    assert "1 were never accepted" in found.text
+    assert "1 never accepted" in found.text
     assert absent.text.startswith("v5e:1x1: no programs are accepted, see `conformance compile")
     assert [found.is_wrong, absent.is_wrong] == [False, False]
 
@@ -326,7 +326,7 @@ def test_programs_of_two_versions_are_not_mixed(golden: Path) -> None:
 def test_what_is_wrong_is_not_accepted(golden: Path) -> None:
     before = programs.path_of(golden, "h100").read_text()
 
-    with pytest.raises(SelectionError, match=rf"1 programs are wrong, {PROBLEM.id} for one"):
+    with pytest.raises(SelectionError, match=rf"1 wrong program, {PROBLEM.id} for one"):
         programs.accept(golden, "h100", [row(error="TypeError: x")], "jax 9, pjrt 9", "no")
 
     assert programs.path_of(golden, "h100").read_text() == before

@@ -185,7 +185,7 @@ def test_predictions_that_were_not_put_to_the_test_are_named(
 
     assert main(["compare", str(few), str(tmp_path / "gpu")]) == 3
     text = capsys.readouterr().out
-    assert "1 cases not recorded" in text
+    assert "1 case not recorded" in text
     assert TAIL.id in text
 
 

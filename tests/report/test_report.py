@@ -1024,7 +1024,7 @@ def test_a_killed_run_is_read_up_to_its_last_whole_row(tmp_path: Path) -> None:
     rows = folder / "rows.jsonl"
     rows.write_bytes(rows.read_bytes()[:-25])
 
-    with pytest.warns(UnfinishedRunWarning, match=r"2 rows were read; its last line is cut short"):
+    with pytest.warns(UnfinishedRunWarning, match=r"read: 2 rows; its last line is cut short"):
         records = read_run(folder)
 
     assert list(records["seed"]) == [0, 1]
@@ -1033,7 +1033,7 @@ def test_a_killed_run_is_read_up_to_its_last_whole_row(tmp_path: Path) -> None:
 def test_a_killed_run_with_whole_rows_only_loses_none(tmp_path: Path) -> None:
     folder = killed(tmp_path, result(), result(seed=1)).folder
 
-    with pytest.warns(UnfinishedRunWarning, match=r"did not finish; 2 rows were read$"):
+    with pytest.warns(UnfinishedRunWarning, match=r"did not finish; read: 2 rows$"):
         records = read_run(folder)
 
     assert list(records["seed"]) == [0, 1]

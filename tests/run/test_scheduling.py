@@ -8,7 +8,7 @@ import pytest
 
 from conformance.core.errors import WorkerGone
 from conformance.core.ids import parse_case
-from conformance.run.scheduling import GroupScheduling, cost
+from conformance.run.scheduling import GroupScheduling, case_of, cost
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 """Three groups, by their first letter."""
@@ -198,3 +198,25 @@ def test_a_program_costs_the_square_of_its_rank() -> None:
     )
 
     assert (two - one, four - one) == pytest.approx((3, 15))
+
+
+CASE = "uniform-float32-64-s0-rbg-cuda-emulated-legacy_key"
+
+
+@pytest.mark.parametrize(
+    "nodeid",
+    [
+        f"suite/test_initializers.py::test_case[{CASE}]",
+        f"suite/test_initializers.py::test_case[{CASE}-1-2]",
+        f"suite/test_initializers.py::test_case[1-2-{CASE}]",
+        f"suite/test_initializers.py::test_case[{CASE}]@group",
+    ],
+    ids=["alone", "pytest-repeat", "a parameter before", "loadgroup"],
+)
+def test_a_case_is_known_by_its_test_whatever_a_plug_in_adds_to_the_name(nodeid: str) -> None:
+    assert case_of(nodeid) == parse_case(CASE)
+
+
+@pytest.mark.parametrize("nodeid", ["a.py::test_case[1-2]", "a.py::test_case", "a.py::test_other"])
+def test_another_test_runs_no_case(nodeid: str) -> None:
+    assert case_of(nodeid) is None

@@ -71,7 +71,7 @@ SPELT_OTHERWISE = {"cpu normal float32": "ff", "cpu uniform float32": "ee"}
     [
         (SAME, Cause.COMPILER, "both sides lower the same program"),
         (OTHER, Cause.LOWERING, "is another one, while 1 of 2 are the same"),
-        (SPELT_OTHERWISE, Cause.UNKNOWN, "all 2 lowered programs are spelt otherwise"),
+        (SPELT_OTHERWISE, Cause.UNKNOWN, "spelt otherwise: all of 2 lowered programs"),
     ],
 )
 def test_the_text_of_programs_tells_the_cause_if_any_is_spelt_alike(

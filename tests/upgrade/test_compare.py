@@ -285,7 +285,7 @@ def test_a_lost_case_is_not_clean(store: WriteStore) -> None:
     verdict = verdict_on(compared(before, store("b", {CASE: draw()})))
 
     assert not verdict.is_clean
-    assert "1 cases lost" in verdict.line
+    assert "1 case lost" in verdict.line
     assert OTHER in to_text(verdict)
 
 

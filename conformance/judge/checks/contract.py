@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.core.ids import Problem
 from conformance.core.laws import expected_error
 from conformance.core.records import CheckResult, Observation, Raised, Returned
+from conformance.core.words import counted
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 
 CONTRACT, REPEATABLE = "contract", "repeatable"
@@ -60,7 +61,7 @@ def _fault_of_array(outcome: Returned, problem: Problem) -> str:
             f"asked for {problem.dtype}{list(problem.shape)}"
         )
     if outcome.moments.nonfinite:
-        return f"returned {outcome.moments.nonfinite} elements that are NaN or infinite"
+        return f"returned {counted(outcome.moments.nonfinite, 'NaN or infinite element')}"
     if outcome.weak_type:
         return "returned a weakly typed array: its dtype would give way in the next operation"
     return ""

@@ -48,6 +48,7 @@ from conformance.core.records import (
     Returned,
 )
 from conformance.core.ulp import unit_roundoff
+from conformance.core.words import counted
 from conformance.judge.checks.backward_error import (
     ColumnErrors,
     GramError,
@@ -186,7 +187,7 @@ def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
         return ""
     first = tuple(map(int, wrong[0]))
     return (
-        f"{len(wrong)} elements off the spatial centre {centre} are not zero: the first, at "
+        f"{counted(len(wrong), 'element')} off the spatial centre {centre} not zero: the first, at "
         f"{first}, is {array[first]}"
     )
 

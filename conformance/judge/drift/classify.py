@@ -25,6 +25,7 @@ from conformance.core.arrays import (
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
 from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
+from conformance.core.words import counted
 from conformance.judge.drift import geometry, statistics
 
 ROUNDINGS = 6
@@ -223,15 +224,15 @@ def moments_moved(one: Moments, two: Moments, sigma: float, dtype: np.dtype[np.g
 
 def _nonfinite(actual: Returned, expected: Returned) -> str:
     return (
-        f"{actual.moments.nonfinite} elements are NaN or infinite, "
-        f"were {expected.moments.nonfinite}"
+        f"{counted(actual.moments.nonfinite, 'element')} NaN or infinite, "
+        f"before {expected.moments.nonfinite}"
     )
 
 
 def _of_values(pair: _Pair, budget: Budget) -> _Change:
     lost = np.isfinite(pair.expected) & ~np.isfinite(pair.actual)
     if lost.any():
-        detail = f"{int(lost.sum())} elements became NaN or infinite"
+        detail = f"{counted(int(lost.sum()), 'element')} became NaN or infinite"
         return _Change(drift_class=DriftClass.LAW, detail=detail)
     if pair.is_constant:
         return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
@@ -294,7 +295,7 @@ def _of_stream(pair: _Pair) -> _Change:
     mask = pair.different
     actual, expected = _reals(pair.actual[mask], pair), _reals(pair.expected[mask], pair)
     if len(actual) < statistics.FEWEST:
-        detail = f"{len(actual)} elements are too few to tell a stream or a law by"
+        detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
     if statistics.is_same_stream(actual, expected):
         return _of_same_stream(actual, expected, pair)

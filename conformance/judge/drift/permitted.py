@@ -14,6 +14,7 @@ import numpy as np
 from conformance.core.arrays import Array, flat, thin
 from conformance.core.records import Outcome, Raised, Returned
 from conformance.core.ulp import ordered, real_parts
+from conformance.core.words import counted
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Deviation:
         if not self.n_open + self.n_decided:
             return "as predicted"
         decided = f"{self.n_decided} decided" if self.n_decided else "all open"
-        return f"differs in {self.n_open + self.n_decided} elements, {decided}"
+        return f"differs in {counted(self.n_open + self.n_decided, 'element')}, {decided}"
 
 
 def deviation(actual: Outcome, predicted: Outcome, permitted: Permitted) -> Deviation:
