@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 PYTHON_OF = {
-    "1.0": 'JAX_THREEFRY_PARTITIONABLE=0 exec {python} "$@"',
-    "2.0": 'JAX_THREEFRY_PARTITIONABLE=1 exec {python} "$@"',
+    "1.0": 'JAX_THREEFRY_PARTITIONABLE=${{JAX_THREEFRY_PARTITIONABLE:-0}} exec {python} "$@"',
+    "2.0": 'JAX_THREEFRY_PARTITIONABLE=${{JAX_THREEFRY_PARTITIONABLE:-1}} exec {python} "$@"',
     "3.0": 'JAX_THREEFRY_PARTITIONABLE=1 exec {python} "$@"',
     "4.0": "echo about to crash >&2; kill -SEGV $$",
 }
@@ -62,6 +62,12 @@ def compile_pins(words: list[str]) -> None:
     release = pinned(asked)
     if release == "8.8":
         sys.exit("error: Because jax==8.8 needs numpy<2 and you require numpy>=2, unsatisfiable")
+    if release == "7.7":
+        sys.exit("error: Because jax==7.7 depends on jaxlib==7.7 and jaxlib==7.7 was yanked")
+    if release == "0.4.1":
+        sys.exit("error: Because only jaxlib>=0.4.13 is available and you require jaxlib<=0.4.1")
+    if release == "5.6rc1":
+        sys.exit("error: there is no version of jax==5.6rc1 and you require jax==5.6rc1")
     if release == "5.5":
         sys.exit("error: there is no version of jax==5.5 and you require jax==5.5")
     if release == "9.9" and words[words.index("--python") + 1] == sys.executable:

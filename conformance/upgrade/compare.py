@@ -32,6 +32,7 @@ from conformance.core.records import (
     Returned,
 )
 from conformance.core.settings import differences
+from conformance.core.words import counted
 from conformance.judge.budgets import release_budget
 from conformance.judge.drift import classify, first_differing_stage
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
@@ -44,6 +45,7 @@ from conformance.store.entries import (
     PREDICTED,
     RECORDING,
     TREE,
+    parameter_id,
     parameter_path,
 )
 from conformance.store.read import Store, open_store
@@ -51,6 +53,9 @@ from conformance.upgrade.cause import Finding, told_by_programs
 
 ANY = "any"
 """Backend and transform of a golden, which answers for all of them."""
+
+
+REWORDED = "raises the same exception with another message"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +80,17 @@ class Pair:
         return problem.id if backend == ANY else f"{problem.id} on {backend}"
 
 
+def key_of(pair: Pair) -> str:
+    """Return the name of a pair in the stores."""
+    return parameter_id(pair.name) if pair.case.backend == TREE else pair.name
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """All pairs, sorted by name, what only one side holds, and what else differs between them.
 
     before, after: what the two sides are called. lost, new: cases that only the one side holds.
-    causes: of the drift of some cases, by id.
+    causes: of the drift of some cases, by id. defaults: what changed defaults have to do with it.
     """
 
     before: str
@@ -90,6 +100,14 @@ class Comparison:
     lost: tuple[str, ...]
     new: tuple[str, ...]
     causes: Mapping[str, Finding] = dataclasses.field(default_factory=dict)
+    defaults: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> list[str]:
+        """What no class tells: changed defaults, and exceptions that only speak otherwise."""
+        n_reworded = sum(pair.drift.detail == REWORDED for pair in self.pairs)
+        reworded = f"{counted(n_reworded, self.unit)}: {REWORDED}, which is no drift"
+        return [*self.defaults, *([reworded] if n_reworded else [])]
 
     @property
     def differences(self) -> list[str]:
@@ -299,7 +317,8 @@ def _deviation(actual: Entry, predicted: Entry, predictions: Store) -> Deviation
 
 def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:
     if drift.drift_class is DriftClass.IDENTICAL:
-        return drift
+        is_reworded = isinstance(actual.outcome, Raised) and actual.outcome != expected.outcome
+        return dataclasses.replace(drift, detail=REWORDED) if is_reworded else drift
     if isinstance(actual.outcome, Raised) or isinstance(expected.outcome, Raised):
         return drift
     return dataclasses.replace(drift, stage=first_differing_stage(actual.stages, expected.stages))

@@ -16,10 +16,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from packaging.version import Version
 
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.core.files import cached_folder, digest, replace_file, scratch_folder
@@ -157,7 +159,8 @@ def solve(
     path = cache_folder("plans") / f"{asked}.json"
     if path.exists() and not fresh:
         return record(Plan, document(path))
-    plan = _solve(side, question, registry, like)
+    is_asked_more = bool(extra or side.constraints)
+    plan = _solve(side, question, registry, like, is_asked_more=is_asked_more)
     replace_file(path, json.dumps(dataclasses.asdict(plan), indent=1))
     return plan
 
@@ -182,7 +185,9 @@ def _shared(side: Side, like: Plan | None) -> tuple[str, ...]:
     return tuple(pin for pin in like.pins if not NOT_SHARED[side.package].match(pin))
 
 
-def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> Plan:
+def _solve(
+    side: Side, question: str, registry: Registry, like: Plan | None, *, is_asked_more: bool
+) -> Plan:
     preferred = (like.python,) if like and like.python else ()
     reasons: dict[str, list[str]] = {}
     for python in dict.fromkeys((*preferred, *pythons())):
@@ -193,9 +198,12 @@ def _solve(side: Side, question: str, registry: Registry, like: Plan | None) -> 
             continue
         return Plan(name=side.name, python=python, pins=pins)
     tried = (f"{reason} (tried {', '.join(tried)})" for reason, tried in reasons.items())
-    never_was = side.version and any(f"no version of {side.package}==" in text for text in reasons)
-    kind = UnknownRelease if never_was else SideError
-    raise kind(f"{side.name} cannot be installed: {_way_out(reasons)}\n" + "\n".join(tried))
+    said = " ".join(reasons)
+    kind = UnknownRelease if side.version and re.search(NEVER, said) else SideError
+    way_out = _way_out(said, is_asked_more=is_asked_more)
+    if side.version and Version(side.version).is_prerelease and not registry.pre:
+        way_out += "; development releases and candidates need --pre, nightly ones --index URL too"
+    raise kind(f"{side.name} cannot be installed: {way_out}\n" + "\n".join(tried))
 
 
 def _compile(
@@ -225,18 +233,34 @@ WAYS_OUT = (
         "the registry does not answer: restore the network, or give a side solved before",
     ),
     (
+        r"was yanked",
+        "that release was withdrawn (yanked): choose one before or after it",
+    ),
+    (
+        r"only jaxlib>=\S+ is available",
+        "the registry no longer has its jaxlib, for any Python: choose a newer release",
+    ),
+    (
         r"no wheels with a matching Python|requires-python|requires Python|only jaxlib\S+ is avail",
         "no installed Python suits it: install the one that its wheels are for",
     ),
     (r"no version of", "there is no such release: `pip index versions jax` (or flax) lists them"),
-    (r"", "the requirements contradict each other: loosen --with or the constraints"),
 )
 """What the resolver says, and what to do about it; the first that matches counts."""
 
+NEVER = r"no version of (jax|flax)==|was yanked|only jaxlib>=\S+ is available"
+"""What the resolver says of a release that nobody can install."""
 
-def _way_out(reasons: Iterable[str]) -> str:
-    text = " ".join(reasons)
-    return next(way for said, way in WAYS_OUT if re.search(said, text, re.IGNORECASE))
+
+def _way_out(said: str, *, is_asked_more: bool) -> str:
+    """Return what to do. is_asked_more: whether the caller asked for more than the release."""
+    ways = (way for words, way in WAYS_OUT if re.search(words, said, re.IGNORECASE))
+    contradiction = (
+        "the requirements contradict each other: loosen --with or the constraints"
+        if is_asked_more
+        else "what it needs contradicts itself in the registry of today: choose another release"
+    )
+    return next(ways, contradiction)
 
 
 # --- Building ------------------------------------------------------------------------------------

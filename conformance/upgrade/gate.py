@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shlex
 from collections.abc import Sequence
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import SideError, UnknownRelease
+from conformance.observe.child import flax_keys
 from conformance.store.read import Store
+from conformance.upgrade.defaults import tried
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.outside import explained
-from conformance.upgrade.policy import DriftPolicy, Verdict, judge
+from conformance.upgrade.policy import DriftPolicy, Verdict, judge, worst_first
 from conformance.upgrade.probes import causes
 from conformance.upgrade.recordings import (
     Asked,
@@ -86,6 +89,10 @@ def run(
         comparison = compared(
             plans, (before, after), gate.asked, catalogue, names=names, say=say, passing=passing
         )
+        defaults = tuple(
+            tried(comparison, before, plans[1], gate.asked, catalogue, say=say, passing=passing)
+        )
+        comparison = dataclasses.replace(comparison, defaults=defaults)
     if gate.asked.target is None:
         found = causes(comparison, (before, after), plans, say)
         comparison = explained(
@@ -107,7 +114,30 @@ def notes(gate: Gate, verdict: Verdict) -> list[str]:
         for name in others
         if packages[0].get(name) != packages[1].get(name)
     ]
-    return [*lines, f"besides, these differ: {', '.join(changed)}"] if changed else lines
+    lines += [f"besides, these differ: {', '.join(changed)}"] if changed else []
+    return [*lines, *_since_when(gate, verdict)]
+
+
+def _since_when(gate: Gate, verdict: Verdict) -> list[str]:
+    """Return the command that finds the release of the worst drift; none between no releases."""
+    before, after = gate.sides
+    drifted = worst_first(
+        [pair for pair in verdict.comparison.pairs if pair.drift.drift_class.rank]
+    )
+    if not (drifted and before.version and after.version):
+        return []
+    words = ["conformance", "bisect", "--from", before.version, "--to", after.version]
+    words += ["--package", after.package] if after.package != "jax" else []
+    words += ["--pre"] if gate.registry.pre else []
+    words += ["--index", gate.registry.index] if gate.registry.index else []
+    if gate.asked.target is None:
+        words += ["--case", drifted[0].name]
+    elif gate.asked.target != flax_keys.TARGET:
+        words += ["--target", gate.asked.target]
+    for requirement in gate.extra:
+        words += ["--with", requirement]
+    words += ["--class", drifted[0].drift.drift_class.value]
+    return [f"since which release: {shlex.join(words)}"]
 
 
 def require_sound(stores: Sequence[Store]) -> None:

@@ -59,11 +59,13 @@ class Asked:
 
     whole: of which of them, by their names in the recording, to keep all elements however many they
         are. Of a target no other parameters are kept then.
+    settings: what the recorder is started with besides the variables of this process, `NAME=value`.
     """
 
     cases: tuple[Case, ...] = ()
     target: str | None = None
     whole: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -75,10 +77,16 @@ class Asked:
         cases = tuple(case for case in self.cases if case.id in names)
         return dataclasses.replace(self, cases=cases, whole=tuple(names))
 
+    def under(self, setting: str, names: Sequence[str]) -> Asked:
+        """Return what records these of it with the setting; of a target all parameters."""
+        cases = tuple(case for case in self.cases if case.id in names)
+        return dataclasses.replace(self, cases=cases, settings=(setting,))
+
     @property
     def is_lasting(self) -> bool:
         """Whether the answer depends on nothing but the environment and this package."""
-        return self.target is None or self.target.startswith("conformance.")
+        is_ours = self.target is None or self.target.startswith("conformance.")
+        return is_ours and not self.settings
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +163,7 @@ def folder_of(plan: Plan) -> Path:
 def _job(plan: Plan, asked: Asked, passing: Path) -> _Job:
     is_lasting = asked.is_lasting and plan.is_lasting
     whole = ("whole", *asked.whole) if asked.whole else ()
-    name = digest(asked.target or "", *asked.ids, *whole)
+    name = digest(asked.target or "", *asked.ids, *whole, *asked.settings)
     folder = folder_of(plan) / name if is_lasting else passing / digest(plan.key, name)
     place = folder if is_lasting else cache_folder("logs") / folder.name  # it outlives the folder
     return _Job(plan=plan, asked=asked, folder=folder, log=place.with_name(f"{place.name}.log"))
@@ -206,7 +214,7 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603  # the command is this package's own
-            command, stdout=log, stderr=log, env=variables(), cwd=_work_folder(job)
+            command, stdout=log, stderr=log, env=_environment(job.asked), cwd=_work_folder(job)
         )
         try:
             yield process
@@ -214,6 +222,11 @@ def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+
+
+def _environment(asked: Asked) -> dict[str, str]:
+    named = (setting.partition("=") for setting in asked.settings)
+    return variables() | {name: value for name, _, value in named}
 
 
 def _work_folder(job: _Job) -> Path:

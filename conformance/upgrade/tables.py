@@ -292,7 +292,7 @@ def _names(title: str, names: Sequence[str]) -> Table:
 
 def to_text(verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return the verdict, the notes and the tables for a terminal."""
-    parts = ["\n".join([verdict.line, *notes])]
+    parts = ["\n".join([verdict.line, *verdict.comparison.remarks, *notes])]
     parts += [_aligned(table) for table in tables(verdict)]
     return "\n\n".join(parts) + "\n"
 
@@ -315,7 +315,8 @@ def _rest(table: Table) -> list[str]:
 
 def to_markdown(verdict: Verdict, notes: Sequence[str] = ()) -> str:
     """Return the same as Markdown, short enough for an issue."""
-    parts = [f"## {markdown_cell(verdict.line)}", *map(markdown_cell, notes)]
+    remarks = [*verdict.comparison.remarks, *notes]
+    parts = [f"## {markdown_cell(verdict.line)}", *map(markdown_cell, remarks)]
     for table in tables(verdict):
         lines = [table.head, ("---",) * len(table.head), *table.lines[:N_LINES]]
         rows = ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines]
@@ -334,7 +335,7 @@ def to_json(verdict: Verdict, notes: Sequence[str] = ()) -> str:
         "after": comparison.after,
         "is_clean": verdict.is_clean,
         "verdict": verdict.line,
-        "notes": list(notes),
+        "notes": [*comparison.remarks, *notes],
         "differences": comparison.differences,
         "counts": {name.value: count for name, count in comparison.counts().items()},
         "lost": comparison.lost,

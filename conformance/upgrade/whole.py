@@ -8,9 +8,8 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.words import counted
-from conformance.store.entries import TREE, parameter_id
 from conformance.store.read import Store
-from conformance.upgrade.compare import Comparison, Pair, compare_stores
+from conformance.upgrade.compare import Comparison, compare_stores, key_of
 from conformance.upgrade.environments import Plan
 from conformance.upgrade.recordings import Asked, Say, record_sides
 
@@ -38,7 +37,7 @@ def compared(
         EmptySelection: no case is on both sides.
     """
     comparison = compare_stores(*stores, catalogue, names=names, only=only)
-    partly = tuple(_key(pair) for pair in comparison.pairs if pair.drift.n_compared is not None)
+    partly = tuple(key_of(pair) for pair in comparison.pairs if pair.drift.n_compared is not None)
     if not partly:
         return comparison
     say(f"{counted(len(partly), 'array')} of which a sample is kept: recording whole what differs")
@@ -50,8 +49,3 @@ def compared(
         pairs=tuple(better.get(pair.name, pair) for pair in comparison.pairs),
         causes={**comparison.causes, **again.causes},
     )
-
-
-def _key(pair: Pair) -> str:
-    """Return the name of a pair in the stores."""
-    return parameter_id(pair.name) if pair.case.backend == TREE else pair.name

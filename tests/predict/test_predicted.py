@@ -115,7 +115,7 @@ def test_a_decided_element_that_differs_refutes_by_name(
     text = capsys.readouterr().out
     assert "NOT CONFIRMED" in text
     assert "1 refuted" in text
-    assert f"{TAIL.id}  REFUTED  differs in 1 elements, 1 decided" in text
+    assert f"{TAIL.id}  REFUTED  differs in 1 element, 1 decided" in text
 
 
 @pytest.mark.parametrize(("is_within", "code"), [(True, 0), (False, 1)])
@@ -136,8 +136,8 @@ def test_an_open_element_may_differ_within_its_interval(
     recording = recorded(tmp_path / "gpu", few, {TAIL.id: values})
 
     assert main(["compare", str(few), str(recording)]) == code
-    verdict = "permitted  differs in 1 elements, all open"
-    wanted = verdict if is_within else "REFUTED    differs in 1 elements, 1 decided"
+    verdict = "permitted  differs in 1 element, all open"
+    wanted = verdict if is_within else "REFUTED    differs in 1 element, 1 decided"
     words = " ".join(capsys.readouterr().out.split())
     assert " ".join(f"{TAIL.id} {wanted}".split()) in words
 

@@ -155,7 +155,7 @@ def bounds_of(n_open: int) -> Permitted:
     ("actual", "permitted", "expected", "words"),
     [
         (moved(), Permitted(), Deviation(), "as predicted"),
-        (moved(5), Permitted(), Deviation(n_decided=1), "differs in 1 elements, 1 decided"),
+        (moved(5), Permitted(), Deviation(n_decided=1), "differs in 1 element, 1 decided"),
         (moved(0, 2), bounds_of(3), Deviation(n_open=2), "differs in 2 elements, all open"),
         (
             moved(0, 7),

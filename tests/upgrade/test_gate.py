@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shlex
 import socket
 import sys
 import threading
@@ -55,6 +56,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 Gate = Callable[..., tuple[int, str, str]]
+Captured = pytest.CaptureFixture[str]
+
+UNIFORM = "uniform-float32-64x32-s0-cpu-eager"
 
 
 @pytest.fixture
@@ -63,7 +67,8 @@ def gate(world: Path, capfd: pytest.CaptureFixture[str]) -> Gate:
     assert world.is_dir()
 
     def run(before: str, after: str, *options: str, command: str = "gate") -> tuple[int, str, str]:
-        what = list(options) if "--target" in options else [*CASES, *options]
+        is_own = "--target" in options or "--case" in options
+        what = list(options) if is_own else [*CASES, *options]
         code = main([command, "--from", before, "--to", after, *what])
         printed = capfd.readouterr()
         return code, printed.out, printed.err
@@ -91,6 +96,44 @@ def test_a_new_stream_is_found_with_its_first_cause(gate: Gate) -> None:
     (pair,) = drifted(out)
     assert code == 1
     assert (pair["drift_class"], pair["stage"]) == ("stream", "bits")
+
+
+def test_a_changed_default_is_tried_and_told_with_the_setting_that_undoes_it(gate: Gate) -> None:
+    _, out, _ = gate("1.0", "2.0")
+
+    assert (
+        "the default of jax_threefry_partitionable changed from False to True: "
+        "JAX_THREEFRY_PARTITIONABLE=False brings the old bits back in 1 of 1 case that drifted "
+        "(tried)"
+    ) in out.splitlines()
+
+
+def test_what_was_tried_with_a_setting_is_no_recording_of_the_release(gate: Gate) -> None:
+    gate("1.0", "2.0")
+
+    code, _, _ = gate("2.0", "3.0", "--case", UNIFORM, command="bisect")
+
+    assert code == 0
+
+
+def test_drift_comes_with_the_command_that_finds_its_release(gate: Gate) -> None:
+    _, out, _ = gate("1.0", "3.0")
+
+    (told,) = [line for line in out.splitlines() if line.startswith("since which release: ")]
+    words = shlex.split(told.partition(": ")[2])
+    assert words == [
+        *("conformance", "bisect", "--from", "1.0", "--to", "3.0"),
+        *("--case", UNIFORM, "--class", "stream"),
+    ]
+
+
+def test_the_command_that_finds_the_release_runs(gate: Gate, capfd: Captured) -> None:
+    _, out, _ = gate("1.0", "3.0")
+
+    code = main(shlex.split(out.partition("since which release: conformance ")[2].splitlines()[0]))
+
+    assert code == 1
+    assert capfd.readouterr().out.startswith("jax 1.0 -> 2.0: 1 stream")
 
 
 def test_another_program_is_the_doing_of_jax(gate: Gate) -> None:
@@ -335,8 +378,34 @@ def test_a_conflict_is_told_with_the_resolvers_reason(gate: Gate) -> None:
     code, _, err = gate("2.0", "8.8")
 
     assert code == 3
-    assert "jax 8.8 cannot be installed: the requirements contradict each other" in err
+    assert "jax 8.8 cannot be installed: what it needs contradicts itself in the registry" in err
+    assert "choose another release" in err
     assert "needs numpy<2" in err
+
+
+def test_a_conflict_with_what_the_caller_asks_for_is_told_as_such(gate: Gate) -> None:
+    code, _, err = gate("2.0", "8.8", "--with", "numpy>=2")
+
+    assert code == 3
+    assert "the requirements contradict each other: loosen --with or the constraints" in err
+
+
+@pytest.mark.parametrize(
+    ("release", "way_out"),
+    [
+        ("7.7", "that release was withdrawn (yanked): choose one before or after it"),
+        ("0.4.1", "the registry no longer has its jaxlib, for any Python: choose a newer release"),
+        ("5.6rc1", "development releases and candidates need --pre, nightly ones --index URL too"),
+    ],
+)
+def test_a_release_that_nobody_can_install_is_told_with_the_way_out(
+    gate: Gate, release: str, way_out: str
+) -> None:
+    code, _, err = gate("2.0", release)
+
+    assert code == 4
+    assert way_out in err
+    assert "--with" not in err
 
 
 def test_a_release_that_never_was_is_told(gate: Gate) -> None:
