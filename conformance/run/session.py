@@ -12,6 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
+from conformance.cases.planes import tier_of
 from conformance.cases.selection import select
 from conformance.core.errors import (
     BackendUnavailable,
@@ -20,7 +21,7 @@ from conformance.core.errors import (
     SelectionError,
     StoreError,
 )
-from conformance.core.ids import Case, parse_case
+from conformance.core.ids import Case, Tier, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
@@ -253,12 +254,26 @@ class Recorded(Session):
 
     @functools.cached_property
     def cases(self) -> list[Case]:
-        """All recorded cases; or those that were asked for, whether or not they were recorded."""
+        """All recorded cases; or those that were asked for, whether or not they were recorded.
+
+        Where no tier is named, the recording's own is meant.
+        """
         recorded = tuple(self._recording.ids())
         if self.options.asked.cases or self.options.is_narrowed:
             backends = sorted({parse_case(key).backend for key in recorded})
-            return select(self.catalogue, self.options.on(*backends))
+            asked = self.options.on(*backends)
+            tier = self.options.tier or self._tier
+            return select(self.catalogue, dataclasses.replace(asked, tier=tier))
         return select(self.catalogue, dataclasses.replace(self.options.asked, cases=recorded))
+
+    @property
+    def _tier(self) -> Tier:
+        """The tier that was recorded: the smallest that holds all problems which any tier has."""
+        recorded = {parse_case(key).problem for key in self._recording.ids()}
+        known = (problem for problem in recorded if problem.initializer in self.catalogue)
+        tiers = (tier_of(each, self.catalogue.lookup(each.initializer)) for each in known)
+        found = (tier for tier in tiers if tier is not None)
+        return max(found, key=lambda tier: tier.rank, default=Tier.STANDARD)
 
     @functools.cached_property
     def environment(self) -> Environment:

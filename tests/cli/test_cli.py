@@ -18,11 +18,12 @@ import pytest
 
 from conformance.cases import catalogue
 from conformance.cases.builtin import load_catalogue
+from conformance.cases.selection import Selection, select
 from conformance.cli import main
 from conformance.cli.record import ProgressLine
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
-from conformance.core.ids import parse_case
+from conformance.core.ids import Tier, parse_case
 from conformance.core.laws import Normal
 from conformance.core.records import Returned
 from conformance.observe import environment, programs
@@ -30,7 +31,8 @@ from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
 from conformance.run.explain import matrix_lines
-from conformance.run.session import Session, Verdict
+from conformance.run.options import Options
+from conformance.run.session import Recorded, Session, Verdict
 from tests import small_golden
 from tests.conftest import without_ambient
 
@@ -542,6 +544,16 @@ def test_a_selection_narrows_a_recording(
 
     assert code == 0
     assert "PASSED: 1 case," in capsys.readouterr().out
+
+
+def test_a_selection_of_a_recording_is_of_the_tier_that_was_recorded(recording: Path) -> None:
+    """Else a recording of the quick tier, as a gate makes, lacks what only larger tiers ask."""
+    narrowed = Options(asked=Selection(initializers=("zeros",), backends=()))
+
+    cases = Recorded(recording, narrowed, "run").cases
+
+    quick = Selection(tier=Tier.QUICK, initializers=("zeros",), backends=("cpu",))
+    assert cases == select(load_catalogue(), quick)
 
 
 @pytest.mark.parametrize("jax_version", ["twelve", ""])

@@ -82,7 +82,7 @@ def test_what_was_accepted_is_unchanged(
     code = main(["lowering", "--golden", str(only_uniform)])
 
     assert code == 0
-    assert "0 of 3 initializers and dtypes" in capsys.readouterr().out
+    assert "0 of 3 pairs of an initializer and a dtype" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("accepted_under", "code"), [(lowering.versions(), 1), ("jax 9", 0)])
