@@ -67,6 +67,10 @@ MOST_KEPT = {RECORDING: 1 << 22}
 recording 2048 x 2048: what another device returns is no golden, and must be there to be judged."""
 
 
+LONGEST_TEXT = 1 << 12
+"""Characters of a device's name and the like; a list of compiler flags is the longest seen."""
+
+
 def shard_name(family: str, initializer: str) -> str:
     """Return the path of a shard within its store."""
     return f"{family}/{initializer}.safetensors"
@@ -117,6 +121,7 @@ def entry_from(
         ValueError: a field is missing or makes no sense.
     """
     known = record(_Fields, fields)
+    _require_bounded(known)
     extra = {name: fields[name] for name in EXTRA if name in fields}
     if known.raised is not None:
         raised = Raised(exception=known.raised, message=known.message)
@@ -178,6 +183,23 @@ class _Fields:
     repeat_sha256: str | None = None
     wholes: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+
+
+def _require_bounded(known: _Fields) -> None:
+    """Refuse texts that no recorder writes, before they fill a report.
+
+    Raises:
+        ValueError: one is longer; the message names the field.
+    """
+    texts = {
+        "device": (known.device,),
+        "mode": (known.mode,),
+        "stages": (*known.stages, *known.stages.values()),
+        "changed": known.changed,
+    }
+    for name, parts in texts.items():
+        if length := next((len(part) for part in parts if len(part) > LONGEST_TEXT), 0):
+            raise ValueError(f"{name} has {length} characters, more than {LONGEST_TEXT}")
 
 
 def problem_of(key: str) -> Problem:

@@ -17,7 +17,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core.arrays import returned
 from conformance.core.errors import EmptySelection, GoldenError, PolicyError
-from conformance.core.paths import PROVENANCE
+from conformance.core.paths import MANIFEST, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Raised
 from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
 from conformance.store.write import write_store
@@ -95,6 +95,38 @@ def test_equal_bits_are_identical(store: WriteStore) -> None:
     found = compared(store("a", {CASE: draw()}), store("b", {CASE: draw()}))
 
     assert [pair.drift.drift_class for pair in found.pairs] == [DriftClass.IDENTICAL]
+
+
+def test_an_exception_that_speaks_otherwise_is_no_drift_and_is_counted(store: WriteStore) -> None:
+    sides = [
+        store(name, {CASE: Raised(exception="TypeError", message=text), OTHER: draw()})
+        for name, text in (("a", "no such dtype"), ("b", "unsupported dtype"))
+    ]
+
+    found = compared(*sides)
+    text = to_text(verdict_on(found))
+
+    assert found.counts()[DriftClass.IDENTICAL] == 2
+    assert "1 case: raises the same exception with another message, which is no drift" in text
+
+
+def test_an_exception_that_speaks_alike_is_not_counted(store: WriteStore) -> None:
+    raised = Raised(exception="TypeError", message="no such dtype")
+
+    found = compared(*(store(name, {CASE: raised}) for name in ("a", "b")))
+
+    assert found.remarks == []
+
+
+@pytest.mark.parametrize("name", ["device", "mode"])
+def test_a_text_that_no_recorder_writes_is_refused(store: WriteStore, name: str) -> None:
+    folder = store("a", {CASE: draw()})
+    manifest = folder / MANIFEST
+    text = manifest.read_text().replace('"shard":', f'"{name}":"{"x" * 5000}","shard":', 1)
+    manifest.write_text(text)
+
+    with pytest.raises(GoldenError, match=rf"{name} has 5000 characters, more than 4096"):
+        compared(folder, folder)
 
 
 def test_cases_that_the_machine_failed_are_not_compared(store: WriteStore) -> None:
