@@ -27,8 +27,9 @@ from conformance.upgrade.policy import worst_first
 from conformance.upgrade.recordings import Say, folder_of, variables
 from conformance.upgrade.uv import uv
 
-SERIALIZER = "flatbuffers"
-"""What JAX serializes exports with, and does not install. Any version serves every release."""
+SERIALIZER = ("absl-py", "flatbuffers")
+"""What JAX serializes exports with, and does not install. Any version serves every release; absl is
+what releases before 0.6 import there."""
 
 Answers = Mapping[str, Mapping[str, Any]]
 """Case -> what a side answered: see `exports`."""
@@ -160,17 +161,18 @@ def _serializer() -> Path:
     Raises:
         SideError: it cannot be.
     """
-    folder = cache_folder("libraries") / SERIALIZER
+    folder = cache_folder("libraries") / "-".join(SERIALIZER)
     if folder.exists():
         return folder
     try:
         with cached_folder(folder) as draft:
             uv(
                 *("pip", "install", "--quiet", "--no-deps", "--python", sys.executable),
-                *("--target", str(draft), SERIALIZER),
+                *("--target", str(draft), *SERIALIZER),
             )
     except subprocess.CalledProcessError as error:
         raise SideError(
-            f"{SERIALIZER}, with which JAX serializes, cannot be installed: restore the network"
+            f"{' and '.join(SERIALIZER)}, with which JAX serializes, cannot be installed: restore "
+            "the network"
         ) from error
     return folder
