@@ -10,6 +10,7 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.errors import ExitCode, cannot_write
+from conformance.core.files import replace_file
 from conformance.core.records import DriftClass
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
@@ -83,6 +84,6 @@ def report(
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        replace_file(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -10,6 +10,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
 from conformance.core.errors import ExitCode, cannot_write
+from conformance.core.files import replace_file
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
 from conformance.merge import (
@@ -80,6 +81,6 @@ def _questions(tier: Tier | None, catalogue: Catalogue) -> list[Question]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        replace_file(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -110,9 +110,12 @@ def writing(folder: Path) -> Iterator[None]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Lend the name of a draft that takes the place of `path`, with its mode, if the block ends.
 
-    A link stays one: what it points at is replaced.
+    A link stays one: what it points at is replaced. A device or a pipe is written as it is.
     """
     place = path.resolve()
+    if path.exists() and not place.is_file():
+        yield path
+        return
     place.parent.mkdir(parents=True, exist_ok=True)
     with _draft(place) as draft:
         yield draft

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import cannot_write
+from conformance.core.files import atomic_file
 from conformance.core.ids import format_shape
 from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.ulp import INCOMPARABLE
@@ -381,6 +382,7 @@ def write_parquet(verdict: Verdict, path: Path) -> None:
         for field in dataclasses.fields(PairRow)
     }
     try:
-        pd.DataFrame(columns).to_parquet(path, index=False)
+        with atomic_file(path) as draft:
+            pd.DataFrame(columns).to_parquet(draft, index=False)
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -334,3 +334,17 @@ def test_only_core_files_locks_renames_flushes_and_removes_folders() -> None:
         "calls replace",
         "calls rmtree",
     }
+
+
+def test_a_device_or_a_pipe_is_written_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
+    reader.start()
+
+    files.replace_file(pipe, "a table")
+    reader.join(timeout=60)
+
+    assert received == ["a table"]
+    assert pipe.is_fifo()

@@ -598,6 +598,7 @@ def test_an_output_that_cannot_be_written_is_an_error(
     store: WriteStore, at_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = [str(store(name, {CASE: draw()})) for name in ("a", "b")]
+    (at_home / "no").write_text("no folder")
 
     code = main(["compare", *folders, "--csv", str(at_home / "no" / "where.csv")])
 
