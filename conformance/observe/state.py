@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from conformance.observe.environment import VARIABLES
+
 ABSENT = object()
 
 
@@ -30,7 +32,11 @@ class State:
         return cls(settings=dict(jax.config.values), variables=variables.copy())
 
     def restored(self) -> tuple[str, ...]:
-        """Put back what has changed since, and return it, as `name: before -> after`."""
+        """Put back what has changed since, and return it, as `name: before -> after`.
+
+        Of a variable that neither JAX, XLA, the drivers nor LAPACK read, no value is told: it may
+        be a secret.
+        """
         import jax
 
         now = State.now()
@@ -41,7 +47,10 @@ class State:
             changed.append(f"{name}: {_told(before)} -> {_told(after)}")
             jax.config.update(name, before)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         for key, before, after in _differing(self.variables, now.variables):
-            changed.append(f"{os.fsdecode(key)}: {_told(before)} -> {_told(after)}")
+            name = os.fsdecode(key)
+            is_ours = VARIABLES.fullmatch(name)
+            how = f"{_told(before)} -> {_told(after)}" if is_ours else _happened(before, after)
+            changed.append(f"{name}: {how}")
             if before is ABSENT:
                 del os.environb[key]
             else:
@@ -54,6 +63,12 @@ def _differing(one: Mapping[Any, Any], two: Mapping[Any, Any]) -> Iterator[tuple
         before, after = one.get(key, ABSENT), two.get(key, ABSENT)
         if before != after:
             yield key, before, after
+
+
+def _happened(before: Any, after: Any) -> str:
+    if before is ABSENT:
+        return "was set"
+    return "was deleted" if after is ABSENT else "was changed"
 
 
 def _told(value: Any) -> str:

@@ -134,5 +134,5 @@ def test_a_case_that_changes_settings_fails_by_name_and_the_next_one_does_not(
     assert "FAILED: 1 of 3 cases" in done.stdout
     assert (
         f"{meddling} changed what all of its process depends on "
-        "(jax_threefry_partitionable: True -> False, MEDDLED: absent -> yes), which was put back "
+        "(jax_threefry_partitionable: True -> False, MEDDLED: was set), which was put back "
     ) in done.stdout

@@ -35,6 +35,16 @@ def test_the_default_device_is_put_back() -> None:
     assert jax.config.values["jax_default_device"] is None
 
 
+def test_a_variable_that_numbers_depend_on_is_told_with_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    before = State.now()
+    os.environ["OPENBLAS_CORETYPE"] = "Prescott"
+
+    assert before.restored() == ("OPENBLAS_CORETYPE: Haswell -> Prescott",)
+
+
 def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHANGED", "1")
     monkeypatch.setenv("DELETED", "2")
@@ -42,5 +52,5 @@ def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     os.environ.update(ADDED="3", CHANGED="4")
     del os.environ["DELETED"]
 
-    assert before.restored() == ("ADDED: absent -> 3", "CHANGED: 1 -> 4", "DELETED: 2 -> absent")
+    assert before.restored() == ("ADDED: was set", "CHANGED: was changed", "DELETED: was deleted")
     assert State.now() == before
