@@ -96,6 +96,9 @@ def _run(words: list[str]) -> int:
     except ConformanceError as error:
         print(f"conformance: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
+    if output.fault:
+        print(f"conformance: {output.fault}", file=sys.stderr)
+        return ExitCode.first(code, ExitCode.MISSING)
     return code
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
-from conformance.core.errors import OutputError
 from conformance.report.escape import printable
 
 
@@ -17,44 +16,43 @@ class Output:
 
     What is written is text: a terminal obeys nothing in it; see `escape.printable`.
 
-    stream: None where the caller closed it, which is a reader who left at once.
-
-    Raises:
-        OutputError: a disk is full, or the place cannot be written for another reason.
+    stream: None where the caller closed it, which is a reader who left at once. fault: why the
+        place cannot be written, a full disk say; "" if it can. The command goes on: its verdict
+        counts.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
+        self.fault = ""
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write the text, if anybody reads it."""
         if self._stream is not None:
-            with _unless_left(self._stream):
+            with self._unless_left(self._stream):
                 self._stream.write(printable(text))
         return len(text)
 
     def flush(self) -> None:
         """Send what was written, if anybody reads it."""
         if self._stream is not None:
-            with _unless_left(self._stream):
+            with self._unless_left(self._stream):
                 self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-
-@contextlib.contextmanager
-def _unless_left(stream: TextIO) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        _leave(stream)
-    except OSError as error:
-        _leave(stream)
-        raise OutputError(
-            f"standard output cannot be written: {error.strerror or error}. Free that place, "
-            "or send the output elsewhere"
-        ) from error
+    @contextlib.contextmanager
+    def _unless_left(self, stream: TextIO) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            _leave(stream)
+        except OSError as error:
+            _leave(stream)
+            self.fault = (
+                f"standard output cannot be written: {error.strerror or error}. Free that place, "
+                "or send the output elsewhere"
+            )
 
 
 def _leave(stream: TextIO) -> None:
@@ -65,8 +63,8 @@ def _leave(stream: TextIO) -> None:
 
 
 @contextlib.contextmanager
-def standard_output() -> Iterator[TextIO]:
+def standard_output() -> Iterator[Output]:
     """Lend a standard output that never ends a command by a reader who left."""
-    output = cast("TextIO", Output(sys.stdout))
-    with contextlib.redirect_stdout(output):
+    output = Output(sys.stdout)
+    with contextlib.redirect_stdout(cast("TextIO", output)):
         yield output

@@ -42,6 +42,11 @@ class ExitCode(enum.IntEnum):
         }
         return next((code for code in cls if facts.get(code)), cls.OK)
 
+    @classmethod
+    def first(cls, *codes: int) -> ExitCode:
+        """Return of several codes the one that is told."""
+        return next(code for code in cls if code in codes)
+
 
 class ConformanceError(Exception):
     """What somebody outside this program can put right: its message is one clear line.
@@ -133,10 +138,6 @@ class JournalError(StoreError):
 
 class ReportError(Absent):
     """A report cannot be written or read; the message names the file and the way out."""
-
-
-class OutputError(Absent):
-    """Standard output cannot be written; the message says why."""
 
 
 class BackendUnavailable(Absent, RuntimeError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conformance.cli.output import Output, standard_output
-from conformance.core.errors import OutputError, Terminated
+from conformance.core.errors import Terminated
 from conformance.run.interruption import termination_as_interruption
 
 ALSO = [f"zeros-{dtype}-64-s0-cpu-eager" for dtype in ("float32", "float16", "bfloat16")]
@@ -49,8 +49,10 @@ def test_what_nobody_reads_any_more_goes_nowhere(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as stream:
         output = Output(Refusing(OSError(28, "No space left on device"), stream.fileno()))
-        with pytest.raises(OutputError, match=r"cannot be written: No space left.*elsewhere"):
-            output.write("a verdict")
+        output.write("a verdict")
+
+    assert output.fault.startswith("standard output cannot be written: No space left on device.")
+    assert output.fault.endswith("or send the output elsewhere")
 
 
 def test_an_output_that_was_closed_is_one_that_nobody_reads(
@@ -96,3 +98,17 @@ def test_a_full_output_is_the_fault_of_the_machine() -> None:
     assert done.returncode == 3
     assert done.stderr.startswith("conformance: standard output cannot be written: No space left")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_drift_is_told_to_the_shell_though_the_output_is_full(tmp_path: Path) -> None:
+    """Drift comes before all that is missing besides, the verdict's own text too."""
+    command = [sys.executable, "-m", "conformance", "run", DRIFTED]
+    settings = {**os.environ, "JAX_THREEFRY_PARTITIONABLE": "False"}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(  # noqa: S603  # ours
+            command, cwd=tmp_path, env=settings, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert done.returncode == 1
+    assert "standard output cannot be written: No space left" in done.stderr
