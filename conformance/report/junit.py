@@ -6,6 +6,7 @@ import re
 from xml.etree import ElementTree
 
 from conformance.core.records import Status
+from conformance.report.escape import printable
 from conformance.report.rows import Row
 from conformance.report.run import Run
 
@@ -27,7 +28,7 @@ def junit(run: Run) -> str:
     )
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in run.environment.packages.items():
-        ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
+        ElementTree.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     for row in run.judged:
         _add_case(suite, row)
     for case, reason in missing:
@@ -53,11 +54,11 @@ def _case(suite: ElementTree.Element, case: str, *, elapsed_s: float) -> Element
     return ElementTree.SubElement(
         suite,
         "testcase",
-        classname=f"conformance.{case.partition('-')[0]}",
-        name=case,
+        classname=_clean(f"conformance.{case.partition('-')[0]}"),
+        name=_clean(case),
         time=f"{elapsed_s:.6f}",
     )
 
 
 def _clean(text: str) -> str:
-    return FORBIDDEN.sub("\ufffd", text)
+    return FORBIDDEN.sub("\ufffd", printable(text))

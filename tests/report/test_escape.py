@@ -29,8 +29,11 @@ def test_a_terminal_obeys_nothing(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("![x](http://e.vil/x.png)", r"\!\[x\](http://e.vil/x.png)"),
+        ("![x](http://e.vil/x.png)", r"\!\[x\](http&#58;//e.vil/x.png)"),
         ("[x](javascript:alert(1))", r"\[x\](javascript:alert(1))"),
+        ("see http://e.vil", "see http&#58;//e.vil"),
+        ("www.e.vil", "www&#46;e.vil"),
+        ("thanks @someone", "thanks &#64;someone"),
         ("<script>&", "&lt;script&gt;&amp;"),
         ("a | b\nc", r"a \| b c"),
         ("lecun_normal-float32-64x32-s0", "lecun_normal-float32-64x32-s0"),
@@ -38,6 +41,21 @@ def test_a_terminal_obeys_nothing(text: str, expected: str) -> None:
 )
 def test_markdown_shows_what_is_there(text: str, expected: str) -> None:
     assert markdown_cell(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b]0;owned\x07", "'\\\\x1b]0;owned\\x07"),
+        ("=1\x1b", "'\\=1\\x1b"),
+        ("C:\\x1b \x00", "'\\C:\\\\x1b \\x00"),
+    ],
+)
+def test_a_terminal_that_shows_csv_obeys_nothing(text: str, expected: str) -> None:
+    written = csv_text(text)
+
+    assert written == expected
+    assert from_csv_text(written) == text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-2", "@SUM(A1)", "'quoted", "\t=1"])

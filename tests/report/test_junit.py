@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -157,7 +158,7 @@ def test_a_case_that_the_machine_failed_is_missing_and_not_failed() -> None:
 def test_versions_are_properties() -> None:
     found = [dict(each.attrib) for each in suite_of(run_of(judged(0))).iter("property")]
 
-    assert found == [{"name": "jax", "value": "0.12"}, {"name": "numpy", "value": "2\ufffd"}]
+    assert found == [{"name": "jax", "value": "0.12"}, {"name": "numpy", "value": r"2\x00"}]
 
 
 def test_a_run_of_nothing_is_an_empty_suite() -> None:
@@ -178,8 +179,8 @@ def test_the_text_is_a_file_of_lines() -> None:
 HELD = "\t\n\r\u0020\ud7ff\ue000\ufffd\U00010000\U0010ffff"
 """The ends of each range that XML 1.0 allows (section 2.2)."""
 
-BESIDE = "\x00\x08\x0b\x0c\x0e\x1f\ud800\udfff\ufffe\uffff"
-"""What lies just beside them."""
+BESIDE = "\x00\x08\x0b\x0c\x0e\x1f\ud800\udfff"
+"""What lies just beside them; it is shown as its escape. U+FFFE and U+FFFF are no characters."""
 
 
 @pytest.mark.parametrize("character", HELD[3:], ids=ascii)
@@ -190,12 +191,16 @@ def test_what_xml_can_hold_is_kept(character: str) -> None:
     assert (failure.text or "").startswith(f"a{character}b")
 
 
-@pytest.mark.parametrize("character", BESIDE, ids=ascii)
-def test_what_xml_cannot_hold_is_replaced(character: str) -> None:
+@pytest.mark.parametrize(
+    ("character", "shown"),
+    [*((each, ascii(each)[1:-1]) for each in BESIDE), ("\ufffe", "\ufffd"), ("\uffff", "\ufffd")],
+    ids=ascii,
+)
+def test_what_xml_cannot_hold_is_replaced(character: str, shown: str) -> None:
     (failure,) = cases_of(run_of(judged(1, FAILED, f"a{character}b")))[case_id(1)]
 
-    assert failure.get("message") == "a\ufffdb"
-    assert (failure.text or "").startswith("a\ufffdb")
+    assert failure.get("message") == f"a{shown}b"
+    assert (failure.text or "").startswith(f"a{shown}b")
 
 
 def test_white_space_that_xml_can_hold_is_kept() -> None:
@@ -210,4 +215,15 @@ def test_a_reason_is_cleaned_too(ending: str) -> None:
 
     (error,) = cases_of(run)[case_id(90)]
 
-    assert error.get("message") == "out of\ufffd memory"
+    assert error.get("message") == r"out of\x00 memory"
+
+
+def test_no_control_character_makes_the_document_unreadable() -> None:
+    evil = "he_normal\x1b[2J-float32-4-s0-cpu-eager"
+    row = dataclasses.replace(judged(0, FAILED, "\x1b]0;owned\x07\ud800"), case=evil)
+
+    text = junit(run_of(row))
+
+    (case,) = ElementTree.fromstring(text).iter("testcase")  # noqa: S314  # ours
+    assert case.get("name") == evil.replace("\x1b", r"\x1b")
+    assert r"\x1b]0;owned\x07\ud800" in str(case.find("failure").text)  # type: ignore[union-attr]  # it failed
