@@ -195,6 +195,32 @@ def test_the_name_filter_of_pytest_works(conform: Conform) -> None:
     outcome.stdout.fnmatch_lines(["PASSED: 1 case, 1 identical, in *"])
 
 
+REPEATED = """
+import pytest
+
+@pytest.fixture
+def step(request):
+    return request.param
+
+def pytest_generate_tests(metafunc):
+    metafunc.fixturenames.append("step")
+    metafunc.parametrize("step", [1, 2], indirect=True, ids=["1-2", "2-2"])
+"""
+"""What pytest-repeat does under `--count 2`."""
+
+
+@pytest.mark.slow
+def test_cases_that_another_plug_in_repeats_in_workers_are_reported(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    pytester.makepyfile(repeating=REPEATED)
+
+    outcome = conform.apart("-n2", "-p", "repeating", initializers="zeros")
+
+    outcome.stdout.fnmatch_lines(["PASSED: 1 case in 2 runs, 2 identical, in *"])
+    assert {ROWS, RECORDS} <= conform.reports()
+
+
 def test_without_xdist_each_case_runs_once(conform: Conform) -> None:
     outcome = conform("-p", "no:xdist")
 
