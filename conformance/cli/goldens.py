@@ -21,6 +21,7 @@ from conformance.core.ids import Tier
 from conformance.core.paths import golden_folder, golden_option
 from conformance.core.records import Drift, DriftClass
 from conformance.core.settings import unusual
+from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_overlay, prune, reject
 from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
 from conformance.curate.review import Review, pending, review
@@ -115,7 +116,7 @@ def _verify(folder: Path) -> int:
     for fault in found.faults:
         print(fault, file=sys.stderr)
     if found.faults:
-        print(f"{folder}: {len(found.faults)} faults", file=sys.stderr)
+        print(f"{folder}: {counted(len(found.faults), 'fault')}", file=sys.stderr)
         return ExitCode.MISSING
     held = ", ".join(f"{count} {what}" for what, count in found.held.items())
     print(f"{folder}: all is as it was stored: {held}")

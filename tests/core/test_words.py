@@ -25,7 +25,8 @@ def test_one_is_singular(words: tuple[int, str], expected: str) -> None:
 
 
 COUNTED = re.compile(
-    r"\{len\([^}]*\)\} (cases|problems|parameters|programs|places|results|releases|goldens|rows)\b"
+    r"\{len\([^}]*\)\} (cases|faults|problems|parameters|programs|places|results)\b"
+    r"|\{len\([^}]*\)\} (releases|goldens|rows)\b"
 )
 """What a message must not write: it would say `1 cases`."""
 

@@ -990,7 +990,7 @@ def test_a_broken_set_fails_verify_by_file_and_problem(
     assert goldens("verify", "--golden", golden) == 3
     said = capsys.readouterr().err
     assert f"the entry of {C} cannot be read (its array is another one" in said
-    assert f"{golden}: 1 faults" in said
+    assert f"{golden}: 1 fault\n" in said
 
 
 def test_an_interrupted_change_is_undone_by_the_next_command(
