@@ -959,7 +959,7 @@ def test_junit_survives_characters_that_xml_cannot_hold(tmp_path: Path) -> None:
     failed = parse(recorder.folder / "junit.xml").find(".//failure")
 
     assert failed is not None
-    assert failed.get("message") == "\ufffd[31mred\ufffd"
+    assert failed.get("message") == r"\x1b[31mred\x00"
 
 
 # --- reading back -------------------------------------------------------------------------------
