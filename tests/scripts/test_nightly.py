@@ -113,7 +113,7 @@ def test_every_machine_runs_every_shard_under_both_jax() -> None:
 
     assert {job.machine for job in jobs} == {
         f"{machine}-{jax}"
-        for machine in ("x86", "x86-avx", "arm", "cuda", "tpu")
+        for machine in ("x86", "x86-avx", "arm", "apple", "cuda", "tpu")
         for jax in ("newest", "nightly")
     }
     assert [job.shard for job in jobs if job.machine == "arm-nightly"] == [
