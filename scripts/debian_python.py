@@ -108,8 +108,8 @@ def unpack(debian: Debian, folder: Path, *others: str) -> None:
     }
     get = ["apt-get", *(f"-o{name}={value}" for name, value in settings.items()), "-qq"]
     called([*get, "update"])
-    wanted = ["--yes", "--no-install-recommends", "--download-only", f"python{debian.python}"]
-    called([*get, "install", *wanted])
+    wanted = ["libstdc++6", f"python{debian.python}"]  # the first one for wheels
+    called([*get, "install", "--yes", "--no-install-recommends", "--download-only", *wanted])
     merge_usr(folder / "debian")
     unpack_all(archives.glob("*.deb"), folder / "debian")
     if others:
