@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from conformance.cli.output import standard_output
 from conformance.core.errors import ConformanceError, ExitCode, Terminated, unknown
 from conformance.report.escape import printable
-from conformance.run.interruption import termination_as_interruption
+from conformance.run.interruption import no_early_success, termination_as_interruption
 
 COMMANDS = {
     "run": "run cases and report the verdict",
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        with termination_as_interruption(), standard_output() as output:
+        with no_early_success(), termination_as_interruption(), standard_output() as output:
             arguments = parse(words)
             code: int = _module(arguments.command).run(arguments)
             output.flush()

@@ -118,6 +118,26 @@ def test_pytest_names_each_lost_case_and_judges_the_others_without_being_asked_f
     assert f"test_case[{case}]: {reason}" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("conformance", "run", case_of("exiting"), "--in-process"),
+        (
+            *("pytest", "--pyargs", "conformance.suite.test_initializers", "-n0"),
+            *("--initializer", "exiting", "--dtype", "float32", "--shape", "64", "--seed", "0"),
+        ),
+    ],
+    ids=["run", "pytest"],  # what pytest captures of its own process, it keeps to itself
+)
+def test_a_case_that_exits_with_0_in_the_process_of_a_run_does_not_pass_it(
+    installed: Path, golden: Path, words: tuple[str, ...]
+) -> None:
+    done = call(words[0], installed, *words[1:], "--golden", golden)
+
+    assert done.returncode == 3, done.stdout
+    assert words[0] == "pytest" or "a case called os._exit(0) in this process" in done.stderr
+
+
 def test_a_case_that_changes_settings_fails_by_name_and_the_next_one_does_not(
     installed: Path, golden: Path, tmp_path: Path
 ) -> None:
