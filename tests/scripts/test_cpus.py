@@ -14,6 +14,7 @@ import pytest
 from cpus import OVERDUE, PLAN, Line, Machine, Run
 
 from conformance.core.errors import ExitCode, SelectionError
+from conformance.report.recorder import ROWS
 from tests.faults import FAULTS
 
 AVX2 = "sse4_2 avx avx2 fma"
@@ -40,7 +41,7 @@ def reported(folder: Path, *classes: str, kernel: str = "") -> None:
     """Write the rows of a run of the suite, one a class, and what it ran in."""
     (folder / "run").mkdir()
     rows = "\n".join(json.dumps({"drift_class": name}) for name in classes)
-    (folder / "run" / cpus.ROWS).write_text(rows)
+    (folder / "run" / ROWS).write_text(rows)
     environment = {"host": {"lapack_kernel": kernel}}
     (folder / "run" / "environment.json").write_text(json.dumps(environment))
 

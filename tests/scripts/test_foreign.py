@@ -11,6 +11,7 @@ import pytest
 from debian_python import Debian, MissingHere
 
 from conformance.core.errors import ExitCode
+from conformance.observe.journal import journal_path
 
 FAKE = Debian(suite="sid", architecture="arm64", python="3.13", loader=("echo", '"$0"', "{folder}"))
 
@@ -136,7 +137,7 @@ def test_a_recording_over_its_time_is_incomplete_and_goes_on_later(
 def test_a_recording_that_was_begun_is_resumed(tmp_path: Path, has_journal: bool) -> None:
     emulator(tmp_path, f'echo "$@" > {tmp_path}/words; exit 3')
     if has_journal:
-        journal = arm.journal_path(tmp_path / "recordings" / "standard")
+        journal = journal_path(tmp_path / "recordings" / "standard")
         journal.parent.mkdir()
         journal.touch()
 
