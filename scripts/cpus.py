@@ -340,10 +340,12 @@ def outcomes(junit: Path) -> dict[str, str]:
         return {}
     found = {}
     for test in ElementTree.parse(junit).iter("testcase"):  # noqa: S314  # our own file
-        kinds = {child.tag: child.get("message", "") for child in test}
+        kinds = {child.tag: child for child in test}
         if "skipped" not in kinds:
-            message = kinds.get("failure", kinds.get("error", ""))
-            found[test.get("name", "")] = message.partition("\n")[0]
+            fault = kinds.get("failure", kinds.get("error"))
+            # Its attribute says "failed on setup" where a worker was lost; the text does not.
+            text = "" if fault is None else (fault.text or "failed")
+            found[test.get("name", "")] = text.partition("\n")[0]
     return found
 
 

@@ -30,7 +30,7 @@ def written(folder: Path, *messages: str, name: str = cpus.TESTS) -> None:
     """Write a report of tests, each with why it failed, "" where it passed."""
     tests = "".join(
         f"<testcase name='test_{number}'>"
-        + (f"<failure message='{message}'/>" if message else "")
+        + (f"<error message='failed on setup with'>{message}</error>" if message else "")
         + "</testcase>"
         for number, message in enumerate(messages)
     )
