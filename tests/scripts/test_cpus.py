@@ -15,7 +15,7 @@ from cpus import OVERDUE, PLAN, Line, Machine, Run
 
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.report.recorder import ROWS
-from tests.faults import FAULTS
+from conformance.suite.faults import FAULTS
 
 AVX2 = "sse4_2 avx avx2 fma"
 SUITE = ("conformance/suite/test_initializers.py",)
