@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import fnmatch
 import json
@@ -193,7 +194,8 @@ class Machine:
     """Where runs take place: the interpreters, and what all of them share.
 
     words: further ones for pytest, of the caller. programs: folder of compiled programs, which no
-    kernel of OpenBLAS changes. end_s: when the time is over, by the monotonic clock.
+    kernel of OpenBLAS changes, but flags and a C library do. end_s: when the time is over, by the
+    monotonic clock.
     """
 
     python: str
@@ -221,9 +223,8 @@ class Machine:
 
     def _pytest(self, run: Run, *words: str) -> int:
         """Return the exit status of pytest, negative for a signal; OVERDUE if it was ended."""
-        python = self.libc if run.is_of_libc else self.python
-        flags = run.variables.get("XLA_FLAGS", "")
-        programs = self.programs / f"{Path(python).parent.parent.name}{flags}"
+        python, library = (self.libc, "other") if run.is_of_libc else (self.python, "own")
+        programs = self.programs / f"{library}{run.variables.get('XLA_FLAGS', '')}"
         variables = {
             **os.environ,
             **run.variables,
@@ -244,9 +245,11 @@ class Machine:
         try:
             output, _ = process.communicate(timeout=max(0.0, self.end_s - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
             return OVERDUE
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # nothing of it is left
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
         if process.returncode:
             print(f"{run.name}:\n{output}", file=sys.stderr)
         return process.returncode
