@@ -23,7 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from conformance.core.errors import ExitCode
-    from conformance.core.ids import Case
+    from conformance.core.ids import Block, Case
     from conformance.run.gathering import Gathering
     from conformance.run.session import Session
 
@@ -32,6 +32,8 @@ PACKAGE = Path(__file__).parent
 SUITE = PACKAGE / "suite"
 
 ROW, FAULT, REASON = "conformance_row", "conformance_fault", "conformance_reason"
+PLAIN = "conformance_plain"
+"""Property of a test of a block of seeds: the rows that plainly passed."""
 
 LOWERED = "conformance_lowered"
 """Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
@@ -346,7 +348,7 @@ class Controller:
             found = {test: case_of(test) for test in ids}
             self._expect({test: case for test, case in found.items() if case})
 
-    def _expect(self, cases: Mapping[str, Case]) -> None:
+    def _expect(self, cases: Mapping[str, Case | Block]) -> None:
         if not self._config.option.collectonly:
             with self._refusing():
                 self._gathering.expect(cases)
@@ -354,12 +356,22 @@ class Controller:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the row that came with a finished case, or why none did."""
         properties = dict(report.user_properties)
-        if ROW in properties and report.when == "call":
+        if report.when == "call":
             with self._refusing():
-                self._gathering.add(report.nodeid, str(properties[ROW]))
+                self._take(report.nodeid, report.user_properties)
+        if report.when == "call" and FAULT not in properties and {ROW, PLAIN} & set(properties):
+            self._gathering.complete(report.nodeid)
         elif report.failed:
             why = str(properties.get(FAULT, properties.get(REASON, _raised(report))))
             self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
+
+    def _take(self, test: str, properties: Sequence[tuple[str, object]]) -> None:
+        """Take the rows among the properties of a test."""
+        for name, value in properties:
+            if name == ROW:
+                self._gathering.add(test, str(value))
+            elif name == PLAIN:
+                self._gathering.add_plain(str(value))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -442,13 +454,13 @@ def _raised(report: pytest.TestReport) -> str:
     return str(crash.message if crash else report.longrepr)
 
 
-def _case_of(item: pytest.Item) -> Case | None:
-    """Return the case that a test runs, or None."""
-    from conformance.core.ids import Case
+def _case_of(item: pytest.Item) -> Case | Block | None:
+    """Return the case, or the block of cases, that a test runs; or None."""
+    from conformance.core.ids import Block, Case
 
     made_of = getattr(item, "callspec", None)
     case = made_of.params.get("case") if made_of else None
-    return case if isinstance(case, Case) else None
+    return case if isinstance(case, Case | Block) else None
 
 
 def _lowered(reporter: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import is_offered
@@ -129,6 +130,32 @@ def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> I
                     if case not in seen:
                         seen.add(case)
                         yield case
+
+
+def plain_cases(
+    catalogue: Catalogue, tier: Tier, backends: tuple[str, ...], **values: tuple[Any, ...]
+) -> Iterator[Case]:
+    """Yield the cases of a tier as if its plain planes ran these values, each case once.
+
+    A plane is plain that calls initializers as anybody does: eagerly, with JAX's own generator.
+
+    values: by the field of `Plane`; an axis without any stays as the tier has it.
+    """
+    named = {axis: each for axis, each in values.items() if each}
+    seen: set[Case] = set()
+    for plane in PLANES:
+        if plane.tier.rank > tier.rank or (plane.prngs, plane.transforms) != PLAIN:
+            continue
+        asked = dataclasses.replace(plane, **named)  # type: ignore[arg-type]  # by design
+        for spec in catalogue:
+            if spec.tier.rank <= plane.specs.rank:
+                cases = set(_plane_cases(asked, spec, backends))
+                yield from cases - seen
+                seen |= cases
+
+
+PLAIN = (("threefry2x32",), ("eager",))
+"""Generators and transforms of the planes that call initializers as anybody does."""
 
 
 def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...]) -> Iterator[Case]:

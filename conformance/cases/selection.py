@@ -9,16 +9,18 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
+import math
 from collections.abc import Collection, Iterable, Iterator
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.offers import refuse
-from conformance.cases.planes import PLANES, tier_cases
+from conformance.cases.planes import plain_cases, tier_cases
 from conformance.core.errors import EmptySelection, SelectionError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import (
     PRNGS,
     TRANSFORMS,
+    Block,
     Case,
     Tier,
     format_shape,
@@ -27,13 +29,20 @@ from conformance.core.ids import (
 )
 from conformance.core.words import counted
 
+LONGEST_BLOCK, BLOCK_ELEMENTS = 200, 1 << 19
+"""Seeds and elements of one block: more of them make a call no cheaper, and it grows in memory."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """What to run; an empty tuple leaves its axis to the tier.
 
+    Values that the tier does not run take the place of those that it does. Of such problems no
+    golden is shipped: they are judged by their definition.
+
     initializers: names, or glob patterns such as `he_*`.
-    shapes: as text, `64x32`. shard: (i, n) takes the i-th of n parts, counted from 1.
+    shapes: as text, `64x32`. ranges: of seeds, instead of single ones; see `blocks`.
+    shard: (i, n) takes the i-th of n parts, counted from 1.
     cases: exact case ids; then no other field but `shard` may be given.
     """
 
@@ -43,6 +52,7 @@ class Selection:
     dtypes: tuple[str, ...] = ()
     shapes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
+    ranges: tuple[range, ...] = ()
     prngs: tuple[str, ...] = ()
     transforms: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
@@ -58,7 +68,7 @@ class Selection:
             "initializer": self.initializers,
             "dtype": self.dtypes,
             "shape": self.shapes,
-            "seed": self.seeds,
+            "seed": (*self.seeds, *(f"{each.start}:{each.stop}" for each in self.ranges)),
             "prng": self.prngs,
             "transform": self.transforms,
         }
@@ -75,30 +85,83 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     """Return the selected cases, sorted by compile group and within it by case.
 
     Raises:
-        SelectionError: a value is unknown or run by a larger tier only.
+        SelectionError: a value is unknown, or no case has it together with the others.
         EmptySelection: no case has all that was asked for.
     """
+    if selection.ranges:
+        return [case for block in blocks(catalogue, selection) for case in block.cases()]
     if selection.cases:
-        cases = _named_cases(catalogue, selection)
-    else:
-        _validate(catalogue, selection)
-        cases = list(
-            _selected(tier_cases(catalogue, selection.tier, selection.backends), selection)
+        return _part(_named_cases(catalogue, selection), selection)
+    require_known(catalogue, selection)
+    require_offered(selection)
+    cases = _selected(tier_cases(catalogue, selection.tier, selection.backends), selection)
+    if _without_case(cases, selection):
+        cases = list({*cases, *_selected(_asked(catalogue, selection), selection)})
+    if cases and (missing := _without_case(cases, selection)):
+        kind, value = missing
+        raise SelectionError(  # else it would vanish
+            f"no case of tier {selection.tier} has {kind} {value} together with the rest of the "
+            f"selection: {_describe(selection)}. Select it by itself, or take a larger --tier"
         )
-    if cases:
-        _require_every_value(cases, selection)
+    return _part(cases, selection)
+
+
+def blocks(catalogue: Catalogue, selection: Selection) -> list[Block]:
+    """Return the selected ranges of seeds, block by block, in the order of `select`.
+
+    Each initializer is asked as the plain planes of the tier do, with these seeds; none where the
+    selection names no range.
+
+    Raises:
+        SelectionError, EmptySelection: see `select`.
+    """
+    if not selection.ranges:
+        return []
+    first = dataclasses.replace(selection, ranges=(), seeds=(selection.ranges[0].start,))
+    require_known(catalogue, first)
+    require_offered(first)
+    programs = _part(_selected(_asked(catalogue, first), first), first)
+    return [
+        Block(case=case.of_seed(seeds.start), seeds=seeds)
+        for case in programs
+        for each in selection.ranges
+        for seeds in _cut(each, math.prod(case.problem.shape))
+    ]
+
+
+def _cut(seeds: range, size: int) -> Iterator[range]:
+    """Yield the seeds in parts that one call can draw: so many, and so many elements, at most."""
+    most = max(1, min(LONGEST_BLOCK, BLOCK_ELEMENTS // max(1, size)))
+    return (seeds[start : start + most] for start in range(0, len(seeds), most))
+
+
+def _part(cases: list[Case], selection: Selection) -> list[Case]:
+    """Return the shard of the cases, sorted; there must be some."""
     cases.sort(key=lambda case: (case.group, case))
-    cases = _shard(cases, selection.shard)
-    if not cases:
-        raise EmptySelection(
-            f"the selection matches no case of tier {selection.tier}: {_describe(selection)}. "
-            "Loosen one of these, or take a larger --tier"
-        )
-    return cases
+    if mine := _shard(cases, selection.shard):
+        return mine
+    raise EmptySelection(
+        f"the selection matches no case of tier {selection.tier}: {_describe(selection)}. "
+        "Loosen one of these, or take a larger --tier"
+    )
 
 
-def _require_every_value(cases: Collection[Case], selection: Selection) -> None:
-    """Refuse a value that was asked for and has no case beside the others: it would vanish."""
+def _asked(catalogue: Catalogue, selection: Selection) -> Iterator[Case]:
+    """Yield cases of the named values, whether or not the tier runs them."""
+    return plain_cases(
+        catalogue,
+        selection.tier,
+        selection.backends,
+        dtypes=selection.dtypes,
+        shapes=tuple(map(parse_shape, selection.shapes)),
+        seeds=selection.seeds,
+        prngs=selection.prngs,
+        transforms=selection.transforms,
+    )
+
+
+def _without_case(cases: Collection[Case], selection: Selection) -> tuple[str, object] | None:
+    """Return an axis and a value of it that was asked for and has no case beside the others."""
     names = {case.problem.initializer for case in cases}
     found: dict[str, Collection[object]] = {
         "dtype": {case.problem.dtype for case in cases},
@@ -111,27 +174,23 @@ def _require_every_value(cases: Collection[Case], selection: Selection) -> None:
     }
     for kind, known in found.items():
         for value in getattr(selection, f"{kind}s"):
-            if value not in known and not selection.cases:
-                raise SelectionError(
-                    f"no case of tier {selection.tier} has {kind} {value} together with the rest "
-                    f"of the selection: {_describe(selection)}. Select it by itself, or take a "
-                    "larger --tier"
-                )
+            if value not in known:
+                return kind, value
+    return None
 
 
-def _selected(cases: Iterable[Case], selection: Selection) -> Iterator[Case]:
-    shapes = set(selection.shapes)
-    for case in cases:
-        problem = case.problem
-        if (
-            _wanted(problem.dtype, selection.dtypes)
-            and (not shapes or format_shape(problem.shape) in shapes)
-            and _wanted(problem.seed, selection.seeds)
-            and _wanted(problem.prng, selection.prngs)
-            and _wanted(case.transform, selection.transforms)
-            and _matches(problem.initializer, selection.initializers)
-        ):
-            yield case
+def _selected(cases: Iterable[Case], selection: Selection) -> list[Case]:
+    shapes = set(map(parse_shape, selection.shapes))
+    return [
+        case
+        for case in cases
+        if _wanted(case.problem.dtype, selection.dtypes)
+        and _wanted(case.problem.shape, shapes)
+        and _wanted(case.problem.seed, selection.seeds)
+        and _wanted(case.problem.prng, selection.prngs)
+        and _wanted(case.transform, selection.transforms)
+        and _matches(case.problem.initializer, selection.initializers)
+    ]
 
 
 def _wanted(value: object, allowed: Collection[object]) -> bool:
@@ -162,12 +221,6 @@ def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
     return sorted(set(cases))
 
 
-def _validate(catalogue: Catalogue, selection: Selection) -> None:
-    require_known(catalogue, selection)
-    _validate_against_tier(selection)
-    require_offered(selection)
-
-
 def require_known(catalogue: Catalogue, selection: Selection) -> None:
     """Ensure that every name in the selection is one.
 
@@ -178,6 +231,11 @@ def require_known(catalogue: Catalogue, selection: Selection) -> None:
     for pattern in selection.initializers:
         if not fnmatch.filter(names, pattern):
             raise SelectionError(unknown("initializer", pattern, names))
+    for shape in selection.shapes:
+        try:
+            parse_shape(shape)
+        except ValueError as error:
+            raise SelectionError(str(error)) from None
     for kind, values, known in (
         ("dtype", selection.dtypes, DTYPES),
         ("prng", selection.prngs, PRNGS),
@@ -186,29 +244,6 @@ def require_known(catalogue: Catalogue, selection: Selection) -> None:
         for value in values:
             if value not in known:
                 raise SelectionError(unknown(kind, value, list(known)))
-
-
-def _validate_against_tier(selection: Selection) -> None:
-    """Refuse a value that no plane of the tier runs, and say which tier would."""
-    for kind, values, offered in (
-        ("shape", selection.shapes, lambda plane: map(format_shape, plane.shapes)),
-        ("seed", selection.seeds, lambda plane: plane.seeds),
-        ("dtype", selection.dtypes, lambda plane: plane.dtypes),
-        ("prng", selection.prngs, lambda plane: plane.prngs),
-        ("transform", selection.transforms, lambda plane: plane.transforms),
-    ):
-        tiers: dict[object, Tier] = {}
-        for plane in PLANES:
-            for value in offered(plane):
-                tiers[value] = min(tiers.get(value, plane.tier), plane.tier, key=lambda t: t.rank)
-        for value in values:
-            if value not in tiers:
-                raise SelectionError(unknown(kind, str(value), list(map(str, tiers))))
-            if tiers[value].rank > selection.tier.rank:
-                raise SelectionError(
-                    f"{kind} {value!r} is not part of tier {selection.tier}: "
-                    f"add --tier {tiers[value]}"
-                )
 
 
 def require_offered(selection: Selection) -> None:

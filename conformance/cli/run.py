@@ -13,6 +13,7 @@ from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.settings import unusual
 from conformance.report.recorder import RunRecorder
 from conformance.run import options
+from conformance.run.blocks import Lot
 from conformance.run.isolated import Isolated
 from conformance.run.session import Fleet, Recorded, Session, Verdict
 
@@ -69,7 +70,7 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
         ending = str(error)
     finally:  # an interrupted run is reported too, as incomplete
         finished = recorder.finish(
-            expected=[case.id for case in session.cases],
+            expected=session.expected,
             environment=session.environment,
             ending=ending,
             golden_environment=session.golden_environment,
@@ -82,10 +83,16 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
 
 def judge(session: Session, recorder: RunRecorder) -> None:
     """Take the verdict on every case, and print what is wrong as it comes."""
-    progress, n_shown = ProgressLine("judged"), 0
-    for number, verdict in enumerate(session.verdicts(), start=1):
+    progress, n_shown, n_judged = ProgressLine("judged"), 0, 0
+    for verdict in session.verdicts():
+        if isinstance(verdict, Lot):
+            recorder.add_plain(verdict.lines, verdict.counts)
+            n_judged += len(verdict.lines)
+            progress(n_judged, session.n_cases, verdict.block.case)
+            continue
         text = _taken(verdict, session, recorder)
-        progress(number, len(session.cases), verdict.case)
+        n_judged += 1
+        progress(n_judged, session.n_cases, verdict.case)
         if text:
             n_shown += 1
             progress.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+from collections.abc import Iterator
 
 from conformance.core.formats import DTYPES
 
@@ -111,6 +112,14 @@ class Case:
         fields = (self.backend, self.transform, self.problem.dtype, self.problem.prng)
         return "-".join((*fields, format_shape(self.problem.shape)))
 
+    def of_seed(self, seed: int) -> Case:
+        """Return the same case with another seed."""
+        return dataclasses.replace(self, problem=dataclasses.replace(self.problem, seed=seed))
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the case itself: what `Block` has many of."""
+        yield self
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Parameter:
@@ -143,6 +152,27 @@ def parse_parameter(text: str) -> Parameter:
             "flax.linen.Dense/float32/params.kernel"
         )
     return Parameter(layer=layer, dtype=dtype, path=path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One way of asking, with many seeds: cases that share one program.
+
+    case: of the first seed.
+    """
+
+    case: Case
+    seeds: range
+
+    @property
+    def id(self) -> str:
+        """Return e.g. `lecun_normal-float32-64x32-s0:200-cpu-eager`."""
+        first, seeds = f"-s{self.seeds.start}", f"-s{self.seeds.start}:{self.seeds.stop}"
+        return self.case.id.replace(first, seeds, 1)
+
+    def cases(self) -> Iterator[Case]:
+        """Return the case of each seed."""
+        return map(self.case.of_seed, self.seeds)
 
 
 def parse_problem(text: str) -> Problem:
@@ -193,3 +223,19 @@ def parse_case(text: str) -> Case:
     if not NAME.fullmatch(backend.removesuffix(f"-{EMULATED}")):  # it becomes part of paths
         raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")
     return Case(problem=parse_problem(problem), backend=backend, transform=tail)
+
+
+SEEDS = re.compile(r"-s(\d+):(\d+)-")
+"""Of a block's id."""
+
+
+def parse_unit(text: str) -> Case | Block:
+    """Return the case, or the block, whose id is `text`.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    if not (found := SEEDS.search(text)):
+        return parse_case(text)
+    first, stop = map(int, found.groups())
+    return Block(case=parse_case(SEEDS.sub(rf"-s{first}-", text)), seeds=range(first, stop))

@@ -8,13 +8,31 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
+
+import numpy as np
+import numpy.typing as npt
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.core.ids import Case, Problem
+from conformance.core.arrays import Array
+from conformance.core.ids import Block, Case, Problem
 from conformance.core.laws import DeltaOrthogonal, Orthogonal, expected_error
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends import Backend, open_backend
+from conformance.observe.backends.pjrt import PjrtBackend
 from conformance.observe.state import State
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Draws:
+    """What the seeds of a block draw, along the first axis.
+
+    is_repeated: whether a second call gave the same bits. elapsed_s: of one call, a seed's share.
+    """
+
+    arrays: Array
+    is_repeated: npt.NDArray[np.bool_]
+    elapsed_s: float
 
 
 class Observer:
@@ -34,6 +52,36 @@ class Observer:
         if changed := before.restored():
             observation = dataclasses.replace(observation, changed=changed)
         return self._with_draw(observation, spec)
+
+    def observe_many(self, block: Block, spec: InitializerSpec) -> Draws | None:
+        """Draw all arrays of a block twice; None where that cannot be done at once.
+
+        What a call leaves changed is put back, and then nothing is at once: the call that does it
+        is found one by one.
+        """
+        backend, before = self._backend(block.case), State.now()
+        if not isinstance(backend, PjrtBackend):
+            return None
+        start = time.perf_counter()
+        try:
+            draw = backend.many(block, spec)
+            first, second = draw(), draw()
+        except Exception:
+            return None
+        finally:
+            is_changed = bool(before.restored())
+        problem = block.case.problem
+        wanted = (problem.dtype, (len(block.seeds), *problem.shape), False)
+        if is_changed or (str(first.arrays.dtype), first.arrays.shape, first.weak_type) != wanted:
+            return None
+        rows = (
+            each.arrays.reshape(len(block.seeds), -1).view(np.uint8) for each in (first, second)
+        )
+        return Draws(
+            arrays=first.arrays,
+            is_repeated=np.equal(*rows).all(axis=1),
+            elapsed_s=(time.perf_counter() - start) / 2 / len(block.seeds),
+        )
 
     def _with_draw(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with what was drawn for an orthogonal matrix, if that is known.

@@ -88,7 +88,7 @@ def solve(
     _refuse_errors(definition, problem.shape, dtype)
     if isinstance(definition, Constant):
         return _constant(definition, problem.shape, dtype)
-    layout = _is_partitionable(problem, default=partitionable)
+    layout = layout_of(problem, default=partitionable)
     if key is None:
         key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
     match definition:
@@ -97,7 +97,7 @@ def solve(
         case DeltaOrthogonal():
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
-            words = _draw(key, problem.shape, dtype, partitionable=layout)
+            words = draw(key, problem.shape, dtype, partitionable=layout)
             solution = solve_words(
                 words, definition, dtype, problem.shape, fused=fused, folded=folded
             )
@@ -113,7 +113,14 @@ def _refuse_errors(definition: Definition, shape: tuple[int, ...], dtype: np.dty
         )
 
 
-def _is_partitionable(problem: Problem, *, default: bool) -> bool:
+def layout_of(problem: Problem, *, default: bool) -> bool:
+    """Return whether the problem's counters are laid out so that they can be partitioned.
+
+    default: the layout behind the plain name `threefry2x32`.
+
+    Raises:
+        OracleUnavailable: the PRNG is not Threefry.
+    """
     layouts = {
         "threefry2x32": default,
         "threefry2x32_partitionable": True,
@@ -127,8 +134,11 @@ def _is_partitionable(problem: Problem, *, default: bool) -> bool:
     return layouts[problem.prng]
 
 
-def _draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
-    """Return one word per element; for complex dtypes two, from the two keys that a split gives."""
+def draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
+    """Return one word per element; for complex dtypes two, from the two keys that a split gives.
+
+    Of several keys of a real dtype the words are along a new first axis.
+    """
     width = word_bits(dtype)
     if dtype.kind != "c":
         return random_bits(key, width, shape, partitionable=partitionable)
@@ -252,7 +262,7 @@ def _orthogonal(
 def _normals(
     key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool
 ) -> Solution:
-    words = _draw(key, shape, dtype, partitionable=partitionable)
+    words = draw(key, shape, dtype, partitionable=partitionable)
     normals = solve_words(words, Normal(stddev=1.0), dtype, shape)
     return dataclasses.replace(normals, key=key)
 
@@ -271,7 +281,7 @@ def solve_normals(
     """
     dtype = as_dtype(problem.dtype)
     _refuse_errors(definition, problem.shape, dtype)
-    layout = _is_partitionable(problem, default=partitionable)
+    layout = layout_of(problem, default=partitionable)
     if key is None:
         key = seed_key(problem.seed, x64=problem.dtype in WIDE_DTYPES)
     return _normals(key, tall_shape(problem.shape, definition), dtype, partitionable=layout)

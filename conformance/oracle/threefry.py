@@ -8,12 +8,15 @@ counter i alone. Not partitionable: words i and i + n/2 come from one hash of th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Key = npt.NDArray[np.uint32]
+"""Two words; where a function takes several keys, they are the rows of a (n, 2) array."""
+
 Words = npt.NDArray[Any]
 """Unsigned integers of any width."""
 
@@ -59,8 +62,12 @@ def _hash_in_place(
     right: npt.NDArray[np.uint32],
     scratch: npt.NDArray[np.uint32],
 ) -> None:
-    """Run the 20 rounds, with a key injection before them and after every fourth."""
-    schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(PARITY))
+    """Run the 20 rounds, with a key injection before them and after every fourth.
+
+    Of several keys each hashes its own row of counters.
+    """
+    high, low = key if key.ndim == 1 else (key[:, :1], key[:, 1:])
+    schedule = (high, low, high ^ low ^ np.uint32(PARITY))
     left += schedule[0]
     right += schedule[1]
     for injection in range(1, 6):
@@ -78,7 +85,7 @@ def _hash_in_place(
 def split(key: Key, num: int = 2, *, partitionable: bool = True) -> npt.NDArray[np.uint32]:
     """Return `num` new keys as rows, as `jax.random.split` does."""
     if not partitionable:
-        return _paired_words(key, 2 * num).reshape(num, 2)
+        return _paired_words(key[None], 2 * num).reshape(num, 2)
     counters = np.zeros((2, num), np.uint32)
     counters[1] = np.arange(num)
     return np.ascontiguousarray(threefry2x32(key, counters).T)
@@ -94,13 +101,16 @@ def random_bits(
 ) -> Words:
     """Return unsigned words of 8, 16, 32 or 64 bits, as `jax.random.bits` draws them.
 
+    Of several keys the words are along a new first axis.
+
     Raises:
         ValueError: no such width, or more words than the non-partitionable layout can number.
     """
     if bit_width not in (8, 16, 32, 64):
         raise ValueError(f"bit_width {bit_width} is not offered: choose 8, 16, 32 or 64")
     draw = _counted_bits if partitionable else _paired_bits
-    return draw(key, bit_width, math.prod(shape)).reshape(shape)
+    words = draw(key.reshape(-1, 2), bit_width, math.prod(shape))
+    return words.reshape((*key.shape[:-1], *shape))
 
 
 def counters(start: int, count: int) -> tuple[Words, Words]:
@@ -109,34 +119,41 @@ def counters(start: int, count: int) -> tuple[Words, Words]:
     return index >> np.uint64(32), index & np.uint64(0xFFFFFFFF)
 
 
-def _counted_bits(key: Key, bit_width: int, size: int) -> Words:
+def _counted_bits(keys: Key, bit_width: int, size: int) -> Words:
     """Partitionable: one hash per element; narrow words keep the low bits of both halves' XOR."""
-    words = np.empty(size, f"u{bit_width // 8}")
-    left, right, scratch = np.empty((3, min(CHUNK, size)), np.uint32)
-    for start in range(0, size, CHUNK):
-        n = min(CHUNK, size - start)
-        left[:n], right[:n] = counters(start, n)
-        _hash_in_place(key, left[:n], right[:n], scratch[:n])
-        part = words[start : start + n]
+    words = np.empty((len(keys), size), f"u{bit_width // 8}")
+    for rows, first, n in _passes(len(keys), size):
+        left, right = np.empty((2, len(keys[rows]), n), np.uint32)
+        left[:], right[:] = counters(first, n)
+        _hash_in_place(keys[rows], left, right, np.empty_like(left))
+        part = words[rows, first : first + n]
         if bit_width == 64:
-            np.left_shift(left[:n], np.uint64(32), out=part, dtype=np.uint64)
-            part |= right[:n]
+            np.left_shift(left, np.uint64(32), out=part, dtype=np.uint64)
+            part |= right
         else:
-            np.bitwise_xor(left[:n], right[:n], out=part, casting="unsafe")
+            np.bitwise_xor(left, right, out=part, casting="unsafe")
     return words
 
 
-def _paired_bits(key: Key, bit_width: int, size: int) -> Words:
+def _passes(n_keys: int, size: int) -> Iterator[tuple[slice, int, int]]:
+    """Yield which keys, from which counter and how many counters, CHUNK hashes at most a time."""
+    n_rows = max(1, CHUNK // max(1, size))
+    for row in range(0, n_keys, n_rows):
+        for first in range(0, size, CHUNK):
+            yield slice(row, row + n_rows), first, min(CHUNK, size - first)
+
+
+def _paired_bits(keys: Key, bit_width: int, size: int) -> Words:
     """Not partitionable: 32-bit words, joined to wide ones or cut, low end first, to narrow."""
-    words = _paired_words(key, -(-bit_width * size // 32))
+    words = _paired_words(keys, -(-bit_width * size // 32))
     if bit_width == 64:
-        high, low = words.reshape(2, size).astype(np.uint64)
+        high, low = words.astype(np.uint64).reshape(len(keys), 2, size).swapaxes(0, 1)
         return (high << np.uint64(32)) | low
-    narrow = words.astype("<u4").view(f"<u{bit_width // 8}")[:size]
+    narrow = words.astype("<u4").view(f"<u{bit_width // 8}")[:, :size]
     return narrow.astype(f"u{bit_width // 8}", copy=False)
 
 
-def _paired_words(key: Key, size: int) -> npt.NDArray[np.uint32]:
+def _paired_words(keys: Key, size: int) -> npt.NDArray[np.uint32]:
     """Hash the counters 0 ... size - 1, first half against second half; an odd one out meets 0."""
     if size >= MAX_WORDS:
         raise ValueError(
@@ -144,14 +161,12 @@ def _paired_words(key: Key, size: int) -> npt.NDArray[np.uint32]:
             "jax_threefry_partitionable: ask for a smaller array"
         )
     half = -(-size // 2)
-    hashed = np.empty((2, half), np.uint32)
-    scratch = np.empty(min(CHUNK, half), np.uint32)
-    for start in range(0, half, CHUNK):
-        stop = min(start + CHUNK, half)
-        left, right = hashed[0, start:stop], hashed[1, start:stop]
-        left[:] = np.arange(start, stop)
-        right[:] = np.arange(half + start, half + stop)
-        if size % 2 and stop == half:
-            right[-1] = 0
-        _hash_in_place(key, left, right, scratch[: stop - start])
-    return hashed.ravel()[:size]
+    hashed = np.empty((len(keys), 2, half), np.uint32)
+    for rows, first, n in _passes(len(keys), half):
+        left, right = hashed[rows, :, first : first + n].swapaxes(0, 1)
+        left[:] = np.arange(first, first + n)
+        right[:] = np.arange(half + first, half + first + n)
+        if size % 2 and first + n == half:
+            right[:, -1] = 0
+        _hash_in_place(keys[rows], left, right, np.empty(left.shape, np.uint32))
+    return hashed.reshape(len(keys), -1)[:, :size]

@@ -18,9 +18,12 @@ Text columns are pandas strings, axes and versions are categories, `drift_class`
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import itertools
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +136,41 @@ def frame(rows: Sequence[Row]) -> pd.DataFrame:
             for column in COLUMNS
         }
     )
+
+
+def write_records(lines: Iterable[str], path: Path) -> None:
+    """Write rows, as JSON each, to a Parquet file, CHUNK of them in memory at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with contextlib.ExitStack() as stack:
+        writer = None
+        for chunk in batched(lines, CHUNK):
+            rows = [json.loads(line) for line in chunk]
+            columns = {
+                # Text, where a frame has a category: its codes would differ from chunk to chunk.
+                each.name: _series([row[each.name] for row in rows], _as_text(each))
+                for each in COLUMNS
+            }
+            table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
+            writer.write_table(table.cast(writer.schema))
+
+
+CHUNK = 20_000
+"""Rows of one part of a file that is written part by part: some 60 MB of memory."""
+
+
+def batched(lines: Iterable[str], n: int) -> Iterator[list[str]]:
+    """Yield the lines by n; `itertools.batched` came with Python 3.12."""
+    left = iter(lines)
+    while chunk := list(itertools.islice(left, n)):
+        yield chunk
+
+
+def _as_text(column: Column) -> Column:
+    return dataclasses.replace(column, dtype="string") if column.dtype == "category" else column
 
 
 def _series(values: list[Any], column: Column) -> pd.Series[Any]:

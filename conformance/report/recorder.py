@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import importlib.util
 import json
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from conformance.core.errors import cannot_write
@@ -18,7 +19,7 @@ from conformance.report.drift_csv import to_csv
 from conformance.report.junit import junit as junit_text
 from conformance.report.markdown import markdown
 from conformance.report.rows import Row, to_json
-from conformance.report.run import MISSING, Run
+from conformance.report.run import MISSING, Key, Run
 from conformance.report.terminal import terminal_lines
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
@@ -38,6 +39,7 @@ class RunRecorder:
         self._command = command
         self._started_s = time.monotonic()
         self._rows: list[Row] = []
+        self._plain: collections.Counter[Key] = collections.Counter()
         self._reasons: dict[str, str] = {}
         self._run: Run | None = None
 
@@ -47,15 +49,28 @@ class RunRecorder:
         Raises:
             ReportError: the folder cannot be written.
         """
+        self._append([to_json(row)])
+        self._rows.append(row)
+
+    def add_plain(self, lines: Sequence[str], counts: Iterable[tuple[Key, int]]) -> None:
+        """Append rows that plainly passed, as JSON, and remember no more than how many there are.
+
+        Raises:
+            ReportError: the folder cannot be written.
+        """
+        self._append(lines)
+        for key, n in counts:
+            self._plain[key] += n
+
+    def _append(self, lines: Sequence[str]) -> None:
         try:
-            if not self._rows:
+            if not (self._rows or self._plain):
                 self.folder.mkdir(parents=True, exist_ok=True)
-            # Opened for each row: nothing is left in a buffer, or open, when the run is killed.
+            # Opened each time: nothing is left in a buffer, or open, when the run is killed.
             with (self.folder / ROWS).open("a", encoding="utf-8") as file:
-                file.write(to_json(row) + "\n")
+                file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
             raise cannot_write(self.folder, error) from error
-        self._rows.append(row)
 
     def miss(self, case_id: str, reason: str) -> None:
         """Note why a case that was to run has no verdict."""
@@ -64,7 +79,7 @@ class RunRecorder:
     def finish(
         self,
         *,
-        expected: Collection[str],
+        expected: Iterable[str],
         environment: Environment,
         ending: str = "",
         golden_environment: Environment | None = None,
@@ -87,6 +102,7 @@ class RunRecorder:
             folder=self.folder,
             # They came in the order in which workers finished, which no two runs share.
             rows=tuple(sorted(self._rows, key=lambda row: row.case)),
+            plain=dict(self._plain),
             expected=tuple(expected),
             environment=environment,
             elapsed_s=time.monotonic() - self._started_s,
@@ -118,13 +134,25 @@ class RunRecorder:
 
     def _write_records(self, run: Run) -> None:
         if any(importlib.util.find_spec(name) is None for name in ("pandas", "pyarrow")):
-            self._write(RECORDS_AS_TEXT, "".join(f"{to_json(row)}\n" for row in run.rows))
+            with atomic_file(self.folder / RECORDS_AS_TEXT) as draft, draft.open("w") as file:
+                file.writelines(self._lines(run))
             return
         # Here, not above: pandas takes longer to import than a small run takes to be judged.
-        from conformance.report.frames import frame
+        from conformance.report.frames import frame, write_records
 
         with atomic_file(self.folder / RECORDS) as draft:
-            frame(run.rows).to_parquet(draft, index=False)
+            if run.plain:
+                write_records(self._lines(run), draft)
+            else:
+                frame(run.rows).to_parquet(draft, index=False)
+
+    def _lines(self, run: Run) -> Iterator[str]:
+        """Yield the rows as JSON: in order, or as they came where not all are held in memory."""
+        if not run.plain:
+            yield from (f"{to_json(row)}\n" for row in run.rows)
+            return
+        with (self.folder / ROWS).open(encoding="utf-8") as file:
+            yield from file
 
 
 def new_run_id() -> str:

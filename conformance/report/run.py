@@ -5,8 +5,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from conformance.core.records import MACHINE, DriftClass, Environment, Status
 from conformance.core.ulp import INCOMPARABLE
@@ -25,11 +26,25 @@ NO_GOLDEN = "no golden"
 CLASSES = (*map(str, DriftClass), NO_GOLDEN)
 
 
+class Key(NamedTuple):
+    """By what the cases of a run are counted."""
+
+    initializer: str
+    dtype: str
+    status: str
+    drift_class: str
+
+
+Tally = Mapping[Key, int]
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """The rows of one run and what was asked of it.
 
-    expected: ids of all cases that were to run; those without a verdict are missing.
+    rows: those that are held here. plain: how many others there are, all of which plainly passed.
+    expected: ids of the cases that were to run, but for the plain; those without a verdict are
+        missing.
     reasons: why a case has none, by its id, where somebody knows. ending: why the run ended before
         it was whole, which explains the others; "" where nobody knows, or it did not.
     golden_environment: where the goldens were made that judged it, if they say. matrices: names of
@@ -40,6 +55,7 @@ class Run:
     command: str
     folder: Path
     rows: tuple[Row, ...]
+    plain: Tally = dataclasses.field(default_factory=dict)
     expected: tuple[str, ...]
     environment: Environment
     elapsed_s: float
@@ -52,6 +68,16 @@ class Run:
     def judged(self) -> tuple[Row, ...]:
         """The rows that hold a verdict: all but those of cases that the machine failed."""
         return tuple(row for row in self.rows if row.failed_checks != MACHINE)
+
+    @property
+    def n_judged(self) -> int:
+        """How many cases have a verdict."""
+        return len(self.judged) + sum(self.plain.values())
+
+    @property
+    def tally(self) -> Tally:
+        """How many cases have a verdict, by `key_of`."""
+        return collections.Counter(map(key_of, self.judged)) + collections.Counter(self.plain)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -88,34 +114,39 @@ class Run:
     @property
     def verdict(self) -> str:
         """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
-        expected = counted(len(self.expected), "case")
+        expected = counted(len(self.expected) + sum(self.plain.values()), "case")
         lost = f"{len(self.missing)} of {expected} left no result"
         if self.failed:
-            failed = f"FAILED: {len({row.case for row in self.failed})} of {_cases(self.judged)}"
+            failed = f"FAILED: {len({row.case for row in self.failed})} of {self._judged_in_words}"
             return f"{failed}; INCOMPLETE: {lost}" if self.missing else failed
         if self.missing:
-            return f"INCOMPLETE: {lost}; none of the other {len(self.judged)} failed"
-        if not self.judged:
+            return f"INCOMPLETE: {lost}; none of the other {self.n_judged} failed"
+        if not self.n_judged:
             return "INCOMPLETE: no case was compared"
-        return f"PASSED: {_cases(self.judged)}, {self.classes_in_words}"
+        return f"PASSED: {self._judged_in_words}, {self.classes_in_words}"
+
+    @property
+    def _judged_in_words(self) -> str:
+        """How many cases were judged, and in how many runs if some ran again."""
+        n_cases = len({row.case for row in self.judged}) + sum(self.plain.values())
+        again = "" if n_cases == self.n_judged else f" in {self.n_judged} runs"
+        return f"{counted(n_cases, 'case')}{again}"
 
     @property
     def classes_in_words(self) -> str:
         """The counts by class, as in `4001 identical, 22 rounding`."""
-        counts = count(self.judged)
+        counts = by_class(self.tally)
         return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
-
-
-def _cases(rows: Collection[Row]) -> str:
-    """Return how many cases the rows are of, and in how many runs if some ran again."""
-    n_cases = len({row.case for row in rows})
-    again = "" if n_cases == len(rows) else f" in {len(rows)} runs"
-    return f"{counted(n_cases, 'case')}{again}"
 
 
 def is_noteworthy(row: Row) -> bool:
     """Return whether the case drifted at all, or did not plainly pass."""
-    return row.drift_class != DriftClass.IDENTICAL or row.status != Status.PASSED
+    return not is_plain(key_of(row))
+
+
+def is_plain(key: Key) -> bool:
+    """Return whether such cases passed and did not drift from a golden, if there is one."""
+    return key.status == Status.PASSED and key.drift_class in (DriftClass.IDENTICAL, NO_GOLDEN)
 
 
 def class_of(row: Row) -> str:
@@ -123,17 +154,30 @@ def class_of(row: Row) -> str:
     return row.drift_class or NO_GOLDEN
 
 
-def count(rows: Iterable[Row]) -> collections.Counter[str]:
-    """Return how many rows there are of each class."""
-    return collections.Counter(map(class_of, rows))
+def key_of(row: Row) -> Key:
+    """Return where a row counts."""
+    return Key(row.initializer, row.dtype, row.status, class_of(row))
 
 
-def group(rows: Iterable[Row], key: Callable[[Row], str]) -> dict[str, list[Row]]:
-    """Return the rows by key, keys sorted."""
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(key(row), []).append(row)
+def by_class(tally: Tally) -> collections.Counter[str]:
+    """Return how many cases there are of each class."""
+    counts: collections.Counter[str] = collections.Counter()
+    for key, n in tally.items():
+        counts[key.drift_class] += n
+    return counts
+
+
+def group(tally: Tally, axis: str) -> dict[str, Tally]:
+    """Return the counts by the field `axis` of their keys, sorted."""
+    groups: dict[str, dict[Key, int]] = {}
+    for key, n in tally.items():
+        groups.setdefault(getattr(key, axis), {})[key] = n
     return dict(sorted(groups.items()))
+
+
+def n_of(tally: Tally, status: Status) -> int:
+    """Return how many cases came to that."""
+    return sum(n for key, n in tally.items() if key.status == status)
 
 
 def worst_first(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
 
 from conformance.core.records import STAGES, Status
 from conformance.core.settings import told
-from conformance.report.rows import Row, changed_flags
-from conformance.report.run import CLASSES, Run, class_of, count, group, is_noteworthy, ulp_text
+from conformance.report.rows import changed_flags
+from conformance.report.run import (
+    CLASSES,
+    Run,
+    Tally,
+    by_class,
+    class_of,
+    group,
+    is_plain,
+    n_of,
+    ulp_text,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +67,20 @@ def _worst(run: Run) -> Table:
 
 def _by_initializer(run: Run) -> Table:
     """Return the counts of each initializer; those with nothing to note share one line."""
-    groups = group(run.judged, lambda row: row.initializer)
-    quiet = {name: rows for name, rows in groups.items() if not any(map(is_noteworthy, rows))}
-    shown = {name: rows for name, rows in groups.items() if name not in quiet}
+    groups = group(run.tally, "initializer")
+    quiet = {name: tally for name, tally in groups.items() if all(map(is_plain, tally))}
+    shown = {name: tally for name, tally in groups.items() if name not in quiet}
     if quiet:
-        shown[f"{len(quiet)} others"] = [row for rows in quiet.values() for row in rows]
-    return _counts("initializer", shown, run.judged)
+        shown[f"{len(quiet)} others"] = dict(itertools.chain(*(t.items() for t in quiet.values())))
+    return _counts("initializer", shown, run.tally)
 
 
 def _by_dtype(run: Run) -> Table:
-    return _counts("dtype", group(run.judged, lambda row: row.dtype), run.judged)
+    return _counts("dtype", group(run.tally, "dtype"), run.tally)
 
 
-def _counts(axis: str, groups: dict[str, list[Row]], rows: Sequence[Row]) -> Table:
-    total = count(rows)
+def _counts(axis: str, groups: dict[str, Tally], tally: Tally) -> Table:
+    total = by_class(tally)
     used = [name for name in CLASSES if total[name]]
     return Table(
         title=f"By {axis}",
@@ -80,10 +90,10 @@ def _counts(axis: str, groups: dict[str, list[Row]], rows: Sequence[Row]) -> Tab
     )
 
 
-def _count_line(name: str, rows: list[Row], used: list[str]) -> tuple[str, ...]:
-    counts = count(rows)
-    statuses = [sum(row.status == status for row in rows) for status in _BAD]
-    return (name, *map(str, (len(rows), *statuses, *(counts[used_class] for used_class in used))))
+def _count_line(name: str, tally: Tally, used: list[str]) -> tuple[str, ...]:
+    counts = by_class(tally)
+    statuses = [n_of(tally, status) for status in _BAD]
+    return (name, *map(str, (counts.total(), *statuses, *(counts[each] for each in used))))
 
 
 _BAD = (Status.FAILED, Status.LIMITED)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
 
 from conformance.core.records import Status
 from conformance.core.words import counted
 from conformance.report.explained import roundings_explained
-from conformance.report.rows import Row
-from conformance.report.run import CLASSES, Run, class_of, count, group, ulp_text
+from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, group, n_of, ulp_text
 
 N_WORST = 5
 N_MISSING = 10
@@ -23,7 +21,7 @@ def terminal_lines(run: Run) -> list[str]:
     lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *roundings_explained(run)]
     lines += _missing(run)
     if run.failed:
-        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.judged)]
+        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally)]
         lines += ["", "worst:", *_worst(run)]
     lines += _tolerated(run)
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
@@ -46,17 +44,18 @@ def _missing(run: Run) -> list[str]:
     return lines
 
 
-def _by_initializer(rows: Sequence[Row]) -> list[str]:
+def _by_initializer(tally: Tally) -> list[str]:
     """Return a table of the initializers that failed; those that did not are one line."""
-    groups = group(rows, lambda row: row.initializer)
+    groups = group(tally, "initializer")
     bad = {name: mine for name, mine in groups.items() if _n_failed(mine)}
     worst = sorted(bad, key=lambda name: (-_n_failed(bad[name]), name))[:N_INITIALIZERS]
-    used = [name for name in CLASSES if any(class_of(row) == name for row in rows)]
+    total = by_class(tally)
+    used = [name for name in CLASSES if total[name]]
     width = max(map(len, [*worst, "initializer"]))
     lines = [f"{'initializer':{width}}  {'failed':>9}" + "".join(f"  {name:>10}" for name in used)]
     for name in worst:
-        counts = count(bad[name])
-        failed = f"{_n_failed(bad[name])}/{len(bad[name])}"
+        counts = by_class(bad[name])
+        failed = f"{_n_failed(bad[name])}/{counts.total()}"
         cells = "".join(f"  {counts[used_class] or '-':>10}" for used_class in used)
         lines.append(f"{name:{width}}  {failed:>9}{cells}")
     if rest := len(bad) - len(worst):
@@ -72,8 +71,8 @@ def shorten(message: str) -> str:
     return line if len(line) <= N_CHARACTERS else f"{line[: N_CHARACTERS - 3]}..."
 
 
-def _n_failed(rows: Sequence[Row]) -> int:
-    return sum(row.status == Status.FAILED for row in rows)
+def _n_failed(tally: Tally) -> int:
+    return n_of(tally, Status.FAILED)
 
 
 def _tolerated(run: Run) -> list[str]:

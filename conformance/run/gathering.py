@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from conformance.core.errors import ExitCode
-from conformance.core.ids import Case, parse_case
+from conformance.core.ids import Block, Case, parse_case
 from conformance.core.records import MACHINE, Environment
 from conformance.core.words import counted
 from conformance.observe import environment
@@ -15,6 +15,7 @@ from conformance.observe.backends import BackendUnavailable
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import from_json
 from conformance.report.run import Run
+from conformance.run.blocks import read_lot
 from conformance.run.session import Session
 
 
@@ -26,11 +27,14 @@ def environment_text(where: Environment) -> str:
 class Gathering:
     """The controlling process's part of a run: what was to run, what came, what it amounts to.
 
-    cases: by the name of the test that runs each. faults: why something has no verdict.
+    cases: or blocks of them, by the name of the test that runs each. faults: why something has no
+    verdict.
     """
 
     def __init__(self, session: Session, recorder: RunRecorder) -> None:
-        self.cases: dict[str, Case] = {}
+        self.cases: dict[str, Case | Block] = {}
+        self._told: set[str] = set()
+        self._whole: set[str] = set()
         self.faults: list[str] = []
         self.interrupted = self.terminated = False
         self._session = session
@@ -39,7 +43,7 @@ class Gathering:
         self._environment: Environment | None = None
         self._run: Run | None = None
 
-    def expect(self, cases: Mapping[str, Case]) -> None:
+    def expect(self, cases: Mapping[str, Case | Block]) -> None:
         """Note what is to run, and refuse to run it without goldens and ledger.
 
         Raises:
@@ -60,15 +64,29 @@ class Gathering:
         values = from_json(text)
         self._recorder.add(values)
         self.cases.setdefault(test, parse_case(values.case))
+        self._told.add(values.case)
         if values.failed_checks == MACHINE:
             self.faults.append(values.messages)
+
+    def add_plain(self, text: str) -> None:
+        """Take the rows of a block that plainly passed, and write them down at once.
+
+        Raises:
+            ReportError: they cannot be written.
+        """
+        self._recorder.add_plain(*read_lot(text))
+
+    def complete(self, test: str) -> None:
+        """Note that all rows of a test have come."""
+        self._whole.add(test)
 
     def miss(self, test: str, why: str, *, is_fault: bool) -> None:
         """Note a test that failed without a row. is_fault: it has no verdict, for that reason."""
         if is_fault:
             self.faults.append(why)
-        if case := self.cases.get(test):
-            self._recorder.miss(case.id, why)
+        if unit := self.cases.get(test):
+            for case in unit.cases():
+                self._recorder.miss(case.id, why)
         elif not is_fault:
             self._failed_others.add(test)
 
@@ -94,13 +112,19 @@ class Gathering:
         """
         if self.cases:
             self._run = self._recorder.finish(
-                expected=sorted({case.id for case in self.cases.values()}),
+                expected=sorted(self._told | {case.id for case in self._left()}),
                 environment=self.environment,
                 ending=ending,
                 golden_environment=self._session.golden_environment,
                 matrices=self._session.matrices,
                 junit=junit,
             )
+
+    def _left(self) -> Iterator[Case]:
+        """Yield the cases of which not all rows have come, and those that may have come all."""
+        for test, unit in self.cases.items():
+            if test not in self._whole:
+                yield from unit.cases()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -34,7 +34,7 @@ LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
     "dtype": "float32, bfloat16, float16, float64, complex64, complex128",
     "shape": "sizes joined by x, as in 64x32; or scalar",
-    "seed": "seeds",
+    "seed": "seeds, or ranges of them as in 0:200, which ends before 200",
     "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
     "transform": "eager, legacy_key, jit, vmap, sharded",
     "backend": "cpu, cuda, tpu or another PJRT platform; stablehlo, iree: without any; "
@@ -128,7 +128,8 @@ class Options:
     def narrows_cases(self) -> bool:
         """Whether cases are picked out by what they ask, whatever the backend and the tier."""
         asked = self.asked
-        axes = (asked.dtypes, asked.shapes, asked.seeds, asked.prngs, asked.transforms)
+        seeds = (*asked.seeds, *asked.ranges)
+        axes = (asked.dtypes, asked.shapes, seeds, asked.prngs, asked.transforms)
         return any((asked.initializers, *axes))
 
     @property
@@ -174,7 +175,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         initializers=lists["initializer"],
         dtypes=lists["dtype"],
         shapes=lists["shape"],
-        seeds=tuple(_integer("seed", seed) for seed in lists["seed"]),
+        **_seeds(lists["seed"]),
         prngs=lists["prng"],
         transforms=lists["transform"],
         cases=tuple(cases),
@@ -266,10 +267,32 @@ def _tier(text: str) -> Tier:
         raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
 
 
-def _integer(kind: str, text: str) -> int:
-    if not text.isdigit():
-        raise SelectionError(f"{kind} {text!r} is not a whole number of 0 or more")
+def _seeds(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Return the fields of a selection for seeds: where one is a range, all are."""
+    if not any(":" in text for text in texts):
+        return {"seeds": tuple(map(_seed, texts))}
+    return {"ranges": tuple(map(_range, texts))}
+
+
+def _range(text: str) -> range:
+    start, colon, stop = text.partition(":")
+    found = range(_seed(start), _seed(stop) if colon else _seed(start) + 1)
+    if not found:
+        raise SelectionError(
+            f"seeds {text!r} are none: write the first and the one after the last, as in 0:200"
+        )
+    return found
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise SelectionError(f"seed {text!r} is not a whole number of 0 or more")
+    if int(text) > LARGEST:
+        raise SelectionError(f"seed {text} is larger than {LARGEST}, the largest that JAX takes")
     return int(text)
+
+
+LARGEST = 2**63 - 1
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from conformance.core.errors import WorkerGone
-from conformance.core.ids import Case, parse_case
+from conformance.core.ids import Block, Case, parse_unit
 from conformance.observe.worker import different
 
 KEPT_BUSY = 2
@@ -142,13 +142,16 @@ class GroupScheduling:
 CASE_TEST = "::test_case["
 """What the node id of a case holds; its path is empty for a package outside of the root folder."""
 
+BLOCKS_OF_A_GROUP = 25
+"""Blocks of seeds that one worker takes at a time: a second or two of work."""
+
 ELEMENTS_PER_COMPILATION = 1e6
 """Elements that are drawn and judged in the time that a vector's program takes to compile."""
 
 
 # --- Cases as tests ------------------------------------------------------------------------------
-def case_of(nodeid: str) -> Case | None:
-    """Return the case that a test runs; None for any other test.
+def case_of(nodeid: str) -> Case | Block | None:
+    """Return the case, or the block, that a test runs; None for any other test.
 
     Other plug-ins add words to a test's name: pytest-repeat `-1-2` within the brackets, xdist
     `@group` after them.
@@ -158,25 +161,35 @@ def case_of(nodeid: str) -> Case | None:
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
             with contextlib.suppress(ValueError):
-                return parse_case("-".join(words[start : start + length]))
+                return parse_unit("-".join(words[start : start + length]))
     return None  # a test of somebody else's by the same name, perhaps
 
 
-def compile_group(test: str, cases: Mapping[str, Case]) -> str:
-    """Return the compile group of a case's test; any other test is a group of its own."""
-    case = cases.get(test)
-    return case.group if case else test
+def compile_group(test: str, cases: Mapping[str, Case | Block]) -> str:
+    """Return the compile group of a case's test; any other test is a group of its own.
+
+    Of a long range of seeds each BLOCKS_OF_A_GROUP blocks are a group, so that workers share it.
+    """
+    unit = cases.get(test)
+    if unit is None:
+        return test
+    if isinstance(unit, Case):
+        return unit.group
+    number = unit.seeds.start // (len(unit.seeds) * BLOCKS_OF_A_GROUP)
+    return f"{unit.case.group}-{number}"
 
 
-def cost(tests: Sequence[str], cases: Mapping[str, Case]) -> float:
+def cost(tests: Sequence[str], cases: Mapping[str, Case | Block]) -> float:
     """Return what the tests of one compile group cost, in compilations of a vector's program.
 
     Compiling dominates. XLA's CPU compiler unrolls loop nests, so a program's time grows about as
     the square of the array's rank. Eager calls of a group share their programs, others share none.
     """
-    group = [cases[test] for test in tests if test in cases]
-    if not group:
+    units = [cases[test] for test in tests if test in cases]
+    if not units:
         return len(tests)
-    n_programs = 1 if group[0].transform in ("eager", "legacy_key") else len(group)
-    rank, size = len(group[0].problem.shape), math.prod(group[0].problem.shape)
-    return n_programs * rank**2 + len(group) * size / ELEMENTS_PER_COMPILATION
+    first = next(units[0].cases())
+    n_programs = 1 if first.transform in ("eager", "legacy_key") else len(units)
+    rank, size = len(first.problem.shape), math.prod(first.problem.shape)
+    n_cases = sum(1 if isinstance(unit, Case) else len(unit.seeds) for unit in units)
+    return n_programs * rank**2 + n_cases * size / ELEMENTS_PER_COMPILATION

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.planes import tier_of
-from conformance.cases.selection import select
+from conformance.cases.selection import blocks, select
 from conformance.core.errors import (
     BackendUnavailable,
     FleetUnavailable,
@@ -21,7 +21,7 @@ from conformance.core.errors import (
     SelectionError,
     StoreError,
 )
-from conformance.core.ids import Case, Tier, parse_case
+from conformance.core.ids import Block, Case, Tier, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
@@ -35,6 +35,7 @@ from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
 from conformance.report.messages import messages_of
 from conformance.report.rows import Row, row
+from conformance.run.blocks import Lot, block_verdicts
 from conformance.run.evaluate import bench_of, evaluate
 from conformance.run.matrix_sweep import MatrixSweep
 from conformance.run.options import Options, may_shard, rerun, selection_here
@@ -78,9 +79,11 @@ class Session:
     ) -> None:
         self.run_id = run_id
         self.has_run = False
+        self._told: list[str] = []
+        self._n_blocks_told = 0
         self.options = options
         self._pytest_words = pytest_words
-        self._observer = Observer()
+        self.observer = Observer()
         self._asked = options.asked.text
 
     @functools.cached_property
@@ -109,13 +112,35 @@ class Session:
         return select(self.catalogue, selection_here(self.options))
 
     @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """The selected ranges of seeds, which are evaluated as blocks; or none. Starts JAX."""
+        return blocks(self.catalogue, selection_here(self.options))
+
+    @property
+    def n_cases(self) -> int:
+        """How many cases there are."""
+        return sum(len(block.seeds) for block in self.blocks) or len(self.cases)
+
+    @property
+    def expected(self) -> Iterable[str]:
+        """Ids of the cases that need a row of their own, when all verdicts have been taken.
+
+        Of blocks those are the cases that had a verdict of their own, and all that had none.
+        """
+        if not self.blocks:
+            return [case.id for case in self.cases]
+        left = self.blocks[self._n_blocks_told :]
+        return dict.fromkeys([*self._told, *(case.id for each in left for case in each.cases())])
+
+    @functools.cached_property
     def environment(self) -> Environment:
         """The environment of this process, with the devices that the cases run on.
 
         Raises:
             BackendUnavailable: a backend that a case asks for has no device in this process.
         """
-        names = tuple(sorted({case.backend for case in self.cases}))
+        programs = [block.case for block in self.blocks] or self.cases
+        names = tuple(sorted({case.backend for case in programs}))
         for name in names:
             open_backend(name)
         return environment.capture(names)
@@ -149,7 +174,8 @@ class Session:
         Raises:
             SelectionError, CatalogueError: it does not, or selects nothing.
         """
-        select(self.catalogue, self.options.on("cpu"))
+        asked = self.options.on("cpu")
+        _ = blocks(self.catalogue, asked) or select(self.catalogue, asked)
 
     def validate_files(self) -> None:
         """Ensure that the golden set and the ledger can be read.
@@ -169,9 +195,22 @@ class Session:
         _ = self.environment, self.bench
         return self
 
-    def verdicts(self) -> Iterator[Verdict]:
+    def verdicts(self) -> Iterator[Verdict | Lot]:
         """Yield what comes of each case, as it comes."""
-        return map(self.verdict, self.arriving())
+        if not self.blocks:
+            return map(self.verdict, self.arriving())
+        return self._noted(block_verdicts(self, block) for block in self.blocks)
+
+    def _noted(self, found: Iterable[Iterable[Verdict | Lot]]) -> Iterator[Verdict | Lot]:
+        """Yield what comes of each block, and keep in mind of which cases somebody was told."""
+        for number, each in enumerate(found, start=1):
+            for verdict in each:
+                if isinstance(verdict, Verdict):
+                    self._told.append(verdict.case.id)
+                else:  # the last of its block
+                    self._n_blocks_told = number
+                yield verdict
+            self._n_blocks_told = number
 
     def verdict(self, case: Case) -> Verdict:
         """Evaluate the case; an absent backend or a broken golden is the reason of no verdict."""
@@ -188,7 +227,7 @@ class Session:
             BackendUnavailable: a backend of the session has no device in this process.
             GoldenError: the golden cannot be read.
         """
-        result = evaluate(case, self.bench, self._observer)
+        result = evaluate(case, self.bench, self.observer)
         self.has_run = True
         return result, self.row(result, self.environment)
 
@@ -251,6 +290,11 @@ class Recorded(Session):
             raise GoldenError(
                 f"{recording} is a golden set: --recording takes what `conformance record` wrote"
             )
+
+    @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """None: what was recorded is judged case by case."""
+        return []
 
     @functools.cached_property
     def cases(self) -> list[Case]:
@@ -324,6 +368,11 @@ class Fleet(Session):
         self._address = address
         self._timeout_s = timeout_s
         self._arrived: dict[str, fleet.Arrival] = {}
+
+    @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """None: a cluster is sent cases."""
+        return []
 
     @functools.cached_property
     def cases(self) -> list[Case]:

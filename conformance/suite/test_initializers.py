@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.core.ids import Case
-from conformance.pytest_plugin import ROW, SESSION
+from conformance.core.errors import GoldenError
+from conformance.core.ids import Block, Case
+from conformance.pytest_plugin import PLAIN, ROW, SESSION
 from conformance.report.rows import to_json
+from conformance.run.blocks import Lot, block_verdicts, lot_text
 from conformance.run.session import Session
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make one item of every selected case."""
-    cases = metafunc.config.stash[SESSION].cases
-    metafunc.parametrize("case", cases, ids=[case.id for case in cases])
+    """Make one item of every selected case, and of every block of a range of seeds."""
+    session = metafunc.config.stash[SESSION]
+    units = session.blocks or session.cases
+    metafunc.parametrize("case", units, ids=[unit.id for unit in units])
 
 
-def test_case(case: Case, conformance_session: Session, request: pytest.FixtureRequest) -> None:
+def test_case(
+    case: Case | Block, conformance_session: Session, request: pytest.FixtureRequest
+) -> None:
     """The initializer returns what it must: contract, golden, oracle, law and structure."""
+    if isinstance(case, Block):
+        _judge_block(case, conformance_session, request)
+        return
     result, row = conformance_session.evaluate(case)
     request.node.user_properties.append((ROW, to_json(row)))
 
     if text := conformance_session.failure_text(result, row.rerun):
         pytest.fail(text, pytrace=False)
+
+
+def _judge_block(block: Block, session: Session, request: pytest.FixtureRequest) -> None:
+    """Take the verdict on every seed of a block; those that plainly passed come as a lot."""
+    texts = []
+    for found in block_verdicts(session, block):
+        if isinstance(found, Lot):
+            request.node.user_properties.append((PLAIN, lot_text(found)))
+            continue
+        if found.row is None:
+            raise GoldenError(found.reason)
+        request.node.user_properties.append((ROW, to_json(found.row)))
+        texts += [found.text] if found.text else []
+    if texts:
+        more = f"\nand {len(texts) - 1} more seeds of the block failed" if texts[1:] else ""
+        pytest.fail(texts[0] + more, pytrace=False)

@@ -11,7 +11,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.planes import problems
 from conformance.cases.selection import Selection, select
 from conformance.core.errors import EmptySelection, SelectionError
-from conformance.core.ids import Tier
+from conformance.core.ids import Tier, format_shape
 from conformance.core.laws import Normal
 
 
@@ -108,10 +108,9 @@ def test_goldens_of_a_tier_are_asked_for_once_a_problem(catalogue: Catalogue) ->
     [
         ({"initializers": ("nomral",)}, "'nomral' is unknown: did you mean normal"),
         ({"dtypes": ("float31",)}, "'float31' is unknown: did you mean float32"),
-        ({"shapes": ("63x32",)}, "'63x32' is unknown"),
-        ({"seeds": (5,)}, "seed '5' is unknown"),
-        ({"prngs": ("rbg",)}, "'rbg' is not part of tier standard: add --tier full"),
-        ({"transforms": ("jit",)}, "add --tier full"),
+        ({"shapes": ("63*32",)}, r"shape '63\*32' is not understood: write sizes joined by 'x'"),
+        ({"prngs": ("rgb",)}, "'rgb' is unknown: did you mean rbg"),
+        ({"transforms": ("jti",)}, "'jti' is unknown: did you mean jit"),
         ({"shard": (4, 3)}, "shard 4/3 does not exist"),
         (
             {"backends": ("cuda-emulated",), "tier": Tier.FULL, "dtypes": ("complex64",)},
@@ -130,19 +129,50 @@ def test_a_wrong_selection_is_refused_with_the_way_out(
         select(catalogue, selection)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"shapes": ("63x31",)}, "normal-float32-63x31-s0-cpu-eager"),
+        ({"seeds": (5,)}, "normal-float32-64x32-s5-cpu-eager"),
+        ({"seeds": (0, 5)}, "normal-float32-64x32-s5-cpu-eager"),
+        ({"prngs": ("rbg",)}, "normal-float32-64x32-s0-rbg-cpu-eager"),
+        ({"transforms": ("jit",)}, "normal-float32-64x32-s0-cpu-jit"),
+        ({"dtypes": ("float64",)}, "normal-float64-64x32-s0-cpu-eager"),
+        ({"dtypes": ("float64",), "shapes": ("4x256",)}, "normal-float64-4x256-s0-cpu-eager"),
+        ({"seeds": (42,), "shapes": ("1024x1024",)}, "normal-bfloat16-1024x1024-s42-cpu-eager"),
+    ],
+)
+def test_what_a_tier_does_not_run_is_run_where_it_is_named(
+    catalogue: Catalogue, fields: dict[str, object], expected: str
+) -> None:
+    selection = dataclasses.replace(Selection(initializers=("normal",)), **fields)  # type: ignore[arg-type]  # by design
+    cases = select(catalogue, selection)
+    named = {value for values in fields.values() for value in values}  # type: ignore[attr-defined]  # by design
+
+    assert expected in {case.id for case in cases}
+    axes = ("dtype", "seed", "prng")
+    seen = {getattr(case.problem, axis) for case in cases for axis in axes}
+    seen |= {case.transform for case in cases}
+    seen |= {format_shape(case.problem.shape) for case in cases}
+    assert named <= seen
+
+
+def test_the_cases_of_a_tier_are_there_beside_others(catalogue: Catalogue) -> None:
+    both = select(catalogue, Selection(initializers=("normal",), seeds=(0, 5)))
+    usual = select(catalogue, Selection(initializers=("normal",), seeds=(0,)))
+
+    assert set(usual) < set(both)
+
+
 def test_a_selection_without_a_case_is_refused(catalogue: Catalogue) -> None:
-    with pytest.raises(EmptySelection, match=r"dtypes=\('bfloat16',\)"):
-        select(
-            catalogue,
-            Selection(seeds=(42,), dtypes=("bfloat16",), tier=Tier.FULL, shapes=("1024x1024",)),
-        )
+    with pytest.raises(EmptySelection, match=r"initializers=\('odd',\)"):
+        select(catalogue, Selection(initializers=("odd",), tier=Tier.QUICK))
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"initializers": ("normal", "odd"), "tier": Tier.QUICK}, "has initializer odd together"),
-        ({"dtypes": ("float64",), "shapes": ("64x32", "4x256")}, "has shape 4x256 together"),
         ({"transforms": ("sharded",), "backends": ("cpu", "cuda")}, "has backend cuda together"),
     ],
 )

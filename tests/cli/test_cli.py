@@ -30,6 +30,7 @@ from conformance.observe import environment, programs
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
+from conformance.run.blocks import IN_BLOCK
 from conformance.run.explain import matrix_lines
 from conformance.run.options import Options
 from conformance.run.session import Recorded, Session, Verdict
@@ -207,14 +208,24 @@ def test_a_recorded_case_is_rerun_from_its_recording(
     assert rerun in capsys.readouterr().out
 
 
-def test_a_problem_that_no_tier_asks_for_cannot_get_a_golden(
+def test_a_problem_that_no_tier_asks_for_is_judged_by_its_definition(
     run_cases: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([*run_cases, "zeros-float32-65x32-s0-cpu-eager"])
+    assert main([*run_cases, "zeros-float32-65x32-s0-cpu-eager"]) == 0
+    assert "PASSED: 1 case, 1 no golden" in capsys.readouterr().out
 
-    printed = capsys.readouterr().out
-    assert "no golden is stored for zeros-float32-65x32-s0, and none can be" in printed
-    assert "goldens stage" not in printed
+
+def test_a_range_of_seeds_is_one_run(
+    run_cases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--initializer", "uniform", "--dtype", "float32", "--shape", "7", "--seed", "10:40"]
+
+    assert main([*run_cases, *words]) == 0
+    assert "PASSED: 30 cases, 30 no golden" in capsys.readouterr().out
+    [folder] = Path(run_cases[run_cases.index("--reports") + 1]).iterdir()
+    rows = read_run(folder)
+    assert sorted(rows["seed"]) == list(range(10, 40))
+    assert rows["mode"].value_counts().to_dict() == {"executed": 2, IN_BLOCK: 28}
 
 
 def test_the_way_to_a_golden_names_its_tier_and_its_set(
@@ -324,8 +335,10 @@ def test_a_name_that_is_registered_twice_is_a_wrong_call(
     [
         (["--initializer", "nromal"], "initializer 'nromal' is unknown: did you mean normal"),
         (["--dtype", "float31"], "dtype 'float31' is unknown: did you mean float32"),
-        (["--dtype", "float64"], "dtype 'float64' is not part of tier standard: add --tier full"),
-        (["--shape", "64,32"], "shape '32' is unknown"),
+        (["--shape", "64*32"], "shape '64*32' is not understood: write sizes joined by 'x'"),
+        (["--seed", "9223372036854775808"], "seed 9223372036854775808 is larger than 92233"),
+        (["--seed", "5:5"], "seeds '5:5' are none: write the first and the one after the last"),
+        (["--seed", "5:x"], "seed 'x' is not a whole number of 0 or more"),
         (["--tier", "quik"], "tier 'quik' is unknown: choose from quick, standard, full"),
         (["--seed", "-1"], "seed '-1' is not a whole number of 0 or more"),
         (["--shard", "3"], "shard '3' is not understood: write --shard 2/5"),
@@ -355,7 +368,7 @@ def test_a_wrong_call_is_one_line(
 def test_a_selection_that_holds_nothing_is_not_green(
     run_cases: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--shape", "1024x1024", "--transform", "legacy_key"]
+    words = ["--tier", "quick", "--initializer", "lecun_normal_in0"]
 
     assert main([*run_cases, *words]) == 5
     assert "the selection matches no case" in capsys.readouterr().err

@@ -339,7 +339,7 @@ def test_a_matrix_off_the_centre_is_named() -> None:
     result = judged(DeltaOrthogonal(), kernel((3, 3), (1, 2)))
 
     assert result.message == (
-        "mine-float32-3x3x2x3-s0-cpu-eager: 2 elements off the spatial centre (1, 1) are not zero: "
+        "mine-float32-3x3x2x3-s0-cpu-eager: 2 elements are not zero off the spatial centre (1, 1): "
         "the first, at (1, 2, 0, 0), is 1.0"
     )
 

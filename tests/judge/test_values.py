@@ -10,7 +10,7 @@ import pytest
 from conformance.core.ids import Tier
 from conformance.core.laws import Normal
 from conformance.core.records import Drift, DriftClass, Remedy, Yardstick
-from conformance.judge.checks.base import Evidence, failed, passed
+from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.judge.checks.values import VALUES, values_check
 from conformance.judge.drift import explain
 from tests.evidence import evidence
@@ -119,12 +119,20 @@ def test_a_golden_of_the_quick_tier_is_staged_with_it() -> None:
     assert result.remedy == dataclasses.replace(ANOTHER_GOLDEN, tier="quick")
 
 
-def test_a_problem_that_no_tier_asks_for_cannot_have_a_golden() -> None:
+def test_a_problem_that_no_tier_asks_for_is_judged_by_its_definition() -> None:
     result = values_check(DriftClass.ROUNDING)(found(None, shape=(7, 9)))
+
+    assert result == not_applicable(VALUES)
+
+
+def test_without_golden_and_definition_nothing_says_what_is_right() -> None:
+    given = found(None, shape=(7, 9))
+    undefined = dataclasses.replace(given, spec=dataclasses.replace(given.spec, definition=None))
+    result = values_check(DriftClass.ROUNDING)(undefined)
 
     assert result == failed(
         VALUES,
-        "no golden is stored for mine-float32-7x9-s0, and none can be, since no tier asks for it: "
-        "`conformance list --problems --tier full` lists what tiers ask for. What the other checks "
-        "say of it holds",
+        "no golden is stored for mine-float32-7x9-s0, no tier asks for it, and mine states no "
+        "definition: nothing says what it must return. Register it with a definition, or stage a "
+        "golden of your own",
     )

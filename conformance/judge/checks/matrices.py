@@ -187,8 +187,8 @@ def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
         return ""
     first = tuple(map(int, wrong[0]))
     return (
-        f"{counted(len(wrong), 'element')} off the spatial centre {centre} not zero: the first, at "
-        f"{first}, is {array[first]}"
+        f"{counted(len(wrong), 'element is', 'elements are')} not zero off the spatial centre "
+        f"{centre}: the first, at {first}, is {array[first]}"
     )
 
 

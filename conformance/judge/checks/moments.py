@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import numpy as np
 
@@ -86,9 +87,7 @@ _UNBOUNDED = (
 
 def _fault(actual: Moments, law: Law, bounds: Bounds) -> str:
     mean = complex(actual.mean, actual.mean_imag)
-    # Around the law's mean, not the sample's: n independent terms, as the bound wants them.
-    variance = actual.variance + abs(mean - law.mean) ** 2
-    sigma = math.sqrt(law.variance)
+    variance, sigma = variance_around(law, mean, actual.variance), math.sqrt(law.variance)
     if abs(mean - law.mean) > bounds.mean:
         return (
             f"the mean is {_text(mean)}, {abs(mean - law.mean) / sigma:.3g} sigma from the law's "
@@ -104,6 +103,14 @@ def _fault(actual: Moments, law: Law, bounds: Bounds) -> str:
 
 LARGEST_VARIANCE = 2.0**490
 """A float64 ends at 2^1024; fourth powers of draws are up to 2^12 squares of the variance."""
+
+
+def variance_around(law: Law, mean: Any, variance: Any) -> Any:
+    """Return the variance around the law's mean, not the sample's; of one sample or of many.
+
+    That is a mean of independent terms, as the bound wants them.
+    """
+    return variance + abs(mean - law.mean) ** 2
 
 
 def _text(value: complex) -> str:

@@ -10,6 +10,7 @@ from conformance.core.arrays import as_dtype, flat, returned, whole
 from conformance.core.laws import (
     Constant,
     DeltaOrthogonal,
+    NominalMoments,
     Orthogonal,
     nominal_moments,
 )
@@ -81,9 +82,7 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
     nominal = nominal_moments(definition, outcome.shape, outcome.dtype)
     if nominal is None or not math.prod(outcome.shape):
         return ""
-    dtype = as_dtype(outcome.dtype)
-    lower = nominal.lower - slack_at(nominal.lower, dtype)
-    upper = nominal.upper + slack_at(nominal.upper, dtype)
+    lower, upper = widened(nominal, as_dtype(outcome.dtype))
     for name, value in (("minimum", outcome.moments.minimum), ("maximum", outcome.moments.maximum)):
         if not lower <= value <= upper:
             return (
@@ -91,6 +90,11 @@ def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
                 f"[{nominal.lower!r}, {nominal.upper!r}], widened by {ROUNDINGS} roundings"
             )
     return ""
+
+
+def widened(law: NominalMoments, dtype: np.dtype[np.generic]) -> tuple[float, float]:
+    """Return the bounds of a law, as far out as roundings may carry an element."""
+    return law.lower - slack_at(law.lower, dtype), law.upper + slack_at(law.upper, dtype)
 
 
 def slack_at(bound: float, dtype: np.dtype[np.generic]) -> float:

@@ -6,7 +6,7 @@ from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.planes import tier_of
 from conformance.core.ids import Problem
 from conformance.core.records import CheckResult, Drift, DriftClass, Remedy, Yardstick
-from conformance.judge.checks.base import Check, Evidence, failed, passed
+from conformance.judge.checks.base import Check, Evidence, failed, not_applicable, passed
 from conformance.judge.checks.matrices import SIDES
 from conformance.judge.checks.oracle import whole_of
 from conformance.judge.drift import explain
@@ -47,14 +47,16 @@ def _fault_of_golden(drift: Drift) -> str:
 
 
 def _without_golden(problem: Problem, spec: InitializerSpec) -> CheckResult:
-    if tier_of(problem, spec) is None:
-        return failed(
-            VALUES,
-            f"no golden is stored for {problem.id}, and none can be, since no tier asks for it: "
-            "`conformance list --problems --tier full` lists what tiers ask for. What the other "
-            "checks say of it holds",
-        )
+    """Return a failure; but for a problem that no tier holds, and whose definition judges it."""
     text = f"no golden is stored for {problem.id}"
+    if tier_of(problem, spec) is None:
+        if spec.definition is not None:
+            return not_applicable(VALUES)
+        text += (
+            f", no tier asks for it, and {spec.name} states no definition: nothing says what it "
+            "must return. Register it with a definition, or stage a golden of your own"
+        )
+        return failed(VALUES, text)
     return failed(VALUES, text, remedy=_another_golden(problem, spec))
 
 

@@ -269,15 +269,14 @@ def _systematic(
     if len(actual) < statistics.FEWEST or _spread(expected) == 0:
         return None
     line = statistics.fit(actual, expected)
-    slack = ROUNDINGS * unit_roundoff(pair.expected.dtype)
-    if abs(line.scale - 1) > slack + statistics.CERTAINTY * line.scale_error:
+    slack, sigma = ROUNDINGS * unit_roundoff(pair.expected.dtype), pair.sigma / pair.unit
+    if line.is_scaled(slack):
         detail = (
             f"scaled by {line.scale:.9g}, so the variance by {line.scale**2:.9g} "
             f"(standard error of the scale {line.scale_error:.2g})"
         )
         return _Change(drift_class=DriftClass.LAW, detail=detail, scale=line.scale)
-    sigma = pair.sigma / pair.unit
-    if abs(line.shift) > slack * sigma + statistics.CERTAINTY * line.shift_error:
+    if line.is_shifted(slack * sigma):
         sigmas = f" ({line.shift / sigma:.3g} sigma)" if sigma else ""
         detail = f"shifted by {line.shift * pair.unit:.6g}{sigmas}"
         return _Change(drift_class=DriftClass.LAW, detail=detail)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +35,18 @@ class Line:
     squares would find a smaller one wherever the pairs scatter, and see a change of law in noise.
     """
 
-    shift: float
-    scale: float
-    shift_error: float
-    scale_error: float
+    shift: Any
+    scale: Any
+    shift_error: Any
+    scale_error: Any
+
+    def is_scaled(self, slack: float) -> Any:
+        """Return whether the slope is not 1, by more than `slack` and chance."""
+        return abs(self.scale - 1) > slack + CERTAINTY * self.scale_error
+
+    def is_shifted(self, slack: float) -> Any:
+        """Return whether the line misses zero, by more than `slack` and chance."""
+        return abs(self.shift) > slack + CERTAINTY * self.shift_error
 
 
 def is_same_stream(actual: Values, expected: Values) -> bool:
@@ -91,23 +100,30 @@ def is_reordered(actual: Values, expected: Values, step: float) -> bool:
 def fit(actual: Values, expected: Values) -> Line:
     """Return the reduced major axis of the pairs; needs FEWEST pairs that are not all alike.
 
+    Of rows of pairs each figure is an array, one for each row.
+
     The relative standard error of its slope is sqrt((1 - r^2) / n), r the correlation. Source:
     Kermack & Haldane, Organic correlation and allometry, Biometrika 37 (1950). 1 - r^2 is taken
     from the residuals of least squares: r itself is 1 to all its digits.
     """
-    deviation, moved = expected - expected.mean(), actual - actual.mean()
-    spread, spread_after = float(deviation @ deviation), float(moved @ moved)
-    slope = float(deviation @ moved) / spread
-    scatter = float(np.sum((moved - slope * deviation) ** 2))
-    scale = math.copysign(math.sqrt(spread_after / spread), slope)
-    scale_error = math.sqrt(scatter / spread / len(actual))  # 1 - r^2 is scatter / spread_after
-    noise = math.sqrt(scatter) / len(actual)
+    n, centre, centre_after = actual.shape[-1], expected.mean(axis=-1), actual.mean(axis=-1)
+    deviation, moved = expected - centre[..., None], actual - centre_after[..., None]
+    spread, spread_after = _dot(deviation, deviation), _dot(moved, moved)
+    slope = _dot(deviation, moved) / spread
+    residual = moved - slope[..., None] * deviation
+    scatter = _dot(residual, residual)
+    scale = np.copysign(np.sqrt(spread_after / spread), slope)
+    scale_error = np.sqrt(scatter / spread / n)  # 1 - r^2 is scatter / spread_after
     return Line(
-        shift=float((actual - scale * expected).mean()),
+        shift=(actual - scale[..., None] * expected).mean(axis=-1),
         scale=scale,
-        shift_error=math.hypot(noise, float(expected.mean()) * scale_error),
+        shift_error=np.hypot(np.sqrt(scatter) / n, centre * scale_error),
         scale_error=scale_error,
     )
+
+
+def _dot(one: Values, two: Values) -> Values:
+    return np.asarray(np.einsum("...i,...i->...", one, two))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.errors import BackendUnavailable
 from conformance.core.formats import WIDE_DTYPES, is_complex
-from conformance.core.ids import Case, Problem
+from conformance.core.ids import Block, Case, Problem
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
@@ -32,6 +32,14 @@ INSTALLED_BY = {
     "tpu": " (pip install 'jax[tpu]', on a TPU host)",
 }
 """How JAX's own plugins are installed: https://docs.jax.dev/en/latest/installation.html"""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Many:
+    """The arrays of many seeds, along a new first axis."""
+
+    arrays: Array
+    weak_type: bool
 
 
 class PjrtBackend:
@@ -77,6 +85,25 @@ class PjrtBackend:
         elapsed_s = time.perf_counter() - start
         repeat = self._attempt(case, call) if isinstance(outcome, Returned) else None
         return self._observation(case, outcome, repeat, elapsed_s)
+
+    def many(self, block: Block, spec: InitializerSpec) -> Callable[[], Many]:
+        """Return a call that draws all arrays of a block at once, under the block's transform.
+
+        The eager one stays eager: its operations run one by one, each over all arrays. It raises
+        whatever the initializer does when it is asked for many.
+        """
+        problem, transform = block.case.problem, block.case.transform
+        call = MAPPED[transform](spec.build(), problem, self._devices)
+        with self._ambient(problem):
+            keys = typed_keys(problem, block.seeds)
+
+        def draw() -> Many:
+            with self._ambient(problem):
+                arrays = call(keys)
+                weak_type = bool(getattr(arrays.aval, "weak_type", False))
+                return Many(arrays=np.asarray(arrays), weak_type=weak_type)
+
+        return draw
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
@@ -209,12 +236,22 @@ def present_platforms() -> tuple[str, ...]:
     return ("cpu",) if name == "cpu" else ("cpu", name)
 
 
-def typed_key(problem: Problem, seed: int | None = None) -> Any:
+def typed_key(problem: Problem, seed: Any = None) -> Any:
     """Return the problem's key, typed, of the PRNG implementation it names."""
     import jax
 
     implementation = problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
     return jax.random.key(problem.seed if seed is None else seed, impl=implementation)
+
+
+def typed_keys(problem: Problem, seeds: range) -> Any:
+    """Return the keys of many seeds; those that fit 32 bits are made at once."""
+    import jax
+
+    if seeds[-1] >= 2**32:
+        return jax.numpy.stack([typed_key(problem, seed) for seed in seeds])
+    made: Call = jax.vmap(lambda seed: typed_key(problem, seed))
+    return made(np.asarray(seeds, np.uint32))
 
 
 def _as_outcome(array: Any) -> Returned:
@@ -256,15 +293,20 @@ def vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call
 
 
 def _sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    return _over_devices(eager(initializer, problem, devices), problem, devices)
+
+
+def _over_devices(call: Call, problem: Problem, devices: list[Any], *mapped: None) -> Call:
+    """Return the call compiled for several devices. mapped: None for each new first axis."""
     import jax
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
     mesh = Mesh(np.array(devices[:SHARDS]), ("devices",))
     split = _sharded_axis(problem.shape)
     axes = ["devices" if axis == split else None for axis in range(len(problem.shape))]
-    sharding = NamedSharding(mesh, PartitionSpec(*axes))  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-    call: Call = jax.jit(eager(initializer, problem, devices), out_shardings=sharding)
-    return call
+    spec = PartitionSpec(*mapped, *axes)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    compiled: Call = jax.jit(call, out_shardings=NamedSharding(mesh, spec))
+    return compiled
 
 
 def _sharded_axis(shape: tuple[int, ...]) -> int | None:
@@ -280,3 +322,38 @@ TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
     "vmap": vmap,
     "sharded": _sharded,
 }
+
+
+def _mapped(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call: Call = jax.vmap(eager(initializer, problem, devices))
+    return call
+
+
+def _mapped_legacy(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call: Call = jax.vmap(legacy_key(initializer, problem, devices))
+    return call
+
+
+def _mapped_jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    import jax
+
+    call: Call = jax.jit(_mapped(initializer, problem, devices))
+    return call
+
+
+def _mapped_sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    return _over_devices(_mapped(initializer, problem, devices), problem, devices, None)
+
+
+MAPPED: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
+    "eager": _mapped,
+    "legacy_key": _mapped_legacy,
+    "jit": _mapped_jit,
+    "vmap": _mapped,
+    "sharded": _mapped_sharded,
+}
+"""Each transform over many keys at once."""

@@ -1,0 +1,167 @@
+"""Many seeds of one program at once: observed, judged and reported as a block.
+
+The first and the last case of a block go the way of any case. Where the block drew the very bits
+that their own calls did, and an array is plainly right, its row is that of the first but for what
+the seed decides. All else goes the way of any case, one by one: same verdicts, same messages.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from conformance.core.arrays import returned
+from conformance.core.ids import Block, Case
+from conformance.core.records import COMPILED, DriftClass, Outcome, Returned, Status
+from conformance.judge.block import Plain, is_judged_at_once, judge_block
+from conformance.judge.budgets import budget_for
+from conformance.report.rows import Row, outcome_text, to_json
+from conformance.report.run import Key, key_of
+
+if TYPE_CHECKING:
+    from conformance.observe.observer import Draws
+    from conformance.run.session import Session, Verdict
+
+IN_BLOCK = "executed in a block"
+"""The mode of an array that was drawn with those of other seeds, and not by a call of its own."""
+
+DISTANCE = "oracle.oracle_ulp_at_sigma"
+"""The one metric that the seed decides."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """The rows of a block that plainly passed, as JSON, and how many there are by `key_of`."""
+
+    block: Block
+    lines: tuple[str, ...]
+    counts: tuple[tuple[Key, int], ...]
+
+
+def lot_text(lot: Lot) -> str:
+    """Return the rows of a lot as another process can send them."""
+    return json.dumps({"lines": lot.lines, "counts": lot.counts})
+
+
+def read_lot(text: str) -> tuple[list[str], list[tuple[Key, int]]]:
+    """Return the rows that `lot_text` wrote, and their counts."""
+    found = json.loads(text)
+    return found["lines"], [(Key(*key), n) for key, n in found["counts"]]
+
+
+def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lot]:
+    """Yield what comes of each case of a block: those that need a word of their own, then the rest.
+
+    Raises:
+        StoreError: a golden cannot be read.
+    """
+    cases = list(block.cases())
+    ends = [session.verdict(case) for case in dict.fromkeys((cases[0], cases[-1]))]
+    yield from ends
+    inner = cases[1:-1]
+    lot = _Lot(session, block, ends) if inner and all(map(_is_template, ends)) else None
+    for number, case in enumerate(inner, start=1):
+        if lot is None or not lot.take(number, case):
+            yield (verdict := session.verdict(case))
+            if lot is not None:
+                lot.learn(verdict)
+    if lot is not None and lot.lines:
+        counts = tuple(lot.counts.items())
+        yield Lot(block=block, lines=tuple(lot.lines), counts=counts)
+
+
+def _is_template(verdict: Verdict) -> bool:
+    """Return whether the case plainly passed, so that what passes alike has such a row."""
+    row = verdict.row
+    if row is None or row.status != Status.PASSED:
+        return False
+    return row.drift_class in (None, DriftClass.IDENTICAL)
+
+
+class _Lot:
+    """The rows of the cases of a block that plainly pass."""
+
+    def __init__(self, session: Session, block: Block, ends: list[Verdict]) -> None:
+        self.lines: list[str] = []
+        self.counts: collections.Counter[Key] = collections.Counter()
+        self._session = session
+        self._texts: dict[bool, _Text] = {}
+        self._draws, self._plain = self._judged(block, ends)
+        if self._draws is not None:
+            for end in ends:
+                self.learn(end)
+
+    def _judged(self, block: Block, ends: list[Verdict]) -> tuple[Draws | None, Plain | None]:
+        """Draw and judge all at once, where that draws what the calls of both ends did."""
+        bench, problem = self._session.bench, block.case.problem
+        spec = bench.specs[problem.initializer]
+        if not is_judged_at_once(spec.definition, problem):
+            return None, None
+        draws = self._session.observer.observe_many(block, spec)
+        if draws is None:
+            return None, None
+        for end, array in zip(ends, (draws.arrays[0], draws.arrays[-1]), strict=True):
+            if end.row is None or end.row.outcome != outcome_text(returned(array)):
+                return None, None
+        assert spec.definition is not None
+        plain = judge_block(
+            draws.arrays,
+            spec.definition,
+            problem,
+            block.seeds,
+            budget_for(spec, block.case, bench.budgets),
+            is_compiled=block.case.transform in COMPILED,
+        )
+        return draws, plain
+
+    def learn(self, verdict: Verdict) -> None:
+        """Take the row as that of the cases that pass alike."""
+        if self._draws is not None and _is_template(verdict):
+            assert verdict.row is not None
+            self._texts.setdefault(
+                verdict.row.drift_class is not None, _Text(verdict.row, self._draws.elapsed_s)
+            )
+
+    def take(self, number: int, case: Case) -> bool:
+        """Write the row of the case, if it plainly passes."""
+        if self._draws is None or self._plain is None:
+            return False
+        if not (self._plain.is_right[number] and self._draws.is_repeated[number]):
+            return False
+        digest = hashlib.sha256(self._draws.arrays[number].tobytes()).hexdigest()
+        golden = self._session.bench.goldens.golden(case.problem.id, case.backend)
+        text = self._texts.get(golden is not None)
+        if text is None or (golden is not None and not _has_digest(golden.outcome, digest)):
+            return False
+        self.lines.append(text.of(case, digest, float(self._plain.at_sigma[number])))
+        self.counts[text.key] += 1
+        return True
+
+
+def _has_digest(outcome: Outcome, digest: str) -> bool:
+    return isinstance(outcome, Returned) and outcome.sha256 == digest
+
+
+class _Text:
+    """A row as JSON, to be filled in anew with what the seed decides."""
+
+    def __init__(self, row: Row, elapsed_s: float) -> None:
+        row = dataclasses.replace(row, mode=IN_BLOCK, elapsed_s=elapsed_s)
+        self.key = key_of(row)
+        self._row, self._text = row, to_json(row)
+        self._digest = row.outcome.rpartition(" ")[2]
+        metrics = json.loads(row.metrics)
+        self._distance = metrics.get(DISTANCE)
+
+    def of(self, case: Case, digest: str, at_sigma: float) -> str:
+        """Return the row of another case of the block."""
+        text = self._text.replace(self._row.case, case.id).replace(self._digest, digest)
+        text = text.replace(f'"seed": {self._row.seed},', f'"seed": {case.problem.seed},')
+        if self._distance is None:
+            return text
+        start = f'{DISTANCE}\\": '
+        return text.replace(f"{start}{self._distance!r}", f"{start}{at_sigma!r}")

@@ -1,0 +1,250 @@
+"""A block of seeds comes to the rows that its cases come to one by one, right or wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue, Initializer
+from conformance.cases.selection import Selection, blocks
+from conformance.core.ids import Block, format_shape, parse_unit
+from conformance.report.rows import Row, from_json
+from conformance.run.blocks import IN_BLOCK, Lot, block_verdicts
+from conformance.run.options import Options
+from conformance.run.session import Session
+from conformance.suite.faults import FAULTS, Fault
+
+N_SEEDS = 5
+
+
+def catalogue_of(base: str, build: Any) -> Catalogue:
+    spec = load_catalogue().lookup(base)
+    catalogue = Catalogue()
+    catalogue.add(dataclasses.replace(spec, build=lambda: build(spec.build())))
+    return catalogue
+
+
+def session_of(
+    base: str = "lecun_normal",
+    *,
+    build: Any = lambda right: right,
+    catalogue: Catalogue | None = None,
+    **asked: Any,
+) -> Session:
+    values = {
+        "initializers": (base,),
+        "dtypes": ("float32",),
+        "shapes": ("64x32",),
+        "backends": ("cpu",),
+        "ranges": (range(100, 100 + N_SEEDS),),
+        **asked,
+    }
+    session = Session(Options(asked=Selection(**values)), "run")
+    session.__dict__["catalogue"] = catalogue or catalogue_of(base, build)
+    return session
+
+
+def rows_in_blocks(session: Session) -> list[Row]:
+    return list(_rows(session))
+
+
+def _rows(session: Session) -> Iterator[Row]:
+    for block in session.blocks:
+        for found in block_verdicts(session, block):
+            if isinstance(found, Lot):
+                yield from map(from_json, found.lines)
+            else:
+                assert found.row is not None, found.reason
+                yield found.row
+
+
+def rows_one_by_one(session: Session) -> list[Row]:
+    rows = [session.verdict(case).row for block in session.blocks for case in block.cases()]
+    return [row for row in rows if row is not None]
+
+
+def comparable(rows: list[Row]) -> list[Row]:
+    same = (dataclasses.replace(row, recorded_at="", elapsed_s=0.0, mode="") for row in rows)
+    return sorted(same, key=lambda row: row.case)
+
+
+def n_at_once(rows: list[Row]) -> int:
+    return sum(row.mode == IN_BLOCK for row in rows)
+
+
+@pytest.mark.parametrize("transform", ["eager", "legacy_key", "jit", "vmap"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+def test_right_cases_have_the_rows_of_their_own_calls(transform: str, dtype: str) -> None:
+    session = session_of(dtypes=(dtype,), transforms=(transform,), shapes=("16x8",))
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize("base", ["normal_1", "uniform_1", "truncated_normal_1", "zeros", "ones"])
+def test_each_law_is_judged_at_once(base: str) -> None:
+    session = session_of(base, dtypes=("float16",), shapes=("7",))
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize("base", ["orthogonal", "delta_orthogonal"])
+def test_what_no_oracle_tells_element_by_element_goes_one_by_one(base: str) -> None:
+    shape = "8x4" if base == "orthogonal" else "3x4x8"
+    found = rows_in_blocks(session := session_of(base, shapes=(shape,)))
+
+    assert n_at_once(found) == 0
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def one_of_each_kind() -> list[Fault]:
+    """Return a fault for each check and dtype that catches one."""
+    kinds = {(fault.caught_by, fault.dtype, fault.drift): fault for fault in FAULTS}
+    return [fault for fault in kinds.values() if np.prod(fault.shape) <= 4096]
+
+
+@pytest.mark.parametrize("fault", one_of_each_kind(), ids=lambda fault: fault.name)
+def test_a_planted_fault_has_the_rows_of_its_own_calls(fault: Fault) -> None:
+    base = load_catalogue().lookup(fault.base)
+    definition = None if fault.is_undefined else fault.definition or base.definition
+    catalogue = Catalogue()
+    catalogue.add(
+        dataclasses.replace(base, build=lambda: fault.build(base.build()), definition=definition)
+    )
+    session = session_of(
+        fault.base,
+        catalogue=catalogue,
+        dtypes=(fault.dtype,),
+        shapes=(format_shape(fault.shape),),
+        prngs=(fault.prng,),
+        ranges=(range(100, 103),),
+    )
+    found = rows_in_blocks(session)
+
+    assert comparable(found) == comparable(rows_one_by_one(session))
+    assert n_at_once(found) == 0
+
+
+def wrong_for(seed: int, wrong: Any) -> Any:
+    """Return a build whose initializer is wrong for one seed, under vmap as by itself."""
+
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            array = right(key, shape, dtype)
+            return jax.numpy.where(jax.random.key_data(key)[-1] == seed, wrong(array), array)
+
+        return initializer
+
+    return build
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda array: array * 1.01,
+        lambda array: array.at[3, 5].set(float("nan")),
+        lambda array: array.at[3, 5].add(0.5),
+        lambda array: array[::-1],
+        lambda array: array * 0,
+    ],
+    ids=["scaled", "nan", "one element", "reversed", "zero"],
+)
+def test_one_seed_that_is_wrong_fails_alone(wrong: Any) -> None:
+    session = session_of(build=wrong_for(102, wrong))
+    found = rows_in_blocks(session)
+
+    assert [row.seed for row in found if row.status == "failed"] == [102]
+    assert n_at_once(found) == N_SEEDS - 3
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_an_initializer_that_cannot_be_mapped_goes_one_by_one() -> None:
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            if int(jax.random.key_data(key)[-1]) == 102:  # no tracer is an integer
+                return right(key, shape, dtype) * 2
+            return right(key, shape, dtype)
+
+        return initializer
+
+    found = rows_in_blocks(session_of(build=build))
+
+    assert n_at_once(found) == 0
+    assert [row.seed for row in found if row.status == "failed"] == [102]
+
+
+def test_a_block_that_draws_otherwise_than_single_calls_is_not_believed() -> None:
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            array = right(key, shape, dtype)
+            is_alone = not isinstance(array, jax.core.Tracer)
+            return array * 2 if is_alone else array
+
+        return initializer
+
+    found = rows_in_blocks(session_of(build=build))
+
+    assert n_at_once(found) == 0
+    assert {row.status for row in found} == {"failed"}
+
+
+def test_an_array_that_is_not_repeated_fails_alone() -> None:
+    calls: list[int] = []
+
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            calls.append(1)
+            seed = jax.random.key_data(key)[-1]
+            factor = 1 + 0.01 * (len(calls) % 2)
+            array = right(key, shape, dtype)
+            return jax.numpy.where(seed == 102, array * factor, array)
+
+        return initializer
+
+    found = rows_in_blocks(session_of(build=build))
+
+    assert [row.seed for row in found if "repeatable" in row.failed_checks] == [102]
+
+
+def test_a_range_is_cut_into_blocks_of_one_program() -> None:
+    asked = Selection(
+        initializers=("zeros", "ones"), dtypes=("float32",), shapes=("7",), ranges=(range(450),)
+    )
+    found = blocks(load_catalogue(), asked)
+
+    assert [each.id for each in found] == [
+        f"{name}-float32-7-s{first}:{stop}-cpu-eager"
+        for name in ("ones", "zeros")
+        for first, stop in ((0, 200), (200, 400), (400, 450))
+    ]
+    assert all(parse_unit(each.id) == each for each in found)
+
+
+def test_large_arrays_make_small_blocks() -> None:
+    asked = Selection(
+        initializers=("zeros",), dtypes=("float32",), shapes=("1024x1024",), ranges=(range(3),)
+    )
+    assert [len(each.seeds) for each in blocks(load_catalogue(), asked)] == [1, 1, 1]
+
+
+def test_a_block_says_each_case_once() -> None:
+    block = parse_unit("zeros-float32-7-s5:8-cpu-eager")
+
+    assert isinstance(block, Block)
+    assert [case.problem.seed for case in block.cases()] == [5, 6, 7]
