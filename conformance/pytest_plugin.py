@@ -263,6 +263,7 @@ class Controller:
 
     def pytest_report_header(self) -> list[str]:
         """Show versions, backends, tier, goldens, and what is unusual about this process."""
+        from conformance.cases.backends import installed
         from conformance.core.settings import unusual
         from conformance.observe import environment
 
@@ -273,6 +274,7 @@ class Controller:
             f"conformance: backends {','.join(asked.asked.backends) or 'auto'}, "
             f"tier {asked.asked.tier}, goldens {asked.golden_folder}, run {self._session.run_id}",
             *(f"conformance: note: {line}" for line in unusual(environment.ambient())),
+            *(f"conformance: note: {line}" for line in installed().faults()),
             *([LEFT_OUT] if asked.narrows_cases else []),
         ]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 
+from conformance.cases.backends import lookup
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import refusal
 from conformance.cases.selection import Selection, require_known, require_offered
@@ -19,17 +20,12 @@ from conformance.core.laws import expected_error
 TRANSFORMS = ("eager", "jit")
 """Ways of asking that a sweep knows."""
 
-SLOW = {"stablehlo": 16}
-"""Backends that take 40 us a point, and the strata of their sweeps, float32's too."""
-
-SLOW_SHAPES = ((257, 258), (41, 41, 42))
-"""What stands for `Format.sweep_shapes` there."""
-
 
 def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) -> Case:
     """Return the case of a sweep, in the first shape that the definition takes."""
-    is_stratified = FORMATS[dtype].is_wide or (backend in SLOW and dtype == "float32")
-    shapes = SLOW_SHAPES if is_stratified and backend in SLOW else FORMATS[dtype].sweep_shapes
+    strata = lookup(backend).strata
+    is_stratified = FORMATS[dtype].is_wide or (strata is not None and dtype == "float32")
+    shapes = strata.shapes if is_stratified and strata else FORMATS[dtype].sweep_shapes
     shape = next(
         (s for s in shapes if expected_error(spec.definition, s, dtype) is None), shapes[0]
     )
@@ -40,8 +36,9 @@ def sweep_case(spec: InitializerSpec, dtype: str, backend: str, transform: str) 
 
 def log2_points(case: Case) -> int:
     """Return how many points a sweep has, as a power of two."""
-    if case.problem.prng == STRATA and case.backend in SLOW:
-        return SLOW[case.backend]
+    strata = lookup(case.backend).strata
+    if case.problem.prng == STRATA and strata is not None:
+        return strata.log2_points
     return default_log2_points(FORMATS[case.problem.dtype].word_bits)
 
 

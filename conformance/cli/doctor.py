@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 
+from conformance.cases.backends import HERE, BackendSpec, installed
 from conformance.core.errors import ExitCode
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
@@ -31,9 +32,30 @@ def run(arguments: argparse.Namespace) -> int:
     for title in ("packages", "devices", "host", "config"):
         print("\n".join(_section(title, getattr(shown, title))))
     print("\n".join(["compiled programs", *programs.lines(here)]))
+    print("\n".join(backend_lines()))
     print("\n".join(unusual_lines(here)))
     print("\n".join(golden_lines(here, arguments.golden)))
     return ExitCode.OK
+
+
+def backend_lines() -> list[str]:
+    """Return what each backend is: one that answers here, or what installs it; then what is broken.
+
+    Executors are not opened, since some start a compiler.
+    """
+    present, known = present_backends(), installed()
+    lines = [
+        f"  {spec.name}: {'present' if spec.name in present else _absent(spec)}"
+        f"{'' if spec.origin == HERE else f', of {spec.origin}'}"
+        for spec in known.specs()
+    ]
+    others = [f"  {name}: present" for name in present if name not in known.names()]
+    return ["backends", *lines, *others, *(f"  {fault}" for fault in known.faults())]
+
+
+def _absent(spec: BackendSpec) -> str:
+    kind = "an executor" if spec.is_executor else "absent"
+    return f"{kind} ({spec.hint})" if spec.hint else kind
 
 
 def unusual_lines(here: Environment) -> list[str]:

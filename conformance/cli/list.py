@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from conformance.cases.backends import installed
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
 from conformance.run import options
+
+BACKENDS = "backends"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,16 +25,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind = parser.add_mutually_exclusive_group()
     for name, (_, text) in KINDS.items():
         kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=text)
+    text = "backends by name: what `auto` makes of each, who brings it, what installs it"
+    kind.add_argument(f"--{BACKENDS}", dest="kind", action="store_const", const=BACKENDS, help=text)
     options.add_selection_options(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print one line for each initializer, problem or case of the selection."""
+    """Print one line for each initializer, problem or case of the selection, or each backend."""
     catalogue = load_catalogue()
+    if arguments.kind == BACKENDS:
+        print("\n".join(_backends()))
+        return ExitCode.OK
     selection = options.read_arguments(arguments).on("cpu")
     lines, _ = KINDS[arguments.kind or "cases"]
     print("\n".join(lines(catalogue, select(catalogue, selection))))
     return ExitCode.OK
+
+
+def _backends() -> list[str]:
+    """Return the backends between tabs, then why others cannot be used; none is opened."""
+    known = installed()
+    lines = [
+        f"{spec.name}\t{'executor' if spec.is_executor else 'device'}\t{spec.origin}\t"
+        f"{spec.hint or 'comes with JAX, or its plug-in'}"
+        for spec in known.specs()
+    ]
+    return [*lines, *(f"note: {fault}" for fault in known.faults())]
 
 
 def _initializers(catalogue: Catalogue, cases: list[Case]) -> list[str]:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from conformance.cases.backends import installed
 from conformance.cli.record import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.settings import unusual
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
     session.validate_selection()
     session.validate_files()
-    for line in unusual(session.environment):
+    for line in (*unusual(session.environment), *installed().faults()):
         print(f"note: {line}")
     ending = "the run was interrupted"
     try:

@@ -25,9 +25,6 @@ LATTICE, STRATA = "lattice", "strata"
 TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
 
-BACKENDS = ("cpu", "cuda", "rocm", "tpu", "stablehlo", "iree", "cuda-emulated")
-"""Backends that this package knows by name. Any other name is a PJRT platform of somebody's."""
-
 EMULATED = "emulated"
 """Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""
 

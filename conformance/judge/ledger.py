@@ -17,9 +17,10 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from conformance.cases.backends import installed
 from conformance.core.errors import LedgerError, unknown
 from conformance.core.formats import DTYPES
-from conformance.core.ids import BACKENDS, LATTICE, PRNGS, STRATA, TRANSFORMS, Case
+from conformance.core.ids import LATTICE, PRNGS, STRATA, TRANSFORMS, Case
 from conformance.core.paths import LEDGER
 from conformance.core.reading import document, naming, record
 from conformance.core.records import CheckResult, Observation, Raised, Status
@@ -256,8 +257,8 @@ def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
             if known and value not in known:
                 return unknown(kind, value, list(known))
     for value in entry.backend:
-        if looks_misspelt(value, BACKENDS):
-            return unknown("backend", value, list(BACKENDS))
+        if looks_misspelt(value, backends := installed().names()):
+            return unknown("backend", value, backends)
     word, _, exception = entry.outcome.partition(" ")
     if entry.outcome and not (word == "raises" and exception.isidentifier()):
         return f"outcome = {entry.outcome!r} is not understood: write 'raises X', or leave it out"

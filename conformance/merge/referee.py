@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import TypeVar
 
 from conformance.cases.catalogue import InitializerSpec
-from conformance.cases.offers import FORCED_DEVICES, refusal
+from conformance.cases.offers import is_offered
 from conformance.core.errors import StoreError
 from conformance.core.ids import Case, Problem
 from conformance.core.prng import Promise, is_promised
@@ -287,7 +287,8 @@ def _missing(facts: Collection[Fact], expected: set[Question]) -> dict[Place, tu
         fellows = {(fact.root, place.kind) for fact in mine}
         answered = {_question(fact) for key in fellows for fact in by_shards[key]}
         left = questions - answered - {_question(fact) for fact in mine}
-        ids = [case_id(*each, place) for each in left if _can_be_asked(*each, place)]
+        cases = (Case(problem=each, backend=place.backend, transform=how) for each, how in left)
+        ids = [case_id(case.problem, case.transform, place) for case in cases if is_offered(case)]
         if ids:
             missing[place] = tuple(sorted(ids))
     return missing
@@ -295,12 +296,6 @@ def _missing(facts: Collection[Fact], expected: set[Question]) -> dict[Place, tu
 
 def _question(fact: Fact) -> Question:
     return fact.problem, fact.transform
-
-
-def _can_be_asked(problem: Problem, transform: str, place: Place) -> bool:
-    if transform == "sharded" and place.backend not in FORCED_DEVICES:
-        return False
-    return not refusal(place.backend, transform, problem.prng, problem.shape, problem.dtype)
 
 
 # --- Classes -------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.cases.backends import function, installed, lookup
 from conformance.core.causes import LIBC_FACT
 from conformance.core.records import Environment
 from conformance.core.settings import ISA_FLAGS
@@ -24,26 +25,8 @@ PACKAGES = (
     "ml_dtypes",
     "scipy",
     "safetensors",
-    "jax-cuda12-plugin",
-    "jax-cuda13-plugin",
-    "nvidia-cublas",
-    "nvidia-cublas-cu12",
-    "nvidia-cuda-nvcc",
-    "nvidia-cuda-nvcc-cu12",
-    "nvidia-cuda-runtime",
-    "nvidia-cuda-runtime-cu12",
-    "nvidia-cudnn-cu12",
-    "nvidia-cudnn-cu13",
-    "nvidia-cusolver",
-    "nvidia-cusolver-cu12",
-    "nvidia-nvjitlink",
-    "nvidia-nvjitlink-cu12",
-    "libtpu",
-    "iree-base-compiler",
-    "iree-base-runtime",
 )
-"""Of NVIDIA's, what compiles kernels and what is called: QR is cuSOLVER's and cuBLAS's. CUDA 13 has
-no suffix but for cuDNN."""
+"""What decides about numbers wherever they come from; backends add theirs."""
 
 CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 
@@ -105,9 +88,13 @@ def capture(platforms: tuple[str, ...] = ()) -> Environment:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that matter and are installed, read without importing."""
+    """Return the versions of the packages that matter and are installed, read without importing.
+
+    So is the version of every distribution that brings a backend.
+    """
     versions = {"python": platform.python_version()}
-    for package in PACKAGES:
+    brought = (package for spec in installed().specs() for package in spec.packages)
+    for package in (*PACKAGES, *brought):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -198,7 +185,7 @@ def libc_fact() -> dict[str, str]:
 
 
 def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
-    """Return kind, count and runtime version of the devices of each platform.
+    """Return kind, count and runtime version of the devices of each, and what backends add.
 
     Of CUDA the runtime says only for which version the plugin was compiled, as in `PJRT C API cuda
     13000`: driver and libraries are facts of their own.
@@ -207,15 +194,13 @@ def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
 
     facts = {}
     for name in platforms:
-        try:
+        with contextlib.suppress(RuntimeError):
             devices: list[Any] = jax.devices(name)
-        except RuntimeError:
-            continue
-        facts[f"{name}.kind"] = devices[0].device_kind
-        facts[f"{name}.count"] = str(len(devices))
-        facts[f"{name}.runtime"] = " ".join(devices[0].client.platform_version.split())
-        if name == "cuda":
-            facts |= {f"cuda.{fact}": value for fact, value in cuda_facts().items()}
+            facts[f"{name}.kind"] = devices[0].device_kind
+            facts[f"{name}.count"] = str(len(devices))
+            facts[f"{name}.runtime"] = " ".join(devices[0].client.platform_version.split())
+        if text := lookup(name).facts:
+            facts |= {f"{name}.{fact}": value for fact, value in function(text)().items()}
     return facts
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from conformance.cases.backends import installed, lookup
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import BackendUnavailable, FleetUnavailable
@@ -32,9 +33,6 @@ POLL_S = 0.5
 PROBE_TIMEOUT_S = 120.0
 """A worker has to start, and to import JAX, once before it answers."""
 
-RESOURCES: Mapping[str, str] = {"cuda": "GPU", "rocm": "GPU", "tpu": "TPU"}
-"""What a backend needs one of; all others need a CPU."""
-
 
 class WorkerLost(Exception):  # noqa: N818  # names what happened
     """A worker ended before its group: another one may do better."""
@@ -42,7 +40,7 @@ class WorkerLost(Exception):  # noqa: N818  # names what happened
 
 def resource_of(backend: str) -> str:
     """Return the name of the resource that a backend needs one of."""
-    return RESOURCES.get(backend, "CPU")
+    return lookup(backend).resource
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +129,8 @@ def require_resources(backends: Iterable[str], cluster: Cluster) -> None:
 
 
 def _shown(present: Mapping[str, float]) -> list[str]:
-    return [name for name in ("CPU", *sorted(set(RESOURCES.values()))) if name in present]
+    needed = {"CPU", *(spec.resource for spec in installed().specs())}
+    return [name for name in sorted(needed) if name in present]
 
 
 def arrivals(groups: Sequence[Group], cluster: Cluster, *, timeout_s: float) -> Iterator[Arrival]:

@@ -114,6 +114,23 @@ def x64() -> contextlib.AbstractContextManager[Any]:
     return context
 
 
+def platforms() -> list[str]:
+    """Return the platforms that have a device in this process, the default one last; starts JAX.
+
+    A platform is told by the name that its plug-in registered: `jax.default_backend` calls CUDA and
+    ROCm alike.
+
+    Raises:
+        RuntimeError, AssertionError: JAX_PLATFORMS names none that is here.
+    """
+    from jax._src import xla_bridge
+
+    clients, default = xla_bridge.backends(), xla_bridge.get_backend()
+    # Until 0.4.31 an interpreter of XLA's counted as a platform.
+    names = (name for name in clients if name != "interpreter")
+    return sorted(names, key=lambda name: clients[name] is default)
+
+
 def x64_for(dtype: str) -> contextlib.AbstractContextManager[Any]:
     """Return the context in which arrays of the dtype exist."""
     return x64() if dtype in WIDE_DTYPES else contextlib.nullcontext()

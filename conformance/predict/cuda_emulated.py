@@ -38,7 +38,7 @@ TRANSFORMS = {name: EXECUTED[name] for name in ("eager", "legacy_key", "vmap", "
 `jit` is one operation."""
 
 
-def open_backend() -> CudaEmulatedBackend:
+def open_backend(name: str = NAME) -> CudaEmulatedBackend:
     """Return the emulator of the H100 as a backend.
 
     Raises:
@@ -47,7 +47,7 @@ def open_backend() -> CudaEmulatedBackend:
     try:
         return CudaEmulatedBackend(aot.open_target("cuda", TARGET))
     except (CompilerAbsent, UnknownTarget) as error:
-        raise BackendUnavailable(f"backend {NAME!r} cannot be opened: {error}") from error
+        raise BackendUnavailable(f"backend {name!r} cannot be opened: {error}") from error
 
 
 class CudaEmulatedBackend:

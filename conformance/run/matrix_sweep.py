@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from conformance.cases.backends import lookup
 from conformance.cases.selection import Selection
 from conformance.core.budgets import (
     MATRICES,
@@ -35,7 +36,7 @@ from conformance.core.ids import Tier, format_shape, parse_shape
 from conformance.core.records import MatrixBudget
 from conformance.core.settings import installed_jax
 from conformance.judge.checks.backward_error import column_errors, gram_error
-from conformance.observe.backends import EXECUTORS, open_backend
+from conformance.observe.backends import open_backend
 from conformance.observe.environment import device_text, host_facts
 from conformance.observe.matrices import factored
 
@@ -80,7 +81,7 @@ def matrix_sweeps(selection: Selection) -> list[MatrixSweep]:
     return [
         MatrixSweep(backend=backend, dtype=dtype)
         for backend in selection.backends
-        if backend not in EXECUTORS  # QR is a call of a library there, which they do not make
+        if not lookup(backend).is_executor
         for dtype in DTYPES[selection.tier]
         if not selection.dtypes or dtype in selection.dtypes
     ]

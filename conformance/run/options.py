@@ -37,8 +37,8 @@ LIST_OPTIONS: Mapping[str, str] = {
     "seed": "seeds, or ranges of them as in 0:200, which ends before 200",
     "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
     "transform": "eager, legacy_key, jit, vmap, sharded",
-    "backend": "cpu, cuda, tpu or another PJRT platform; stablehlo, iree: without any; "
-    f"{AUTO} takes what is present (default)",
+    "backend": "cpu, cuda, tpu, another PJRT platform, or what a plug-in brings; stablehlo, iree: "
+    f"without any; {AUTO} takes every device that is present (default)",
 }
 """Options that take values separated by commas, and may be repeated."""
 

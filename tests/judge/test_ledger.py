@@ -15,12 +15,11 @@ from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import returned
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import LedgerError
-from conformance.core.ids import BACKENDS, parse_case
+from conformance.core.ids import parse_case
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
 from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
 from conformance.judge.rules import NAMES, load_ledger
-from conformance.observe.backends import EXECUTORS
 from conformance.observe.observer import Observer
 from conformance.run.evaluate import evaluate as evaluate_case
 from conformance.run.sweeps import evaluate
@@ -484,10 +483,6 @@ def test_limitation_must_be_tables(tmp_path: Path) -> None:
 def test_a_ledger_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="cannot be read"):
         load(tmp_path / "ledger.toml")
-
-
-def test_every_executor_is_known_by_name() -> None:
-    assert set(EXECUTORS) <= set(BACKENDS)
 
 
 def test_every_check_that_runs_may_be_announced() -> None:

@@ -34,7 +34,7 @@ OPTIONS = (
 )
 
 
-def open_backend() -> ExportedBackend:
+def open_backend(name: str = NAME) -> ExportedBackend:
     """Return IREE as a backend.
 
     Raises:
@@ -50,7 +50,7 @@ def open_backend() -> ExportedBackend:
         ) from error
     target = "generic+f16c" if IS_X86 else "generic"
     return ExportedBackend(
-        name=NAME, device=f"iree llvm-cpu {target} ({versions[COMPILER]})", runner=run
+        name=name, device=f"iree llvm-cpu {target} ({versions[COMPILER]})", runner=run
     )
 
 

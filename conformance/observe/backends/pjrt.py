@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.cases.backends import lookup
 from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.errors import BackendUnavailable
@@ -18,7 +19,7 @@ from conformance.core.ids import Block, Case, Problem
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
-from conformance.observe.jax_compat import x64
+from conformance.observe.jax_compat import platforms, x64
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
 Call = Callable[[Any], Any]
@@ -26,12 +27,6 @@ Call = Callable[[Any], Any]
 
 VMAP_SEEDS = 4
 """Seeds in one vmapped call; the case's own is the one before last."""
-
-INSTALLED_BY = {
-    "cuda": " (pip install 'jax[cuda13]', where `nvidia-smi` shows a GPU)",
-    "tpu": " (pip install 'jax[tpu]', on a TPU host)",
-}
-"""How JAX's own plugins are installed: https://docs.jax.dev/en/latest/installation.html"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,10 +53,10 @@ class PjrtBackend:
         try:
             self._devices: list[Any] = jax.devices(platform)
         except (RuntimeError, AssertionError) as error:
-            present = ", ".join(present_platforms())
+            present, hint = ", ".join(present_platforms()), lookup(platform).hint
             raise BackendUnavailable(
                 f"backend {platform!r} was asked for and has no device here (present: {present}): "
-                f"install its JAX plugin{INSTALLED_BY.get(platform, '')}, or leave it out of "
+                f"install its JAX plugin{f' ({hint})' if hint else ''}, or leave it out of "
                 f"--backend. JAX says: {error}"
             ) from error
 
@@ -226,14 +221,13 @@ def present_platforms() -> tuple[str, ...]:
     import jax
 
     try:
-        default = jax.default_backend()
+        found = platforms()
     except (RuntimeError, AssertionError) as error:
         raise BackendUnavailable(
             f"JAX finds no device: JAX_PLATFORMS is {jax.config.jax_platforms!r}, and nothing of "
             "it is here. Unset it, or install the plugin that it names"
         ) from error
-    name = {"gpu": "cuda"}.get(default, default)
-    return ("cpu",) if name == "cpu" else ("cpu", name)
+    return tuple(sorted(found, key=lambda name: name != "cpu"))
 
 
 def typed_key(problem: Problem, seed: Any = None) -> Any:

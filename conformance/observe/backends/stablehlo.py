@@ -33,7 +33,7 @@ MISSING = frozenset(
 looked for before. Source: openxla/stablehlo, stablehlo/reference/Ops.cpp, `eval`."""
 
 
-def open_backend() -> ExportedBackend:
+def open_backend(name: str = NAME) -> ExportedBackend:
     """Return the interpreter as a backend.
 
     Raises:
@@ -48,7 +48,7 @@ def open_backend() -> ExportedBackend:
             f"({error}): install jax>=0.10, or leave it out of --backend"
         ) from error
     return ExportedBackend(
-        name=NAME, device=f"stablehlo-interpreter (jaxlib {version})", runner=interpret
+        name=name, device=f"stablehlo-interpreter (jaxlib {version})", runner=interpret
     )
 
 
