@@ -273,6 +273,7 @@ class Controller:
             "conformance: " + ", ".join(f"{name} {versions.get(name, 'absent')}" for name in shown),
             f"conformance: backends {','.join(asked.asked.backends) or 'auto'}, "
             f"tier {asked.asked.tier}, goldens {asked.golden_folder}, run {self._session.run_id}",
+            *(f"conformance: overlay {folder}" for folder in asked.overlays),
             *(f"conformance: note: {line}" for line in unusual(environment.ambient())),
             *(f"conformance: note: {line}" for line in installed().faults()),
             *([LEFT_OUT] if asked.narrows_cases else []),

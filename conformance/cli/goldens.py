@@ -18,16 +18,17 @@ from conformance.cli.record import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Tier
-from conformance.core.paths import golden_folder, golden_option
-from conformance.core.records import Drift, DriftClass
+from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
+from conformance.core.records import BASE, Drift, DriftClass
 from conformance.core.settings import unusual
 from conformance.core.words import counted
-from conformance.curate.accept import accept, accept_overlay, prune, reject
+from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
 from conformance.curate.review import Review, pending, review
-from conformance.curate.stage import golden_cases, record_and_stage, stage
+from conformance.curate.stage import golden_cases, overlay_of, record_and_stage, stage
 from conformance.run import options
 from conformance.store.read import open_store
+from conformance.store.stack import Stack, open_stack
 from conformance.store.textconv import textconv
 
 SCOPE = ("initializer", "dtype", "shape", "seed", "prng")
@@ -56,13 +57,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
         )
+        command.add_argument(
+            "--overlay",
+            action="append",
+            default=[],
+            metavar="DIR",
+            help="golden set that lies on that one; may be repeated: the last one is changed",
+        )
     _add_stage_arguments(commands.choices["stage"])
     commands.choices["accept"].add_argument(
-        "--overlay", metavar="BACKEND", help="accept into the overlay of this backend, from --from"
+        "--from",
+        dest="recording",
+        type=Path,
+        metavar="RECORDING",
+        help="stage and accept in one step what this recording holds of --backend",
     )
-    commands.choices["accept"].add_argument(
-        "--from", dest="recording", type=Path, metavar="RECORDING", help="recording for --overlay"
-    )
+    for name in ("stage", "accept"):
+        commands.choices[name].add_argument(
+            "--backend", dest="maker", help="whose answers they are (default: those of the cpu)"
+        )
+        commands.choices[name].add_argument(
+            "--release", default="", help="of JAX, as in 0.10: they count under it alone"
+        )
     for name in ("accept", "prune"):
         commands.choices[name].add_argument("--reason", default="", help="why; kept for ever")
     commands.choices["textconv"].add_argument("file", type=Path, help="a .safetensors shard")
@@ -96,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the subcommand that was chosen."""
     match arguments.goldens_command:
         case "verify":
-            return _verify(golden_folder(arguments.golden))
+            folders = [golden_folder(arguments.golden), *_overlays(arguments)]
+            return max(_verify(folder) for folder in folders)
         case "textconv":
             sys.stdout.write(textconv(arguments.file))
             return ExitCode.OK
@@ -147,8 +164,8 @@ SHOWN = 10
 
 
 def _stage(arguments: argparse.Namespace) -> int:
-    folder = _recovered(arguments)
-    catalogue = load_catalogue()
+    folder, below = _place(arguments)
+    catalogue, overlay = load_catalogue(), _overlay(arguments)
     if arguments.layer:
         _stage_layers(folder, arguments)
     elif arguments.recording:
@@ -156,25 +173,32 @@ def _stage(arguments: argparse.Namespace) -> int:
             raise SelectionError("--from stages the whole recording: leave out --all and the rest")
         recording = open_store(arguments.recording)
         scope = f"recording {arguments.recording.name}"
-        stage(folder, recording, scope=scope, reason=arguments.reason)
+        stage(folder, recording, scope=scope, reason=arguments.reason, overlay=overlay, below=below)
     else:
         record_and_stage(
             folder,
             catalogue,
-            golden_cases(catalogue, _scope(arguments)),
+            golden_cases(catalogue, _scope(arguments), arguments.maker or BASE),
             scope=_scope_text(arguments),
             reason=arguments.reason,
+            overlay=overlay,
+            below=below,
             progress=ProgressLine(),
         )
-    print(review_text(review(folder, catalogue)))
-    option = golden_option(folder)
+    print(review_text(review(folder, catalogue, below)))
+    option = _option(arguments)
     print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
     return ExitCode.OK
 
 
 def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
-    of_problems = set(_narrowed(arguments)) - {"dtype"}
-    if of_problems or arguments.all or arguments.tier or arguments.recording:
+    if arguments.overlay:
+        raise SelectionError(
+            "--layer stages layers, and no overlay has any: leave out --overlay, or name the set "
+            "that is to hold them with --golden"
+        )
+    rest = ("all", "tier", "recording", "maker", "release", *(set(SCOPE) - {"dtype"}))
+    if any(getattr(arguments, name) for name in rest):
         raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
     asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
     record_and_stage_layers(
@@ -188,37 +212,44 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    print(review_text(review(_recovered(arguments), load_catalogue())))
+    folder, below = _place(arguments)
+    print(review_text(review(folder, load_catalogue(), below)))
     return ExitCode.OK
 
 
 def _accept(arguments: argparse.Namespace) -> int:
-    if bool(arguments.overlay) != bool(arguments.recording):
-        raise SelectionError("--overlay and --from go together: give both or neither")
-    folder, catalogue = _recovered(arguments), load_catalogue()
-    if arguments.overlay:
-        recording = open_store(arguments.recording)
-        accepted = accept_overlay(
-            folder, catalogue, recording, backend=arguments.overlay, reason=arguments.reason
+    if bool(arguments.maker) != bool(arguments.recording):
+        raise SelectionError("--backend and --from go together: give both or neither")
+    (folder, below), catalogue = _place(arguments), load_catalogue()
+    if arguments.recording:
+        accepted = accept_recording(
+            folder,
+            catalogue,
+            open_store(arguments.recording),
+            overlay=_overlay(arguments),
+            reason=arguments.reason,
+            below=below,
         )
-    elif arguments.reason:
-        raise SelectionError("--reason belongs to `stage`; here it is for --overlay only")
+    elif arguments.reason or arguments.release:
+        raise SelectionError(
+            "--reason and --release belong to `stage`; here they are for --from only"
+        )
     else:
-        accepted = accept(folder, catalogue)
+        accepted = accept(folder, catalogue, below)
     print(review_text(accepted))
     print(f"accepted into {folder}")
     return ExitCode.OK
 
 
 def _reject(arguments: argparse.Namespace) -> int:
-    folder = _recovered(arguments)
+    folder, _ = _place(arguments)
     reject(folder)
     print(f"dropped what was pending in {folder}")
     return ExitCode.OK
 
 
 def _pending(arguments: argparse.Namespace) -> int:
-    folder = _recovered(arguments)
+    folder, _ = _place(arguments)
     staged = pending(folder)
     if staged is None:
         print(f"nothing is pending in {folder}")
@@ -229,7 +260,7 @@ def _pending(arguments: argparse.Namespace) -> int:
 
 
 def _prune(arguments: argparse.Namespace) -> int:
-    folder = _recovered(arguments)
+    folder, _ = _place(arguments)
     removed = prune(folder, load_catalogue(), reason=arguments.reason)
     for key in removed:
         print(f"removed {key}")
@@ -247,12 +278,35 @@ CHANGES = {
 }
 
 
-def _recovered(arguments: argparse.Namespace) -> Path:
-    """Return the golden set, after finishing what a killed command left undone."""
-    folder = golden_folder(arguments.golden).resolve()  # a link stays where it is
+def _place(arguments: argparse.Namespace) -> tuple[Path, Stack | None]:
+    """Return the set that is changed, and those on which it lies, if it is an overlay.
+
+    What a killed command left undone there is finished first.
+    """
+    golden, overlays = golden_folder(arguments.golden), _overlays(arguments)
+    folder = [golden, *overlays][-1].resolve()  # a link stays where it is
     if done := recover(folder):
         print(done, file=sys.stderr)
-    return folder
+    return folder, open_stack(golden, overlays[:-1]) if overlays else None
+
+
+def _overlays(arguments: argparse.Namespace) -> list[Path]:
+    return [Path(named("overlay", folder)) for folder in arguments.overlay]
+
+
+def _option(arguments: argparse.Namespace) -> str:
+    return golden_option(golden_folder(arguments.golden), _overlays(arguments))
+
+
+def _overlay(arguments: argparse.Namespace) -> str:
+    """Return the name of the overlay within the set that is changed; "" of the set itself."""
+    name = overlay_of(arguments.maker or BASE, arguments.release)
+    if name and not OVERLAY_NAME.fullmatch(name):
+        raise SelectionError(
+            f"--backend {arguments.maker!r} --release {arguments.release!r} name no overlay: "
+            "write a backend, as in cuda, and numbers of JAX, as in 0.10 or 0.10.2"
+        )
+    return name
 
 
 def _scope(arguments: argparse.Namespace) -> Selection:

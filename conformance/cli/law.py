@@ -12,21 +12,21 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.sweeps import select_sweeps
 from conformance.cli.main import say_waiting
-from conformance.core.budgets import MatrixMeasurement
+from conformance.core.budgets import BudgetTable, MatrixMeasurement
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.core.records import Status
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.rules import load_ledger
 from conformance.observe import environment
-from conformance.report.messages import messages_of
+from conformance.report.messages import messages_of, sources_of
 from conformance.run import options
 from conformance.run.matrix_sweep import COLUMNS as MATRIX_COLUMNS
 from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
 from conformance.run.options import Options
 from conformance.run.sweeps import evaluate, measurements, rerun_words
-from conformance.store.budgets import load, update
+from conformance.store.budgets import stacked, update
 
 SCOPE = ("initializer", "dtype", "transform", "backend")
 
@@ -66,9 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="golden set with the budgets (default: shipped)",
     )
+    options.add_overlay_option(parser.add_argument)
     parser.add_argument("--ledger", default=None, metavar="FILE", help="known limitations")
     parser.add_argument(
-        "--write-budgets", action="store_true", help=f"store the worst errors in DIR/{BUDGETS}"
+        "--write-budgets",
+        action="store_true",
+        help=f"store the worst errors in {BUDGETS} of the last overlay, or of the golden set",
     )
     parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
 
@@ -77,13 +80,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Print one row a sweep, then what failed; FAILED if anything did."""
     catalogue = load_catalogue()
     asked = options.read_arguments(arguments)
-    path = asked.golden_folder / BUDGETS
-    if not (path.exists() or arguments.write_budgets):
+    sets = [asked.golden_folder, *asked.overlays]
+    if not (arguments.write_budgets or any((folder / BUDGETS).exists() for folder in sets)):
         raise GoldenError(
-            f"{path.parent} holds no {BUDGETS} to judge by: name a golden set, or measure with "
+            f"{sets[0]} holds no {BUDGETS} to judge by: name a golden set, or measure with "
             "--write-budgets"
         )
-    budgets = load(path)
+    budgets = stacked(asked.golden_folder, asked.overlays)
     ledger = load_ledger(asked.ledger_file)
     selection = options.selection_here(asked)
     matrices = matrix_sweeps(selection)
@@ -96,7 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
         results.append(result)
     if arguments.write_budgets:
         measured = [(sweep, swept(sweep)) for sweep in matrices]
-        return write_budgets(path, results, catalogue, arguments.reason, measured)
+        path = sets[-1] / BUDGETS
+        return write_budgets(path, results, catalogue, arguments.reason, measured, budgets)
     faults = []
     for sweep in matrices:
         found = evaluate_matrices(sweep, budgets)
@@ -136,12 +140,12 @@ def _print_messages(results: Sequence[LawResult], asked: Options) -> None:
     """Print each message once, with the first sweep that shows it."""
     first: dict[str, LawResult] = {}
     for result in results:
-        for message in messages_of(result.result, [Status.FAILED], asked.golden_folder):
+        for message in messages_of(result.result, [Status.FAILED], asked.golden_option):
             first.setdefault(message, result)
     here = environment.capture()
     for message, result in first.items():
         again = options.rerun(rerun_words(result.case), asked, here)
-        print(f"\n{message}\n  rerun: {again}")
+        print("\n".join(["", message, *sources_of(result.result), f"  rerun: {again}"]))
 
 
 def write_budgets(
@@ -150,8 +154,9 @@ def write_budgets(
     catalogue: Catalogue,
     reason: str,
     matrices: Iterable[tuple[MatrixSweep, MatrixMeasurement]] = (),
+    below: BudgetTable | None = None,
 ) -> int:
-    """Store what was measured.
+    """Store what was measured. below: what counted so far, where the file is an overlay's.
 
     Raises:
         UnfitForBudget: a law is wrong.
@@ -160,7 +165,7 @@ def write_budgets(
     date = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
     measured = measurements(results, catalogue, date=date)
     measured += [measurement(sweep, found, date=date) for sweep, found in matrices]
-    table = update(path, measured, reason, say_waiting)
+    table = update(path, measured, reason, say_waiting, below)
     print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
     return ExitCode.OK
 

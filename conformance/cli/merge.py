@@ -25,7 +25,7 @@ from conformance.merge import (
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.run.evaluate import bench_of
-from conformance.store.read import open_store
+from conformance.store.stack import open_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     asked = options.read_arguments(arguments)
     expected = _questions(asked.tier, catalogue)
-    goldens = open_store(asked.golden_folder)
+    goldens = open_stack(asked.golden_folder, asked.overlays)
     bench = bench_of(asked, catalogue, goldens, load_ledger(asked.ledger_file))
     sources = read_sources(arguments.folders, bench)
-    referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=golden_place(goldens))
+    place = golden_place(goldens.base)
+    referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=place)
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
     merged = merge(sources.facts, referee, expected=expected, faults=faults)

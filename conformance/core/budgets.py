@@ -96,6 +96,7 @@ class Measurement:
         be inexact, and its error sets no budget for its family.
     device, jax, date: where and when it was measured. reason: why it may be looser than before.
     matrix: of an orthogonal initializer, its backward errors; it has no points.
+    overlay: the name of that which holds the line; the file does not say it.
     """
 
     backend: str
@@ -110,6 +111,7 @@ class Measurement:
     date: str
     reason: str = ""
     matrix: MatrixMeasurement | None = None
+    overlay: str = ""
 
     @property
     def key(self) -> str:
@@ -119,10 +121,12 @@ class Measurement:
     @property
     def budget(self) -> Budget:
         """Return the errors without their places."""
+        matrix = self.matrix.budget if self.matrix else None
         return Budget(
             max_ulp=int(self.at_value.ulp) if self.at_value else 0,
             max_ulp_at_sigma=self.at_sigma.ulp if self.at_sigma else 0.0,
-            matrix=self.matrix.budget if self.matrix else None,
+            matrix=dataclasses.replace(matrix, overlay=self.overlay) if matrix else None,
+            overlay=self.overlay,
         )
 
 
@@ -173,4 +177,5 @@ class BudgetTable:
         return Budget(
             max_ulp=max(member.max_ulp for member in members),
             max_ulp_at_sigma=max(member.max_ulp_at_sigma for member in members),
+            overlay=", ".join(sorted({member.overlay for member in members} - {""})),
         )

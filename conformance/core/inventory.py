@@ -80,7 +80,7 @@ def changing(folder: Path, waiting: Waiting | None = None) -> Iterator[None]:
     with at_work(folder, waiting):
         require_as_listed(folder)
         yield
-        if (folder / MANIFEST).exists():
+        if any(_files(folder)):
             with writing(folder):
                 write(folder)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from conformance.core.errors import SelectionError
@@ -63,10 +65,34 @@ def empty(option: str, text: str) -> SelectionError:
     return SelectionError(f"--{option} {text!r} has an empty value: name one, or leave it out")
 
 
-def golden_option(folder: Path) -> str:
-    """Return ` --golden DIR` for the commands that a message names; "" for the shipped set."""
+def golden_option(folder: Path, overlays: Iterable[Path] = ()) -> str:
+    """Return ` --golden DIR` for the commands that a message names; "" for the shipped set.
+
+    After it come the overlays, each as ` --overlay DIR`.
+    """
     root = folder.parent.parent if folder.parent.name == OVERLAYS else folder
-    return "" if root.resolve() == shipped().resolve() else f" --golden {shlex.quote(str(root))}"
+    option = "" if root.resolve() == shipped().resolve() else f" --golden {shlex.quote(str(root))}"
+    return option + "".join(f" --overlay {shlex.quote(str(overlay))}" for overlay in overlays)
+
+
+OVERLAY_NAME = re.compile(r"(?P<backend>[A-Za-z_][\w.-]*)(@(?P<release>\d+(\.\d+)*))?")
+"""What the folder of an overlay is called, as in `cuda` and `cpu@0.10`: whose answers it holds, and
+under which releases of JAX."""
+
+
+def overlay_name(backend: str, release: str = "") -> str:
+    """Return the name of a backend's overlay, of a release of JAX or of all."""
+    return f"{backend}@{release}" if release else backend
+
+
+def overlay_names(backend: str, release: str) -> list[str]:
+    """Return the names of all that speak for a backend under a release, the nearest first.
+
+    Under 0.10.2 these are `cpu@0.10.2`, `cpu@0.10`, `cpu@0` and `cpu`.
+    """
+    numbers = release.split(".") if release else []
+    ends = range(len(numbers), -1, -1)
+    return [overlay_name(backend, ".".join(numbers[:end])) for end in ends]
 
 
 LOWERING = "lowering.json"

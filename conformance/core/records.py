@@ -129,10 +129,12 @@ class MatrixBudget:
 
     Units: u, the unit roundoff. column: of the backward error of a column, relative to the length
     of the column that was drawn. gram: of an element of Q^H Q - I. See `checks.matrices`.
+    overlay: see `Budget`.
     """
 
     column: float
     gram: float
+    overlay: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +144,15 @@ class Budget:
     An element is within budget when either figure is: near zero only the distance at sigma means
     anything, in the tails only the one at the value does. Of an orthogonal matrix both are of the
     normals that were drawn for it, and `matrix` says what became of them.
+
+    overlay: the name of that in which it was measured, or of those of which it is the widest; "" of
+    the golden set itself.
     """
 
     max_ulp: int
     max_ulp_at_sigma: float
     matrix: MatrixBudget | None = None
+    overlay: str = ""
 
     def plus(self, other: Budget) -> Budget:
         """Return how far apart two results may lie, one this far from a third, one the other.
@@ -249,13 +255,18 @@ class CheckResult:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CaseResult:
-    """The verdict on one case: every check, the drift against the golden, the ledger's word."""
+    """The verdict on one case: every check, the drift against the golden, the ledger's word.
+
+    golden_from, budget_from: the overlays that they came from; "" of the golden set itself.
+    """
 
     observation: Observation
     status: Status
     checks: tuple[CheckResult, ...]
     drift: Drift | None = None
     limitation: str | None = None
+    golden_from: str = ""
+    budget_from: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,13 +283,15 @@ class Environment:
 class Entry:
     """One outcome in a store, with the shard that holds its bits.
 
-    maker: the backend that made it, of a golden. `extra` holds what else was seen: see EXTRA.
+    maker: the backend that made it, of a golden. overlay: the name of that which holds the golden;
+    "" where the set itself does. `extra` holds what else was seen: see EXTRA.
     """
 
     id: str
     shard: str
     outcome: Outcome
     maker: str = BASE
+    overlay: str = ""
     extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property

@@ -89,7 +89,7 @@ LAYERS = Format(
     name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
 )
 
-ROWS = Format(name="rows", newest=2, older="a column with a later `since` holds its default")
+ROWS = Format(name="rows", newest=3, older="a column with a later `since` holds its default")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison")
 SURVEY = Format(name="survey")

@@ -26,11 +26,12 @@ from conformance.flax.store import Earlier, open_layers
 from conformance.flax.store import orphans as layer_orphans
 from conformance.store.entries import GOLDEN
 from conformance.store.read import Store, open_store
+from conformance.store.stack import Stack
 from conformance.store.write import now, write_store
 
 
-def accept(folder: Path, catalogue: Catalogue) -> Review:
-    """Merge what is pending into the set, and return what that changed.
+def accept(folder: Path, catalogue: Catalogue, below: Stack | None = None) -> Review:
+    """Merge what is pending into the set, and return what that changed. below: see `stage`.
 
     Raises:
         StagingError: nothing is pending, or it was staged against another set than is there now.
@@ -39,13 +40,19 @@ def accept(folder: Path, catalogue: Catalogue) -> Review:
     """
     with at_work(folder):
         inventory.require_as_listed(folder)
-        return _accept(folder, catalogue)
+        return _accept(folder, catalogue, below)
 
 
-def accept_overlay(
-    folder: Path, catalogue: Catalogue, recording: Store, *, backend: str, reason: str
+def accept_recording(
+    folder: Path,
+    catalogue: Catalogue,
+    recording: Store,
+    *,
+    overlay: str,
+    reason: str,
+    below: Stack | None = None,
 ) -> Review:
-    """Stage a backend's recording for its overlay, accept it, and return what that changed.
+    """Stage a recording, accept it, and return what that changed. overlay, below: see `stage`.
 
     The overlay holds the problems whose bits differ from the set's, and no others. If accepting
     fails, nothing is left pending.
@@ -60,16 +67,17 @@ def accept_overlay(
             recording,
             scope=f"recording {recording.folder.name}",
             reason=reason,
-            overlay=backend,
+            overlay=overlay,
+            below=below,
         )
         try:
-            return _accept(folder, catalogue)
+            return _accept(folder, catalogue, below)
         finally:
             files.discard(folder / PENDING)
 
 
-def _accept(folder: Path, catalogue: Catalogue) -> Review:
-    merged = merge(folder)
+def _accept(folder: Path, catalogue: Catalogue, below: Stack | None) -> Review:
+    merged = merge(folder, below)
     reviewed = merged.review(catalogue)
     history = {
         "date": now(),
@@ -78,8 +86,12 @@ def _accept(folder: Path, catalogue: Catalogue) -> Review:
         "counts": reviewed.counts(),
         "environment": dataclasses.asdict(merged.pending.environment),
     }
-    content = _Content.of(merged.old, list(merged.merged.values()), history, merged.pending.kind)
-    _replace(folder, {merged.target: content})
+    # A set of overlays alone has a store of its own none the less, so that it is one like others.
+    contents = {} if merged.base else {folder: _Content.of(None, [], history, GOLDEN)}
+    contents[merged.target] = _Content.of(
+        merged.old, list(merged.merged.values()), history, merged.pending.kind
+    )
+    _replace(folder, contents)
     return reviewed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from conformance.core import versions
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.ids import Case, Tier, parse_parameter, parse_problem
-from conformance.core.paths import BUDGETS, golden_option
+from conformance.core.paths import golden_option
 from conformance.core.reading import read_file
-from conformance.core.records import BASE, Drift, DriftClass, Entry, Environment, Outcome, Raised
+from conformance.core.records import Drift, DriftClass, Entry, Environment, Outcome, Raised
 from conformance.curate.stage import (
     PENDING,
     STAGE,
     Stage,
     digest_of,
     open_if_there,
+    stacked,
 )
 from conformance.flax import store as layers
 from conformance.flax.store import Earlier
@@ -31,8 +32,9 @@ from conformance.flax.verdict import parameter_drift
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import is_matrix
 from conformance.judge.verdict import compare
-from conformance.store.budgets import load as load_budgets
+from conformance.store.budgets import stacked as load_budgets
 from conformance.store.read import Store, open_store
+from conformance.store.stack import Stack, name_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,31 +76,35 @@ def pending(folder: Path) -> Stage | None:
     return read_file(Stage, path, versions.STAGE, error=GoldenError, way_out=way_out)
 
 
-def review(folder: Path, catalogue: Catalogue) -> Review:
-    """Return what accepting the pending goldens would change.
+def review(folder: Path, catalogue: Catalogue, below: Stack | None = None) -> Review:
+    """Return what accepting the pending goldens would change. below: see `stage`.
 
     Raises:
         StagingError: nothing is pending, or it was staged against another set than is there now.
         GoldenError: the set or what is pending is damaged.
     """
-    return merge(folder).review(catalogue)
+    return merge(folder, below).review(catalogue)
 
 
-def merge(folder: Path) -> Merge:
+def merge(folder: Path, below: Stack | None = None) -> Merge:
     """Return what is pending and what it is to be merged into; raises as `review` does."""
-    staged = _require_pending(folder)
-    return (LayerMerge if staged.layers else Merge)(folder, staged)
+    staged = _require_pending(folder, below)
+    return (LayerMerge if staged.layers else Merge)(folder, staged, below)
 
 
 class Merge:
-    """A store of the set, what is pending for it, and the entries that come of the two."""
+    """A store of the set, what is pending for it, and the entries that come of the two.
 
-    def __init__(self, folder: Path, staged: Stage) -> None:
+    below: see `stage`.
+    """
+
+    def __init__(self, folder: Path, staged: Stage, below: Stack | None) -> None:
         self.folder = folder
         self.stage = staged
         self.pending = open_store(folder / PENDING)
         self.target = folder / staged.part
         self.old = self._open()
+        self._below = below
 
     def _open(self) -> Store | Earlier | None:
         return open_if_there(self.target)
@@ -107,6 +113,10 @@ class Merge:
     def base(self) -> Store | None:
         """What every backend returns but where its overlay says otherwise."""
         return open_if_there(self.folder)
+
+    @functools.cached_property
+    def _stack(self) -> Stack | None:
+        return stacked(self.folder, self._below)
 
     def review(self, catalogue: Catalogue) -> Review:
         """Compare what is staged with what the set holds already."""
@@ -131,18 +141,16 @@ class Merge:
 
     def _drift(self, entry: Entry, expected: Entry, catalogue: Catalogue) -> Drift:
         spec = catalogue.lookup(entry.id.partition("-")[0])
-        case = Case(
-            problem=parse_problem(entry.id),
-            backend=self.stage.overlay or BASE,
-            transform="eager",
-        )
+        case = Case(problem=parse_problem(entry.id), backend=self.stage.backend, transform="eager")
         budgets = self._budgets if is_matrix(spec.definition) else None
         budget = release_budget(spec, case, budgets)
         return compare(entry.outcome, expected.outcome, spec, budget, problem=case.problem)
 
     @functools.cached_property
     def _budgets(self) -> BudgetTable:
-        return load_budgets(self.folder / BUDGETS)
+        lower = self._below
+        sets = [*([lower.folder, *lower.folders] if lower else ()), self.folder]
+        return load_budgets(sets[0], sets[1:])
 
     def old_ids(self) -> list[str]:
         """Return what the target holds today."""
@@ -153,18 +161,29 @@ class Merge:
         """The entries of the target once this is accepted, by id."""
         old = {entry.id: entry for entry in self.old.entries()} if self.old else {}
         merged = old | {entry.id: entry for entry in self.pending.entries()}
-        if not self.stage.overlay:
+        if not self.stage.overlay and self._below is None:
             return merged
-        return {key: entry for key, entry in merged.items() if self._differs_from_base(entry)}
+        return {key: entry for key, entry in merged.items() if self._is_needed(entry)}
 
     def _expected(self, key: str) -> Entry | None:
-        if self.base is None:
-            return None
-        return self.base.golden(key, self.stage.overlay or "cpu")
+        return next(self._answers(key), None)
 
-    def _differs_from_base(self, entry: Entry) -> bool:
-        base = self.base.entry(entry.id) if self.base else None
-        return base is not None and _identity(base.outcome) != _identity(entry.outcome)
+    def _answers(self, key: str) -> Iterator[Entry]:
+        """Yield what is held for a problem where the target counts, the first one before others."""
+        if self._stack is None:
+            return iter(())
+        return self._stack.answers(key, self.stage.backend, self.stage.release)
+
+    def _is_needed(self, entry: Entry) -> bool:
+        """Return whether another one, or none, counts where the target does not hold the entry."""
+        mine = self._name()
+        other = next((each for each in self._answers(entry.id) if each.overlay != mine), None)
+        return other is None or _identity(other.outcome) != _identity(entry.outcome)
+
+    def _name(self) -> str:
+        """Return what the stack calls the target."""
+        folder = name_of(self.folder) if self._below else ""
+        return "/".join(filter(None, (folder, self.stage.part)))
 
 
 class LayerMerge(Merge):
@@ -209,17 +228,18 @@ def _identity(outcome: Outcome) -> tuple[Any, ...]:
     return (outcome.dtype, outcome.shape, outcome.weak_type, outcome.sha256)
 
 
-def _require_pending(folder: Path) -> Stage:
+def _require_pending(folder: Path, below: Stack | None) -> Stage:
     staged = pending(folder)
     if staged is None:
         raise StagingError(
             f"nothing is pending in {folder}: stage something with "
             f"`conformance goldens stage{golden_option(folder)}`"
         )
-    if staged.base != digest_of(folder, staged):
+    if staged.base != digest_of(folder, staged, below):
         raise StagingError(
             f"{folder / PENDING} was staged against another golden set than is there now: "
-            f"drop it with `conformance goldens reject{golden_option(folder)}` and stage again"
+            f"name the --golden and the --overlay of then, or drop it with "
+            f"`conformance goldens reject{golden_option(folder)}` and stage again"
         )
     return staged
 

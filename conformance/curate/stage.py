@@ -12,18 +12,28 @@ import json
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
+from conformance.cases.offers import is_offered
 from conformance.cases.selection import Selection, select
 from conformance.core import versions
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
 from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
-from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST, OVERLAYS, golden_option
-from conformance.core.records import Entry, Environment, Raised
+from conformance.core.paths import (
+    FLAX_TREES,
+    LAYERS,
+    MANIFEST,
+    OVERLAYS,
+    golden_option,
+    overlay_name,
+    overlay_names,
+)
+from conformance.core.records import BASE, Entry, Environment, Raised
 from conformance.core.words import counted
 from conformance.observe.record import Progress, record
 from conformance.store.entries import GOLDEN, RECORDING
 from conformance.store.read import Store, open_store
+from conformance.store.stack import Overlay, Stack
 from conformance.store.write import now, write_store
 
 PENDING = ".pending"
@@ -38,9 +48,9 @@ TRANSFORM = "eager"
 class Stage:
     """What is waiting to be accepted, and from whom.
 
-    overlay: the backend whose overlay it changes; "" for the set itself.
-    layers: it changes the goldens of layers.
-    base: digest of the manifests that it was staged against.
+    overlay: the name of the overlay that it changes within the set, see `paths.OVERLAY_NAME`; ""
+    for the set itself. layers: it changes the goldens of layers. base: digest of the manifests that
+    it was staged against.
     """
 
     scope: str
@@ -64,17 +74,27 @@ class Stage:
             return "the layers"
         return f"overlay {self.overlay}" if self.overlay else "the set"
 
+    @property
+    def backend(self) -> str:
+        """Whose answers they are."""
+        return self.overlay.partition("@")[0] or BASE
+
+    @property
+    def release(self) -> str:
+        """The release of JAX that they are of; "" for all."""
+        return self.overlay.partition("@")[2]
+
 
 # --- Staging -------------------------------------------------------------------------------------
-def golden_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
-    """Return the eager CPU case of every problem that the selection holds.
+def golden_cases(catalogue: Catalogue, selection: Selection, backend: str = BASE) -> list[Case]:
+    """Return the eager case of every problem that the selection holds and the backend is asked.
 
     Raises:
         SelectionError: see `matrix.select`.
     """
     asked = {case.problem for case in select(catalogue, selection)}
-    cases = [Case(problem=problem, backend="cpu", transform=TRANSFORM) for problem in asked]
-    return sorted(cases, key=lambda case: (case.group, case))
+    cases = (Case(problem=problem, backend=backend, transform=TRANSFORM) for problem in asked)
+    return sorted(filter(is_offered, cases), key=lambda case: (case.group, case))
 
 
 def record_and_stage(
@@ -84,9 +104,11 @@ def record_and_stage(
     *,
     scope: str,
     reason: str,
+    overlay: str = "",
+    below: Stack | None = None,
     progress: Progress | None = None,
 ) -> Stage:
-    """Observe the cases here and now, and stage what they return.
+    """Observe the cases here and now, and stage what they return; see `stage`.
 
     Raises:
         StagingError: no reason is given, or something is pending already.
@@ -96,11 +118,23 @@ def record_and_stage(
         require_stageable(folder, reason)
         with scratch_folder(folder) as scratch:
             recording = record(cases, catalogue, scratch / RECORDING, progress=progress)
-            return stage_into(folder, recording, scope=scope, reason=reason, overlay="")
+            return stage_into(
+                folder, recording, scope=scope, reason=reason, overlay=overlay, below=below
+            )
 
 
-def stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: str = "") -> Stage:
+def stage(
+    folder: Path,
+    recording: Store,
+    *,
+    scope: str,
+    reason: str,
+    overlay: str = "",
+    below: Stack | None = None,
+) -> Stage:
     """Stage the eager outcomes that a recording holds of the cpu, or of the overlay's backend.
+
+    below: the golden sets on which this one lies, as `--overlay` has it; None if on none.
 
     Raises:
         StagingError: no reason is given, something is pending already, or the recording holds
@@ -110,7 +144,9 @@ def stage(folder: Path, recording: Store, *, scope: str, reason: str, overlay: s
     """
     with at_work(folder):
         require_stageable(folder, reason)
-        return stage_into(folder, recording, scope=scope, reason=reason, overlay=overlay)
+        return stage_into(
+            folder, recording, scope=scope, reason=reason, overlay=overlay, below=below
+        )
 
 
 def require_stageable(folder: Path, reason: str) -> None:
@@ -124,17 +160,38 @@ def require_stageable(folder: Path, reason: str) -> None:
         )
 
 
-def stage_into(folder: Path, recording: Store, *, scope: str, reason: str, overlay: str) -> Stage:
+def stage_into(
+    folder: Path,
+    recording: Store,
+    *,
+    scope: str,
+    reason: str,
+    overlay: str,
+    below: Stack | None = None,
+) -> Stage:
     """Stage into a set that nobody else changes."""
-    entries = _golden_entries(recording, overlay or "cpu")
-    _require_base(folder, recording, entries) if overlay else _require_whole(recording)
     staged = Stage(scope=scope, reason=reason, date=now(), overlay=overlay)
-    return put(folder, staged, entries, recording.environment)
+    _require_release(recording, staged.release)
+    entries = _golden_entries(recording, staged.backend)
+    if overlay:
+        _require_base(stacked(folder, below), folder, recording, entries)
+    else:
+        _require_whole(recording)
+    return put(folder, staged, entries, recording.environment, below)
 
 
-def put(folder: Path, staged: Stage, entries: list[Entry], environment: Environment) -> Stage:
-    """Put goldens beside the set, to wait. environment: where they were made."""
-    staged = dataclasses.replace(staged, base=digest_of(folder, staged))
+def put(
+    folder: Path,
+    staged: Stage,
+    entries: list[Entry],
+    environment: Environment,
+    below: Stack | None = None,
+) -> Stage:
+    """Put goldens beside the set, to wait.
+
+    environment: where they were made. below: see `stage`.
+    """
+    staged = dataclasses.replace(staged, base=digest_of(folder, staged, below))
     kind = LAYERS if staged.layers else GOLDEN
     with writing(folder), atomic_folder(folder / PENDING) as draft:
         write_store(
@@ -153,9 +210,17 @@ def _require_whole(recording: Store) -> None:
         )
 
 
-def _require_base(folder: Path, recording: Store, entries: list[Entry]) -> None:
-    base = open_if_there(folder)
-    unknown = [entry.id for entry in entries if base is None or entry.id not in base]
+def _require_release(recording: Store, release: str) -> None:
+    made = recording.environment.packages.get("jax", "")
+    if release and overlay_name(BASE, release) not in overlay_names(BASE, made):
+        raise StagingError(
+            f"{recording.folder} was made by jax {made or 'of an unknown version'}, which is none "
+            f"of {release}: record under that release, or name the one that made it"
+        )
+
+
+def _require_base(base: Stack | None, folder: Path, recording: Store, entries: list[Entry]) -> None:
+    unknown = [entry.id for entry in entries if base is None or not base.golden(entry.id, BASE)]
     if unknown:
         raise StagingError(
             f"{recording.folder} holds {counted(len(unknown), 'problem')} without a golden in "
@@ -211,15 +276,33 @@ def _golden(entry: Entry) -> Entry:
     return dataclasses.replace(entry, id=parse_case(entry.id).problem.id, extra=extra)
 
 
+def overlay_of(backend: str, release: str = "") -> str:
+    """Return the name of the overlay that holds what a backend returns; "" is the set itself."""
+    return "" if (backend, release) == (BASE, "") else overlay_name(backend, release)
+
+
 def open_if_there(folder: Path) -> Store | None:
     """Return a set, or None where there is none."""
     return open_store(folder) if (folder / MANIFEST).exists() else None
 
 
-def digest_of(folder: Path, staged: Stage) -> str:
+def stacked(folder: Path, below: Stack | None) -> Stack | None:
+    """Return the set on what lies below it; None where there is neither.
+
+    Raises:
+        GoldenError: the set cannot be read.
+    """
+    store = open_if_there(folder)
+    if below is None:
+        return Stack(base=store) if store else None
+    return below.under(Overlay(folder=folder, store=store))
+
+
+def digest_of(folder: Path, staged: Stage, below: Stack | None = None) -> str:
     """Return the digest of the manifests that accepting reads."""
     digest = hashlib.sha256()
-    earlier = [folder / FLAX_TREES] if staged.layers else []
-    for path in (folder / MANIFEST, folder / staged.part / MANIFEST, *earlier):
+    others = [] if below is None else below.manifests()
+    others += [folder / FLAX_TREES] if staged.layers else []
+    for path in (folder / MANIFEST, folder / staged.part / MANIFEST, *others):
         digest.update(path.read_bytes() if path.exists() else b"absent")
     return digest.hexdigest()

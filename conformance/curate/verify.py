@@ -29,6 +29,7 @@ from conformance.core.paths import (
     LAYERS,
     LOWERING,
     MANIFEST,
+    OVERLAY_NAME,
     OVERLAYS,
     PREDICTIONS,
     PROVENANCE,
@@ -39,6 +40,7 @@ from conformance.flax.store import Earlier, open_layers
 from conformance.store import accepted, budgets
 from conformance.store.entries import GOLDEN, PREDICTED, problem_of
 from conformance.store.read import Store, open_store
+from conformance.store.stack import is_of_budgets
 from conformance.store.verify import verify
 
 FINGERPRINT = re.compile(r"[0-9a-f]{16}|raises \w+")
@@ -62,18 +64,26 @@ class Verified:
 
 
 def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
-    """Return what is wrong with a golden set, or with a set of predictions.
+    """Return what is wrong with a golden set, an overlay of budgets alone, or a set of predictions.
 
     Raises:
         StoreError: its manifest cannot be read.
     """
+    if is_of_budgets(folder):
+        held, absent, faults = _beside(folder, catalogue)
+        return Verified(held=held, absent=(MANIFEST, *absent), faults=tuple(faults))
     base = open_store(folder)
     if base.kind == PREDICTED:
         predicted = _predictions(base)
         return dataclasses.replace(predicted, faults=(*verify(folder), *predicted.faults))
     faults = [*verify(folder), *_of_store(base, catalogue)]
-    for backend in base.overlay_names():
-        faults += _of_store(open_store(folder / OVERLAYS / backend), catalogue)
+    for name in base.overlay_names():
+        faults += _of_store(open_store(folder / OVERLAYS / name), catalogue)
+        if not OVERLAY_NAME.fullmatch(name):
+            faults.append(
+                f"{folder / OVERLAYS / name} is of no backend and release: rename it, as in "
+                "`cuda` or `cpu@0.10`, or delete it"
+            )
     predictions = [
         _predictions(open_store(folder / PREDICTIONS / device))
         for device in base.prediction_names()
@@ -86,6 +96,24 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
         absent.append(LAYERS)
     else:
         held["parameters of layers"] = count
+    beside, others, wrong = _beside(folder, catalogue, "\n".join(faults))
+    held, absent, faults = held | beside, [*absent, *others], [*faults, *wrong]
+    if base.version > 1 and not (folder / inventory.INVENTORY).exists():
+        faults.append(f"{folder / inventory.INVENTORY} is gone: {inventory.WAY_OUT}")
+    for found in predictions:
+        held |= {what: held.get(what, 0) + count for what, count in found.held.items()}
+    return Verified(held=held, absent=tuple(absent), faults=tuple(faults))
+
+
+def _beside(
+    folder: Path, catalogue: Catalogue, said: str = ""
+) -> tuple[dict[str, int], list[str], list[str]]:
+    """Return what the files beside the store hold, those that are absent, and what is wrong.
+
+    said: faults that are known already, whose files need no other line.
+    """
+    held: dict[str, int] = {}
+    absent, faults = [], []
     for name, (what, read) in FILES.items():
         if not (folder / name).exists():
             absent.append(name)
@@ -97,17 +125,13 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
         count, wrong = _read(path, _programs, catalogue)
         held["compiled programs"] = held.get("compiled programs", 0) + count
         faults += wrong
-    named = "\n".join(faults)
+    named = "\n".join([said, *faults])
     faults += [
         f"{folder / name} {fault}"
         for name, fault in inventory.faults(folder).items()
         if str(folder / name) not in named
     ]
-    if base.version > 1 and not (folder / inventory.INVENTORY).exists():
-        faults.append(f"{folder / inventory.INVENTORY} is gone: {inventory.WAY_OUT}")
-    for found in predictions:
-        held |= {what: held.get(what, 0) + count for what, count in found.held.items()}
-    return Verified(held=held, absent=tuple(absent), faults=tuple(faults))
+    return held, absent, faults
 
 
 def _read(path: Path, read: Reader, catalogue: Catalogue) -> tuple[int, list[str]]:

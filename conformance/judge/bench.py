@@ -20,8 +20,8 @@ from conformance.judge.verdict import judge
 class Goldens(Protocol):
     """Where the accepted outcomes come from: a store."""
 
-    def golden(self, problem_id: str, backend: str) -> Entry | None:
-        """Return what a backend must return for a problem, or None."""
+    def golden(self, problem_id: str, backend: str, release: str = "") -> Entry | None:
+        """Return what a backend must return for a problem under a release of JAX, or None."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Bench:
             ValueError: `jax_version` is none.
         """
         case = observation.case
-        golden = self.goldens.golden(case.problem.id, case.backend)
+        golden = self.goldens.golden(case.problem.id, case.backend, jax_version)
         return self.judge_beside(golden, observation, jax_version)
 
     def judge_beside(

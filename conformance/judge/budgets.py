@@ -90,7 +90,8 @@ def _budget_of_matrix(spec: InitializerSpec, case: Case, measured: Budgets) -> B
         if spec.family in BUILTIN_FAMILIES:
             raise
         normals = DEFAULT_BUDGET
-    return dataclasses.replace(normals, matrix=matrix)
+    overlays = {normals.overlay, matrix.overlay if matrix else ""} - {""}
+    return dataclasses.replace(normals, matrix=matrix, overlay=", ".join(sorted(overlays)))
 
 
 def _budget_of_normals(case: Case, measured: Budgets) -> Budget:
@@ -106,7 +107,8 @@ def _rescaled(measured: Budget) -> Budget:
 
     The sweep has one shape, hence one fan; another fan's factor is rounded at other places.
     """
-    return Budget(
+    return dataclasses.replace(
+        measured,
         max_ulp=measured.max_ulp + ROUNDINGS // 2,
         max_ulp_at_sigma=measured.max_ulp_at_sigma + ROUNDINGS / 2,
     )

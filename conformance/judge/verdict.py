@@ -70,7 +70,10 @@ def judge(
     evidence = Evidence(spec=spec, observation=observation, drift=drift, budget=budget, key=key)
     results = tuple(check(evidence) for check in checks)
     entries = _limitations(case, spec, ledger, jax_version)
-    return verdict(observation, apply(entries, observation, results), drift, entries)
+    result = verdict(observation, apply(entries, observation, results), drift, entries)
+    return dataclasses.replace(
+        result, golden_from=golden.overlay if golden else "", budget_from=budget.overlay
+    )
 
 
 def _drift(

@@ -71,9 +71,9 @@ class Referee:
         self._outcomes = outcomes
         self._golden_place = golden_place
 
-    def golden(self, problem: Problem, backend: str) -> Outcome | None:
-        """Return what the goldens hold for a problem on a backend."""
-        entry = self._bench.goldens.golden(problem.id, backend)
+    def golden(self, problem: Problem, backend: str, release: str = "") -> Outcome | None:
+        """Return what the goldens hold for a problem on a backend, under a release of JAX."""
+        entry = self._bench.goldens.golden(problem.id, backend, release)
         return None if entry is None else entry.outcome
 
     def standing(self, facts: Sequence[Fact]) -> Standing:
@@ -144,7 +144,7 @@ class Referee:
         return ""
 
     def _is_golden_there(self, fact: Fact) -> bool:
-        golden = self.golden(fact.problem, fact.place.backend)
+        golden = self.golden(fact.problem, fact.place.backend, fact.place.jax)
         return golden is not None and outcome_text(golden) == fact.outcome
 
     def _announcement(self, fact: Fact) -> Limitation | None:

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 
 from conformance.core.ids import Tier
-from conformance.core.paths import golden_option, shipped
 from conformance.core.records import CaseResult, CheckResult, Remedy, Status, Yardstick
 
 
-def messages_of(
-    result: CaseResult, statuses: Collection[Status], folder: Path | None = None
-) -> list[str]:
+def messages_of(result: CaseResult, statuses: Collection[Status], option: str = "") -> list[str]:
     """Return what the checks of these statuses say, the one to read first before all others.
 
-    That a golden is missing comes last: beside a fault it is the lesser news. folder: of the golden
-    set that judged, which a way out may name; None for the shipped one.
+    That a golden is missing comes last: beside a fault it is the lesser news. option: how commands
+    name the golden sets that judged, as `paths.golden_option` returns it.
     """
     found = [check for check in result.checks if check.status in statuses and check.message]
     found.sort(key=lambda check: check.check == "values" and result.drift is None)
-    return [_with_way_out(check, folder or shipped()) for check in found]
+    return [_with_way_out(check, option) for check in found]
 
 
-def _with_way_out(check: CheckResult, folder: Path) -> str:
+def _with_way_out(check: CheckResult, option: str) -> str:
     if check.remedy is None:
         return check.message
-    return f"{check.message}\n  way out: {way_out(check.remedy, folder)}"
+    return f"{check.message}\n  way out: {way_out(check.remedy, option)}"
 
 
-def way_out(remedy: Remedy, folder: Path) -> str:
-    """Return the command that gives the golden set in `folder` another yardstick."""
-    option = golden_option(folder)
+def sources_of(result: CaseResult) -> list[str]:
+    """Return from which overlays golden and budget came, in one line; none of the set itself."""
+    named = {"golden": result.golden_from, "budget": result.budget_from}
+    found = [f"{what} of overlay {overlay}" for what, overlay in named.items() if overlay]
+    return [f"  judged by: {', '.join(found)}"] if found else []
+
+
+def way_out(remedy: Remedy, option: str) -> str:
+    """Return the command that gives the golden sets of the option another yardstick."""
     if remedy.yardstick is Yardstick.WHOLE:
         return (
             "record both sides whole, under each JAX with `conformance record "

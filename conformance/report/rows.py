@@ -13,7 +13,6 @@ import json
 import math
 import typing
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from conformance.core.errors import Malformed, ReportError, unknown
@@ -69,7 +68,8 @@ class Row:
     reads.
 
     asked: the selection that the run was asked for, its shard last.
-    judged_by: digests of goldens and ledger, the policy, and the version that judged.
+    golden_from, budget_from: the overlays they came from; None of the golden set itself.
+    judged_by: digests of goldens, overlays and ledger, the policy, and the version that judged.
     n_compared: how many elements could be, where only a sample of the golden is kept; else None.
     A column with a later `Since` than a row's version may be absent there, and holds its default.
     lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
@@ -133,6 +133,8 @@ class Row:
     n_compared: Annotated[OptionalCount, Since(2)] = None
     judged_by: Annotated[OptionalText, Since(2)] = None
     asked: Annotated[OptionalText, Since(2)] = None
+    golden_from: Annotated[OptionalCategory, Since(3)] = None
+    budget_from: Annotated[OptionalCategory, Since(3)] = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,14 +187,13 @@ def row(
     *,
     run_id: str,
     rerun: str,
-    folder: Path | None = None,
+    option: str = "",
     judged_by: str | None = None,
     asked: str | None = None,
 ) -> Row:
     """Return the row of one verdict, stamped with the present time in UTC.
 
-    rerun: the command that shows the verdict again. folder: of the golden set that
-        judged; None for the shipped one.
+    rerun: the command that shows the verdict again. option: see `messages_of`.
     """
     case = result.observation.case
     values = {
@@ -210,7 +211,7 @@ def row(
         "rerun": rerun,
         "judged_by": judged_by,
         "asked": asked,
-        **_verdict_values(result, folder),
+        **_verdict_values(result, option),
         **_drift_values(result.drift),
         **_observation_values(result.observation),
         **environment_values(environment, case.backend),
@@ -218,14 +219,16 @@ def row(
     return Row(**{column.name: _coerce(values[column.name], column) for column in COLUMNS})
 
 
-def _verdict_values(result: CaseResult, folder: Path | None) -> dict[str, Any]:
+def _verdict_values(result: CaseResult, option: str) -> dict[str, Any]:
     failed = [check.check for check in result.checks if check.status is Status.FAILED]
     return {
         "status": result.status,
         "failed_checks": " ".join(failed),
-        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED), folder)),
+        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED), option)),
         "limitation": result.limitation,
         "metrics": _metrics(result.checks),
+        "golden_from": result.golden_from,
+        "budget_from": result.budget_from,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.ids import Case
-from conformance.core.paths import BUDGETS
 from conformance.core.records import CaseResult, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
@@ -12,12 +11,12 @@ from conformance.judge.ledger import Ledger
 from conformance.observe.observer import Observer
 from conformance.run.options import Options
 from conformance.store import budgets
-from conformance.store.read import Store
+from conformance.store.stack import Stack
 from conformance.store.yardstick import judged_by
 
 
-def bench_of(options: Options, catalogue: Catalogue, goldens: Store, ledger: Ledger) -> Bench:
-    """Return by what a command judges, with the budgets of its golden set.
+def bench_of(options: Options, catalogue: Catalogue, goldens: Stack, ledger: Ledger) -> Bench:
+    """Return by what a command judges, with the budgets of its golden sets.
 
     Raises:
         GoldenError: the budgets cannot be read.
@@ -26,9 +25,9 @@ def bench_of(options: Options, catalogue: Catalogue, goldens: Store, ledger: Led
         specs=catalogue.by_name(),
         goldens=goldens,
         ledger=ledger,
-        budgets=budgets.load(goldens.folder / BUDGETS),
+        budgets=budgets.stacked(goldens.folder, goldens.folders),
         max_drift=options.max_drift,
-        by=judged_by(goldens.folder, options.ledger_file, options.max_drift),
+        by=judged_by(goldens.folder, options.ledger_file, options.max_drift, goldens.folders),
     )
 
 
@@ -43,7 +42,7 @@ def evaluate(case: Case, bench: Bench, observer: Observer) -> CaseResult:
     """
     spec = bench.specs[case.problem.initializer]
     observation = observer.observe(case, spec)
-    golden = bench.goldens.golden(case.problem.id, case.backend)
+    golden = bench.goldens.golden(case.problem.id, case.backend, installed_jax())
     if golden is None or not is_as_before(observation.outcome, golden.outcome):
         observation = observer.in_full(observation, spec)
     return bench.judge_beside(golden, observation, installed_jax())

@@ -15,7 +15,7 @@ from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
-from conformance.core.paths import LEDGER, empty, named, shipped
+from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
@@ -54,6 +54,7 @@ def add_selection_options(add: Callable[..., Any]) -> None:
 def add_judging_options(add: Callable[..., Any]) -> None:
     """Declare what the verdict depends on."""
     add("--golden", default=None, metavar="DIR", help="golden set to judge by (default: shipped)")
+    add_overlay_option(add)
     add(
         "--max-drift",
         default=DEFAULT_DRIFT.value,
@@ -61,6 +62,12 @@ def add_judging_options(add: Callable[..., Any]) -> None:
         help="worst class of drift that passes (default: rounding)",
     )
     add("--ledger", default=None, metavar="FILE", help="known limitations (default: shipped)")
+
+
+def add_overlay_option(add: Callable[..., Any]) -> None:
+    """Declare the golden sets that lie on the one that judges."""
+    text = "golden set of what is otherwise, and its budgets; may be repeated: the last one counts"
+    add("--overlay", action="append", default=[], metavar="DIR", help=text)
 
 
 def add_worker_options(add: Callable[..., Any]) -> None:
@@ -110,12 +117,13 @@ class Options:
 
     asked: the selection as it was named; its backends are () where none was, and `auto` may be one
         of them. tier: None where none was named, which `asked` takes as the standard one.
-    golden, ledger: None means the shipped ones.
+    golden, ledger: None means the shipped ones. overlays: the golden sets that lie on that one.
     """
 
     asked: Selection = dataclasses.field(default_factory=lambda: Selection(backends=()))
     tier: Tier | None = None
     golden: Path | None = None
+    overlays: tuple[Path, ...] = ()
     max_drift: DriftClass = DEFAULT_DRIFT
     ledger: Path | None = None
 
@@ -147,6 +155,11 @@ class Options:
         """The ledger asked for, or the one shipped with this installation."""
         return self.ledger or LEDGER
 
+    @property
+    def golden_option(self) -> str:
+        """How commands name the golden sets that judge."""
+        return golden_option(self.golden_folder, self.overlays)
+
     def on(self, *present: str) -> Selection:
         """Return the selection on the backends that were named, and on those for `auto`."""
         named = tuple(name for name in self.asked.backends if name != AUTO)
@@ -164,6 +177,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
     for name, text in texts.items():
         if text is not None:
             named(name, text)
+    overlays = tuple(Path(named("overlay", folder)) for folder in value("overlay") or [])
     lists = {name: values(name, value(name) or []) for name in LIST_OPTIONS}
     if cases and lists["backend"]:
         raise SelectionError("case ids name their backend: leave out --backend")
@@ -185,6 +199,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         asked=asked,
         tier=read_tier,
         golden=None if golden is None else Path(golden),
+        overlays=overlays,
         max_drift=DriftClass(value("max-drift") or DEFAULT_DRIFT),
         ledger=None if ledger is None else Path(ledger),
     )
@@ -192,7 +207,8 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what a command was given, by the names of the options, as JSON can hold it."""
-    names = (*LIST_OPTIONS, "tier", "shard", "golden", "max-drift", "ledger", "reports", "cases")
+    names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
+    names = (*names, "reports", "cases")
     return {name: getattr(arguments, name.replace("-", "_"), None) for name in names}
 
 
@@ -239,12 +255,18 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
 
     That is every judging option and every setting of JAX, XLA and the drivers that is not as usual.
     """
-    judging = {
-        "golden": options.golden,
-        "max-drift": None if options.max_drift is DEFAULT_DRIFT else options.max_drift,
-        "ledger": options.ledger,
+    judging: Mapping[str, Sequence[object]] = {
+        "golden": [options.golden],
+        "overlay": options.overlays,
+        "max-drift": [None if options.max_drift is DEFAULT_DRIFT else options.max_drift],
+        "ledger": [options.ledger],
     }
-    parts = [[f"--{name}", str(value)] for name, value in judging.items() if value is not None]
+    parts = [
+        [f"--{name}", str(value)]
+        for name, values in judging.items()
+        for value in values
+        if value is not None
+    ]
     return " ".join([*assignments(environment), shlex.join([*words, *itertools.chain(*parts)])])
 
 

@@ -33,7 +33,7 @@ from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
-from conformance.report.messages import messages_of
+from conformance.report.messages import messages_of, sources_of
 from conformance.report.rows import Row, row
 from conformance.run.blocks import Lot, block_verdicts
 from conformance.run.evaluate import bench_of, evaluate
@@ -41,7 +41,8 @@ from conformance.run.matrix_sweep import MatrixSweep
 from conformance.run.options import Options, may_shard, rerun, selection_here
 from conformance.run.sweeps import rerun_words
 from conformance.store.entries import RECORDING
-from conformance.store.read import Store, open_store
+from conformance.store.read import open_store
+from conformance.store.stack import Stack, open_stack
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
@@ -92,9 +93,9 @@ class Session:
         return load_catalogue()
 
     @functools.cached_property
-    def goldens(self) -> Store:
-        """The golden set that judges this run."""
-        return open_store(self.options.golden_folder)
+    def goldens(self) -> Stack:
+        """The golden set that judges this run, and the overlays on it."""
+        return open_stack(self.options.golden_folder, self.options.overlays)
 
     @functools.cached_property
     def ledger(self) -> Ledger:
@@ -182,6 +183,7 @@ class Session:
 
         Raises:
             GoldenError, LedgerError: one cannot.
+            SelectionError: two overlays have the same name.
         """
         _ = self.goldens, self.ledger
 
@@ -239,7 +241,7 @@ class Session:
             where,
             run_id=self.run_id,
             rerun=rerun,
-            folder=self.goldens.folder,
+            option=self.options.golden_option,
             judged_by=self.bench.by,
             asked=self._asked,
         )
@@ -248,8 +250,8 @@ class Session:
         """Return what the failed checks say, and how to run the case again; "" if none failed."""
         if result.status is not Status.FAILED:
             return ""
-        messages = messages_of(result, [Status.FAILED], self.goldens.folder)
-        return printable("\n".join([*messages, f"  rerun: {rerun}"]))
+        messages = messages_of(result, [Status.FAILED], self.options.golden_option)
+        return printable("\n".join([*messages, *sources_of(result), f"  rerun: {rerun}"]))
 
     def rerun(self, case: Case) -> str:
         """Return the command that runs the case again, as it was run and judged here."""

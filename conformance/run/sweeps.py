@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 from conformance.cases.catalogue import Catalogue
@@ -52,6 +53,7 @@ def evaluate(
     observation = observation_of(case, outcome_of(evidence), swept.device, swept.elapsed_s)
     checks = apply(entries, observation, judge_law(evidence))
     result = verdict(observation, checks, None, entries)
+    result = dataclasses.replace(result, budget_from=budget.overlay if budget else "")
     return LawResult(case=case, result=result, evidence=evidence)
 
 

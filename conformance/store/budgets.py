@@ -8,7 +8,7 @@ carries. So budgets tighten by themselves, and loosening is a decision that some
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,24 @@ from conformance.core import inventory
 from conformance.core.budgets import BudgetTable, Measurement
 from conformance.core.errors import BudgetError, LooserBudget, Malformed
 from conformance.core.files import Waiting, writing
+from conformance.core.paths import BUDGETS as BUDGETS_FILE
 from conformance.core.paths import golden_option
 from conformance.core.reading import naming, read_file, record
 from conformance.core.records import Budget, MatrixBudget
 from conformance.core.versions import BUDGETS
 from conformance.store import documents
+from conformance.store.stack import name_of
 
 
-def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = "") -> BudgetTable:
+def merged(
+    table: BudgetTable,
+    measured: Iterable[Measurement],
+    reason: str = "",
+    below: BudgetTable | None = None,
+) -> BudgetTable:
     """Return the table with the measured lines in place of those of the same key.
+
+    below: what counted so far where the table, of an overlay, has no such line.
 
     Of matrices the worst that was ever seen counts: another machine has another LAPACK kernel, and
     a sweep under one says nothing of the others.
@@ -38,8 +47,9 @@ def merged(table: BudgetTable, measured: Iterable[Measurement], reason: str = ""
         old = lines.get(new.key)
         if old and old.matrix and new.matrix:
             new = dataclasses.replace(new, matrix=old.matrix.joined(new.matrix))
-        if old and is_looser(new.budget, old.budget):
-            looser.append(f"{new.key}: {_figures(old.budget)} -> {_figures(new.budget)}")
+        before = old or (below.measurements.get(new.key) if below else None)
+        if before and is_looser(new.budget, before.budget):
+            looser.append(f"{new.key}: {_figures(before.budget)} -> {_figures(new.budget)}")
             new = dataclasses.replace(new, reason=reason)
         lines[new.key] = new
     if looser and not reason:
@@ -77,6 +87,21 @@ def load(path: Path) -> BudgetTable:
     if path.exists():
         inventory.require(path, BudgetError)
     return table
+
+
+def stacked(golden: Path, overlays: Sequence[Path] = ()) -> BudgetTable:
+    """Return the table of a golden set and of the overlays on it, of which a later line counts.
+
+    Raises:
+        BudgetError: see `load`.
+    """
+    lines = dict(load(golden / BUDGETS_FILE).measurements)
+    for folder in overlays:
+        lines |= {
+            key: dataclasses.replace(line, overlay=name_of(folder))
+            for key, line in load(folder / BUDGETS_FILE).measurements.items()
+        }
+    return BudgetTable(measurements=lines, golden_option=golden_option(golden, overlays))
 
 
 def read(path: Path) -> BudgetTable:
@@ -118,12 +143,16 @@ def _measurement(key: str, fields: Mapping[str, Any]) -> Measurement:
 
 
 def update(
-    path: Path, measured: Iterable[Measurement], reason: str, waiting: Waiting
+    path: Path,
+    measured: Iterable[Measurement],
+    reason: str,
+    waiting: Waiting,
+    below: BudgetTable | None = None,
 ) -> BudgetTable:
     """Merge what was measured into the table in a golden set, and return what it holds now.
 
     The set is held meanwhile, so nothing is lost that another sweep, or `accept`, has written since
-    this one began. waiting: told who holds the set.
+    this one began. waiting: told who holds the set. below: see `merged`.
 
     Raises:
         LooserBudget: see `merged`; nothing has changed then.
@@ -131,7 +160,7 @@ def update(
         GoldenError: the disk refuses.
     """
     with inventory.changing(path.parent, waiting):
-        table = merged(read(path), measured, reason)
+        table = merged(read(path), measured, reason, below)
         with writing(path):
             save(path, table)
     return table
@@ -145,5 +174,5 @@ def save(path: Path, table: BudgetTable) -> None:
 
 def _fields(measurement: Measurement) -> dict[str, Any]:
     fields = dataclasses.asdict(measurement)
-    left_out = IDENTITY if measurement.matrix else (*IDENTITY, "matrix")
+    left_out = (*IDENTITY, "overlay", *([] if measurement.matrix else ["matrix"]))
     return {name: value for name, value in fields.items() if name not in left_out}

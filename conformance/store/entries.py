@@ -8,7 +8,8 @@ recording of a device that was not there. A store is a folder:
     <family>/<initializer>.safetensors   the bits
     drawn/...                            the same of what was drawn for orthogonal matrices; a
                                          golden set has none: the oracle knows it, or the other side
-    overlays/<backend>/                  a store of the problems whose bits differ on a backend
+    overlays/<backend>[@<release>]/      a store of the problems whose bits differ on a backend, or
+                                         under a release of JAX
     layers/                              a store of the parameters of Flax's layers
     lowest/, highest/                    stores of what predictions permit of cases left open
 

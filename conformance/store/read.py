@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import math
 import stat
@@ -23,9 +24,10 @@ from conformance.core.paths import (
     PREDICTIONS,
     PROVENANCE,
     golden_option,
+    overlay_names,
 )
 from conformance.core.reading import document, naming, record
-from conformance.core.records import Entry, Environment, Observation, Outcome
+from conformance.core.records import BASE, Entry, Environment, Observation, Outcome
 from conformance.core.versions import KEY
 from conformance.store.entries import (
     BY_CASE,
@@ -61,7 +63,7 @@ class Store:
         self._entries = manifest.entries
         self._shards = manifest.shards
         self._arrays: dict[str, Mapping[str, Any]] = {}
-        self._overlays: dict[str, Store | None] = {}
+        self._overlays: dict[str, Store] = {}
         self._bounds: dict[str, Store] = {}
 
     def __len__(self) -> int:
@@ -122,31 +124,50 @@ class Store:
             raise GoldenError(f"{self.folder / PROVENANCE} names no environment: {self.way_out}")
         return Environment(**found[-1])
 
-    def golden(self, problem_id: str, backend: str) -> Entry | None:
+    def golden(self, problem_id: str, backend: str, release: str = "") -> Entry | None:
         """Return what a backend must return for a problem: its overlay's entry, or the base set's.
+
+        release: of JAX; overlays of another one do not count, nor does any of one without it.
 
         Raises:
             GoldenError: its shard is missing, damaged, or disagrees with the manifest.
         """
-        overlay = self.overlay(backend)
-        if overlay and (entry := overlay.entry(problem_id)):
-            return dataclasses.replace(entry, maker=backend)
-        return self.entry(problem_id)
+        found = (self.answers(problem_id, maker, release) for maker in makers(backend))
+        return next(itertools.chain(*found), None)
 
-    def overlay(self, backend: str) -> Store | None:
-        """Return the store of what differs on a backend, or None if nothing does.
+    def answers(self, problem_id: str, maker: str, release: str) -> Iterator[Entry]:
+        """Yield what the set holds of one backend's answers alone, the nearest release's first.
+
+        Raises:
+            GoldenError: see `golden`.
+        """
+        for name in overlay_names(maker, release):
+            if (overlay := self.overlay(name)) and (entry := overlay.entry(problem_id)):
+                yield dataclasses.replace(entry, maker=maker, overlay=f"{OVERLAYS}/{name}")
+        if maker == BASE and (entry := self.entry(problem_id)):
+            yield entry
+
+    def overlay(self, name: str) -> Store | None:
+        """Return the store of what differs on a backend, or under a release; None if nothing does.
 
         Raises:
             GoldenError: its manifest cannot be read.
         """
-        if backend not in self._overlays:
-            folder = self.folder / OVERLAYS / backend
-            self._overlays[backend] = open_store(folder) if folder.exists() else None
+        if name not in self._present:
+            return None
+        if name not in self._overlays:
+            self._overlays[name] = open_store(self.folder / OVERLAYS / name)
             self._require_unchanged()
-        return self._overlays[backend]
+        return self._overlays[name]
+
+    @functools.cached_property
+    def _present(self) -> frozenset[str]:
+        found = frozenset(self.overlay_names())
+        self._require_unchanged()
+        return found
 
     def overlay_names(self) -> list[str]:
-        """Return the backends that have an overlay, sorted."""
+        """Return the names of the overlays, sorted: see `paths.OVERLAY_NAME`."""
         return sorted(path.name for path in (self.folder / OVERLAYS).glob("*/"))
 
     def prediction_names(self) -> list[str]:
@@ -325,6 +346,11 @@ class Store:
                 f"{path} is damaged, its sha256 is not the manifest's: {self.way_out}"
             )
         return data
+
+
+def makers(backend: str) -> tuple[str, ...]:
+    """Return whose answers a backend must give, in order: its own, then those of the CPU."""
+    return tuple(dict.fromkeys((backend, BASE)))
 
 
 def _read_file(path: Path, size_bytes: int) -> bytes:

@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.core.inventory import INVENTORY
-from conformance.core.paths import MANIFEST
+from conformance.core.paths import BUDGETS, MANIFEST
 from conformance.core.records import DriftClass
+from conformance.store.stack import name_of
 
 N_DIGITS = 12
 
 
-def judged_by(golden: Path, ledger: Path, max_drift: DriftClass) -> str:
-    """Return digests of the golden set and of the ledger, the policy, and this package's version.
+def judged_by(
+    golden: Path, ledger: Path, max_drift: DriftClass, overlays: Sequence[Path] = ()
+) -> str:
+    """Return digests of goldens, overlays and ledger, the policy, and this package's version.
+
+    An overlay is told by name too, in the order in which they lie one on another.
 
     Raises:
         OSError: one cannot be read.
     """
-    listed = golden / INVENTORY
-    goldens = _digest(listed if listed.exists() else golden / MANIFEST)
+    sets = [f"goldens {_digest_of_set(golden)}"]
+    sets += [f"overlay {name_of(folder)} {_digest_of_set(folder)}" for folder in overlays]
     try:
         version = importlib.metadata.version("initializer-conformance")
     except importlib.metadata.PackageNotFoundError:
         version = "of a folder"
-    return (
-        f"goldens {goldens}, ledger {_digest(ledger)}, at most {max_drift}, conformance {version}"
-    )
+    rules = [f"ledger {_digest(ledger)}", f"at most {max_drift}", f"conformance {version}"]
+    return ", ".join([*sets, *rules])
+
+
+def _digest_of_set(folder: Path) -> str:
+    paths = (folder / name for name in (INVENTORY, MANIFEST, BUDGETS))
+    return _digest(next(path for path in paths if path.exists()))
 
 
 def _digest(path: Path) -> str:

@@ -43,7 +43,7 @@ def test_every_golden_belongs_to_a_problem(conformance_session: Session) -> None
     known = {problem.id for problem in problems(conformance_session.catalogue, Tier.FULL)}
 
     goldens = conformance_session.goldens
-    orphans = sorted(set(goldens.ids()) - known)
+    orphans = sorted(set(goldens.base.ids()) - known)
 
     assert not orphans, (
         f"{counted(len(orphans), 'golden')} of no problem, first {orphans[0]}: "

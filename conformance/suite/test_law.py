@@ -9,14 +9,13 @@ import pytest
 from conformance.cases.sweeps import law_cases
 from conformance.core.budgets import BudgetTable
 from conformance.core.ids import Case
-from conformance.core.paths import BUDGETS, golden_folder
 from conformance.pytest_plugin import FAULT, SESSION
 from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps
 from conformance.run.matrix_sweep import evaluate as evaluate_matrices
 from conformance.run.options import selection_here
 from conformance.run.session import Session
 from conformance.run.sweeps import evaluate
-from conformance.store.budgets import load
+from conformance.store.budgets import stacked
 
 NOTHING = pytest.param(
     None, id="none", marks=pytest.mark.skip(reason="nothing with an elementwise law is selected")
@@ -42,9 +41,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def budgets(request: pytest.FixtureRequest) -> BudgetTable:
+def budgets(conformance_session: Session) -> BudgetTable:
     """The errors that the sweeps may show."""
-    return load(golden_folder(request.config.getoption("--golden")) / BUDGETS)
+    asked = conformance_session.options
+    return stacked(asked.golden_folder, asked.overlays)
 
 
 def test_law(

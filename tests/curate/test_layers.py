@@ -27,6 +27,7 @@ from conformance.curate.review import Review, review
 from conformance.curate.verify import verify_set
 from conformance.flax import observe, store
 from conformance.flax.layers import Layer
+from conformance.store.stack import open_stack
 from conformance.store.verify import verify
 from tests import ROOT, small_golden
 from tests.curate.test_staging import goldens
@@ -230,6 +231,23 @@ def test_a_set_that_changed_since_is_not_built_upon(golden: Path) -> None:
         review(golden, CATALOGUE)
 
 
+def test_what_was_staged_beside_no_overlay_is_reviewed_so(golden: Path, tmp_path: Path) -> None:
+    below = open_stack(small_golden.write(tmp_path / "below", NORMAL))
+    stage(golden)
+
+    with pytest.raises(StagingError, match="name the --golden and the --overlay of then, or drop"):
+        review(golden, CATALOGUE, below)
+
+
+def test_layers_may_be_all_that_a_set_holds(tmp_path: Path, dense: dict[str, Outcome]) -> None:
+    stage(tmp_path / "new")
+    accept(tmp_path / "new", CATALOGUE)
+
+    found = verify_set(tmp_path / "new", CATALOGUE)
+    assert store.load(tmp_path / "new") == dense
+    assert (found.held, found.faults) == ({"problems": 0, "parameters of layers": 2}, ())
+
+
 def test_layers_are_staged_and_accepted_by_command(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,6 +271,8 @@ def test_layers_are_staged_and_accepted_by_command(
         (("--layer", "*", "--dtype", "int8"), "param_dtype 'int8' is unknown: choose from"),
         (("--layer", "*", "--all"), "--layer stages layers, narrowed by --dtype alone"),
         (("--layer", "*", "--seed", "1"), "--layer stages layers, narrowed by --dtype alone"),
+        (("--layer", "*", "--backend", "cuda"), "--layer stages layers, narrowed by --dtype alone"),
+        (("--layer", "*", "--overlay", "mine"), "no overlay has any: leave out --overlay, or name"),
         (("--layer", ""), "--layer '' has an empty value"),
     ],
 )

@@ -28,7 +28,7 @@ from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Outcome, Raised
 from conformance.curate import accept as accepting
 from conformance.curate import stage as staging
-from conformance.curate.accept import accept, accept_overlay, prune, reject
+from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.review import pending, review
 from conformance.store.entries import RECORDING, shard_name
 from conformance.store.read import Store, open_store
@@ -391,7 +391,7 @@ def test_pruning_removes_orphans_from_the_set_and_its_overlays(
     golden: Path, recorded: Recorded, catalogue: Catalogue
 ) -> None:
     cuda = recorded({A: draws(7), C: draws(8)}, backend="cuda")
-    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    accept_recording(golden, catalogue, cuda, overlay="cuda", reason="FMA")
     alone = Catalogue()
     alone.register("mine", lambda: lambda *_: None)
 
@@ -434,7 +434,7 @@ def test_an_overlay_holds_only_what_differs(
     before = content(golden)
     cuda = recorded({A: draws(7), B: VALUES[B], C: VALUES[C]}, backend="cuda")
 
-    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    accept_recording(golden, catalogue, cuda, overlay="cuda", reason="FMA")
 
     assert content(golden / OVERLAYS / "cuda") == {A: returned(draws(7))}
     assert content(golden) == before
@@ -444,10 +444,10 @@ def test_a_problem_on_which_a_backend_agrees_again_leaves_its_overlay(
     golden: Path, recorded: Recorded, catalogue: Catalogue
 ) -> None:
     first = recorded({A: draws(7), C: draws(8)}, backend="cuda")
-    accept_overlay(golden, catalogue, first, backend="cuda", reason="FMA")
+    accept_recording(golden, catalogue, first, overlay="cuda", reason="FMA")
     second = recorded({A: VALUES[A]}, backend="cuda")
 
-    reviewed = accept_overlay(golden, catalogue, second, backend="cuda", reason="mended")
+    reviewed = accept_recording(golden, catalogue, second, overlay="cuda", reason="mended")
 
     assert reviewed.removed == (A,)
     assert sorted(content(golden / OVERLAYS / "cuda")) == [C]
@@ -460,7 +460,7 @@ def test_an_overlay_differs_from_something(
     cuda = recorded({unknown: draws(7)}, backend="cuda")
 
     with pytest.raises(StagingError, match=f"1 problem without a golden .* first: {unknown}"):
-        accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+        accept_recording(golden, catalogue, cuda, overlay="cuda", reason="FMA")
 
 
 def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
@@ -475,8 +475,8 @@ def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
     monkeypatch.setattr(accepting, "_accept", refuse)
 
     with pytest.raises(GoldenError, match="refused"):
-        accept_overlay(
-            golden, catalogue, recorded({A: draws(7)}, backend="cuda"), backend="cuda", reason="x"
+        accept_recording(
+            golden, catalogue, recorded({A: draws(7)}, backend="cuda"), overlay="cuda", reason="x"
         )
 
     assert pending(golden) is None
@@ -827,7 +827,7 @@ def test_an_overlay_that_came_after_the_set_was_opened_is_not_mixed_in(
     stage(golden, recorded({A: draws(7)}))
     accept(golden, catalogue)
     cuda = recorded({C: draws(8)}, backend="cuda")
-    accept_overlay(golden, catalogue, cuda, backend="cuda", reason="FMA")
+    accept_recording(golden, catalogue, cuda, overlay="cuda", reason="FMA")
 
     with pytest.raises(GoldenError, match="what was read before is of the old set"):
         opened.golden(C, "cuda")
@@ -896,15 +896,15 @@ def test_textconv_is_installed_within_a_clone_only(
 def test_an_overlay_without_a_recording_is_a_wrong_call(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert goldens("accept", "--golden", golden, "--overlay", "cuda") == 4
-    assert "--overlay and --from go together" in capsys.readouterr().err
+    assert goldens("accept", "--golden", golden, "--backend", "cuda") == 4
+    assert "--backend and --from go together" in capsys.readouterr().err
 
 
 def test_a_reason_comes_with_staging_not_with_accepting(
     golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert goldens("accept", "--golden", golden, "--reason", "x") == 4
-    assert "--reason belongs to `stage`" in capsys.readouterr().err
+    assert "--reason and --release belong to `stage`" in capsys.readouterr().err
 
 
 def test_stage_review_accept_and_verify_by_command(
