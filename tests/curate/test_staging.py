@@ -18,6 +18,7 @@ import pytest
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
+from conformance.core import inventory
 from conformance.core.arrays import returned
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import locked
@@ -32,6 +33,7 @@ from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.review import pending, review
 from conformance.store.entries import RECORDING, shard_name
 from conformance.store.read import Store, open_store
+from conformance.store.stack import open_stack
 from conformance.store.verify import verify
 from conformance.store.write import write_store
 from tests import ROOT
@@ -480,6 +482,65 @@ def test_an_overlay_that_cannot_be_accepted_leaves_nothing_pending(
         )
 
     assert pending(golden) is None
+
+
+def test_an_overlay_in_a_folder_of_its_own_holds_only_what_differs(
+    golden: Path, recorded: Recorded, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    before, mine = files(golden), tmp_path / "mine"
+    cuda = recorded({A: draws(7), B: VALUES[B]}, backend="cuda")
+
+    stage(mine, cuda, overlay="cuda", below=open_stack(golden))
+    accept(mine, catalogue, open_stack(golden))
+
+    assert content(mine / OVERLAYS / "cuda") == {A: returned(draws(7))}
+    assert content(mine) == {}
+    assert inventory.faults(mine) == {}
+    assert files(golden) == before
+
+
+def test_an_overlay_of_the_cpu_may_hold_what_no_other_set_does(
+    golden: Path, recorded: Recorded, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    below, new = open_stack(golden), "other-float16-64-s0"
+    stage(tmp_path / "mine", recorded({A: VALUES[A], C: draws(7), new: draws(8)}), below=below)
+
+    reviewed = review(tmp_path / "mine", catalogue, below)
+    accept(tmp_path / "mine", catalogue, below)
+
+    assert (reviewed.new, sorted(reviewed.drifts)) == ((new,), [A, C])
+    assert sorted(content(tmp_path / "mine")) == sorted([C, new])
+
+
+def test_an_overlay_of_a_release_needs_a_recording_of_that_release(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    with pytest.raises(StagingError, match=r"was made by jax 1\.2\.3, which is none of 1\.3: rec"):
+        stage(golden, recorded({A: draws(7)}), overlay="cpu@1.3")
+
+    stage(golden, recorded({A: draws(7), B: VALUES[B]}), overlay="cpu@1.2")
+    accept(golden, catalogue)
+    assert content(golden / OVERLAYS / "cpu@1.2") == {A: returned(draws(7))}
+
+
+def test_what_was_staged_on_other_sets_is_not_accepted(
+    golden: Path, recorded: Recorded, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    stage(tmp_path / "mine", recorded({A: draws(7)}), below=open_stack(golden))
+    stage(golden, recorded({A: draws(8)}))
+    accept(golden, catalogue)
+
+    with pytest.raises(StagingError, match="was staged against another golden set"):
+        accept(tmp_path / "mine", catalogue, open_stack(golden))
+
+
+@pytest.mark.parametrize("words", [["--release", "soon"], ["--backend", "a/b"]])
+def test_an_overlay_is_of_a_backend_and_a_release(
+    words: list[str], golden: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert goldens("stage", "--golden", golden, *words, "--from", golden, "--reason", "x") == 4
+    assert f"{words[1]!r}" in (told := capsys.readouterr().err)
+    assert "name no overlay: write a backend, as in cuda, and numbers of JAX" in told
 
 
 # --- Accidents -----------------------------------------------------------------------------------

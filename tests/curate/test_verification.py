@@ -94,6 +94,28 @@ def test_an_overlay_is_held_to_the_same(golden: Path) -> None:
     assert faults(golden) == [f"{overlay / PROVENANCE}: record 1 gives no reason"]
 
 
+def test_an_overlay_is_of_a_backend_and_a_release(golden: Path) -> None:
+    (golden / OVERLAYS).mkdir()
+    overlay = small_golden.write(golden / OVERLAYS / "cpu@soon", NORMAL)
+    (overlay / "budgets.json").unlink()
+    (overlay / "inventory.json").unlink()
+    inventory.write(golden)
+
+    (fault,) = faults(golden)
+
+    assert fault.startswith(f"{overlay} is of no backend and release: rename it, as in `cuda`")
+
+
+def test_budgets_alone_are_verified(golden: Path) -> None:
+    (golden / "mine").mkdir()
+    shutil.copy(golden / "budgets.json", golden / "mine")
+    inventory.write(golden / "mine")
+    assert faults(golden / "mine") == []
+
+    (golden / "mine" / "budgets.json").write_text("{}")
+    assert faults(golden / "mine")
+
+
 @pytest.mark.parametrize(
     ("edit", "fault"),
     [

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.core.budgets import BudgetTable
 from conformance.core.errors import LooserBudget
+from conformance.core.inventory import INVENTORY
 from conformance.core.paths import BUDGETS
 from conformance.store.budgets import load, update
 from tests.judge.test_budgets import measurement
@@ -34,7 +36,8 @@ def test_two_sweeps_at_once_lose_no_line(tmp_path: Path) -> None:
 
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert len(load(tmp_path / BUDGETS).measurements) == 30
-    assert sorted(path.name for path in tmp_path.iterdir()) == [BUDGETS, "template.json"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [BUDGETS, INVENTORY, "template.json"]
 
 
 def test_what_was_written_since_the_sweep_began_counts(tmp_path: Path) -> None:
@@ -45,3 +48,12 @@ def test_what_was_written_since_the_sweep_began_counts(tmp_path: Path) -> None:
         update(path, [measurement(ulp=3.0)], "", lambda _: None)
 
     assert load(path).measurements == {measurement().key: measurement(ulp=2.0)}
+
+
+def test_a_line_of_an_overlay_is_no_looser_than_what_counted_before(tmp_path: Path) -> None:
+    below = BudgetTable(measurements={measurement().key: measurement(ulp=2.0)})
+
+    with pytest.raises(LooserBudget, match=r"2 ULP, .* -> 3 ULP"):
+        update(tmp_path / BUDGETS, [measurement(ulp=3.0)], "", lambda _: None, below)
+
+    assert not (tmp_path / BUDGETS).exists()
