@@ -16,7 +16,12 @@ class OneGolden:
     def __init__(self, observation: Observation | None) -> None:
         self._observation = observation
 
-    def golden(self, problem_id: str, backend: str) -> Entry | None:  # noqa: ARG002  # as Goldens has it
+    def golden(
+        self,
+        problem_id: str,
+        backend: str,  # noqa: ARG002  # as Goldens has it
+        release: str = "",  # noqa: ARG002
+    ) -> Entry | None:
         """Return it."""
         if self._observation is None:
             return None

@@ -28,6 +28,24 @@ class Reason:
     cause: str
 
 
+def notes_on(run: Run) -> list[str]:
+    """Return what a reader must know before the tables: reasons of roundings, and overlays."""
+    return [*roundings_explained(run), *overlays_told(run)]
+
+
+def overlays_told(run: Run) -> list[str]:
+    """Return how many cases each overlay judged, as in `2 judged by goldens of overlay acme`."""
+    lines = []
+    for what, column in (("goldens", "golden_from"), ("budgets", "budget_from")):
+        found = collections.Counter(getattr(row, column) for row in run.judged)
+        lines += [
+            f"{count} judged by {what} of overlay {overlay}"
+            for overlay, count in sorted(found.items(), key=str)
+            if overlay
+        ]
+    return lines
+
+
 def roundings_explained(run: Run) -> list[str]:
     """Return one line for each reason why arrays were rounded otherwise than the goldens.
 

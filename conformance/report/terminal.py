@@ -6,7 +6,7 @@ import collections
 
 from conformance.core.records import Status
 from conformance.core.words import counted
-from conformance.report.explained import roundings_explained
+from conformance.report.explained import notes_on
 from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, group, n_of, ulp_text
 
 N_WORST = 5
@@ -18,7 +18,7 @@ N_CHARACTERS = 160
 
 def terminal_lines(run: Run) -> list[str]:
     """Return the verdict, then what explains it, then where the reports are."""
-    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *roundings_explained(run)]
+    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *notes_on(run)]
     lines += _missing(run)
     if run.failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally)]

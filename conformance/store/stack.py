@@ -87,7 +87,7 @@ class Stack:
         Raises:
             GoldenError: see `golden`.
         """
-        sets = [*reversed(self.overlays), self.base]
+        sets: list[Overlay | Store] = [*reversed(self.overlays), self.base]
         for maker in makers(backend):
             for each in sets:
                 yield from each.answers(problem_id, maker, release)

@@ -84,17 +84,20 @@ def test_a_run_without_the_overlay_has_no_budget_and_says_how_to_measure_it(
 
 
 def test_a_run_with_the_overlay_is_judged_by_it(
-    golden: Path, overlay: Path, tmp_path: Path
+    golden: Path, overlay: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tmp_path, "--golden", str(golden), "--overlay", str(overlay)) == 0
 
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 judged by goldens of overlay acme/overlays/acme" in lines
+    assert "1 judged by budgets of overlay acme" in lines
     (folder,) = tmp_path.iterdir()
     rows = read_run(folder).set_index("case")
     assert rows.loc[NORMAL, "golden_from"] == "acme/overlays/acme"
     assert rows.loc[NORMAL, "budget_from"] == "acme"
     assert rows["golden_from"].isna()[ZEROS]
-    assert ", overlay acme " in rows.loc[NORMAL, "judged_by"]
-    assert "driver 7.1" in rows.loc[NORMAL, "runtime"]
+    assert ", overlay acme " in str(rows.loc[NORMAL, "judged_by"])
+    assert "driver 7.1" in str(rows.loc[NORMAL, "runtime"])
 
 
 def test_a_failure_names_the_overlay_and_is_rerun_with_it(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.core.paths import golden_option
 from conformance.core.records import Remedy, Yardstick
 from conformance.report.messages import way_out
 
@@ -32,4 +33,4 @@ from conformance.report.messages import way_out
     ids=["golden", "golden of the full tier", "budget"],
 )
 def test_a_way_out_names_the_set_that_judged(remedy: Remedy, expected: str) -> None:
-    assert way_out(remedy, Path("sets/mine")) == expected
+    assert way_out(remedy, golden_option(Path("sets/mine"))) == expected
