@@ -220,6 +220,12 @@ def _review(arguments: argparse.Namespace) -> int:
 def _accept(arguments: argparse.Namespace) -> int:
     if bool(arguments.maker) != bool(arguments.recording):
         raise SelectionError("--backend and --from go together: give both or neither")
+    if arguments.recording and not (_overlay(arguments) or arguments.overlay):
+        raise SelectionError(
+            "what the cpu returns is reviewed before it is accepted: give the recording to "
+            "`conformance goldens stage --from`, or name another --backend, a --release or an "
+            "--overlay"
+        )
     (folder, below), catalogue = _place(arguments), load_catalogue()
     if arguments.recording:
         accepted = accept_recording(

@@ -87,7 +87,8 @@ def _accept(folder: Path, catalogue: Catalogue, below: Stack | None) -> Review:
         "environment": dataclasses.asdict(merged.pending.environment),
     }
     # A set of overlays alone has a store of its own none the less, so that it is one like others.
-    contents = {} if merged.base else {folder: _Content.of(None, [], history, GOLDEN)}
+    empty = _Content.of(None, [], history, GOLDEN)
+    contents = {folder: empty} if merged.base is None else {}
     contents[merged.target] = _Content.of(
         merged.old, list(merged.merged.values()), history, merged.pending.kind
     )
@@ -163,8 +164,8 @@ class _Content:
     ) -> _Content:
         return cls(
             entries=entries,
-            provenance=[*(old.provenance if old else ()), history],
-            superseded=[old.folder / name for name in old.shards()] if old else [],
+            provenance=[*(() if old is None else old.provenance), history],
+            superseded=[] if old is None else [old.folder / name for name in old.shards()],
             kind=kind,
         )
 

@@ -294,7 +294,7 @@ def stacked(folder: Path, below: Stack | None) -> Stack | None:
     """
     store = open_if_there(folder)
     if below is None:
-        return Stack(base=store) if store else None
+        return None if store is None else Stack(base=store)
     return below.under(Overlay(folder=folder, store=store))
 
 

@@ -499,6 +499,32 @@ def test_an_overlay_in_a_folder_of_its_own_holds_only_what_differs(
     assert files(golden) == before
 
 
+def test_an_overlay_keeps_the_history_of_its_store_when_it_is_changed_again(
+    golden: Path, recorded: Recorded, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """Also when it has held nothing meanwhile, since the backend agreed with the set."""
+    below, mine = open_stack(golden), tmp_path / "mine"
+    for seed in (7, 0, 8):
+        cuda = recorded({A: draws(seed)}, backend="cuda")
+        reason = f"seed {seed}"
+        accept_recording(mine, catalogue, cuda, overlay="cuda", reason=reason, below=below)
+
+    assert content(mine / OVERLAYS / "cuda") == {A: returned(draws(8))}
+    assert [each["reason"] for each in open_store(mine).provenance] == ["seed 7"]
+    told = open_store(mine / OVERLAYS / "cuda").provenance
+    assert [each["reason"] for each in told] == ["seed 7", "seed 0", "seed 8"]
+
+
+def test_what_the_cpu_returns_is_reviewed_before_the_set_takes_it(
+    golden: Path, recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = recorded({A: draws(7)}).folder
+    words = ["--backend", "cpu", "--from", there, "--reason", "x"]
+
+    assert goldens("accept", "--golden", golden, *words) == 4
+    assert "what the cpu returns is reviewed before it is accepted" in capsys.readouterr().err
+
+
 def test_an_overlay_of_the_cpu_may_hold_what_no_other_set_does(
     golden: Path, recorded: Recorded, catalogue: Catalogue, tmp_path: Path
 ) -> None:
