@@ -379,7 +379,7 @@ def manifest(**fields: Any) -> str:
         ),
         (manifest(schema="1"), r"\(schema: '1' is not a version of the format `golden set`"),
         ('{"schema": 1, "kind": "golden"}', r"\(the field 'shards' is missing\)"),
-        (manifest(kind=7), r"\(kind: value '7' is unknown: choose from golden, parameters"),
+        (manifest(kind=7), r"\(kind: value '7' is unknown: choose from golden, layers, parameters"),
         (manifest(entries=[]), r"\(entries: \[\] is not an object\)"),
         (manifest(entries={"a": 1}), r"\(entries, a: 1 is not an object\)"),
         (manifest(shards={"a": {}}), r"\(shards, a: the field 'sha256' is missing\)"),
