@@ -89,12 +89,12 @@ LAYERS = Format(
     name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
 )
 
-ROWS = Format(name="rows", newest=3, older="a column with a later `since` holds its default")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison")
 SURVEY = Format(name="survey")
 
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
-    *(BUDGETS, PROGRAMS, LAYERS, ROWS, MERGE, COMPARISON, SURVEY),
+    *(BUDGETS, PROGRAMS, LAYERS, MERGE, COMPARISON, SURVEY),
 )
+"""All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

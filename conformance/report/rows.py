@@ -12,12 +12,12 @@ import datetime as dt
 import json
 import math
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
 
 from conformance.core.errors import Malformed, ReportError, unknown
 from conformance.core.formats import DTYPES
-from conformance.core.ids import format_shape
+from conformance.core.ids import Case, Problem, format_shape
 from conformance.core.reading import AS_TEXT, Figure, record
 from conformance.core.records import (
     STAGES,
@@ -32,7 +32,7 @@ from conformance.core.records import (
     Status,
 )
 from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS, runtime_of
-from conformance.core.versions import KEY, ROWS
+from conformance.core.versions import KEY, Format
 from conformance.report.messages import messages_of
 
 Text = Annotated[str, "string"]
@@ -49,92 +49,252 @@ OptionalReal = Annotated[Figure | None, "float64"]
 OptionalTruth = Annotated[bool | None, "boolean"]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Since:
-    """The version of the format `rows` in which a column came; without it, the first."""
+# --- What a row is made of -----------------------------------------------------------------------
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What a backend ran in."""
 
-    version: int
+    environment: Environment
+    backend: str
+
+    def package(self, name: str) -> str | None:
+        """Return the version of a package there, if it is known."""
+        return self.environment.packages.get(name)
+
+    def fact(self, name: str) -> str | None:
+        """Return a fact of the host, if it is known."""
+        return self.environment.host.get(name)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """All that a row is made of; see `row`."""
+
+    result: CaseResult
+    place: Place
+    run_id: str
+    rerun: str
+    option: str = ""
+    judged_by: str | None = None
+    asked: str | None = None
+
+    @property
+    def observation(self) -> Observation:
+        """What was seen of the case."""
+        return self.result.observation
+
+    @property
+    def case(self) -> Case:
+        """The case."""
+        return self.observation.case
+
+    @property
+    def problem(self) -> Problem:
+        """Its problem."""
+        return self.case.problem
+
+
+SAYS, VALUE, SINCE, PLACED = "says", "value", "since", "placed"
+"""Keys of a column's metadata."""
+
+
+def _column(
+    says: str,
+    value: Callable[[Told], Any],
+    *,
+    since: int = 1,
+    placed: Callable[[Place], Any] | None = None,
+) -> Any:
+    """Declare a column: what it says, how it is read off a result, and since when.
+
+    since: the version of the format `rows` in which it came; rows of versions before hold None.
+    placed: how it is read off where a result is from, if that says it all.
+    """
+    metadata = {SAYS: says, VALUE: value, SINCE: since, PLACED: placed}
+    if since == 1:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=None, metadata=metadata)
+
+
+def _of_drift(says: str, value: Callable[[Drift], Any], *, since: int = 1) -> Any:
+    """Declare a column of the drift from the golden; None without one."""
+    return _column(
+        says,
+        lambda told: None if told.result.drift is None else value(told.result.drift),
+        since=since,
+    )
+
+
+def _of_place(says: str, value: Callable[[Place], Any], *, since: int = 1) -> Any:
+    """Declare a column of what the case ran in."""
+    return _column(says, lambda told: value(told.place), since=since, placed=value)
+
+
+def _of_package(name: str) -> Any:
+    return _of_place(f"version of {name}", lambda place: place.package(name))
+
+
+def _of_late_fact(says: str, name: str) -> Any:
+    """Declare a column of a fact that the first rows did not have: None is unknown."""
+    assert name in LATE_FACTS
+    return _of_place(says, lambda place: place.fact(name), since=2)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """The verdict on one case. None means that there is nothing to say, never zero or "".
 
-    drift_class to worst_expected_imag lie to the golden and are None without one. `max_ulp` is
-    2^64 - 1 where no number of steps connects the worst pair. A real dtype has no `..._imag`.
-    outcome: `bfloat16[64x32] <sha256>` or `raises TypeError`; equal exactly when the bits are.
-    metrics: a JSON object `check.metric` -> number; "nan" and "inf" are text in it.
-    flags: settings unlike DEFAULT_CONFIG, and every environment variable that XLA, JAX or LAPACK
-    reads.
-
-    asked: the selection that the run was asked for, its shard last.
-    golden_from, budget_from: the overlays they came from; None of the golden set itself.
-    judged_by: digests of goldens, overlays and ledger, the policy, and the version that judged.
-    n_compared: how many elements could be, where only a sample of the golden is kept; else None.
-    A column with a later `Since` than a row's version may be absent there, and holds its default.
-    lapack to xla_isa, `environment.LATE_FACTS`: None means unknown.
+    Each column is one declaration: its type, what it says, how it is read off a result, the version
+    in which it came, and what older rows hold. docs/records.md lists them in the same words.
     """
 
-    schema: Count
-    run_id: Text
-    recorded_at: Time
-    case: Text
+    schema: Count = _column("version of the format `rows`", lambda _: ROWS.newest)
+    run_id: Text = _column("the run", lambda told: told.run_id)
+    recorded_at: Time = _column(
+        "when the row was made, in UTC",
+        lambda _: dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"),
+    )
+    case: Text = _column("id of the case: the seven axes below", lambda told: told.case.id)
 
-    initializer: Category
-    dtype: Annotated[str, DTYPES]
-    shape: Category
-    seed: Unsigned
-    prng: Category
-    backend: Category
-    transform: Category
+    initializer: Category = _column("name of the spec", lambda told: told.problem.initializer)
+    dtype: Annotated[str, DTYPES] = _column("asked for", lambda told: told.problem.dtype)
+    shape: Category = _column("as in ids: `64x32`", lambda told: format_shape(told.problem.shape))
+    seed: Unsigned = _column("of the key", lambda told: told.problem.seed)
+    prng: Category = _column("the key's implementation", lambda told: told.problem.prng)
+    backend: Category = _column("which was asked", lambda told: told.case.backend)
+    transform: Category = _column(
+        "how it was called: `eager`, `jit`, `vmap` ...", lambda told: told.case.transform
+    )
 
-    status: Annotated[str, tuple(Status)]
-    failed_checks: Text
-    messages: Text
-    limitation: OptionalCategory
+    status: Annotated[str, tuple(Status)] = _column(
+        "of all checks together", lambda told: told.result.status
+    )
+    failed_checks: Text = _column(
+        "their names, by blanks",
+        lambda told: " ".join(
+            check.check for check in told.result.checks if check.status is Status.FAILED
+        ),
+    )
+    messages: Text = _column(
+        "what failed, or was let pass by the ledger, in full",
+        lambda told: "\n".join(
+            messages_of(told.result, (Status.FAILED, Status.LIMITED), told.option)
+        ),
+    )
+    limitation: OptionalCategory = _column(
+        "id of the ledger's entry that applied", lambda told: told.result.limitation
+    )
 
-    drift_class: Annotated[str | None, tuple(DriftClass)]
-    stage: Annotated[str | None, STAGES]
-    n_elements: OptionalCount
-    n_different: OptionalCount
-    max_ulp: OptionalUnsigned
-    max_ulp_at_sigma: OptionalReal
-    worst_index: OptionalText
-    worst_actual: OptionalReal
-    worst_actual_imag: OptionalReal
-    worst_expected: OptionalReal
-    worst_expected_imag: OptionalReal
-    drift_detail: OptionalText
+    drift_class: Annotated[str | None, tuple(DriftClass)] = _of_drift(
+        "kind of change from the golden", lambda drift: drift.drift_class
+    )
+    stage: Annotated[str | None, STAGES] = _of_drift(
+        "first stage of the draw that differs", lambda drift: drift.stage
+    )
+    n_elements: OptionalCount = _of_drift("elements of the array", lambda drift: drift.n_elements)
+    n_different: OptionalCount = _of_drift(
+        "how many of them have other bits", lambda drift: drift.n_different
+    )
+    max_ulp: OptionalUnsigned = _of_drift(
+        "largest distance in ULP at the value; 2^64 - 1 where no number of steps connects a pair",
+        lambda drift: drift.max_ulp,
+    )
+    max_ulp_at_sigma: OptionalReal = _of_drift(
+        "largest distance in spacings at sigma", lambda drift: drift.max_ulp_at_sigma
+    )
+    worst_index: OptionalText = _of_drift(
+        "where the worst pair is",
+        lambda drift: None if drift.worst_index is None else str(drift.worst_index),
+    )
+    worst_actual: OptionalReal = _of_drift(
+        "the element there, its real part", lambda drift: _parts(drift.worst_actual)[0]
+    )
+    worst_actual_imag: OptionalReal = _of_drift(
+        "its imaginary part; real dtypes have none", lambda drift: _parts(drift.worst_actual)[1]
+    )
+    worst_expected: OptionalReal = _of_drift(
+        "the golden's element there, its real part", lambda drift: _parts(drift.worst_expected)[0]
+    )
+    worst_expected_imag: OptionalReal = _of_drift(
+        "its imaginary part", lambda drift: _parts(drift.worst_expected)[1]
+    )
+    drift_detail: OptionalText = _of_drift(
+        "more about the change, in words", lambda drift: drift.detail or None
+    )
 
-    outcome: Text
-    is_repeatable: OptionalTruth
-    metrics: Text
-    elapsed_s: Real
-    mode: Category
-    rerun: Text
+    outcome: Text = _column(
+        "`bfloat16[64x32] <sha256>` or `raises TypeError`: equal exactly when the bits are",
+        lambda told: outcome_text(told.observation.outcome),
+    )
+    is_repeatable: OptionalTruth = _column(
+        "whether a second call had the same bits, where there was one",
+        lambda told: _is_repeatable(told.observation),
+    )
+    metrics: Text = _column(
+        'a JSON object `check.metric` -> number; "nan" and "inf" are text in it',
+        lambda told: _metrics(told.result.checks),
+    )
+    elapsed_s: Real = _column("seconds of the call", lambda told: told.observation.elapsed_s)
+    mode: Category = _column(
+        "`executed`, or what stands for it: `predicted`, `compiled`",
+        lambda told: told.observation.mode,
+    )
+    rerun: Text = _column("the command that shows the verdict again", lambda told: told.rerun)
 
-    device: Category
-    runtime: OptionalCategory
-    cpu: OptionalCategory
-    isa: OptionalCategory
-    python: OptionalCategory
-    jax: OptionalCategory
-    jaxlib: OptionalCategory
-    flax: OptionalCategory
-    numpy: OptionalCategory
-    packages: Category
-    flags: Category
+    device: Category = _column("kind of the device", lambda told: told.observation.device)
+    runtime: OptionalCategory = _of_place(
+        "what devices of the backend run on",
+        lambda place: runtime_of(place.environment, place.backend),
+    )
+    cpu: OptionalCategory = _of_place("the host's processor", lambda place: place.fact("cpu"))
+    isa: OptionalCategory = _of_place(
+        "its instruction sets, of those that matter to XLA", lambda place: place.fact("isa")
+    )
+    python: OptionalCategory = _of_package("python")
+    jax: OptionalCategory = _of_package("jax")
+    jaxlib: OptionalCategory = _of_package("jaxlib")
+    flax: OptionalCategory = _of_package("flax")
+    numpy: OptionalCategory = _of_package("numpy")
+    packages: Category = _of_place(
+        "`name==version` of all that may matter",
+        lambda place: _assignments(place.environment.packages, "=="),
+    )
+    flags: Category = _of_place(
+        "`name=value` of settings unlike JAX's defaults, and of variables that JAX, XLA or LAPACK "
+        "reads",
+        lambda place: changed_flags(place.environment),
+    )
 
-    lapack: Annotated[OptionalCategory, Since(2)] = None
-    lapack_kernel: Annotated[OptionalCategory, Since(2)] = None
-    lapack_threads: Annotated[OptionalCategory, Since(2)] = None
-    libc: Annotated[OptionalCategory, Since(2)] = None
-    xla_isa: Annotated[OptionalCategory, Since(2)] = None
-    n_compared: Annotated[OptionalCount, Since(2)] = None
-    judged_by: Annotated[OptionalText, Since(2)] = None
-    asked: Annotated[OptionalText, Since(2)] = None
-    golden_from: Annotated[OptionalCategory, Since(3)] = None
-    budget_from: Annotated[OptionalCategory, Since(3)] = None
+    lapack: OptionalCategory = _of_late_fact("the library that factors matrices", "lapack")
+    lapack_kernel: OptionalCategory = _of_late_fact("its kernel", "lapack_kernel")
+    lapack_threads: OptionalCategory = _of_late_fact("its threads", "lapack_threads")
+    libc: OptionalCategory = _of_late_fact("the C library", "libc")
+    xla_isa: OptionalCategory = _of_late_fact("those of `isa` that XLA may use", "xla_isa")
+    n_compared: OptionalCount = _of_drift(
+        "how many elements could be, where only a sample of the golden is kept",
+        lambda drift: drift.n_compared,
+        since=2,
+    )
+    judged_by: OptionalText = _column(
+        "digests of goldens, overlays and ledger, the policy, and the version that judged",
+        lambda told: told.judged_by,
+        since=2,
+    )
+    asked: OptionalText = _column(
+        "the selection that the run was asked for, its shard last",
+        lambda told: told.asked,
+        since=2,
+    )
+    golden_from: OptionalCategory = _column(
+        "the overlay that the golden came from; none of the set itself",
+        lambda told: told.result.golden_from,
+        since=3,
+    )
+    budget_from: OptionalCategory = _column(
+        "the overlay that the budget came from; none of the set itself",
+        lambda told: told.result.budget_from,
+        since=3,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,13 +302,16 @@ class Column:
     """One column: the Python type of its values, and the pandas dtype of a frame's column.
 
     categories: of an ordered or closed category, smallest first; empty means those that occur.
-    default: what rows of a version before `since` hold.
+    default: what rows of a version before `since` hold. says to placed: see `_column`.
     """
 
     name: str
     kind: type
     is_optional: bool
     dtype: str
+    says: str
+    value: Callable[[Told], Any]
+    placed: Callable[[Place], Any] | None
     categories: tuple[str, ...] = ()
     since: int = 1
     default: Any = None
@@ -157,14 +320,14 @@ class Column:
 def _columns() -> tuple[Column, ...]:
     kinds, hints = typing.get_type_hints(Row), typing.get_type_hints(Row, include_extras=True)
     return tuple(
-        _column(field, kinds[field.name], hints[field.name].__metadata__)
+        _declared(field, kinds[field.name], hints[field.name].__metadata__)
         for field in dataclasses.fields(Row)
     )
 
 
-def _column(field: dataclasses.Field[Any], hint: Any, said: tuple[Any, ...]) -> Column:
+def _declared(field: dataclasses.Field[Any], hint: Any, formats: tuple[Any, ...]) -> Column:
     kinds = typing.get_args(hint) or (hint,)
-    declared = next(each for each in said if each != AS_TEXT and not isinstance(each, Since))
+    declared = next(each for each in formats if each != AS_TEXT)
     is_closed = isinstance(declared, tuple)
     return Column(
         name=field.name,
@@ -172,13 +335,20 @@ def _column(field: dataclasses.Field[Any], hint: Any, said: tuple[Any, ...]) -> 
         is_optional=type(None) in kinds,
         dtype="category" if is_closed else declared,
         categories=tuple(map(str, declared)) if is_closed else (),
-        since=max((each.version for each in said if isinstance(each, Since)), default=1),
         default=field.default,
+        **field.metadata,
     )
 
 
 COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
+
+ROWS: Format = Format(
+    name="rows",
+    newest=max(column.since for column in COLUMNS),
+    older="a column with a later `since` is missing",
+)
+"""The format of rows, of which every new column is another version."""
 
 
 def row(
@@ -195,41 +365,16 @@ def row(
 
     rerun: the command that shows the verdict again. option: see `messages_of`.
     """
-    case = result.observation.case
-    values = {
-        KEY: ROWS.newest,
-        "run_id": run_id,
-        "recorded_at": dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"),
-        "case": case.id,
-        "initializer": case.problem.initializer,
-        "dtype": case.problem.dtype,
-        "shape": format_shape(case.problem.shape),
-        "seed": case.problem.seed,
-        "prng": case.problem.prng,
-        "backend": case.backend,
-        "transform": case.transform,
-        "rerun": rerun,
-        "judged_by": judged_by,
-        "asked": asked,
-        **_verdict_values(result, option),
-        **_drift_values(result.drift),
-        **_observation_values(result.observation),
-        **environment_values(environment, case.backend),
-    }
-    return Row(**{column.name: _coerce(values[column.name], column) for column in COLUMNS})
-
-
-def _verdict_values(result: CaseResult, option: str) -> dict[str, Any]:
-    failed = [check.check for check in result.checks if check.status is Status.FAILED]
-    return {
-        "status": result.status,
-        "failed_checks": " ".join(failed),
-        "messages": "\n".join(messages_of(result, (Status.FAILED, Status.LIMITED), option)),
-        "limitation": result.limitation,
-        "metrics": _metrics(result.checks),
-        "golden_from": result.golden_from,
-        "budget_from": result.budget_from,
-    }
+    told = Told(
+        result=result,
+        place=Place(environment=environment, backend=result.observation.case.backend),
+        run_id=run_id,
+        rerun=rerun,
+        option=option,
+        judged_by=judged_by,
+        asked=asked,
+    )
+    return Row(**{column.name: _coerce(column.value(told), column) for column in COLUMNS})
 
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:
@@ -241,50 +386,17 @@ def _metrics(checks: tuple[CheckResult, ...]) -> str:
     return json.dumps(numbers, allow_nan=False)
 
 
-def _drift_values(drift: Drift | None) -> dict[str, Any]:
-    if drift is None:
-        return dict.fromkeys(_DRIFT_COLUMNS)
-    actual, actual_imag = _parts(drift.worst_actual)
-    expected, expected_imag = _parts(drift.worst_expected)
-    return {
-        "drift_class": drift.drift_class,
-        "stage": drift.stage,
-        "n_elements": drift.n_elements,
-        "n_compared": drift.n_compared,
-        "n_different": drift.n_different,
-        "max_ulp": drift.max_ulp,
-        "max_ulp_at_sigma": drift.max_ulp_at_sigma,
-        "worst_index": None if drift.worst_index is None else str(drift.worst_index),
-        "worst_actual": actual,
-        "worst_actual_imag": actual_imag,
-        "worst_expected": expected,
-        "worst_expected_imag": expected_imag,
-        "drift_detail": drift.detail or None,
-    }
-
-
 def _parts(value: complex | None) -> tuple[float | None, float | None]:
     if isinstance(value, complex):
         return value.real, value.imag
     return value, None
 
 
-_DRIFT_COLUMNS = tuple(_drift_values(Drift(drift_class=DriftClass.IDENTICAL)))
-
-
-def _observation_values(observation: Observation) -> dict[str, Any]:
+def _is_repeatable(observation: Observation) -> bool | None:
     outcome = observation.outcome
-    return {
-        "outcome": outcome_text(outcome),
-        "is_repeatable": (
-            observation.repeat_sha256 == outcome.sha256
-            if isinstance(outcome, Returned) and observation.repeat_sha256 is not None
-            else None
-        ),
-        "elapsed_s": observation.elapsed_s,
-        "mode": observation.mode,
-        "device": observation.device,
-    }
+    if isinstance(outcome, Raised) or observation.repeat_sha256 is None:
+        return None
+    return observation.repeat_sha256 == outcome.sha256
 
 
 def outcome_text(outcome: Returned | Raised) -> str:
@@ -295,17 +407,9 @@ def outcome_text(outcome: Returned | Raised) -> str:
 
 
 def environment_values(environment: Environment, backend: str) -> dict[str, Any]:
-    """Return the columns, `runtime` to `xla_isa`, of whatever ran on the backend there."""
-    packages = environment.packages
-    return {
-        "runtime": runtime_of(environment, backend),
-        "cpu": environment.host.get("cpu"),
-        "isa": environment.host.get("isa"),
-        **{name: packages.get(name) for name in ("python", "jax", "jaxlib", "flax", "numpy")},
-        "packages": _assignments(packages, "=="),
-        "flags": changed_flags(environment),
-        **{name: environment.host.get(name) for name in LATE_FACTS},
-    }
+    """Return the columns of whatever ran on the backend there: those that its place says."""
+    place = Place(environment=environment, backend=backend)
+    return {column.name: column.placed(place) for column in COLUMNS if column.placed is not None}
 
 
 def changed_flags(environment: Environment) -> str:

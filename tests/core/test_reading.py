@@ -16,6 +16,7 @@ from conformance.core import versions
 from conformance.core.errors import BudgetError, Malformed
 from conformance.core.reading import NAMED, Figure, document, naming, read_file, record
 from conformance.core.records import DriftClass
+from conformance.report.rows import ROWS
 from tests import ROOT
 
 
@@ -184,6 +185,8 @@ def test_a_fault_of_the_program_is_no_fault_of_the_file(tmp_path: Path) -> None:
 
 def test_the_documented_formats_are_those_that_there_are() -> None:
     text = (ROOT / "docs" / "how-it-works.md").read_text(encoding="utf-8")
-    lines = [f"| {form.name} | {form.newest} | {form.older} |" for form in versions.FORMATS]
+    lines = [
+        f"| {form.name} | {form.newest} | {form.older} |" for form in (*versions.FORMATS, ROWS)
+    ]
 
     assert "\n".join(["| --- | --- | --- |", *lines, ""]) in text

@@ -27,6 +27,7 @@ from conformance.flax import store as layers
 from conformance.merge.sources import read_sources
 from conformance.observe.journal import Journal, header_line
 from conformance.report.frames import read_drift, read_run, read_runs
+from conformance.report.rows import ROWS
 from conformance.store import accepted, budgets
 from conformance.store.read import open_store
 from conformance.upgrade.survey import read as read_survey
@@ -199,7 +200,7 @@ def read_all(folder: Path) -> None:
     read_run(run_in(folder))
 
 
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+@pytest.mark.parametrize("form", [*FORMATS, ROWS], ids=lambda form: form.name)
 def test_a_version_that_is_raised_leaves_every_file_readable(form: Format) -> None:
     with raised(form):
         for folder in EARLIER:
@@ -230,5 +231,7 @@ def test_a_file_of_a_newer_version_is_refused_by_both_versions(name: str, folder
 
 
 def test_every_format_has_a_name_of_its_own_and_says_how_older_files_are_read() -> None:
-    assert len({form.name for form in FORMATS}) == len(FORMATS)
-    assert all(form.older for form in FORMATS)
+    formats = (*FORMATS, ROWS)
+
+    assert len({form.name for form in formats}) == len(formats)
+    assert all(form.older for form in formats)
