@@ -7,18 +7,18 @@ from pathlib import Path
 from conformance.core.paths import LEDGER
 from conformance.core.records import DriftClass
 from conformance.judge import ledger
-from conformance.judge.checks.base import Check
-from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
-from conformance.judge.checks.independence import INDEPENDENCE, check_independence
-from conformance.judge.checks.moments import MOMENTS, check_moments
-from conformance.judge.checks.oracle import ORACLE, check_oracle
-from conformance.judge.checks.structure import STRUCTURE, check_structure
-from conformance.judge.checks.values import VALUES, values_check
+from conformance.judge.checks.base import Check, Evidence
+from conformance.judge.checks.contract import check_contract, check_repeatable
+from conformance.judge.checks.independence import check_independence
+from conformance.judge.checks.moments import check_moments
+from conformance.judge.checks.oracle import check_oracle
+from conformance.judge.checks.structure import check_structure
+from conformance.judge.checks.values import values_check
 from conformance.judge.law import checks as law
 from conformance.judge.ledger import Ledger
 
 
-def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
+def default_checks(max_drift: DriftClass) -> tuple[Check[Evidence], ...]:
     """Return the checks of a run whose policy lets drift up to `max_drift` pass."""
     return (
         check_contract,
@@ -31,7 +31,7 @@ def default_checks(max_drift: DriftClass) -> tuple[Check, ...]:
     )
 
 
-NAMES = (CONTRACT, REPEATABLE, VALUES, ORACLE, STRUCTURE, MOMENTS, INDEPENDENCE, *law.NAMES)
+NAMES = (*(check.name for check in default_checks(DriftClass.IDENTICAL)), *law.NAMES)
 """What a limitation may announce: the checks of cases, and those of laws."""
 
 

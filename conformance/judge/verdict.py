@@ -50,7 +50,7 @@ def judge(
     golden: Entry | None,
     budgets: Budgets | None,
     ledger: Ledger,
-    checks: Iterable[Check],
+    checks: Iterable[Check[Evidence]],
     jax_version: str,
     key: Key | None = None,
 ) -> CaseResult:

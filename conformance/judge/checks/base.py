@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.laws import Definition, expected_error
@@ -36,7 +37,52 @@ class Evidence:
     key: Key | None = None
 
 
-Check = Callable[[Evidence], CheckResult]
+E = TypeVar("E")
+"""What a check is given: `Evidence` of a case, or that of a law."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Generic[E]):
+    """One check, called with evidence.
+
+    name: what results, rows and the ledger call it. needs: without what it is not applicable, in
+    words. judge: the function, which must give its results this name.
+    """
+
+    name: str
+    needs: str
+    judge: Callable[[E], CheckResult]
+
+    def __call__(self, evidence: E) -> CheckResult:
+        """Return what the check says of the evidence."""
+        return self.judge(evidence)
+
+
+Judge = Callable[[Evidence, Definition, Returned], CheckResult]
+
+NOTHING = "nothing: every case has an outcome"
+DEFINED = "a definition, and the array that was asked for"
+
+
+def check(name: str, *, needs: str) -> Callable[[Callable[[E], CheckResult]], Check[E]]:
+    """Return the decorator that makes a check of a function of the evidence."""
+    return lambda judge: Check(name=name, needs=needs, judge=judge)
+
+
+def check_of_defined(name: str) -> Callable[[Judge], Check[Evidence]]:
+    """Return the decorator that makes a check of a function of the definition and the array.
+
+    It is not applicable where either is missing; see `defined`.
+    """
+
+    def decorate(judge: Judge) -> Check[Evidence]:
+        def guarded(evidence: Evidence) -> CheckResult:
+            found = defined(evidence)
+            return judge(evidence, *found) if found else not_applicable(name)
+
+        return Check(name=name, needs=DEFINED, judge=guarded)
+
+    return decorate
 
 
 def defined(evidence: Evidence) -> tuple[Definition, Returned] | None:

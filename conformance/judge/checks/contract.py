@@ -6,11 +6,19 @@ from conformance.core.ids import Problem
 from conformance.core.laws import expected_error
 from conformance.core.records import CheckResult, Observation, Raised, Returned
 from conformance.core.words import counted
-from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
+from conformance.judge.checks.base import (
+    NOTHING,
+    Evidence,
+    check,
+    failed,
+    not_applicable,
+    passed,
+)
 
 CONTRACT, REPEATABLE = "contract", "repeatable"
 
 
+@check(CONTRACT, needs=NOTHING)
 def check_contract(evidence: Evidence) -> CheckResult:
     """Ensure that the call returned shape and dtype as asked, finite, strongly typed; or refused.
 
@@ -67,6 +75,7 @@ def _fault_of_array(outcome: Returned, problem: Problem) -> str:
     return ""
 
 
+@check(REPEATABLE, needs="an array, and a second call")
 def check_repeatable(evidence: Evidence) -> CheckResult:
     """Ensure that a second call with the same key returned the same bits."""
     observation = evidence.observation

@@ -11,9 +11,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from conformance.core.arrays import Array, whole
-from conformance.core.laws import Constant, Declared, DeltaOrthogonal
-from conformance.core.records import CheckResult
-from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
+from conformance.core.laws import Constant, Declared, Definition, DeltaOrthogonal
+from conformance.core.records import CheckResult, Returned
+from conformance.judge.checks.base import (
+    Evidence,
+    check_of_defined,
+    failed,
+    not_applicable,
+    passed,
+)
 from conformance.judge.checks.moments import bernstein_bound
 
 INDEPENDENCE = "independence"
@@ -22,16 +28,17 @@ FEWEST_PAIRS = 32
 """Least number of pairs to judge by: fewer may all be equal by chance in 8 bits."""
 
 
-def check_independence(evidence: Evidence) -> CheckResult:
+@check_of_defined(INDEPENDENCE)
+def check_independence(
+    evidence: Evidence, definition: Definition, outcome: Returned
+) -> CheckResult:
     """Ensure that neighbours, and the halves of each axis, are not equal beyond chance.
 
     Chance is the sample's own: the share of equal pairs among all pairs, which small lattices make
     large. Not applicable to constants, to kernels that are mostly zero, to stored samples, and
     where the oracle says of every element what it must be.
     """
-    if (found := defined(evidence)) is None:
-        return not_applicable(INDEPENDENCE)
-    problem, (definition, outcome) = evidence.observation.case.problem, found
+    problem = evidence.observation.case.problem
     if isinstance(definition, Constant | DeltaOrthogonal):
         return not_applicable(INDEPENDENCE)
     if problem.prng.startswith("threefry") and not isinstance(definition, Declared):

@@ -23,10 +23,16 @@ from conformance.core.laws import (
     Orthogonal,
     nominal_moments,
 )
-from conformance.core.records import CheckResult, Moments
+from conformance.core.records import CheckResult, Moments, Returned
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.alpha import EVIDENCE
-from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
+from conformance.judge.checks.base import (
+    Evidence,
+    check_of_defined,
+    failed,
+    not_applicable,
+    passed,
+)
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import OracleUnavailable, solve_words, unit_variate, word_bits
 
@@ -60,11 +66,9 @@ class Bounds:
     variance: float
 
 
-def check_moments(evidence: Evidence) -> CheckResult:
+@check_of_defined(MOMENTS)
+def check_moments(evidence: Evidence, definition: Definition, outcome: Returned) -> CheckResult:
     """Ensure that mean and variance are those of the law, as nearly as the sample can tell."""
-    if (found := defined(evidence)) is None:
-        return not_applicable(MOMENTS)
-    definition, outcome = found
     if outcome.moments.nonfinite or not math.prod(outcome.shape):
         return not_applicable(MOMENTS)
     law = law_of_element(definition, outcome.shape, outcome.dtype)

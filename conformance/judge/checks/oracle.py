@@ -26,7 +26,13 @@ from conformance.core.records import (
     Returned,
     Yardstick,
 )
-from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
+from conformance.judge.checks.base import (
+    Evidence,
+    check_of_defined,
+    failed,
+    not_applicable,
+    passed,
+)
 from conformance.judge.checks.matrices import (
     RECORDED,
     Drawn,
@@ -51,15 +57,14 @@ from conformance.oracle.threefry import Key
 ORACLE = "oracle"
 
 
-def check_oracle(evidence: Evidence) -> CheckResult:
+@check_of_defined(ORACLE)
+def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) -> CheckResult:
     """Ensure that the array is the defined one, but for rounding within the budget.
 
     Not applicable where the spec has no definition or the oracle no answer: a PRNG that each
     backend implements as it likes, a law stated by its moments only.
     """
-    if (asked := defined(evidence)) is None:
-        return not_applicable(ORACLE)
-    case, (definition, outcome) = evidence.observation.case, asked
+    case = evidence.observation.case
     if isinstance(definition, Constant):
         return not_applicable(ORACLE)  # the structure check compares constants with the definition
     if isinstance(definition, Orthogonal | DeltaOrthogonal):

@@ -9,6 +9,7 @@ import numpy as np
 from conformance.core.arrays import as_dtype, flat, returned, whole
 from conformance.core.laws import (
     Constant,
+    Definition,
     DeltaOrthogonal,
     NominalMoments,
     Orthogonal,
@@ -17,7 +18,13 @@ from conformance.core.laws import (
 from conformance.core.records import Budget, CheckResult, Returned
 from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import gram_error, unscaled
-from conformance.judge.checks.base import Evidence, defined, failed, not_applicable, passed
+from conformance.judge.checks.base import (
+    Evidence,
+    check_of_defined,
+    failed,
+    not_applicable,
+    passed,
+)
 from conformance.judge.checks.matrices import (
     MatrixDefinition,
     as_tall,
@@ -34,16 +41,14 @@ ROUNDINGS = 6
 constant, their quotient, the unit variate, the product. Each moves the result by half an ULP."""
 
 
-def check_structure(evidence: Evidence) -> CheckResult:
+@check_of_defined(STRUCTURE)
+def check_structure(evidence: Evidence, definition: Definition, outcome: Returned) -> CheckResult:
     """Ensure what the definition promises of every element.
 
     Constants are exact. Bounded laws stay within their bounds, widened by the roundings on the way
     there. Orthogonal matrices have columns, or rows, that are orthonormal within the budget.
     Delta-orthogonal kernels are zero off their centre.
     """
-    if (found := defined(evidence)) is None:
-        return not_applicable(STRUCTURE)
-    definition, outcome = found
     if is_matrix(definition) and (outcome.stride != 1 or not math.prod(outcome.shape)):
         return not_applicable(STRUCTURE)  # nothing to multiply, or only a sample is stored
     metrics: dict[str, float] = {}
@@ -52,7 +57,7 @@ def check_structure(evidence: Evidence) -> CheckResult:
     elif isinstance(definition, Orthogonal | DeltaOrthogonal):
         fault = _fault_of_matrix(outcome, definition, evidence.budget, metrics)
     else:
-        fault = _fault_of_bounds(outcome, evidence)
+        fault = _fault_of_bounds(outcome, definition)
     if not fault:
         return passed(STRUCTURE, metrics)
     return failed(STRUCTURE, f"{evidence.observation.case.id}: {fault}", metrics)
@@ -76,9 +81,7 @@ def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     )
 
 
-def _fault_of_bounds(outcome: Returned, evidence: Evidence) -> str:
-    definition = evidence.spec.definition
-    assert definition is not None
+def _fault_of_bounds(outcome: Returned, definition: Definition) -> str:
     nominal = nominal_moments(definition, outcome.shape, outcome.dtype)
     if nominal is None or not math.prod(outcome.shape):
         return ""

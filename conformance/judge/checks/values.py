@@ -6,7 +6,14 @@ from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.planes import tier_of
 from conformance.core.ids import Problem
 from conformance.core.records import CheckResult, Drift, DriftClass, Remedy, Yardstick
-from conformance.judge.checks.base import Check, Evidence, failed, not_applicable, passed
+from conformance.judge.checks.base import (
+    Check,
+    Evidence,
+    check,
+    failed,
+    not_applicable,
+    passed,
+)
 from conformance.judge.checks.matrices import SIDES
 from conformance.judge.checks.oracle import whole_of
 from conformance.judge.drift import explain
@@ -14,12 +21,13 @@ from conformance.judge.drift import explain
 VALUES = "values"
 
 
-def values_check(max_drift: DriftClass) -> Check:
+def values_check(max_drift: DriftClass) -> Check[Evidence]:
     """Return the check that lets drift up to `max_drift` pass.
 
     A problem without a golden fails: nothing passes by being absent.
     """
 
+    @check(VALUES, needs="a golden; a problem that no tier holds may go without")
     def check_values(evidence: Evidence) -> CheckResult:
         drift, case = evidence.drift, evidence.observation.case
         if drift is None:

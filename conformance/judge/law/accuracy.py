@@ -16,7 +16,7 @@ from conformance.core.arrays import Array, as_dtype
 from conformance.core.formats import FORMATS
 from conformance.core.lattice import Point, Sweep, lattice_words
 from conformance.core.laws import Definition, NominalMoments, nominal_moments
-from conformance.core.records import Budget, CheckResult
+from conformance.core.records import Budget
 from conformance.core.ulp import ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.law.exact import CHUNK, ExactLaw, exact_law
 from conformance.oracle import Law, law_of, unit_variate
@@ -80,9 +80,6 @@ class LawEvidence:
     reference: Reference
     accuracy: Accuracy
     budget: Budget | None
-
-
-LawCheck = Callable[[LawEvidence], CheckResult]
 
 
 def gather(definition: Definition, sweep: Sweep, budget: Budget | None) -> LawEvidence:

@@ -18,9 +18,9 @@ from conformance.core.ids import Case
 from conformance.core.lattice import Point
 from conformance.core.records import CheckResult, Remedy, Yardstick
 from conformance.core.ulp import ulp_distance, unit_roundoff
-from conformance.judge.checks.base import failed, passed
+from conformance.judge.checks.base import Check, check, failed, passed
 from conformance.judge.drift.text import number
-from conformance.judge.law.accuracy import LawCheck, LawEvidence, point_at
+from conformance.judge.law.accuracy import LawEvidence, point_at
 from conformance.judge.law.exact import SUMMATION_ERROR
 from conformance.oracle import solve_words
 from conformance.oracle.rounding import round_once
@@ -31,7 +31,7 @@ MEAN, VARIANCE, ACCURACY, SEQUENCE = "law_mean", "law_variance", "law_accuracy",
 
 SWEEP = "law_sweep"
 
-NAMES = (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, ACCURACY, SEQUENCE, SWEEP)
+SWEPT = "a sweep, and a definition with a law"
 
 ORACLE_ERROR = 5 * 2.0**-52
 """Relative error of the oracle's unrounded values; see `oracle.unit_variate`."""
@@ -44,7 +44,7 @@ of 2**-11 (float16) is one result in 256 for each of the two functions."""
 
 def judge_law(evidence: LawEvidence) -> tuple[CheckResult, ...]:
     """Return the result of every check of the law."""
-    return tuple(check(evidence) for check in LAW_CHECKS)
+    return tuple(each(evidence) for each in LAW_CHECKS)
 
 
 def error_bound(evidence: LawEvidence) -> float:
@@ -59,11 +59,13 @@ def error_bound(evidence: LawEvidence) -> float:
 
 
 # --- The checks ----------------------------------------------------------------------------------
+@check(FINITE, needs=SWEPT)
 def check_finite(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point of the lattice is NaN or infinite."""
     return _every_point(evidence, FINITE, ~np.isfinite(evidence.sweep.values), "is not finite")
 
 
+@check(BOUNDS, needs=SWEPT)
 def check_bounds(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point of the lattice lies outside the law's bounds.
 
@@ -87,6 +89,7 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
     return _every_point(evidence, BOUNDS, outside, f"lies outside {interval}")
 
 
+@check(ORDER, needs=SWEPT)
 def check_order(evidence: LawEvidence) -> CheckResult:
     """Ensure that the value never falls as the word grows (never rises, for a negative factor).
 
@@ -99,12 +102,12 @@ def check_order(evidence: LawEvidence) -> CheckResult:
 
 
 def _every_point(
-    evidence: LawEvidence, check: str, wrong: npt.NDArray[np.bool_], what: str
+    evidence: LawEvidence, name: str, wrong: npt.NDArray[np.bool_], what: str
 ) -> CheckResult:
     count = int(wrong.sum())
     metrics = {"n_wrong": float(count)}
     if not count:
-        return passed(check, metrics)
+        return passed(name, metrics)
     sweep, index = evidence.sweep, int(wrong.argmax())
     expected = round_once(
         evidence.reference.unit[index] * evidence.reference.law.factor, sweep.values.dtype
@@ -117,9 +120,10 @@ def _every_point(
         f"  first: {_place(point)}",
         *_values(point),
     ]
-    return failed(check, "\n".join(lines), metrics)
+    return failed(name, "\n".join(lines), metrics)
 
 
+@check(MEAN, needs=SWEPT)
 def check_mean(evidence: LawEvidence) -> CheckResult:
     """Ensure that the mean is the lattice's, within `error_bound` of the root mean square."""
     reference, law = evidence.reference, evidence.law
@@ -136,6 +140,7 @@ def check_mean(evidence: LawEvidence) -> CheckResult:
     return failed(MEAN, _moment_message(evidence, "mean", "sigma", error, bound), metrics)
 
 
+@check(VARIANCE, needs=SWEPT)
 def check_variance(evidence: LawEvidence) -> CheckResult:
     """Ensure that the variance is the lattice's, within twice `error_bound`, relatively.
 
@@ -174,6 +179,7 @@ def _moment_message(
     )
 
 
+@check(ACCURACY, needs=SWEPT)
 def check_accuracy(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point is further from the correctly rounded value than the budget allows."""
     accuracy, budget = evidence.accuracy, evidence.budget
@@ -214,6 +220,7 @@ def _without_budget(case: Case, metrics: Mapping[str, float]) -> CheckResult:
     return failed(ACCURACY, text, metrics, remedy)
 
 
+@check(SEQUENCE, needs=SWEPT)
 def check_sequence(evidence: LawEvidence) -> CheckResult:
     """Ensure that 16-bit values are those of JAX's documented sequence of roundings.
 
@@ -254,7 +261,7 @@ def _values(point: Point) -> Iterator[str]:
         yield f"    {name:8} {number(value)}"
 
 
-LAW_CHECKS: tuple[LawCheck, ...] = (
+LAW_CHECKS: tuple[Check[LawEvidence], ...] = (
     check_finite,
     check_bounds,
     check_order,
@@ -263,3 +270,5 @@ LAW_CHECKS: tuple[LawCheck, ...] = (
     check_accuracy,
     check_sequence,
 )
+
+NAMES = (*(each.name for each in LAW_CHECKS), SWEEP)
