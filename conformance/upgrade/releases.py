@@ -16,57 +16,10 @@ from conformance.core.errors import SelectionError, SideError, unknown
 from conformance.core.files import replace_file
 from conformance.core.paths import cache_folder
 from conformance.observe.lapack import WITNESS
+from conformance.upgrade.known import NEEDS, Known
 from conformance.upgrade.uv import uv
 
 CURRENT, LATEST = "current", "latest"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Cap:
-    """What releases of `package` before `before` need, though their metadata does not say so."""
-
-    package: str
-    before: str
-    requirement: str
-    reason: str
-
-
-CAPS = (
-    Cap(
-        package="jax",
-        before="0.4.26",
-        requirement="numpy<2",
-        reason="calls np.trapz and np.asarray as they were before NumPy 2",
-    ),
-    Cap(
-        package="jax",
-        before="0.4.24",
-        requirement="scipy<1.13",
-        reason="takes tril from scipy.linalg, where SciPy 1.13 no longer has it",
-    ),
-    Cap(
-        package="jax",
-        before="0.4.33",
-        requirement="flax<0.10.3",
-        reason="has no jax.sharding.AbstractMesh, which flax.nnx imports from 0.10.3 on",
-    ),
-    *(
-        Cap(package="flax", before=before, requirement=requirement, reason=reason)
-        for before, requirement, reason in (
-            ("0.8.5", "jax<0.4.27", "imports jax.experimental.maps, which is gone"),
-            ("0.10.3", "jax<0.4.36", "imports MainTrace from jax.core, which is gone"),
-            ("0.10.5", "jax<0.5.1", "reads jax.core.get_opaque_trace_state, which is gone"),
-            ("0.12.0", "jax<0.7", "imports mutable_array from jax._src.core, which is gone"),
-            ("0.12.1", "jax<0.8", "imports mutable_array from jax._src.core, which is gone"),
-            ("0.12.7", "jax<0.9", "reads jax.core.Effect, which is gone"),
-            ("0.12.9", "jax<0.11", "goes with it; newer pairs were not tried"),
-        )
-    ),
-)
-"""The one table of what releases need beside what their metadata says. Found by importing releases
-beside the newest companions that their metadata allows, and drawing from their initializers. The
-bounds of Flax are the newest JAX that was seen to work; what came between was not tried. Of several
-bounds on one companion the tightest stands first."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,22 +212,22 @@ def release_side(text: str, package: str) -> Side:
     if package == "jax":
         # Some releases of jax have no jaxlib of their own and share the one before.
         pinned.append(f"jaxlib<={text}")
-    caps = caps_of(package, version)
+    needs = needs_of(package, version)
     return Side(
         name=f"{package} {text}",
         package=package,
-        requirements=(*pinned, *companions_of(package), *(cap.requirement for cap in caps)),
+        requirements=(*pinned, *companions_of(package), *(need.requirement for need in needs)),
         version=text,
-        notes=tuple(f"{package} {text} needs {cap.requirement}: it {cap.reason}" for cap in caps),
+        notes=tuple(f"{package} {text} needs {need.requirement}: it {need.fact}" for need in needs),
     )
 
 
-def caps_of(package: str, version: Version) -> list[Cap]:
+def needs_of(package: str, version: Version) -> list[Known]:
     """Return what a release needs beyond its metadata: of each companion the tightest bound."""
-    tightest: dict[str, Cap] = {}
-    for cap in CAPS:
-        if cap.package == package and version < Version(cap.before):
-            tightest.setdefault(cap.requirement.partition("<")[0], cap)
+    tightest: dict[str, Known] = {}
+    for need in NEEDS:
+        if need.package == package and version < Version(need.before):
+            tightest.setdefault(need.requirement.partition("<")[0], need)
     return list(tightest.values())
 
 

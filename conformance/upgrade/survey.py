@@ -20,7 +20,7 @@ from conformance.core.records import STAGES, DriftClass, Raised
 from conformance.core.versions import SURVEY
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
-from conformance.upgrade.releases import CAPS
+from conformance.upgrade.known import KNOWN, NEEDS
 from conformance.upgrade.series import Releases
 from conformance.upgrade.tables import SAME_STREAM
 
@@ -228,8 +228,13 @@ def document(found: Survey, data: str) -> str:
         "\n## What releases need beyond their metadata\n",
         _rows(
             ("before", "needs", "because it"),
-            [(f"{cap.package} {cap.before}", f"`{cap.requirement}`", cap.reason) for cap in CAPS],
+            [
+                (f"{need.package} {need.before}", f"`{need.requirement}`", need.fact)
+                for need in NEEDS
+            ],
         ),
+        "\n## What else is known of releases\n",
+        _rows(("before", "about", "it", "taken into account in"), _known_cells()),
     ]
     return "\n".join(parts)
 
@@ -276,6 +281,19 @@ def _error_cells(found: Survey) -> list[tuple[str, ...]]:
         (f"**{step.after}**", step.before, change, str(count))
         for step in found.steps
         for change, count in step.errors.items()
+    ]
+
+
+def _known_cells() -> list[tuple[str, ...]]:
+    return [
+        (
+            f"{each.package} {each.before}",
+            each.kind.value,
+            each.fact + (f" (`{'='.join(each.setting)}`)" if each.setting else ""),
+            ", ".join(f"`{place}`" for place in each.handled),
+        )
+        for each in KNOWN
+        if each not in NEEDS
     ]
 
 
