@@ -248,7 +248,7 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
     assert code == 1
     assert out.startswith("jax 1.0 -> 2.0: 1 identical, 1 stream")
     assert "first differing stage bits" in out
-    assert "releases left" in err
+    assert "1 release left" in err
 
 
 def test_bisect_names_the_cause_of_a_change(gate: Gate) -> None:
