@@ -38,6 +38,7 @@ from conformance.judge.checks.matrices import (
 from conformance.observe.environment import host_facts
 from conformance.observe.jax_compat import x64
 from conformance.oracle import haar
+from conformance.report.aligned import aligned
 from conformance.store import budgets
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -344,11 +345,7 @@ def to_text(rows: Iterable[Row], *, is_markdown: bool) -> str:
     if is_markdown:
         cells.insert(1, ("---",) * len(head))
         return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    )
+    return "\n".join(aligned(cells))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from conformance.core.ids import format_shape
 from conformance.core.words import counted
+from conformance.report.aligned import aligned
 
 if TYPE_CHECKING:
     from conformance.flax.audit import Audit, Audited
@@ -54,8 +55,7 @@ def as_json(result: Audit) -> str:
 def as_text(result: Audit) -> list[str]:
     """Return the table, and under it every fault and note."""
     rows = [COLUMNS, *(_cells(parameter) for parameter in result.parameters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    lines = aligned(rows)
     lines += _remarks(result, "faults") + _remarks(result, "notes")
     what = "shapes only" if result.is_abstract else f"seed {result.seed}"
     count = f"{counted(len(result.parameters), 'parameter')}, {counted(result.n_faults, 'fault')}"

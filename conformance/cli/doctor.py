@@ -15,6 +15,7 @@ from conformance.core.settings import NOTE, comparable, differences, told, unusu
 from conformance.flax.store import open_layers
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
+from conformance.report.aligned import aligned
 from conformance.store.read import open_store
 
 
@@ -97,5 +98,4 @@ def _unlike(there: Environment, here: Environment) -> list[str]:
 
 
 def _section(title: str, facts: Mapping[str, str]) -> list[str]:
-    width = max(map(len, facts), default=0)
-    return [title, *(f"  {name:{width}}  {facts[name]}" for name in facts)]
+    return [title, *(f"  {line}" for line in aligned(list(facts.items())))]

@@ -25,6 +25,7 @@ from conformance.core.words import counted
 from conformance.judge.ledger import load as load_ledger
 from conformance.observe import lowering
 from conformance.predict import aot, ptx
+from conformance.report.aligned import padded
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Change, Lines
 
@@ -248,13 +249,10 @@ def _counts(texts: Sequence[str]) -> tuple[int, int, int]:
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that lines up in a terminal too."""
-    rows = [list(head), *map(list, lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    texts = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in rows
-    ]
-    return "\n".join([texts[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *texts[1:]])
+    rows = padded([head, *lines])
+    texts = [f"| {' | '.join(row)} |" for row in rows]
+    rule = "|".join("-" * (len(cell) + 2) for cell in rows[0])
+    return "\n".join([texts[0], f"|{rule}|", *texts[1:]])
 
 
 def summary(rows: Sequence[Row]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import collections
 
 from conformance.core.records import Status
 from conformance.core.words import counted
+from conformance.report.aligned import aligned
 from conformance.report.explained import notes_on
 from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, group, n_of, ulp_text
 
@@ -51,13 +52,12 @@ def _by_initializer(tally: Tally) -> list[str]:
     worst = sorted(bad, key=lambda name: (-_n_failed(bad[name]), name))[:N_INITIALIZERS]
     total = by_class(tally)
     used = [name for name in CLASSES if total[name]]
-    width = max(map(len, [*worst, "initializer"]))
-    lines = [f"{'initializer':{width}}  {'failed':>9}" + "".join(f"  {name:>10}" for name in used)]
+    rows = [["initializer", "failed", *used]]
     for name in worst:
         counts = by_class(bad[name])
         failed = f"{_n_failed(bad[name])}/{counts.total()}"
-        cells = "".join(f"  {counts[used_class] or '-':>10}" for used_class in used)
-        lines.append(f"{name:{width}}  {failed:>9}{cells}")
+        rows.append([name, failed, *(str(counts[used_class] or "-") for used_class in used)])
+    lines = aligned(rows, n_left=1)
     if rest := len(bad) - len(worst):
         lines.append(f"and {rest} more initializers with failures; summary.md lists them")
     if fine := len(groups) - len(bad):

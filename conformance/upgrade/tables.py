@@ -23,6 +23,7 @@ from conformance.core.ids import format_shape
 from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import COMPARISON
+from conformance.report.aligned import aligned
 from conformance.report.escape import csv_text, markdown_cell
 from conformance.report.tables import Table
 from conformance.store.entries import TREE
@@ -299,14 +300,8 @@ def to_text(verdict: Verdict, notes: Sequence[str] = ()) -> str:
 
 
 def _aligned(table: Table) -> str:
-    shown = [table.head, *table.lines[:N_LINES]]
-    widths = [max(len(line[i]) for line in shown) for i in range(len(table.head))]
-    rows = [
-        "  "
-        + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in shown
-    ]
-    return "\n".join([table.title, *rows, *_rest(table)])
+    rows = aligned([table.head, *table.lines[:N_LINES]])
+    return "\n".join([table.title, *(f"  {row}" for row in rows), *_rest(table)])
 
 
 def _rest(table: Table) -> list[str]:
