@@ -267,7 +267,7 @@ def test_what_is_certain_to_show_is_twice_what_counts() -> None:
 def test_a_law_without_spread_shows_no_change_of_sigma() -> None:
     found = compare_laws(SPREAD / 72, np.zeros(144))
 
-    assert found.smallest_change > 1e290
+    assert found.smallest_change == math.inf
 
 
 @pytest.mark.parametrize(("n_moved", "is_found"), [(141, False), (142, True)])
@@ -384,3 +384,30 @@ def test_a_few_values_that_occur_in_both_are_no_order() -> None:
     other[:1000] = values[1000:2000]
 
     assert not is_reordered(other, values, 0.0)
+
+
+@pytest.mark.parametrize("n_values", [5, 10_000], ids=["small-lattice", "wide-lattice"])
+@pytest.mark.parametrize("size", [32, 1000])
+def test_ranks_and_distances_are_those_of_scipy(size: int, n_values: int) -> None:
+    draws = np.random.default_rng(size).integers(n_values, size=(2, size)).astype(np.float64)
+    one, two = draws
+
+    correlation = statistics._correlation(statistics._ranks(one), statistics._ranks(two))
+    distance = kolmogorov_distance(one, two)
+
+    assert correlation == pytest.approx(scipy.stats.spearmanr(one, two).statistic, abs=1e-12)
+    assert distance == scipy.stats.ks_2samp(one, two, method="asymp").statistic
+
+
+@pytest.mark.parametrize("size", [32, 64, 128, 457, 458])
+def test_the_bound_of_distances_holds_for_small_samples_exactly(size: int) -> None:
+    """Of Massart's inequality that is proven from 458 on; below, SciPy counts the paths."""
+    bound = kolmogorov_bound(size, size)
+    beyond = math.floor(bound * size) + 1
+    one = np.arange(size, dtype=np.float64)
+
+    found = scipy.stats.ks_2samp(one, one + beyond - 0.5, method="exact")
+
+    assert found.statistic == pytest.approx(beyond / size)
+    assert found.statistic > bound
+    assert 0 < found.pvalue < 4e-9
