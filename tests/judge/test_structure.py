@@ -28,7 +28,8 @@ from conformance.core.laws import (
 from conformance.core.records import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
 from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import SPARE_BITS
-from conformance.judge.checks.structure import ROUNDINGS, STRUCTURE, check_structure, slack_at
+from conformance.judge.checks.structure import STRUCTURE, check_structure, slack_at
+from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import solve
 from tests.evidence import NOTHING, declared, evidence, with_moments
 

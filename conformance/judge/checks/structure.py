@@ -33,12 +33,9 @@ from conformance.judge.checks.matrices import (
     is_matrix,
     off_centre_fault,
 )
+from conformance.judge.drift.classify import ROUNDINGS
 
 STRUCTURE = "structure"
-
-ROUNDINGS = 6
-"""Most roundings between a bound of the law and an element: variance, its root, the truncation
-constant, their quotient, the unit variate, the product. Each moves the result by half an ULP."""
 
 
 @check_of_defined(STRUCTURE)

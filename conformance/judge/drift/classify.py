@@ -30,7 +30,10 @@ from conformance.judge.drift import geometry, statistics
 
 ROUNDINGS = 6
 """Most roundings of a scale factor on its way: variance, its root, the truncation constant, their
-quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it."""
+quotient, sqrt(2), the product. Each moves it by half an ULP, and all elements with it.
+
+As many lie between a bound of the law and an element: there the unit variate, of which the bound
+was rounded, stands for sqrt(2)."""
 
 STEP = 16
 """Units of roundoff, at sigma, within which two elements may be one that rounding moved: few enough
