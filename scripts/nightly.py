@@ -4,7 +4,7 @@
     python scripts/nightly.py verdict --jobs JSON --night night --out verdict
     python scripts/nightly.py cases verdict/merge.json            # what to bisect, one id a line
 
-`plan` needs the standard library only.
+`plan` runs before anything is installed, from this checkout with the standard library.
 """
 
 from __future__ import annotations
@@ -14,17 +14,40 @@ import dataclasses
 import itertools
 import json
 import sys
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-MACHINES = Path(__file__).parents[1] / ".github" / "machines.toml"
+ROOT = Path(__file__).parents[1]
+MACHINES = ROOT / ".github" / "machines.toml"
 
 MAX_CASES = 20
 """Cases that a bisection looks at: each is recorded under several releases."""
 
 MAX_SUMMARY_BYTES = 2**20
 """GitHub drops a larger step summary as a whole."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where cases run: the labels of a runner, what is asked of it, and in how many shards.
+
+    accelerator: whether it takes part only when it is named.
+    """
+
+    name: str
+    runner: tuple[str, ...]
+    backend: str
+    shards: int
+    xla_flags: str = ""
+    accelerator: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """The file of machines. jax: which JAX -> backend -> what pip is given."""
+
+    machine: tuple[Machine, ...]
+    jax: Mapping[str, Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,30 +96,53 @@ def plan(machines: Path, accelerators: Sequence[str]) -> list[Job]:
     """Return the jobs of the night: all CPUs, and the accelerators that are named.
 
     Raises:
-        SystemExit: an accelerator is named that the file does not know.
+        SystemExit: an accelerator is named that the file does not know, or see `read_machines`.
     """
-    document = tomllib.loads(machines.read_text())
-    names = {machine["name"] for machine in document["machine"] if machine.get("accelerator")}
+    found = read_machines(machines)
+    names = {machine.name for machine in found.machine if machine.accelerator}
     if strangers := set(accelerators) - names:
         sys.exit(f"ACCELERATORS names {min(strangers)}: {machines.name} knows {sorted(names)}")
     taking_part = [
         machine
-        for machine in document["machine"]
-        if machine["name"] in accelerators or not machine.get("accelerator")
+        for machine in found.machine
+        if machine.name in accelerators or not machine.accelerator
     ]
     return [
         Job(
-            runner=tuple(machine["runner"]),
-            backend=machine["backend"],
-            xla_flags=machine.get("xla_flags", ""),
-            jax=requirements[machine["backend"]],
-            shard=f"{index}/{machine['shards']}",
-            artifact=f"night-{machine['name']}-{jax}-{index}",
-            machine=f"{machine['name']}-{jax}",
+            runner=machine.runner,
+            backend=machine.backend,
+            xla_flags=machine.xla_flags,
+            jax=requirements[machine.backend],
+            shard=f"{index}/{machine.shards}",
+            artifact=f"night-{machine.name}-{jax}-{index}",
+            machine=f"{machine.name}-{jax}",
         )
-        for machine, (jax, requirements) in itertools.product(taking_part, document["jax"].items())
-        for index in range(1, machine["shards"] + 1)
+        for machine, (jax, requirements) in itertools.product(taking_part, found.jax.items())
+        for index in range(1, machine.shards + 1)
     ]
+
+
+def read_machines(path: Path) -> Machines:
+    """Return what the file of machines says.
+
+    Raises:
+        SystemExit: it cannot be read, or says nothing of a backend's JAX; the message names the
+            place.
+    """
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    from conformance.core.errors import Malformed, SelectionError
+    from conformance.core.reading import document, naming, record
+
+    try:
+        with naming(path, SelectionError, "mend it"):
+            found = record(Machines, document(path))
+            for jax, requirements in found.jax.items():
+                if lacking := {each.backend for each in found.machine} - requirements.keys():
+                    raise Malformed(f"jax.{jax} says nothing of {min(lacking)}")
+    except SelectionError as error:
+        sys.exit(str(error))
+    return found
 
 
 def verdict(jobs: Sequence[Job], night: Path, out: Path, tier: str) -> None:
@@ -129,11 +175,9 @@ def verdict(jobs: Sequence[Job], night: Path, out: Path, tier: str) -> None:
 
 def left_out(machines: Path, planned: Sequence[str]) -> list[str]:
     """Return the machines of the file that no job was planned for."""
-    document = tomllib.loads(machines.read_text())
-    names = [machine["name"] for machine in document["machine"]]
-    return [
-        name for name in names if not any(f"{name}-{jax}" in planned for jax in document["jax"])
-    ]
+    found = read_machines(machines)
+    names = [machine.name for machine in found.machine]
+    return [name for name in names if not any(f"{name}-{jax}" in planned for jax in found.jax)]
 
 
 def _read(path: Path) -> str:

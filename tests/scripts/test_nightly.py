@@ -173,6 +173,65 @@ def test_a_run_without_a_verdict_fails_its_job_and_leaves_its_code(
     )
 
 
+# --- The file of machines -------------------------------------------------------------------------
+
+WHOLE = """
+[[machine]]
+name = "x86"
+runner = ["ubuntu"]
+backend = "cpu"
+shards = 2
+
+[jax.newest]
+cpu = "jax"
+"""
+
+
+def test_a_machine_is_read_with_what_it_does_not_say(tmp_path: Path) -> None:
+    (tmp_path / "machines.toml").write_text(WHOLE)
+
+    found = nightly.read_machines(tmp_path / "machines.toml")
+
+    assert found.machine == (
+        nightly.Machine(name="x86", runner=("ubuntu",), backend="cpu", shards=2),
+    )
+    assert found.jax == {"newest": {"cpu": "jax"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needed"),
+    [
+        ("shards = 2", 'shards = "2"', "shards"),
+        ("shards = 2", "shard = 2", "shard"),
+        ("shards = 2", "", "the field 'shards' is missing"),
+        ('runner = ["ubuntu"]', 'runner = "ubuntu"', "runner"),
+        ('cpu = "jax"', 'cuda = "jax"', "jax.newest says nothing of cpu"),
+        ("[jax.newest]", "[jax.newest", "TOMLDecodeError"),
+    ],
+    ids=["text", "stranger", "missing", "no-list", "no-jax", "no-toml"],
+)
+def test_a_file_of_machines_that_is_wrong_is_refused_by_place(
+    old: str, new: str, needed: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "machines.toml"
+    path.write_text(WHOLE.replace(old, new))
+
+    with pytest.raises(SystemExit) as caught:
+        plan(path, [])
+
+    assert str(path) in str(caught.value)
+    assert needed in str(caught.value)
+
+
+def test_the_plan_is_made_before_anything_is_installed() -> None:
+    """Isolated, and without site-packages, as on the machine that plans."""
+    command = [sys.executable, "-I", "-S", str(ROOT / "scripts" / "nightly.py"), "plan"]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
+
+    assert len(json.loads(done.stdout.removeprefix("jobs="))) == len(plan(MACHINES, []))
+
+
 # --- Verdict -------------------------------------------------------------------------------------
 
 
