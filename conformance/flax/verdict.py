@@ -213,7 +213,7 @@ def parameter_drift(
     catalogue: Catalogue,
     budgets: Budgets,
 ) -> Drift:
-    """Return how a parameter lies to its golden, by the law of its draw where it is one."""
+    """Return how a parameter differs from its golden, by the law of its draw where it is one."""
     found = (
         (layer, claim)
         for layer in LAYERS
