@@ -1,4 +1,4 @@
-"""`conformance compare A B`: how every case of B lies to the same case of A."""
+"""`conformance compare A B`: how every case of B differs from the same case of A."""
 
 from __future__ import annotations
 

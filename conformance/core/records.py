@@ -182,7 +182,7 @@ def _widest(budgets: Sequence[MatrixBudget]) -> MatrixBudget | None:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """How one outcome lies to another.
+    """How one outcome differs from another.
 
     n_elements: of the whole arrays. n_compared: how many of them could be; None for all.
     n_different: of those. ULP figures are of the worst element: `max_ulp` counts representable

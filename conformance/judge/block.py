@@ -27,7 +27,7 @@ from conformance.core.laws import (
 )
 from conformance.core.records import Budget
 from conformance.core.ulp import spacing_at, ulp_distance, unit_roundoff
-from conformance.judge.checks.moments import bounds_of, law_of_element, variance_around
+from conformance.judge.checks.moments import bounds_of, moments_of_element, variance_around
 from conformance.judge.checks.structure import widened
 from conformance.judge.drift.classify import OVERFLOWING, ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST, fit
@@ -143,7 +143,7 @@ def _is_lawful(
     lower, upper = widened(moments, dtype)
     least, most = wide.min(axis=1), wide.max(axis=1)
     is_lawful: Mask = np.isfinite(least) & np.isfinite(most) & (lower <= least) & (most <= upper)
-    law = law_of_element(definition, problem.shape, problem.dtype)
+    law = moments_of_element(definition, problem.shape, problem.dtype)
     if law is None:
         return is_lawful
     with np.errstate(invalid="ignore", over="ignore"):  # of rows that are no longer lawful

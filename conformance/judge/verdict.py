@@ -155,12 +155,12 @@ def compare(
     problem: Problem | None = None,
     key: Key | None = None,
 ) -> Drift:
-    """Return how `actual` lies to `expected`, judged by the spec's law.
+    """Return how `actual` differs from `expected`, judged by the spec's law.
 
     budget: how far apart two correct results may lie. problem, key: what was asked; of matrices the
     oracle draws from it what nobody recorded, see `checks.matrices`.
     """
-    moments, definition = law_of(spec, expected), spec.definition
+    moments, definition = nominal_of(spec, expected), spec.definition
     if isinstance(definition, Orthogonal | DeltaOrthogonal) and _is_wanted(expected, definition):
         return compare_matrices(
             actual, expected, definition, moments, budget, problem=problem, key=key
@@ -182,7 +182,7 @@ def _is_wanted(outcome: Outcome, definition: Definition) -> bool:
     return expected_error(definition, outcome.shape, outcome.dtype) is None
 
 
-def law_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:
+def nominal_of(spec: InitializerSpec, outcome: Outcome) -> NominalMoments | None:
     """Return the nominal moments for an outcome's shape, or None where the spec states no law."""
     if not isinstance(outcome, Returned) or spec.definition is None:
         return None

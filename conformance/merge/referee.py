@@ -93,7 +93,7 @@ class Referee:
         return Standing.FOREIGN if self.is_beyond(drift) else Standing.KIN
 
     def drift(self, facts: Sequence[Fact], first: Class) -> Drift | None:
-        """Return how the outcome of these facts lies to the first class's.
+        """Return how the outcome of these facts differs from the first class's.
 
         None where nobody kept the bits: then what runs said of it counts, if the first class is a
         golden.
@@ -337,7 +337,7 @@ def _first(problem: Problem, groups: list[list[Fact]], referee: Referee) -> Clas
 
 
 def _class(mine: list[Fact], first: Class, referee: Referee) -> Class:
-    """Return the class of the facts of one outcome, as it lies to the first class."""
+    """Return the class of the facts of one outcome, as it differs from the first class."""
     excuses = {(fact.place, fact.transform): referee.excuse(fact, first) for fact in mine}
     members = _members(mine)
     drift = referee.drift(mine, first)

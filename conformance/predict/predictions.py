@@ -1,4 +1,4 @@
-"""What a CUDA device will return, how that lies to the CPU and to the definition, and its record.
+"""What a CUDA device will return, how that differs from CPU and definition, and its record.
 
 Predictions are stored as of cases of the backend `cuda`, with all that they permit where they leave
 something open. The first recording made on such a device confirms them or refutes them:
@@ -52,8 +52,7 @@ COLUMNS = (
 class Judged:
     """One predicted case. prediction: None where something was raised.
 
-    from_cpu, from_oracle: how it lies to the CPU's array, and to the definition's where there is an
-    oracle.
+    from_cpu, from_oracle: how it differs from the CPU's array, and the oracle's where it has one.
     """
 
     observation: Observation

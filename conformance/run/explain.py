@@ -16,7 +16,7 @@ from conformance.core.records import STAGES, Outcome, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import drawn_by, fault_of, matrix_errors
-from conformance.judge.checks.moments import law_of_element
+from conformance.judge.checks.moments import moments_of_element
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.oracle import OracleUnavailable, Solution, solve
@@ -69,7 +69,7 @@ def law_lines(spec: InitializerSpec, problem: Problem) -> list[str]:
         f"law: mean {nominal.mean:.9g}, variance {nominal.variance:.9g}, "
         f"within [{nominal.lower:.9g}, {nominal.upper:.9g}]"
     ]
-    exact = law_of_element(definition, problem.shape, problem.dtype)
+    exact = moments_of_element(definition, problem.shape, problem.dtype)
     if exact is not None and (exact.mean, exact.variance) != (nominal.mean, nominal.variance):
         lines.append(
             f"law in {problem.dtype}: mean {exact.mean.real:.9g}, variance {exact.variance:.9g}"

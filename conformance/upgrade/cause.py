@@ -89,7 +89,7 @@ def decide(
     return Finding(cause=Cause.BOTH, proof=f"{returned} neither the old bits nor the new ones")
 
 
-def told_by_programs(
+def cause_by_programs(
     key: str, before: Mapping[str, str], after: Mapping[str, str]
 ) -> Finding | None:
     """Return what the fingerprints of lowered programs tell of one of them; None if they are not.

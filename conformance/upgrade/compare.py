@@ -1,4 +1,4 @@
-"""Two stores -> a comparison: how every case of the second lies to the first.
+"""Two stores -> a comparison: how every case of the second differs from the first.
 
 A store is a recording, a golden set, a set of predictions, or the parameters of a user's model.
 Recordings and predictions are matched by case; golden sets by problem and backend; a recording with
@@ -49,7 +49,7 @@ from conformance.store.entries import (
     parameter_path,
 )
 from conformance.store.read import Store, open_store
-from conformance.upgrade.cause import Finding, told_by_programs
+from conformance.upgrade.cause import Finding, cause_by_programs
 
 ANY = "any"
 """Backend and transform of a golden, which answers for all of them."""
@@ -60,9 +60,9 @@ REWORDED = "raises the same exception with another message"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One case on both sides, and how the second outcome lies to the first.
+    """One case on both sides, and how the second outcome differs from the first.
 
-    deviation: how it lies to what the first side permits, if that is a set of predictions.
+    deviation: how it differs from what the first side permits, if that is a set of predictions.
     """
 
     case: Case
@@ -206,7 +206,7 @@ def _causes(pairs: Iterable[Pair], before: Store, after: Store) -> dict[str, Fin
     for pair in pairs:
         if pair.drift.drift_class in (DriftClass.IDENTICAL, DriftClass.CONTRACT):
             continue
-        if finding := told_by_programs(program_key(pair.case), one, two):
+        if finding := cause_by_programs(program_key(pair.case), one, two):
             found[pair.name] = finding
     return found
 

@@ -63,7 +63,7 @@ class Releases:
         return self._stores[release]
 
     def compare(self, older: str, newer: str) -> Comparison:
-        """Return how the newer release lies to the older, in the cases that are asked for."""
+        """Return how the newer release differs from the older, in the cases that are asked for."""
         names = (f"{self._package} {older}", f"{self._package} {newer}")
         stores = self.store(older), self.store(newer)
         return compared(

@@ -25,7 +25,7 @@ def compared(
     passing: Path,
     only: Collection[str] = (),
 ) -> Comparison:
-    """Return how the second side lies to the first.
+    """Return how the second side differs from the first.
 
     Arrays that differ, of which only samples are kept, are recorded again on both sides, whole:
     those and no others, so that what is alike costs neither disk nor memory.

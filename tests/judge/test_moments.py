@@ -29,11 +29,11 @@ from conformance.judge.alpha import EVIDENCE, MOST_CHECKS, RUN_ERROR_RATE
 from conformance.judge.checks.moments import (
     MOMENTS,
     Bounds,
-    Law,
+    ElementMoments,
     bernstein_bound,
     bounds_of,
     check_moments,
-    law_of_element,
+    moments_of_element,
 )
 from conformance.oracle import solve_words
 from tests import evidence as made
@@ -74,8 +74,8 @@ LAWS: tuple[tuple[Definition, str], ...] = (
 of_laws = pytest.mark.parametrize(("definition", "dtype"), LAWS, ids=str)
 
 
-def law_in(definition: Definition, dtype: str, shape: tuple[int, ...] = SHAPE) -> Law:
-    law = law_of_element(definition, shape, dtype)
+def law_in(definition: Definition, dtype: str, shape: tuple[int, ...] = SHAPE) -> ElementMoments:
+    law = moments_of_element(definition, shape, dtype)
     assert law is not None
     return law
 
@@ -344,7 +344,9 @@ def test_the_columns_of_a_haar_matrix_may_lie_on_another_axis() -> None:
 
 
 def test_the_bounds_of_a_sample_are_bernsteins_and_the_lean_of_the_lattice() -> None:
-    law = Law(mean=1.0, variance=2.0, fourth=7.0, reach=4.0, mean_lean=0.125, variance_lean=0.25)
+    law = ElementMoments(
+        mean=1.0, variance=2.0, fourth=7.0, reach=4.0, mean_lean=0.125, variance_lean=0.25
+    )
 
     found = bounds_of(NORMAL, law, SHAPE)
 
@@ -355,7 +357,7 @@ def test_the_bounds_of_a_sample_are_bernsteins_and_the_lean_of_the_lattice() -> 
 
 
 def test_squares_that_do_not_vary_but_for_rounding_have_no_variance() -> None:
-    law = Law(mean=0.0, variance=1.0, fourth=1.0 - 2**-52, reach=1.0)
+    law = ElementMoments(mean=0.0, variance=1.0, fourth=1.0 - 2**-52, reach=1.0)
 
     assert bounds_of(NORMAL, law, SHAPE).variance == bernstein_bound(SIZE, 0.0, 1.0)
 
@@ -459,7 +461,7 @@ def test_what_is_no_function_of_single_words_has_its_nominal_moments(dtype: str)
     ids=str,
 )
 def test_elements_that_do_not_vary_have_no_law(definition: Definition, dtype: str) -> None:
-    assert law_of_element(definition, (3, 3, 2, 2), dtype) is None
+    assert moments_of_element(definition, (3, 3, 2, 2), dtype) is None
 
 
 def test_the_bounds_hold_the_sample_of_a_right_initializer() -> None:

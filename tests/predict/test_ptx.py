@@ -21,7 +21,7 @@ from conformance.core.records import Budget, DriftClass, Returned
 from conformance.core.ulp import ordered
 from conformance.judge.budgets import budget_for
 from conformance.judge.drift import classify
-from conformance.judge.verdict import law_of
+from conformance.judge.verdict import nominal_of
 from conformance.observe.backends.pjrt import settings
 from conformance.oracle import solve
 from conformance.predict import ptx
@@ -104,7 +104,7 @@ def test_wide_normals_lie_to_the_cpu_by_rounding(name: str) -> None:
     drift = classify(
         returned(emulated(name, (0, 7))),
         expected,
-        moments=law_of(spec, expected),
+        moments=nominal_of(spec, expected),
         budget=measured_budget(problem).doubled(),
     )
 
@@ -121,7 +121,7 @@ def test_every_kernel_is_within_the_measured_budget_of_the_oracle(name: str) -> 
     drift = classify(
         returned(emulated(name)),
         expected,
-        moments=law_of(spec, expected),
+        moments=nominal_of(spec, expected),
         budget=measured_budget(problem),
     )
 

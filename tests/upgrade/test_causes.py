@@ -17,7 +17,7 @@ from conformance.core.ids import Case, parse_case
 from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
 from conformance.observe.child import exports
 from conformance.upgrade import probes
-from conformance.upgrade.cause import Cause, Digests, decide, told_by_programs
+from conformance.upgrade.cause import Cause, Digests, cause_by_programs, decide
 from conformance.upgrade.environments import Plan
 
 CATALOGUE = load_catalogue()
@@ -77,7 +77,7 @@ SPELT_OTHERWISE = {"cpu normal float32": "ff", "cpu uniform float32": "ee"}
 def test_the_text_of_programs_tells_the_cause_if_any_is_spelt_alike(
     after: dict[str, str], cause: Cause, proof: str
 ) -> None:
-    found = told_by_programs("cpu normal float32", SAME, after)
+    found = cause_by_programs("cpu normal float32", SAME, after)
 
     assert found is not None
     assert found.cause is cause
@@ -88,7 +88,7 @@ def test_the_text_of_programs_tells_the_cause_if_any_is_spelt_alike(
 def test_a_recording_without_programs_tells_nothing(
     before: dict[str, str], after: dict[str, str]
 ) -> None:
-    assert told_by_programs("cpu normal float32", before, after) is None
+    assert cause_by_programs("cpu normal float32", before, after) is None
 
 
 # --- The programs --------------------------------------------------------------------------------

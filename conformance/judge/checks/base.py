@@ -25,7 +25,7 @@ from conformance.oracle.threefry import Key
 class Evidence:
     """All that a check may look at: pure data about one observed case.
 
-    drift: how the observation lies to the golden; None without a golden.
+    drift: how the observation differs from the golden; None without a golden.
     budget: how far a correct result may lie from the exact one on this backend, in this dtype.
     key: of the draw, where it is not that of the problem's seed.
     """

@@ -365,7 +365,7 @@ def compare_matrices(
     problem: Problem | None = None,
     key: Key | None = None,
 ) -> Drift:
-    """Return how one result lies to another: rounding if each is the right Q of the same draw.
+    """Return how one result differs from another: rounding if each is the right Q of the same draw.
 
     The same but for rounding: each may have its own bits. Two right results of different draws are
     as far apart as the draws, and have their class: a new stream is no rounding. Where a result is
@@ -448,7 +448,7 @@ def column_order(actual: Returned, expected: Returned, definition: MatrixDefinit
 
 
 def draw_drift(actual: Drawn, expected: Drawn, budget: Budget) -> Drift:
-    """Return how what was drawn for one result lies to what was drawn for another.
+    """Return how what was drawn for one result differs from what was drawn for another.
 
     budget: of the normals.
     """

@@ -43,7 +43,7 @@ ENUMERATED_WORDS = (8, 16)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Law:
+class ElementMoments:
     """Central moments of one element, and its largest distance from the mean.
 
     mean_lean, variance_lean: how far those of the dtype's lattice may lie from these, where the
@@ -71,7 +71,7 @@ def check_moments(evidence: Evidence, definition: Definition, outcome: Returned)
     """Ensure that mean and variance are those of the law, as nearly as the sample can tell."""
     if outcome.moments.nonfinite or not math.prod(outcome.shape):
         return not_applicable(MOMENTS)
-    law = law_of_element(definition, outcome.shape, outcome.dtype)
+    law = moments_of_element(definition, outcome.shape, outcome.dtype)
     if law is None:
         return not_applicable(MOMENTS)
     if math.isinf(law.reach):
@@ -89,7 +89,7 @@ _UNBOUNDED = (
 )
 
 
-def _fault(actual: Moments, law: Law, bounds: Bounds) -> str:
+def _fault(actual: Moments, law: ElementMoments, bounds: Bounds) -> str:
     mean = complex(actual.mean, actual.mean_imag)
     variance, sigma = variance_around(law, mean, actual.variance), math.sqrt(law.variance)
     if abs(mean - law.mean) > bounds.mean:
@@ -109,7 +109,7 @@ LARGEST_VARIANCE = 2.0**490
 """A float64 ends at 2^1024; fourth powers of draws are up to 2^12 squares of the variance."""
 
 
-def variance_around(law: Law, mean: Any, variance: Any) -> Any:
+def variance_around(law: ElementMoments, mean: Any, variance: Any) -> Any:
     """Return the variance around the law's mean, not the sample's; of one sample or of many.
 
     That is a mean of independent terms, as the bound wants them.
@@ -122,8 +122,10 @@ def _text(value: complex) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:
-    """Return the law of one element in the dtype; None where elements have no variance.
+def moments_of_element(
+    definition: Definition, shape: tuple[int, ...], dtype: str
+) -> ElementMoments | None:
+    """Return the moments of one element in the dtype; None where elements have no variance.
 
     None, too, where sums of fourth powers are no float64: the definition still says each element.
 
@@ -146,7 +148,7 @@ def law_of_element(definition: Definition, shape: tuple[int, ...], dtype: str) -
     # N lattice points, each at a quantile of its cell: the mean of a function of total variation V
     # is off by V / N at most (Koksma). V is 2 reach for the value, 2 reach^2 for its square.
     cell = FORMATS[dtype].cell
-    return Law(
+    return ElementMoments(
         mean=nominal.mean,
         variance=nominal.variance,
         fourth=kurtosis * nominal.variance**2,
@@ -174,7 +176,9 @@ def _reach(
     return max(abs(end - nominal.mean) for end in ends)
 
 
-def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> Law | None:
+def _enumerated(
+    definition: Definition, shape: tuple[int, ...], dtype: str
+) -> ElementMoments | None:
     width = word_bits(as_dtype(dtype))
     words = np.arange(2**width, dtype=f"u{width // 8}")
     solution = solve_words(words, definition, as_dtype(dtype), shape)
@@ -182,7 +186,7 @@ def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> L
     deviation = np.abs(values - values.mean())
     if not deviation.any():
         return None
-    return Law(
+    return ElementMoments(
         mean=complex(values.mean()),
         variance=float(np.mean(deviation**2)),
         fourth=float(np.mean(deviation**4)),
@@ -190,7 +194,7 @@ def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> L
     )
 
 
-def bounds_of(definition: Definition, law: Law, shape: tuple[int, ...]) -> Bounds:
+def bounds_of(definition: Definition, law: ElementMoments, shape: tuple[int, ...]) -> Bounds:
     """Return bounds that a correct sample exceeds with probability alpha = 2 exp(-EVIDENCE)."""
     size = math.prod(shape)
     if isinstance(definition, Orthogonal):

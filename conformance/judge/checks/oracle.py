@@ -165,7 +165,7 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Deviation:
-    """How an array, or what is kept of it, lies to the nearest of the oracle's answers."""
+    """How an array, or what is kept of it, differs from the nearest of the oracle's answers."""
 
     drift: Drift
     reference: Array
@@ -176,7 +176,7 @@ class Deviation:
 def deviation(
     outcome: Returned, solutions: Iterable[Solution], moments: NominalMoments, *, budget: Budget
 ) -> Deviation:
-    """Return how the outcome lies to the defined array, or to JAX's own roundings of it if nearer.
+    """Return how the outcome differs from the defined array, or JAX's own roundings if nearer.
 
     solutions: the oracle's answers, see `answers`. moments: of the law.
 

@@ -1,4 +1,4 @@
-"""How one outcome lies to another: the class of the change, where it is, and what caused it.
+"""How one outcome differs from another: the class of the change, where it is, and what caused it.
 
 Pure functions over two outcomes. `classify` names the class; `first_differing_stage` the cause;
 `explain` says it to a reader.

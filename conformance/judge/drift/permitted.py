@@ -44,7 +44,7 @@ class Deviation:
 
 
 def deviation(actual: Outcome, predicted: Outcome, permitted: Permitted) -> Deviation:
-    """Return how an outcome lies to its prediction.
+    """Return how an outcome differs from its prediction.
 
     Another exception, dtype or shape, and a difference in an element of which no sample was kept,
     count as one decided element.
