@@ -244,6 +244,14 @@ WAYS_OUT = (
         r"no wheels with a matching Python|requires-python|requires Python|only jaxlib\S+ is avail",
         "no installed Python suits it: install the one that its wheels are for",
     ),
+    (
+        r"does not appear to be a Python project",
+        "that folder is no project: give --with one that has a pyproject.toml",
+    ),
+    (
+        r"was not found in the package registry",
+        "the registry has no package of that name: spell it as it is published, or give a folder",
+    ),
     (r"no version of", "there is no such release: `pip index versions jax` (or flax) lists them"),
 )
 """What the resolver says, and what to do about it; the first that matches counts."""

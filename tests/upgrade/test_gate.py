@@ -391,6 +391,22 @@ def test_a_conflict_with_what_the_caller_asks_for_is_told_as_such(gate: Gate) ->
 
 
 @pytest.mark.parametrize(
+    ("requirement", "way_out"),
+    [
+        ("nosuch", "the registry has no package of that name: spell it as it is published"),
+        ("./noproject", "that folder is no project: give --with one that has a pyproject.toml"),
+    ],
+)
+def test_what_cannot_be_installed_beside_a_release_is_no_contradiction(
+    gate: Gate, requirement: str, way_out: str
+) -> None:
+    code, _, err = gate("2.0", "3.0", "--with", requirement, "--seed", "0")
+
+    assert code == 3
+    assert way_out in err
+
+
+@pytest.mark.parametrize(
     ("release", "way_out"),
     [
         ("7.7", "that release was withdrawn (yanked): choose one before or after it"),
