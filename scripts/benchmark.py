@@ -360,6 +360,52 @@ def law_lines() -> list[Line]:
     return [*lines, Line(what="JAX: one draw of lecun_normal of that size, cold", figure=figure)]
 
 
+SEEDS = range(1000, 1400)
+"""Two blocks of them."""
+
+
+def block_lines() -> list[Line]:
+    """Measure one more seed, all checks included, in a block and by itself."""
+    from conformance.cases.selection import Selection
+    from conformance.run.blocks import block_verdicts
+    from conformance.run.options import Options
+    from conformance.run.session import Session
+
+    lines = []
+    for shape in ("64x32", "64x1"):
+        asked = Selection(
+            initializers=("lecun_normal", "he_uniform", "normal", "zeros"),
+            dtypes=("float32", "bfloat16", "float16"),
+            shapes=(shape,),
+            backends=("cpu",),
+            ranges=(SEEDS,),
+        )
+        session = Session(Options(asked=asked), "benchmark").prepared()
+        single = [case for block in session.blocks for case in list(block.cases())[1:9]]
+        for block in session.blocks:
+            list(block_verdicts(session, block))  # compiles
+
+        def in_blocks(session: Session = session) -> None:
+            for block in session.blocks:
+                list(block_verdicts(session, block))
+
+        def one_by_one(session: Session = session, single: list[Case] = single) -> None:
+            for case in single:
+                session.verdict(case)
+
+        alone = least_cpu_s(one_by_one, 2) / len(single)
+        together = least_cpu_s(in_blocks, 2) / session.n_cases
+        lines += [
+            Line(
+                what=f"one more seed at {shape} in a block, CPU a case",
+                figure=f"{together * 1e3:.3f} ms",
+                aim="at most 0.5 ms" if shape == "64x32" else "",
+            ),
+            Line(what=f"by itself / in a block, at {shape}", figure=f"{alone / together:.1f}"),
+        ]
+    return lines
+
+
 # --- The table ------------------------------------------------------------------------------------
 
 
@@ -394,7 +440,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure, then print the table."""
     options, load_before = parsed(arguments), os.getloadavg()[0]
-    lines = [*oracle_lines(), *law_lines()]
+    lines = [*oracle_lines(), *law_lines(), *block_lines()]
     with tempfile.TemporaryDirectory() as scratch:
         lines = [*tier_lines(options, Path(scratch)), *lines]
     print(f"{headline(load_before)}\n\n{table(lines)}")

@@ -60,6 +60,10 @@ def compile_pins(words: list[str]) -> None:
     asked = Path(words[2]).read_text()
     output = Path(words[words.index("--output-file") + 1])
     release = pinned(asked)
+    if "nosuch" in asked:
+        sys.exit("error: Because nosuch was not found in the package registry and you require it")
+    if "./noproject" in asked:
+        sys.exit("error: `noproject` does not appear to be a Python project: no setup.py")
     if release == "8.8":
         sys.exit("error: Because jax==8.8 needs numpy<2 and you require numpy>=2, unsatisfiable")
     if release == "7.7":

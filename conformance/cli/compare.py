@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.errors import ExitCode, cannot_write
-from conformance.core.files import replace_file
+from conformance.cli.output import write_all, write_text
+from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
@@ -65,25 +66,24 @@ def run(arguments: argparse.Namespace) -> int:
 def report(
     verdict: policy.Verdict, arguments: argparse.Namespace, notes: Sequence[str] = ()
 ) -> int:
-    """Print and write the verdict as was asked; return the exit code."""
+    """Print and write the verdict as was asked; return the exit code.
+
+    What cannot be written is said after the verdict: drift comes before it.
+    """
     texts = {"json": tables.to_json, "markdown": tables.to_markdown}
     printed = [name for name in texts if getattr(arguments, name) == STDOUT]
-    for name, render in texts.items():
-        if getattr(arguments, name) not in (None, STDOUT):
-            _write(Path(getattr(arguments, name)), render(verdict, notes))
-    if arguments.csv:
-        _write(arguments.csv, tables.to_csv(verdict))
-    if arguments.parquet:
-        tables.write_parquet(verdict, arguments.parquet)
     if printed:
         sys.stdout.write("".join(texts[name](verdict, notes) for name in printed))
     else:
         sys.stdout.write(tables.to_text(verdict, notes))
-    return ExitCode.of(failed=bool(verdict.beyond), missing=bool(verdict.comparison.lost))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        replace_file(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    files: list[Callable[[], None]] = []
+    for name, render in texts.items():
+        if getattr(arguments, name) not in (None, STDOUT):
+            path = Path(getattr(arguments, name))
+            files.append(functools.partial(write_text, path, render(verdict, notes)))
+    if arguments.csv:
+        files.append(functools.partial(write_text, arguments.csv, tables.to_csv(verdict)))
+    if arguments.parquet:
+        files.append(functools.partial(tables.write_parquet, verdict, arguments.parquet))
+    code = ExitCode.of(failed=bool(verdict.beyond), missing=bool(verdict.comparison.lost))
+    return ExitCode.first(code, write_all(files))

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from conformance.cli.output import standard_output
-from conformance.core.errors import ConformanceError, ExitCode, Terminated, unknown
+from conformance.core.errors import (
+    ConformanceError,
+    ExitCode,
+    SelectionError,
+    Terminated,
+    unknown,
+)
+from conformance.core.paths import empty
 from conformance.report.escape import printable
 from conformance.run.interruption import no_early_success, termination_as_interruption
 
@@ -84,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     try:
         with no_early_success(), termination_as_interruption(), standard_output() as output:
+            refuse_empty(words)
             arguments = parse(words)
             code: int = _module(arguments.command).run(arguments)
             output.flush()
@@ -100,6 +109,25 @@ def _run(words: list[str]) -> int:
         print(f"conformance: {output.fault}", file=sys.stderr)
         return ExitCode.first(code, ExitCode.MISSING)
     return code
+
+
+def refuse_empty(words: list[str]) -> None:
+    """Refuse words that name nothing, as a shell makes of a variable that is not set.
+
+    None of them may mean "all", "here" or "as if it was not given": a gate of `--target ""` would
+    pass for another question than the one that was asked.
+
+    Raises:
+        SelectionError: an option or an argument is empty.
+    """
+    for before, word in itertools.pairwise(["", *words]):
+        is_joined = word.startswith("--") and "=" in word
+        option, _, value = word.partition("=") if is_joined else (before, "", word)
+        if value.strip():
+            continue
+        if option.startswith("--") and (is_joined or "=" not in option):
+            raise empty(option.removeprefix("--"), value)
+        raise SelectionError(f"an argument is empty ({value!r}): name one, or leave it out")
 
 
 def parse(words: list[str]) -> argparse.Namespace:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.core.errors import ExitCode, cannot_write
-from conformance.core.files import replace_file
+from conformance.cli.output import write_all, write_text
+from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
 from conformance.merge import (
@@ -61,11 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
     merged = merge(sources.facts, referee, expected=expected, faults=faults)
-    for path, render in ((arguments.json, to_json), (arguments.markdown, to_markdown)):
-        if path is not None:
-            _write(path, render(merged))
     sys.stdout.write(to_text(merged))
-    return _exit_code(merged)
+    reports = ((arguments.json, to_json), (arguments.markdown, to_markdown))
+    files = [
+        functools.partial(write_text, path, render(merged))
+        for path, render in reports
+        if path is not None
+    ]
+    return ExitCode.first(_exit_code(merged), write_all(files))
 
 
 def _exit_code(merged: Merged) -> int:
@@ -78,10 +82,3 @@ def _questions(tier: Tier | None, catalogue: Catalogue) -> list[Question]:
     if tier is None:
         return []
     return [(case.problem, case.transform) for case in select(catalogue, Selection(tier=tier))]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        replace_file(path, text.encode(errors="backslashreplace"))
-    except OSError as error:
-        raise cannot_write(path, error) from error

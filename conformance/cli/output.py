@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO, cast
 
+from conformance.core.errors import ExitCode, ReportError, cannot_write
+from conformance.core.files import replace_file
 from conformance.report.escape import printable
 
 
@@ -64,7 +67,38 @@ def _leave(stream: TextIO) -> None:
 
 @contextlib.contextmanager
 def standard_output() -> Iterator[Output]:
-    """Lend a standard output that never ends a command by a reader who left."""
+    """Lend a standard output that never ends a command by a reader who left.
+
+    A standard error that the caller closed is there too, and goes nowhere.
+    """
     output = Output(sys.stdout)
-    with contextlib.redirect_stdout(cast("TextIO", output)):
+    with contextlib.ExitStack() as stack:
+        if sys.stderr is None:
+            nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        stack.enter_context(contextlib.redirect_stdout(cast("TextIO", output)))
         yield output
+
+
+def write_all(files: Iterable[Callable[[], None]]) -> ExitCode:
+    """Write each file; say which cannot be written, and return whether one is missing."""
+    code = ExitCode.OK
+    for write in files:
+        try:
+            write()
+        except ReportError as error:
+            print(f"conformance: {printable(str(error))}", file=sys.stderr)
+            code = error.exit_code
+    return code
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write the text at once and whole.
+
+    Raises:
+        ReportError: the place takes no file.
+    """
+    try:
+        replace_file(path, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        raise cannot_write(path, error) from error

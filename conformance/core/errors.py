@@ -233,10 +233,14 @@ def unknown(kind: str, value: str, known: Iterable[str]) -> str:
     return f"{kind} {value!r} is unknown: {hint}"
 
 
-def cannot_write(path: Path, error: OSError) -> ReportError:
-    """Return the error that says why a report was not written, and what to do."""
+def cannot_write(path: Path, error: OSError, option: str = "") -> ReportError:
+    """Return the error that says why a report was not written, and what to do.
+
+    option: what chooses the place, where that is not the option that named it.
+    """
     reason = error.strerror or str(error)
+    choice = f" with {option}" if option else ""
     return ReportError(
         f"reports cannot be written to {path}: {reason}. "
-        "Free or permit that place, or choose another with --reports DIR"
+        f"Free or permit that place, or choose another{choice}"
     )

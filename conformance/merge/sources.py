@@ -92,18 +92,40 @@ _SHARD = re.compile(r"(?P<asked>.*) --shard (?P<number>\d+)/(?P<count>\d+)")
 
 
 def lost_shards(facts: Iterable[Fact]) -> list[str]:
-    """Return a line for each shard of a selection of which others are there, on like machines."""
-    found: dict[tuple[str, tuple[str, ...], str, int], set[int]] = {}
+    """Return a line for each shard of a selection of which others are there, on like machines.
+
+    Beneath one folder they may come of hosts with several CPUs, of one host from several folders.
+    Where two folders hold the same shard they are two runs, and each must be whole.
+    """
+    beneath: dict[tuple[str, tuple[str, ...], str, int], set[int]] = {}
+    of_host: dict[tuple[Place, str, int], dict[str, set[int]]] = {}
     for fact in facts:
         if shard := _SHARD.fullmatch(fact.asked):
-            key = (fact.root, fact.place.kind, shard["asked"], int(shard["count"]))
-            found.setdefault(key, set()).add(int(shard["number"]))
-    return [
-        f"{root}: shard {number}/{count} of {asked} on {' '.join(filter(None, kind))} is not "
-        "there: run it, or name the folder that holds it"
-        for (root, kind, asked, count), numbers in sorted(found.items())
-        for number in sorted(set(range(1, count + 1)) - numbers)
-    ]
+            asked, count, number = shard["asked"], int(shard["count"]), int(shard["number"])
+            key = (fact.root, fact.place.kind, asked, count)
+            beneath.setdefault(key, set()).add(number)
+            folders = of_host.setdefault((fact.place, asked, count), {})
+            folders.setdefault(fact.root, set()).add(number)
+    lines = []
+    for (root, kind, asked, count), numbers in sorted(beneath.items()):
+        runs = (
+            folders
+            for (place, *what), folders in of_host.items()
+            if root in folders and place.kind == kind and what == [asked, count]
+        )
+        there = numbers.union(*map(_of_one_run, runs))
+        lines += [
+            f"{root}: shard {number}/{count} of {asked} on {' '.join(filter(None, kind))} is not "
+            "there: run it, or name one folder that holds all shards of that machine"
+            for number in sorted(set(range(1, count + 1)) - there)
+        ]
+    return lines
+
+
+def _of_one_run(folders: Mapping[str, set[int]]) -> set[int]:
+    """Return the shards that the folders hold together; none where one shard lies in two."""
+    together = set().union(*folders.values())
+    return together if len(together) == sum(map(len, folders.values())) else set()
 
 
 def mixed(facts: Iterable[Fact]) -> str:

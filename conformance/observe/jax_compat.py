@@ -306,3 +306,42 @@ def _run(primitive: Any, parameters: Mapping[str, Any], *arrays: Any) -> tuple[A
     functions, others = bound if isinstance(bound, tuple) else ([], bound)
     results = primitive.bind(*functions, *arrays, **others)
     return tuple(results) if primitive.multiple_results else (results,)
+
+
+QR = "qr"
+"""The function of `jax.numpy.linalg` that factors."""
+
+
+@contextlib.contextmanager
+def factored() -> Iterator[list[tuple[Any, Any]]]:
+    """Collect each matrix that JAX factors within the block, and the Q of its QR.
+
+    Programs are traced anew, for those compiled before would say nothing; a callback in them tells
+    what was factored. So a program may be compiled otherwise here: compare what it returns.
+    """
+    jax = importlib.import_module("jax")  # whose functions of caches and effects have no types
+    found: list[tuple[Any, Any]] = []
+    places = [
+        importlib.import_module(name) for name in ("jax._src.numpy.linalg", "jax.numpy.linalg")
+    ]
+    originals = [getattr(place, QR) for place in places]
+
+    def told(matrix: Any, q: Any) -> None:
+        found.append((np.asarray(matrix), np.asarray(q)))
+
+    def qr(matrix: Any, *arguments: Any, **named: Any) -> Any:
+        result = originals[0](matrix, *arguments, **named)
+        if isinstance(result, tuple):
+            jax.debug.callback(told, matrix, result[0])
+        return result
+
+    jax.clear_caches()
+    for place in places:
+        setattr(place, QR, qr)
+    try:
+        yield found
+        jax.effects_barrier()
+    finally:
+        for place, original in zip(places, originals, strict=True):
+            setattr(place, QR, original)
+        jax.clear_caches()

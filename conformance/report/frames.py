@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import itertools
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -35,6 +36,9 @@ from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
 from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
 from conformance.report.run import MISSING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 RECORDS_AS_TEXT = "records.jsonl"
@@ -143,23 +147,38 @@ def write_records(lines: Iterable[str], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with contextlib.ExitStack() as stack:
-        writer = None
+    # Text, where a frame has a category: its codes would differ from chunk to chunk.
+    empty = pd.DataFrame({each.name: _series([], _as_text(each)) for each in COLUMNS})
+    schema = pa.Schema.from_pandas(empty, preserve_index=False)
+    with pq.ParquetWriter(path, schema) as writer:
         for chunk in batched(lines, CHUNK):
-            rows = [json.loads(line) for line in chunk]
-            columns = {
-                # Text, where a frame has a category: its codes would differ from chunk to chunk.
-                each.name: _series([row[each.name] for row in rows], _as_text(each))
-                for each in COLUMNS
-            }
-            table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
-            if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema))
-            writer.write_table(table.cast(writer.schema))
+            writer.write_table(_table(chunk, schema))
 
 
-CHUNK = 20_000
-"""Rows of one part of a file that is written part by part: some 60 MB of memory."""
+def _table(lines: list[str], schema: pa.Schema) -> pa.Table:
+    """Return rows as a table: read by Arrow, which takes a tenth of the time, where it can."""
+    import pyarrow as pa
+    import pyarrow.json
+
+    is_time = [pa.types.is_timestamp(field.type) for field in schema]
+    types = zip(schema, is_time, strict=True)
+    as_told = pa.schema([each.with_type(pa.string()) if time else each for each, time in types])
+    data = "".join(lines).encode()
+    how = {
+        "read_options": pyarrow.json.ReadOptions(block_size=len(data) + 1, use_threads=False),
+        "parse_options": pyarrow.json.ParseOptions(explicit_schema=as_told),
+    }
+    with contextlib.suppress(pa.ArrowInvalid):  # NaN and infinity are text in JSON
+        return pyarrow.json.read_json(io.BytesIO(data), **how).cast(schema)
+    rows = [json.loads(line) for line in lines]
+    columns = {
+        each.name: _series([row[each.name] for row in rows], _as_text(each)) for each in COLUMNS
+    }
+    return pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False).cast(schema)
+
+
+CHUNK = 5_000
+"""Rows of one part of a file that is written part by part: some 50 MB of memory."""
 
 
 def batched(lines: Iterable[str], n: int) -> Iterator[list[str]]:

@@ -70,7 +70,7 @@ class RunRecorder:
             with (self.folder / ROWS).open("a", encoding="utf-8") as file:
                 file.write("".join(f"{line}\n" for line in lines))
         except OSError as error:
-            raise cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error, "--reports DIR") from error
 
     def miss(self, case_id: str, reason: str) -> None:
         """Note why a case that was to run has no verdict."""
@@ -122,7 +122,7 @@ class RunRecorder:
             # Last, for its presence says that the run finished.
             self._write_records(run)
         except OSError as error:
-            raise cannot_write(self.folder, error) from error
+            raise cannot_write(self.folder, error, "--reports DIR") from error
         return run
 
     def summary_lines(self) -> list[str]:

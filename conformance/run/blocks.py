@@ -11,8 +11,8 @@ import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from conformance.core.arrays import returned
 from conformance.core.ids import Block, Case
@@ -42,15 +42,14 @@ class Lot:
     counts: tuple[tuple[Key, int], ...]
 
 
-def lot_text(lot: Lot) -> str:
-    """Return the rows of a lot as another process can send them."""
-    return json.dumps({"lines": lot.lines, "counts": lot.counts})
+def told_lot(lot: Lot) -> dict[str, Any]:
+    """Return the rows of a lot, and their counts, as JSON can hold them."""
+    return {"lines": lot.lines, "counts": lot.counts}
 
 
-def read_lot(text: str) -> tuple[list[str], list[tuple[Key, int]]]:
-    """Return the rows that `lot_text` wrote, and their counts."""
-    found = json.loads(text)
-    return found["lines"], [(Key(*key), n) for key, n in found["counts"]]
+def read_lot(told: Mapping[str, Any]) -> tuple[list[str], list[tuple[Key, int]]]:
+    """Return the rows that `told_lot` told, and their counts."""
+    return told["lines"], [(Key(*key), n) for key, n in told["counts"]]
 
 
 def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lot]:

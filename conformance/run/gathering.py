@@ -74,7 +74,7 @@ class Gathering:
         Raises:
             ReportError: they cannot be written.
         """
-        self._recorder.add_plain(*read_lot(text))
+        self._recorder.add_plain(*read_lot(json.loads(text)))
 
     def complete(self, test: str) -> None:
         """Note that all rows of a test have come."""

@@ -13,7 +13,7 @@ from conformance.core.records import Environment
 from conformance.observe import programs
 from conformance.observe.worker import Answered, Began, Event, Lost, Voice, supervised
 from conformance.report.rows import from_json, to_json
-from conformance.run.blocks import Lot, block_verdicts, lot_text, read_lot
+from conformance.run.blocks import Lot, block_verdicts, read_lot, told_lot
 from conformance.run.options import LIST_OPTIONS, read_given
 from conformance.run.session import Session, Verdict
 
@@ -133,7 +133,7 @@ def _answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:
     found = list(block_verdicts(session, unit))
     return {
         "verdicts": [_answer(each) for each in found if isinstance(each, Verdict)],
-        "lot": next((lot_text(each) for each in found if isinstance(each, Lot)), None),
+        "lot": next((told_lot(each) for each in found if isinstance(each, Lot)), None),
     }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from conformance.core.errors import GoldenError
 from conformance.core.ids import Block, Case
 from conformance.pytest_plugin import PLAIN, ROW, SESSION
 from conformance.report.rows import to_json
-from conformance.run.blocks import Lot, block_verdicts, lot_text
+from conformance.run.blocks import Lot, block_verdicts, told_lot
 from conformance.run.session import Session
 
 
@@ -38,7 +40,7 @@ def _judge_block(block: Block, session: Session, request: pytest.FixtureRequest)
     texts = []
     for found in block_verdicts(session, block):
         if isinstance(found, Lot):
-            request.node.user_properties.append((PLAIN, lot_text(found)))
+            request.node.user_properties.append((PLAIN, json.dumps(told_lot(found))))
             continue
         if found.row is None:
             raise GoldenError(found.reason)

@@ -20,6 +20,7 @@ from conformance.core.arrays import as_dtype, flat
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.ids import Case, parse_case, parse_problem
+from conformance.core.laws import nominal_moments
 from conformance.core.paths import BUDGETS, LAYERS, shipped
 from conformance.core.records import (
     BASE,
@@ -34,6 +35,7 @@ from conformance.core.records import (
 from conformance.core.settings import differences
 from conformance.core.words import counted
 from conformance.judge.budgets import release_budget
+from conformance.judge.checks.matrices import compare_matrices
 from conformance.judge.drift import classify, first_differing_stage
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
 from conformance.judge.verdict import compare
@@ -50,10 +52,14 @@ from conformance.store.entries import (
 )
 from conformance.store.read import Store, open_store
 from conformance.upgrade.cause import Finding, cause_by_programs
+from conformance.upgrade.factored import matrix_of
 
 ANY = "any"
 """Backend and transform of a golden, which answers for all of them."""
 
+
+ORTHOGONAL = "orthogonal"
+"""The initializer whose budgets count for a model's orthogonal parameters."""
 
 REWORDED = "raises the same exception with another message"
 
@@ -253,6 +259,8 @@ def _parameter(key: str) -> Case:
 
 def entry_of(store: Store, case: Case) -> Entry | None:
     """Return what a store holds of a case: of golden sets what they hold for its problem."""
+    if case.backend == TREE:
+        return store.entry(parameter_id(case.problem.initializer))
     if store.kind in BY_CASE:
         return store.entry(case.id)
     return store.golden(case.problem.id, case.backend)
@@ -263,7 +271,7 @@ def entry_of(store: Store, case: Case) -> Entry | None:
 
 def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalogue) -> Pair:
     if case.backend == TREE:
-        return _parameter_pair(case, before.entry(name), after.entry(name))
+        return _parameter_pair(case, before.entry(name), after.entry(name), catalogue)
     expected, actual = (_completed(store, entry_of(store, case)) for store in (before, after))
     initializer = case.problem.initializer
     spec = catalogue.lookup(initializer) if initializer in catalogue else None
@@ -324,15 +332,25 @@ def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:
     return dataclasses.replace(drift, stage=first_differing_stage(actual.stages, expected.stages))
 
 
-def _parameter_pair(case: Case, before: Entry | None, after: Entry | None) -> Pair:
+def _parameter_pair(
+    case: Case, before: Entry | None, after: Entry | None, catalogue: Catalogue
+) -> Pair:
+    """Judge a parameter: as a case of `orthogonal` where it is on record what it is the Q of."""
     assert before is not None
     assert after is not None
-    outcome = before.outcome
-    assert isinstance(outcome, Returned)
-    problem = dataclasses.replace(case.problem, dtype=outcome.dtype, shape=outcome.shape)
-    judge = _classify_exact if _is_exact(outcome) else classify
-    drift = judge(after.outcome, outcome)
-    return Pair(case=dataclasses.replace(case, problem=problem), drift=drift)
+    expected, actual = before.outcome, after.outcome
+    assert isinstance(expected, Returned)
+    problem = dataclasses.replace(case.problem, dtype=expected.dtype, shape=expected.shape)
+    case = dataclasses.replace(case, problem=problem)
+    if (definition := matrix_of(actual, expected)) is not None:
+        asked = dataclasses.replace(case, backend=BASE)
+        budget = release_budget(catalogue.lookup(ORTHOGONAL), asked, _budgets())
+        moments = nominal_moments(definition, expected.shape, expected.dtype)
+        return Pair(
+            case=case, drift=compare_matrices(actual, expected, definition, moments, budget)
+        )
+    judge = _classify_exact if _is_exact(expected) else classify
+    return Pair(case=case, drift=judge(actual, expected))
 
 
 def _is_exact(outcome: Returned) -> bool:

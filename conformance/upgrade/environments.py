@@ -89,18 +89,31 @@ def _content(path: Path) -> str:
     return digest(*map(str, files), *parts)
 
 
-DERIVED = re.compile(r"\..*|__pycache__|.*\.egg-info")
-"""Names of what is no source of a package: version control, environments, what Python writes."""
+DERIVED = re.compile(
+    r"\.(git|hg|svn|v?env|tox|nox|idea|vscode|hypothesis|eggs|\w+_cache)|__pycache__|.*\.egg-info"
+)
+"""Names of folders that are no source of a package: version control, and what tools write."""
+
+MARKS = ("pyvenv.cfg", "CACHEDIR.TAG")
+"""Files that say of the folder that holds them that it is an environment, or a cache."""
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yield all files that may end in a package built of the folder: its data count as its code."""
-    for place, folders, names in os.walk(folder):
+    """Yield all files that may end in a package built of the folder: its data count as its code.
+
+    So do names that begin with a dot, and what lies in a folder that is a link: builders take both.
+    """
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        is_again = os.path.realpath(place) in seen  # a link to what holds it
+        seen.add(os.path.realpath(place))
         folders[:] = [name for name in folders if not DERIVED.fullmatch(name)]
+        if is_again or (Path(place) != folder and any(mark in names for mark in MARKS)):
+            folders.clear()
+            continue
         if Path(place) == folder and "build" in folders:
             folders.remove("build")  # where setuptools writes while it builds
-        paths = (Path(place, name) for name in names if not DERIVED.fullmatch(name))
-        yield from (path for path in paths if path.is_file())
+        yield from (path for name in names if (path := Path(place, name)).is_file())
 
 
 @functools.cache
@@ -243,6 +256,14 @@ WAYS_OUT = (
     (
         r"no wheels with a matching Python|requires-python|requires Python|only jaxlib\S+ is avail",
         "no installed Python suits it: install the one that its wheels are for",
+    ),
+    (
+        r"does not appear to be a Python project",
+        "that folder is no project: give --with one that has a pyproject.toml",
+    ),
+    (
+        r"was not found in the package registry",
+        "the registry has no package of that name: spell it as it is published, or give a folder",
     ),
     (r"no version of", "there is no such release: `pip index versions jax` (or flax) lists them"),
 )

@@ -95,12 +95,8 @@ def run(
         comparison = dataclasses.replace(comparison, defaults=defaults)
     if gate.asked.target is None:
         found = causes(comparison, (before, after), plans, say)
-        comparison = explained(
-            dataclasses.replace(comparison, causes=found),
-            (before, after),
-            catalogue,
-            interpreters_of(plans),
-        )
+        comparison = dataclasses.replace(comparison, causes=found)
+    comparison = explained(comparison, (before, after), catalogue, interpreters_of(plans))
     return judge(comparison, policy, today)
 
 

@@ -24,9 +24,11 @@ from conformance.core.records import COMPILED, DriftClass, Environment, Returned
 from conformance.judge.checks.matrices import is_matrix
 from conformance.observe.backends import open_backend
 from conformance.observe.lowering import folding_key, program_key
+from conformance.store.entries import TREE
 from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Finding, unknown
 from conformance.upgrade.compare import ANY, Comparison, Pair, entry_of
+from conformance.upgrade.factored import matrix_of
 from conformance.upgrade.qr import Factored
 from conformance.upgrade.rerun import Interpreter, Rerun, rerun
 
@@ -74,7 +76,13 @@ class Sides:
         return before, after
 
     def definition(self, case: Case) -> Any:
-        """Return what the case's initializer is declared to be, None where that is not known."""
+        """Return what the case's initializer is declared to be, None where that is not known.
+
+        Of a model's parameter it is told by what is on record of it.
+        """
+        if case.backend == TREE:
+            outcomes = self.outcomes(case)
+            return outcomes and matrix_of(*reversed(outcomes))
         spec = self._spec(case)
         return spec.definition if spec else None
 
@@ -131,9 +139,15 @@ def _is_rounding(pair: Pair) -> bool:
 
 
 def _is_same_program(pair: Pair, causes: Mapping[str, Finding], sides: Sides) -> bool:
-    """Return whether a pair drifted, and not by another program."""
+    """Return whether a pair drifted, and not by another program.
+
+    Of a parameter that is a Q it is enough that the same matrix was factored.
+    """
     if pair.drift.drift_class in (DriftClass.IDENTICAL, DriftClass.CONTRACT):
         return False
+    if pair.case.backend == TREE and is_matrix(sides.definition(pair.case)):
+        before, after = sides.outcomes(pair.case) or (None, None)
+        return before is not None and after is not None and before.drawn == after.drawn
     told = causes.get(pair.name)
     return sides.is_same_jax if told is None else told.cause is Cause.COMPILER
 
@@ -147,7 +161,7 @@ def _lead(sides: Sides) -> str:
 
 def calls_lapack(case: Case, sides: Sides) -> bool:
     """Return whether the program calls LAPACK: as recorded, else as the definition has it."""
-    if case.backend not in ("cpu", ANY):
+    if case.backend not in ("cpu", ANY, TREE):
         return False
     recorded = [calls for calls in sides.recorded("calls", program_key(case)) if calls]
     if recorded:

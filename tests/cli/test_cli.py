@@ -365,6 +365,27 @@ def test_a_wrong_call_is_one_line(
     assert complaint.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gate", "--from", "1", "--to", "2", "--target", ""], "--target '' has an empty value"),
+        (["gate", "--from", "1", "--to", "2", "--with="], "--with '' has an empty value"),
+        (["goldens", "stage", "--all", "--backend", " "], "--backend ' ' has an empty value"),
+        (["record", ZEROS, "--out", ""], "--out '' has an empty value"),
+        (["run", "--recording="], "--recording '' has an empty value"),
+        (["compare", "", "b"], "an argument is empty ('')"),
+        (["merge", "--tier=quick", ""], "an argument is empty ('')"),
+    ],
+)
+def test_a_word_that_names_nothing_is_a_wrong_call_of_every_command(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(words)
+
+    assert code == 4
+    assert message in capsys.readouterr().err
+
+
 def test_a_selection_that_holds_nothing_is_not_green(
     run_cases: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import signal
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.cli.output import Output, standard_output
-from conformance.core.errors import Terminated
+from conformance.cli.output import Output, standard_output, write_all, write_text
+from conformance.core.errors import ExitCode, Terminated
 from conformance.run.interruption import termination_as_interruption
 
 ALSO = [f"zeros-{dtype}-64-s0-cpu-eager" for dtype in ("float32", "float16", "bfloat16")]
@@ -63,6 +64,31 @@ def test_an_output_that_was_closed_is_one_that_nobody_reads(
     with standard_output() as output:
         sys.stdout.write("a verdict")
         output.flush()
+
+
+def test_a_closed_standard_error_takes_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+
+    with standard_output():
+        sys.stderr.write("progress")
+        is_terminal = sys.stderr.isatty()
+
+    assert not is_terminal
+
+
+def test_every_file_is_tried_and_what_cannot_be_written_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [
+        functools.partial(write_text, path, "a verdict")
+        for path in (tmp_path / "none" / "one.json", tmp_path, tmp_path / "two.md")
+    ]
+
+    code = write_all(files)
+
+    assert code is ExitCode.MISSING
+    assert f"conformance: reports cannot be written to {tmp_path}:" in capsys.readouterr().err
+    assert (tmp_path / "two.md").read_text() == "a verdict"
 
 
 def test_a_termination_is_an_interruption_and_the_handler_is_put_back() -> None:

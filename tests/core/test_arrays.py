@@ -326,6 +326,7 @@ def test_a_sample_keeps_the_digests_of_the_blocks() -> None:
     assert sampled(record).blocks == block_digests(sampled(record)) == block_digests(record)
     assert block_digests(thin(record, 7)) == ()
     assert block_digests(returned(np.zeros((0, 8)))) == ()
+    assert {len(digest) for digest in block_digests(record)} == {64 // 4}
 
 
 def test_a_sample_is_not_sampled_again() -> None:

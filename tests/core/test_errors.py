@@ -37,10 +37,12 @@ def test_the_gravest_of_what_is_true_is_told(facts: dict[str, bool], expected: i
     assert ExitCode.of(**facts) == expected
 
 
-def test_a_wrong_call_is_told_before_drift() -> None:
-    codes = list(ExitCode)
+def test_of_any_two_codes_the_graver_is_told_whichever_came_first() -> None:
+    order = [143, 130, 4, 1, 3, 5, 0]
 
-    assert codes.index(ExitCode.USAGE) < codes.index(ExitCode.FAILED)
+    for place, graver in enumerate(order):
+        for other in order[place:]:
+            assert ExitCode.first(graver, other) == ExitCode.first(other, graver) == graver
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,16 @@ def test_what_is_kept_of_an_array_that_is_as_before_was_seen_whole_when_it_was_a
     assert result.status is Status.PASSED
 
 
+@pytest.mark.parametrize("drift_class", [DriftClass.ROUNDING, DriftClass.UNKNOWN])
+def test_a_sample_that_is_not_as_before_is_not_taken_for_seen(drift_class: DriftClass) -> None:
+    array = solved(LAWS[0], "float32", LARGE).expected
+    moved = thin(returned(one_step_off(array, 7 * 11 + 1)), 7)
+
+    result = judged(LAWS[0], moved, drift=Drift(drift_class=drift_class, n_elements=array.size))
+
+    assert result.status is Status.FAILED
+
+
 # --- Stages --------------------------------------------------------------------------------------
 
 

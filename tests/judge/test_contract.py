@@ -10,6 +10,7 @@ import pytest
 
 from conformance.core.arrays import as_dtype, returned
 from conformance.core.formats import DTYPES
+from conformance.core.ids import TRANSFORMS
 from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.judge.checks.base import failed, not_applicable, passed
@@ -63,6 +64,16 @@ def test_the_array_asked_for_passes(definition: Definition | None) -> None:
 )
 def test_another_array_is_named(outcome: Returned, fault: str) -> None:
     assert judged(outcome) == failed(CONTRACT, f"{ID} {fault}")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_weakly_typed_array_fails_in_every_dtype(dtype: str) -> None:
+    array = ARRAY.astype(as_dtype(dtype))
+    array[0, 0] = array[0, 1]  # not every format has a 0
+
+    result = judged(returned(array, weak_type=True), dtype=dtype)
+
+    assert "weakly typed" in result.message
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -131,9 +142,9 @@ def test_a_spec_that_cannot_be_built_is_told_apart() -> None:
 # --- Repeating -----------------------------------------------------------------------------------
 
 
-def repeated(sha256: str | None, outcome: Returned | Raised) -> CheckResult:
+def repeated(sha256: str | None, outcome: Returned | Raised, **asked: Any) -> CheckResult:
     return check_repeatable(
-        evidence(Normal(stddev=1.0), outcome, shape=(2, 3), repeat_sha256=sha256)
+        evidence(Normal(stddev=1.0), outcome, shape=(2, 3), repeat_sha256=sha256, **asked)
     )
 
 
@@ -151,6 +162,11 @@ def test_other_bits_from_the_same_key_fail(sha256: str | None, dtype: str) -> No
         f"{ID} returned other bits when called again with the same key: it keeps state, or draws "
         "randomness that the key does not determine",
     )
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_other_bits_fail_under_every_transform(transform: str) -> None:
+    assert repeated("0" * 64, returned(ARRAY), transform=transform).status is Status.FAILED
 
 
 def test_an_exception_is_not_repeated() -> None:

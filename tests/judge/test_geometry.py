@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from conformance.core.arrays import Array
+from conformance.core.arrays import Array, as_dtype
 from conformance.judge.drift.geometry import (
     MOST_AXES,
     Mask,
@@ -315,3 +315,53 @@ def test_blocks_that_differ_are_told_with_what_is_the_same(
 
 def test_without_digests_on_both_sides_no_block_is_told() -> None:
     assert describe_blocks((), blocks(1), 4097) == describe_blocks((), (), 4097) == ""
+
+
+# --- Copies --------------------------------------------------------------------------------------
+
+
+def of_lattice(dtype: str, size: int) -> Array:
+    random = np.random.default_rng(0)
+    return random.normal(size=size).astype(np.float32).astype(as_dtype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn"])
+@pytest.mark.parametrize(("source", "place"), [(0, 600), (900, 16), (100, 140)])
+def test_a_block_that_is_a_copy_of_another_is_named(dtype: str, source: int, place: int) -> None:
+    expected = of_lattice(dtype, 1024)
+    actual = expected.copy()
+    actual[place : place + 100] = expected[source : source + 100]
+
+    assert f"are copies of those {abs(source - place)} places off" in reordering(actual, expected)
+
+
+def test_columns_that_are_copies_are_named() -> None:
+    expected = of_lattice("float32", 1024).reshape(32, 32)
+    actual = expected.copy()
+    actual[:, 20:25] = expected[:, 3:8]
+
+    assert reordering(actual, expected) == "160 elements are copies of those 17 places off"
+
+
+@pytest.mark.parametrize(("count", "is_told"), [(15, False), (16, True)])
+def test_few_copies_may_be_chance(count: int, is_told: bool) -> None:
+    expected = np.arange(1024, dtype=np.float32)
+    actual = expected.copy()
+    actual[500 : 500 + count] = expected[:count]
+
+    assert bool(reordering(actual, expected)) is is_told
+
+
+def test_a_copy_of_what_lies_beyond_the_end_is_none() -> None:
+    expected = np.arange(64, dtype=np.float32)
+    actual = expected.copy()
+    actual[:20] = np.r_[expected[50:64], np.arange(64, 70, dtype=np.float32)]
+
+    assert reordering(actual, expected) == ""
+
+
+def test_new_values_are_no_copies() -> None:
+    expected, other = of_lattice("float32", 1024), of_lattice("float32", 2048)[1024:]
+    actual = np.r_[expected[:500], other[:100], expected[600:]]
+
+    assert reordering(actual, expected) == ""

@@ -202,7 +202,7 @@ def test_what_is_off_the_centre_of_a_kernel_is_named() -> None:
     kernels = [s for s in SETTINGS if isinstance(s.definition, DeltaOrthogonal)]
     verdicts = {row.fault: row.verdict for row in rows(kernels[0], "float32")}
 
-    assert verdicts[OFF_CENTRE].startswith("1 elements off the spatial centre (1, 1) are not zero")
+    assert verdicts[OFF_CENTRE].startswith("1 element is not zero off the spatial centre (1, 1): ")
 
 
 def test_the_script_says_what_it_planted_and_found(capsys: pytest.CaptureFixture[str]) -> None:

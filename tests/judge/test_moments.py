@@ -25,6 +25,7 @@ from conformance.core.laws import (
     nominal_moments,
 )
 from conformance.core.records import CheckResult, Raised, Returned, Status
+from conformance.core.ulp import unit_roundoff
 from conformance.judge.alpha import EVIDENCE, MOST_CHECKS, RUN_ERROR_RATE
 from conformance.judge.checks.moments import (
     MOMENTS,
@@ -35,7 +36,7 @@ from conformance.judge.checks.moments import (
     check_moments,
     moments_of_element,
 )
-from conformance.oracle import solve_words
+from conformance.oracle import solve_words, unit_variate
 from tests import evidence as made
 from tests.evidence import evidence, last, with_moments
 
@@ -380,6 +381,18 @@ def test_a_normal_has_its_kurtosis_and_reach(definition: Definition, dtype: str)
     assert found.fourth == pytest.approx(nominal.kurtosis * nominal.variance**2, rel=1e-14)
     sigmas = found.reach / math.sqrt(nominal.variance)
     assert REACH[dtype] - 0.1 < sigmas <= REACH[dtype]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_normal_reaches_six_roundings_beyond_its_outermost_draw(dtype: str) -> None:
+    number = as_dtype(dtype)
+    words = np.array([0], f"u{number.itemsize}")
+    definition = Normal(stddev=1.0)
+    outermost = abs(float(unit_variate(words, definition, number)[0]))
+
+    roundings = (law_in(definition, dtype).reach / outermost - 1) / unit_roundoff(number)
+
+    assert roundings == pytest.approx(6, abs=2)  # the quotient of two float64 has some of its own
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float32", 25), ("float64", 54)])

@@ -15,6 +15,7 @@ from conformance.judge.drift.statistics import (
     CERTAINTY,
     FEWEST,
     FEWEST_FOR_LAWS,
+    SUMMATION,
     Values,
     compare_laws,
     fit,
@@ -411,3 +412,19 @@ def test_the_bound_of_distances_holds_for_small_samples_exactly(size: int) -> No
     assert found.statistic == pytest.approx(beyond / size)
     assert found.statistic > bound
     assert 0 < found.pvalue < 4e-9
+
+
+@pytest.mark.parametrize("size", [16, 1024, 65536])
+@pytest.mark.parametrize("unit", [2.0**-24, 2.0**-53])
+@pytest.mark.parametrize("magnitude", [1.0, 1.2345])
+def test_a_scale_without_scatter_is_exact_to_the_sums(
+    size: int, unit: float, magnitude: float
+) -> None:
+    """Six roundings are six in every format, however many elements are added up."""
+    expected: Values = np.full(size, magnitude, np.float64)
+    expected[np.random.default_rng(size).random(size) < 0.5] *= -1
+
+    moved = [fit(np.multiply(expected, 1 + sign * 6 * unit), expected) for sign in (1, -1)]
+
+    assert not any(line.is_scaled(6 * unit) for line in moved)
+    assert all(line.is_scaled(2 * unit - SUMMATION) for line in moved)

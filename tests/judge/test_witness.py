@@ -96,6 +96,24 @@ def test_beside_a_golden_that_is_not_as_defined_nothing_is_known(spoil: str) -> 
     assert found.drift_class is DriftClass.UNKNOWN
 
 
+def test_a_golden_that_holds_a_nan_unseen_is_no_witness() -> None:
+    """Two NaNs a sigma from the mean, one on each side, leave mean and variance as they were."""
+    golden = sampled(returned(one_ulp(defined(), 5)))
+    moments = dataclasses.replace(golden.moments, nonfinite=1)
+    actual = defined()
+    actual.flat[golden.stride + 1] = np.nan
+
+    found = compare(
+        returned(actual),
+        dataclasses.replace(golden, moments=moments),
+        SPEC,
+        BUDGET,
+        problem=LARGE,
+    )
+
+    assert found.drift_class is DriftClass.UNKNOWN
+
+
 def test_where_the_oracle_has_no_answer_nothing_is_known() -> None:
     problem = dataclasses.replace(LARGE, prng="rbg")
 

@@ -1114,6 +1114,25 @@ def test_shards_of_two_machines_do_not_stand_for_each_other() -> None:
     assert len(lost_shards([shard_of("--tier quick --shard 1/2"), there])) == 2
 
 
+@pytest.mark.parametrize(
+    ("places", "lost"),
+    [
+        ([("one", 1, CPU), ("two", 2, CPU)], []),
+        ([("one", 1, CPU), ("two", 1, CPU), ("two", 2, CPU)], ["one: shard 2/2"]),
+        ([("one", 1, CPU), ("two", 2, AVX2)], ["one: shard 2/2", "two: shard 1/2"]),
+    ],
+)
+def test_shards_of_one_host_are_one_run_unless_two_folders_hold_the_same(
+    places: list[tuple[str, int, Place]], lost: list[str]
+) -> None:
+    facts = (
+        dataclasses.replace(shard_of(f"--tier quick --shard {number}/2", root), place=place)
+        for root, number, place in places
+    )
+
+    assert [line.partition(" of ")[0] for line in lost_shards(facts)] == lost
+
+
 def test_a_lost_shard_is_no_passed_merge(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

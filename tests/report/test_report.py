@@ -45,7 +45,7 @@ from conformance.judge.verdict import unjudged
 from conformance.report import frames
 from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.explained import roundings_explained
-from conformance.report.frames import frame, read_drift, read_run, read_runs
+from conformance.report.frames import frame, read_drift, read_run, read_runs, write_records
 from conformance.report.markdown import MAX_BYTES, markdown
 from conformance.report.recorder import RunRecorder, run_id_at
 from conformance.report.rows import COLUMNS, Row, from_json, from_texts, row, to_json
@@ -1132,3 +1132,23 @@ def test_reading_a_finished_run_warns_of_nothing(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_run(folder)
+
+
+def test_rows_written_part_by_part_read_back_the_same(tmp_path: Path) -> None:
+    infinite = dataclasses.replace(
+        IDENTICAL, drift_class=DriftClass.LAW, max_ulp_at_sigma=float("inf")
+    )
+    incomparable = dataclasses.replace(IDENTICAL, max_ulp=INCOMPARABLE)
+    folder = recorded(
+        tmp_path, result(), result(seed=1, drift=incomparable), result(seed=2, drift=infinite)
+    ).folder
+    lines = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
+    expected = read_run(folder)
+
+    for number, part in enumerate((lines, lines[:2], lines[1:])):  # by Arrow, and where it cannot
+        other = tmp_path / f"part{number}"
+        other.mkdir()
+        write_records(part, other / "records.parquet")
+        found = read_run(other).sort_values("case", ignore_index=True)
+        wanted = expected[expected["case"].isin(found["case"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(found, wanted, check_categorical=False)

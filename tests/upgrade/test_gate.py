@@ -391,6 +391,22 @@ def test_a_conflict_with_what_the_caller_asks_for_is_told_as_such(gate: Gate) ->
 
 
 @pytest.mark.parametrize(
+    ("requirement", "way_out"),
+    [
+        ("nosuch", "the registry has no package of that name: spell it as it is published"),
+        ("./noproject", "that folder is no project: give --with one that has a pyproject.toml"),
+    ],
+)
+def test_what_cannot_be_installed_beside_a_release_is_no_contradiction(
+    gate: Gate, requirement: str, way_out: str
+) -> None:
+    code, _, err = gate("2.0", "3.0", "--with", requirement, "--seed", "0")
+
+    assert code == 3
+    assert way_out in err
+
+
+@pytest.mark.parametrize(
     ("release", "way_out"),
     [
         ("7.7", "that release was withdrawn (yanked): choose one before or after it"),
@@ -546,13 +562,38 @@ def test_the_plan_of_a_local_wheel_changes_with_its_bytes(tmp_path: Path) -> Non
     assert len(keys) == 2
 
 
-@pytest.mark.parametrize("name", ["model.py", "package/scales.json", "package/weights.bin"])
+@pytest.mark.parametrize("name", ["model.py", "package/scales.json", "package/.weights"])
 def test_the_plan_of_a_local_folder_changes_with_each_of_its_files(
     tmp_path: Path, name: str
 ) -> None:
     keys = [key_with(tmp_path, name, text) for text in ("one", "two")]
 
     assert keys[0] != keys[1]
+
+
+def test_the_plan_of_a_local_folder_changes_with_what_a_link_in_it_leads_to(
+    tmp_path: Path,
+) -> None:
+    package, data = tmp_path / "package", tmp_path / "data"
+    package.mkdir()
+    data.mkdir()
+    (package / "data").symlink_to(data)
+    (data / "back").symlink_to(package)
+    keys = set()
+    for content in ("one", "two"):
+        (data / "scales.json").write_text(content)
+        keys.add(plan_of(str(package)).key)
+
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("mark", environments.MARKS)
+def test_an_environment_within_a_local_folder_is_no_part_of_it(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / mark).touch()
+    keys = [key_with(tmp_path, "mine/a.py", text) for text in ("one", "two")]
+
+    assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize(

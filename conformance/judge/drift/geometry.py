@@ -16,6 +16,9 @@ Mask = npt.NDArray[np.bool_]
 MOST_RUNS = 3
 """Runs of blocks that are named."""
 
+FEWEST_COPIED = 16
+"""Least number of elements that are told to be copies of others."""
+
 MOST_AXES = 5
 """Axes up to which every order is tried: 120 orders."""
 
@@ -69,6 +72,27 @@ def _duplication(actual: Array, expected: Array) -> str:
         (first, second), (golden_first, golden_second) = halves
         if np.array_equal(first, second) and not np.array_equal(golden_first, golden_second):
             return f"the second half of axis {axis} repeats the first"
+    return _copy(actual.ravel(), expected.ravel())
+
+
+def _copy(actual: Array, expected: Array) -> str:
+    """Return how far off the elements lie that those in other places are copies of, if they are.
+
+    That FEWEST_COPIED elements are so by chance happens in one of 1e12 arrays of the coarsest
+    lattice, whose values are each one of eight at best, for each place that the first may be from.
+    """
+    places = np.flatnonzero(actual != expected)
+    if len(places) < FEWEST_COPIED:
+        return ""
+    moved = actual[places]
+    for start in np.flatnonzero(expected == moved[0]):
+        sources = places + (start - places[0])
+        if sources[0] < 0 or sources[-1] >= len(expected):
+            continue
+        # A few first: there are many places to try where a lattice repeats its values.
+        few = slice(FEWEST_COPIED)
+        if all(np.array_equal(expected[sources[n]], moved[n]) for n in (few, slice(None))):
+            return f"{len(places)} elements are copies of those {abs(start - places[0])} places off"
     return ""
 
 

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import returned, sampled
+from conformance.core.arrays import whole as array_of
 from conformance.core.errors import TargetError
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.records import Entry, Returned
 from conformance.observe import environment
+from conformance.observe.child.factored import drawn_for, may_be_orthogonal
 from conformance.observe.target import Target, blamed, load_target
 from conformance.store.entries import TREE, parameter_id
 from conformance.store.write import write_one_by_one
@@ -26,6 +28,8 @@ from conformance.store.write import write_one_by_one
 
 def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     """Call the target twice and store its parameters in the new `folder`, by path.
+
+    Where some may be orthogonal matrices, it is called once more, for what was drawn for them.
 
     Of each parameter that is too large the digest, the moments and a sample are kept; one tree at a
     time is in memory, and beside it one array.
@@ -39,19 +43,28 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     """
     target = load_target(name)
     require_no_arguments(name, target)
+    digests: dict[str, str] = {}
     if not whole:
-        first, second = (_summary(name, target) for _ in range(2))
-        require_same(name, first, second)
+        first = _summary(name, target, digests)
+        require_same(name, first, _summary(name, target))
+    else:
+        asked = (pair for pair in leaves(name, target) if parameter_id(pair[0]) in whole)
+        for path, leaf in asked:
+            note_matrix(digests, path, as_outcome(name, path, leaf))
+    drawn = drawn_for(leaves(name, target), digests) if digests else {}
     captured = environment.capture(("cpu",))
     provenance = {"environment": dataclasses.asdict(captured), "target": name}
     if whole:
         outcomes = (
-            (key, as_outcome(name, path, leaf))
+            (key, dataclasses.replace(as_outcome(name, path, leaf), drawn=drawn.get(path)))
             for path, leaf in leaves(name, target)
             if (key := parameter_id(path)) in whole
         )
     else:
-        outcomes = ((parameter_id(path), outcome) for path, outcome in sorted(first.items()))
+        outcomes = (
+            (parameter_id(path), dataclasses.replace(outcome, drawn=drawn.get(path)))
+            for path, outcome in sorted(first.items())
+        )
     entries = (
         Entry(id=key, shard=f"parameters/{number:06}.safetensors", outcome=outcome)
         for number, (key, outcome) in enumerate(outcomes)
@@ -60,9 +73,25 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
         write_one_by_one(draft, entries, kind=TREE, provenance=[provenance])
 
 
-def _summary(name: str, target: Target) -> dict[str, Returned]:
-    """Return the parameters of one call by path, as they are stored, and let go of the tree."""
-    return {path: sampled(as_outcome(name, path, leaf)) for path, leaf in leaves(name, target)}
+def _summary(
+    name: str, target: Target, matrices: dict[str, str] | None = None
+) -> dict[str, Returned]:
+    """Return the parameters of one call by path, as they are stored, and let go of the tree.
+
+    matrices: takes the digests of those that may be orthogonal matrices, and are stored whole.
+    """
+    found = {}
+    for path, leaf in leaves(name, target):
+        found[path] = outcome = sampled(as_outcome(name, path, leaf))
+        if matrices is not None:
+            note_matrix(matrices, path, outcome)
+    return found
+
+
+def note_matrix(digests: dict[str, str], path: str, outcome: Returned) -> None:
+    """Take the digest of a parameter of which all is at hand, if it may be an orthogonal matrix."""
+    if outcome.stride == 1 and may_be_orthogonal(array_of(outcome)):
+        digests[path] = outcome.sha256
 
 
 def require_no_arguments(name: str, target: Target) -> None:
