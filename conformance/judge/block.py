@@ -19,10 +19,10 @@ from conformance.core.formats import FORMATS
 from conformance.core.ids import Problem
 from conformance.core.laws import (
     Constant,
-    Declared,
     Definition,
     NominalMoments,
     expected_error,
+    law_of,
     nominal_moments,
 )
 from conformance.core.records import Budget
@@ -53,7 +53,7 @@ class Plain:
 
 def is_judged_at_once(definition: Definition | None, problem: Problem) -> bool:
     """Return whether blocks are judged here: where an oracle says what every element must be."""
-    if definition is None or isinstance(definition, Declared):
+    if definition is None:
         return False
     if expected_error(definition, problem.shape, problem.dtype) or not math.prod(problem.shape):
         return False
@@ -61,7 +61,7 @@ def is_judged_at_once(definition: Definition | None, problem: Problem) -> bool:
         return False
     if isinstance(definition, Constant):
         return True
-    if definition.law(problem.shape, is_complex=False) is None:
+    if law_of(definition, problem.shape, problem.dtype) is None:
         return False
     moments = nominal_moments(definition, problem.shape, problem.dtype)
     return moments is not None and OVERFLOWING**-2 < moments.variance < OVERFLOWING
@@ -170,11 +170,11 @@ def _roundings(rows: Array, wide: Reals, answer: Array, sigma: float, budget: Bu
     distance = np.abs(wide - right)
     distance /= spacing_at(sigma, rows.dtype)
     furthest: Reals = distance.max(axis=1)
-    is_far = furthest > budget.max_ulp_at_sigma
+    far = distance > budget.max_ulp_at_sigma
+    is_far = far.any(axis=1)
     if is_far.any():
-        far = distance[is_far] > budget.max_ulp_at_sigma
         steps = ulp_distance(rows[is_far], answer[is_far]) > np.uint64(budget.max_ulp)
-        is_far[is_far] = (far & steps).any(axis=1)
+        is_far[is_far] = (far[is_far] & steps).any(axis=1)
     is_far |= _has_moved(wide, right, sigma, rows.dtype)
     worst[other] = np.where(is_far, np.nan, furthest)
     return worst

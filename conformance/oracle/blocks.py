@@ -14,7 +14,7 @@ import numpy as np
 from conformance.core.arrays import Array, as_dtype
 from conformance.core.formats import FORMATS, FUSED_DTYPES, WIDE_DTYPES
 from conformance.core.ids import Problem
-from conformance.core.lattice import mantissa_bits
+from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import Definition, law_of
 from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings, followed_uniform, followed_value
@@ -22,8 +22,8 @@ from conformance.oracle.initializers import CHUNK, OracleUnavailable, draw, layo
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Words, seed_key
 
-MOST_TABULATED = 10
-"""Random bits of a uniform up to which all values are looked up in a table."""
+TABULATED_WORDS = (8, 16)
+"""Bits of the words of which all values are looked up in a table: a thousand at most."""
 
 
 class Answers:
@@ -85,7 +85,7 @@ class Answers:
 
     @property
     def _is_tabulated(self) -> bool:
-        return mantissa_bits(self._dtype) <= MOST_TABULATED
+        return word_bits(self._dtype) in TABULATED_WORDS
 
     def _looked_up(self, table: Array) -> Array:
         shift = 8 * self._words.dtype.itemsize - mantissa_bits(self._dtype)
@@ -104,9 +104,8 @@ def _table(
     folded: ErfErrors | None = None,
 ) -> tuple[Array, Array]:
     """Return what each lattice point becomes: as defined, and by JAX's own roundings."""
-    kept, width = mantissa_bits(dtype), FORMATS[dtype.name].word_bits
+    kept, width = mantissa_bits(dtype), word_bits(dtype)
     words = np.arange(1 << kept, dtype=f"u{width // 8}") << np.uint8(width - kept)
-    words = words.astype(f"u{width // 8}")
     solution = solve_words(words, definition, dtype, shape, folded=folded)
     assert solution.followed is not None
     return solution.expected, solution.followed
