@@ -75,6 +75,7 @@ MODULES = (
     "core/ids.py",
     "core/lattice.py",
     "core/laws/*.py",
+    "core/reading.py",
     "core/records.py",
     "core/ulp.py",
     "flax/checks.py",
@@ -86,11 +87,11 @@ MODULES = (
 """The core and the judge: what makes a verdict, and what the verdict rests on."""
 
 JUDGES = (
-    *("accepted", "arrays", "backward_error", "budget*", "check_oracle", "classify", "contract"),
-    *("definition", "drawn", "drift", "faults", "geometry", "independence", "law", "law_check"),
-    *("ledger", "matrices", "matrix_draws", "model", "module_checks", "moments", "oracle_*"),
-    *("permitted", "predicted", "recognition", "statistics", "structure", "ulp", "values"),
-    *("verdict", "witness"),
+    *("accepted", "arrays", "backward_error", "block", "budget*", "check_oracle", "classify"),
+    *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
+    *("independence", "law", "law_check", "ledger", "logistic", "matrices", "matrix_draws"),
+    *("model", "module_checks", "moments", "oracle_*", "permitted", "predicted", "reading"),
+    *("recognition", "stages", "statistics", "structure", "ulp", "values", "verdict", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 
