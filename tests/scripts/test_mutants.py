@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -123,6 +124,19 @@ def test_what_is_executed_at_import_is_judged_by_all_that_touch_the_module() -> 
     )
 
     assert judges.of(a_mutant(1)) == ["tests/test_a.py::one"]
+
+
+def test_a_test_that_the_mutant_renames_judges_it_too() -> None:
+    """`test_law[Uniform(lower=0)]` is `test_law[Uniform(lower=1)]` where the default is changed."""
+    names = ["t.py::a", "t.py::b[0]", "t.py::b[1]", "t.py::c[1]", "t.py::d", "t.py::e[0]"]
+    items = [types.SimpleNamespace(nodeid=name) for name in names]
+
+    mutants._Chosen(
+        ["t.py::d", "t.py::a", "t.py::b[2]", "t.py::e[0]"]
+    ).pytest_collection_modifyitems(items)
+
+    chosen = ["t.py::d", "t.py::a", "t.py::e[0]", "t.py::b[0]", "t.py::b[1]"]
+    assert [item.nodeid for item in items] == chosen
 
 
 def test_what_a_shared_fixture_executes_is_judged_by_its_whole_file() -> None:

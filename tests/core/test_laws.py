@@ -1,0 +1,189 @@
+"""What a law says of its moments, its cdf and its density are three tellings of one thing."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import scipy.integrate
+
+from conformance.core.formats import FORMATS
+from conformance.core.laws import (
+    Definition,
+    DeltaOrthogonal,
+    Law,
+    Logistic,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+)
+
+LAWS = (
+    Normal(stddev=0.5),
+    Uniform(scale=3.0),
+    Uniform(scale=2.0, lower=-1.0, upper=3.0),
+    Uniform(scale=-2.0, lower=1.0, upper=3.0),
+    TruncatedNormal(stddev=0.5, lower=-1.0, upper=3.0),
+    Logistic(scale=0.25),
+)
+
+
+def kind(law: Law) -> str:
+    """Return a name that no change of a default can change, and with it the name of a test."""
+    return type(law).__name__
+
+
+of_laws = pytest.mark.parametrize("law", LAWS, ids=kind)
+
+FAR = 60.0
+"""No unit variate of these laws lies beyond it with a probability above 1e-25."""
+
+
+def ends(law: Law) -> tuple[float, float]:
+    lower, upper = law.support
+    return max(lower, -FAR), min(upper, FAR)
+
+
+def density(law: Law, unit: float) -> float:
+    return math.exp(float(law.log_density(np.array(unit))))
+
+
+def integral(law: Law, power: int, upper: float = math.inf) -> float:
+    """Return the moment about the nominal mean of the elements whose unit variate is below."""
+    mean = law.nominal((), is_complex=False).mean.real
+    start, stop = ends(law)
+    found = scipy.integrate.quad(
+        lambda unit: (law.factor * unit - mean) ** power * density(law, unit),
+        start,
+        min(stop, upper),
+        epsabs=1e-12,
+        epsrel=1e-10,
+        limit=500,
+        points=[point for point in (-4.0, 0.0, 4.0) if start < point < min(stop, upper)],
+    )
+    return float(found[0])
+
+
+@of_laws
+def test_the_density_has_the_nominal_moments(law: Law) -> None:
+    nominal = law.nominal((), is_complex=False)
+
+    assert integral(law, 0) == pytest.approx(1, rel=1e-9)
+    assert integral(law, 1) == pytest.approx(0, abs=1e-9)
+    assert integral(law, 2) == pytest.approx(nominal.variance, rel=1e-8)
+    if math.isfinite(nominal.kurtosis):
+        fourth = nominal.kurtosis * nominal.variance**2
+        assert integral(law, 4) == pytest.approx(fourth, rel=1e-7)
+
+
+@of_laws
+def test_the_bounds_are_those_of_the_support_times_the_factor(law: Law) -> None:
+    nominal = law.nominal((), is_complex=False)
+
+    assert [nominal.lower, nominal.upper] == sorted(law.factor * end for end in law.support)
+
+
+@pytest.mark.parametrize("scale", [2.0, -2.0])
+def test_no_bound_is_minus_zero(scale: float) -> None:
+    """A bound of 0 reads alike in every message, whatever it was multiplied by."""
+    nominal = Uniform(scale=scale).nominal((), is_complex=False)
+
+    (zero,) = (bound for bound in (nominal.lower, nominal.upper) if not bound)
+    assert math.copysign(1.0, zero) == 1.0
+
+
+@of_laws
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.8])
+def test_the_cdf_is_the_integral_of_the_density(law: Law, place: float) -> None:
+    start, stop = (max(end, -3.0) if end < 0 else min(end, 3.0) for end in ends(law))
+    unit = start + place * (stop - start)
+
+    assert float(law.cdf(np.array(unit))) == pytest.approx(integral(law, 0, unit), abs=1e-9)
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS if math.isfinite(law.support[0])], ids=kind)
+def test_nothing_lies_below_the_support_and_all_below_its_end(law: Law) -> None:
+    lower, upper = law.support
+    found = law.cdf(np.array([lower - 1, lower, upper, upper + 1]))
+
+    assert found.tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("law", [law for law in LAWS if isinstance(law, Uniform)], ids=kind)
+def test_the_quantile_is_the_inverse_of_the_cdf(law: Law) -> None:
+    fraction = np.array([0.0, 0.25, 0.5, 0.875])
+    unit = law.quantile(fraction, FORMATS["float64"])
+
+    assert law.cdf(unit).tolist() == fraction.tolist()
+
+
+@of_laws
+def test_the_unit_variate_is_that_of_the_factor_one(law: Law) -> None:
+    unit = law.unit
+
+    assert (unit.factor, unit.support, type(unit)) == (1.0, law.support, type(law))
+    assert unit.times(law.factor) == law
+
+
+def test_what_leaves_out_a_part_of_a_law_is_none() -> None:
+    """So that no law is judged by half of itself."""
+    needed = {"factor", "times", "cdf", "log_density", "nominal"}
+
+    assert needed == Law.__abstractmethods__
+    for name in needed:
+        partial = type("Partial", (Normal,), {name: getattr(Law, name)})
+        with pytest.raises(TypeError, match=f"abstract .*{name}"):
+            partial(stddev=1.0)
+    assert Definition.__abstractmethods__ == {"nominal"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "build"),
+    [
+        (Orthogonal(), jax.nn.initializers.orthogonal),
+        (DeltaOrthogonal(), jax.nn.initializers.delta_orthogonal),
+        (TruncatedNormal(stddev=1.0), jax.nn.initializers.truncated_normal),
+    ],
+    ids=["orthogonal", "delta_orthogonal", "truncated_normal"],
+)
+def test_what_is_not_said_is_as_jax_has_it(definition: Definition, build: Any) -> None:
+    theirs = {
+        name: parameter.default
+        for name, parameter in inspect.signature(build).parameters.items()
+        if name not in ("dtype", "stddev")
+    }
+
+    assert {name: getattr(definition, name) for name in theirs} == theirs
+
+
+@pytest.mark.parametrize(
+    ("law", "n"),
+    [
+        (Uniform(scale=1.0), 1),
+        (Normal(stddev=1.0), 3),
+        (TruncatedNormal(stddev=1.0), 3),
+        (Logistic(scale=1.0), 4),
+    ],
+    ids=kind,
+)
+def test_each_step_up_to_the_unit_variate_is_rounded_once(law: Law, n: int) -> None:
+    """The uniform; erf_inv and the product with sqrt(2); two logarithms and their difference."""
+    assert (law.roundings, law.scale_roundings) == (n, 1)
+
+
+def test_the_steps_of_a_logistic_come_to_its_quantile() -> None:
+    law = Logistic(scale=0.5)
+    fraction = np.array([2.0**-20, 0.125, 0.25, 0.4, 0.5, 0.75, 1 - 2.0**-20])
+    exact = law.followed(fraction, lambda values: values)
+
+    np.testing.assert_allclose(exact, np.log(fraction / (1 - fraction)), rtol=1e-12, atol=1e-12)
+    quantile = law.quantile(fraction, FORMATS["float64"])
+    np.testing.assert_allclose(quantile, exact, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(
+        law.followed(fraction, np.rint), np.rint([-14, -2, -1, 0, 0, 1, 14])
+    )
