@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,13 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, returned
-from conformance.core.laws import Definition, Normal, Orthogonal
+from conformance.core.laws import (
+    Definition,
+    NominalMoments,
+    Normal,
+    Orthogonal,
+    VarianceScaling,
+)
 from conformance.core.records import (
     MACHINE,
     Budget,
@@ -22,8 +29,8 @@ from conformance.core.records import (
     Status,
 )
 from conformance.judge.checks.base import Evidence, passed
-from conformance.judge.ledger import Ledger
-from conformance.judge.verdict import judge
+from conformance.judge.ledger import Ledger, Limitation
+from conformance.judge.verdict import judge, law_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -175,3 +182,35 @@ def test_the_worst_of_the_checks_is_the_verdict() -> None:
     )
 
     assert (passed_, limited, failed_) == (Status.PASSED, Status.LIMITED, Status.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [(Status.PASSED, None), (Status.LIMITED, "first"), (Status.FAILED, "first")],
+)
+def test_the_first_limitation_is_named_unless_all_is_well(
+    status: Status, named: str | None
+) -> None:
+    entries = tuple(
+        Limitation(id=name, initializer=("*",), checks=("c",), reason="", link="")
+        for name in ("first", "second")
+    )
+    results = (CheckResult(check="c", status=status),)
+    observation = evidence(None, ARRAY).observation
+
+    assert verdict(observation, results, None, entries).limitation == named
+    assert verdict(observation, results, None, ()).limitation is None
+
+
+def test_only_an_array_that_is_wanted_has_the_moments_of_a_law() -> None:
+    fans = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal")
+    refused = Raised(exception="ValueError", message="")
+
+    assert law_of(spec_of(Normal(stddev=2.0)), returned(ARRAY)) == NominalMoments(
+        mean=0, variance=4.0, lower=-math.inf, upper=math.inf, kurtosis=3.0
+    )
+    assert law_of(spec_of(None), returned(ARRAY)) is None
+    assert law_of(spec_of(Normal(stddev=2.0)), refused) is None
+    assert law_of(spec_of(None), refused) is None
+    assert law_of(spec_of(fans), returned(ARRAY)) is None
+    assert law_of(spec_of(fans), returned(ARRAY.reshape(2, 2))) is not None

@@ -13,10 +13,12 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned, sampled
 from conformance.core.ids import Problem, parse_problem
-from conformance.core.laws import Declared, NominalMoments
+from conformance.core.laws import Declared, NominalMoments, TruncatedNormal
 from conformance.core.records import Budget, Drift, DriftClass
 from conformance.judge.verdict import compare
 from conformance.oracle import Solution, solve
+from conformance.oracle.blocks import Answers
+from tests.evidence import spec_of
 
 LARGE = parse_problem("normal_1-float32-128x96-s0")
 BUDGET = Budget(max_ulp=6, max_ulp_at_sigma=6.0)
@@ -49,6 +51,38 @@ def test_a_golden_that_the_oracle_returns_bit_by_bit_is_compared_whole() -> None
 
     assert found.drift_class is DriftClass.ROUNDING
     assert (found.n_different, found.n_elements, found.n_compared) == (1, 128 * 96, None)
+
+
+def test_an_array_that_the_oracle_returns_bit_by_bit_is_compared_whole_though_a_sample() -> None:
+    """On the side that is judged too: none of what was kept of it is the element that moved."""
+    golden, kept = one_ulp(defined(), 1), sampled(returned(defined()))
+
+    found = compare(kept, returned(golden), SPEC, BUDGET, problem=LARGE)
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert (found.n_different, found.n_elements, found.n_compared) == (1, 128 * 96, None)
+    assert (found.worst_actual, found.worst_expected) == (defined().flat[1], golden.flat[1])
+
+
+def test_an_array_that_another_c_library_folds_is_known_whole() -> None:
+    """Whether a compiler saw the call is not on record: its answers stand for a digest too."""
+    law = TruncatedNormal(stddev=1.0, lower=-0.25, upper=0.25)
+    problem = dataclasses.replace(LARGE, initializer="mine")
+    seeds = (problem.seed,)
+    eager = next(Answers(law, problem, seeds).followed())
+    compiled = Answers(law, problem, seeds, is_compiled=True).followed()
+    folded = next(each for each in compiled if (each != eager).any())[0]
+
+    found = compare(
+        returned(one_ulp(folded, 1)),
+        sampled(returned(folded)),
+        spec_of(law),
+        BUDGET,
+        problem=problem,
+    )
+
+    assert found.drift_class is DriftClass.ROUNDING
+    assert (found.n_different, found.n_compared) == (1, None)
 
 
 def test_rounding_on_both_sides_of_the_definition_is_rounding() -> None:
