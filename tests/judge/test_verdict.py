@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.core.arrays import Array, returned
+from conformance.core.arrays import Array, returned, sampled
 from conformance.core.laws import (
     Definition,
     NominalMoments,
@@ -30,7 +30,7 @@ from conformance.core.records import (
 )
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import judge, law_of, verdict
+from conformance.judge.verdict import compare, judge, law_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -214,3 +214,42 @@ def test_only_an_array_that_is_wanted_has_the_moments_of_a_law() -> None:
     assert law_of(spec_of(None), refused) is None
     assert law_of(spec_of(fans), returned(ARRAY)) is None
     assert law_of(spec_of(fans), returned(ARRAY.reshape(2, 2))) is not None
+
+
+@pytest.mark.parametrize("overlay", ["", "mine"])
+def test_a_result_says_which_overlay_its_golden_is_of(overlay: str) -> None:
+    golden = Entry(id="", shard="", outcome=returned(ARRAY), overlay=overlay)
+
+    assert judged(ARRAY, ARRAY, golden=golden).golden_from == overlay
+    assert judged(ARRAY, ARRAY, golden=None).golden_from == ""
+
+
+def test_a_call_that_must_be_refused_has_no_limitation() -> None:
+    everything = Limitation(id="all", initializer=("*",), checks=("c",), reason="", link="")
+    failing = {
+        "ledger": Ledger(limitations=(everything,)),
+        "checks": [lambda _: CheckResult(check="other", status=Status.FAILED)],
+    }
+    fans = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal")
+
+    assert judged(ARRAY, ARRAY, **failing).limitation == "all"
+    assert judged(ARRAY, ARRAY, definition=fans, **failing).limitation is None
+
+
+def test_a_sample_of_which_nobody_says_the_problem_is_not_settled() -> None:
+    array = np.linspace(-1, 1, 128 * 96, dtype=np.float32).reshape(128, 96)
+    other = array.copy()
+    other.flat[1] += np.float32(0.125)
+    kept = sampled(returned(array))
+    problem = evidence(None, array).observation.case.problem
+
+    for definition, asked in ((Normal(stddev=1.0), None), (None, problem)):
+        found = compare(returned(other), kept, spec_of(definition), problem=asked)
+        assert found.drift_class is DriftClass.UNKNOWN
+
+
+def test_a_matrix_beside_a_refusal_is_a_change_of_contract() -> None:
+    refused = Raised(exception="TypeError", message="")
+    found = compare(returned(ARRAY.reshape(2, 2)), refused, spec_of(Orthogonal()))
+
+    assert found.drift_class is DriftClass.CONTRACT
