@@ -91,7 +91,8 @@ JUDGES = (
     *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
     *("independence", "law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "permitted", "predicted", "reading"),
-    *("recognition", "stages", "statistics", "structure", "ulp", "values", "verdict", "witness"),
+    *("recognition", "sampler", "stages", "statistics", "structure", "ulp", "values", "verdict"),
+    "witness",
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 
