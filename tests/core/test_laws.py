@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 import scipy.integrate
@@ -21,6 +22,7 @@ from conformance.core.laws import (
     Orthogonal,
     TruncatedNormal,
     Uniform,
+    tall_shape,
 )
 
 LAWS = (
@@ -187,3 +189,30 @@ def test_the_steps_of_a_logistic_come_to_its_quantile() -> None:
     np.testing.assert_array_equal(
         law.followed(fraction, np.rint), np.rint([-14, -2, -1, 0, 0, 1, 14])
     )
+
+
+@pytest.mark.parametrize("place", [2.0**-60, 0.2, 0.26, 0.5 - 2.0**-40, 0.5 + 2.0**-50, 0.74, 0.8])
+def test_the_quantile_of_a_logistic_has_all_its_digits(place: float) -> None:
+    """Also around the median, where the logarithms cancel, and where 2 p - 1 has none of p's."""
+    found = float(Logistic(scale=1.0).quantile(np.array(place), FORMATS["float64"]))
+    with mpmath.workprec(200):
+        exact = float(mpmath.log(mpmath.mpf(place) / (1 - mpmath.mpf(place))))
+
+    assert abs(found - exact) <= 5 * math.ulp(exact)
+
+
+def test_only_truncated_normals_keep_off_their_bounds() -> None:
+    assert [law for law in LAWS if law.is_open] == [
+        law for law in LAWS if isinstance(law, TruncatedNormal)
+    ]
+
+
+def test_a_matrix_has_two_axes_at_least() -> None:
+    refusals = [Orthogonal().refusal((4,) * ndim, is_complex=False) for ndim in range(5)]
+
+    assert refusals == ["ValueError", "ValueError", None, None, None]
+
+
+@pytest.mark.parametrize("space", [(3,), (3, 2), (3, 2, 5)])
+def test_the_matrix_of_a_kernel_lies_on_its_last_two_axes(space: tuple[int, ...]) -> None:
+    assert tall_shape((*space, 4, 6), DeltaOrthogonal()) == (6, 4)
