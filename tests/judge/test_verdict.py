@@ -226,7 +226,7 @@ def test_a_result_says_which_overlay_its_golden_is_of(overlay: str) -> None:
 
 def test_a_call_that_must_be_refused_has_no_limitation() -> None:
     everything = Limitation(id="all", initializer=("*",), checks=("c",), reason="", link="")
-    failing = {
+    failing: dict[str, Any] = {
         "ledger": Ledger(limitations=(everything,)),
         "checks": [lambda _: CheckResult(check="other", status=Status.FAILED)],
     }
