@@ -191,7 +191,9 @@ def test_the_steps_of_a_logistic_come_to_its_quantile() -> None:
     )
 
 
-@pytest.mark.parametrize("place", [2.0**-60, 0.2, 0.26, 0.5 - 2.0**-40, 0.5 + 2.0**-50, 0.74, 0.8])
+@pytest.mark.parametrize(
+    "place", [2.0**-60, 0.2, 0.26, 0.5 - 2.0**-40, 0.5001, 0.50003, 0.4997, 0.74, 0.8]
+)
 def test_the_quantile_of_a_logistic_has_all_its_digits(place: float) -> None:
     """Also around the median, where the logarithms cancel, and where 2 p - 1 has none of p's."""
     found = float(Logistic(scale=1.0).quantile(np.array(place), FORMATS["float64"]))
