@@ -26,7 +26,7 @@ from conformance.core.records import Budget
 from conformance.core.ulp import spacing_at
 from conformance.judge import block
 from conformance.judge.block import Plain, is_judged_at_once, judge_block
-from conformance.judge.checks.moments import Bounds, law_of_element
+from conformance.judge.checks.moments import Bounds, moments_of_element
 from conformance.judge.checks.structure import ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST
 from conformance.oracle.blocks import Answers
@@ -268,7 +268,7 @@ def test_a_mean_may_lie_at_its_bound_and_no_further(
 def test_a_variance_around_the_law_s_mean_may_lie_at_its_bound_and_no_further(
     echo: type[Echo], monkeypatch: pytest.MonkeyPatch, low: float, high: float
 ) -> None:
-    law = law_of_element(UNIFORM, (64,), "float64")
+    law = moments_of_element(UNIFORM, (64,), "float64")
     assert law is not None
     mean = (low + high) / 2
     exact = ((high - low) / 2) ** 2 + abs(mean - law.mean) ** 2
@@ -293,7 +293,7 @@ def test_the_bounds_are_those_of_one_array(echo: type[Echo]) -> None:
 def test_what_varies_by_less_than_its_dtype_can_hold_is_right(echo: type[Echo]) -> None:
     """All of it is zero, so there is no variance, and no law of moments to hold it to."""
     tiny = Normal(stddev=1e-12)
-    assert law_of_element(tiny, (64,), "float16") is None
+    assert moments_of_element(tiny, (64,), "float16") is None
     arrays = right((64,), tiny, "float16")
     assert not arrays.any()
 

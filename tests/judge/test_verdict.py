@@ -30,7 +30,7 @@ from conformance.core.records import (
 )
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import compare, judge, law_of, verdict
+from conformance.judge.verdict import compare, judge, nominal_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -206,14 +206,14 @@ def test_only_an_array_that_is_wanted_has_the_moments_of_a_law() -> None:
     fans = VarianceScaling(scale=1.0, mode="fan_in", distribution="normal")
     refused = Raised(exception="ValueError", message="")
 
-    assert law_of(spec_of(Normal(stddev=2.0)), returned(ARRAY)) == NominalMoments(
+    assert nominal_of(spec_of(Normal(stddev=2.0)), returned(ARRAY)) == NominalMoments(
         mean=0, variance=4.0, lower=-math.inf, upper=math.inf, kurtosis=3.0
     )
-    assert law_of(spec_of(None), returned(ARRAY)) is None
-    assert law_of(spec_of(Normal(stddev=2.0)), refused) is None
-    assert law_of(spec_of(None), refused) is None
-    assert law_of(spec_of(fans), returned(ARRAY)) is None
-    assert law_of(spec_of(fans), returned(ARRAY.reshape(2, 2))) is not None
+    assert nominal_of(spec_of(None), returned(ARRAY)) is None
+    assert nominal_of(spec_of(Normal(stddev=2.0)), refused) is None
+    assert nominal_of(spec_of(None), refused) is None
+    assert nominal_of(spec_of(fans), returned(ARRAY)) is None
+    assert nominal_of(spec_of(fans), returned(ARRAY.reshape(2, 2))) is not None
 
 
 @pytest.mark.parametrize("overlay", ["", "mine"])
