@@ -13,6 +13,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import GoldenError
+from conformance.core.laws import Normal
 from conformance.observe.worker import Voice
 
 
@@ -91,10 +92,14 @@ def refuse(*_: object) -> None:
 
 # --- Initializers --------------------------------------------------------------------------------
 def add(catalogue: Catalogue) -> None:
-    """Register an initializer for each ending, and one that changes settings."""
+    """Register an initializer for each ending, and one that changes settings.
+
+    Each is said to be a normal distribution, so that its law is swept.
+    """
+    normal = Normal(stddev=1.0)
     for name, (end, _) in ENDINGS.items():
-        catalogue.register(name, functools.partial(_initializer, end))
-    catalogue.register("meddling", lambda: meddle)
+        catalogue.register(name, functools.partial(_initializer, end), definition=normal)
+    catalogue.register("meddling", lambda: meddle, definition=normal)
 
 
 def _initializer(end: Callable[[], object]) -> Callable[..., object]:

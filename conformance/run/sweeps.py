@@ -10,6 +10,7 @@ from conformance.core.budgets import BudgetTable, Measurement
 from conformance.core.errors import NotElementwise, SweepError
 from conformance.core.ids import Case
 from conformance.core.settings import installed_jax
+from conformance.judge.checks.contract import faults_left
 from conformance.judge.law.accuracy import gather
 from conformance.judge.law.checks import judge_law
 from conformance.judge.law.verdict import (
@@ -26,6 +27,7 @@ from conformance.judge.verdict import verdict
 from conformance.observe import sweep as law
 from conformance.observe.backends import open_backend
 from conformance.observe.environment import device_text
+from conformance.observe.state import State
 
 
 def evaluate(
@@ -44,14 +46,19 @@ def evaluate(
         for entry in ledger.matching(case, installed_jax())
         if case.problem.prng in entry.prng  # an entry about draws says nothing of sweeps
     )
+    before = State.now()
     try:
         swept = law.sweep(spec, case, backend)
     except (NotElementwise, SweepError) as error:
+        before.restored()  # that it raised is told; what it left is not the cause of anything
         return LawResult(case=case, result=unswept(case, error, entries), evidence=None)
+    changed = before.restored()
     budget = budgets.of(case.backend, spec.name, case.problem.dtype)
     evidence = gather(spec.definition, swept, budget)
     observation = observation_of(case, outcome_of(evidence), swept.device, swept.elapsed_s)
-    checks = apply(entries, observation, judge_law(evidence))
+    observation = dataclasses.replace(observation, changed=changed)
+    found = (*judge_law(evidence), *faults_left(observation))
+    checks = apply(entries, observation, found)
     result = verdict(observation, checks, None, entries)
     result = dataclasses.replace(result, budget_from=budget.overlay if budget else "")
     return LawResult(case=case, result=result, evidence=evidence)

@@ -13,7 +13,12 @@ from conformance.observe.backends.pjrt import PjrtBackend
 from conformance.store.budgets import load
 
 WRITE = "--write-budgets"
-SMALL = ["law", "--initializer", "he_uniform,normal_1", "--dtype", "bfloat16", "--backend", "cpu"]
+HERE = "--in-process"  # a worker's sweeps are looked at in test_crashes
+SMALL = [
+    "law",
+    HERE,
+    *["--initializer", "he_uniform,normal_1", "--dtype", "bfloat16", "--backend", "cpu"],
+]
 
 
 def test_a_clean_sweep_prints_one_row_each_and_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +80,7 @@ def test_a_set_without_budgets_gives_no_verdict(
 def test_a_name_that_is_none_is_a_wrong_call(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = main(["law", *words])
+    code = main(["law", HERE, *words])
 
     assert code == 4
     assert message in capsys.readouterr().err
@@ -135,7 +140,7 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
         "cpu",
     ]
 
-    code = main(["law", *arguments, "--golden", str(tmp_path), "--ledger", str(empty), WRITE])
+    code = main(["law", HERE, *arguments, "--golden", str(tmp_path), "--ledger", str(empty), WRITE])
 
     assert code == 1
     assert "sets no budget until this is explained" in capsys.readouterr().err
@@ -143,7 +148,7 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_nothing_to_sweep_is_an_empty_run(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["law", "--initializer", "zeros"])
+    code = main(["law", HERE, "--initializer", "zeros"])
 
     assert code == 5
     assert "matches no sweep" in capsys.readouterr().err

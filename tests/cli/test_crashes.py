@@ -14,6 +14,7 @@ from conformance.core.records import Raised
 from conformance.report.run import MISSING
 from conformance.store.read import open_store
 from tests import ROOT, deadly, small_golden
+from tests.conftest import without_ambient
 
 pytestmark = pytest.mark.slow  # each crash costs the start of another worker
 
@@ -116,6 +117,31 @@ def test_pytest_names_each_lost_case_and_judges_the_others_without_being_asked_f
     assert lost_in(reports) == LOST
     case, reason = next(iter(LOST.items()))
     assert f"test_case[{case}]: {reason}" in done.stdout
+
+
+FEW = ("exiting", "segfaulting")
+"""Each costs another start: how else a process may end, is looked at above."""
+
+
+def test_a_law_names_each_lost_sweep_and_judges_the_others(installed: Path) -> None:
+    names = ",".join([*FEW, "normal"])
+
+    done = call(
+        "conformance",
+        installed,
+        *("law", "--initializer", names, "--dtype", "bfloat16"),
+        *("--transform", "eager", "--backend", "cpu"),
+    )
+
+    assert done.returncode == 3, done.stderr
+    (row,) = done.stdout.splitlines()[1:2]
+    assert (row.split()[0], row.split()[-1]) == ("normal", "passed")
+    for name, case in zip(FEW, map(case_of, FEW), strict=True):
+        sweep = f"{name}-bfloat16-11x12-s0-lattice-cpu-eager"
+        words = f"--initializer {name} --dtype bfloat16 --backend cpu --transform eager"
+        assert (
+            f"no verdict on {sweep}: {LOST[case]}\n  rerun: conformance law {words}\n"
+        ) in without_ambient(done.stdout)
 
 
 @pytest.mark.parametrize(

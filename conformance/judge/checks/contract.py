@@ -40,6 +40,12 @@ def check_contract(evidence: Evidence) -> CheckResult:
     return failed(CONTRACT, f"{evidence.observation.case.id} {'; and '.join(faults)}")
 
 
+def faults_left(observation: Observation) -> tuple[CheckResult, ...]:
+    """Return what a sweep, of which nothing else is a contract, left changed in its process."""
+    fault = _fault_of_changes(observation)
+    return (failed(CONTRACT, f"{observation.case.id} {fault}"),) if fault else ()
+
+
 def _fault_of_changes(observation: Observation) -> str:
     if not observation.changed:
         return ""
