@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import re
 import shlex
 import subprocess
@@ -13,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
-from conformance.cli.record import ProgressLine
+from conformance.cli.record import ProgressLine, record_supervised, say_failed
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
-from conformance.core.ids import Tier
+from conformance.core.ids import Case, Tier
 from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
 from conformance.core.records import BASE, Drift, DriftClass
 from conformance.core.settings import unusual
@@ -25,9 +27,16 @@ from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
 from conformance.curate.review import Review, pending, review
-from conformance.curate.stage import golden_cases, overlay_of, record_and_stage, stage
+from conformance.curate.stage import (
+    Recorder,
+    golden_cases,
+    overlay_of,
+    record_and_stage,
+    stage,
+)
+from conformance.observe.record import record
 from conformance.run import options
-from conformance.store.read import open_store
+from conformance.store.read import Store, open_store
 from conformance.store.stack import Stack, open_stack
 from conformance.store.textconv import textconv
 
@@ -98,6 +107,7 @@ def _add_stage_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--tier", default=None, help="quick, standard (default) or full")
     command.set_defaults(transform=[], backend=[], shard="1/1")
+    options.add_worker_options(command.add_argument)
     command.add_argument("--reason", default="", help="why the goldens change; kept for ever")
     command.add_argument(
         "--from",
@@ -166,6 +176,7 @@ SHOWN = 10
 def _stage(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
     catalogue, overlay = load_catalogue(), _overlay(arguments)
+    failed: Mapping[str, str] = {}
     if arguments.layer:
         _stage_layers(folder, arguments)
     elif arguments.recording:
@@ -175,7 +186,7 @@ def _stage(arguments: argparse.Namespace) -> int:
         scope = f"recording {arguments.recording.name}"
         stage(folder, recording, scope=scope, reason=arguments.reason, overlay=overlay, below=below)
     else:
-        record_and_stage(
+        failed = record_and_stage(
             folder,
             catalogue,
             golden_cases(catalogue, _scope(arguments), arguments.maker or BASE),
@@ -183,12 +194,27 @@ def _stage(arguments: argparse.Namespace) -> int:
             reason=arguments.reason,
             overlay=overlay,
             below=below,
-            progress=ProgressLine(),
+            recorder=_recorder(arguments),
         )
     print(review_text(review(folder, catalogue, below)))
     option = _option(arguments)
     print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
-    return ExitCode.OK
+    say_failed(failed)
+    return ExitCode.of(missing=bool(failed))
+
+
+def _recorder(arguments: argparse.Namespace) -> Recorder:
+    """Return what records here, or in a worker, in which a case may crash."""
+    if options.runs_here(arguments):
+        return functools.partial(record, progress=ProgressLine())
+
+    def recorder(cases: list[Case], _: Catalogue, folder: Path) -> Store:
+        given = {**options.nothing_given(), "cases": [case.id for case in cases]}
+        asked = {"options": given, "out": str(folder), "resume": False, "whole": False}
+        record_supervised(asked, arguments.case_timeout)
+        return open_store(folder)
+
+    return recorder
 
 
 def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:

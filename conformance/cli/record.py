@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,12 +16,11 @@ from conformance.cases.selection import select
 from conformance.core.errors import ExitCode, JournalError, WorkerGone
 from conformance.core.ids import Case, Parameter, parse_case
 from conformance.core.paths import PROVENANCE
-from conformance.core.records import Raised
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
-from conformance.observe.record import record
+from conformance.observe.record import failed_by_the_machine, record
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
 from conformance.store.read import Store, open_store
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if options.runs_here(arguments):
             _record(asked, progress=ProgressLine())
         else:
-            _supervise(asked, arguments.case_timeout)
+            record_supervised(asked, arguments.case_timeout)
     except (KeyboardInterrupt, JournalError, WorkerGone):
         if (journal := journal_path(arguments.out)).exists():
             print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
@@ -101,8 +101,8 @@ def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice
     _record(asked, lost=lost, begun=begun, progress=progress)
 
 
-def _supervise(asked: Mapping[str, Any], timeout_s: float) -> None:
-    """Record in a worker; one that dies costs the case that it was in."""
+def record_supervised(asked: Mapping[str, Any], timeout_s: float) -> None:
+    """Record in a worker; one that dies costs the case that it was in. asked: as `run` asks."""
     progress = ProgressLine()
     with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
         for event in events:
@@ -117,19 +117,17 @@ def report(store: Store) -> int:
     if provenance["left_out"]:
         names = ", ".join(provenance["left_out"])
         print(f"left out, since Flax is absent or does not have them: {names}", file=sys.stderr)
-    faults = provenance["machine_faults"]
-    for key in faults[:SHOWN]:
-        outcome = store.observation(key).outcome
-        assert isinstance(outcome, Raised)
-        print(f"the machine failed {key}: {first_line(outcome.message)}", file=sys.stderr)
+    faults = failed_by_the_machine(store)
+    say_failed(dict(itertools.islice(faults.items(), SHOWN)))
     if (rest := len(faults) - SHOWN) > 0:
         print(f"and {rest} more; {store.folder / PROVENANCE} names them", file=sys.stderr)
     return ExitCode.of(missing=bool(faults))
 
 
-def first_line(text: str) -> str:
-    """Return the first line of a message."""
-    return text.partition("\n")[0]
+def say_failed(faults: Mapping[str, str]) -> None:
+    """Say which cases the machine failed, and how."""
+    for key, how in faults.items():
+        print(f"the machine failed {key}: {how}", file=sys.stderr)
 
 
 class ProgressLine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
@@ -30,7 +31,7 @@ from conformance.core.paths import (
 )
 from conformance.core.records import BASE, Entry, Environment, Raised
 from conformance.core.words import counted
-from conformance.observe.record import Progress, record
+from conformance.observe.record import failed_by_the_machine, record
 from conformance.store.entries import GOLDEN, RECORDING
 from conformance.store.read import Store, open_store
 from conformance.store.stack import Overlay, Stack
@@ -42,6 +43,10 @@ STAGE = "stage.json"
 
 TRANSFORM = "eager"
 """Goldens are what eager calls return; no other transform may change that."""
+
+
+Recorder = Callable[[list[Case], Catalogue, Path], Store]
+"""Observes cases, and stores the outcomes in a new folder: see `observe.record`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +111,35 @@ def record_and_stage(
     reason: str,
     overlay: str = "",
     below: Stack | None = None,
-    progress: Progress | None = None,
-) -> Stage:
+    recorder: Recorder = record,
+) -> dict[str, str]:
     """Observe the cases here and now, and stage what they return; see `stage`.
+
+    Return the cases that the machine failed, and how. They are left out, and the scope says so:
+    their goldens stay as they are.
 
     Raises:
         StagingError: no reason is given, or something is pending already.
-        GoldenError: the folder cannot be written, or another command is at work on it.
+        GoldenError: the machine failed all; the folder cannot be written, or another command is at
+            work on it.
     """
     with at_work(folder):
         require_stageable(folder, reason)
         with scratch_folder(folder) as scratch:
-            recording = record(cases, catalogue, scratch / RECORDING, progress=progress)
-            return stage_into(
-                folder, recording, scope=scope, reason=reason, overlay=overlay, below=below
+            recording = recorder(cases, catalogue, scratch / RECORDING)
+            failed = failed_by_the_machine(recording)
+            if failed:
+                scope = f"{scope} but for {', '.join(failed)}"
+            stage_into(
+                folder,
+                recording,
+                scope=scope,
+                reason=reason,
+                overlay=overlay,
+                below=below,
+                left_out=failed,
             )
+            return failed
 
 
 def stage(
@@ -168,11 +187,12 @@ def stage_into(
     reason: str,
     overlay: str,
     below: Stack | None = None,
+    left_out: Collection[str] = (),
 ) -> Stage:
-    """Stage into a set that nobody else changes."""
+    """Stage into a set that nobody else changes. left_out: ids of cases."""
     staged = Stage(scope=scope, reason=reason, date=now(), overlay=overlay)
     _require_release(recording, staged.release)
-    entries = _golden_entries(recording, staged.backend)
+    entries = _golden_entries(recording, staged.backend, left_out)
     if overlay:
         _require_base(stacked(folder, below), folder, recording, entries)
     else:
@@ -229,7 +249,7 @@ def _require_base(base: Stack | None, folder: Path, recording: Store, entries: l
         )
 
 
-def _golden_entries(recording: Store, backend: str) -> list[Entry]:
+def _golden_entries(recording: Store, backend: str, left_out: Collection[str] = ()) -> list[Entry]:
     if recording.kind != RECORDING:
         raise StagingError(f"{recording.folder} is a {recording.kind}: only a recording is staged")
     cases = [parse_case(key) for key in recording.ids()]
@@ -239,7 +259,9 @@ def _golden_entries(recording: Store, backend: str) -> list[Entry]:
             f"{recording.folder} holds no {TRANSFORM} case of {backend}: record some with "
             f"`conformance record --backend {backend} --transform {TRANSFORM} --out DIR`"
         )
-    entries = [entry for key in ids if (entry := recording.entry(key))]
+    if not (kept := [key for key in ids if key not in left_out]):
+        raise GoldenError(f"the machine failed {', '.join(ids)}: nothing is left to stage")
+    entries = [entry for key in kept if (entry := recording.entry(key))]
     require_fit(entries, recording.folder)
     return [_golden(entry) for entry in entries]
 

@@ -103,6 +103,16 @@ def record(
     return open_store(folder)
 
 
+def failed_by_the_machine(recording: Store) -> dict[str, str]:
+    """Return the cases that the machine failed, each with the first line of how."""
+    found = {}
+    for key in recording.provenance[-1].get("machine_faults", ()):
+        outcome = recording.observation(key).outcome
+        assert isinstance(outcome, Raised)
+        found[key] = outcome.message.partition("\n")[0]
+    return found
+
+
 def _observed(
     cases: list[Case],
     catalogue: Catalogue,

@@ -207,9 +207,14 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what a command was given, by the names of the options, as JSON can hold it."""
-    names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
-    names = (*names, "reports", "cases")
+    names = nothing_given()
     return {name: getattr(arguments, name.replace("-", "_"), None) for name in names}
+
+
+def nothing_given() -> dict[str, Any]:
+    """Return what `given` tells of a command that was given nothing."""
+    names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
+    return dict.fromkeys((*names, "reports", "cases"))
 
 
 def read_arguments(arguments: argparse.Namespace) -> Options:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conformance.core.records import Raised
+from conformance.curate.stage import PENDING, STAGE
 from conformance.report.run import MISSING
 from conformance.store.read import open_store
 from tests import ROOT, deadly, small_golden
@@ -142,6 +143,27 @@ def test_a_law_names_each_lost_sweep_and_judges_the_others(installed: Path) -> N
         assert (
             f"no verdict on {sweep}: {LOST[case]}\n  rerun: conformance law {words}\n"
         ) in without_ambient(done.stdout)
+
+
+def test_staging_names_each_lost_case_and_stages_the_others(
+    installed: Path, tmp_path: Path
+) -> None:
+    folder, names = tmp_path / "golden", ",".join([*FEW, "uniform"])
+
+    done = call(
+        "conformance",
+        installed,
+        *("goldens", "stage", "--golden", folder, "--initializer", names, "--dtype", "float32"),
+        *("--shape", "64", "--seed", "0", "--tier", "quick", "--reason", "first"),
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert open_store(folder / PENDING).ids() == ["uniform-float32-64-s0"]
+    lost = {case: LOST[case] for case in map(case_of, FEW)}
+    for case, reason in lost.items():
+        assert f"the machine failed {case}: {reason}" in done.stderr
+    staged = json.loads((folder / PENDING / STAGE).read_text())
+    assert staged["scope"].endswith(f" but for {', '.join(lost)}")
 
 
 @pytest.mark.parametrize(
