@@ -162,10 +162,18 @@ class Line:
 HEAD = ("run", "verdict", "cases by class", "tests", "planted faults that failed", "seconds")
 
 
-def table(lines: Iterable[Line]) -> str:
-    """Return the lines as a Markdown table."""
-    rows = [HEAD, ["---"] * len(HEAD), *(line.cells() for line in lines)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+def said(lines: Iterable[Line]) -> Iterator[Line]:
+    """Yield the lines, each printed when it comes as one of a Markdown table."""
+    for cells in (HEAD, ["---"] * len(HEAD)):
+        say(cells)
+    for line in lines:
+        say(line.cells())
+        yield line
+
+
+def say(cells: Iterable[str]) -> None:
+    """Print one line of a Markdown table: what a plan that is cut short has found is not lost."""
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def exit_code(lines: Sequence[Line]) -> ExitCode:
@@ -413,8 +421,7 @@ def main(words: Sequence[str]) -> int:
             programs=Path(programs),
             end_s=time.monotonic() + options.minutes * 60,
         )
-        lines = list(lines_of(runs, machine, host_facts().get("isa", "")))
-    print(table(lines))
+        lines = list(said(lines_of(runs, machine, host_facts().get("isa", ""))))
     return exit_code(lines)
 
 

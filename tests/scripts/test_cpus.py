@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import cpus
@@ -100,13 +101,15 @@ def test_a_run_without_a_second_c_library_says_how_to_get_one() -> None:
     assert cpus.lack(of_plan("libc-jit"), AVX2, "/other/bin/python") == ""
 
 
-def test_what_cannot_run_is_listed_and_fails_nothing(tmp_path: Path) -> None:
+def test_what_cannot_run_is_listed_and_fails_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runs = [of_plan("skylakex-2"), Run(name="plain", asked=("tests",))]
 
     lines = list(cpus.lines_of(runs, machine(tmp_path), AVX2))
 
     assert [line.code for line in lines] == [None, ExitCode.OK]
-    assert "| skylakex-2 | not run: this CPU lacks avx512f |" in cpus.table(lines)
+    assert "| skylakex-2 | not run: this CPU lacks avx512f |" in printed(lines, capsys)
     assert cpus.exit_code(lines) == ExitCode.OK
 
 
@@ -237,7 +240,25 @@ def test_a_failure_is_told_before_what_is_missing(
     assert cpus.exit_code([Line(name="run", code=code) for code in codes]) == expected
 
 
-def test_a_run_that_ran_has_all_its_figures_in_the_table() -> None:
+def printed(lines: Iterable[Line], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the table of the lines."""
+    list(cpus.said(lines))
+    return capsys.readouterr().out
+
+
+def test_each_line_is_printed_before_the_next_run_begins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = cpus.said(Line(name=name, code=ExitCode.OK) for name in ("first", "second"))
+
+    next(lines)
+
+    assert capsys.readouterr().out.splitlines()[-1].startswith("| first | passed |")
+
+
+def test_a_run_that_ran_has_all_its_figures_in_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     line = Line(
         name="isa-avx",
         code=ExitCode.OK,
@@ -249,7 +270,7 @@ def test_a_run_that_ran_has_all_its_figures_in_the_table() -> None:
     )
 
     row = "| isa-avx | passed | 140 identical, 13 rounding | 153 | 5 of 5 | 61 |"
-    assert cpus.table([line]).endswith(row)
+    assert printed([line], capsys).splitlines()[-1] == row
 
 
 def test_a_segfault_has_a_name() -> None:
