@@ -10,6 +10,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -456,3 +458,19 @@ def test_a_wrong_bound_is_judged_by_its_own_definition() -> None:
     )
 
     assert "law_bounds" in failed_checks(judged(spec, "bfloat16"))
+
+
+def fused_truncated_normal(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Return draws of which the multiply-add of the uniform rounds once, as on Arm in float16."""
+    root = jnp.sqrt(jnp.asarray(2, dtype))
+    lower, upper = (jax.lax.erf(jnp.asarray(bound, dtype) / root) for bound in (-2, 2))
+    width, drawn = upper - lower, jax.random.uniform(key, shape, dtype)
+    wide = drawn.astype("float32") * width.astype("float32") + lower.astype("float32")
+    uniform = jnp.maximum(lower, wide.astype(dtype))
+    return jnp.clip(root * jax.lax.erf_inv(uniform), *(np.array([-2, 2], dtype) * (1 - 2**-11)))
+
+
+def test_a_device_may_fuse_the_multiply_adds_of_16_bits() -> None:
+    spec = with_build("truncated_normal_1", lambda: fused_truncated_normal)
+
+    assert failed_checks(judged(spec, "float16")) == set()
