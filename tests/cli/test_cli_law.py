@@ -10,6 +10,7 @@ from conformance.cli import main
 from conformance.core.inventory import INVENTORY
 from conformance.core.paths import BUDGETS
 from conformance.observe.backends.pjrt import PjrtBackend
+from conformance.run.sweeping import SweepVerdict
 from conformance.store.budgets import load
 
 WRITE = "--write-budgets"
@@ -144,6 +145,25 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert code == 1
     assert "sets no budget until this is explained" in capsys.readouterr().err
+    assert not (tmp_path / BUDGETS).exists()
+
+
+def test_no_budget_is_written_where_a_sweep_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = SweepVerdict(
+        head=(), rows=(), messages=("no verdict on x: why",), sources=(), rerun="again", code=3
+    )
+    monkeypatch.setattr(
+        "conformance.cli.law.verdicts_here", lambda *_, **__: (each for each in [lost])
+    )
+
+    code = main([*SMALL, "--golden", str(tmp_path), WRITE])
+
+    said = capsys.readouterr()
+    assert code == 3
+    assert "no verdict on x: why\n  rerun: again" in said.out
+    assert "no budgets were written" in said.err
     assert not (tmp_path / BUDGETS).exists()
 
 
