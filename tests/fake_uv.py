@@ -27,11 +27,12 @@ UNLISTED = {
     "2.1": 'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
     "2.2": 'grep -q \'"run"\' "$3" && kill -SEGV $$; '
     'XLA_FLAGS=--xla_cpu_max_isa=AVX exec {python} "$@"',
+    "2.4": 'PYTHONPATH="$PYTHONPATH:$FAKE_UV_FATAL" exec {python} "$@"',
     "2.3": f'OPENBLAS_CORETYPE={OTHER_KERNEL} exec {{python}} "$@"',
 }
 """Releases that no list offers: 2.1 compiles what 2.0 lowers for another processor, 2.2 crashes
-when it runs what another release exported, and 2.3 has a LAPACK with another kernel
-than the machine's."""
+when it runs what another release exported, 2.3 has a LAPACK with another kernel than the machine's,
+and 2.4 begins with what lies in the folder that FAKE_UV_FATAL names."""
 
 
 def main(words: list[str]) -> None:

@@ -109,7 +109,8 @@ def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     others = ("target", *SELECTION)
     if narrowed := [name for name in others if getattr(arguments, name)]:
         raise SelectionError(f"--case and --{narrowed[0]} contradict each other: give one")
-    return Asked(cases=tuple(select(catalogue, Selection(cases=tuple(arguments.case)))))
+    cases = select(catalogue, Selection(cases=tuple(arguments.case)))
+    return Asked(cases=tuple(cases), timeout_s=arguments.case_timeout)
 
 
 def _text(found: Found, arguments: argparse.Namespace) -> str:

@@ -85,5 +85,5 @@ def report(
         files.append(functools.partial(write_text, arguments.csv, tables.to_csv(verdict)))
     if arguments.parquet:
         files.append(functools.partial(tables.write_parquet, verdict, arguments.parquet))
-    code = ExitCode.of(failed=bool(verdict.beyond), missing=bool(verdict.comparison.lost))
+    code = ExitCode.of(failed=bool(verdict.beyond), missing=verdict.is_incomplete)
     return ExitCode.first(code, write_all(files))

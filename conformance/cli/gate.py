@@ -67,6 +67,7 @@ def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REQUIREMENT",
         help="package or folder that the target needs, installed beside every release; repeat it",
     )
+    options.add_deadline_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -105,7 +106,7 @@ def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
         # Flax takes its initializers from JAX; what is its own is how it derives their keys.
         return Asked(target=flax_keys.TARGET)
     selection = options.selection_here(options.read_arguments(arguments))
-    return Asked(cases=tuple(select(catalogue, selection)))
+    return Asked(cases=tuple(select(catalogue, selection)), timeout_s=arguments.case_timeout)
 
 
 def extra_from(arguments: argparse.Namespace) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import collections
 import dataclasses
 import functools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
@@ -40,6 +40,7 @@ from conformance.judge.drift import classify, first_differing_stage
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
 from conformance.judge.verdict import compare
 from conformance.observe.lowering import program_key
+from conformance.observe.record import failed_by_the_machine
 from conformance.store.budgets import load as load_budgets
 from conformance.store.entries import (
     BY_CASE,
@@ -96,6 +97,7 @@ class Comparison:
     """All pairs, sorted by name, what only one side holds, and what else differs between them.
 
     before, after: what the two sides are called. lost, new: cases that only the one side holds.
+    unseen: cases that the machine failed on a side, and how: nothing is known of them.
     causes: of the drift of some cases, by id. defaults: what changed defaults have to do with it.
     """
 
@@ -105,6 +107,7 @@ class Comparison:
     pairs: tuple[Pair, ...]
     lost: tuple[str, ...]
     new: tuple[str, ...]
+    unseen: Mapping[str, str] = dataclasses.field(default_factory=dict)
     causes: Mapping[str, Finding] = dataclasses.field(default_factory=dict)
     defaults: tuple[str, ...] = ()
 
@@ -190,8 +193,10 @@ def compare_stores(
     cases = [_cases(store, other) for store, other in ((before, after), (after, before))]
     if only:
         cases = [{key: held[key] for key in only if key in held} for held in cases]
+    unseen = _unseen((before, after), names, cases)
+    cases = [{key: held[key] for key in held if key not in unseen} for held in cases]
     common = sorted(cases[0].keys() & cases[1].keys())
-    if not common:
+    if not (common or unseen):
         raise EmptySelection(_nothing(names, cases))
     pairs = [_pair(name, cases[0][name], before, after, catalogue) for name in common]
     return Comparison(
@@ -201,8 +206,22 @@ def compare_stores(
         pairs=tuple(pairs),
         lost=tuple(sorted(cases[0].keys() - cases[1].keys())),
         new=tuple(sorted(cases[1].keys() - cases[0].keys())),
+        unseen=unseen,
         causes=_causes(pairs, before, after),
     )
+
+
+def _unseen(
+    stores: Iterable[Store], names: Iterable[str], cases: Sequence[Mapping[str, Case]]
+) -> dict[str, str]:
+    """Return the cases that the machine failed on a side, and on which one, and how."""
+    found = {}
+    for store, name, held in zip(stores, names, cases, strict=True):
+        if store.kind == RECORDING:
+            for key, how in failed_by_the_machine(store).items():
+                if key in held:
+                    found[key] = f"{name}: {how}"
+    return dict(sorted(found.items()))
 
 
 def _causes(pairs: Iterable[Pair], before: Store, after: Store) -> dict[str, Finding]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
-from collections.abc import Sequence
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import SideError, UnknownRelease
 from conformance.observe.child import flax_keys
-from conformance.store.read import Store
 from conformance.upgrade.defaults import tried
 from conformance.upgrade.environments import Plan, solve
 from conformance.upgrade.outside import explained
@@ -78,13 +76,12 @@ def run(
     drifted, the causes are asked too.
 
     Raises:
-        SideError: a side cannot be installed, or crashed, or its machine failed cases.
+        SideError: a side cannot be installed, or crashed where no case is to blame.
         EmptySelection: no case is on both sides.
     """
     plans = gate.plans()
     with passing_folder() as passing:
         before, after = record_sides(plans, gate.asked, say, passing)
-        require_sound([before, after])
         names = (gate.sides[0].name, gate.sides[1].name)
         comparison = compared(
             plans, (before, after), gate.asked, catalogue, names=names, say=say, passing=passing
@@ -93,10 +90,10 @@ def run(
             tried(comparison, before, plans[1], gate.asked, catalogue, say=say, passing=passing)
         )
         comparison = dataclasses.replace(comparison, defaults=defaults)
-    if gate.asked.target is None:
-        found = causes(comparison, (before, after), plans, say)
-        comparison = dataclasses.replace(comparison, causes=found)
-    comparison = explained(comparison, (before, after), catalogue, interpreters_of(plans))
+        if gate.asked.target is None:
+            found = causes(comparison, (before, after), plans, say)
+            comparison = dataclasses.replace(comparison, causes=found)
+        comparison = explained(comparison, (before, after), catalogue, interpreters_of(plans))
     return judge(comparison, policy, today)
 
 
@@ -134,17 +131,3 @@ def _since_when(gate: Gate, verdict: Verdict) -> list[str]:
         words += ["--with", requirement]
     words += ["--class", drifted[0].drift.drift_class.value]
     return [f"since which release: {shlex.join(words)}"]
-
-
-def require_sound(stores: Sequence[Store]) -> None:
-    """Ensure that no case failed for want of memory or of a device.
-
-    Raises:
-        SideError: some did; the message names them, and the recording to remove.
-    """
-    for store in stores:
-        if faults := store.provenance[-1].get("machine_faults"):
-            raise SideError(
-                f"the machine failed {', '.join(faults)}: free its memory, remove {store.folder}, "
-                "and run the command again"
-            )

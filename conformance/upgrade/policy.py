@@ -79,8 +79,13 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing drifted beyond the policy and no case was lost."""
-        return not self.beyond and not self.comparison.lost
+        """Whether nothing drifted beyond the policy and no case was lost or not seen."""
+        return not (self.beyond or self.is_incomplete)
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether a case has no verdict."""
+        return bool(self.comparison.lost or self.comparison.unseen)
 
     @property
     def line(self) -> str:
@@ -93,8 +98,12 @@ class Verdict:
         sides = f"{self.comparison.before} -> {self.comparison.after}"
         if self.is_clean:
             return f"CLEAN: {sides}: {total}: {classes}"
-        n_lost = len(self.comparison.lost)
-        lost = f", {counted(n_lost, self.comparison.unit)} lost" if n_lost else ""
+        missing = {"lost": self.comparison.lost, "not seen": self.comparison.unseen}
+        lost = "".join(
+            f", {counted(len(names), self.comparison.unit)} {how}"
+            for how, names in missing.items()
+            if names
+        )
         if not self.beyond:
             return f"INCOMPLETE: {sides}: none of {total} beyond the policy{lost}: {classes}"
         return (

@@ -33,9 +33,11 @@ from conformance.core.files import (
 from conformance.core.ids import Case
 from conformance.core.paths import PACKAGE, cache_folder
 from conformance.core.words import counted
-from conformance.observe.child.__main__ import REFUSED
+from conformance.observe.child.__main__ import GONE, REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
+from conformance.observe.record import failed_by_the_machine
+from conformance.observe.worker import CASE_TIMEOUT_S
 from conformance.store.read import Store, open_store
 from conformance.upgrade.cache import touch
 from conformance.upgrade.environments import Plan, build
@@ -60,12 +62,14 @@ class Asked:
     whole: of which of them, by their names in the recording, to keep all elements however many they
         are. Of a target no other parameters are kept then.
     settings: what the recorder is started with besides the variables of this process, `NAME=value`.
+    timeout_s: for a case. It is no part of what is asked: no recording is named by it.
     """
 
     cases: tuple[Case, ...] = ()
     target: str | None = None
     whole: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    timeout_s: float = CASE_TIMEOUT_S
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -91,11 +95,24 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
+    """What to record, and where. apart: where a recording goes that lacks cases."""
+
     plan: Plan
     asked: Asked
     folder: Path
+    apart: Path
     log: Path
     _read: list[int] = dataclasses.field(default_factory=lambda: [0, 0])
+
+    @property
+    def place(self) -> Path:
+        """Where the recording is, or will be."""
+        return self.apart if self.apart.exists() else self.folder
+
+    @property
+    def patience_s(self) -> float:
+        """How long it may finish nothing."""
+        return STALLED_S + (0 if self.asked.target else self.asked.timeout_s)
 
     @property
     def total(self) -> int:
@@ -126,7 +143,7 @@ def record_sides(plans: Sequence[Plan], asked: Asked, say: Say, passing: Path) -
     """Return what each side returned, recording side by side what was not recorded before.
 
     An interrupted recording goes on where it was. A side that fails does not stop the other, whose
-    recording is kept.
+    recording is kept. One with cases that the machine failed is not kept for other commands.
 
     passing: where recordings go that are made every time; see `passing_folder`.
 
@@ -134,13 +151,13 @@ def record_sides(plans: Sequence[Plan], asked: Asked, say: Say, passing: Path) -
         SideError: a side cannot be installed, refuses, or crashes; all that failed are named.
     """
     jobs = [_job(plan, asked, passing) for plan in plans]
-    missing = {job.folder: job for job in jobs if not job.folder.exists()}
+    missing = {job.folder: job for job in jobs if not job.place.exists()}
     failures = _record(list(missing.values()), say)
     if failures:
         raise SideError("\n".join(failures))
     for job in jobs:
-        touch(job.folder)
-    return [open_store(job.folder) for job in jobs]
+        touch(job.place)
+    return [open_store(job.place) for job in jobs]
 
 
 def find_recording(plan: Plan, asked: Asked) -> Store | None:
@@ -166,7 +183,13 @@ def _job(plan: Plan, asked: Asked, passing: Path) -> _Job:
     name = digest(asked.target or "", *asked.ids, *whole, *asked.settings)
     folder = folder_of(plan) / name if is_lasting else passing / digest(plan.key, name)
     place = folder if is_lasting else cache_folder("logs") / folder.name  # it outlives the folder
-    return _Job(plan=plan, asked=asked, folder=folder, log=place.with_name(f"{place.name}.log"))
+    return _Job(
+        plan=plan,
+        asked=asked,
+        folder=folder,
+        apart=passing / f"partly-{digest(plan.key, name)}",
+        log=place.with_name(f"{place.name}.log"),
+    )
 
 
 # --- Running -------------------------------------------------------------------------------------
@@ -188,7 +211,10 @@ def _record(jobs: list[_Job], say: Say) -> list[str]:
                 failures.append(str(error))
         stalled = _wait(running, say)
         ended = [(job, process.returncode) for job, process in running]
-        failed = ((job, code) for job, code in ended if code)
+        failed = [(job, code) for job, code in ended if code or not job.folder.exists()]
+        for job, _ in running:
+            if job.folder.exists() and failed_by_the_machine(open_store(job.folder)):
+                job.folder.rename(job.apart)
         return [*failures, *(_failure(job, code, job.folder in stalled) for job, code in failed)]
 
 
@@ -204,7 +230,11 @@ def _locked(job: _Job, say: Say) -> Iterator[None]:
 def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     """Run the recorder in the job's environment; end it if this block is left before it ends."""
     python = build(job.plan)
-    request: dict[str, object] = {"out": str(job.folder), "cases": job.asked.ids}
+    request: dict[str, object] = {
+        "out": str(job.folder),
+        "cases": job.asked.ids,
+        "timeout_s": job.asked.timeout_s,
+    }
     if job.asked.target is not None:
         request = {"out": str(job.folder), "target": job.asked.target}
     if job.asked.whole:
@@ -259,7 +289,8 @@ def interpreters_of(plans: tuple[Plan, Plan]) -> tuple[Interpreter, Interpreter]
 
 
 STALLED_S = 3600.0
-"""A recorder that finishes nothing for so long is ended: a case takes seconds, a model minutes."""
+"""A recorder that finishes nothing for so long is ended: a case takes seconds, a model minutes.
+One that hangs in a case ends that itself, unless a case may take longer."""
 
 
 def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[Path]:
@@ -272,8 +303,11 @@ def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[
             done, since = last[job.folder]
             if job.done() != done:
                 last[job.folder] = job.done(), time.monotonic()
-            elif time.monotonic() - since > STALLED_S and process.poll() is None:
-                process.kill()
+            elif time.monotonic() - since > job.patience_s and process.poll() is None:
+                if job.asked.target:
+                    process.kill()
+                else:
+                    process.terminate()  # it has a worker to end
                 stalled.add(job.folder)
         states = (f"{job.plan.name}: {_state(job, process)}" for job, process in running)
         say(f"{'; '.join(states)}; {time.monotonic() - start:.0f} s")
@@ -293,9 +327,12 @@ def _failure(job: _Job, code: int, is_stalled: bool) -> str:
     last = words[-1] if words else "none"
     if code == REFUSED:
         return f"{job.plan.name}: {last}"
+    if code == GONE:
+        told = f"{job.plan.name}: {last} (all: {job.log})"
+        return f"{told}. Before that: {words[-2]}" if words[1:] else told
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     if is_stalled:
-        ended = f"finished nothing for {STALLED_S:g} s and was ended"
+        ended = f"finished nothing for {job.patience_s:g} s and was ended"
     kept = f"; kept, and not run again: {counted(job.done(), 'case')}" if job.done() else ""
     return f"{job.plan.name} {ended} while recording{kept}. Its last words: {last} (all: {job.log})"
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
+from conformance.core.errors import SideError
+from conformance.observe.record import failed_by_the_machine
+from conformance.store.entries import RECORDING
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison
 from conformance.upgrade.environments import Plan, solve
-from conformance.upgrade.gate import require_sound
 from conformance.upgrade.outside import explained
 from conformance.upgrade.recordings import Asked, Say, find_recording, interpreters_of, record_sides
 from conformance.upgrade.releases import Registry, release_side
@@ -58,7 +60,7 @@ class Releases:
             store = find_recording(plan, self._asked) if self._asked.cases else None
             if store is None:
                 (store,) = record_sides([plan], self._asked, self._say, self._passing)
-            require_sound([store])
+            require_sound(store)
             self._stores[release], self._plans[release] = store, plan
         return self._stores[release]
 
@@ -87,3 +89,17 @@ class Releases:
         plans = self._plans[older], self._plans[newer]
         comparison = self.compare(older, newer)
         return explained(comparison, stores, self._catalogue, interpreters_of(plans))
+
+
+def require_sound(store: Store) -> None:
+    """Ensure that no case failed for want of memory, of a device or of its process.
+
+    Raises:
+        SideError: some did; the message names them, and how the first one failed.
+    """
+    if store.kind == RECORDING and (failed := failed_by_the_machine(store)):
+        first = next(iter(failed.values()))
+        raise SideError(
+            f"the machine failed {', '.join(failed)} ({first}): free its memory, and run the "
+            "command again"
+        )

@@ -145,10 +145,16 @@ def tables(verdict: Verdict) -> list[Table]:
         _worst(drifted),
         _acknowledged(verdict),
         _expired(verdict),
+        _unseen(comparison.unseen),
         _names("Lost: only the first side has them", comparison.lost),
         _names("New: only the second side has them", comparison.new),
     ]
     return [table for table in candidates if table.lines]
+
+
+def _unseen(unseen: Mapping[str, str]) -> Table:
+    title = "Not seen: the machine failed them, so nothing is known of them"
+    return _table(title, ("case", "how"), unseen.items())
 
 
 def _table(title: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
@@ -335,6 +341,7 @@ def to_json(verdict: Verdict, notes: Sequence[str] = ()) -> str:
         "differences": comparison.differences,
         "counts": {name.value: count for name, count in comparison.counts().items()},
         "lost": comparison.lost,
+        "unseen": comparison.unseen,
         "new": comparison.new,
         "pairs": [_scalars(row) for row in pair_rows(verdict)],
     }

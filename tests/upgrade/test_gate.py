@@ -49,6 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setenv("FAKE_UV_LOG", str(folder / "calls.log"))
         patch.setenv("FAKE_UV_PYTHON", sys.executable)
+        patch.setenv("FAKE_UV_FATAL", str(folder / "fatal"))
         recordings.sources.cache_clear()
         patch.chdir(folder)
         yield folder
@@ -300,6 +301,54 @@ def test_a_crash_is_told_and_the_other_side_is_kept(gate: Gate, world: Path) -> 
     assert len(set((world / "cache").rglob("recordings/*/*/manifest.json")) - kept) == 1
 
 
+FATAL = """
+import sys
+
+if "-c" in sys.orig_argv:  # what records cases
+    import os
+    import jax
+    jax.nn.initializers.ones = lambda *_: os._exit(0)
+"""
+
+
+@pytest.fixture(scope="module")
+def fatal(world: Path) -> None:
+    """Let `ones` end its process under release 2.4."""
+    (world / "fatal").mkdir()
+    (world / "fatal" / "sitecustomize.py").write_text(FATAL)
+
+
+@pytest.mark.usefixtures("fatal")
+def test_a_case_that_ends_its_process_is_named_and_the_others_are_compared(gate: Gate) -> None:
+    lost = "ones-float32-64x32-s0-cpu-eager"
+
+    code, out, _ = gate("2.0", "2.4", "--json")
+    drifted, text, _ = gate("2.4", "1.0")
+
+    told = json.loads(out)
+    how = "jax 2.4: its process ended with exit status 0"
+    assert (code, drifted) == (3, 1)
+    assert told["unseen"] == {lost: how}
+    assert [(pair["name"], pair["drift_class"]) for pair in told["pairs"]] == [
+        (UNIFORM, "identical")
+    ]
+    assert told["verdict"].startswith(
+        "INCOMPLETE: jax 2.0 -> jax 2.4: none of 1 case beyond the policy, 1 case not seen"
+    )
+    assert (
+        "DRIFT: jax 2.4 -> jax 1.0: 1 of 1 case beyond rounding, 1 case not seen: 1 stream" in text
+    )
+    assert re.search(rf"{lost} +{how}", text)
+
+
+@pytest.mark.usefixtures("fatal")
+def test_where_all_cases_were_lost_the_gate_is_incomplete(gate: Gate) -> None:
+    code, out, _ = gate("2.0", "2.4", "--initializer", "ones")
+
+    assert code == 3
+    assert "INCOMPLETE" in out
+
+
 def test_an_interrupted_recording_goes_on_where_it_was(
     gate: Gate, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +387,7 @@ def test_two_gates_do_not_record_the_same_at_once(gate: Gate, world: Path) -> No
         job = recordings._Job(
             plan=environments.Plan(name="jax 2.0", python="python", pins=()),
             asked=recordings.Asked(),
+            apart=world / "apart",
             log=world / "log",
             folder=folder,
         )

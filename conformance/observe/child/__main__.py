@@ -8,21 +8,30 @@ exports to run.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from conformance.cases.builtin import load_catalogue
-from conformance.cases.selection import Selection, select
-from conformance.core.errors import BackendUnavailable, GoldenError, SelectionError, TargetError
-from conformance.observe.child import exports
+from conformance.core.errors import (
+    BackendUnavailable,
+    GoldenError,
+    SelectionError,
+    TargetError,
+    WorkerGone,
+)
+from conformance.observe.child import apart, exports
 from conformance.observe.child.parameters import record_target
-from conformance.observe.record import record
+from conformance.observe.worker import supervised
 
 REFUSED = 7
 """Exit code: what was asked for cannot be recorded, and the last line of stderr says why."""
+
+GONE = 8
+"""Exit code: the process that records ended where no case is to blame; the last line says how."""
 
 EXPECTED = (BackendUnavailable, GoldenError, SelectionError, TargetError)
 
@@ -32,9 +41,9 @@ def main(request_file: str) -> int:
     request = json.loads(Path(request_file).read_text(encoding="utf-8"))
     try:
         _answer(request)
-    except EXPECTED as error:
+    except (*EXPECTED, WorkerGone) as error:
         print(" ".join(str(error).split()), file=sys.stderr)  # noqa: T201  # the parent reads it
-        return REFUSED
+        return GONE if isinstance(error, WorkerGone) else REFUSED
     return 0
 
 
@@ -42,18 +51,17 @@ def _answer(request: dict[str, Any]) -> None:
     out = Path(request["out"])
     if "target" in request:
         record_target(request["target"], out, request.get("whole", ()))
-        return
-    if "run" in request:
+    elif "run" in request:
         _write(exports.run_all(request["run"]), out)
-        return
-    catalogue = load_catalogue()
-    ids = request["export"] if "export" in request else request["cases"]
-    cases = select(catalogue, Selection(cases=tuple(ids)))
-    if "export" in request:
+    elif "export" in request:
+        catalogue, cases = apart.asked_cases(request["export"])
         _write(exports.export_all(cases, catalogue), out)
-        return
-    # A journal is there only if an earlier attempt was interrupted: what it holds is kept.
-    record(cases, catalogue, out, resume=True, is_whole=bool(request.get("whole")))
+    else:
+        # In a process of its own: a case that ends it is named, and the others are recorded.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end that one
+        with contextlib.closing(supervised(apart.TASK, request, request["timeout_s"])) as events:
+            for _ in events:
+                pass  # the journal tells how far it is, and the recording what was lost
 
 
 def _write(answers: Iterable[tuple[str, exports.Answer]], out: Path) -> None:
