@@ -249,7 +249,7 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
     assert code == 1
     assert out.startswith("jax 1.0 -> 2.0: 1 identical, 1 stream")
     assert "first differing stage bits" in out
-    assert "1 release left" in err
+    assert "1 release left, about 1 step" in err
 
 
 def test_bisect_names_the_cause_of_a_change(gate: Gate) -> None:
