@@ -27,7 +27,7 @@ from conformance.core.ulp import spacing_at
 from conformance.judge import block
 from conformance.judge.block import Plain, is_judged_at_once, judge_block
 from conformance.judge.checks.moments import Bounds, moments_of_element
-from conformance.judge.checks.structure import ROUNDINGS
+from conformance.judge.drift.classify import ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST
 from conformance.oracle.blocks import Answers
 
