@@ -186,6 +186,11 @@ def scratch_folder(folder: Path) -> Iterator[Path]:
         yield scratch
 
 
+def move_folder(folder: Path, place: Path) -> None:
+    """Give a folder another place on the same disk, at once."""
+    folder.rename(place)
+
+
 def require_new(folder: Path) -> None:
     """Refuse a folder that holds something.
 

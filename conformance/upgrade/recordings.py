@@ -26,6 +26,7 @@ from conformance.core.files import (
     cached_folder,
     digest,
     locked,
+    move_folder,
     replace_file,
     scratch_folder,
     write_file,
@@ -214,7 +215,7 @@ def _record(jobs: list[_Job], say: Say) -> list[str]:
         failed = [(job, code) for job, code in ended if code or not job.folder.exists()]
         for job, _ in running:
             if job.folder.exists() and failed_by_the_machine(open_store(job.folder)):
-                job.folder.rename(job.apart)
+                move_folder(job.folder, job.apart)
         return [*failures, *(_failure(job, code, job.folder in stalled) for job, code in failed)]
 
 

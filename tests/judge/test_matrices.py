@@ -468,7 +468,7 @@ def test_what_is_off_the_centre_is_counted_and_the_first_named(value: complex, d
     kernel[0, 2, 1, 0] = kernel[2, 2, 0, 0] = value
 
     assert off_centre_fault(kernel, DeltaOrthogonal()).startswith(
-        "2 elements off the spatial centre (1, 1) are not zero: the first, at (0, 2, 1, 0), is "
+        "2 elements are not zero off the spatial centre (1, 1): the first, at (0, 2, 1, 0), is "
     )
     assert off_centre_fault(kernel, PLAIN) == ""
     assert "off the spatial centre" in fault_of(

@@ -205,7 +205,7 @@ def test_the_law_of_orthogonal_shows_sizes_and_budgets(
     monkeypatch.setattr(matrix_sweep, "SEEDS", SEEDS)
     monkeypatch.setattr(matrix_sweep, "SHAPES", ((4, 4), (9, 6)))
 
-    code = main(["law", "--initializer", "orthogonal", "--dtype", "float32"])
+    code = main(["law", "--in-process", "--initializer", "orthogonal", "--dtype", "float32"])
 
     head, *rows = capsys.readouterr().out.splitlines()
     assert code == 0
@@ -224,7 +224,7 @@ def test_the_law_of_a_wrong_matrix_fails_by_seed_and_shape(
     monkeypatch.setattr(matrix_sweep, "SEEDS", SEEDS)
     monkeypatch.setattr(matrix_sweep, "SHAPES", ((4, 4),))
 
-    code = main(["law", "--initializer", "orthogonal", "--dtype", "float32"])
+    code = main(["law", "--in-process", "--initializer", "orthogonal", "--dtype", "float32"])
 
     out = capsys.readouterr().out
     assert code == 1
