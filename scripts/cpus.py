@@ -23,7 +23,6 @@ import contextlib
 import dataclasses
 import fnmatch
 import json
-import math
 import os
 import signal
 import subprocess
@@ -393,12 +392,16 @@ def lines_of(runs: Iterable[Run], machine: Machine, isa: str) -> Iterator[Line]:
             yield machine.carried_out(run)
 
 
+A_WEEK = 7 * 24 * 60.0
+"""Minutes: no system call waits for ever by being told infinity."""
+
+
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """Return the options."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     text = "name or pattern of runs, as often as you like (default: all)"
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help=text)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="what all may take")
+    parser.add_argument("--minutes", type=float, default=A_WEEK, help="what all may take (a week)")
     text = "interpreter of an environment as this one, with another C library"
     parser.add_argument("--libc", default="", metavar="PYTHON", help=text)
     return parser.parse_args(words)

@@ -137,6 +137,12 @@ def test_how_a_process_ends_is_told(tmp_path: Path, ending: str, code: ExitCode,
     assert (line.code, line.note) == (code, note)
 
 
+def test_a_plan_whose_time_nobody_limits_is_carried_out(tmp_path: Path) -> None:
+    child = machine(tmp_path, "sys.exit(0)", minutes=cpus.parsed([]).minutes)
+
+    assert child.carried_out(Run(name="plain", asked=("tests",))).code == ExitCode.OK
+
+
 def test_a_process_has_the_variables_of_its_run(tmp_path: Path) -> None:
     child = machine(tmp_path, "sys.exit(os.environ['OPENBLAS_CORETYPE'] != 'Zen')")
 
