@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
@@ -120,16 +120,12 @@ def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
 
 def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
     """Yield the cases of a tier, each once."""
-    seen: set[Case] = set()
-    for plane in PLANES:
-        if plane.tier.rank > tier.rank:
-            continue
-        for spec in catalogue:
-            if spec.tier.rank <= plane.specs.rank:
-                for case in _plane_cases(plane, spec, backends):
-                    if case not in seen:
-                        seen.add(case)
-                        yield case
+    return _cases(_planes_of(tier), catalogue, backends)
+
+
+def _planes_of(tier: Tier) -> Iterator[Plane]:
+    """Yield the planes that a tier runs."""
+    return (plane for plane in PLANES if plane.tier.rank <= tier.rank)
 
 
 def plain_cases(
@@ -142,20 +138,26 @@ def plain_cases(
     values: by the field of `Plane`; an axis without any stays as the tier has it.
     """
     named = {axis: each for axis, each in values.items() if each}
-    seen: set[Case] = set()
-    for plane in PLANES:
-        if plane.tier.rank > tier.rank or (plane.prngs, plane.transforms) != PLAIN:
-            continue
-        asked = dataclasses.replace(plane, **named)  # type: ignore[arg-type]  # by design
-        for spec in catalogue:
-            if spec.tier.rank <= plane.specs.rank:
-                cases = set(_plane_cases(asked, spec, backends))
-                yield from cases - seen
-                seen |= cases
+    plain = (each for each in _planes_of(tier) if (each.prngs, each.transforms) == PLAIN)
+    asked = (dataclasses.replace(each, **named) for each in plain)  # type: ignore[arg-type]  # by design
+    return _cases(asked, catalogue, backends)
 
 
 PLAIN = (("threefry2x32",), ("eager",))
 """Generators and transforms of the planes that call initializers as anybody does."""
+
+
+def _cases(
+    planes: Iterable[Plane], catalogue: Catalogue, backends: tuple[str, ...]
+) -> Iterator[Case]:
+    seen: set[Case] = set()
+    for plane in planes:
+        for spec in catalogue:
+            if spec.tier.rank <= plane.specs.rank:
+                for case in _plane_cases(plane, spec, backends):
+                    if case not in seen:
+                        seen.add(case)
+                        yield case
 
 
 def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...]) -> Iterator[Case]:
