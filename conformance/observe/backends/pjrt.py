@@ -88,7 +88,7 @@ class PjrtBackend:
         whatever the initializer does when it is asked for many.
         """
         problem, transform = block.case.problem, block.case.transform
-        call = MAPPED[transform](spec.build(), problem, self._devices)
+        call = mapped(transform, spec.build(), problem, self._devices)
         with self._ambient(problem):
             keys = typed_keys(problem, block.seeds)
 
@@ -318,36 +318,12 @@ TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
 }
 
 
-def _mapped(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+def mapped(transform: str, initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+    """Return the call of a transform over many keys at once; `vmap` itself is one of them."""
     import jax
 
-    call: Call = jax.vmap(eager(initializer, problem, devices))
-    return call
-
-
-def _mapped_legacy(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    import jax
-
-    call: Call = jax.vmap(legacy_key(initializer, problem, devices))
-    return call
-
-
-def _mapped_jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    import jax
-
-    call: Call = jax.jit(_mapped(initializer, problem, devices))
-    return call
-
-
-def _mapped_sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    return _over_devices(_mapped(initializer, problem, devices), problem, devices, None)
-
-
-MAPPED: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
-    "eager": _mapped,
-    "legacy_key": _mapped_legacy,
-    "jit": _mapped_jit,
-    "vmap": _mapped,
-    "sharded": _mapped_sharded,
-}
-"""Each transform over many keys at once."""
+    plain = legacy_key if transform == "legacy_key" else eager
+    call: Call = jax.vmap(plain(initializer, problem, devices))
+    if transform == "sharded":
+        return _over_devices(call, problem, devices, None)
+    return jax.jit(call) if transform == "jit" else call
