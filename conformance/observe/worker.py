@@ -114,6 +114,11 @@ Task = Callable[[Mapping[str, Any], Mapping[str, str], Voice], None]
 
 
 # --- In the worker -------------------------------------------------------------------------------
+def left_after(lost: Mapping[str, str], ids: Sequence[str]) -> Sequence[str]:
+    """Return what comes after the lost cases, in their order: all before was answered."""
+    return ids[max((ids.index(key) + 1 for key in lost if key in ids), default=0) :]
+
+
 def set_deadline(seconds: float) -> None:
     """Let the system end this process by SIGALRM after so many seconds; 0: never.
 

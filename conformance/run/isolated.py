@@ -11,7 +11,15 @@ from typing import Any
 from conformance.core.ids import Block, Case, parse_case, parse_unit
 from conformance.core.records import Environment
 from conformance.observe import programs
-from conformance.observe.worker import Answered, Began, Event, Lost, Voice, supervised
+from conformance.observe.worker import (
+    Answered,
+    Began,
+    Event,
+    Lost,
+    Voice,
+    left_after,
+    supervised,
+)
 from conformance.report.rows import from_json, to_json
 from conformance.run.blocks import Lot, block_verdicts, read_lot, told_lot
 from conformance.run.options import LIST_OPTIONS, read_given
@@ -117,14 +125,13 @@ TASK = "conformance.run.isolated:judge"
 def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Evaluate the cases that come after the lost ones."""
     session = Session(read_given(asked["options"]), asked["run_id"]).prepared()
-    units: list[Block] | list[Case] = session.blocks or session.cases
-    ids = [unit.id for unit in units]
-    n_before = max((ids.index(key) + 1 for key in lost if key in ids), default=0)
+    units = {unit.id: unit for unit in session.blocks or session.cases}
+    left = left_after(lost, list(units))
     environment = dataclasses.asdict(session.environment)
     with programs.kept(session.environment):
-        voice.begin(ids[n_before:], environment=environment)
-        for unit in units[n_before:]:
-            voice.answer(unit.id, **_answer_of(unit, session))
+        voice.begin(left, environment=environment)
+        for key in left:
+            voice.answer(key, **_answer_of(units[key], session))
 
 
 def _answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from conformance.judge.law.verdict import LawResult, worst_point
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
 from conformance.observe import environment
-from conformance.observe.worker import Answered, Began, Lost, Voice, supervised
+from conformance.observe.worker import Answered, Began, Lost, Voice, left_after, supervised
 from conformance.report.messages import messages_of, sources_of
 from conformance.run import matrix_sweep
 from conformance.run.matrix_sweep import MatrixSweep, matrix_sweeps, measurement, swept
@@ -280,8 +280,7 @@ def sweep(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> No
     """Sweep, in a worker, what comes after the lost ones."""
     options = read_given(asked["options"])
     sweeps = Sweeps(options, is_measuring=asked["is_measuring"]).prepared()
-    ids = list(sweeps.units)
-    left = ids[max((ids.index(key) + 1 for key in lost if key in ids), default=0) :]
+    left = left_after(lost, list(sweeps.units))
     voice.begin(left, reruns={key: sweeps.rerun(sweeps.units[key]) for key in left})
     for key in left:
         voice.answer(key, **dataclasses.asdict(sweeps.verdict(sweeps.units[key])))
