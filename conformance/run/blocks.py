@@ -23,6 +23,7 @@ from conformance.report.rows import Row, outcome_text, to_json
 from conformance.report.run import Key, key_of
 
 if TYPE_CHECKING:
+    from conformance.judge.bench import Goldens
     from conformance.observe.observer import Draws
     from conformance.run.session import Session, Verdict
 
@@ -62,13 +63,15 @@ def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lot]:
     ends = [session.verdict(case) for case in dict.fromkeys((cases[0], cases[-1]))]
     yield from ends
     inner = cases[1:-1]
-    lot = _Lot(session, block, ends) if inner and all(map(_is_template, ends)) else None
+    lot = _lot(session, block, ends) if inner and all(map(_is_template, ends)) else None
+    if lot is None:
+        yield from map(session.verdict, inner)
+        return
     for number, case in enumerate(inner, start=1):
-        if lot is None or not lot.take(number, case):
+        if not lot.take(number, case):
             yield (verdict := session.verdict(case))
-            if lot is not None:
-                lot.learn(verdict)
-    if lot is not None and lot.lines:
+            lot.learn(verdict)
+    if lot.lines:
         counts = tuple(lot.counts.items())
         yield Lot(block=block, lines=tuple(lot.lines), counts=counts)
 
@@ -81,45 +84,45 @@ def _is_template(verdict: Verdict) -> bool:
     return row.drift_class in (None, DriftClass.IDENTICAL)
 
 
+def _lot(session: Session, block: Block, ends: list[Verdict]) -> _Lot | None:
+    """Draw and judge all at once, where that draws what the calls of both ends did; else None."""
+    bench, problem = session.bench, block.case.problem
+    spec = bench.specs[problem.initializer]
+    if not is_judged_at_once(spec.definition, problem):
+        return None
+    draws = session.observer.observe_many(block, spec)
+    if draws is None:
+        return None
+    for end, array in zip(ends, (draws.arrays[0], draws.arrays[-1]), strict=True):
+        if end.row is None or end.row.outcome != outcome_text(returned(array)):
+            return None
+    assert spec.definition is not None
+    plain = judge_block(
+        draws.arrays,
+        spec.definition,
+        problem,
+        block.seeds,
+        budget_for(spec, block.case, bench.budgets),
+        is_compiled=block.case.transform in COMPILED,
+    )
+    lot = _Lot(bench.goldens, draws, plain)
+    for end in ends:
+        lot.learn(end)
+    return lot
+
+
 class _Lot:
     """The rows of the cases of a block that plainly pass."""
 
-    def __init__(self, session: Session, block: Block, ends: list[Verdict]) -> None:
+    def __init__(self, goldens: Goldens, draws: Draws, plain: Plain) -> None:
         self.lines: list[str] = []
         self.counts: collections.Counter[Key] = collections.Counter()
-        self._session = session
+        self._goldens, self._draws, self._plain = goldens, draws, plain
         self._texts: dict[bool, _Text] = {}
-        self._draws, self._plain = self._judged(block, ends)
-        if self._draws is not None:
-            for end in ends:
-                self.learn(end)
-
-    def _judged(self, block: Block, ends: list[Verdict]) -> tuple[Draws | None, Plain | None]:
-        """Draw and judge all at once, where that draws what the calls of both ends did."""
-        bench, problem = self._session.bench, block.case.problem
-        spec = bench.specs[problem.initializer]
-        if not is_judged_at_once(spec.definition, problem):
-            return None, None
-        draws = self._session.observer.observe_many(block, spec)
-        if draws is None:
-            return None, None
-        for end, array in zip(ends, (draws.arrays[0], draws.arrays[-1]), strict=True):
-            if end.row is None or end.row.outcome != outcome_text(returned(array)):
-                return None, None
-        assert spec.definition is not None
-        plain = judge_block(
-            draws.arrays,
-            spec.definition,
-            problem,
-            block.seeds,
-            budget_for(spec, block.case, bench.budgets),
-            is_compiled=block.case.transform in COMPILED,
-        )
-        return draws, plain
 
     def learn(self, verdict: Verdict) -> None:
         """Take the row as that of the cases that pass alike."""
-        if self._draws is not None and _is_template(verdict):
+        if _is_template(verdict):
             assert verdict.row is not None
             self._texts.setdefault(
                 verdict.row.drift_class is not None, _Text(verdict.row, self._draws.elapsed_s)
@@ -127,12 +130,10 @@ class _Lot:
 
     def take(self, number: int, case: Case) -> bool:
         """Write the row of the case, if it plainly passes."""
-        if self._draws is None or self._plain is None:
-            return False
         if not (self._plain.is_right[number] and self._draws.is_repeated[number]):
             return False
         digest = hashlib.sha256(self._draws.arrays[number].tobytes()).hexdigest()
-        golden = self._session.bench.goldens.golden(case.problem.id, case.backend)
+        golden = self._goldens.golden(case.problem.id, case.backend)
         text = self._texts.get(golden is not None)
         if text is None or (golden is not None and not _has_digest(golden.outcome, digest)):
             return False
