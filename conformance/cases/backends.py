@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import math
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from conformance.core.errors import BackendUnavailable, CatalogueError
 from conformance.core.formats import DTYPES, FORMATS, is_complex
@@ -249,10 +248,3 @@ def installed() -> Backends:
 def lookup(name: str) -> BackendSpec:
     """Return the backend of that name in this installation; raises as `Backends.lookup` does."""
     return installed().lookup(name)
-
-
-def function(text: str) -> Callable[..., Any]:
-    """Return the function that a record names as `module:function`."""
-    module, _, name = text.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return found

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from conformance.cases.backends import function, installed, lookup
+from conformance.cases.backends import installed, lookup
 from conformance.core.causes import LIBC_FACT
+from conformance.core.named import function
 from conformance.core.records import Environment
 from conformance.core.settings import ISA_FLAGS
 from conformance.observe import lapack

@@ -11,7 +11,6 @@ import collections
 import contextlib
 import dataclasses
 import faulthandler
-import importlib
 import json
 import os
 import select
@@ -24,6 +23,7 @@ from typing import Any
 
 from conformance.core import errors
 from conformance.core.errors import ConformanceError, WorkerGone
+from conformance.core.named import function
 
 CASE_TIMEOUT_S = 600.0
 """Far beyond what any case takes: the slowest program known compiles in seconds."""
@@ -148,9 +148,8 @@ def serve(
     faulthandler.register(signal.SIGALRM, chain=True)  # says where it hung, then ends the process
     os.set_inheritable(pipe, False)
     voice = Voice(pipe, timeout_s)
-    module, _, function = task.partition(":")
     try:
-        getattr(importlib.import_module(module), function)(asked, lost, voice)
+        function(task)(asked, lost, voice)
     except ConformanceError as error:
         voice.end(error)
     else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from conformance.cases.backends import HERE, function, installed, lookup
+from conformance.cases.backends import HERE, installed, lookup
 from conformance.core.errors import BackendUnavailable as BackendUnavailable
 from conformance.core.errors import ConformanceError
+from conformance.core.named import function
 from conformance.observe.backends.base import Backend as Backend
 
 
