@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cli.output import write_all, write_text
+from conformance.cli.output import add_reports_option, write_all, write_page, write_text
 from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
 from conformance.upgrade.outside import explained
+from conformance.upgrade.page import page_of
 
 STDOUT = "-"
 
@@ -51,6 +52,7 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for name in ("csv", "parquet"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write every case to FILE")
+    add_reports_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,5 +87,6 @@ def report(
         files.append(functools.partial(write_text, arguments.csv, tables.to_csv(verdict)))
     if arguments.parquet:
         files.append(functools.partial(tables.write_parquet, verdict, arguments.parquet))
+    files.append(functools.partial(write_page, page_of(verdict, notes), arguments.reports))
     code = ExitCode.of(failed=bool(verdict.beyond), missing=verdict.is_incomplete)
     return ExitCode.first(code, write_all(files))

@@ -10,7 +10,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.output import write_all, write_text
+from conformance.cli.output import add_reports_option, write_all, write_page, write_text
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
@@ -23,6 +23,7 @@ from conformance.merge import (
     mixed,
     read_sources,
 )
+from conformance.merge.page import page_of
 from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.run.evaluate import bench_of
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name in ("json", "markdown"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {name}")
+    add_reports_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -69,6 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         for path, render in reports
         if path is not None
     ]
+    files.append(functools.partial(write_page, page_of(merged), arguments.reports))
     return ExitCode.first(_exit_code(merged), write_all(files))
 
 

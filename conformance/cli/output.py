@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import sys
@@ -12,6 +13,8 @@ from typing import Any, TextIO, cast
 from conformance.core.errors import ExitCode, ReportError, cannot_write
 from conformance.core.files import replace_file
 from conformance.report.escape import printable
+from conformance.report.page.model import Page
+from conformance.report.recorder import PAGE, new_run_id
 
 
 class Output:
@@ -102,3 +105,26 @@ def write_text(path: Path, text: str) -> None:
         replace_file(path, text.encode(errors="backslashreplace"))
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def add_reports_option(parser: argparse.ArgumentParser) -> None:
+    """Declare where the page of a command goes: where `run` writes its reports."""
+    text = "folder of the page that shows the verdict in a browser (default: ./reports)"
+    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR", help=text)
+
+
+def write_page(page: Page, folder: Path) -> None:
+    """Write the page to a folder of its own, as a run does, and say on standard error where.
+
+    Raises:
+        ReportError: the place takes no file.
+    """
+    from conformance.report.page.render import html  # templates take a while to import
+
+    path = folder / new_run_id() / PAGE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path.parent, error, "--reports DIR") from error
+    write_text(path, html(page))
+    print(f"page: {path}", file=sys.stderr)

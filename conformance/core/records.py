@@ -45,6 +45,11 @@ class DriftClass(enum.StrEnum):
         """Severity: 0 for identical, growing."""
         return list(DriftClass).index(self)
 
+    @property
+    def keeps_stream(self) -> bool:
+        """Whether the same elements were drawn, so that a distance between two says something."""
+        return self in (DriftClass.ROUNDING, DriftClass.TRANSFORM)
+
 
 class Status(enum.StrEnum):
     """What one check, or one whole case, came to."""

@@ -144,34 +144,56 @@ def _telling(name: str, value: str) -> str:
     return " ".join(HARMLESS_FLAGS.sub("", value).split()) if name == "XLA_FLAGS" else value
 
 
+def repeats_setting(name: str, config: Mapping[str, str]) -> bool:
+    """Return whether it is the variable of a setting that is there under its own name."""
+    return name != name.lower() and name.lower() in config
+
+
 def _is_unusual(name: str, value: str, config: Mapping[str, str]) -> bool:
     if name in DEFAULT_CONFIG:
         return value != DEFAULT_CONFIG[name]
     if name == "XLA_FLAGS":
         return bool(_telling(name, value))
-    setting = name.lower()
-    if setting in config:
+    if repeats_setting(name, config):
         return False
+    setting = name.lower()
     if DEFAULT_CONFIG.get(setting) in ("True", "False"):
         is_on = value.lower() in ("1", "true", "yes", "y", "on", "t")
         return str(is_on) != DEFAULT_CONFIG[setting]
     return value != DEFAULT_CONFIG.get(setting)
 
 
-def differences(left: Environment, right: Environment) -> list[str]:
-    """Return one line `name: left -> right` for each fact that differs, sorted by section.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A fact that two environments do not share: its name, and what it is on either side."""
+
+    name: str
+    left: str
+    right: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.left} -> {self.right}"
+
+
+def differing(left: Environment, right: Environment) -> list[Difference]:
+    """Return each fact that differs, by section and name.
 
     Of LATE_FACTS one that a side does not hold is `unknown` there, and differs from any value.
     """
-    lines = []
+    found = []
     for section in ("packages", "config", "host", "devices"):
         one, two = getattr(left, section), getattr(right, section)
-        lines += [
-            f"{name}: {_told(one, name)} -> {_told(two, name)}"
+        found += [
+            Difference(name=name, left=_told(one, name), right=_told(two, name))
             for name in sorted({*one, *two})
             if one.get(name) != two.get(name) and not name.endswith(NOTE)
         ]
-    return lines
+    return found
+
+
+def differences(left: Environment, right: Environment) -> list[str]:
+    """Return one line `name: left -> right` for each fact that differs: see `differing`."""
+    return list(map(str, differing(left, right)))
 
 
 def _told(facts: Mapping[str, str], name: str) -> str:

@@ -149,11 +149,11 @@ def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) 
 def verdict_line(merged: Merged) -> str:
     """Return one line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
     parts = {
-        "not readable or unfinished": len(merged.faults),
-        "missing": merged.n_missing,
-        "contradictory": len(merged.conflicts),
         "failed": len(merged.failed),
         "beyond the policy": len(merged.beyond),
+        "contradictory": len(merged.conflicts),
+        "not readable or unfinished": len(merged.faults),
+        "missing": merged.n_missing,
     }
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     places = f"{counted(len(merged.problems), 'problem')} at {counted(len(merged.places), 'place')}"
@@ -185,12 +185,13 @@ def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:
     """Return the verdict and its tables in at most `max_bytes`; what was cut is counted."""
     names = place_names(merged.places)
     text = f"# {markdown_cell(verdict_line(merged))}\n"
-    for table in _tables(merged, names):
+    for table in tables(merged, names):
         text += table_section(table).text(max_bytes - size_bytes(text))
     return text
 
 
-def _tables(merged: Merged, names: Mapping[Place, str]) -> list[Table]:
+def tables(merged: Merged, names: Mapping[Place, str]) -> list[Table]:
+    """Return what is wrong, who agrees with whom, and the places."""
     agreeing = (
         (str(len(each.problems)), each.text, _worst_text(each)) for each in patterns(merged, names)
     )
@@ -235,9 +236,10 @@ def to_json(merged: Merged) -> str:
 
 
 def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[str]]]:
-    """Return what stands against the verdict, by title, a line each; nothing empty."""
+    """Return what stands against the verdict, by title, a line each; what drifted comes first."""
     kinds = {
-        "cannot be read, or is unfinished": list(merged.faults),
+        "failed": _rows(merged.failed, names),
+        "beyond the policy": _rows(merged.beyond, names),
         "same case and place, other results": [
             f"{each.case} at {names[each.place]}: {_claims(each)}"
             for each in merged.conflicts
@@ -248,11 +250,10 @@ def _wrong(merged: Merged, names: Mapping[Place, str]) -> list[tuple[str, list[s
             for each in merged.conflicts
             if each.is_of_verdicts
         ],
+        "cannot be read, or is unfinished": list(merged.faults),
         "missing": [
             f"{case} at {names[place]}" for place, cases in merged.missing.items() for case in cases
         ],
-        "failed": _rows(merged.failed, names),
-        "beyond the policy": _rows(merged.beyond, names),
     }
     return [(title, lines) for title, lines in kinds.items() if lines]
 

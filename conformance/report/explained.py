@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from conformance.core.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
 from conformance.core.records import DriftClass, Environment
+from conformance.report.headline import sides
 from conformance.report.rows import Row
 from conformance.report.run import Run
 
@@ -29,8 +30,12 @@ class Reason:
 
 
 def notes_on(run: Run) -> list[str]:
-    """Return what a reader must know before the tables: reasons of roundings, and overlays."""
-    return [*roundings_explained(run), *overlays_told(run)]
+    """Return what a reader must know before the tables: reasons of roundings, overlays, sides.
+
+    Where nothing drifted the sides are left to the table of the environment.
+    """
+    lines = [*roundings_explained(run), *overlays_told(run)]
+    return [*lines, *sides(run)] if run.noteworthy else lines
 
 
 def overlays_told(run: Run) -> list[str]:

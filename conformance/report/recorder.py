@@ -23,6 +23,7 @@ from conformance.report.run import MISSING, Key, Run
 from conformance.report.terminal import terminal_lines
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+PAGE = "index.html"
 RECORDS_AS_TEXT = "records.jsonl"
 """The records where pyarrow is not installed: the same rows, without the dtypes."""
 
@@ -116,6 +117,7 @@ class RunRecorder:
             self._write("environment.json", json.dumps(dataclasses.asdict(environment), indent=1))
             self._write(MISSING, json.dumps(run.missing_by_reason, indent=1))
             self._write("summary.md", markdown(run))
+            self._write_page(run)
             self._write(DRIFT, to_csv(run.noteworthy))
             if junit:
                 self._write("junit.xml", junit_text(run))
@@ -131,6 +133,15 @@ class RunRecorder:
 
     def _write(self, name: str, text: str) -> None:
         replace_file(self.folder / name, text.encode(errors="backslashreplace"))
+
+    def _write_page(self, run: Run) -> None:
+        if importlib.util.find_spec("jinja2") is None:
+            return
+        # Here, not above: who records alone needs no templates.
+        from conformance.report.page.of_run import page_of_run
+        from conformance.report.page.render import html
+
+        self._write(PAGE, html(page_of_run(run)))
 
     def _write_records(self, run: Run) -> None:
         if any(importlib.util.find_spec(name) is None for name in ("pandas", "pyarrow")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Iterable
 
 from conformance.core.records import STAGES, Status
 from conformance.core.settings import told
@@ -33,15 +34,18 @@ class Table:
 
 def tables(run: Run) -> list[Table]:
     """Return the tables of a run that have anything in them, in order of importance."""
-    candidates = [
-        _missing(run),
-        _worst(run),
-        _by_initializer(run),
-        _by_dtype(run),
-        _by_stage(run),
-        _limitations(run),
-        _environment(run),
-    ]
+    missing, *others = summaries(run)
+    return filled([missing, _worst(run), *others, _environment(run)])
+
+
+def summaries(run: Run) -> list[Table]:
+    """Return the tables that count cases; those without a result come first, perhaps empty."""
+    counts = [_by_initializer(run), _by_dtype(run), _by_stage(run), _limitations(run)]
+    return [_missing(run), *counts]
+
+
+def filled(candidates: Iterable[Table]) -> list[Table]:
+    """Return the tables that have a line."""
     return [table for table in candidates if table.lines]
 
 

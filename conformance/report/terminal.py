@@ -8,6 +8,7 @@ from conformance.core.records import Status
 from conformance.core.words import counted
 from conformance.report.aligned import aligned
 from conformance.report.explained import notes_on
+from conformance.report.headline import headline
 from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, group, n_of, ulp_text
 
 N_WORST = 5
@@ -19,7 +20,7 @@ N_CHARACTERS = 160
 
 def terminal_lines(run: Run) -> list[str]:
     """Return the verdict, then what explains it, then where the reports are."""
-    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *notes_on(run)]
+    lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *_sentence(run), *notes_on(run)]
     lines += _missing(run)
     if run.failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally)]
@@ -28,6 +29,11 @@ def terminal_lines(run: Run) -> list[str]:
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
     lines.append(f"reports: {run.folder}")
     return lines
+
+
+def _sentence(run: Run) -> list[str]:
+    sentence = headline(run)
+    return [f"  {sentence}"] if sentence else []
 
 
 def _missing(run: Run) -> list[str]:

@@ -22,7 +22,6 @@ from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.known import KNOWN, NEEDS
 from conformance.upgrade.series import Releases
-from conformance.upgrade.tables import SAME_STREAM
 
 SHOWN_PACKAGES = ("python", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")
 
@@ -117,7 +116,7 @@ def _count_raised(store: Store) -> int:
 def step(before: str, after: str, cases: Comparison, keys: Comparison) -> Step:
     """Return the figures of one step. cases, keys: what changed from `before` to `after`."""
     changed = [pair for pair in cases.pairs if _class(pair) is not DriftClass.IDENTICAL]
-    near = [pair.drift for pair in changed if _class(pair) in SAME_STREAM]
+    near = [pair.drift for pair in changed if _class(pair).keeps_stream]
     stages = collections.Counter(pair.drift.stage for pair in changed)
     errors = collections.Counter(
         pair.drift.detail for pair in changed if _class(pair) is DriftClass.CONTRACT

@@ -21,11 +21,12 @@ from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file
 from conformance.core.ids import format_shape
 from conformance.core.records import STAGES, Drift, DriftClass
+from conformance.core.settings import differing
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import COMPARISON
 from conformance.report.aligned import aligned
 from conformance.report.escape import csv_text, markdown_cell
-from conformance.report.tables import Table
+from conformance.report.tables import Table, filled
 from conformance.store.entries import TREE
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Pair
@@ -36,8 +37,6 @@ PROOF_LENGTH = 180
 
 N_LINES = 20
 """Lines of one table; the files hold the rest."""
-
-SAME_STREAM = (DriftClass.ROUNDING, DriftClass.TRANSFORM)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +125,11 @@ def _value(value: complex | None) -> str | None:
 
 def tables(verdict: Verdict) -> list[Table]:
     """Return the tables that have a line, the differing environment on top."""
+    return filled([_environment(verdict), *summaries(verdict)])
+
+
+def summaries(verdict: Verdict) -> list[Table]:
+    """Return the tables that count pairs and name them, some of them empty."""
     comparison = verdict.comparison
     drifted = [pair for pair in comparison.pairs if _has_drifted(pair)]
     axes: list[tuple[str, Callable[[Pair], str]]] = [
@@ -135,8 +139,7 @@ def tables(verdict: Verdict) -> list[Table]:
     ]
     if any(pair.case.backend == TREE for pair in comparison.pairs):
         axes = [("dtype", lambda pair: pair.case.problem.dtype)]
-    candidates = [
-        _environment(verdict),
+    return [
         _deviations(comparison.pairs),
         _by_class(comparison.pairs),
         *(_by(axis, key, comparison.pairs) for axis, key in axes if drifted),
@@ -149,7 +152,6 @@ def tables(verdict: Verdict) -> list[Table]:
         _names("Lost: only the first side has them", comparison.lost),
         _names("New: only the second side has them", comparison.new),
     ]
-    return [table for table in candidates if table.lines]
 
 
 def _unseen(unseen: Mapping[str, str]) -> Table:
@@ -167,11 +169,8 @@ def _table(title: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> T
 
 
 def _environment(verdict: Verdict) -> Table:
-    lines = []
-    for line in verdict.comparison.differences:
-        name, _, values = line.partition(": ")
-        before, _, after = values.partition(" -> ")
-        lines.append((name, before, after))
+    found = differing(*verdict.comparison.environments)
+    lines = [(each.name, each.left, each.right) for each in found]
     return _table("What differs between the sides", ("fact", "before", "after"), lines)
 
 
@@ -190,7 +189,7 @@ def _by_class(pairs: Sequence[Pair]) -> Table:
     lines = []
     for drift_class in DriftClass:
         mine = [pair for pair in pairs if pair.drift.drift_class is drift_class]
-        near = mine if drift_class in SAME_STREAM else []
+        near = mine if drift_class.keeps_stream else []
         if mine:
             lines.append((drift_class.value, str(len(mine)), *_figures(mine, near)))
     return _table("By class", ("class", "cases", *FIGURES), lines)
@@ -213,7 +212,7 @@ def _by(axis: str, key: Callable[[Pair], str], pairs: Sequence[Pair]) -> Table:
     lines = []
     for name, mine in groups.items():
         counts = (sum(pair.drift.drift_class is each for pair in mine) for each in used)
-        near = [pair for pair in mine if pair.drift.drift_class in SAME_STREAM]
+        near = [pair for pair in mine if pair.drift.drift_class.keeps_stream]
         lines.append(
             (name, str(len(mine)), *(str(n or "-") for n in counts), *_figures(mine, near))
         )
@@ -235,7 +234,7 @@ def _figures(pairs: Sequence[Pair], near: Sequence[Pair]) -> tuple[str, str, str
 
 def distance_text(drift: Drift) -> str:
     """Return the worst distance in ULP, where the stream was kept, and "" elsewhere."""
-    return f"{ulp_text(drift.max_ulp)} ULP" if drift.drift_class in SAME_STREAM else ""
+    return f"{ulp_text(drift.max_ulp)} ULP" if drift.drift_class.keeps_stream else ""
 
 
 def ulp_text(ulp: int | None) -> str:
@@ -269,7 +268,7 @@ def _worst(drifted: Sequence[Pair]) -> Table:
 
 def _worst_line(pair: Pair) -> tuple[str, ...]:
     drift = pair.drift
-    _, ulp, at_sigma = _figures([pair], [pair] if drift.drift_class in SAME_STREAM else [])
+    _, ulp, at_sigma = _figures([pair], [pair] if drift.drift_class.keeps_stream else [])
     # The rest of the detail is in the files.
     detail = drift.detail.partition(";")[0]
     return (pair.name, drift.drift_class.value, ulp, at_sigma, drift.stage or "-", detail)

@@ -1,0 +1,146 @@
+"""The page of a merge: who agrees with whom, and what stands against the verdict."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from conformance.core.errors import ExitCode
+from conformance.core.ids import Problem
+from conformance.core.records import DriftClass
+from conformance.merge.facts import Class, Merged, Place
+from conformance.merge.text import place_names, tables, verdict_line
+from conformance.report.page.model import (
+    MAX_ROWS,
+    N_FAILURES,
+    Cell,
+    Failure,
+    Heatmap,
+    Page,
+    Rows,
+    Tone,
+    distances,
+)
+
+COLUMNS = (
+    *("case", "class", "ULP", "ULP of sigma", "cause", "excuse", "place"),
+    *("initializer", "dtype", "transform"),
+)
+FILTERS = ("class", "cause", "place", "initializer", "dtype", "transform")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """One result: of which problem, where, how, and the class of its bits."""
+
+    problem: Problem
+    place: str
+    transform: str
+    found: Class
+    is_first: bool
+
+    @property
+    def drift_class(self) -> str:
+        """Its drift from the first class of the problem, which the others are compared with."""
+        return DriftClass.IDENTICAL.value if self.is_first else self.found.drift_name
+
+
+def page_of(merged: Merged) -> Page:
+    """Return the page of a merge."""
+    names = place_names(merged.places)
+    seen = sorted(_seen(merged, names), key=_severity)
+    wrong = list(_failures(merged, names))
+    code = ExitCode.of(
+        failed=merged.has_failed, missing=not merged.is_whole, empty=not merged.n_results
+    )
+    return Page(
+        title=f"{verdict_line(merged).partition(':')[0]} - merge",
+        tone=Tone.of(code),
+        verdict=verdict_line(merged),
+        counts=collections.Counter(each.drift_class for each in seen),
+        failures=tuple(wrong[:N_FAILURES]),
+        n_failures=len(wrong),
+        elsewhere="what --json writes",
+        heatmaps=tuple(_heatmaps(seen)),
+        tables=tuple(tables(merged, names)),
+        rows=_rows(seen),
+    )
+
+
+def _seen(merged: Merged, names: Mapping[Place, str]) -> Iterator[_Seen]:
+    for each in merged.problems:
+        for n, found in enumerate(each.classes):
+            for place, transform in found.members:
+                yield _Seen(
+                    problem=each.problem,
+                    place=names[place],
+                    transform=transform,
+                    found=found,
+                    is_first=n == 0,
+                )
+
+
+def _severity(seen: _Seen) -> tuple[int, float, str, str]:
+    """Return a key that sorts the worst first."""
+    drift = seen.found.drift
+    rank = 0 if seen.is_first or drift is None else drift.drift_class.rank
+    at_sigma = 0.0 if drift is None else drift.max_ulp_at_sigma or 0.0
+    return -rank, -math.inf if math.isnan(at_sigma) else -at_sigma, seen.problem.id, seen.place
+
+
+def _failures(merged: Merged, names: Mapping[Place, str]) -> Iterator[Failure]:
+    """Yield what failed, what is beyond the policy, and cases with several results."""
+    for case, place, text in (*merged.failed, *merged.beyond):
+        yield Failure(name=f"{case} at {names[place]}", message=text)
+    for each in merged.conflicts:
+        message = "\n".join(f"{text} says {', '.join(sources)}" for text, sources in each.claims)
+        yield Failure(
+            name=f"{each.case} at {names[each.place]}", facts="several results", message=message
+        )
+
+
+def _heatmaps(seen: Sequence[_Seen]) -> Iterator[Heatmap]:
+    """Yield initializer by place and by dtype; `seen` has the worst first."""
+    for across in ("place", "dtype"):
+        groups: dict[tuple[str, str], list[_Seen]] = {}
+        for each in seen:
+            name = each.place if across == "place" else each.problem.dtype
+            groups.setdefault((each.problem.initializer, name), []).append(each)
+        if groups:
+            yield Heatmap.of(
+                "initializer",
+                across,
+                {key: _cell(mine) for key, mine in groups.items()},
+                bad="differ",
+            )
+
+
+def _cell(seen: list[_Seen]) -> Cell:
+    return Cell(
+        drift_class=seen[0].drift_class,
+        n_cases=len(seen),
+        n_bad=sum(not each.is_first for each in seen),
+    )
+
+
+def _rows(seen: Sequence[_Seen]) -> Rows:
+    return Rows(
+        columns=COLUMNS,
+        values=list(map(_values, seen[:MAX_ROWS])),
+        filters=FILTERS,
+        n_left_out=max(0, len(seen) - MAX_ROWS),
+        elsewhere="what --json writes",
+    )
+
+
+def _values(seen: _Seen) -> list[object]:
+    drift = None if seen.is_first else seen.found.drift
+    excuses = {transform: text for (_, transform), text in seen.found.excuses.items()}
+    return [
+        *(f"{seen.problem.id}-{seen.transform}", seen.drift_class),
+        *distances(drift),
+        *(seen.found.cause, excuses.get(seen.transform, ""), seen.place),
+        *(seen.problem.initializer, seen.problem.dtype, seen.transform),
+    ]

@@ -1,0 +1,99 @@
+"""What happened in a run, and what differs that may explain it, in one sentence."""
+
+from __future__ import annotations
+
+import collections
+
+from conformance.core.records import DriftClass, Environment
+from conformance.core.settings import CONSEQUENCES, Difference, differing, repeats_setting, told
+from conformance.core.words import counted
+from conformance.report.run import NO_GOLDEN, Run, class_of
+
+N_FACTS = 2
+"""Facts that the sentence names; the table of the environment has all."""
+
+DID = {
+    DriftClass.IDENTICAL: "returned the golden's bits and failed a check",
+    DriftClass.ROUNDING: "rounded otherwise than the goldens",
+    DriftClass.TRANSFORM: "made other numbers of the same random bits",
+    DriftClass.STREAM: "returned another stream",
+    DriftClass.LAW: "drew from another law",
+    DriftClass.STRUCTURAL: "put elements elsewhere, or another shape or dtype",
+    DriftClass.CONTRACT: "broke the contract of an initializer",
+    DriftClass.UNKNOWN: "differ in what was seen of them",
+    NO_GOLDEN: "failed a check, and had no golden",
+}
+"""What the failed cases of a class did, as the sentence says it."""
+
+ARE_CODE = ("jax", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")
+"""Packages that compute numbers."""
+
+ARE_HARDWARE = ("isa", "xla_isa", "lapack", "lapack_kernel", "lapack_threads", "libc")
+"""Facts of a host that may move the last digits, and no more."""
+
+ROUNDS = (DriftClass.ROUNDING, DriftClass.TRANSFORM, DriftClass.UNKNOWN)
+
+
+def headline(run: Run) -> str:
+    """Return what most failed cases did, and what differs from where the goldens were made.
+
+        10 of 18 cases returned another stream: jax_threefry_partitionable is False here, True
+        where the goldens were made
+
+    What differs is said, not that it is the cause: a rerun without it proves that. "" where nothing
+    failed.
+    """
+    if not run.failed:
+        return ""
+    classes = collections.Counter(map(class_of, run.failed))
+    worst, n = classes.most_common(1)[0]
+    sentence = f"{n} of {counted(run.n_judged, 'case')} {DID[worst]}"
+    if run.golden_environment is None or worst == NO_GOLDEN:
+        return sentence
+    return f"{sentence}: {_facts(suspects(run, worst))}"
+
+
+def suspects(run: Run, drift_class: str) -> list[Difference]:
+    """Return of what differs from where the goldens were made that which such drift can come of.
+
+    Settings before versions, and those before the hardware, which can only round otherwise.
+    """
+    assert run.golden_environment is not None
+    found = [
+        each
+        for each in differing(run.environment, run.golden_environment)
+        if not repeats_setting(each.name, run.environment.config)
+    ]
+    matter = (CONSEQUENCES.keys(), ARE_CODE, *((ARE_HARDWARE,) if drift_class in ROUNDS else ()))
+    return [each for names in matter for each in found if each.name in names]
+
+
+def _facts(differences: list[Difference]) -> str:
+    if not differences:
+        return "nothing that is known to matter differs from where the goldens were made"
+    named = " and ".join(
+        f"{each.name} is {each.left} here, {each.right}" for each in differences[:N_FACTS]
+    )
+    rest = len(differences) - N_FACTS
+    more = f", and {counted(rest, 'other fact')} differ" if rest > 0 else ""
+    return f"{named} where the goldens were made{more}"
+
+
+def sides(run: Run) -> list[str]:
+    """Return what numbers depend on most, of both sides, a line each.
+
+        here: jax 0.12.0.1, jaxlib 0.12.0.1, flax 0.12.1, OpenBLAS 0.3.30 Haswell, cpu
+
+    One line alone where nobody knows where the goldens were made.
+    """
+    there = run.golden_environment
+    lines = [f"here: {_told(run.environment)}"]
+    return [*lines, f"goldens: {_told(there)}"] if there is not None else lines
+
+
+def _told(environment: Environment) -> str:
+    packages, host = environment.packages, told(environment.host)
+    code = [f"{name} {packages[name]}" for name in ("jax", "jaxlib", "flax") if name in packages]
+    lapack = " ".join(host[name] for name in ("lapack", "lapack_kernel") if host.get(name))
+    kinds = [value for name, value in environment.devices.items() if name.endswith(".kind")]
+    return ", ".join([*code, f"LAPACK {lapack}", *dict.fromkeys([*kinds, host.get("cpu", "")])])
