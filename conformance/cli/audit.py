@@ -9,9 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from conformance.cli.output import write_all, write_page
+from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.words import counted
 from conformance.report.aligned import aligned
+from conformance.report.page.model import N_FAILURES, Failure, Page, Tone
+from conformance.report.tables import Table, filled
+from conformance.run import options
 
 if TYPE_CHECKING:
     from conformance.flax.audit import Audit, Audited
@@ -33,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run nothing: shapes, dtypes and possible key collisions of a model that does not fit",
     )
     parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,7 +50,35 @@ def run(arguments: argparse.Namespace) -> int:
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
     result = audit(model)
     print("\n".join([as_json(result)] if arguments.json else as_text(result)))
-    return 1 if result.n_faults else 0
+    code = ExitCode.of(failed=bool(result.n_faults))
+    pages = [lambda: write_page(page_of(result, arguments.target), arguments.reports)]
+    return ExitCode.first(code, write_all(pages))
+
+
+def page_of(result: Audit, target: str) -> Page:
+    """Return the page of an audit."""
+    tone = Tone.of(ExitCode.of(failed=bool(result.n_faults)))
+    faults = [
+        Failure(name=parameter.path, message=text)
+        for parameter in result.parameters
+        for text in parameter.faults
+    ]
+    lines = tuple(map(_cells, result.parameters))
+    noted = tuple((each.path, text) for each in result.parameters for text in each.notes)
+    elsewhere = "what --json prints"
+    tables = [
+        Table(title="Parameters", head=COLUMNS, lines=lines, elsewhere=elsewhere),
+        Table(title="Notes", head=("parameter", "note"), lines=noted, elsewhere=elsewhere),
+    ]
+    return Page(
+        title=f"{tone.upper()} - audit of {target}",
+        tone=tone,
+        verdict=f"{tone.upper()}: {target}: {as_text(result)[-1]}",
+        failures=tuple(faults[:N_FAILURES]),
+        n_failures=len(faults),
+        elsewhere=elsewhere,
+        tables=tuple(filled(tables)),
+    )
 
 
 def as_json(result: Audit) -> str:

@@ -21,9 +21,13 @@ from conformance.cli.gate import (
     extra_from,
     registry_from,
 )
+from conformance.cli.output import write_all, write_page
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
 from conformance.core.words import counted
+from conformance.report.page.model import Failure, Page, Tone
+from conformance.report.tables import Table, filled
+from conformance.run import options
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
@@ -55,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--changelog", type=Path, metavar="FILE", help="JAX's CHANGELOG.md, to quote from"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,7 +93,50 @@ def run(arguments: argparse.Namespace) -> int:
         )
         found = _explained(search.all() if arguments.all else search.first(), releases)
     print(_json(found) if arguments.json else _text(found, arguments), end="")
-    return ExitCode.of(failed=bool(found.points))
+    code = ExitCode.of(failed=bool(found.points))
+    pages = [lambda: write_page(_page(found, arguments), arguments.reports)]
+    return ExitCode.first(code, write_all(pages))
+
+
+def _page(found: Found, arguments: argparse.Namespace) -> Page:
+    """Return the page of a search: each change with its worst class, and the cases that changed."""
+    tone = Tone.of(ExitCode.of(failed=bool(found.points)))
+    package = arguments.package
+    searched = f"{package} {arguments.before} .. {arguments.after}"
+    first = [f"{package} {point.before} -> {point.after}" for point in found.points]
+    changed = tuple(
+        (f"{point.before} -> {point.after}", pair.name, _change_text(pair.drift))
+        for point in found.points
+        for pair in point.changed
+    )
+    elsewhere = "what --json prints"
+    tables = [
+        Table(
+            title="Changes", head=("releases", "case", "change"), lines=changed, elsewhere=elsewhere
+        ),
+        Table(
+            title="Releases that could not be had",
+            head=("release", "why"),
+            lines=tuple(found.failures.items()),
+            elsewhere=elsewhere,
+        ),
+    ]
+    return Page(
+        title=f"bisect {searched}",
+        tone=tone,
+        verdict=f"CHANGED: {', '.join(first)}" if first else _no_change(arguments),
+        notes=(f"searched: {searched}",),
+        failures=tuple(_failure(point, package, arguments.changelog) for point in found.points),
+        n_failures=len(found.points),
+        elsewhere=elsewhere,
+        tables=tuple(filled(tables)),
+    )
+
+
+def _failure(point: ChangePoint, package: str, changelog: Path | None) -> Failure:
+    first, *others = _point_lines(point, package, changelog)
+    worst = point.changed[0].drift.drift_class.value if point.changed else ""
+    return Failure(name=first, drift_class=worst, message="\n".join(map(str.strip, others)))
 
 
 def _explained(found: Found, releases: Releases) -> Found:
@@ -113,13 +161,17 @@ def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     return Asked(cases=tuple(cases), timeout_s=arguments.case_timeout)
 
 
+def _no_change(arguments: argparse.Namespace) -> str:
+    return (
+        f"no change of class {arguments.at_least} or worse between "
+        f"{arguments.package} {arguments.before} and {arguments.after}"
+    )
+
+
 def _text(found: Found, arguments: argparse.Namespace) -> str:
     lines = []
     if not found.points:
-        lines.append(
-            f"no change of class {arguments.at_least} or worse between "
-            f"{arguments.package} {arguments.before} and {arguments.after}"
-        )
+        lines.append(_no_change(arguments))
     for point in found.points:
         lines += _point_lines(point, arguments.package, arguments.changelog)
     lines += [f"skipped {name}: {reason}" for name, reason in found.failures.items()]

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cli.output import add_reports_option, write_all, write_page, write_text
+from conformance.cli.output import write_all, write_page, write_text
 from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass
+from conformance.run import options
 from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
 from conformance.upgrade.outside import explained
@@ -52,7 +53,7 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
         )
     for name in ("csv", "parquet"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write every case to FILE")
-    add_reports_option(parser)
+    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,16 +6,21 @@ import argparse
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from conformance.cli.output import write_all, write_text
 from conformance.core.errors import ExitCode, UnfinishedRunWarning
-from conformance.core.records import MACHINE
+from conformance.core.records import MACHINE, Status
 from conformance.core.words import counted
 from conformance.report.frames import read_runs
+from conformance.report.page.model import Cell, Heatmap, Page, Tone
+from conformance.report.page.render import html
 from conformance.report.run import NO_GOLDEN
+from conformance.report.tables import Table
 
 CASE = ["backend", "case"]
 
@@ -24,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the folder of runs and the output."""
     parser.add_argument("reports", type=Path, help="the folder that `--reports` named")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    text = "also write a page that shows the classes run by run"
+    parser.add_argument("--page", type=Path, metavar="FILE", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,27 +49,43 @@ def run(arguments: argparse.Namespace) -> int:
         counts = {"n_runs": n_runs, "n_steady": n_steady}
         told = {**counts, "changes": changes.to_dict("records"), "unfinished": unfinished}
         print(json.dumps(told, indent=1))
-        return ExitCode.OK
+        return ExitCode.first(ExitCode.OK, _write_page(arguments, rows, changes, unfinished))
     steady = counted(n_steady, "case")
     print(f"{counted(n_runs, 'run')}; of the same class in all of them: {steady}")
     for run_id, changed in changes.groupby("run_id", sort=False):
         print(f"{run_id}:")
         for change in changed.itertuples():
             print(f"  {_text(change)}")
-    return ExitCode.OK
+    return ExitCode.first(ExitCode.OK, _write_page(arguments, rows, changes, unfinished))
+
+
+def _write_page(
+    arguments: argparse.Namespace,
+    rows: pd.DataFrame,
+    changes: pd.DataFrame,
+    unfinished: Sequence[str],
+) -> ExitCode:
+    """Write the page, if a place for it was named."""
+    if arguments.page is None:
+        return ExitCode.OK
+    page = page_of(rows, changes, unfinished)
+    return write_all([lambda: write_text(arguments.page, html(page))])
+
+
+FACTS = ("jax", "jaxlib", "flags", "lapack_kernel", "lapack_threads", "xla_isa", "device", "cpu")
+"""Columns of a row that may be why its class is another."""
 
 
 def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the last time that each case had another class than in the run before, newest first.
 
-    Each backend has a history of its own.
+    Each backend has a history of its own. Beside the class stand the facts before and after.
     """
     rows = rows.sort_values("run_id", kind="stable")
-    rows = rows.assign(
-        class_after=rows["drift_class"].astype("string").fillna(NO_GOLDEN),
-        jax_after=rows["jax"].astype("string").fillna("absent"),
-    )
-    afterwards, before = ["class_after", "jax_after"], ["class_before", "jax_before"]
+    told = {f"{name}_after": rows[name].astype("string").fillna("") for name in FACTS}
+    rows = rows.assign(class_after=rows["drift_class"].astype("string").fillna(NO_GOLDEN), **told)
+    afterwards = ["class_after", *told]
+    before = [f"{name.removesuffix('_after')}_before" for name in afterwards]
     rows[before] = rows.groupby(CASE, observed=True)[afterwards].shift()
     has_changed = rows["class_before"].notna() & (rows["class_before"] != rows["class_after"])
     last = rows[has_changed].groupby(CASE, observed=True).tail(1)
@@ -71,8 +94,53 @@ def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(change: Any) -> str:
-    versions = {change.jax_before: None, change.jax_after: None}
     return (
         f"{change.case} on {change.backend}: {change.class_before} -> {change.class_after} "
-        f"(jax {' -> '.join(versions)})"
+        f"({_what_changed(change)})"
+    )
+
+
+def _what_changed(change: Any) -> str:
+    """Return the facts that changed with the class; else that none of them did, under which JAX."""
+    pairs = [
+        (name, getattr(change, f"{name}_before"), getattr(change, f"{name}_after"))
+        for name in FACTS
+    ]
+    told = [
+        f"{name} {before or 'none'} -> {after or 'none'}"
+        for name, before, after in pairs
+        if before != after
+    ]
+    return ", ".join(told) or f"same environment, jax {change.jax_after}"
+
+
+N_CASES, N_RUNS = 200, 30
+"""Of a page: the cases that changed last, over the newest runs."""
+
+
+def page_of(rows: pd.DataFrame, changes: pd.DataFrame, unfinished: Sequence[str]) -> Page:
+    """Return the page of a history: the class of each case that ever changed, in every run."""
+    names = changes["case"].drop_duplicates().head(N_CASES)
+    runs = sorted(rows["run_id"].astype(str).unique())[-N_RUNS:]
+    shown = rows[rows["case"].isin(names) & rows["run_id"].isin(runs)]
+    classes = shown["drift_class"].astype("string").fillna(NO_GOLDEN)
+    columns = [shown["case"], shown["run_id"], classes, shown["status"]]
+    cells = {
+        (case, run_id): Cell(drift_class=name, n_cases=1, n_bad=int(status == Status.FAILED))
+        for case, run_id, name, status in zip(
+            *(column.astype(str) for column in columns), strict=True
+        )
+    }
+    n_runs = counted(rows["run_id"].nunique(), "run")
+    lines = tuple((str(change.run_id), _text(change)) for change in changes.itertuples())
+    elsewhere = "what --json prints"
+    return Page(
+        title=f"history of {n_runs}",
+        tone=Tone.of(ExitCode.OK),
+        verdict=f"{n_runs}: {counted(len(changes), 'case')} changed class",
+        notes=tuple(f"unfinished: {line}" for line in unfinished),
+        heatmaps=(Heatmap.of("case", "run", cells, bad="failed"),) if cells else (),
+        tables=(
+            Table(title="Last changes", head=("run", "change"), lines=lines, elsewhere=elsewhere),
+        ),
     )

@@ -10,10 +10,12 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from conformance.cli.main import say_waiting
+from conformance.cli.output import write_all, write_page
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.run import options
+from conformance.run.page import page_of
 from conformance.run.sweeping import SweepVerdict, joined, verdicts_apart, verdicts_here
 from conformance.store.budgets import stacked, update
 
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
     options.add_worker_options(parser.add_argument)
+    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         below = stacked(asked.golden_folder, asked.overlays)
         return write_budgets(sets[-1] / BUDGETS, found, arguments.reason, below)
     _print_messages(found)
+    code = ExitCode.first(code, write_all([lambda: write_page(page_of(found), arguments.reports)]))
     if arguments.write_budgets:
         print("\nno budgets were written: what is missing could be the worst", file=sys.stderr)
     return code

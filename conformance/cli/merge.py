@@ -10,7 +10,7 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.output import add_reports_option, write_all, write_page, write_text
+from conformance.cli.output import write_all, write_page, write_text
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for name in ("json", "markdown"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {name}")
-    add_reports_option(parser)
+    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

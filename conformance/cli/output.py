@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
@@ -107,13 +106,7 @@ def write_text(path: Path, text: str) -> None:
         raise cannot_write(path, error) from error
 
 
-def add_reports_option(parser: argparse.ArgumentParser) -> None:
-    """Declare where the page of a command goes: where `run` writes its reports."""
-    text = "folder of the page that shows the verdict in a browser (default: ./reports)"
-    parser.add_argument("--reports", type=Path, default=Path("reports"), metavar="DIR", help=text)
-
-
-def write_page(page: Page, folder: Path) -> None:
+def write_page(page: Page, folder: str) -> None:
     """Write the page to a folder of its own, as a run does, and say on standard error where.
 
     Raises:
@@ -121,7 +114,7 @@ def write_page(page: Page, folder: Path) -> None:
     """
     from conformance.report.page.render import html  # templates take a while to import
 
-    path = folder / new_run_id() / PAGE
+    path = Path(folder) / new_run_id() / PAGE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -30,12 +30,12 @@ class Reason:
 
 
 def notes_on(run: Run) -> list[str]:
-    """Return what a reader must know before the tables: reasons of roundings, overlays, sides.
+    """Return what a reader must know before the tables: reasons of roundings, and overlays.
 
-    Where nothing drifted the sides are left to the table of the environment.
+    Of a run that failed it is also what both sides were.
     """
     lines = [*roundings_explained(run), *overlays_told(run)]
-    return [*lines, *sides(run)] if run.noteworthy else lines
+    return [*lines, *sides(run)] if run.failed else lines
 
 
 def overlays_told(run: Run) -> list[str]:

@@ -94,6 +94,7 @@ def sides(run: Run) -> list[str]:
 def _told(environment: Environment) -> str:
     packages, host = environment.packages, told(environment.host)
     code = [f"{name} {packages[name]}" for name in ("jax", "jaxlib", "flax") if name in packages]
-    lapack = " ".join(host[name] for name in ("lapack", "lapack_kernel") if host.get(name))
+    lapack = dict.fromkeys((host["lapack"], host["lapack_kernel"]))
     kinds = [value for name, value in environment.devices.items() if name.endswith(".kind")]
-    return ", ".join([*code, f"LAPACK {lapack}", *dict.fromkeys([*kinds, host.get("cpu", "")])])
+    hardware = dict.fromkeys([*kinds, *([host["cpu"]] if "cpu" in host else [])])
+    return ", ".join([*code, f"LAPACK {' '.join(lapack)}", *hardware])

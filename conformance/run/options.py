@@ -106,9 +106,14 @@ def seconds(text: str) -> float:
 
 def add_report_options(add: Callable[..., Any]) -> None:
     """Declare which reports are written, and where."""
+    add_folder_option(add)
+    add("--junit-report", action="store_true", help="also write junit.xml to the reports")
+
+
+def add_folder_option(add: Callable[..., Any]) -> None:
+    """Declare where every command leaves what it has to show."""
     text = "reports are written to DIR/<run> (default: reports)"
     add("--reports", default="reports", metavar="DIR", help=text)
-    add("--junit-report", action="store_true", help="also write junit.xml to the reports")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

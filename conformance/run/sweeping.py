@@ -21,6 +21,7 @@ from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
 from conformance.core.reading import record
 from conformance.core.records import Environment, Status
+from conformance.judge.law.curve import Curve, curve_of
 from conformance.judge.law.verdict import LawResult, worst_point
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
@@ -69,6 +70,7 @@ class SweepVerdict:
     rerun: str
     code: int
     measured: Measurement | None = None
+    curve: Curve | None = None
 
 
 class Sweeps:
@@ -155,6 +157,7 @@ class Sweeps:
                 failed=result.has_failed and result.is_judged, missing=not result.is_judged
             ),
             measured=measured,
+            curve=None if result.evidence is None else curve_of(result.evidence),
         )
 
     def _of_matrices(self, sweep: MatrixSweep) -> SweepVerdict:

@@ -139,7 +139,7 @@ def measure_accuracy(sweep: Sweep, reference: Reference) -> Accuracy:
             found = _worst(sweep.words[part], actual, expected, mask, distance)
             if found and (name not in worst or found.ulp > worst[name].ulp):
                 worst[name] = found
-        error = _signed_error(actual, exact, reference.sigma)
+        error = signed_error(actual, exact, reference.sigma)
         errors.append(float(np.abs(error).sum()))
         biases.append(float(error.sum()))
     return Accuracy(
@@ -177,7 +177,7 @@ def point_at(words: Array, actual: Array, expected: Array, index: int, ulp: floa
     )
 
 
-def _signed_error(
+def signed_error(
     actual: Array, exact: npt.NDArray[np.float64], sigma: float
 ) -> npt.NDArray[np.float64]:
     """Return the error away from zero, in ULP at the larger of value and sigma; 0 if not finite."""

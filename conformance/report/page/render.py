@@ -33,7 +33,7 @@ N_TABLE_LINES = 200
 
 def html(page: Page) -> str:
     """Return the page as one HTML document."""
-    script = _text(SCRIPTS) if page.rows is not None or page.heatmaps else ""
+    script = _text(SCRIPTS) if page.rows is not None else ""
     style = _text(STYLES)
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "

@@ -110,7 +110,8 @@
     if (order) parameters.set("order", `${columns[order[0]]} ${order[1]}`);
     return parameters.toString();
   };
-  const keep = () => history.replaceState(null, "", `#${state()}`);
+  let isRestoring = false;  // the table tells each part of a change, and half of one is no state
+  const keep = () => { if (!isRestoring) history.replaceState(null, "", `#${state()}`); };
   const apply = () => {
     for (const [name, choice] of choices) {
       table.column(columns.indexOf(name)).search(choice.value, { exact: true });
@@ -124,10 +125,12 @@
   };
   const restore = () => {
     const wanted = Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    isRestoring = true;
     table.search(wanted.search ?? "");
     const [, column, direction] = /^(.*) (asc|desc)$/.exec(wanted.order ?? "") ?? [];
     if (columns.includes(column)) table.order([columns.indexOf(column), direction]);
     show(wanted);
+    isRestoring = false;
   };
   if (location.hash.length > 1) restore();
   addEventListener("hashchange", restore);
