@@ -178,7 +178,7 @@ def test_it_can_be_used_by_keyboard(tab: Tab) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_issue(browser: Browser, tmp_path: Path, scheme: Any) -> None:
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     path = tmp_path / "index.html"
     path.write_text(html(page(rows=ROWS)), encoding="utf-8")
