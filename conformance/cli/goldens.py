@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import collections
 import functools
-import re
+import glob
 import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
+from conformance.cli.output import write_all, write_page
 from conformance.cli.record import ProgressLine, record_supervised, say_failed
+from conformance.cli.reviewed import entry_lines, kinds_of, review_page, review_text
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
 from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
-from conformance.core.records import BASE, Drift, DriftClass
-from conformance.core.settings import unusual
+from conformance.core.records import BASE
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
@@ -88,6 +88,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         commands.choices[name].add_argument(
             "--release", default="", help="of JAX, as in 0.10: they count under it alone"
         )
+    for name in ("review", "accept", "reject"):
+        commands.choices[name].add_argument(
+            "patterns",
+            nargs="*",
+            metavar="PATTERN",
+            help="only pending goldens whose id matches, as in 'lecun_*-bfloat16-*'; the others "
+            "stay pending (default: all)",
+        )
+    review_options = commands.choices["review"].add_argument
+    review_options(
+        "--interactive",
+        action="store_true",
+        help="show one kind of change after the other, and ask whether to accept it",
+    )
+    options.add_folder_option(review_options)
     for name in ("accept", "prune"):
         commands.choices[name].add_argument("--reason", default="", help="why; kept for ever")
     commands.choices["textconv"].add_argument("file", type=Path, help="a .safetensors shard")
@@ -169,10 +184,6 @@ def _install_textconv() -> int:
     return ExitCode.OK
 
 
-SHOWN = 10
-"""Problems of one class that a review names."""
-
-
 def _stage(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
     catalogue, overlay = load_catalogue(), _overlay(arguments)
@@ -239,8 +250,57 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
 
 def _review(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
-    print(review_text(review(folder, load_catalogue(), below)))
+    reviewed = review(folder, load_catalogue(), below, arguments.patterns)
+    if arguments.interactive:
+        return _decide(reviewed, folder, below)
+    print(review_text(reviewed))
+    page = review_page(reviewed, folder, _option(arguments))
+    return ExitCode.first(ExitCode.OK, write_all([lambda: write_page(page, arguments.reports)]))
+
+
+def _decide(reviewed: Review, folder: Path, below: Stack | None) -> int:
+    """Ask about each kind of change, then do what was said, all at once; what is skipped waits.
+
+    Raises:
+        SelectionError: nobody can be asked.
+    """
+    if not sys.stdin.isatty():
+        raise SelectionError(
+            "--interactive asks, and standard input is no terminal: name what to accept, as in "
+            "`conformance goldens accept 'lecun_*-bfloat16-*'`"
+        )
+    answers: dict[str, list[str]] = {ACCEPT: [], REJECT: []}
+    for title, keys in kinds_of(reviewed).items():
+        print(
+            "\n".join(["", title, *(line for key in keys for line in entry_lines(reviewed, key))])
+        )
+        answer = _asked("[a]ccept, [r]eject, [s]kip, [q]uit? ")
+        if answer == QUIT:
+            break
+        answers.setdefault(answer, []).extend(keys)
+    for what, change in (
+        (REJECT, lambda chosen: reject(folder, below, chosen)),
+        (ACCEPT, lambda chosen: accept(folder, load_catalogue(), below, chosen)),
+    ):
+        if chosen := answers[what]:
+            change([glob.escape(key) for key in chosen])
+            print(f"{what}ed {counted(len(chosen), 'golden')}")
     return ExitCode.OK
+
+
+ACCEPT, REJECT, SKIP, QUIT = "accept", "reject", "skip", "quit"
+
+
+def _asked(question: str) -> str:
+    """Return one of the answers, asked until it is one; the end of the input quits."""
+    while True:
+        try:
+            given = input(question).strip().lower()
+        except EOFError:
+            return QUIT
+        for answer in (ACCEPT, REJECT, SKIP, QUIT):
+            if given and answer.startswith(given):
+                return answer
 
 
 def _accept(arguments: argparse.Namespace) -> int:
@@ -253,6 +313,8 @@ def _accept(arguments: argparse.Namespace) -> int:
             "--overlay"
         )
     (folder, below), catalogue = _place(arguments), load_catalogue()
+    if arguments.recording and arguments.patterns:
+        raise SelectionError("--from accepts the whole recording: leave out the patterns")
     if arguments.recording:
         accepted = accept_recording(
             folder,
@@ -267,16 +329,17 @@ def _accept(arguments: argparse.Namespace) -> int:
             "--reason and --release belong to `stage`; here they are for --from only"
         )
     else:
-        accepted = accept(folder, catalogue, below)
+        accepted = accept(folder, catalogue, below, arguments.patterns)
     print(review_text(accepted))
     print(f"accepted into {folder}")
     return ExitCode.OK
 
 
 def _reject(arguments: argparse.Namespace) -> int:
-    folder, _ = _place(arguments)
-    reject(folder)
-    print(f"dropped what was pending in {folder}")
+    folder, below = _place(arguments)
+    left = reject(folder, below, arguments.patterns)
+    rest = f"; {counted(len(left), 'other')} still pending" if left else ""
+    print(f"dropped what was pending in {folder}{rest}")
     return ExitCode.OK
 
 
@@ -361,59 +424,3 @@ def _scope_text(arguments: argparse.Namespace) -> str:
     parts += ["--all"] if arguments.all else []
     parts += [f"--{name} {','.join(getattr(arguments, name))}" for name in _narrowed(arguments)]
     return " ".join(parts)
-
-
-# --- The review as text --------------------------------------------------------------------------
-def review_text(reviewed: Review) -> str:
-    """Return the drift table old -> new: counts by class, then each class by initializer.
-
-    Before it stands what is unusual about where the new outcomes were recorded.
-    """
-    staged = reviewed.stage
-    lines = [
-        *(f"note: {line}" for line in unusual(reviewed.environment)),
-        f"for {staged.target}: {staged.scope}; reason: {staged.reason}",
-        "class      problems",
-    ]
-    lines += [f"{name:<10} {count:>8}" for name, count in reviewed.counts().items()]
-    for drift_class in list(DriftClass)[1:]:
-        lines += _class_lines(drift_class, reviewed.drifts)
-    lines += _named("new", reviewed.new)
-    lines += _named("removed, equal to the set itself or no longer there", reviewed.removed)
-    lines += _named("orphans, kept until `conformance goldens prune`", reviewed.orphans)
-    return "\n".join(lines)
-
-
-def _class_lines(drift_class: DriftClass, drifts: Mapping[str, Drift]) -> list[str]:
-    found = {key: drift for key, drift in drifts.items() if drift.drift_class is drift_class}
-    if not found:
-        return []
-    worst = sorted(found, key=lambda key: (-(found[key].max_ulp_at_sigma or 0.0), key))
-    lines = [f"{drift_class.value}: {_by_initializer(found)}"]
-    lines += [f"  {key}: {_drift_text(found[key])}" for key in worst[:SHOWN]]
-    return [*lines, *_rest(len(worst))]
-
-
-def _drift_text(drift: Drift) -> str:
-    if not drift.n_different:
-        return drift.detail
-    text = f"{drift.extent} {'element' if drift.extent == '1 of 1' else 'elements'}"
-    if drift.max_ulp_at_sigma is not None:
-        text += f", at most {drift.max_ulp} ULP ({drift.max_ulp_at_sigma:.3g} ULP of sigma)"
-    return f"{text}; {drift.detail}" if drift.detail else text
-
-
-def _named(title: str, ids: tuple[str, ...]) -> list[str]:
-    if not ids:
-        return []
-    lines = [f"{title}: {_by_initializer(ids)}", *(f"  {key}" for key in ids[:SHOWN])]
-    return [*lines, *_rest(len(ids))]
-
-
-def _rest(count: int) -> list[str]:
-    return [f"  ... and {count - SHOWN} more"] if count > SHOWN else []
-
-
-def _by_initializer(ids: Iterable[str]) -> str:
-    counts = collections.Counter(re.split("[-/]", key, maxsplit=1)[0] for key in ids)
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, writing
 from conformance.core.paths import LAYERS
 from conformance.core.records import Entry
-from conformance.curate.review import Review, merge, orphans
-from conformance.curate.stage import PENDING, require_stageable, stage_into
+from conformance.curate.review import Merge, Review, merge, orphans
+from conformance.curate.stage import PENDING, put, require_stageable, stage_into
 from conformance.flax.store import Earlier, open_layers
 from conformance.flax.store import orphans as layer_orphans
 from conformance.store.entries import GOLDEN
@@ -30,17 +30,21 @@ from conformance.store.stack import Stack
 from conformance.store.write import now, write_store
 
 
-def accept(folder: Path, catalogue: Catalogue, below: Stack | None = None) -> Review:
+def accept(
+    folder: Path, catalogue: Catalogue, below: Stack | None = None, patterns: Sequence[str] = ()
+) -> Review:
     """Merge what is pending into the set, and return what that changed. below: see `stage`.
 
+    patterns: see `review`; what they leave out stays pending.
+
     Raises:
-        StagingError: nothing is pending, or it was staged against another set than is there now.
+        StagingError: see `review`.
         GoldenError: the set or what is pending is damaged, the disk refuses, or another command is
             at work. The old set and what is pending are then untouched.
     """
     with at_work(folder):
         inventory.require_as_listed(folder)
-        return _accept(folder, catalogue, below)
+        return _accept(folder, catalogue, below, patterns)
 
 
 def accept_recording(
@@ -71,13 +75,15 @@ def accept_recording(
             below=below,
         )
         try:
-            return _accept(folder, catalogue, below)
+            return _accept(folder, catalogue, below, ())
         finally:
             files.discard(folder / PENDING)
 
 
-def _accept(folder: Path, catalogue: Catalogue, below: Stack | None) -> Review:
-    merged = merge(folder, below)
+def _accept(
+    folder: Path, catalogue: Catalogue, below: Stack | None, patterns: Sequence[str]
+) -> Review:
+    merged = merge(folder, below, patterns)
     reviewed = merged.review(catalogue)
     history = {
         "date": now(),
@@ -92,22 +98,38 @@ def _accept(folder: Path, catalogue: Catalogue, below: Stack | None) -> Review:
     contents[merged.target] = _Content.of(
         merged.old, list(merged.merged.values()), history, merged.pending.kind
     )
-    _replace(folder, contents)
+    _replace(folder, contents, _waiting(merged, below))
     return reviewed
 
 
-def reject(folder: Path) -> None:
-    """Remove what is pending.
+def _waiting(merged: Merge, below: Stack | None) -> Wait | None:
+    """Return what puts the pending goldens that were left out beside a set; None if none were."""
+    if not merged.waiting:
+        return None
+    environment = merged.pending.environment
+    return lambda draft: put(draft, merged.stage, merged.waiting, environment, below)
+
+
+def reject(
+    folder: Path, below: Stack | None = None, patterns: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Remove what is pending, or of it what a pattern matches, and return what was left out.
+
+    below, patterns: see `review`; without patterns what is pending need not be readable.
 
     Raises:
-        StagingError: nothing is.
+        StagingError: nothing is pending; with patterns, see `review`.
         GoldenError: the disk refuses, or another command is at work.
     """
     with at_work(folder):
         if not (folder / PENDING).exists():
             raise StagingError(f"nothing is pending in {folder}: there is nothing to reject")
+        if patterns and (left := _waiting(rejected := merge(folder, below, patterns), below)):
+            _replace(folder, {}, left)
+            return tuple(entry.id for entry in rejected.waiting)
         with writing(folder):
             files.remove(folder / PENDING)
+        return ()
 
 
 def prune(folder: Path, catalogue: Catalogue, *, reason: str) -> list[str]:
@@ -170,10 +192,15 @@ class _Content:
         )
 
 
-def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
+Wait = Callable[[Path], object]
+"""Puts beside the draft of a set what is to wait there."""
+
+
+def _replace(folder: Path, contents: Mapping[Path, _Content], wait: Wait | None = None) -> None:
     """Give the stores within `folder` new contents, all at once; all else stays as it is.
 
-    What is pending does not survive: the new set has either taken it up or made it stale.
+    What is pending does not survive, but for what `wait` puts there: the new set has either taken
+    it up or made it stale.
     """
     draft = files.successor(folder)
     superseded = {path for content in contents.values() for path in content.superseded}
@@ -186,8 +213,11 @@ def _replace(folder: Path, contents: Mapping[Path, _Content]) -> None:
                 provenance=content.provenance,
             )
         with writing(folder):
+            draft.mkdir(exist_ok=True)  # where no store changes, nothing made it
             _copy_others(folder, draft, {folder / PENDING, *superseded})
             inventory.write(draft)
+            if wait is not None:
+                wait(draft)
             files.flush_tree(draft)
             files.swap(folder)
     finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import fnmatch
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import problems
 from conformance.core import versions
 from conformance.core.budgets import BudgetTable
-from conformance.core.errors import GoldenError, StagingError
+from conformance.core.errors import GoldenError, StagingError, unknown
 from conformance.core.ids import Case, Tier, parse_parameter, parse_problem
-from conformance.core.paths import golden_option
+from conformance.core.paths import golden_folder, golden_option
 from conformance.core.reading import read_file
 from conformance.core.records import Drift, DriftClass, Entry, Environment, Outcome, Raised
+from conformance.curate.doubts import doubts
 from conformance.curate.stage import (
     PENDING,
     STAGE,
@@ -38,21 +40,39 @@ from conformance.store.stack import Stack, name_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A golden that would change: what it is, what it would be, and how these differ."""
+
+    before: Outcome
+    after: Outcome
+    drift: Drift
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
     """What accepting would change.
 
-    environment: where what is staged was recorded. drifts: by id, for what the set holds already.
+    environment: where what is staged was recorded. changes: by id, for what the set holds already.
     new: what it does not hold yet. removed: what an overlay no longer needs, since the backend now
     agrees with the set itself, and what a layer no longer has. orphans: what the set holds and no
-    tier and no layer asks for; only `prune` removes them.
+    tier and no layer asks for; only `prune` removes them. doubts: by id, why something staged may
+    be no golden at all; see `curate.doubts`. n_waiting: of how many others nothing is said here,
+    which stay pending.
     """
 
     stage: Stage
     environment: Environment
-    drifts: Mapping[str, Drift]
+    changes: Mapping[str, Change]
     new: tuple[str, ...]
     removed: tuple[str, ...]
     orphans: tuple[str, ...]
+    doubts: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    n_waiting: int = 0
+
+    @property
+    def drifts(self) -> Mapping[str, Drift]:
+        """The drift of each golden that would change, by id."""
+        return {key: change.drift for key, change in self.changes.items()}
 
     def counts(self) -> dict[str, int]:
         """Return the number of problems by class of drift, then of new and of removed ones."""
@@ -76,35 +96,47 @@ def pending(folder: Path) -> Stage | None:
     return read_file(Stage, path, versions.STAGE, error=GoldenError, way_out=way_out)
 
 
-def review(folder: Path, catalogue: Catalogue, below: Stack | None = None) -> Review:
+def review(
+    folder: Path, catalogue: Catalogue, below: Stack | None = None, patterns: Sequence[str] = ()
+) -> Review:
     """Return what accepting the pending goldens would change. below: see `stage`.
 
+    patterns: of ids, as a shell has them; those of which none matches stay out. All where empty.
+
     Raises:
-        StagingError: nothing is pending, or it was staged against another set than is there now.
+        StagingError: nothing is pending, it was staged against another set than is there now, a
+            pattern matches nothing, or it takes a part of a layer's parameters.
         GoldenError: the set or what is pending is damaged.
     """
-    return merge(folder, below).review(catalogue)
+    merged = merge(folder, below, patterns)
+    return dataclasses.replace(merged.review(catalogue), doubts=merged.doubts(catalogue))
 
 
-def merge(folder: Path, below: Stack | None = None) -> Merge:
-    """Return what is pending and what it is to be merged into; raises as `review` does."""
+def merge(folder: Path, below: Stack | None = None, patterns: Sequence[str] = ()) -> Merge:
+    """Return what is pending and what it is to be merged into; arguments: see `review`."""
     staged = _require_pending(folder, below)
-    return (LayerMerge if staged.layers else Merge)(folder, staged, below)
+    return (LayerMerge if staged.layers else Merge)(folder, staged, below, patterns)
 
 
 class Merge:
     """A store of the set, what is pending for it, and the entries that come of the two.
 
-    below: see `stage`.
+    below, patterns: see `review`. chosen: the pending entries that are merged; waiting: the others.
     """
 
-    def __init__(self, folder: Path, staged: Stage, below: Stack | None) -> None:
+    def __init__(
+        self, folder: Path, staged: Stage, below: Stack | None, patterns: Sequence[str]
+    ) -> None:
         self.folder = folder
         self.stage = staged
         self.pending = open_store(folder / PENDING)
         self.target = folder / staged.part
         self.old = self._open()
         self._below = below
+        taken = _matching(self.pending.ids(), patterns)
+        entries = list(self.pending.entries())
+        self.chosen = [entry for entry in entries if entry.id in taken]
+        self.waiting = [entry for entry in entries if entry.id not in taken]
 
     def _open(self) -> Store | Earlier | None:
         return open_if_there(self.target)
@@ -119,22 +151,36 @@ class Merge:
         return stacked(self.folder, self._below)
 
     def review(self, catalogue: Catalogue) -> Review:
-        """Compare what is staged with what the set holds already."""
-        drifts, new = {}, []
-        for entry in self.pending.entries():
+        """Compare what is staged with what the set holds already; its doubts are asked apart."""
+        changes, new = {}, []
+        for entry in self.chosen:
             expected = self._expected(entry.id)
             if expected is None:
                 new.append(entry.id)
             else:
-                drifts[entry.id] = self._drift(entry, expected, catalogue)
+                changes[entry.id] = Change(
+                    before=expected.outcome,
+                    after=entry.outcome,
+                    drift=self._drift(entry, expected, catalogue),
+                )
         return Review(
             stage=self.stage,
             environment=self.pending.environment,
-            drifts=drifts,
+            changes=changes,
             new=tuple(new),
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
             orphans=tuple(self._orphans(catalogue)),
+            n_waiting=len(self.waiting),
         )
+
+    def doubts(self, catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
+        """Return what speaks against the chosen entries, by id: see `curate.doubts`.
+
+        Where the set has no budget, the shipped one counts: the law is the same.
+        """
+        jax = self.pending.environment.packages.get("jax", "")
+        budgets = load_budgets(golden_folder(None), [*self._budget_folders(), self.folder])
+        return doubts(self.chosen, catalogue, budgets, self.stage.backend, jax)
 
     def _orphans(self, catalogue: Catalogue) -> list[str]:
         return orphans(self.base, catalogue) if self.base else []
@@ -148,9 +194,12 @@ class Merge:
 
     @functools.cached_property
     def _budgets(self) -> BudgetTable:
+        first, *others = [*self._budget_folders(), self.folder]
+        return load_budgets(first, others)
+
+    def _budget_folders(self) -> list[Path]:
         lower = self._below
-        sets = [*([lower.folder, *lower.folders] if lower else ()), self.folder]
-        return load_budgets(sets[0], sets[1:])
+        return [lower.folder, *lower.folders] if lower else []
 
     def old_ids(self) -> list[str]:
         """Return what the target holds today."""
@@ -160,7 +209,7 @@ class Merge:
     def merged(self) -> dict[str, Entry]:
         """The entries of the target once this is accepted, by id."""
         old = {entry.id: entry for entry in self.old.entries()} if self.old else {}
-        merged = old | {entry.id: entry for entry in self.pending.entries()}
+        merged = old | {entry.id: entry for entry in self.chosen}
         if not self.stage.overlay and self._below is None:
             return merged
         return {key: entry for key, entry in merged.items() if self._is_needed(entry)}
@@ -189,6 +238,22 @@ class Merge:
 class LayerMerge(Merge):
     """The goldens of layers: what is staged of a layer under one dtype takes the place of all."""
 
+    def __init__(
+        self, folder: Path, staged: Stage, below: Stack | None, patterns: Sequence[str]
+    ) -> None:
+        super().__init__(folder, staged, below, patterns)
+        trees = [{_tree_of(entry.id) for entry in part} for part in (self.chosen, self.waiting)]
+        if parted := sorted(set.intersection(*trees)):
+            layer, dtype = parted[0]
+            raise StagingError(
+                f"a layer's parameters are accepted together, and {' '.join(patterns)} takes some "
+                f"of {layer} in {dtype} only: name all, as in '{layer}*'"
+            )
+
+    def doubts(self, _: Catalogue) -> Mapping[str, tuple[str, ...]]:
+        """Return nothing."""
+        return {}  # the suite judges layers by their definitions; their keys are not of a seed
+
     def _open(self) -> Store | Earlier | None:
         return layers.open_layers(self.folder)
 
@@ -210,10 +275,25 @@ class LayerMerge(Merge):
     @functools.cached_property
     def merged(self) -> dict[str, Entry]:
         """The entries of all layers once this is accepted, by id."""
-        new = {entry.id: entry for entry in self.pending.entries()}
+        new = {entry.id: entry for entry in self.chosen}
         staged = set(map(_tree_of, new))
         old = self.old.entries() if self.old else ()
         return {entry.id: entry for entry in old if _tree_of(entry.id) not in staged} | new
+
+
+def _matching(ids: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Return the ids that a pattern matches, all if there is none.
+
+    Raises:
+        StagingError: a pattern matches nothing.
+    """
+    if not patterns:
+        return set(ids)
+    found = {pattern: fnmatch.filter(ids, pattern) for pattern in patterns}
+    for pattern, matched in found.items():
+        if not matched:
+            raise StagingError(unknown("pending golden", pattern, ids))
+    return {key for matched in found.values() for key in matched}
 
 
 def _tree_of(key: str) -> tuple[str, str]:

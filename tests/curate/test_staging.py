@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.core import inventory
@@ -25,8 +26,8 @@ from conformance.core.files import locked
 from conformance.core.ids import Tier
 from conformance.core.inventory import INVENTORY
 from conformance.core.laws import Normal
-from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE
-from conformance.core.records import DriftClass, Entry, Outcome, Raised
+from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, golden_folder
+from conformance.core.records import DriftClass, Entry, Outcome, Raised, Returned
 from conformance.curate import accept as accepting
 from conformance.curate import stage as staging
 from conformance.curate.accept import accept, accept_recording, prune, reject
@@ -255,6 +256,105 @@ def test_a_review_gives_each_change_its_class(
     }
     assert reviewed.new == (new,)
     assert reviewed.counts() == {"identical": 1, "rounding": 1, "contract": 1, "new": 1}
+
+
+def test_a_pattern_accepts_some_and_the_others_stay_pending(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    before, wanted = content(golden), {A: draws(7), B: draws(8).astype("float16"), C: draws(9)}
+    stage(golden, recorded(wanted), reason="three")
+
+    accepted = accept(golden, catalogue, patterns=["mine-float32-*"])
+
+    assert (list(accepted.changes), accepted.n_waiting) == ([A], 2)
+    assert content(golden) == before | {A: returned(wanted[A])}
+    left = review(golden, catalogue)
+    assert (sorted(left.changes), left.stage.reason) == ([B, C], "three")
+    accept(golden, catalogue)
+    assert content(golden) == {key: returned(value) for key, value in wanted.items()}
+    assert pending(golden) is None
+
+
+def test_a_pattern_rejects_some_and_the_others_stay_pending(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    before = content(golden)
+    stage(golden, recorded({A: draws(7), C: draws(9)}))
+
+    assert reject(golden, patterns=["other-*"]) == (A,)
+
+    assert content(golden) == before
+    assert list(review(golden, catalogue).changes) == [A]
+    assert reject(golden, patterns=[A]) == ()
+    assert pending(golden) is None
+
+
+def test_a_pattern_that_matches_nothing_pending_changes_nothing(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+    before = files(golden)
+
+    for change in (
+        lambda: accept(golden, catalogue, patterns=["mine-float32-65-*"]),
+        lambda: reject(golden, patterns=["mine-float32-65-*"]),
+        lambda: review(golden, catalogue, patterns=["mine-float32-65-*"]),
+    ):
+        with pytest.raises(StagingError, match=r"'mine-float32-65-\*' is unknown: did you mean"):
+            change()
+
+    assert files(golden) == before
+
+
+def test_a_pattern_for_which_the_disk_is_full_loses_nothing(
+    golden: Path, recorded: Recorded, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(golden, recorded({A: draws(7), C: draws(9)}))
+    before = files(golden)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise GoldenError("full")
+
+    monkeypatch.setattr(accepting, "put", refuse)
+    for change in (
+        lambda: accept(golden, catalogue, patterns=[A]),
+        lambda: reject(golden, patterns=[A]),
+    ):
+        with pytest.raises(GoldenError, match="full"):
+            change()
+
+    assert files(golden) == before
+
+
+def test_what_may_be_no_golden_is_told(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    same, other_seed = draws(7), A.replace("-s0", "-s1")
+    ones = np.ones(64, np.float32)
+    stage(golden, recorded({A: same, other_seed: same, C: ones}))
+
+    doubts = review(golden, catalogue).doubts
+
+    assert f"the same bits as {A}, of another seed" in doubts[other_seed]
+    assert f"the same bits as {other_seed}, of another seed" in doubts[A]
+    assert "all elements are 1, and it draws" in doubts[C]
+    assert any(fault.startswith("oracle: ") for fault in doubts[A])
+
+
+def test_right_goldens_raise_no_doubt(tmp_path: Path, recorded: Recorded) -> None:
+    known, folder = load_catalogue(), tmp_path / "golden"
+    ids = ("lecun_normal-float32-64x32-s0", "zeros-float32-64x32-s0", "zeros-float32-64x32-s1")
+    shipped = open_store(golden_folder(None))
+    entries = {key: entry.outcome for key in ids if (entry := shipped.entry(key))}
+    values = {
+        key: np.frombuffer(outcome.bits, outcome.dtype).reshape(outcome.shape)
+        for key, outcome in entries.items()
+        if isinstance(outcome, Returned)
+    }
+    stage(folder, recorded(values))
+
+    assert len(values) == len(ids)
+    assert review(folder, known).doubts == {}
 
 
 def test_a_review_names_orphans(golden: Path, recorded: Recorded) -> None:
@@ -645,6 +745,7 @@ def test_two_sets_in_one_folder_do_not_wait_for_each_other(
 KILLED = """
 import os, shutil, sys
 from pathlib import Path
+from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core import files
 from conformance.curate.accept import accept
@@ -718,6 +819,7 @@ def test_a_kill_at_any_step_leaves_the_old_set_or_the_new_one(
 AT_RANDOM = """
 import os, random, shutil, signal, sys, time
 from pathlib import Path
+from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core import files
 from conformance.curate.accept import accept
@@ -770,6 +872,7 @@ def test_an_accept_that_is_killed_forty_times_loses_nothing(
 ACCEPT = """
 import sys
 from pathlib import Path
+from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.curate.accept import accept
 

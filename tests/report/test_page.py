@@ -247,7 +247,7 @@ def test_failures_and_lines_that_are_left_out_are_counted() -> None:
     )
     shown = Document(to_html(many)).text
 
-    assert "The worst 200 of 1,234; drift.csv has all." in shown
+    assert "The first 200 of 1,234; drift.csv has all." in shown
     assert "100 of 300 lines left out here; records.parquet has all." in shown
     assert "990,000 others are in records.parquet." in shown
     assert MAX_ROWS >= 10_000

@@ -168,7 +168,7 @@ class Page:
 
     sentence: what happened and why. notes: what else a reader must know first. sides: what the two
     sides of `facts` are called. counts: cases by class. n_failures: of all failures, of which
-    `failures` holds the first; `elsewhere` names the file that has all.
+    `failures` holds the first, under the heading `failed`; `elsewhere` names the file that has all.
     """
 
     title: str
@@ -181,6 +181,7 @@ class Page:
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     n_failures: int = 0
+    failed: str = "What failed"
     elsewhere: str = ""
     heatmaps: tuple[Heatmap, ...] = ()
     figures: tuple[Figure, ...] = ()
