@@ -11,7 +11,6 @@ A package registers without being imported through the entry-point group
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +145,8 @@ def add_registered(catalogue: Catalogue) -> None:
     Raises:
         CatalogueError: a name is taken; an entry point cannot be loaded or raises.
     """
+    import importlib.metadata  # half of what `import conformance` would cost
+
     for name, build, arguments in _REGISTERED:
         catalogue.register(name, build, **arguments)
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):

@@ -217,8 +217,20 @@ def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
     except SelectionError:
         raise
     except ValueError as error:
-        raise SelectionError(str(error)) from error
+        raise SelectionError(_named_otherwise(catalogue, selection) or str(error)) from error
     return sorted(set(cases))
+
+
+def _named_otherwise(catalogue: Catalogue, selection: Selection) -> str:
+    """Return what to say where initializers stand in the place of cases; "" where none does."""
+    names = [spec.name for spec in catalogue]
+    meant = [text for text in selection.cases if fnmatch.filter(names, text)]
+    if not meant:
+        return ""
+    return (
+        f"{meant[0]!r} names an initializer, and no case: say --initializer {meant[0]}, or a whole "
+        f"id, as in {fnmatch.filter(names, meant[0])[0]}-float32-64x32-s0-cpu-eager"
+    )
 
 
 def require_known(catalogue: Catalogue, selection: Selection) -> None:

@@ -15,8 +15,10 @@ from conformance.core.errors import (
     ExitCode,
     SelectionError,
     Terminated,
+    nearest,
     unknown,
 )
+from conformance.core.imports import broken
 from conformance.core.paths import empty
 from conformance.report.escape import printable
 from conformance.run.interruption import no_early_success, termination_as_interruption
@@ -41,12 +43,40 @@ COMMANDS = {
 }
 """Command names and their one-line help; `conformance.cli.<name>` implements each."""
 
+EXAMPLES = """
+examples:
+  conformance run --tier quick                                 every initializer, in a minute
+  conformance run --initializer 'he_*' --dtype bfloat16        some of them
+  conformance run lecun_normal-float32-64x32-s0-cpu-eager      one case, as reports name it
+  conformance gate --from 0.11.2 --to latest                   may we take the new JAX?
+  conformance doctor                                           what here can change numbers
+"""
+
 JUDGING_PACKAGES = ("flax", "packaging", "pandas", "pyarrow", "pytest", "scipy", "xdist")
 """Modules of the extra `judge`, which recording does without."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose exit code for a wrong call is that of all wrong calls."""
+    """A parser that tells a wrong call in its own words, with the exit code of all wrong calls."""
+
+    def parse_known_args(self, *arguments: Any) -> tuple[Any, list[str]]:  # type: ignore[override]
+        """Parse, and refuse what is left: the command that was given knows its own options."""
+        found, rest = super().parse_known_args(*arguments)
+        for word in rest:
+            self.exit(ExitCode.USAGE, f"{self.prog}: {self._one_too_many(word)}\n")
+        return found, rest
+
+    def _one_too_many(self, word: str) -> str:
+        """Return what to say of a word that the command has no use for."""
+        see = f"see `{self.prog} --help`"
+        if not word.startswith("-"):
+            return f"argument {word!r} is one too many: {see}"
+        option = word.partition("=")[0]
+        # Without the hyphens, which all options share.
+        known = [each.lstrip("-") for each in self._option_string_actions]
+        near = [f"--{name}" for name in nearest(option.lstrip("-"), known)]
+        hint = f"did you mean {' or '.join(near)}?" if near else see
+        return f"option {option!r} is unknown: {hint}"
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit."""
@@ -80,13 +110,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         name = (error.name or "").partition(".")[0]
         if name not in JUDGING_PACKAGES:
-            raise
+            return _broken(error)
         print(
             f"conformance: this needs {name}, which is not installed: "
             "pip install 'initializer-conformance[judge]'",
             file=sys.stderr,
         )
         return ExitCode.MISSING
+    except Exception as error:
+        return _broken(error)
+
+
+def _broken(error: Exception) -> ExitCode:
+    """Say which package cannot be imported; any other exception goes on."""
+    if (known := broken(error)) is None:
+        raise error
+    print(f"conformance: {known}", file=sys.stderr)
+    return known.exit_code
 
 
 def _run(words: list[str]) -> int:
@@ -142,6 +182,9 @@ def parse(words: list[str]) -> argparse.Namespace:
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         if name == chosen:
             _module(name).add_arguments(command)
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(ExitCode.USAGE, EXAMPLES)
     if chosen is not None and chosen not in COMMANDS:
         parser.error(unknown("command", chosen, list(COMMANDS)))
     return parser.parse_args(words)

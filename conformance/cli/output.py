@@ -7,13 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from conformance.core.errors import ExitCode, ReportError, cannot_write
 from conformance.core.files import replace_file
 from conformance.report.escape import printable
-from conformance.report.page.model import Page
-from conformance.report.recorder import PAGE, new_run_id
+
+if TYPE_CHECKING:
+    from conformance.report.page.model import Page
 
 
 class Output:
@@ -112,7 +113,9 @@ def write_page(page: Page, folder: str) -> None:
     Raises:
         ReportError: the place takes no file.
     """
-    from conformance.report.page.render import html  # templates take a while to import
+    # Here, not above: every command has an output, and most have no page.
+    from conformance.report.page.render import html
+    from conformance.report.recorder import PAGE, new_run_id
 
     path = Path(folder) / new_run_id() / PAGE
     try:

@@ -11,6 +11,10 @@ N_SHOWN = 80
 """Characters of a wrong value that a message shows."""
 
 
+N_NAMES = 12
+"""Known values that a message lists; commands list all."""
+
+
 class ExitCode(enum.IntEnum):
     """How a command ended, in the order of precedence: of several, the first one is told."""
 
@@ -156,6 +160,10 @@ class CompilerAbsent(Absent, RuntimeError):
     """The compiler of a platform does not run here; the message says what to do."""
 
 
+class PackageBroken(Absent):
+    """A package that this program needs is installed and cannot be imported."""
+
+
 class SideError(Absent, RuntimeError):
     """One side cannot be had: no release list, no solution, no environment, or it crashed.
 
@@ -223,14 +231,19 @@ class UnfinishedRunWarning(UserWarning):
 # --- Messages ------------------------------------------------------------------------------------
 def unknown(kind: str, value: str, known: Iterable[str]) -> str:
     """Return the message for a value that is not among the known ones, with the nearest of them."""
+    known = sorted(known)
+    near = nearest(value, known)
+    if near:
+        return f"{kind} {value!r} is unknown: did you mean {' or '.join(near)}?"
+    rest = f" and {len(known) - N_NAMES} more" if len(known) > N_NAMES else ""
+    return f"{kind} {value!r} is unknown: choose from {', '.join(known[:N_NAMES])}{rest}"
+
+
+def nearest(value: str, known: Iterable[str]) -> list[str]:
+    """Return the known values that look most like this one, a pattern's wildcards left out."""
     import difflib
 
-    known = list(known)
-    near = difflib.get_close_matches(value, known, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(near)}?" if near else f"choose from {', '.join(sorted(known))}"
-    )
-    return f"{kind} {value!r} is unknown: {hint}"
+    return difflib.get_close_matches(value.strip("*?"), list(known), n=3)
 
 
 def cannot_write(path: Path, error: OSError, option: str = "") -> ReportError:

@@ -11,10 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import shutil
-import socket
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def _taken(lock: Path, target: Path, waiting: Waiting | None, held: contextlib.E
         return False
     held.callback(_unlink, lock)  # before the descriptor is closed, so that no other lock is hit
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}".encode(), 0)
     return True
 
 
@@ -210,7 +209,7 @@ def write_file(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def _draft(path: Path) -> Iterator[Path]:
     """Lend a name beside `path` that nobody else uses; remove what is still there in the end."""
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         yield draft
     finally:

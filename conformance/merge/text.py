@@ -168,8 +168,9 @@ def verdict_line(merged: Merged) -> str:
 def to_text(merged: Merged) -> str:
     """Return what a terminal shows: places, who agrees with whom, what is wrong, the verdict."""
     names = place_names(merged.places)
-    lines = ["places", *(f"  {name}: {facts}" for name, facts in _place_rows(merged, names))]
-    lines.append("classes")
+    rows = _place_rows(merged, names) if merged.places else []
+    lines = ["places", *(f"  {name}: {facts}" for name, facts in rows)] if rows else []
+    lines += ["classes"] if merged.problems else []
     for pattern in patterns(merged, names):
         lines.append(f"  {len(pattern.problems)} x {pattern.text}")
         if worst := _worst_text(pattern):

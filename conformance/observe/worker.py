@@ -23,6 +23,7 @@ from typing import Any
 
 from conformance.core import errors
 from conformance.core.errors import ConformanceError, WorkerGone
+from conformance.core.imports import broken
 from conformance.core.named import function
 
 CASE_TIMEOUT_S = 600.0
@@ -152,6 +153,10 @@ def serve(
         function(task)(asked, lost, voice)
     except ConformanceError as error:
         voice.end(error)
+    except Exception as error:
+        if (known := broken(error)) is None:
+            raise
+        voice.end(known)
     else:
         voice.end()
 

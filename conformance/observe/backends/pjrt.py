@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from conformance.cases.backends import lookup
+from conformance.cases.backends import installed, lookup
 from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.core.arrays import Array, as_dtype, returned
-from conformance.core.errors import BackendUnavailable
+from conformance.core.errors import BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
 from conformance.core.ids import Block, Case, Problem
 from conformance.core.laws import Sampler, sampler_of
@@ -37,6 +37,16 @@ class Many:
     weak_type: bool
 
 
+def _meant(name: str) -> str:
+    """Return which backends may have been meant by a name that none has; "" if one has it.
+
+    `gpu` is JAX's name for either of two platforms, whose bits differ.
+    """
+    known = installed().names()
+    near = ["cuda", "rocm"] if name == "gpu" else nearest(name, known)
+    return f"did you mean {' or '.join(near)}? Else " if near and name not in known else ""
+
+
 class PjrtBackend:
     """Runs cases on the first device of a PJRT platform.
 
@@ -56,8 +66,8 @@ class PjrtBackend:
             present, hint = ", ".join(present_platforms()), lookup(platform).hint
             raise BackendUnavailable(
                 f"backend {platform!r} was asked for and has no device here (present: {present}): "
-                f"install its JAX plugin{f' ({hint})' if hint else ''}, or leave it out of "
-                f"--backend. JAX says: {error}"
+                f"{_meant(platform)}install its JAX plugin{f' ({hint})' if hint else ''}, or leave "
+                f"it out of --backend. JAX says: {error}"
             ) from error
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:

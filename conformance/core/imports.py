@@ -1,0 +1,44 @@
+"""Which installed package it is that cannot be imported."""
+
+from __future__ import annotations
+
+from types import FrameType, TracebackType
+
+from conformance.core.errors import PackageBroken
+
+NEEDED = (
+    *("jax", "jaxlib", "flax", "numpy", "ml_dtypes", "safetensors", "scipy"),
+    *("pandas", "pyarrow", "packaging", "jinja2", "matplotlib"),
+)
+
+
+def broken(error: Exception) -> PackageBroken | None:
+    """Return what to tell of an exception that a package raised while it was being imported.
+
+    None of any other exception: that is a defect of this program, and so is a module of a package
+    that is missing as a whole, which has words of its own.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name in NEEDED:
+        return None
+    package = next(filter(None, map(_importing, _frames(error.__traceback__))), "")
+    if not package:
+        return None
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return PackageBroken(
+        f"{package} is installed and cannot be imported ({text}): install versions that belong "
+        f"together, as in pip install --upgrade {package}"
+    )
+
+
+def _frames(traceback: TracebackType | None) -> list[FrameType]:
+    found = []
+    while traceback is not None:
+        found.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    return found
+
+
+def _importing(frame: FrameType) -> str:
+    """Return the package whose module this frame runs for the first time; "" if it runs none."""
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package if frame.f_code.co_name == "<module>" and package in NEEDED else ""

@@ -1,0 +1,151 @@
+"""What a mistake at the command line is told: the value, what was meant, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conformance.cli import main
+from conformance.core.errors import nearest, unknown
+from conformance.core.imports import broken
+from tests import ROOT
+
+MISTAKES = {
+    "run lecun_normal": "'lecun_normal' names an initializer, and no case: say --initializer",
+    "explain zeros": "'zeros' names an initializer, and no case: say --initializer zeros",
+    "run lecun_*": "or a whole id, as in lecun_normal-float32-64x32-s0-cpu-eager",
+    "run --initializer lecun_norml": "did you mean lecun_normal or",
+    "run --initializer lecun_norml*": "did you mean lecun_normal or",
+    "run --initializer zzz*": "initializer 'zzz*' is unknown: choose from constant, ",
+    "run --dtype float33": "did you mean float32 or",
+    "run --transform vmapp": "did you mean vmap?",
+    "run --unknown-option": "option '--unknown-option' is unknown: see `conformance run --help`",
+    "run --initialiser zeros": "option '--initialiser' is unknown: did you mean --initializer",
+    "run --seeds=3": "option '--seeds' is unknown: did you mean --seed",
+    "goldens stage --reasn x": "option '--reasn' is unknown: did you mean --reason",
+    "goldens pending zeros": "argument 'zeros' is one too many",
+    "goldens acept": "choose from",
+    "runn": "command 'runn' is unknown: did you mean run?",
+    "run --seed -1": "seed '-1' is not a whole number of 0 or more",
+    "run --shape 3y4": "3y4",
+    "run --tier quik": "quik",
+    "run --shard 3/2": "3/2",
+    "run --ledger nofile --initializer zeros": "nofile cannot be read",
+    "run --case-timeout 0": "'0' is no number of seconds above 0",
+    "law --initializer zzz": "initializer 'zzz' is unknown: choose from constant, ",
+    "list --transform vmapp": "did you mean vmap?",
+    "audit no_such:thing": "no module 'no_such' is found",
+    "audit nothing": "'nothing'",
+    "gate --from 0.10": "the following arguments are required: --to",
+    "compare golden": "the following arguments are required: after",
+    "cache foo": "choose from",
+    "run --backend= --tier quick": "--backend",
+    "run --reports=": "--reports",
+}
+"""Wrong calls, each with a part of what it is told: all of them are 4."""
+
+ABSENT = {
+    "run --golden nowhere --initializer zeros": "nowhere holds no manifest.json: name a golden set",
+    "compare a b": "a holds no manifest.json: name a golden set or a recording",
+    "merge nodir": "nodir holds neither a recording (manifest.json) nor a run (rows.jsonl)",
+    "history nodir": "nodir holds no run",
+}
+"""What is not there, told so: 3."""
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_wrong_call_is_told_what_was_meant(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(words.split())
+    except SystemExit as error:  # argparse ends the process
+        code = int(str(error.code))
+
+    told = capsys.readouterr().err
+    assert (code, MISTAKES[words] in told) == (4, True), told
+    assert "Traceback" not in told
+    assert max(map(len, told.splitlines())) < 400
+
+
+@pytest.mark.parametrize("words", ABSENT)
+def test_what_is_absent_is_told(
+    words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(words.split()) == 3
+
+    told = capsys.readouterr()
+    assert ABSENT[words] in told.err + told.out
+    assert "classes" not in told.out
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("gpu", "did you mean cuda or rocm? Else "), ("stablehlos", "did you mean stablehlo? Else ")],
+)
+def test_a_backend_that_no_plugin_has_is_told_which_may_be_meant(
+    name: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--in-process", "--backend", name, "--initializer", "zeros"]) == 3
+
+    assert meant in capsys.readouterr().err
+
+
+def test_nothing_said_is_told_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([])
+
+    assert ended.value.code == 4
+    told = capsys.readouterr().err
+    assert "conformance gate --from 0.11.2 --to latest" in told
+    assert "merge" in told
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [
+        ("jax", ["run", "--tier", "quick", "--initializer", "zeros"]),
+        ("jax", ["doctor"]),
+        ("pandas", ["history", "reports"]),
+    ],
+)
+def test_a_package_that_cannot_be_imported_is_one_line(
+    package: str, words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / f"{package}.py").write_text("raise RuntimeError('jaxlib is newer than jax')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(  # noqa: S603  # this interpreter
+        [sys.executable, "-m", "conformance", *words],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"conformance: {package} is installed and cannot be imported (Runtime")
+
+
+def test_a_defect_of_this_program_is_no_broken_package() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        raise RuntimeError("ours")
+
+    assert broken(raised.value) is None
+    assert broken(ModuleNotFoundError("no", name="pandas")) is None
+
+
+def test_a_long_list_is_cut_and_counted() -> None:
+    known = [f"name{n:02}" for n in range(30)]
+
+    assert unknown("thing", "x", known).endswith("name11 and 18 more")
+    assert unknown("thing", "x", known[:12]).endswith("name10, name11")
+    assert nearest("*name01*", known)[0] == "name01"
