@@ -73,6 +73,15 @@ def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
         os._exit(0)
 
 
+def step(_: Mapping[str, Any], __: Mapping[str, str], voice: Voice) -> None:
+    """Do a case whose steps together take longer than the deadline of each."""
+    voice.begin(["stepping"])
+    for _step in range(4):
+        time.sleep(0.6)
+        voice.go_on()
+    voice.answer("stepping")
+
+
 def shrink(_: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Forget a case when one was lost, as where its device is gone."""
     cases = ["healthy"] if lost else ["exiting", "healthy", "forgotten"]

@@ -101,7 +101,7 @@ def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     if arguments.target and narrowed:
         raise SelectionError(f"--target and --{narrowed[0]} contradict each other: give one")
     if arguments.target:
-        return Asked(target=arguments.target)
+        return Asked(target=arguments.target, timeout_s=arguments.case_timeout)
     if arguments.package == "flax" and not narrowed:
         # Flax takes its initializers from JAX; what is its own is how it derives their keys.
         return Asked(target=flax_keys.TARGET)

@@ -153,7 +153,10 @@ class FleetUnavailable(BackendUnavailable):
 
 
 class WorkerGone(Absent):
-    """A worker ended where no case is to blame, or one in its place would do other cases."""
+    """A worker ended where no case is to blame, or one in its place would do other cases.
+
+    Or it ended in the one thing that it was to do, as in a target: nothing else is there to keep.
+    """
 
 
 class CompilerAbsent(Absent, RuntimeError):

@@ -31,6 +31,8 @@ CASE_TIMEOUT_S = 600.0
 
 SILENT = "silent"
 
+STEP = "step"
+
 GRACE_S = 10.0
 """How much longer than a deadline the parent waits for a worker that should have ended itself."""
 
@@ -82,7 +84,7 @@ class Voice:
         self._pipe = pipe
         self._timeout_s = timeout_s
         self._n_left = 0
-        self._go_on()
+        self._set_deadline()
 
     def begin(self, cases: Sequence[str], **facts: Any) -> None:
         """Say, when all is prepared, which cases will be answered, in this order."""
@@ -94,6 +96,10 @@ class Voice:
         self._n_left -= 1
         self._say({"case": case, "answer": answer})
 
+    def go_on(self) -> None:
+        """Say that a step of the case is done, each of which has a deadline of its own."""
+        self._say({STEP: True})
+
     def end(self, error: ConformanceError | None = None) -> None:
         """Say that the task is done, or by which expected error it is not."""
         sys.stdout.flush()  # the parent waits for no more
@@ -104,9 +110,9 @@ class Voice:
         data = memoryview(json.dumps(message, separators=(",", ":")).encode() + b"\n")
         while data:
             data = data[os.write(self._pipe, data) :]
-        self._go_on()
+        self._set_deadline()
 
-    def _go_on(self) -> None:
+    def _set_deadline(self) -> None:
         set_deadline(self._timeout_s if self._n_left else max(self._timeout_s, CASE_TIMEOUT_S))
 
 
@@ -191,6 +197,8 @@ def supervised(
                     is_silent = True
                     worker.process.kill()
                     break
+                if STEP in message:
+                    continue
                 if "error" in message:
                     _raise(message["error"])
                     return

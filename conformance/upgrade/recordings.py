@@ -13,6 +13,7 @@ import ast
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import signal
@@ -63,7 +64,8 @@ class Asked:
     whole: of which of them, by their names in the recording, to keep all elements however many they
         are. Of a target no other parameters are kept then.
     settings: what the recorder is started with besides the variables of this process, `NAME=value`.
-    timeout_s: for a case. It is no part of what is asked: no recording is named by it.
+    timeout_s: for a case, or for each parameter of a target. It is no part of what is asked: no
+        recording is named by it.
     """
 
     cases: tuple[Case, ...] = ()
@@ -113,7 +115,7 @@ class _Job:
     @property
     def patience_s(self) -> float:
         """How long it may finish nothing."""
-        return STALLED_S + (0 if self.asked.target else self.asked.timeout_s)
+        return STALLED_S + self.asked.timeout_s
 
     @property
     def total(self) -> int:
@@ -231,13 +233,8 @@ def _locked(job: _Job, say: Say) -> Iterator[None]:
 def _started(job: _Job) -> Iterator[subprocess.Popen[bytes]]:
     """Run the recorder in the job's environment; end it if this block is left before it ends."""
     python = build(job.plan)
-    request: dict[str, object] = {
-        "out": str(job.folder),
-        "cases": job.asked.ids,
-        "timeout_s": job.asked.timeout_s,
-    }
-    if job.asked.target is not None:
-        request = {"out": str(job.folder), "target": job.asked.target}
+    what = {"cases": job.asked.ids} if (target := job.asked.target) is None else {"target": target}
+    request = {"out": str(job.folder), "timeout_s": job.asked.timeout_s, **what}
     if job.asked.whole:
         request["whole"] = job.asked.whole
     replace_file(job.request, json.dumps(request))
@@ -305,10 +302,7 @@ def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[
             if job.done() != done:
                 last[job.folder] = job.done(), time.monotonic()
             elif time.monotonic() - since > job.patience_s and process.poll() is None:
-                if job.asked.target:
-                    process.kill()
-                else:
-                    process.terminate()  # it has a worker to end
+                process.terminate()  # it has a worker to end
                 stalled.add(job.folder)
         states = (f"{job.plan.name}: {_state(job, process)}" for job, process in running)
         say(f"{'; '.join(states)}; {time.monotonic() - start:.0f} s")
@@ -329,13 +323,19 @@ def _failure(job: _Job, code: int, is_stalled: bool) -> str:
     if code == REFUSED:
         return f"{job.plan.name}: {last}"
     if code == GONE:
-        told = f"{job.plan.name}: {last} (all: {job.log})"
-        return f"{told}. Before that: {words[-2]}" if words[1:] else told
+        before = _before(words[:-1])
+        return f"{job.plan.name}: {last} (all: {job.log}){before and f'. Before that: {before}'}"
     ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     if is_stalled:
         ended = f"finished nothing for {job.patience_s:g} s and was ended"
     kept = f"; kept, and not run again: {counted(job.done(), 'case')}" if job.done() else ""
     return f"{job.plan.name} {ended} while recording{kept}. Its last words: {last} (all: {job.log})"
+
+
+def _before(words: Sequence[str]) -> str:
+    """Return where a process was when it ended, if faulthandler says so; else its last words."""
+    stacks = (place for head, place in itertools.pairwise(words) if head.startswith("Current thr"))
+    return next(stacks, words[-1] if words else "").strip()
 
 
 # --- The part of this package that records -------------------------------------------------------

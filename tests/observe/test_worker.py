@@ -53,6 +53,10 @@ def test_a_worker_that_cannot_end_itself_is_ended(
     assert last == Answered(case="last", answer={})
 
 
+def test_each_step_of_a_case_has_a_deadline_of_its_own() -> None:
+    assert events("step")[1:] == [Answered(case="stepping", answer={})]
+
+
 def test_a_case_that_is_lost_last_is_told() -> None:
     assert list(reasons("healthy", "exiting")) == ["exiting"]
 

@@ -736,6 +736,9 @@ number = 3
 def yields(): yield "dense/kernel", init()["dense"]["kernel"]; yield "n", 3
 def numbers(): yield 3
 def yields_nothing(): yield from ()
+def hangs():
+    yield from yields()
+    import time; time.sleep(1000)
 
 def changed(change):
     # Under one release, a change that a sample of the 8192 elements does not see.
@@ -855,6 +858,19 @@ def test_parameters_that_are_yielded_are_those_of_a_tree(
 
     assert yielded == tree
     assert [key for key, _ in tree] == sorted(whole or map(parameter_id, ("dense/kernel", "n")))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("models")
+def test_a_target_that_hangs_is_told_with_the_place(gate: Gate) -> None:
+    words = ("--target", "mymodels:hangs", "--case-timeout", "5")
+
+    code, _, err = gate("2.0", "3.0", *words)
+
+    assert code == 3
+    for side in ("jax 2.0", "jax 3.0"):
+        told = rf"{side}: target 'mymodels:hangs': it was not done within 5 s \(--case-timeout\)"
+        assert re.search(rf'{told} .*Before that: File ".*mymodels.py", line \d+ in hangs', err)
 
 
 @pytest.mark.usefixtures("models")

@@ -23,15 +23,14 @@ from conformance.core.errors import (
     TargetError,
     WorkerGone,
 )
-from conformance.observe.child import apart, exports
-from conformance.observe.child.parameters import record_target
-from conformance.observe.worker import supervised
+from conformance.observe.child import apart, exports, parameters
+from conformance.observe.worker import Lost, supervised
 
 REFUSED = 7
 """Exit code: what was asked for cannot be recorded, and the last line of stderr says why."""
 
 GONE = 8
-"""Exit code: the process that records ended where no case is to blame; the last line says how."""
+"""Exit code: the process that records ended, and no recording is left; the last line says how."""
 
 EXPECTED = (BackendUnavailable, GoldenError, SelectionError, TargetError)
 
@@ -49,19 +48,28 @@ def main(request_file: str) -> int:
 
 def _answer(request: dict[str, Any]) -> None:
     out = Path(request["out"])
-    if "target" in request:
-        record_target(request["target"], out, request.get("whole", ()))
-    elif "run" in request:
+    if "run" in request:
         _write(exports.run_all(request["run"]), out)
     elif "export" in request:
         catalogue, cases = apart.asked_cases(request["export"])
         _write(exports.export_all(cases, catalogue), out)
     else:
-        # In a process of its own: a case that ends it is named, and the others are recorded.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end that one
-        with contextlib.closing(supervised(apart.TASK, request, request["timeout_s"])) as events:
-            for _ in events:
-                pass  # the journal tells how far it is, and the recording what was lost
+        _record(parameters.TASK if "target" in request else apart.TASK, request)
+
+
+def _record(task: str, request: dict[str, Any]) -> None:
+    """Record in a process of its own: a case that ends it is named, and the others are recorded.
+
+    The journal tells how far it is, and the recording which cases were lost.
+
+    Raises:
+        WorkerGone: a target ended it, of which nothing is recorded then.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end that one
+    with contextlib.closing(supervised(task, request, request["timeout_s"])) as events:
+        for event in events:
+            if isinstance(event, Lost) and "target" in request:
+                raise WorkerGone(f"target {event.case!r}: {event.reason}")
 
 
 def _write(answers: Iterable[tuple[str, exports.Answer]], out: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,28 @@ from conformance.core.records import Entry, Returned
 from conformance.observe import environment
 from conformance.observe.child.factored import drawn_for, may_be_orthogonal
 from conformance.observe.target import Target, blamed, load_target
+from conformance.observe.worker import Voice
 from conformance.store.entries import TREE, parameter_id
 from conformance.store.write import write_one_by_one
 
+TASK = "conformance.observe.child.parameters:record_apart"
 
-def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
+
+def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
+    """Record a target, as a task of a worker; the deadline is that of each parameter."""
+    del lost  # there is nothing else to do in its place
+    name = asked["target"]
+    voice.begin([name])
+    record_target(name, Path(asked["out"]), asked.get("whole", ()), step=voice.go_on)
+    voice.answer(name)
+
+
+def record_target(
+    name: str,
+    folder: Path,
+    whole: Collection[str] = (),
+    step: Callable[[], None] = lambda: None,
+) -> None:
     """Call the target twice and store its parameters in the new `folder`, by path.
 
     Where some may be orthogonal matrices, it is called once more, for what was drawn for them.
@@ -35,6 +52,7 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     time is in memory, and beside it one array.
 
     whole: ids of the parameters to store, these with all their elements; all others are left out.
+    step: called with each parameter of each call.
 
     Raises:
         TargetError: it cannot be imported or called, raises, returns something else than arrays, or
@@ -43,21 +61,27 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
     """
     target = load_target(name)
     require_no_arguments(name, target)
+
+    def parameters() -> Iterator[tuple[str, Any]]:
+        for pair in leaves(name, target):
+            step()
+            yield pair
+
     digests: dict[str, str] = {}
     if not whole:
-        first = _summary(name, target, digests)
-        require_same(name, first, _summary(name, target))
+        first = _summary(name, parameters(), digests)
+        require_same(name, first, _summary(name, parameters()))
     else:
-        asked = (pair for pair in leaves(name, target) if parameter_id(pair[0]) in whole)
+        asked = (pair for pair in parameters() if parameter_id(pair[0]) in whole)
         for path, leaf in asked:
             note_matrix(digests, path, as_outcome(name, path, leaf))
-    drawn = drawn_for(leaves(name, target), digests) if digests else {}
+    drawn = drawn_for(parameters(), digests) if digests else {}
     captured = environment.capture(("cpu",))
     provenance = {"environment": dataclasses.asdict(captured), "target": name}
     if whole:
         outcomes = (
             (key, dataclasses.replace(as_outcome(name, path, leaf), drawn=drawn.get(path)))
-            for path, leaf in leaves(name, target)
+            for path, leaf in parameters()
             if (key := parameter_id(path)) in whole
         )
     else:
@@ -74,14 +98,14 @@ def record_target(name: str, folder: Path, whole: Collection[str] = ()) -> None:
 
 
 def _summary(
-    name: str, target: Target, matrices: dict[str, str] | None = None
+    name: str, parameters: Iterable[tuple[str, Any]], matrices: dict[str, str] | None = None
 ) -> dict[str, Returned]:
     """Return the parameters of one call by path, as they are stored, and let go of the tree.
 
     matrices: takes the digests of those that may be orthogonal matrices, and are stored whole.
     """
     found = {}
-    for path, leaf in leaves(name, target):
+    for path, leaf in parameters:
         found[path] = outcome = sampled(as_outcome(name, path, leaf))
         if matrices is not None:
             note_matrix(matrices, path, outcome)
