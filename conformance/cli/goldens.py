@@ -25,7 +25,13 @@ from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, n
 from conformance.core.records import BASE
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
-from conformance.curate.layers import asked_dtypes, asked_layers, record_and_stage_layers
+from conformance.curate.layers import (
+    Apart,
+    Here,
+    asked_dtypes,
+    asked_layers,
+    record_and_stage_layers,
+)
 from conformance.curate.review import Review, pending, review
 from conformance.curate.stage import (
     Recorder,
@@ -189,7 +195,7 @@ def _stage(arguments: argparse.Namespace) -> int:
     catalogue, overlay = load_catalogue(), _overlay(arguments)
     failed: Mapping[str, str] = {}
     if arguments.layer:
-        _stage_layers(folder, arguments)
+        failed = _stage_layers(folder, arguments)
     elif arguments.recording:
         if arguments.all or _narrowed(arguments):
             raise SelectionError("--from stages the whole recording: leave out --all and the rest")
@@ -228,7 +234,8 @@ def _recorder(arguments: argparse.Namespace) -> Recorder:
     return recorder
 
 
-def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
+def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, str]:
+    """Stage layers; return those that ended their process, and how."""
     if arguments.overlay:
         raise SelectionError(
             "--layer stages layers, and no overlay has any: leave out --overlay, or name the set "
@@ -238,13 +245,17 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> None:
     if any(getattr(arguments, name) for name in rest):
         raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
     asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
-    record_and_stage_layers(
+    progress = ProgressLine("initialized")
+    is_here = options.runs_here(arguments)
+    return record_and_stage_layers(
         folder,
         asked_layers(asked["layer"]),
         asked_dtypes(asked["dtype"]),
         scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
         reason=arguments.reason,
-        progress=ProgressLine("initialized"),
+        observer=Here(progress=progress)
+        if is_here
+        else Apart(progress=progress, timeout_s=arguments.case_timeout),
     )
 
 

@@ -120,7 +120,7 @@ def test_pytest_names_each_lost_case_and_judges_the_others_without_being_asked_f
     assert f"test_case[{case}]: {reason}" in done.stdout
 
 
-FEW = ("exiting", "segfaulting")
+FEW = ("hanging", "killed")
 """Each costs another start: how else a process may end, is looked at above."""
 
 
@@ -162,6 +162,46 @@ def test_staging_names_each_lost_case_and_stages_the_others(
     lost = {case: LOST[case] for case in map(case_of, FEW)}
     for case, reason in lost.items():
         assert f"the machine failed {case}: {reason}" in done.stderr
+    staged = json.loads((folder / PENDING / STAGE).read_text())
+    assert staged["scope"].endswith(f" but for {', '.join(lost)}")
+
+
+LAYERS = """
+import sys
+
+if "-c" in sys.orig_argv:  # the worker
+    import flax.linen, flax.nnx
+    from tests.deadly import ENDINGS
+
+    flax.linen.LayerNorm.__call__ = lambda *_: ENDINGS["hanging"][0]()
+    flax.nnx.Linear.__init__ = lambda *_, **__: ENDINGS["segfaulting"][0]()
+"""
+
+
+def test_staging_names_each_lost_layer_and_stages_the_others(
+    installed: Path, tmp_path: Path
+) -> None:
+    (installed / "sitecustomize.py").write_text(LAYERS)
+    folder, reasons = tmp_path / "golden", deadly.told(TIMEOUT_S)
+    names = ("flax.linen.LayerNorm", "flax.nnx.Linear", "flax.linen.Dense")
+
+    done = call(
+        "conformance",
+        installed,
+        *("goldens", "stage", "--golden", folder, "--layer", ",".join(names)),
+        *("--dtype", "float32", "--reason", "first"),
+    )
+
+    assert done.returncode == 3, done.stderr
+    lost = {
+        "flax.linen.LayerNorm/float32": reasons["hanging"],
+        "flax.nnx.Linear/float32": reasons["segfaulting"],
+    }
+    for tree, reason in lost.items():
+        assert f"the machine failed {tree}: {reason}" in done.stderr
+    assert open_store(folder / PENDING).ids() == [
+        f"flax.linen.Dense/float32/params.{name}" for name in ("bias", "kernel")
+    ]
     staged = json.loads((folder / PENDING / STAGE).read_text())
     assert staged["scope"].endswith(f" but for {', '.join(lost)}")
 

@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST
 from conformance.core.records import DriftClass, Outcome, Raised, Returned
 from conformance.curate import layers as staging
 from conformance.curate.accept import accept, prune
-from conformance.curate.layers import record_and_stage_layers
+from conformance.curate.layers import Here, Seen, Tree, record_and_stage_layers
 from conformance.curate.review import Review, review
+from conformance.curate.stage import PENDING
 from conformance.curate.verify import verify_set
 from conformance.flax import observe, store
 from conformance.flax.layers import Layer
@@ -66,7 +68,8 @@ def put(folder: Path, found: dict[str, Outcome]) -> None:
 
 
 def stage(folder: Path, *layers: Layer, **arguments: Any) -> Review:
-    arguments = {"scope": "--layer x", "reason": "because", **arguments}
+    observer = Here(progress=lambda *_: None)
+    arguments = {"scope": "--layer x", "reason": "because", "observer": observer, **arguments}
     record_and_stage_layers(folder, layers or [DENSE], ["float32"], **arguments)
     return review(folder, CATALOGUE)
 
@@ -203,6 +206,22 @@ def test_a_store_of_problems_in_place_of_layers_is_named(golden: Path, tmp_path:
 def test_nothing_is_staged_without_a_reason(golden: Path) -> None:
     with pytest.raises(StagingError, match="no reason is given"):
         stage(golden, reason=" ")
+
+
+def lose(trees: Sequence[Tree], scratch: Path) -> Seen:
+    """Lose every tree."""
+    seen = Here(progress=lambda *_: None)([], scratch)
+    lost = {f"{layer.name}/{dtype}": "it hung" for layer, dtype in trees}
+    return dataclasses.replace(seen, lost=lost)
+
+
+def test_where_every_layer_was_lost_nothing_is_staged(golden: Path) -> None:
+    with pytest.raises(
+        GoldenError, match=r"is left to stage: flax\.linen\.Dense/float32: it hung"
+    ):
+        stage(golden, observer=lose)
+
+    assert not (golden / PENDING).exists()
 
 
 def test_layers_without_parameters_have_no_goldens(golden: Path) -> None:
