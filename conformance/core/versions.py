@@ -76,7 +76,11 @@ RECORDING = Format(
     newest=3,
     older=f"version 1 does not say what was asked for; {_BLOCKS}; {_LATER}",
 )
-PREDICTIONS = Format(name="predictions", newest=2, older=f"{_BLOCKS}; {_LATER}")
+PREDICTIONS = Format(
+    name="predictions",
+    newest=3,
+    older=f"no sample has digests of blocks before 2; `permitted` was `wholes` before 3; {_LATER}",
+)
 PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
 JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
 STAGE = Format(

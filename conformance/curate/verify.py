@@ -148,12 +148,12 @@ def _predictions(store: Store) -> Verified:
     if not all(record.get("predicted_for") for record in store.provenance):
         faults.append(f"{store.folder / PROVENANCE}: a record does not say for what was predicted")
     for entry in _readable(store):
-        wholes = entry.extra.get("wholes", [])
+        permitted = entry.extra.get("permitted", [])
         digest = getattr(entry.outcome, "sha256", "")
-        if wholes and not any(digest.startswith(whole) for whole in wholes):
+        if permitted and not any(digest.startswith(each) for each in permitted):
             faults.append(
                 f"{store.folder / MANIFEST}: of {entry.id} the predicted array is none of the "
-                f"{len(wholes)} that are permitted"
+                f"{len(permitted)} that are permitted"
             )
     bounds = [len(open_store(store.folder / name)) for name in store.bound_names()]
     held = {"predictions": len(store), "of them with bounds": max(bounds, default=0)}

@@ -185,8 +185,8 @@ def _entry(one: Judged, catalogue: Catalogue, goldens: Store) -> Entry:
     case, prediction = one.observation.case, one.prediction
     entry = entry_of(one.observation, catalogue.lookup(case.problem.initializer).family)
     extra = {name: entry.extra[name] for name in ("device", "mode")}
-    if prediction is not None and len(prediction.wholes) > 1:
-        extra["wholes"] = [digest[:DIGITS] for digest in prediction.wholes]
+    if prediction is not None and len(prediction.digests) > 1:
+        extra["permitted"] = [digest[:DIGITS] for digest in prediction.digests]
     outcome = entry.outcome
     golden = goldens.golden(case.problem.id, PLATFORM)
     if isinstance(outcome, Returned) and golden and outcome.stride == 1:
@@ -197,7 +197,7 @@ def _entry(one: Judged, catalogue: Catalogue, goldens: Store) -> Entry:
 
 def _needs_bounds(one: Judged) -> bool:
     """Return whether elements are open, each by itself."""
-    return one.prediction is not None and one.n_open > 0 and not one.prediction.wholes
+    return one.prediction is not None and one.n_open > 0 and not one.prediction.digests
 
 
 def _bound(one: Judged, name: str, catalogue: Catalogue) -> Entry:

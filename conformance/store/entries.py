@@ -56,9 +56,12 @@ STORES = {
 BY_CASE = (RECORDING, PREDICTED)
 """Kinds of store whose entries are of cases, not of problems."""
 
-EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "wholes", "changed")
-"""What an entry may say beside its outcome; goldens keep the stages alone. `wholes` are the digests
-of all whole arrays that a prediction permits."""
+EXTRA = ("stages", "device", "elapsed_s", "mode", "repeat_sha256", "permitted", "changed")
+"""What an entry may say beside its outcome; goldens keep the stages alone. `permitted` are the
+digests of all arrays that a prediction permits."""
+
+RENAMED = {"wholes": "permitted"}
+"""What fields of entries were called before: predictions of versions 1 and 2."""
 
 MOST_ELEMENTS = 1 << 32
 """Of an array in a store: what a recording states is drawn anew, to be compared."""
@@ -121,6 +124,7 @@ def entry_from(
     Raises:
         ValueError: a field is missing or makes no sense.
     """
+    fields = {RENAMED.get(name, name): value for name, value in fields.items()}
     known = record(_Fields, fields)
     _require_bounded(known)
     extra = {name: fields[name] for name in EXTRA if name in fields}
@@ -182,7 +186,7 @@ class _Fields:
     elapsed_s: float = math.nan
     mode: str = ""
     repeat_sha256: str | None = None
-    wholes: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
 
 

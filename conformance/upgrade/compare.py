@@ -337,7 +337,7 @@ def _goldens() -> Store:
 
 def _deviation(actual: Entry, predicted: Entry, predictions: Store) -> Deviation:
     permitted = Permitted(
-        wholes=tuple(predicted.extra.get("wholes", ())), bounds=predictions.bounds(predicted.id)
+        digests=tuple(predicted.extra.get("permitted", ())), bounds=predictions.bounds(predicted.id)
     )
     return deviation(actual.outcome, predicted.outcome, permitted)
 

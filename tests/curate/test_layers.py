@@ -216,9 +216,7 @@ def lose(trees: Sequence[Tree], scratch: Path) -> Seen:
 
 
 def test_where_every_layer_was_lost_nothing_is_staged(golden: Path) -> None:
-    with pytest.raises(
-        GoldenError, match=r"is left to stage: flax\.linen\.Dense/float32: it hung"
-    ):
+    with pytest.raises(GoldenError, match=r"is left to stage: flax\.linen\.Dense/float32: it hung"):
         stage(golden, observer=lose)
 
     assert not (golden / PENDING).exists()

@@ -87,12 +87,12 @@ def test_a_whole_array_is_permitted_by_its_digest_or_the_beginning_of_it(n_chara
     digest = returned(actual).sha256[:n_characters]
     another = returned(stepped(PREDICTED, 9, 9, 9, 9)).sha256[:n_characters]
 
-    assert deviates(actual, Permitted(wholes=(another, digest))) == (2, 0)
-    assert deviates(actual, Permitted(wholes=(another,))) == (0, 2)
+    assert deviates(actual, Permitted(digests=(another, digest))) == (2, 0)
+    assert deviates(actual, Permitted(digests=(another,))) == (0, 2)
 
 
 def test_where_a_whole_array_is_not_permitted_bounds_decide() -> None:
-    permitted = dataclasses.replace(AROUND, wholes=("0" * 64,))
+    permitted = dataclasses.replace(AROUND, digests=("0" * 64,))
 
     assert deviates(stepped(PREDICTED, 1, 5, 0, 0), permitted) == (1, 1)
 
@@ -105,7 +105,7 @@ def test_a_difference_between_the_samples_counts_as_one() -> None:
     found = deviation(actual, thin(predicted, 5), NOTHING)
 
     assert found == Deviation(n_decided=1)
-    permitted = Permitted(wholes=(actual.sha256,))
+    permitted = Permitted(digests=(actual.sha256,))
     assert deviation(actual, thin(predicted, 5), permitted) == Deviation(n_open=1)
 
 
@@ -169,7 +169,7 @@ def test_another_exception_dtype_or_shape_is_one_decided_element(
 
 def test_another_type_is_decided_whatever_is_permitted() -> None:
     actual: Returned = returned(PREDICTED.astype(np.float16))
-    permitted = Permitted(wholes=(actual.sha256,), bounds=AROUND.bounds)
+    permitted = Permitted(digests=(actual.sha256,), bounds=AROUND.bounds)
 
     assert deviation(actual, returned(PREDICTED), permitted) == Deviation(n_decided=1)
 

@@ -158,7 +158,7 @@ def test_elements_that_are_open_together_may_differ_all_at_once(few: Path, tmp_p
     entry = open_store(H100).entry(SCALED.id)
     assert entry is not None
     other = drawn * np.nextafter(scale, np.float32(1))
-    assert returned(other).sha256[:16] in entry.extra["wholes"]
+    assert returned(other).sha256[:16] in entry.extra["permitted"]
     recording = recorded(tmp_path / "all", few, {SCALED.id: other})
 
     assert main(["compare", str(few), str(recording)]) == 0

@@ -29,7 +29,7 @@ ZEROS = np.zeros((64, 32), np.float32)
 
 
 def judged(
-    outcome: Returned | Raised, n_open: int = 0, wholes: tuple[str, ...] = ()
+    outcome: Returned | Raised, n_open: int = 0, digests: tuple[str, ...] = ()
 ) -> predictions.Judged:
     """Return a predicted case of zeros, of which the first `n_open` may be 1."""
     observation = Observation(
@@ -37,7 +37,7 @@ def judged(
     )
     highest = ZEROS.copy()
     highest.reshape(-1)[:n_open] = 1
-    prediction = ptx.Prediction(values=ZEROS, lowest=ZEROS, highest=highest, wholes=wholes)
+    prediction = ptx.Prediction(values=ZEROS, lowest=ZEROS, highest=highest, digests=digests)
     drift = Drift(
         drift_class=DriftClass.ROUNDING,
         n_elements=2048,
@@ -92,11 +92,11 @@ def test_whole_arrays_that_are_permitted_are_told_by_digest_and_need_no_bounds(
 ) -> None:
     digests = (returned(ZEROS).sha256, returned(ZEROS + 1).sha256)
 
-    store = stored(tmp_path / "out", judged(returned(ZEROS), n_open=3, wholes=digests))
+    store = stored(tmp_path / "out", judged(returned(ZEROS), n_open=3, digests=digests))
 
     entry = store.entry(CASE.id)
     assert entry is not None
-    assert entry.extra["wholes"] == [digest[:16] for digest in digests]
+    assert entry.extra["permitted"] == [digest[:16] for digest in digests]
     assert store.bounds(CASE.id) is None
 
 
@@ -166,8 +166,8 @@ def bounds_of(n_open: int) -> Permitted:
         (moved(0, by=-1.0), bounds_of(3), Deviation(n_decided=1), ""),
         (moved(0, by=1.5), bounds_of(3), Deviation(n_decided=1), ""),
         (moved(0, by=np.nan), bounds_of(3), Deviation(n_decided=1), ""),
-        (moved(1), Permitted(wholes=(moved(1).sha256[:16],)), Deviation(n_open=1), ""),
-        (moved(2), Permitted(wholes=(moved(1).sha256[:16],)), Deviation(n_decided=1), ""),
+        (moved(1), Permitted(digests=(moved(1).sha256[:16],)), Deviation(n_open=1), ""),
+        (moved(2), Permitted(digests=(moved(1).sha256[:16],)), Deviation(n_decided=1), ""),
         (returned(ZEROS[:1]), bounds_of(3), Deviation(n_decided=1), ""),
         (Raised(exception="E", message=""), bounds_of(3), Deviation(n_decided=1), ""),
     ],
@@ -212,7 +212,7 @@ def test_predictions_that_are_whole_are_verified(
 def test_whole_arrays_without_the_predicted_one_are_a_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored(tmp_path / "out", judged(returned(ZEROS), n_open=3, wholes=("ab" * 32, "cd" * 32)))
+    stored(tmp_path / "out", judged(returned(ZEROS), n_open=3, digests=("ab" * 32, "cd" * 32)))
 
     assert main(["goldens", "verify", "--golden", str(tmp_path / "out")]) == 3
     assert f"of {CASE.id} the predicted array is none of the 2" in capsys.readouterr().err

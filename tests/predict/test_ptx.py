@@ -350,13 +350,13 @@ def test_what_all_threads_share_is_listed_as_whole_arrays() -> None:
     roots = {float(root[0]) for root in all_results(approximate.square_root, f32([3.1]))}
     arrays = [np.float32(root) * argument for root in roots]
     assert found.is_open.all()
-    assert found.wholes == tuple(sorted(returned(array).sha256 for array in arrays))
+    assert found.digests == tuple(sorted(returned(array).sha256 for array in arrays))
 
 
 def test_what_deviates_thread_by_thread_is_not() -> None:
     found = alone(small_program(ROOTS)).predict({"key": f32([3.9, 2.0, 7.0, 3.5])})
 
-    assert found.wholes == ()
+    assert found.digests == ()
 
 
 def test_copies_in_one_thread_are_not_taken_for_one_instruction() -> None:
@@ -369,13 +369,13 @@ def test_copies_in_one_thread_are_not_taken_for_one_instruction() -> None:
     found = alone(program).predict({"key": f32([3.9, 2.0, 7.0, 3.5])})
 
     assert found.is_open.tolist() == [True, True, False, False]
-    assert found.wholes == ()
+    assert found.digests == ()
 
 
 def test_what_is_decided_is_one_whole_array() -> None:
     found = prediction("he_uniform-float32-64x32-s0")
 
-    assert found.wholes == (returned(found.values).sha256,)
+    assert found.digests == (returned(found.values).sha256,)
 
 
 def test_worlds_that_lose_their_difference_become_one() -> None:

@@ -21,11 +21,11 @@ from conformance.core.words import counted
 class Permitted:
     """What is permitted beside the predicted array itself.
 
-    wholes: SHA-256 of whole arrays, or the beginnings of them. bounds: the lowest and the highest
+    digests: SHA-256 of whole arrays, or the beginnings of them. bounds: the lowest and the highest
     array, where each element may deviate by itself.
     """
 
-    wholes: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
     bounds: tuple[Outcome, Outcome] | None = None
 
 
@@ -59,7 +59,7 @@ def deviation(actual: Outcome, predicted: Outcome, permitted: Permitted) -> Devi
     one, two = (_numbers(side, stride) for side in (actual, predicted))
     differs = one != two
     n_different = max(1, _count(differs))
-    if any(actual.sha256.startswith(digest) for digest in permitted.wholes):
+    if any(actual.sha256.startswith(digest) for digest in permitted.digests):
         return Deviation(n_open=n_different)
     if permitted.bounds is None:
         return Deviation(n_decided=n_different)

@@ -77,14 +77,14 @@ class Prediction:
 
     values: with every approximate instruction rounded correctly. lowest, highest: the extremes over
     all combinations of permitted results; NaN lies beyond all numbers, and -0 below +0.
-    wholes: SHA-256 of every whole array that is permitted; empty where elements deviate each by
+    digests: SHA-256 of every whole array that is permitted; empty where elements deviate each by
     itself, and there are too many to be listed.
     """
 
     values: Array
     lowest: Array
     highest: Array
-    wholes: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> npt.NDArray[np.bool_]:
@@ -166,7 +166,7 @@ def _prediction(results: Sequence[Array], *, is_scattered: bool) -> Prediction:
         values=results[0],
         lowest=_extreme(results, operator.lt),
         highest=_extreme(results, operator.gt),
-        wholes=() if is_scattered else tuple(sorted(digests)),
+        digests=() if is_scattered else tuple(sorted(digests)),
     )
 
 
