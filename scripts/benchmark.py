@@ -46,6 +46,7 @@ from conformance.core.ids import Case, Tier
 from conformance.core.laws import expected_error
 from conformance.core.paths import shipped
 from conformance.observe.environment import host_facts, package_versions
+from conformance.report.aligned import markdown_table
 
 SCRIPTS = Path(__file__).parent
 NORMALS = 5_000_000
@@ -411,8 +412,8 @@ def block_lines() -> list[Line]:
 
 def table(lines: Iterable[Line]) -> str:
     """Return the lines as a Markdown table."""
-    head = ["| what | figure | aim |", "| --- | --- | --- |"]
-    return "\n".join([*head, *(f"| {line.what} | {line.figure} | {line.aim} |" for line in lines)])
+    cells = [(line.what, line.figure, line.aim) for line in lines]
+    return "\n".join(markdown_table(("what", "figure", "aim"), cells))
 
 
 def headline(load_before: float) -> str:

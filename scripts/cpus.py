@@ -35,6 +35,7 @@ from pathlib import Path
 
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.observe.environment import host_facts
+from conformance.report.aligned import markdown_line
 from conformance.report.recorder import ROWS
 from conformance.report.run import CLASSES, NO_GOLDEN
 
@@ -172,7 +173,7 @@ def said(lines: Iterable[Line]) -> Iterator[Line]:
 
 def say(cells: Iterable[str]) -> None:
     """Print one line of a Markdown table: what a plan that is cut short has found is not lost."""
-    print(f"| {' | '.join(cells)} |", flush=True)
+    print(markdown_line(cells), flush=True)
 
 
 def exit_code(lines: Sequence[Line]) -> ExitCode:

@@ -38,7 +38,7 @@ from conformance.judge.checks.matrices import (
 from conformance.observe.environment import host_facts
 from conformance.observe.jax_compat import x64
 from conformance.oracle import haar
-from conformance.report.aligned import aligned
+from conformance.report.aligned import aligned, markdown_table
 from conformance.store import budgets
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -341,11 +341,8 @@ def rows_of(setting: Setting, dtype: str, budget: Budget, drawing: Drawing = dra
 def to_text(rows: Iterable[Row], *, is_markdown: bool) -> str:
     """Return the table, aligned, or as Markdown."""
     head = ("shape", "fault", "c (u)", "g (u)", "lowest diagonal (u)", "verdict")
-    cells = [head, *(_cells(row) for row in rows)]
-    if is_markdown:
-        cells.insert(1, ("---",) * len(head))
-        return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-    return "\n".join(aligned(cells))
+    cells = [_cells(row) for row in rows]
+    return "\n".join(markdown_table(head, cells) if is_markdown else aligned([head, *cells]))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

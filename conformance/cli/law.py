@@ -14,6 +14,7 @@ from conformance.cli.output import write_all, write_page
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
+from conformance.report.aligned import markdown_line
 from conformance.run import options
 from conformance.run.page import page_of
 from conformance.run.sweeping import SweepVerdict, joined, verdicts_apart, verdicts_here
@@ -136,4 +137,4 @@ def print_plain(row: Iterable[str]) -> None:
 
 def print_markdown(row: Iterable[str]) -> None:
     """Print the row as one of a Markdown table."""
-    print(f"| {' | '.join(row)} |", flush=True)
+    print(markdown_line(row), flush=True)

@@ -13,6 +13,7 @@ from conformance.flax.layers import PARAM_DTYPES, Layer
 from conformance.flax.observe import LAYERS
 from conformance.judge.ledger import Finding
 from conformance.judge.rules import load_ledger
+from conformance.report.aligned import markdown_table
 
 START, END = "<!-- generated: layers -->", "<!-- end -->"
 
@@ -28,8 +29,7 @@ def document(text: str, goldens: Mapping[str, Outcome]) -> str:
 def layer_table(goldens: Mapping[str, Outcome]) -> list[str]:
     """Return one line a layer: its parameters' laws, and what each dtype comes to."""
     head = ["layer", "parameters", "laws", *PARAM_DTYPES]
-    lines = [head, ["---"] * len(head), *(_cells(layer, goldens) for layer in LAYERS)]
-    return [f"| {' | '.join(line)} |" for line in lines]
+    return markdown_table(head, [_cells(layer, goldens) for layer in LAYERS])
 
 
 def _cells(layer: Layer, goldens: Mapping[str, Outcome]) -> list[str]:

@@ -25,7 +25,7 @@ from conformance.core.words import counted
 from conformance.judge.ledger import load as load_ledger
 from conformance.observe import lowering
 from conformance.predict import aot, ptx
-from conformance.report.aligned import padded
+from conformance.report.aligned import markdown_line, padded
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Change, Lines
 
@@ -249,10 +249,9 @@ def _counts(texts: Sequence[str]) -> tuple[int, int, int]:
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table that lines up in a terminal too."""
-    rows = padded([head, *lines])
-    texts = [f"| {' | '.join(row)} |" for row in rows]
-    rule = "|".join("-" * (len(cell) + 2) for cell in rows[0])
-    return "\n".join([texts[0], f"|{rule}|", *texts[1:]])
+    first, *rest = padded([head, *lines])
+    rule = ["-" * len(cell) for cell in first]
+    return "\n".join(map(markdown_line, [first, rule, *rest]))
 
 
 def summary(rows: Sequence[Row]) -> Iterator[str]:

@@ -1,8 +1,8 @@
-"""Tables of text whose columns line up in a terminal."""
+"""Tables of text: their columns line up in a terminal, or they are Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def padded(rows: Sequence[Sequence[str]], *, n_left: int | None = None) -> list[list[str]]:
@@ -28,3 +28,13 @@ def padded(rows: Sequence[Sequence[str]], *, n_left: int | None = None) -> list[
 def aligned(rows: Sequence[Sequence[str]], *, n_left: int | None = None) -> list[str]:
     """Return a line for each row, two blanks between columns and none at the end; see `padded`."""
     return ["  ".join(row).rstrip() for row in padded(rows, n_left=n_left)]
+
+
+def markdown_line(cells: Iterable[str]) -> str:
+    """Return a line of a Markdown table. Its cells are Markdown: see `escape.markdown_cell`."""
+    return f"| {' | '.join(cells)} |"
+
+
+def markdown_table(head: Sequence[str], lines: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a Markdown table, those of its head first; see `markdown_line`."""
+    return [markdown_line(cells) for cells in (head, ("---",) * len(head), *lines)]

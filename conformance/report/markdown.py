@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 
+from conformance.report.aligned import markdown_line, markdown_table
 from conformance.report.escape import markdown_cell, printable
 from conformance.report.explained import notes_on
 from conformance.report.headline import headline
@@ -76,10 +77,10 @@ def size_bytes(text: str) -> int:
 
 def table_section(table: Table) -> Section:
     """Return the table as a section that may be cut."""
-    rule = "|".join(" --- " for _ in table.head)
+    head, rule = markdown_table([*map(markdown_cell, table.head)], ())
     return Section(
         title=table.title,
-        head=f"{_line(table.head)}|{rule}|\n",
+        head=f"{head}\n{rule}\n",
         blocks=tuple(map(_line, table.lines)),
         max_blocks=N_BLOCKS,
         elsewhere=table.elsewhere,
@@ -100,4 +101,4 @@ def _messages(run: Run) -> Section:
 
 
 def _line(cells: tuple[str, ...]) -> str:
-    return "| " + " | ".join(map(markdown_cell, cells)) + " |\n"
+    return f"{markdown_line(map(markdown_cell, cells))}\n"

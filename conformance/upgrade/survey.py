@@ -18,6 +18,7 @@ from conformance.core.files import replace_file
 from conformance.core.reading import read_file
 from conformance.core.records import STAGES, DriftClass, Raised
 from conformance.core.versions import SURVEY
+from conformance.report.aligned import markdown_table
 from conformance.store.read import Store
 from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.known import KNOWN, NEEDS
@@ -239,8 +240,7 @@ def document(found: Survey, data: str) -> str:
 
 
 def _rows(head: Sequence[str], lines: Any) -> str:
-    rows = [tuple(head), ("---",) * len(head), *lines]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return "".join(f"{line}\n" for line in markdown_table(head, lines))
 
 
 def _step_cells(step: Step) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.settings import differing
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import COMPARISON
-from conformance.report.aligned import aligned
+from conformance.report.aligned import aligned, markdown_table
 from conformance.report.escape import csv_text, markdown_cell
 from conformance.report.tables import Table, filled
 from conformance.store.entries import TREE
@@ -319,10 +319,14 @@ def to_markdown(verdict: Verdict, notes: Sequence[str] = ()) -> str:
     remarks = [*verdict.comparison.remarks, *notes]
     parts = [f"## {markdown_cell(verdict.line)}", *map(markdown_cell, remarks)]
     for table in tables(verdict):
-        lines = [table.head, ("---",) * len(table.head), *table.lines[:N_LINES]]
-        rows = ["| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines]
+        rows = markdown_table(*_escaped(table))
         parts += [f"### {table.title}", "\n".join(rows), *map(str.strip, _rest(table))]
     return "\n\n".join(parts) + "\n"
+
+
+def _escaped(table: Table) -> tuple[list[str], list[list[str]]]:
+    head, *lines = [[*map(markdown_cell, line)] for line in (table.head, *table.lines[:N_LINES])]
+    return head, lines
 
 
 # --- Files ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.report.aligned import aligned, padded
+from conformance.report.aligned import aligned, markdown_table, padded
 
 ROWS = [("name", "n"), ("a", "100"), ("longest", "")]
 
@@ -28,3 +28,11 @@ def test_of_no_rows_there_are_no_lines() -> None:
 def test_rows_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         aligned([("a", "b"), ("c",)])
+
+
+def test_a_markdown_table_has_a_rule_under_its_head() -> None:
+    assert markdown_table(("name", "n"), [("a", "1")]) == [
+        "| name | n |",
+        "| --- | --- |",
+        "| a | 1 |",
+    ]
