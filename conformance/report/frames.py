@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.reading import document, record
 from conformance.core.versions import KEY
 from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
@@ -80,16 +81,16 @@ def missing_lines(folder: Path) -> list[str]:
     if not path.exists():  # the run was killed, or an earlier version wrote it
         return []
     try:
-        groups = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            f"{folder}: no result from {_names(cases)}: {reason.partition(NEWLINE)[0]}"
-            for reason, cases in groups.items()
-        ]
-    except (AttributeError, TypeError, ValueError) as error:
+        groups = record(dict[str, tuple[str, ...]], document(path))
+    except ValueError as error:
         raise ReportError(f"{path} is not what was written there: {error}") from error
+    return [
+        f"{folder}: no result from {_names(cases)}: {reason.partition(NEWLINE)[0]}"
+        for reason, cases in groups.items()
+    ]
 
 
-def _names(cases: list[str]) -> str:
+def _names(cases: Sequence[str]) -> str:
     more = f" and {len(cases) - N_NAMED} more" if len(cases) > N_NAMED else ""
     return ", ".join(cases[:N_NAMED]) + more
 

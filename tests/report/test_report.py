@@ -810,9 +810,9 @@ def test_a_run_that_lacks_results_says_so_whenever_it_is_read(tmp_path: Path) ->
 
 def test_a_file_of_missing_cases_that_was_edited_is_named(tmp_path: Path) -> None:
     folder = recorded(tmp_path, result()).folder
-    (folder / "missing.json").write_text("[]")
+    (folder / "missing.json").write_text('{"why": 3}')
 
-    with pytest.raises(ReportError, match=r"missing\.json is not what was written there"):
+    with pytest.raises(ReportError, match=r"missing\.json is not what .*: why: 3 is not a list"):
         read_run(folder)
 
 
