@@ -39,9 +39,8 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         type=Path,
-        default=Path(policy.FILE_NAME),
         metavar="FILE",
-        help="TOML file with [tool.conformance] (default: ./pyproject.toml)",
+        help="TOML file with [tool.conformance] (default: ./pyproject.toml, if it has that)",
     )
     for name in ("json", "markdown"):
         parser.add_argument(

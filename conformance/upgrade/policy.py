@@ -17,6 +17,7 @@ import dataclasses
 import datetime
 import fnmatch
 from pathlib import Path
+from typing import Any
 
 from conformance.core.errors import Malformed, PolicyError
 from conformance.core.reading import NAMED, document, naming, record
@@ -24,7 +25,7 @@ from conformance.core.records import DriftClass
 from conformance.core.words import counted
 from conformance.upgrade.compare import Comparison, Pair
 
-FILE_NAME = "pyproject.toml"
+FILE_NAME, TABLE = "pyproject.toml", "conformance"
 
 MAX_DRIFT, ALLOW = "max-drift", "allow"
 
@@ -169,16 +170,22 @@ def worst_first(pairs: list[Pair]) -> tuple[Pair, ...]:
     )
 
 
-def load_policy(path: Path, max_drift: str | None = None) -> DriftPolicy:
-    """Return the policy of a pyproject.toml, the default one if there is no such file or table.
+def load_policy(named: Path | None, max_drift: str | None = None) -> DriftPolicy:
+    """Return the policy of a TOML file.
 
-    max_drift: takes the place of the file's, if given.
+    named: the file; without one it is pyproject.toml, and the default policy if there is none, or
+        if it has no table of ours. max_drift: takes the place of the file's, if given.
 
     Raises:
-        PolicyError: the file is no TOML, or a key is unknown or has a wrong value.
+        PolicyError: the file that is named is not there or has no such table, or is no TOML; or a
+            key is unknown or has a wrong value.
     """
+    path = named or Path(FILE_NAME)
     with naming(path, PolicyError, "see docs/upgrading.md for how a policy is written"):
-        policy = record(DriftPolicy, _table(path))
+        tables = _tables(path) if named or path.exists() else {}
+        if named and TABLE not in tables:
+            raise Malformed(f"it has no table [tool.{TABLE}]")
+        policy = record(DriftPolicy, tables.get(TABLE, {}))
         for number, allowance in enumerate(policy.allowances, start=1):
             if not allowance.reason.strip():
                 fault = Malformed.value(allowance.reason, "a reason: say why the drift passes")
@@ -186,6 +193,6 @@ def load_policy(path: Path, max_drift: str | None = None) -> DriftPolicy:
     return dataclasses.replace(policy, max_drift=DriftClass(max_drift)) if max_drift else policy
 
 
-def _table(path: Path) -> object:
-    tools = document(path).get("tool", {}) if path.exists() else {}
-    return tools.get("conformance", {}) if isinstance(tools, dict) else tools
+def _tables(path: Path) -> dict[str, Any]:
+    """Return the tables of all tools."""
+    return record(dict[str, Any], document(path).get("tool", {}))

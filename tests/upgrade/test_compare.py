@@ -396,10 +396,25 @@ def test_the_policy_is_read_from_toml(tmp_path: Path) -> None:
     )
 
 
-def test_without_a_file_rounding_passes(tmp_path: Path) -> None:
-    policy = load_policy(tmp_path / "pyproject.toml")
+def test_without_a_file_rounding_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
-    assert policy == DriftPolicy(max_drift=DriftClass.ROUNDING)
+    assert load_policy(None) == DriftPolicy(max_drift=DriftClass.ROUNDING)
+
+
+def test_a_project_without_a_policy_has_that_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\nline-length = 100")
+
+    assert load_policy(None) == DriftPolicy(max_drift=DriftClass.ROUNDING)
+
+
+def test_a_policy_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    """It may be stricter than what counts without it."""
+    with pytest.raises(PolicyError, match=r"cannot be read \(FileNotFoundError"):
+        load_policy(tmp_path / "policy.toml")
 
 
 def test_the_option_takes_the_place_of_the_file(tmp_path: Path) -> None:
@@ -412,6 +427,8 @@ def test_the_option_takes_the_place_of_the_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[tool", "cannot be read .TOMLDecodeError"),
+        ('[conformance]\nmax-drift = "law"', r"it has no table \[tool.conformance\]"),
+        ("tool = 3", "3 is not an object"),
         (
             '[tool.conformance]\nmax_drift = "stream"',
             "'max_drift' is unknown: did you mean max-drift",
