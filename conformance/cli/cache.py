@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import collections
 import datetime
 import sys
+from collections.abc import Iterable
 
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.core.paths import cache_folder
@@ -35,23 +35,27 @@ def run(arguments: argparse.Namespace) -> int:
     for kind in arguments.kind:
         if kind not in cache.KINDS:
             raise SelectionError(unknown("kind", kind, cache.KINDS))
-    entries = list(cache.kept(arguments.kind or cache.KINDS))
+    kinds = arguments.kind or list(cache.KINDS)
+    entries = list(cache.kept(kinds))
     if arguments.action == "list":
-        return _list(entries)
+        return _list(entries, kinds)
     if arguments.older_than < 0:
         raise SelectionError(f"--older-than {arguments.older_than} is no number of days")
     return _prune(entries, arguments.older_than)
 
 
-def _list(entries: list[cache.Kept]) -> int:
-    sizes: collections.Counter[str] = collections.Counter()
+def _list(entries: list[cache.Kept], kinds: Iterable[str]) -> int:
+    """Print each entry, then each kind that was asked for, those that hold nothing too."""
+    sizes = dict.fromkeys(kinds, 0)
     for entry in entries:
         sizes[entry.kind] += entry.size_bytes
         name = f"{entry.kind}/{entry.path.name}"
         print(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
     for kind, size in sizes.items():
         print(f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}")
-    print(f"{_size(sum(sizes.values())):>8}  in {cache_folder('').resolve()}")
+    folder = cache_folder("").resolve()
+    total = "in" if len(sizes) == len(cache.KINDS) else "of these kinds in"
+    print(f"{_size(sum(sizes.values())):>8}  {total} {folder}")
     return ExitCode.OK
 
 

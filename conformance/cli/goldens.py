@@ -169,7 +169,7 @@ def _verify(folder: Path) -> int:
     held = ", ".join(f"{count} {what}" for what, count in found.held.items())
     print(f"{folder}: all is as it was stored: {held}")
     if found.absent:
-        print(f"{folder} has no {', '.join(found.absent)}")
+        print(f"{folder} has no {', '.join(found.absent)}, as a set may")
     return ExitCode.OK
 
 

@@ -40,6 +40,18 @@ def test_a_list_names_each_entry_with_its_size(capsys: pytest.CaptureFixture[str
     assert "    3 kB  in " in printed
 
 
+def test_a_kind_of_which_nothing_is_left_is_listed_so(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--kind", "environments")
+    assert main(["cache", "prune", "--older-than", "0", *words]) == 0
+    capsys.readouterr()
+
+    assert main(["cache", "list", *words]) == 0
+
+    kind, total = capsys.readouterr().out.splitlines()
+    assert kind == "     0 B  environments: one release of JAX or Flax and what it needs"
+    assert total.startswith("     0 B  of these kinds in ")
+
+
 def test_what_was_of_no_use_for_long_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cache", "prune"]) == 0
     assert "removed 1 of 2 entries, 1.5 kB" in capsys.readouterr().out
