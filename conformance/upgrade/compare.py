@@ -20,7 +20,7 @@ from conformance.core.arrays import as_dtype, flat
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.ids import Case, parse_case, parse_problem
-from conformance.core.laws import nominal_moments
+from conformance.core.laws import Definition, nominal_moments
 from conformance.core.paths import BUDGETS, LAYERS, shipped
 from conformance.core.records import (
     BASE,
@@ -69,11 +69,14 @@ REWORDED = "raises the same exception with another message"
 class Pair:
     """One case on both sides, and how the second outcome differs from the first.
 
-    deviation: how it differs from what the first side permits, if that is a set of predictions.
+    definition: what the initializer is declared to be, or of a model's parameter which orthogonal
+        matrix it is; None where nobody says so. deviation: how it differs from what the first side
+        permits, if that is a set of predictions.
     """
 
     case: Case
     drift: Drift
+    definition: Definition | None = None
     deviation: Deviation | None = None
 
     @property
@@ -299,6 +302,7 @@ def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalog
     return Pair(
         case=case,
         drift=_with_stage(drift, actual, expected),
+        definition=None if spec is None else spec.definition,
         deviation=_deviation(actual, expected, before) if is_test else None,
     )
 
@@ -365,9 +369,8 @@ def _parameter_pair(
         asked = dataclasses.replace(case, backend=BASE)
         budget = release_budget(catalogue.lookup(ORTHOGONAL), asked, _budgets())
         moments = nominal_moments(definition, expected.shape, expected.dtype)
-        return Pair(
-            case=case, drift=compare_matrices(actual, expected, definition, moments, budget)
-        )
+        drift = compare_matrices(actual, expected, definition, moments, budget)
+        return Pair(case=case, drift=drift, definition=definition)
     judge = _classify_exact if _is_exact(expected) else classify
     return Pair(case=case, drift=judge(actual, expected))
 

@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import Catalogue
 from conformance.core.causes import (
     is_lapack_known,
     known_libc_difference,
@@ -28,7 +28,6 @@ from conformance.store.entries import TREE
 from conformance.store.read import Store
 from conformance.upgrade.cause import Cause, Finding, unknown
 from conformance.upgrade.compare import ANY, Comparison, Pair, entry_of
-from conformance.upgrade.factored import matrix_of
 from conformance.upgrade.qr import Factored
 from conformance.upgrade.rerun import Interpreter, Rerun, rerun
 
@@ -75,21 +74,6 @@ class Sides:
         before, after = (store.provenance[-1].get(field, {}).get(key) for store in self.stores)
         return before, after
 
-    def definition(self, case: Case) -> Any:
-        """Return what the case's initializer is declared to be, None where that is not known.
-
-        Of a model's parameter it is told by what is on record of it.
-        """
-        if case.backend == TREE:
-            outcomes = self.outcomes(case)
-            return outcomes and matrix_of(*reversed(outcomes))
-        spec = self._spec(case)
-        return spec.definition if spec else None
-
-    def _spec(self, case: Case) -> InitializerSpec | None:
-        name = case.problem.initializer
-        return self.catalogue.lookup(name) if name in self.catalogue else None
-
     def outcomes(self, case: Case) -> tuple[Returned, Returned] | None:
         """Return the arrays of both, None where one of them is none."""
         entries = [entry_of(store, case) for store in self.stores]
@@ -126,9 +110,9 @@ def explained(
     )
     causes = dict(comparison.causes)
     same = [pair for pair in comparison.pairs if _is_same_program(pair, causes, sides)]
-    calling = [pair for pair in same if _is_rounding(pair) and calls_lapack(pair.case, sides)]
+    calling = [pair for pair in same if _is_rounding(pair) and calls_lapack(pair, sides)]
     for pair in same:
-        if finding := folded_otherwise(pair.case, sides):
+        if finding := folded_otherwise(pair, sides):
             causes[pair.name] = finding
     return dataclasses.replace(comparison, causes={**causes, **_of_lapack(calling, sides)})
 
@@ -145,7 +129,7 @@ def _is_same_program(pair: Pair, causes: Mapping[str, Finding], sides: Sides) ->
     """
     if pair.drift.drift_class in (DriftClass.IDENTICAL, DriftClass.CONTRACT):
         return False
-    if pair.case.backend == TREE and is_matrix(sides.definition(pair.case)):
+    if pair.case.backend == TREE and is_matrix(pair.definition):
         before, after = sides.outcomes(pair.case) or (None, None)
         return before is not None and after is not None and before.drawn == after.drawn
     told = causes.get(pair.name)
@@ -159,14 +143,14 @@ def _lead(sides: Sides) -> str:
 # --- LAPACK --------------------------------------------------------------------------------------
 
 
-def calls_lapack(case: Case, sides: Sides) -> bool:
+def calls_lapack(pair: Pair, sides: Sides) -> bool:
     """Return whether the program calls LAPACK: as recorded, else as the definition has it."""
-    if case.backend not in ("cpu", ANY, TREE):
+    if pair.case.backend not in ("cpu", ANY, TREE):
         return False
-    recorded = [calls for calls in sides.recorded("calls", program_key(case)) if calls]
+    recorded = [calls for calls in sides.recorded("calls", program_key(pair.case)) if calls]
     if recorded:
         return any(name.startswith(LAPACK_PREFIX) for calls in recorded for name in calls)
-    return is_matrix(sides.definition(case))
+    return is_matrix(pair.definition)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +220,7 @@ def _is_refuted(suspect: Suspect, reruns: Sequence[Rerun]) -> bool:
 
 
 def _suspect(pair: Pair, sides: Sides) -> Suspect:
-    outcomes, definition = sides.outcomes(pair.case), sides.definition(pair.case)
+    outcomes, definition = sides.outcomes(pair.case), pair.definition
     if outcomes is None or not isinstance(definition, Orthogonal | DeltaOrthogonal):
         return Suspect(name=pair.name, digests=("", ""), matrix=None, is_recorded=False)
     drawn = {outcome.drawn for outcome in outcomes if outcome.drawn is not None}
@@ -279,14 +263,14 @@ def _factored(case: Case, definition: Orthogonal | DeltaOrthogonal, bits: bytes)
 # --- The C library -------------------------------------------------------------------------------
 
 
-def folded_otherwise(case: Case, sides: Sides) -> Finding | None:
-    """Return what the constants that XLA folded tell of a case; None if they tell nothing.
+def folded_otherwise(pair: Pair, sides: Sides) -> Finding | None:
+    """Return what the constants that XLA folded tell of a drift; None if they tell nothing.
 
     Another constant under the same XLA is the C library's doing. Under another XLA it may be
     either's. Where constants are not recorded, another C library is told by what was recorded of
     the hosts, for programs that take erf of a bound.
     """
-    before, after = sides.recorded("folded", folding_key(case))
+    before, after = sides.recorded("folded", folding_key(pair.case))
     difference = libc_difference(*sides.hosts)
     if before and after:
         call = next((name for name in before if _is_folded_otherwise(name, before, after)), None)
@@ -301,9 +285,9 @@ def folded_otherwise(case: Case, sides: Sides) -> Finding | None:
         claim = f"same JAX, other {difference or 'C library'}, constants folded by {function}"
         return Finding(cause=Cause.LIBC, proof=f"{claim}: {folding}, {kernel}")
     known = known_libc_difference(*sides.hosts)
-    if not (known and sides.is_same_jax and case.transform in COMPILED):
+    if not (known and sides.is_same_jax and pair.case.transform in COMPILED):
         return None
-    if not has_bounds(sides.definition(case)):
+    if not has_bounds(pair.definition):
         return None
     claim = f"same JAX, other {known}, constants folded by erf"
     return Finding(cause=Cause.LIBC, proof=f"{claim}: told by what was recorded, not the constants")
