@@ -30,10 +30,10 @@ from conformance.core.records import Budget, MatrixBudget
 from conformance.judge.checks.matrices import (
     Drawn,
     MatrixDefinition,
-    as_tall,
     fault_of,
     laid_out,
     matrix_errors,
+    tall_of,
 )
 from conformance.observe.environment import host_facts
 from conformance.observe.jax_compat import x64
@@ -113,7 +113,7 @@ def draw(setting: Setting, dtype: str, seed: int) -> Draw:
         initializer = of_kind(scale=asked.scale, column_axis=asked.column_axis)
         array = np.asarray(initializer(key, setting.shape, as_dtype(dtype)))
         drawn = np.asarray(jax.random.normal(key, setting.tall, as_dtype(dtype)))
-    tall = widen(as_tall(array, asked)) / asked.scale
+    tall = widen(tall_of(array, asked)) / asked.scale
     return Draw(array=array, drawn=drawn, orthonormal=tall, seed=seed)
 
 

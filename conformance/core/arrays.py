@@ -44,6 +44,16 @@ def widen(array: Array) -> Array:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
 
 
+def as_tall(array: Array, column_axis: int = -1) -> Array:
+    """Return the (rows, columns) matrix, rows >= columns, whose columns lie on an axis.
+
+    All other axes make up the rows; of a wide matrix it is the transpose. `in_shape` undoes it.
+    """
+    columns = np.moveaxis(array, column_axis, -1)
+    matrix = columns.reshape(-1, columns.shape[-1])
+    return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+
+
 def in_shape(tall: Array, shape: tuple[int, ...], column_axis: int) -> Array:
     """Return a (rows, columns) matrix, rows >= columns, in a shape whose columns lie on an axis.
 

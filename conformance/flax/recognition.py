@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from conformance.core.arrays import Array, widen
+from conformance.core.arrays import Array, as_tall, widen
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import (
     Definition,
@@ -387,8 +387,7 @@ def matching_orthogonal_key(
 
 def _tall(array: Array) -> Values:
     """Return the matrix of the last axis and all others, its longer side upright."""
-    matrix = widen(array).reshape(-1, array.shape[-1])
-    return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    return as_tall(widen(array))
 
 
 def _normals(key: Key, tall: tuple[int, ...], partitionable: bool) -> Array:

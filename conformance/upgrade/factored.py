@@ -13,9 +13,9 @@ from conformance.core.records import Outcome, Returned
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.checks.matrices import (
     MatrixDefinition,
-    as_tall,
     drawn_by,
     fault_of,
+    tall_of,
 )
 from conformance.judge.drift import DEFAULT_BUDGET
 
@@ -53,7 +53,7 @@ def _candidates(outcome: Returned) -> Iterator[MatrixDefinition]:
     kind: type[MatrixDefinition] = Orthogonal if is_whole else DeltaOrthogonal
     n_axes = len(outcome.shape) if is_whole else 2
     for axis in range(-1, -n_axes - 1, -1):
-        tall = as_tall(whole(outcome), kind(column_axis=axis))
+        tall = tall_of(whole(outcome), kind(column_axis=axis))
         yield kind(scale=_scale(widen(tall), unit_roundoff(tall.dtype)), column_axis=axis)
 
 

@@ -20,6 +20,7 @@ from conformance.core.arrays import (
     SAMPLE_SIZE,
     Array,
     as_dtype,
+    as_tall,
     block_digests,
     centre_of,
     centred,
@@ -71,18 +72,31 @@ def test_complex_numbers_are_widened_to_complex128() -> None:
 # --- Layouts --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("shape", "axis"),
-    [
-        ((6, 4), -1),
-        ((4, 6), -1),
-        ((4, 6), 0),
-        ((6, 4), 0),
-        ((2, 3, 4), -1),
-        ((2, 3, 4), 1),
-        ((4, 4), 0),
-    ],
-)
+MATRICES = [
+    ((6, 4), -1),
+    ((4, 6), -1),
+    ((4, 6), 0),
+    ((6, 4), 0),
+    ((2, 3, 4), -1),
+    ((2, 3, 4), 1),
+    ((4, 4), 0),
+]
+"""Shapes of matrices, and the axis of their columns."""
+
+
+@pytest.mark.parametrize(("shape", "axis"), MATRICES)
+def test_the_tall_matrix_of_an_array_is_what_was_laid_out_in_its_shape(
+    shape: tuple[int, ...], axis: int
+) -> None:
+    array = numbered(*shape)
+
+    tall = as_tall(array, axis)
+
+    assert tall.shape[0] >= tall.shape[1]
+    np.testing.assert_array_equal(in_shape(tall, shape, axis), array)
+
+
+@pytest.mark.parametrize(("shape", "axis"), MATRICES)
 def test_the_columns_of_a_matrix_lie_on_the_axis(shape: tuple[int, ...], axis: int) -> None:
     """Element by element, by the definition: the other axes, in their order, are the rows."""
     columns = shape[axis]

@@ -29,7 +29,6 @@ from conformance.judge.checks.matrices import (
     Drawn,
     _witnesses,
     as_another,
-    as_tall,
     bound_of,
     column_fault,
     column_order,
@@ -45,6 +44,7 @@ from conformance.judge.checks.matrices import (
     matrix_errors,
     normals_slack,
     off_centre_fault,
+    tall_of,
 )
 from conformance.oracle import haar, solve_normals
 from tests import small_golden
@@ -94,7 +94,7 @@ def draw_by_numpy(setting: Setting, dtype: str, seed: int) -> Draw:
     """Return what the script's `draw` does, in a millisecond: NumPy's normals, and their Q."""
     drawn = normals(setting.tall, 500 + seed, dtype)  # other seeds than the faults' own
     array = planted_matrices.array_of(haar(widen(drawn)), setting, dtype)
-    tall = widen(as_tall(array, setting.definition)) / setting.definition.scale
+    tall = widen(tall_of(array, setting.definition)) / setting.definition.scale
     return Draw(array=array, drawn=drawn, orthonormal=tall, seed=seed)
 
 
@@ -427,20 +427,20 @@ def test_a_tall_matrix_is_found_where_it_was_laid_out(setting: Setting) -> None:
 
     result = laid_out(tall, setting.shape, setting.definition).reshape(setting.shape)
 
-    np.testing.assert_array_equal(as_tall(result, setting.definition), tall)
+    np.testing.assert_array_equal(tall_of(result, setting.definition), tall)
 
 
 def test_the_columns_of_a_result_lie_on_its_axis() -> None:
     array = np.arange(24.0).reshape(2, 3, 4)
 
-    assert as_tall(array, Orthogonal()).tolist() == array.reshape(6, 4).tolist()
-    assert as_tall(array, Orthogonal(column_axis=1))[:, 2].tolist() == array[:, 2].ravel().tolist()
+    assert tall_of(array, Orthogonal()).tolist() == array.reshape(6, 4).tolist()
+    assert tall_of(array, Orthogonal(column_axis=1))[:, 2].tolist() == array[:, 2].ravel().tolist()
     wide = np.arange(6.0).reshape(2, 3)
-    assert as_tall(wide, Orthogonal()).tolist() == wide.T.tolist()
-    assert as_tall(wide[:, :2], Orthogonal()).tolist() == wide[:, :2].tolist()
+    assert tall_of(wide, Orthogonal()).tolist() == wide.T.tolist()
+    assert tall_of(wide[:, :2], Orthogonal()).tolist() == wide[:, :2].tolist()
     kernel = np.zeros((3, 4, 3))
     kernel[1] = np.arange(12.0).reshape(4, 3)
-    assert as_tall(kernel, DeltaOrthogonal()).tolist() == kernel[1].tolist()
+    assert tall_of(kernel, DeltaOrthogonal()).tolist() == kernel[1].tolist()
 
 
 def test_only_orthogonal_matrices_are_matrices() -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from conformance.core.arrays import (
     Array,
     as_dtype,
+    as_tall,
     centre_of,
     centred,
     flat,
@@ -192,12 +193,10 @@ def off_centre_fault(array: Array, definition: MatrixDefinition) -> str:
     )
 
 
-def as_tall(array: Array, definition: MatrixDefinition) -> Array:
+def tall_of(array: Array, definition: MatrixDefinition) -> Array:
     """Return the (rows, columns) matrix, rows >= columns, that a result of the definition holds."""
     inner = array[centre_of(array.shape)] if isinstance(definition, DeltaOrthogonal) else array
-    moved = np.moveaxis(inner, definition.column_axis, -1)
-    matrix = moved.reshape(-1, moved.shape[-1])
-    return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    return as_tall(inner, definition.column_axis)
 
 
 # --- What was drawn ------------------------------------------------------------------------------
@@ -263,7 +262,7 @@ def matrix_errors(
         ValueError: only a sample of it is stored.
     """
     dtype = as_dtype(outcome.dtype)
-    matrix = unscaled(as_tall(whole(outcome), definition), definition.scale)
+    matrix = unscaled(tall_of(whole(outcome), definition), definition.scale)
     bound = bound_of(matrix.shape[0], matrix.shape[1], definition, dtype, budget)
     bound = dataclasses.replace(bound, column=bound.column + drawn.widest_slack)
     return MatrixErrors(
@@ -421,7 +420,7 @@ def _is_orthonormal(outcome: Returned, definition: MatrixDefinition, budget: Bud
     if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
         return True
     dtype = as_dtype(outcome.dtype)
-    matrix = unscaled(as_tall(whole(outcome), definition), definition.scale)
+    matrix = unscaled(tall_of(whole(outcome), definition), definition.scale)
     rows, columns = matrix.shape
     bound = bound_of(rows, columns, definition, dtype, budget)
     return not gram_fault(gram_error(matrix, dtype), bound)
@@ -434,7 +433,7 @@ def column_order(actual: Returned, expected: Returned, definition: MatrixDefinit
     """
     if actual.stride != 1 or expected.stride != 1 or not definition.scale:
         return ""
-    one, two = (as_tall(widen(whole(side)), definition) for side in (actual, expected))
+    one, two = (tall_of(widen(whole(side)), definition) for side in (actual, expected))
     likeness = np.abs(one.conj().T @ two) / definition.scale**2
     places = likeness.argmax(axis=1)
     moved = np.flatnonzero(places != np.arange(len(places)))

@@ -27,11 +27,11 @@ from conformance.judge.checks.base import (
 )
 from conformance.judge.checks.matrices import (
     MatrixDefinition,
-    as_tall,
     bound_of,
     gram_fault,
     is_matrix,
     off_centre_fault,
+    tall_of,
 )
 from conformance.judge.drift.classify import ROUNDINGS
 
@@ -117,7 +117,7 @@ def _fault_of_matrix(
         return "elements are not zero, and the scale is" if array.any() else ""
     if fault := off_centre_fault(array, definition):
         return fault
-    matrix = unscaled(as_tall(array, definition), definition.scale)
+    matrix = unscaled(tall_of(array, definition), definition.scale)
     gram = gram_error(matrix, array.dtype)
     rows, columns = matrix.shape
     bound = bound_of(rows, columns, definition, array.dtype, budget)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.core.arrays import Array, as_dtype, centre_of, widen
+from conformance.core.arrays import Array, as_dtype, as_tall, centre_of, widen
 from conformance.core.ulp import unit_roundoff
 from conformance.observe.jax_compat import factored
 
@@ -35,8 +35,7 @@ def talls(array: Array) -> Iterator[Array]:
         inner = array[centre_of(array.shape)]
         array = inner if np.count_nonzero(inner) == np.count_nonzero(array) else array
     for axis in range(array.ndim if array.ndim > 1 else 0):
-        matrix = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
-        yield matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+        yield as_tall(array, axis)
 
 
 def may_be_orthogonal(array: Array) -> bool:
