@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,10 +21,10 @@ from scipy import stats
 from conformance.core.arrays import Array, as_tall, widen
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import (
+    UNITS,
     Definition,
     Law,
     Normal,
-    TruncatedNormal,
     Uniform,
     VarianceScaling,
     fans,
@@ -79,13 +79,8 @@ so closely by chance less than once in 1e11."""
 LENGTH_TOLERANCE = 1e-2
 """Columns rounded to bfloat16 may be longer than 1 by one of its epsilons, 2**-7."""
 
-UNIT_LAWS: Mapping[str, Law] = {
-    "truncated_normal": TruncatedNormal(stddev=1.0),
-    "normal": Normal(stddev=1.0),
-    "uniform": Uniform(scale=1.0, lower=-1.0),
-    "uniform from 0": Uniform(scale=1.0),
-}
-"""What an array may be a multiple of."""
+CANDIDATES = (*UNITS.values(), Uniform(scale=1.0))
+"""What an array may be a multiple of: what fans scale, and the uniform of `jax.nn.initializers`."""
 
 SCALINGS = {
     "lecun": (1.0, "fan_in"),
@@ -196,7 +191,7 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     fits = _by_statistics(array) if key is None else [fit] if fit else []
     if not fits:
         return UNKNOWN
-    found = [_named(fit.kind, fit.scale, array, is_exact=key is not None) for fit in fits]
+    found = [_named(fit.unit, fit.scale, array, is_exact=key is not None) for fit in fits]
     names = dict.fromkeys(each.initializer for each in found)
     return dataclasses.replace(
         found[0],
@@ -208,10 +203,10 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class _Fit:
-    """A law of UNIT_LAWS and its factor; `residual` in units of the factor orders the fits."""
+    """One of CANDIDATES and its factor; `residual` in units of the factor orders the fits."""
 
     residual: float
-    kind: str
+    unit: Law = dataclasses.field(compare=False)
     scale: float
     dtype: str
 
@@ -223,11 +218,11 @@ def _by_key(array: Array, key: Key, partitionable: bool) -> _Fit | None:
     for dtype in _drawn_dtypes(array.dtype):
         size = len(values) if partitionable else array.size
         words = _words(key, dtype, size, partitionable)
-        for kind, law in UNIT_LAWS.items():
+        for law in CANDIDATES:
             unit = unit_variate(words, law, dtype)
             scale = float(values @ unit / (unit @ unit))
             residual = float(np.abs(values - scale * unit).max() / abs(scale))
-            fits.append(_Fit(residual=residual, kind=kind, scale=scale, dtype=str(dtype)))
+            fits.append(_Fit(residual=residual, unit=law, scale=scale, dtype=str(dtype)))
     best = min(fits)
     return best if best.residual <= _residual_bound(array.dtype) else None
 
@@ -255,14 +250,14 @@ def _by_statistics(array: Array) -> list[_Fit]:
     sigma = float(values.std())
     slack = STANDARD_ERRORS * _relative_error(values)
     fits = []
-    for kind, law in UNIT_LAWS.items():
+    for law in CANDIDATES:
         stddev = _stddev(law)
         unit = sample / (sigma / stddev)
         distance = float(stats.kstest(unit, law.cdf).statistic)
         if distance * math.sqrt(len(sample)) <= KOLMOGOROV:
             residual = -_log_likelihood(unit, law, slack) + len(unit) * math.log(sigma / stddev)
             dtype = str(array.dtype)
-            fits.append(_Fit(residual=residual, kind=kind, scale=sigma / stddev, dtype=dtype))
+            fits.append(_Fit(residual=residual, unit=law, scale=sigma / stddev, dtype=dtype))
     fits.sort()
     return [fit for fit in fits if fit.residual - fits[0].residual < math.log(1e6)]
 
@@ -289,11 +284,11 @@ def _stddev(law: Law) -> float:
     return math.sqrt(law.nominal((), is_complex=False).variance)
 
 
-def _named(kind: str, scale: float, array: Array, *, is_exact: bool) -> Recognised:
+def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> Recognised:
     """Return the initializer that has this law: a scaling of the shape's fan, or a plain one."""
-    stddev = abs(scale) * _stddev(UNIT_LAWS[kind])
+    stddev = abs(scale) * _stddev(unit)
     tolerance = _stddev_tolerance(array, is_exact)
-    for name, definition, fan, is_natural in _scalings(kind, array.shape):
+    for name, definition, fan, is_natural in _scalings(unit, array.shape):
         moments = nominal_moments(definition, array.shape)
         assert moments is not None
         if abs(stddev / math.sqrt(moments.variance) - 1) > tolerance:
@@ -302,7 +297,9 @@ def _named(kind: str, scale: float, array: Array, *, is_exact: bool) -> Recognis
         return Recognised(
             initializer=name, definition=definition, fan=fan, is_exact=is_exact, fault=fault
         )
-    return _plain(kind, scale, is_exact)
+    # Both signs of a symmetric law are one law, of which initializers name the positive factor.
+    law = unit.times(abs(scale) if unit.is_symmetric else scale)
+    return Recognised(initializer=law.call, definition=law, is_exact=is_exact)
 
 
 def _stddev_tolerance(array: Array, is_exact: bool) -> float:
@@ -317,17 +314,19 @@ def _stddev_tolerance(array: Array, is_exact: bool) -> float:
 
 
 def _scalings(
-    kind: str, shape: tuple[int, ...]
+    unit: Law, shape: tuple[int, ...]
 ) -> Iterator[tuple[str, VarianceScaling, float, bool]]:
     """Yield name, definition, fan, and whether the fan is what the shape calls for.
 
     Fans of convolutions and matrices come first; then those of kernels with several axes in or out,
     as attention has; last the fans of the wrong side.
     """
-    if kind == "uniform from 0" or len(shape) < 2:
+    kind = next((name for name, each in UNITS.items() if each == unit), "")
+    if not kind or len(shape) < 2:
         return
-    if kind == "normal" and len(shape) == 2:
+    if unit == EMBEDDING.unit and len(shape) == 2:
         yield "embedding", EMBEDDING, float(shape[1]), True
+    # JAX calls by `normal` what it cuts at 2 sigma: lecun_normal, he_normal.
     suffix = {"truncated_normal": "normal", "normal": "normal (not truncated)"}.get(kind, kind)
     for name, (scale, mode) in SCALINGS.items():
         for in_axis, out_axis in _axes(shape):
@@ -345,24 +344,6 @@ def _axes(shape: tuple[int, ...]) -> list[tuple[Any, Any]]:
     """Return the ways to split the axes into those that go in and those that come out."""
     axes = tuple(range(len(shape)))
     return [(-2, -1), *((axes[:k], axes[k:]) for k in range(1, len(shape)))]
-
-
-def _plain(kind: str, scale: float, is_exact: bool) -> Recognised:
-    definition: Definition
-    match kind:
-        case "truncated_normal":
-            definition = TruncatedNormal(stddev=abs(scale))
-            name = f"truncated_normal(stddev={abs(scale):.4g})"
-        case "normal":
-            definition = Normal(stddev=abs(scale))
-            name = f"normal(stddev={abs(scale):.4g})"
-        case "uniform from 0":
-            definition = Uniform(scale=scale)
-            name = f"uniform(scale={scale:.4g})"
-        case _:
-            bound = abs(scale)
-            return Recognised(initializer=f"uniform(-{bound:.4g}, {bound:.4g})", is_exact=is_exact)
-    return Recognised(initializer=name, definition=definition, is_exact=is_exact)
 
 
 def matching_orthogonal_key(

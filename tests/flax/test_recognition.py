@@ -18,6 +18,7 @@ from conformance.core.arrays import Array, as_dtype, widen
 from conformance.core.ids import Problem
 from conformance.core.laws import (
     TRUNCATED_STDDEV,
+    UNITS,
     Definition,
     Normal,
     Orthogonal,
@@ -334,12 +335,13 @@ def test_a_kernel_of_variance_1_has_no_fan() -> None:
     assert found.initializer == "truncated_normal(stddev=1.137)"
 
 
-def test_a_symmetric_uniform_of_no_fan_has_no_definition() -> None:
-    found = recognise((_symmetric() * 0.7).astype(np.float32), KEY)
+@pytest.mark.parametrize("factor", [0.7, -0.7])
+def test_a_symmetric_uniform_of_no_fan_is_that_between_its_bounds(factor: float) -> None:
+    found = recognise((_symmetric() * factor).astype(np.float32), KEY)
 
-    assert found == Recognised(
-        initializer="uniform(-0.7, 0.7)", drawn_dtype="float32", is_exact=True
-    )
+    assert (found.initializer, found.is_exact) == ("uniform(-0.7, 0.7)", True)
+    assert isinstance(found.definition, Uniform)
+    assert found.definition == Uniform(scale=pytest.approx(0.7), lower=-1.0)
 
 
 def _symmetric(count: int = 64) -> Array:
@@ -789,7 +791,7 @@ def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.Monk
     array *= 1.1 / array.std()
     terms = {
         kind: count * math.log(float(array.std()) / recognition._stddev(law))
-        for kind, law in recognition.UNIT_LAWS.items()
+        for kind, law in UNITS.items()
     }
 
     def names(residual: float) -> str:
@@ -809,7 +811,7 @@ def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("value", [-1.0, 1.0])
 def test_a_value_at_a_bound_is_within_it(value: float) -> None:
     within, beyond = (
-        recognition._log_likelihood(np.array([0.5, unit]), recognition.UNIT_LAWS["uniform"], 0.0)
+        recognition._log_likelihood(np.array([0.5, unit]), UNITS["uniform"], 0.0)
         for unit in (value, math.nextafter(value, 2 * value))
     )
 

@@ -130,6 +130,18 @@ class Law(Definition):
     def times(self, factor: float) -> Self:
         """Return the law of the same unit variate under another factor."""
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Return whether the law of minus the unit variate is the same."""
+        lower, upper = self.support
+        return lower == -upper
+
+    @property
+    def call(self) -> str:
+        """Return how an initializer of this law is called, its factor to four digits."""
+        first = dataclasses.fields(self)[0].name
+        return f"{self.drawn_by}({first}={self.factor:.4g})"
+
     @abc.abstractmethod
     def cdf(self, unit: Reals) -> Reals:
         """Return the probability that the unit variate is at most this: the quantile's inverse."""

@@ -33,6 +33,13 @@ class Uniform(Law):
         """Return the bounds before scaling."""
         return self.lower, self.upper
 
+    @property
+    def call(self) -> str:
+        """Return the scale, or the bounds of what does not begin at 0."""
+        if not self.lower:
+            return super(Uniform, self).call
+        return f"uniform({self.scale * self.lower:.4g}, {self.scale * self.upper:.4g})"
+
     def times(self, factor: float) -> Uniform:
         """Return the uniform between the same bounds under another scale."""
         return dataclasses.replace(self, scale=factor)
