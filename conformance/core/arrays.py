@@ -78,6 +78,13 @@ def centre_of(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple((size - 1) // 2 for size in shape[:-2])
 
 
+def in_parts(*arrays: Array) -> Iterator[tuple[Any, ...]]:
+    """Yield the same WIDENED elements of each array, as rows, after the place where they begin."""
+    rows = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+    for start in range(0, rows[0].size, WIDENED):
+        yield (start, *(row[start : start + WIDENED] for row in rows))
+
+
 def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     n_finite, sums, lowest, highest = 0, [], [], []
@@ -106,9 +113,7 @@ def moments_of(array: Array) -> Moments:
 
 def _finite_parts(array: Array) -> Iterator[Array]:
     """Yield the finite elements in float64 or complex128, some at a time; nothing without any."""
-    every = array.reshape(-1)
-    for start in range(0, every.size, WIDENED):
-        part = every[start : start + WIDENED]
+    for _, part in in_parts(array):
         if (finite := np.isfinite(part)).any():
             yield widen(part[finite])
 

@@ -595,7 +595,7 @@ def test_a_sample_of_a_matrix_passes_only_as_before() -> None:
 
     assert accepted.status is Status.PASSED
     assert alone.status is Status.FAILED
-    assert "every 3th element is kept and is right; of the others nothing is known" in alone.message
+    assert "one element in 3 is kept and is right; of the others nothing is known" in alone.message
     assert alone.remedy is not None
     assert alone.remedy.yardstick == "whole"
 

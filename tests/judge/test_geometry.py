@@ -219,8 +219,8 @@ def test_of_a_run_not_every_element_must_differ() -> None:
     ("places", "words"),
     [
         ((4, 5, 6), "one run, flat indices 4 to 6"),
-        ((3, 5, 7, 9), "every 2th element, flat indices 3 to 9"),
-        ((0, 7, 14), "every 7th element, flat indices 0 to 14"),
+        ((3, 5, 7, 9), "one element in 2, flat indices 3 to 9"),
+        ((0, 7, 14), "one element in 7, flat indices 0 to 14"),
         ((4, 5), "scattered"),
         ((4, 5, 7), "scattered"),
         ((4,), "scattered"),

@@ -134,7 +134,7 @@ def _check_matrix(
     if fault:
         return failed(ORACLE, f"{case.id}: {fault}", metrics)
     if outcome.stride != 1 and not _is_as_before(evidence):
-        text = f"{case.id}: every {outcome.stride}th element is kept and is right; of the others"
+        text = f"{case.id}: one element in {outcome.stride} is kept and is right; of the others"
         return failed(ORACLE, f"{text} nothing is known", metrics, whole_of(case))
     return passed(ORACLE, metrics)
 

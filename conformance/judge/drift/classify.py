@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from conformance.core.arrays import (
     Array,
@@ -18,6 +18,7 @@ from conformance.core.arrays import (
     block_digests,
     completed,
     flat,
+    in_parts,
     thin,
     whole,
     widen,
@@ -83,8 +84,8 @@ def classify_kept(
     stride = max(actual.stride, expected.stride)
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
     is_constant = moments is not None and moments.variance == 0
-    pair = _pair(one, two, _sigma(moments, two), is_constant=is_constant)
-    return _described(pair, _of_values(pair, budget) if pair.n_different else _EQUAL)
+    pair = _pair(one, two, _sigma(moments, two), budget, is_constant=is_constant)
+    return _described(pair, _of_values(pair) if pair.n_different else _EQUAL)
 
 
 def _of_exceptions(actual: Outcome, expected: Outcome) -> Drift:
@@ -114,29 +115,46 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """
     if moments is not None and moments.variance > 0 and math.isfinite(moments.variance):
         return math.sqrt(moments.variance)
-    sizes = np.abs(widen(real_parts(flat(expected))))
-    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
-    if not sizes.size:
+    median, variance = _median_magnitude(flat(expected)), expected.moments.variance
+    if not median:
         return abs(expected.moments.maximum)
-    median, variance = float(np.median(sizes)), expected.moments.variance
     if variance > 0 and math.isfinite(variance):
         return min(math.sqrt(variance), median)
     return median
 
 
+def _median_magnitude(array: Array) -> float:
+    """Return the median of what is neither zero nor infinite nor NaN; 0 where nothing is."""
+    sizes = np.abs(real_parts(array)).ravel()
+    sizes[~np.isfinite(sizes)] = 0
+    # The zeros come first, so that no copy without them is made.
+    n_zeros, size = int(np.count_nonzero(sizes == 0)), sizes.size
+    if n_zeros == size:
+        return 0.0
+    sizes.sort()
+    middle = [sizes[(n_zeros + size - 1) // 2], sizes[(n_zeros + size) // 2]]
+    return float(np.mean(np.asarray(middle, dtype=np.float64)))
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
-    """Two arrays of one dtype and shape, or two samples of equal stride, as 1-D arrays.
+    """Two arrays of one dtype and shape, or two samples of equal stride.
 
-    `shape` is that of the whole arrays. `is_constant`: the law wants one value everywhere.
-    `unit`: what sums of squares are taken in; see `_unit`.
+    `shape` is that of the whole arrays. `n_lost`: elements that became NaN or infinite.
+    `is_within`: all are within the budget, by either measure. `worst`: the place of the largest
+    distance at sigma. `is_constant`: the law wants one value everywhere. `unit`: what sums of
+    squares are taken in; see `_unit`.
     """
 
     actual: Array
     expected: Array
     different: geometry.Mask
-    ulp: npt.NDArray[np.uint64]
-    at_sigma: npt.NDArray[np.float64]
+    n_different: int
+    n_lost: int
+    is_within: bool
+    max_ulp: int
+    max_ulp_at_sigma: float
+    worst: int
     sigma: float
     shape: tuple[int, ...]
     stride: int
@@ -147,10 +165,6 @@ class _Pair:
     def is_sample(self) -> bool:
         return self.stride != 1
 
-    @property
-    def n_different(self) -> int:
-        return int(self.different.sum())
-
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Change:
@@ -159,30 +173,51 @@ class _Change:
     scale: float | None = None
 
 
-def _pair(actual: Returned, expected: Returned, sigma: float, *, is_constant: bool) -> _Pair:
+def _pair(
+    actual: Returned, expected: Returned, sigma: float, budget: Budget, *, is_constant: bool
+) -> _Pair:
     read = whole if expected.stride == 1 else flat
     one, two = read(actual), read(expected)
-    ulp = ulp_distance(one, two)
-    raw = (np.ascontiguousarray(array).ravel().view(np.uint8) for array in (one, two))
-    same = np.equal(*raw).reshape(-1, one.dtype.itemsize).all(axis=1).reshape(one.shape)
+    different = np.zeros(one.shape, dtype=bool)
+    n_lost, is_within, max_ulp = 0, True, 0
+    worst_at_sigma, worst = -math.inf, 0
+    for start, left, right in in_parts(one, two):
+        marks = different.reshape(-1)[start : start + left.size]
+        raw = (part.view(np.uint8).reshape(-1, part.dtype.itemsize) for part in (left, right))
+        marks[:] = np.not_equal(*raw).any(axis=1)
+        n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
+        ulp, at_sigma = ulp_distance(left, right), ulp_at(left, right, sigma)
+        near = ulp <= np.uint64(budget.max_ulp)
+        is_within &= bool((near | (at_sigma <= budget.max_ulp_at_sigma)).all())
+        max_ulp = max(max_ulp, int(ulp.max()))
+        place = int(at_sigma.argmax())
+        if at_sigma[place] > worst_at_sigma:
+            worst_at_sigma, worst = float(at_sigma[place]), start + place
     return _Pair(
         actual=one,
         expected=two,
-        different=~same,
-        ulp=ulp,
-        at_sigma=ulp_at(one, two, sigma),
+        different=different,
+        n_different=int(np.count_nonzero(different)),
+        n_lost=n_lost,
+        is_within=is_within,
+        max_ulp=max_ulp,
+        max_ulp_at_sigma=worst_at_sigma,
+        worst=worst,
         sigma=sigma,
         shape=expected.shape,
         stride=expected.stride,
-        is_constant=is_constant or (two.size != 1 and _spread(two) == 0),
+        is_constant=is_constant or (two.size != 1 and _are_alike(two)),
         unit=_unit(one, two),
     )
 
 
 def _unit(*sides: Array) -> float:
     """Return a power of two, in units of which sums of squares are numbers, and no zeros."""
-    reals = [widen(real_parts(side)) for side in sides]
-    largest = max(float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in reals)
+    largest = 0.0
+    for _, *parts in in_parts(*sides):
+        for part in parts:
+            sizes = np.abs(widen(real_parts(part)))
+            largest = max(largest, float(sizes.max(where=np.isfinite(sizes), initial=0)))
     if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
         return 1.0
     return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
@@ -232,46 +267,39 @@ def _nonfinite(actual: Returned, expected: Returned) -> str:
     )
 
 
-def _of_values(pair: _Pair, budget: Budget) -> _Change:
-    lost = np.isfinite(pair.expected) & ~np.isfinite(pair.actual)
-    if lost.any():
-        detail = f"{counted(int(lost.sum()), 'element')} became NaN or infinite"
+def _of_values(pair: _Pair) -> _Change:
+    if pair.n_lost:
+        detail = f"{counted(pair.n_lost, 'element')} became NaN or infinite"
         return _Change(drift_class=DriftClass.LAW, detail=detail)
     if pair.is_constant:
         return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
-    if _is_within(pair, budget):
+    if pair.is_within:
         return _of_rounding(pair)
     if order := "" if pair.is_sample else geometry.reordering(pair.actual, pair.expected):
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=order)
     return _of_stream(pair)
 
 
-def _spread(array: Array) -> float:
+def _are_alike(array: Array) -> bool:
+    """Return whether all elements are one finite number."""
+    first = widen(array.reshape(-1)[:1])
     with np.errstate(invalid="ignore"):  # infinities have no distance
-        return float(np.abs(widen(array) - widen(array).ravel()[0]).max())
-
-
-def _is_within(pair: _Pair, budget: Budget) -> bool:
-    """Return whether each element may be the other side's up to rounding, by either measure."""
-    near = pair.ulp <= np.uint64(budget.max_ulp)
-    return bool((near | (pair.at_sigma <= budget.max_ulp_at_sigma)).all())
+        return not any(np.any(widen(part) - first) for _, part in in_parts(array))
 
 
 def _of_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean."""
-    change = _systematic(_reals(pair.actual, pair), _reals(pair.expected, pair), pair)
+    change = _systematic(pair, lambda: _finite_parts(pair))
     return change or _Change(drift_class=DriftClass.ROUNDING, detail="")
 
 
-def _systematic(
-    actual: statistics.Values, expected: statistics.Values, pair: _Pair
-) -> _Change | None:
-    """Return how elements moved together, beyond what the roundings of one factor explain."""
-    finite = np.isfinite(actual) & np.isfinite(expected)
-    actual, expected = actual[finite], expected[finite]
-    if len(actual) < statistics.FEWEST or _spread(expected) == 0:
+def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
+    """Return how elements moved together, beyond what the roundings of one factor explain.
+
+    parts: the elements that tell it.
+    """
+    if (line := statistics.fit_parts(parts)) is None:
         return None
-    line = statistics.fit(actual, expected)
     slack, sigma = ROUNDINGS * unit_roundoff(pair.expected.dtype), pair.sigma / pair.unit
     if line.is_scaled(slack):
         detail = (
@@ -284,6 +312,20 @@ def _systematic(
         detail = f"shifted by {line.shift * pair.unit:.6g}{sigmas}"
         return _Change(drift_class=DriftClass.LAW, detail=detail)
     return None
+
+
+def _finite_parts(
+    pair: _Pair, *, sign: float = 1.0, is_all: bool = True
+) -> Iterator[tuple[statistics.Values, statistics.Values]]:
+    """Yield elements of both sides that are numbers, some at a time; the second times the sign.
+
+    is_all: those that do not differ too.
+    """
+    for _, actual, expected, different in in_parts(pair.actual, pair.expected, pair.different):
+        kept = slice(None) if is_all else different
+        one, two = (_reals(side[kept], pair) for side in (actual, expected))
+        finite = np.isfinite(one) & np.isfinite(two)
+        yield one[finite], sign * two[finite]
 
 
 def _reals(array: Array, pair: _Pair) -> statistics.Values:
@@ -306,7 +348,8 @@ def _of_stream(pair: _Pair) -> _Change:
 
 def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
     is_mirrored = bool(np.signbit(statistics.fit(actual, expected).scale))
-    if change := _systematic(actual, -expected if is_mirrored else expected, pair):
+    sign = -1.0 if is_mirrored else 1.0
+    if change := _systematic(pair, lambda: _finite_parts(pair, sign=sign, is_all=False)):
         return change
     if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):
         return _Change(drift_class=DriftClass.LAW, detail=fault)
@@ -334,15 +377,15 @@ def _described(pair: _Pair, change: _Change) -> Drift:
     """Return the drift, with the worst element by distance at sigma and the two worst distances."""
     places = geometry.describe_places(pair.different, pair.expected) if pair.n_different else ""
     detail = "; ".join(part for part in (change.detail, places) if part)
-    worst = int(np.argmax(pair.at_sigma))
+    worst = pair.worst
     return Drift(
         drift_class=change.drift_class,
         scale=change.scale,
         n_elements=math.prod(pair.shape),
         n_compared=pair.expected.size if pair.is_sample else None,
         n_different=pair.n_different,
-        max_ulp=int(pair.ulp.max()),
-        max_ulp_at_sigma=float(pair.at_sigma.max()),
+        max_ulp=pair.max_ulp,
+        max_ulp_at_sigma=pair.max_ulp_at_sigma,
         worst_index=tuple(map(int, np.unravel_index(worst * pair.stride, pair.shape))),
         worst_actual=_scalar(pair.actual.ravel()[worst]),
         worst_expected=_scalar(pair.expected.ravel()[worst]),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import Array, block_size, widen
+from conformance.core.arrays import Array, block_size, in_parts, widen
 
 Mask = npt.NDArray[np.bool_]
 
@@ -81,19 +81,38 @@ def _copy(actual: Array, expected: Array) -> str:
     That FEWEST_COPIED elements are so by chance happens in one of 1e12 arrays of the coarsest
     lattice, whose values are each one of eight at best, for each place that the first may be from.
     """
-    places = np.flatnonzero(actual != expected)
-    if len(places) < FEWEST_COPIED:
+    different = actual != expected
+    n_moved = int(np.count_nonzero(different))
+    if n_moved < FEWEST_COPIED:
         return ""
-    moved = actual[places]
-    for start in np.flatnonzero(expected == moved[0]):
-        sources = places + (start - places[0])
-        if sources[0] < 0 or sources[-1] >= len(expected):
+    # A few first: there are many places to try where a lattice repeats its values.
+    few = _first(different, FEWEST_COPIED)
+    last = len(different) - 1 - int(np.argmax(different[::-1]))
+    for start in np.flatnonzero(expected == actual[few[0]]):
+        shift = int(start - few[0])
+        if few[0] + shift < 0 or last + shift >= len(expected):
             continue
-        # A few first: there are many places to try where a lattice repeats its values.
-        few = slice(FEWEST_COPIED)
-        if all(np.array_equal(expected[sources[n]], moved[n]) for n in (few, slice(None))):
-            return f"{len(places)} elements are copies of those {abs(start - places[0])} places off"
+        if not np.array_equal(expected[few + shift], actual[few]):
+            continue
+        if all(np.array_equal(expected[at + shift], actual[at]) for at in _places(different)):
+            return f"{n_moved} elements are copies of those {abs(shift)} places off"
     return ""
+
+
+def _places(marks: Mask) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield where a row is marked, some at a time: the places of all are eight bytes each."""
+    for start, part in in_parts(marks):
+        yield start + np.flatnonzero(part)
+
+
+def _first(marks: Mask, count: int) -> npt.NDArray[np.intp]:
+    """Return the first places that are marked, of which there are as many."""
+    found: list[int] = []
+    for places in _places(marks):
+        found += places[: count - len(found)].tolist()
+        if len(found) == count:
+            break
+    return np.array(found, dtype=np.intp)
 
 
 def describe_places(different: Mask, expected: Array) -> str:
@@ -101,10 +120,14 @@ def describe_places(different: Mask, expected: Array) -> str:
 
     `different` has the shape of `expected`; both may be 1-D samples.
     """
-    places = np.flatnonzero(different)
-    if not places.size or places.size == different.size:
-        return "every element" if places.size > 1 else ""
-    patterns = (_one_slice(different), _run_or_stride(places), _magnitude(different, expected))
+    count = int(np.count_nonzero(different))
+    if not count or count == different.size:
+        return "every element" if count > 1 else ""
+    patterns = (
+        _one_slice(different),
+        _run_or_stride(different.reshape(-1), count),
+        _magnitude(different.reshape(-1), expected.reshape(-1)),
+    )
     return next((pattern for pattern in patterns if pattern), "scattered")
 
 
@@ -142,23 +165,31 @@ def _one_slice(different: Mask) -> str:
     return ""
 
 
-def _run_or_stride(places: npt.NDArray[np.intp]) -> str:
-    steps = set(np.diff(places).tolist())
-    if places.size < 3 or len(steps) != 1:
+def _run_or_stride(different: Mask, count: int) -> str:
+    if count < 3:
         return ""
-    step = steps.pop()
-    span = f"flat indices {places[0]} to {places[-1]}"
-    return f"one run, {span}" if step == 1 else f"every {step}th element, {span}"
+    first, second = _first(different, 2).tolist()
+    last, step = len(different) - 1 - int(np.argmax(different[::-1])), second - first
+    if first + (count - 1) * step != last or not different[first : last + 1 : step].all():
+        return ""
+    span = f"flat indices {first} to {last}"
+    return f"one run, {span}" if step == 1 else f"one element in {step}, {span}"
 
 
 def _magnitude(different: Mask, expected: Array) -> str:
-    size = np.abs(widen(expected))
-    largest = float(size.max(where=np.isfinite(size), initial=0))
-    size = np.ldexp(size, -math.frexp(largest)[1])  # whose squares are numbers
-    sigma = math.sqrt(float(np.mean(size**2)))
-    hit = size[different]
-    if hit.max() < 0.1 * sigma:
+    finite = (np.abs(widen(part[np.isfinite(part)])) for _, part in in_parts(expected))
+    largest = max((float(sizes.max()) for sizes in finite if sizes.size), default=0.0)
+    squares, lowest, highest = [], [], []
+    for _, part, marks in in_parts(expected, different):
+        # In units of the largest, whose squares are numbers.
+        sizes = np.ldexp(np.abs(widen(part)), -math.frexp(largest)[1])
+        squares.append(float(np.sum(sizes**2)))
+        if (hit := sizes[marks]).size:
+            lowest.append(hit.min())
+            highest.append(hit.max())
+    sigma = math.sqrt(math.fsum(squares) / expected.size)
+    if np.max(highest) < 0.1 * sigma:
         return "only near zero (below 0.1 sigma)"
-    if hit.min() > 2 * sigma:
+    if np.min(lowest) > 2 * sigma:
         return "only in the tails (beyond 2 sigma)"
     return ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,42 @@ def fit(actual: Values, expected: Values) -> Line:
         shift=(actual - scale[..., None] * expected).mean(axis=-1),
         scale=scale,
         shift_error=np.hypot(np.sqrt(scatter) / n, centre * scale_error),
+        scale_error=scale_error,
+    )
+
+
+Parts = Callable[[], Iterator[tuple[Values, Values]]]
+"""Yields the pairs (actual, expected), some at a time, whenever it is called: a parameter may have
+gigabytes. The parts are numbers, and may be empty."""
+
+
+def fit_parts(parts: Parts) -> Line | None:
+    """Return the line of `fit`; None where pairs are too few, or the expected ones all alike."""
+    n = sum(len(actual) for actual, _ in parts())
+    lowest = min((expected.min() for _, expected in parts() if expected.size), default=0.0)
+    highest = max((expected.max() for _, expected in parts() if expected.size), default=0.0)
+    if n < FEWEST or lowest == highest:
+        return None
+
+    def total(term: Callable[[Values, Values], Values]) -> float:
+        return math.fsum(float(term(actual, expected).sum()) for actual, expected in parts())
+
+    centre = total(lambda _, expected: expected) / n
+    centre_after = total(lambda actual, _: actual) / n
+    spread = total(lambda _, expected: (expected - centre) ** 2)
+    spread_after = total(lambda actual, _: (actual - centre_after) ** 2)
+    slope = total(lambda actual, expected: (expected - centre) * (actual - centre_after)) / spread
+
+    def residual(actual: Values, expected: Values) -> Values:
+        return (actual - centre_after) - slope * (expected - centre)
+
+    scatter = total(lambda actual, expected: residual(actual, expected) ** 2)
+    scale = math.copysign(math.sqrt(spread_after / spread), slope)
+    scale_error = math.sqrt(scatter / spread / n)
+    return Line(
+        shift=total(lambda actual, expected: actual - scale * expected) / n,
+        scale=scale,
+        shift_error=math.hypot(math.sqrt(scatter) / n, centre * scale_error),
         scale_error=scale_error,
     )
 
