@@ -323,21 +323,25 @@ def _finite_parts(
     """
     for _, actual, expected, different in in_parts(pair.actual, pair.expected, pair.different):
         kept = slice(None) if is_all else different
-        one, two = (_reals(side[kept], pair) for side in (actual, expected))
+        one, two = (widen(_row(side[kept], pair)) for side in (actual, expected))
         finite = np.isfinite(one) & np.isfinite(two)
         yield one[finite], sign * two[finite]
 
 
-def _reals(array: Array, pair: _Pair) -> statistics.Values:
-    """Return all real numbers in an array of the pair as one row of float64, in units of `unit`."""
-    values = np.asarray(widen(real_parts(array)).ravel(), dtype=np.float64)
+def _row(array: Array, pair: _Pair) -> statistics.Values:
+    """Return all real numbers in an array of the pair as one row, in units of `unit`.
+
+    Those of fewer bits as float32, exactly: the others are kept as they are.
+    """
+    reals = real_parts(array).ravel()
+    values = reals if reals.dtype.itemsize >= 4 else reals.astype(np.float32)
     return values if pair.unit == 1 else values / pair.unit
 
 
 def _of_stream(pair: _Pair) -> _Change:
     """Judge by the elements that differ: the others say nothing of what happened to these."""
     mask = pair.different
-    actual, expected = _reals(pair.actual[mask], pair), _reals(pair.expected[mask], pair)
+    actual, expected = (_row(side[mask], pair) for side in (pair.actual, pair.expected))
     if len(actual) < statistics.FEWEST:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
@@ -347,7 +351,8 @@ def _of_stream(pair: _Pair) -> _Change:
 
 
 def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
-    is_mirrored = bool(np.signbit(statistics.fit(actual, expected).scale))
+    line = statistics.fit_parts(lambda: _finite_parts(pair, is_all=False))
+    is_mirrored = line is not None and line.scale < 0
     sign = -1.0 if is_mirrored else 1.0
     if change := _systematic(pair, lambda: _finite_parts(pair, sign=sign, is_all=False)):
         return change

@@ -10,6 +10,7 @@ its import takes 1.2 s of CPU, half of what a run of one failing case takes with
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
+from conformance.core.arrays import WIDENED, in_parts, widen
+
+Values = npt.NDArray[np.floating[Any]]
+"""Real numbers as one row, of float32 or float64: all sums are taken in float64."""
 
 CERTAINTY = 6.0
 """Standard errors beyond which a difference is no accident: 2e-9 for a normal statistic."""
@@ -66,22 +70,46 @@ def is_same_stream(actual: Values, expected: Values) -> bool:
     """
     if len(actual) < FEWEST:
         return False
-    correlation = _correlation(_ranks(actual), _ranks(expected))
+    correlation = rank_correlation(actual, expected)
     score = math.atanh(min(abs(correlation), 1 - 1e-15)) * math.sqrt(len(actual) - 3) / 1.03
     return abs(correlation) > 0.5 and score > CERTAINTY
 
 
-def _ranks(values: Values) -> Values:
-    """Return ranks; equal values share their mean rank, since a small lattice repeats values."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[inverse], dtype=np.float64)
+def rank_correlation(one: Values, two: Values) -> float:
+    """Return Spearman's coefficient; 0 where the values of a side are all alike.
+
+    Equal values share their mean rank, since a small lattice repeats its values.
+    """
+    ranks = _ranks(two)
+    products, squares, squares_of_two = [], [], []
+    for places, found in _ranked(one):
+        left, right = found.astype(np.float64), ranks[places].astype(np.float64)
+        products.append(float(left @ right))
+        squares.append(float(left @ left))
+        squares_of_two.append(float(right @ right))
+    norm = math.sqrt(math.fsum(squares) * math.fsum(squares_of_two))
+    return math.fsum(products) / norm if norm else 0.0
 
 
-def _correlation(one: Values, two: Values) -> float:
-    left, right = one - one.mean(), two - two.mean()
-    norm = math.sqrt(float(left @ left) * float(right @ right))
-    return float(left @ right) / norm if norm else 0.0
+def _ranks(values: Values) -> npt.NDArray[np.signedinteger[Any]]:
+    """Return twice the distance of each rank from the mean rank."""
+    ranks = np.empty(len(values), dtype=np.int32 if len(values) < 1 << 31 else np.int64)
+    for places, found in _ranked(values):
+        ranks[places] = found
+    return ranks
+
+
+def _ranked(values: Values) -> Iterator[tuple[Any, Any]]:
+    """Yield the places of values, in rising order, and twice their ranks' distance from the mean.
+
+    Of n values, b below and e equal to one (itself included), it has the ranks from b + 1 to b + e:
+    b + (e + 1) / 2 in the mean; and (n + 1) / 2 is the mean of all. So it is b + (b + e) - n.
+    """
+    order = np.argsort(values)
+    ordered = values[order]
+    for _, places, part in in_parts(order, ordered):
+        below, up_to = (np.searchsorted(ordered, part, side=side) for side in ("left", "right"))
+        yield places, below + up_to - len(ordered)
 
 
 def is_reordered(actual: Values, expected: Values, step: float) -> bool:
@@ -92,17 +120,46 @@ def is_reordered(actual: Values, expected: Values, step: float) -> bool:
     (a - b)^2 / t over the m values, a and b the numbers in either, has mean m and variance
     sum(2 - 2 / t): the moments of a binomial, whatever the law. Far less is no accident.
     """
-    both = np.concatenate([actual, expected])
-    if step:
+    n_values, likeness, variance = 0, [], []
+    for cells in _same_cells(actual, expected, step):
+        values, inverse = np.unique(np.concatenate(cells), return_inverse=True)
+        one, two = (
+            np.bincount(part, minlength=len(values)) for part in np.split(inverse, [len(cells[0])])
+        )
+        n_values += len(values)
+        likeness.append(float(np.sum(1 - (one - two) ** 2 / (one + two))))
+        variance.append(float(np.sum(2 - 2 / (one + two))))
+    deviation = math.sqrt(math.fsum(variance))
+    return math.fsum(likeness) > max(n_values / 2, CERTAINTY * deviation)
+
+
+def _same_cells(actual: Values, expected: Values, step: float) -> Iterator[tuple[Values, Values]]:
+    """Yield the values of both in whole steps, in their order, some at a time.
+
+    No value of one part occurs in another: a part ends after the last of equal ones.
+    """
+
+    def cells(values: Any) -> Any:
         with np.errstate(over="ignore"):  # far beyond sigma all are one value
-            both = np.rint(both / step)
-    values, inverse = np.unique(both, return_inverse=True)
-    one, two = (
-        np.bincount(part, minlength=len(values)) for part in np.split(inverse, [len(actual)])
-    )
-    likeness = float(np.sum(1 - (one - two) ** 2 / (one + two)))
-    deviation = math.sqrt(float(np.sum(2 - 2 / (one + two))))
-    return likeness > max(len(values) / 2, CERTAINTY * deviation)
+            return np.rint(np.float64(values) / step) if step else np.float64(values)
+
+    sides = [np.sort(np.where(np.isnan(side), np.inf, side)) for side in (actual, expected)]
+    starts = [0, 0]
+    while any(start < len(side) for start, side in zip(starts, sides, strict=True)):
+        edge = min(
+            cells(side[min(start + WIDENED, len(side)) - 1])
+            for start, side in zip(starts, sides, strict=True)
+            if start < len(side)
+        )
+        ends = [
+            bisect.bisect_right(side, edge, lo=start, key=cells)
+            for start, side in zip(starts, sides, strict=True)
+        ]
+        one, two = (
+            cells(side[start:end]) for side, start, end in zip(sides, starts, ends, strict=True)
+        )
+        yield one, two
+        starts = ends
 
 
 def fit(actual: Values, expected: Values) -> Line:
@@ -187,38 +244,59 @@ def compare_laws(actual: Values, expected: Values) -> LawComparison:
     """Compare means, variances and distribution functions of two independent samples."""
     if min(len(actual), len(expected)) < FEWEST_FOR_LAWS:
         return LawComparison(fault="", smallest_change=math.inf)
-    mean_error = math.sqrt(actual.var() / len(actual) + expected.var() / len(expected))
-    variance_error = math.hypot(variance_standard_error(actual), variance_standard_error(expected))
-    spread = float(expected.var())
+    one, two = sample_moments(actual), sample_moments(expected)
+    mean_error = math.sqrt(one.variance / len(actual) + two.variance / len(expected))
+    variance_error = math.hypot(one.variance_error, two.variance_error)
+    spread = two.variance
     # Of sigma, whose relative change is half that of the variance. A law without spread has no
     # sigma that could change by a part of itself.
     smallest_change = 2 * CERTAINTY * variance_error / spread / 2 if spread else math.inf
     faults = []
-    if abs(actual.mean() - expected.mean()) > CERTAINTY * mean_error:
-        faults.append(f"the mean is {actual.mean():.6g}, was {expected.mean():.6g}")
-    if abs(actual.var() - expected.var()) > CERTAINTY * variance_error:
-        faults.append(f"the variance is {actual.var():.6g}, was {expected.var():.6g}")
+    if abs(one.mean - two.mean) > CERTAINTY * mean_error:
+        faults.append(f"the mean is {one.mean:.6g}, was {two.mean:.6g}")
+    if abs(one.variance - two.variance) > CERTAINTY * variance_error:
+        faults.append(f"the variance is {one.variance:.6g}, was {two.variance:.6g}")
     distance = kolmogorov_distance(actual, expected)
     if distance > kolmogorov_bound(len(actual), len(expected)):
         faults.append(f"the distribution functions lie {distance:.3g} apart")
     return LawComparison(fault="; ".join(faults), smallest_change=smallest_change)
 
 
-def variance_standard_error(values: Values) -> float:
-    """Return the standard error of the sample variance, sqrt((m4 - m2^2) / n).
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SampleMoments:
+    """Mean and variance of a sample, and the standard error of the variance.
 
-    Source: Cramer, Mathematical Methods of Statistics (1946), 27.4.
+    That is sqrt((m4 - m2^2) / n). Source: Cramer, Mathematical Methods of Statistics (1946), 27.4.
     """
-    deviation = (values - values.mean()) ** 2
-    return math.sqrt(float(deviation.var()) / len(values))
+
+    mean: float
+    variance: float
+    variance_error: float
+
+
+def sample_moments(values: Values) -> SampleMoments:
+    """Return the moments of a sample."""
+    n = len(values)
+
+    def mean_of(term: Callable[[Values], Values]) -> float:
+        return math.fsum(float(term(widen(part)).sum()) for _, part in in_parts(values)) / n
+
+    mean = mean_of(lambda part: part)
+    variance = mean_of(lambda part: (part - mean) ** 2)
+    # As the variance of the squares: m4 - m2^2 itself would cancel.
+    error = math.sqrt(mean_of(lambda part: ((part - mean) ** 2 - variance) ** 2) / n)
+    return SampleMoments(mean=mean, variance=variance, variance_error=error)
 
 
 def kolmogorov_distance(one: Values, two: Values) -> float:
     """Return the largest gap between the two empirical distribution functions."""
-    left, right = np.sort(one), np.sort(two)
-    points = np.concatenate([left, right])
-    below = [np.searchsorted(part, points, side="right") / len(part) for part in (left, right)]
-    return float(np.abs(below[0] - below[1]).max())
+    ordered = np.sort(one), np.sort(two)
+    gaps = []
+    for side in ordered:
+        for _, points in in_parts(side):
+            up_to = [np.searchsorted(each, points, side="right") / len(each) for each in ordered]
+            gaps.append(float(np.abs(up_to[0] - up_to[1]).max()))
+    return max(gaps)
 
 
 def kolmogorov_bound(n: int, m: int) -> float:
