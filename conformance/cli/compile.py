@@ -33,7 +33,7 @@ DEFAULTS = {"cuda": "h100", "tpu": "v5e:1x1"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the targets, the selection and what is made of the programs."""
-    parser.add_argument("--platform", required=True, choices=aot.PLATFORMS)
+    parser.add_argument("--platform", required=True, choices=aot.COMPILERS)
     parser.add_argument(
         "--target", help=f"cuda: the device, of {', '.join(aot.target_names())} (default: h100)"
     )

@@ -22,20 +22,67 @@ from typing import Any
 from conformance.core.errors import CompilerAbsent, UnknownTarget
 from conformance.observe.jax_compat import topology
 
-PLATFORMS = ("cuda", "tpu")
-EXTRAS = {"cuda": "cuda-aot", "tpu": "tpu"}
-"""The extra of this package that installs the compiler of each platform."""
-
-MODULES = {"cuda": ("jax_cuda13_plugin", "jax_cuda12_plugin"), "tpu": ("libtpu",)}
-"""The modules of which one must be installed."""
-
-COMPILERS = {"cuda": ("jax-cuda13-pjrt", "jax-cuda12-pjrt"), "tpu": ("libtpu",)}
-"""The distributions of which one holds the compiler."""
-
 INSTANCES = ("1x1x1", "1x1", "1")
 """What one chip is called in a TPU topology of three, two or one dimensions."""
 
 
+# --- Compilers -----------------------------------------------------------------------------------
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Compiler:
+    """What compiles for a platform whose devices are not here.
+
+    extra: of this package, which installs it. modules: of which one must be there. distributions:
+    of which one holds it. arguments: what JAX's topology is asked with, for the name of a target.
+    dumps: whether programs are written where its options say so.
+    """
+
+    extra: str
+    modules: tuple[str, ...]
+    distributions: tuple[str, ...]
+    arguments: Callable[[str], dict[str, str]]
+    dumps: bool = False
+
+
+def target_names() -> list[str]:
+    """Return the CUDA devices whose description comes with this package."""
+    folder = resources.files("conformance.predict.ptx") / "targets"
+    return sorted(path.name.removesuffix(".txtpb") for path in folder.iterdir())
+
+
+def _cuda_arguments(name: str) -> dict[str, str]:
+    if name not in target_names():
+        raise UnknownTarget(
+            f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
+            "description to conformance/predict/ptx/targets"
+        )
+    text = (resources.files("conformance.predict.ptx") / "targets" / f"{name}.txtpb").read_text()
+    return {"target_config": text, "topology": INSTANCES[0]}
+
+
+def _tpu_arguments(name: str) -> dict[str, str]:
+    if not re.fullmatch(r"[\w]+:\d+(x\d+)*", name):
+        raise UnknownTarget(
+            f"tpu topology {name!r} is not understood: write generation:shape, as in v5e:1x1"
+        )
+    return {"topology_name": name}
+
+
+COMPILERS = {
+    "cuda": Compiler(
+        extra="cuda-aot",
+        modules=("jax_cuda13_plugin", "jax_cuda12_plugin"),
+        distributions=("jax-cuda13-pjrt", "jax-cuda12-pjrt"),
+        arguments=_cuda_arguments,
+        dumps=True,
+    ),
+    "tpu": Compiler(
+        extra="tpu", modules=("libtpu",), distributions=("libtpu",), arguments=_tpu_arguments
+    ),
+}
+"""By platform: all of those whose plug-ins describe devices that are not there."""
+
+
+# --- Compiling -----------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A device that is compiled for.
@@ -86,7 +133,7 @@ def stripped(hlo: str) -> str:
 
 def versions(platform: str) -> str:
     """Return the versions that decide about the programs of a platform."""
-    names = ("jax", "jaxlib", *COMPILERS[platform])
+    names = ("jax", "jaxlib", *COMPILERS[platform].distributions)
     found = {name: _version(name) for name in names}
     return ", ".join(f"{name} {version}" for name, version in found.items() if version)
 
@@ -98,12 +145,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def target_names() -> list[str]:
-    """Return the CUDA devices whose description comes with this package."""
-    folder = resources.files("conformance.predict.ptx") / "targets"
-    return sorted(path.name.removesuffix(".txtpb") for path in folder.iterdir())
-
-
 def open_target(platform: str, name: str) -> Target:
     """Return a target to compile for.
 
@@ -113,12 +154,13 @@ def open_target(platform: str, name: str) -> Target:
         CompilerAbsent: the platform's compiler is not installed, or does not start.
         UnknownTarget: the target is unknown.
     """
-    if not any(importlib.util.find_spec(module) for module in MODULES[platform]):
+    compiler = COMPILERS[platform]
+    if not any(importlib.util.find_spec(module) for module in compiler.modules):
         raise CompilerAbsent(
-            f"compiling for {platform} needs {' or '.join(MODULES[platform])}, which is not "
-            f"installed: pip install 'initializer-conformance[{EXTRAS[platform]}]'"
+            f"compiling for {platform} needs {' or '.join(compiler.modules)}, which is not "
+            f"installed: pip install 'initializer-conformance[{compiler.extra}]'"
         )
-    arguments = {"tpu": _tpu_arguments, "cuda": _cuda_arguments}[platform](name)
+    arguments = compiler.arguments(name)
     try:
         described = topology(platform, arguments)
     except NotImplementedError as error:
@@ -138,24 +180,6 @@ def open_target(platform: str, name: str) -> Target:
         ) from error
     device: Any = described.devices[0]
     return Target(platform=platform, name=name, kind=device.device_kind, handle=device)
-
-
-def _cuda_arguments(name: str) -> dict[str, str]:
-    if name not in target_names():
-        raise UnknownTarget(
-            f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
-            "description to conformance/predict/ptx/targets"
-        )
-    text = (resources.files("conformance.predict.ptx") / "targets" / f"{name}.txtpb").read_text()
-    return {"target_config": text, "topology": INSTANCES[0]}
-
-
-def _tpu_arguments(name: str) -> dict[str, str]:
-    if not re.fullmatch(r"[\w]+:\d+(x\d+)*", name):
-        raise UnknownTarget(
-            f"tpu topology {name!r} is not understood: write generation:shape, as in v5e:1x1"
-        )
-    return {"topology_name": name}
 
 
 def lower(target: Target, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
@@ -181,7 +205,7 @@ def compile_lowered(target: Target, lowered: Any) -> Compiled:
     """
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        options = _dump_options(folder) if target.platform == "cuda" else {}
+        options = _dump_options(folder) if COMPILERS[target.platform].dumps else {}
         compiled = lowered.compile(compiler_options=options)
         elapsed_s = time.perf_counter() - start
         ptx = _texts(folder, "*.ptx")

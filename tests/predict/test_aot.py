@@ -33,9 +33,16 @@ needs_cuda_compiler = pytest.mark.skipif(
 )
 
 
+def with_modules(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Look for this module, in place of those that bring compilers."""
+    for platform, compiler in aot.COMPILERS.items():
+        changed = dataclasses.replace(compiler, modules=(module,))
+        monkeypatch.setitem(aot.COMPILERS, platform, changed)
+
+
 @pytest.fixture
 def no_compilers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aot, "MODULES", {"cuda": ("absent_plugin",), "tpu": ("absent_tpu",)})
+    with_modules(monkeypatch, "absent")
 
 
 # --- Targets -------------------------------------------------------------------------------------
@@ -55,12 +62,14 @@ def test_the_extras_that_messages_name_exist() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-    assert set(aot.EXTRAS.values()) <= set(project["optional-dependencies"])
+    assert {compiler.extra for compiler in aot.COMPILERS.values()} <= set(
+        project["optional-dependencies"]
+    )
 
 
 def present(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every compiler look installed."""
-    monkeypatch.setattr(aot, "MODULES", {"cuda": ("json",), "tpu": ("json",)})
+    with_modules(monkeypatch, "json")
 
 
 def test_an_unknown_device_is_said_with_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import logging
 from collections.abc import Iterator
@@ -203,7 +204,8 @@ def test_a_plugin_that_needs_a_device_to_start_is_said_with_the_way_around(
     def refuse(*_: Any) -> None:
         raise NotImplementedError("topology not implemented for cuda")
 
-    monkeypatch.setattr(aot, "MODULES", {"cuda": ("json",)})
+    compiler = dataclasses.replace(aot.COMPILERS["cuda"], modules=("json",))
+    monkeypatch.setitem(aot.COMPILERS, "cuda", compiler)
     monkeypatch.setattr(aot, "topology", refuse)
 
     with pytest.raises(BackendUnavailable, match=r"does not start .*: set JAX_PLATFORMS=cpu"):
