@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A module of targets, and where to write what is asked for."""
     (tmp_path / "targets.py").write_text(TARGETS)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(child.signal, "signal", lambda *_: None)  # this process is pytest's
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # this process is pytest's
     yield tmp_path / "asked.json"
     sys.modules.pop("targets", None)
 
