@@ -220,7 +220,7 @@ def _by_key(array: Array, key: Key, partitionable: bool) -> _Fit | None:
         words = _words(key, dtype, size, partitionable)
         for law in CANDIDATES:
             unit = unit_variate(words, law, dtype)
-            scale = float(values @ unit / (unit @ unit))
+            scale = float(values @ unit / (unit @ unit))  # least squares, through the origin
             residual = float(np.abs(values - scale * unit).max() / abs(scale))
             fits.append(_Fit(residual=residual, unit=law, scale=scale, dtype=str(dtype)))
     best = min(fits)
@@ -255,6 +255,7 @@ def _by_statistics(array: Array) -> list[_Fit]:
         unit = sample / (sigma / stddev)
         distance = float(stats.kstest(unit, law.cdf).statistic)
         if distance * math.sqrt(len(sample)) <= KOLMOGOROV:
+            # The density of factor * unit is that of the unit, over the factor.
             residual = -_log_likelihood(unit, law, slack) + len(unit) * math.log(sigma / stddev)
             dtype = str(array.dtype)
             fits.append(_Fit(residual=residual, unit=law, scale=sigma / stddev, dtype=dtype))
@@ -385,7 +386,7 @@ def _orthogonal_length(array: Array) -> float:
         return 0.0
     tall = _tall(array)
     gram = tall.T @ tall
-    square = float(np.trace(gram)) / len(gram)
+    square = float(np.trace(gram)) / len(gram)  # the mean square of the columns' lengths
     # Rounding the elements moves a product of unit columns by one epsilon at most (Cauchy-Schwarz),
     # and their lengths as much; the float32 factorization adds n of its epsilons.
     bound = 4 * 2.0 ** -mantissa_bits(array.dtype) + len(tall) * 2.0**-23
@@ -417,6 +418,7 @@ def exact_moments(
     words = (np.arange(1 << kept, dtype=np.uint64) << np.uint64(width - kept)) + np.uint64(centre)
     solution = solve_words(words.astype(f"u{width // 8}"), definition, dtype, shape)
     values = widen(solution.expected if solution.followed is None else solution.followed)
+    # Of points that are equally likely: no estimates from a sample, so nothing less one.
     deviation = values - values.mean()
     variance = float((deviation**2).mean())
     return ExactMoments(

@@ -68,6 +68,8 @@ def complex_unit_variate(words: Words, law: Law, dtype: np.dtype[Any]) -> Comple
         real, imag = (unit_variate(part, law, dtype) for part in (first, second))
         return np.asarray((real + 1j * imag) / math.sqrt(2), np.complex128)
     fraction = lattice(first, dtype)
+    # Inverses of P(|z| <= r): r^2 / 2 on the disk; (1 - exp(-r^2)) / (1 - exp(-bound^2)) for a
+    # circular normal with E|z|^2 = 1, since |z|^2 is exponential.
     if isinstance(law, Uniform):
         radius = np.sqrt(2 * fraction)
     else:

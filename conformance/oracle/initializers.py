@@ -294,6 +294,7 @@ def haar(normals: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     orthonormal, triangular = np.linalg.qr(normals)
     diagonal = np.diagonal(triangular)
+    # With D the signs (phases, of complex ones) of the diagonal, Z = (Q D)(D^H R).
     return np.asarray(orthonormal * np.sign(diagonal))
 
 

@@ -83,6 +83,7 @@ def mass_above(bound: float) -> Decimal:
 
 
 def _tail_fraction(x: Decimal) -> Decimal:
+    # density(x) / (x + 1 / (x + 2 / (x + 3 / ...))), from its far end.
     fraction = x
     for n in range(500, 0, -1):
         fraction = x + n / fraction
@@ -96,6 +97,7 @@ def _central_series(x: Decimal) -> Decimal:
     n = 0
     while total != before:
         n += 1
+        # exp(-t^2 / 2) is the sum of (-t^2 / 2)^n / n!; each term is integrated by itself.
         power *= -x * x / (2 * n)
         before, total = total, total + power / (2 * n + 1)
     return total
@@ -114,6 +116,7 @@ def normal_quantile(fraction: Reals, offset: float) -> Reals:
     """
     probability = fraction + offset
     tail = np.minimum(probability, (1.0 - fraction) - offset)
+    # By symmetry: a probability near 1 has no digits left that tell how near.
     return np.copysign(special.ndtri(tail), probability - 0.5)
 
 
@@ -121,6 +124,7 @@ def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
     """Return the quantile at the given fraction of the mass between two bounds."""
     is_left = fraction <= held.median
     share = np.where(is_left, fraction, 1.0 - fraction)
+    # The tail beyond the nearer bound, and the share of what lies between: the tail to invert.
     high, low = times(share, held.between)
     high, low = plus(
         np.where(is_left, held.below.high, held.above.high),

@@ -29,6 +29,7 @@ def times(factor: Reals, pair: Pair) -> tuple[Reals, Reals]:
     product = factor * pair.high
     upper, lower = _halves(factor)
     pair_upper, pair_lower = _halves(np.float64(pair.high))
+    # Each partial product is exact, and taken away from the largest down so is each difference.
     error = upper * pair_upper - product
     error += upper * pair_lower
     error += lower * pair_upper
@@ -38,15 +39,17 @@ def times(factor: Reals, pair: Pair) -> tuple[Reals, Reals]:
 
 def _halves(number: Reals | np.float64) -> tuple[Reals, Reals]:
     big = np.asarray(SPLITTER * number)
-    upper = big - (big - number)
+    upper = big - (big - number)  # rounded to 53 - 27 bits: the sum had no room for more
     return upper, np.asarray(number - upper)
 
 
 def plus(base: Reals, term: Reals, rest: Reals) -> tuple[Reals, Reals]:
     """Return base + term + rest as a sum of two, the first being its nearest float64."""
     total = base + term
+    # Knuth's sum: what rounding lost of either, exactly, whichever is larger.
     virtual = total - base
     rest = rest + ((base - (total - virtual)) + (term - virtual))
+    # Dekker's shorter one: `rest` is by far the smaller.
     nearest = total + rest
     return nearest, rest - (nearest - total)
 

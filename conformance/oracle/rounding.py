@@ -38,6 +38,7 @@ def _to_odd_float32(exact: Array) -> npt.NDArray[np.float32]:
     near = np.asarray(exact, np.float64).astype(np.float32)
     back = near.astype(np.float64)
     pattern = near.view(np.uint32)
-    pattern = pattern - (np.abs(back) > np.abs(exact))  # next representable towards zero
+    # Next representable towards zero: the patterns of one sign are in the order of magnitudes.
+    pattern = pattern - (np.abs(back) > np.abs(exact))
     is_cut = (back != exact) & ~np.isnan(exact)
     return np.asarray(pattern | is_cut, np.uint32).view(np.float32)

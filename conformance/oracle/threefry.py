@@ -73,13 +73,14 @@ def _hash_in_place(
     for injection in range(1, 6):
         for rotation in ROTATIONS[injection % 2]:
             left += right
+            # A rotation: what is shifted out on the left comes back on the right.
             np.left_shift(right, np.uint32(rotation), out=scratch)
             np.right_shift(right, np.uint32(32 - rotation), out=right)
             right |= scratch
             right ^= left
         left += schedule[injection % 3]
         right += schedule[(injection + 1) % 3]
-        right += np.uint32(injection)
+        right += np.uint32(injection)  # so that no two groups of rounds are alike
 
 
 def split(key: Key, num: int = 2, *, partitionable: bool = True) -> npt.NDArray[np.uint32]:

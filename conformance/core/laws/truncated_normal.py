@@ -102,6 +102,7 @@ def truncated_normal_moments(lower: float, upper: float) -> tuple[float, float]:
 
 def _relative_density(start: float, distance: float) -> float:
     """Return the standard normal density at start + distance, over that at start."""
+    # (start + distance)^2 / 2 - start^2 / 2, without the difference of squares.
     return math.exp(-distance * (start + distance / 2))
 
 
@@ -111,6 +112,7 @@ def _farthest(start: float) -> float:
     What lies beyond is 1e-18 of the variance at most. It is -start + sqrt(start^2 + 100), without
     the cancellation.
     """
+    # The root of distance * (start + distance / 2) = 50; see `_relative_density`.
     return 50 / (start / 2 + math.hypot(start / 2, 5))
 
 
@@ -125,8 +127,10 @@ def _quadrature() -> tuple[tuple[float, float], ...]:
     step = 1 / 16
     points = []
     for number in range(-52, 53):
+        # (1 + tanh(pi / 2 sinh t)) / 2 and its complement, which keeps its digits near the end.
         place, rest = (
             1 / (1 + math.exp(sign * math.pi * math.sinh(number * step))) for sign in (-1, 1)
         )
+        # d place / d t is pi cosh(t) place (1 - place); pi and the step are common to all weights.
         points.append((place, math.cosh(number * step) * place * rest))
     return tuple(points)

@@ -14,6 +14,7 @@ from conformance.core.laws.uniform import Uniform
 
 Axes = int | tuple[int, ...]
 
+# |z|^2 is exponential with mean 1; cut at t it has the mean 1 - t exp(-t) / (1 - exp(-t)).
 COMPLEX_TRUNCATED_STDDEV = math.sqrt(1 - 4 * math.exp(-4) / -math.expm1(-4))
 """Root of E|z|^2 for a circular complex normal, E|z|^2 = 1, with |z| < 2: 0.96196182800820835.
 
@@ -72,6 +73,7 @@ class VarianceScaling(Definition):
             case "normal":
                 return self.unit.times(stddev)
             case "uniform":
+                # The interval (-b, b) has the variance b^2 / 3.
                 return self.unit.times(stddev if is_complex else math.sqrt(3) * stddev)
             case _:
                 shrink = COMPLEX_TRUNCATED_STDDEV if is_complex else TRUNCATED_STDDEV

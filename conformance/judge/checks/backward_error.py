@@ -104,6 +104,7 @@ def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnEr
     roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
     with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
         adjoint = orthonormal.conj().T
+        # R is what Q^H A has on and above the diagonal; `rest` is what its rounding cut off.
         square = product(adjoint, drawn, np.zeros((columns, columns)))
         factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
         residual = np.abs(product(orthonormal, factor, drawn) + widen(orthonormal) @ rest)
@@ -194,11 +195,13 @@ def _plain_product(left: Array, right: Array, subtracted: Array) -> Array:
 def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
     """Return the product of float64 matrices to 2^-64 of their largest elements, row by column."""
     precision = np.finfo(np.float64).nmant + 1
+    # A product of two slices has 2 bits, and a sum of n such 2 bits + log2 n: all must fit.
     bits = (precision - math.ceil(math.log2(left.shape[1]))) // 2
     count = -(-(precision + SPARE_BITS + 1) // bits)  # 1.5 units are dropped
     rows = _slices(left, bits, count)
     columns = [part.T for part in _slices(right.T, bits, count)]
     total = -subtracted
+    # The product of slices i and j is at most 2^-(bits (i + j)) of the largest: small ones are left.
     for order in range(count):
         for first in range(order + 1):
             total = total + rows[first] @ columns[order - first]

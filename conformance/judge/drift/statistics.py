@@ -71,6 +71,7 @@ def is_same_stream(actual: Values, expected: Values) -> bool:
     if len(actual) < FEWEST:
         return False
     correlation = rank_correlation(actual, expected)
+    # Fisher's transform is nearly normal whatever the correlation; 1 itself would be infinite.
     score = math.atanh(min(abs(correlation), 1 - 1e-15)) * math.sqrt(len(actual) - 3) / 1.03
     return abs(correlation) > 0.5 and score > CERTAINTY
 

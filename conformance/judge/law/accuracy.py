@@ -182,6 +182,7 @@ def signed_error(
 ) -> npt.NDArray[np.float64]:
     """Return the error away from zero, in ULP at the larger of value and sigma; 0 if not finite."""
     exponent = np.frexp(np.maximum(np.abs(exact), sigma))[1] - 1
+    # Of the binade that begins at 2^exponent: the spacing at 1 is twice the unit roundoff.
     spacing = np.ldexp(2 * unit_roundoff(actual.dtype), exponent)
     with np.errstate(invalid="ignore"):
         error = np.copysign(1.0, exact) * (actual.astype(np.float64) - exact) / spacing
