@@ -99,7 +99,7 @@ class Law(Definition):
     """A law of single elements: `scale` times a unit variate.
 
     drawn_by: the function of `jax.random` that draws the unit variate.
-    roundings: up to the unit variate.
+    roundings: up to the unit variate. factor_name: what initializers call the factor.
     is_open: whether draws keep off the bounds, as documented.
     takes_complex: whether the sampler draws complex numbers.
     """
@@ -108,6 +108,7 @@ class Law(Definition):
 
     drawn_by: ClassVar[str]
     roundings: ClassVar[int]
+    factor_name: ClassVar[str] = "scale"
     is_open: ClassVar[bool] = False
     takes_complex: ClassVar[bool] = False
 
@@ -139,8 +140,7 @@ class Law(Definition):
     @property
     def call(self) -> str:
         """Return how an initializer of this law is called, its factor to four digits."""
-        first = dataclasses.fields(self)[0].name
-        return f"{self.drawn_by}({first}={self.factor:.4g})"
+        return f"{self.drawn_by}({self.factor_name}={self.factor:.4g})"
 
     @abc.abstractmethod
     def cdf(self, unit: Reals) -> Reals:

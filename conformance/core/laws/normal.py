@@ -32,6 +32,7 @@ class Normal(Law):
 
     family: ClassVar[str] = "normal"
     drawn_by: ClassVar[str] = "normal"
+    factor_name: ClassVar[str] = "stddev"
     roundings: ClassVar[int] = 3  # of the uniform, erf_inv, and the product with sqrt(2)
     takes_complex: ClassVar[bool] = True
 

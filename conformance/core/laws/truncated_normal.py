@@ -26,6 +26,7 @@ class TruncatedNormal(Law):
 
     family: ClassVar[str] = "truncated_normal"
     drawn_by: ClassVar[str] = "truncated_normal"
+    factor_name: ClassVar[str] = "stddev"
     roundings: ClassVar[int] = 3  # of the uniform, erf_inv, and the product with sqrt(2)
     is_open: ClassVar[bool] = True
 

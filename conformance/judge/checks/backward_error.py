@@ -201,7 +201,7 @@ def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
     rows = _slices(left, bits, count)
     columns = [part.T for part in _slices(right.T, bits, count)]
     total = -subtracted
-    # The product of slices i and j is at most 2^-(bits (i + j)) of the largest: small ones are left.
+    # The product of slices i and j is 2^-(bits (i + j)) of the largest: what is small is left.
     for order in range(count):
         for first in range(order + 1):
             total = total + rows[first] @ columns[order - first]
