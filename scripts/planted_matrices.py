@@ -185,12 +185,12 @@ def _nearest_orthogonal(draw: Draw) -> Array:
     return np.asarray(left @ right)
 
 
-def _of_uniforms(draw: Draw) -> Array:
+def _from_uniforms(draw: Draw) -> Array:
     uniforms = np.random.default_rng(draw.seed).uniform(size=draw.drawn.shape)
     return haar(uniforms.astype(draw.orthonormal.dtype))
 
 
-def _of_another_draw(draw: Draw) -> Array:
+def _from_another_draw(draw: Draw) -> Array:
     normals = np.random.default_rng(draw.seed).standard_normal((2, *draw.drawn.shape))
     return haar(normals[0] + 1j * normals[1] if draw.drawn.dtype.kind == "c" else normals[0])
 
@@ -236,8 +236,8 @@ FAULTS = (
     Fault(name="two columns turned by 1e-4 in their plane", change=_turned_in_their_plane),
     Fault(name="sign fix left out", change=_without_sign_fix),
     Fault(name="nearest orthogonal matrix (SVD)", change=_nearest_orthogonal),
-    Fault(name="Q of uniforms", change=_of_uniforms),
-    Fault(name="Q of another draw", change=_of_another_draw),
+    Fault(name="Q of uniforms", change=_from_uniforms),
+    Fault(name="Q of another draw", change=_from_another_draw),
     Fault(
         name="transposed",
         change=_transposed,
@@ -381,7 +381,7 @@ def main(words: list[str]) -> int:
             bounds = MatrixBudget(column=options_.bounds[0], gram=options_.bounds[1])
         budget = Budget(max_ulp=0, max_ulp_at_sigma=0.0, matrix=bounds)
         found = [row for setting in settings for row in rows_of(setting, dtype, budget)]
-        print(f"\n{dtype}, {kernel()}, bounds {_of_bounds(bounds)}\n")
+        print(f"\n{dtype}, {kernel()}, bounds {_bounds_text(bounds)}\n")
         print(to_text(found, is_markdown=options_.markdown))
         rows += found
     print(f"\n{summary(rows)}")
@@ -398,7 +398,7 @@ def kernel() -> str:
     return "{}, kernel {}, {} threads".format(*names)
 
 
-def _of_bounds(bounds: MatrixBudget | None) -> str:
+def _bounds_text(bounds: MatrixBudget | None) -> str:
     return f"{bounds.column:.3g} u and {bounds.gram:.3g} u" if bounds else "by theory"
 
 

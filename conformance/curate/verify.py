@@ -76,9 +76,9 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
     if base.kind == PREDICTED:
         predicted = _predictions(base)
         return dataclasses.replace(predicted, faults=(*verify(folder), *predicted.faults))
-    faults = [*verify(folder), *_of_store(base, catalogue)]
+    faults = [*verify(folder), *_store_faults(base, catalogue)]
     for name in base.overlay_names():
-        faults += _of_store(open_store(folder / OVERLAYS / name), catalogue)
+        faults += _store_faults(open_store(folder / OVERLAYS / name), catalogue)
         if not OVERLAY_NAME.fullmatch(name):
             faults.append(
                 f"{folder / OVERLAYS / name} is of no backend and release: rename it, as in "
@@ -90,7 +90,7 @@ def verify_set(folder: Path, catalogue: Catalogue) -> Verified:
     ]
     faults += [fault for found in predictions for fault in found.faults]
     held, absent = {"problems": len(base)}, []
-    count, wrong = _of_layers(folder)
+    count, wrong = _check_layers(folder)
     faults += wrong
     if count is None:
         absent.append(LAYERS)
@@ -163,15 +163,15 @@ def _predictions(store: Store) -> Verified:
 # --- The store -----------------------------------------------------------------------------------
 
 
-def _of_store(store: Store, catalogue: Catalogue) -> Iterator[str]:
+def _store_faults(store: Store, catalogue: Catalogue) -> Iterator[str]:
     if store.kind != GOLDEN:
         yield f"{store.folder / MANIFEST}: the kind is {store.kind}, not {GOLDEN}"
         return
-    yield from (f"{store.folder / PROVENANCE}: {fault}" for fault in _of_provenance(store))
-    yield from (f"{store.folder / MANIFEST}: {fault}" for fault in _of_stages(store, catalogue))
+    yield from (f"{store.folder / PROVENANCE}: {fault}" for fault in _provenance_faults(store))
+    yield from (f"{store.folder / MANIFEST}: {fault}" for fault in _stage_faults(store, catalogue))
 
 
-def _of_layers(folder: Path) -> tuple[int | None, list[str]]:
+def _check_layers(folder: Path) -> tuple[int | None, list[str]]:
     """Return how many parameters of layers a set holds, None for none at all, and what is wrong."""
     try:
         store = open_layers(folder)
@@ -179,13 +179,13 @@ def _of_layers(folder: Path) -> tuple[int | None, list[str]]:
         return 0, [str(error)]
     if store is None:
         return None, []
-    faults = [f"{store.folder / PROVENANCE}: {fault}" for fault in _of_provenance(store)]
+    faults = [f"{store.folder / PROVENANCE}: {fault}" for fault in _provenance_faults(store)]
     if isinstance(store, Store) and store.kind != LAYERS:
         faults.append(f"{store.folder / MANIFEST}: the kind is {store.kind}, not {LAYERS}")
     return len(store.ids()), faults
 
 
-def _of_provenance(store: Store | Earlier) -> Iterator[str]:
+def _provenance_faults(store: Store | Earlier) -> Iterator[str]:
     try:
         records, _ = store.provenance, store.environment
     except StoreError as error:
@@ -200,7 +200,7 @@ def _of_provenance(store: Store | Earlier) -> Iterator[str]:
             yield f"record {number} has the date {record.get('date')!r}, which is none"
 
 
-def _of_stages(store: Store, catalogue: Catalogue) -> Iterator[str]:
+def _stage_faults(store: Store, catalogue: Catalogue) -> Iterator[str]:
     """Yield what no digest of a stage can be, and which problems that draw alike disagree."""
     alike: dict[tuple[object, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for entry in _readable(store):
@@ -251,12 +251,12 @@ def _budgets(path: Path, catalogue: Catalogue) -> tuple[int, list[str]]:
     found = [
         f"the budget of {key} {fault}"
         for key, measurement in table.items()
-        if (fault := _of_budget(measurement, catalogue))
+        if (fault := _budget_fault(measurement, catalogue))
     ]
     return len(table), found
 
 
-def _of_budget(measurement: Measurement, catalogue: Catalogue) -> str:
+def _budget_fault(measurement: Measurement, catalogue: Catalogue) -> str:
     if measurement.initializer not in catalogue:
         return "belongs to no initializer"
     if measurement.dtype not in DTYPES:

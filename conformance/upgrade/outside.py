@@ -114,7 +114,7 @@ def explained(
     for pair in same:
         if finding := folded_otherwise(pair, sides):
             causes[pair.name] = finding
-    return dataclasses.replace(comparison, causes={**causes, **_of_lapack(calling, sides)})
+    return dataclasses.replace(comparison, causes={**causes, **_lapack_findings(calling, sides)})
 
 
 def _is_rounding(pair: Pair) -> bool:
@@ -167,7 +167,7 @@ class Suspect:
     is_recorded: bool
 
 
-def _of_lapack(pairs: list[Pair], sides: Sides) -> dict[str, Finding]:
+def _lapack_findings(pairs: list[Pair], sides: Sides) -> dict[str, Finding]:
     """Return the findings of the pairs that call LAPACK, but of those whose LAPACK is the same."""
     if is_lapack_known(*sides.hosts) and not lapack_difference(*sides.hosts):
         return {}

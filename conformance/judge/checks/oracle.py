@@ -43,7 +43,7 @@ from conformance.judge.checks.matrices import (
     fault_of,
     matrix_errors,
 )
-from conformance.judge.drift import classify_kept, explain, first_differing_stage, of_part
+from conformance.judge.drift import classify_kept, classify_part, explain, first_differing_stage
 from conformance.oracle import (
     OracleUnavailable,
     Solution,
@@ -88,7 +88,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
     if is_rounding(drift) and (drift.n_compared is None or _is_as_before(evidence)):
         return passed(ORACLE, metrics)
     if drift.n_compared is not None:
-        drift = of_part(drift, outcome, returned(found.reference), found.sigma)
+        drift = classify_part(drift, outcome, returned(found.reference), found.sigma)
     stage = first_differing_stage(evidence.observation.stages, stages)
     text = explain(dataclasses.replace(drift, stage=stage), case.id)
     text = text.replace("the golden", "the definition")

@@ -61,12 +61,12 @@ def classify(
     budget: how far apart two correct results may lie; only within it is a change called rounding.
     """
     if isinstance(actual, Raised) or isinstance(expected, Raised):
-        return _of_exceptions(actual, expected)
+        return _classify_exceptions(actual, expected)
     actual, expected = completed(actual), completed(expected)
     drift = classify_kept(actual, expected, moments=moments, budget=budget)
     if drift.n_compared is None:
         return drift
-    return of_part(drift, actual, expected, _sigma(moments, expected))
+    return classify_part(drift, actual, expected, _sigma(moments, expected))
 
 
 def classify_kept(
@@ -77,7 +77,7 @@ def classify_kept(
     budget: Budget = DEFAULT_BUDGET,
 ) -> Drift:
     """Return the class of the change of those elements that both sides keep; see `classify`."""
-    if fault := _of_type(actual, expected):
+    if fault := _type_fault(actual, expected):
         return Drift(drift_class=DriftClass.STRUCTURAL, detail=fault)
     if actual.sha256 == expected.sha256:
         return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
@@ -85,10 +85,10 @@ def classify_kept(
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
     is_constant = moments is not None and moments.variance == 0
     pair = _pair(one, two, _sigma(moments, two), budget, is_constant=is_constant)
-    return _described(pair, _of_values(pair) if pair.n_different else _EQUAL)
+    return _described(pair, _classify_values(pair) if pair.n_different else _EQUAL)
 
 
-def _of_exceptions(actual: Outcome, expected: Outcome) -> Drift:
+def _classify_exceptions(actual: Outcome, expected: Outcome) -> Drift:
     names = [
         f"raises {outcome.exception}" if isinstance(outcome, Raised) else "returns an array"
         for outcome in (expected, actual)
@@ -98,7 +98,7 @@ def _of_exceptions(actual: Outcome, expected: Outcome) -> Drift:
     return Drift(drift_class=DriftClass.CONTRACT, detail=f"{names[0]} -> {names[1]}")
 
 
-def _of_type(actual: Returned, expected: Returned) -> str:
+def _type_fault(actual: Returned, expected: Returned) -> str:
     one, two = (
         f"{'weakly typed ' if outcome.weak_type else ''}{outcome.dtype}{list(outcome.shape)}"
         for outcome in (expected, actual)
@@ -226,7 +226,7 @@ def _unit(*sides: Array) -> float:
 _EQUAL = _Change(drift_class=DriftClass.IDENTICAL, detail="")
 
 
-def of_part(drift: Drift, actual: Returned, expected: Returned, sigma: float) -> Drift:
+def classify_part(drift: Drift, actual: Returned, expected: Returned, sigma: float) -> Drift:
     """Return what is certain of two arrays of which only some elements were compared.
 
     drift: of those; see `classify_kept`. sigma: the scale of the elements.
@@ -267,17 +267,17 @@ def _nonfinite(actual: Returned, expected: Returned) -> str:
     )
 
 
-def _of_values(pair: _Pair) -> _Change:
+def _classify_values(pair: _Pair) -> _Change:
     if pair.n_lost:
         detail = f"{counted(pair.n_lost, 'element')} became NaN or infinite"
         return _Change(drift_class=DriftClass.LAW, detail=detail)
     if pair.is_constant:
         return _Change(drift_class=DriftClass.LAW, detail="a constant has another value")
     if pair.is_within:
-        return _of_rounding(pair)
+        return _classify_rounding(pair)
     if order := "" if pair.is_sample else geometry.reordering(pair.actual, pair.expected):
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=order)
-    return _of_stream(pair)
+    return _classify_other(pair)
 
 
 def _are_alike(array: Array) -> bool:
@@ -287,7 +287,7 @@ def _are_alike(array: Array) -> bool:
         return not any(np.any(widen(part) - first) for _, part in in_parts(array))
 
 
-def _of_rounding(pair: _Pair) -> _Change:
+def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean."""
     change = _systematic(pair, lambda: _finite_parts(pair))
     return change or _Change(drift_class=DriftClass.ROUNDING, detail="")
@@ -338,7 +338,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     return values if pair.unit == 1 else values / pair.unit
 
 
-def _of_stream(pair: _Pair) -> _Change:
+def _classify_other(pair: _Pair) -> _Change:
     """Judge by the elements that differ: the others say nothing of what happened to these."""
     mask = pair.different
     actual, expected = (_row(side[mask], pair) for side in (pair.actual, pair.expected))
@@ -346,11 +346,13 @@ def _of_stream(pair: _Pair) -> _Change:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
     if statistics.is_same_stream(actual, expected):
-        return _of_same_stream(actual, expected, pair)
-    return _of_laws(actual, expected, pair)
+        return _classify_same_stream(actual, expected, pair)
+    return _classify_laws(actual, expected, pair)
 
 
-def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
+def _classify_same_stream(
+    actual: statistics.Values, expected: statistics.Values, pair: _Pair
+) -> _Change:
     line = statistics.fit_parts(lambda: _finite_parts(pair, is_all=False))
     is_mirrored = line is not None and line.scale < 0
     sign = -1.0 if is_mirrored else 1.0
@@ -363,7 +365,7 @@ def _of_same_stream(actual: statistics.Values, expected: statistics.Values, pair
     return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
 
 
-def _of_laws(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
+def _classify_laws(actual: statistics.Values, expected: statistics.Values, pair: _Pair) -> _Change:
     laws = statistics.compare_laws(actual, expected)
     if laws.fault:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)

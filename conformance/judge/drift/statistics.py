@@ -92,9 +92,10 @@ def rank_correlation(one: Values, two: Values) -> float:
     return math.fsum(products) / norm if norm else 0.0
 
 
-def _ranks(values: Values) -> npt.NDArray[np.signedinteger[Any]]:
+def _ranks(values: Values) -> npt.NDArray[Any]:
     """Return twice the distance of each rank from the mean rank."""
-    ranks = np.empty(len(values), dtype=np.int32 if len(values) < 1 << 31 else np.int64)
+    dtype = np.int32 if len(values) < 1 << 31 else np.int64
+    ranks: npt.NDArray[Any] = np.empty(len(values), dtype)
     for places, found in _ranked(values):
         ranks[places] = found
     return ranks
