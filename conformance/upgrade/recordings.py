@@ -334,8 +334,10 @@ def _failure(job: _Job, code: int, is_stalled: bool) -> str:
 
 def _before(words: Sequence[str]) -> str:
     """Return where a process was when it ended, if faulthandler says so; else its last words."""
-    stacks = (place for head, place in itertools.pairwise(words) if head.startswith("Current thr"))
-    return next(stacks, words[-1] if words else "").strip()
+    for head, place in itertools.pairwise(words):
+        if head.startswith("Current thread") and place.strip().startswith('File "'):
+            return place.strip()
+    return words[-1].strip() if words else ""
 
 
 # --- The part of this package that records -------------------------------------------------------

@@ -341,6 +341,32 @@ def test_a_case_that_ends_its_process_is_named_and_the_others_are_compared(gate:
     assert re.search(rf"{lost} +{how}", text)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("fatal")
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        ("os.kill(os.getpid(), 9)", "ended by SIGKILL (Killed; out of memory, perhaps)"),
+        ("os.system('sleep 1000')", "it was not done within 9 s (--case-timeout)"),
+    ],
+    ids=["killed", "hanging"],
+)
+def test_a_case_that_is_killed_or_hangs_is_named(
+    gate: Gate, world: Path, end: str, how: str
+) -> None:
+    path = world / "fatal" / "sitecustomize.py"
+    path.write_text(FATAL.replace("os._exit(0)", end))
+    try:
+        code, out, _ = gate("2.0", "2.4", "--initializer", "ones", "--case-timeout", "9", "--json")
+    finally:
+        path.write_text(FATAL)
+
+    assert code == 3
+    (reason,) = json.loads(out)["unseen"].values()
+    assert reason.startswith("jax 2.4: ")
+    assert how in reason
+
+
 @pytest.mark.usefixtures("fatal")
 def test_where_all_cases_were_lost_the_gate_is_incomplete(gate: Gate) -> None:
     code, out, _ = gate("2.0", "2.4", "--initializer", "ones")
@@ -863,13 +889,13 @@ def test_parameters_that_are_yielded_are_those_of_a_tree(
 @pytest.mark.slow
 @pytest.mark.usefixtures("models")
 def test_a_target_that_hangs_is_told_with_the_place(gate: Gate) -> None:
-    words = ("--target", "mymodels:hangs", "--case-timeout", "5")
+    words = ("--target", "mymodels:hangs", "--case-timeout", "20")
 
     code, _, err = gate("2.0", "3.0", *words)
 
     assert code == 3
     for side in ("jax 2.0", "jax 3.0"):
-        told = rf"{side}: target 'mymodels:hangs': it was not done within 5 s \(--case-timeout\)"
+        told = rf"{side}: target 'mymodels:hangs': it was not done within 20 s \(--case-timeout\)"
         assert re.search(rf'{told} .*Before that: File ".*mymodels.py", line \d+ in hangs', err)
 
 
