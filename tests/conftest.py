@@ -1,7 +1,8 @@
 """What is collected, what tests share, and what they see of the machine that runs them.
 
 Tests that need an extra are there where the extra is. No draw is timed. The tests of a file run in
-one process, which keeps what they share. All processes share byte code and compiled programs.
+one process, which keeps what they share. All processes share byte code and compiled programs, and
+those that tests start share what they import: see warm/.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from conformance.observe import environment
+from tests import warm
 
 collect_ignore = [] if importlib.util.find_spec("ray") else ["observe/test_fleet_ray.py"]
 
@@ -107,6 +109,27 @@ def file_of(nodeid: str) -> str:
 def cost(nodeids: Sequence[str]) -> float:
     name = file_of(nodeids[0]).rpartition("test_")[2].removesuffix(".py")
     return len(nodeids) + (1e6 / (1 + DEAREST.index(name)) if name in DEAREST else 0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--cold", action="store_true", help="let no process share what it imports")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_python(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start processes of a Python that has imported JAX before."""
+    if request.config.getoption("--cold"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch, warm.python() as program:
+        patch.setattr(sys, "executable", program)
+        yield
+
+
+@pytest.fixture
+def cold_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start processes of a Python that has imported nothing."""
+    monkeypatch.setattr(sys, "executable", warm.COLD)
 
 
 AMBIENT = environment.environment_variables()

@@ -182,6 +182,7 @@ def test_executors_say_what_they_are_not_asked(name: str) -> None:
     assert offer.reason
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_knowing_the_backends_takes_neither_jax_nor_the_records_of_others() -> None:
     program = (
         "import sys; from conformance.cases.backends import lookup; lookup('cuda'); "

@@ -71,6 +71,7 @@ def reports_of(tmp_path: Path) -> Path:
 # --- Starting ------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_help_imports_nothing_slow() -> None:
     program = (
         "import sys; from conformance.cli import main\n"
@@ -85,6 +86,7 @@ def test_help_imports_nothing_slow() -> None:
     assert printed.splitlines()[-1] == "[]"
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_the_module_is_the_command_and_hands_its_exit_code_on() -> None:
     call = [sys.executable, "-m", "conformance", "list", "--nonsense"]
 

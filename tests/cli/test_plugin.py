@@ -157,6 +157,7 @@ def test_a_run_of_others_leaves_no_trace(pytester: pytest.Pytester) -> None:
     assert not (pytester.path / "reports").exists()
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_the_plugin_imports_nothing_slow() -> None:
     program = (
         "import sys, conformance.pytest_plugin\n"

@@ -20,6 +20,8 @@ from conformance.core import files
 from conformance.core.errors import GoldenError
 from conformance.core.paths import PACKAGE
 
+pytestmark = pytest.mark.usefixtures("cold_python")  # a lock names the process that holds it
+
 HERE = Path(files.__file__)
 
 

@@ -372,8 +372,9 @@ def test_a_scheduler_numbers_the_shards_and_keeps_their_reports_in_one_folder(
 @pytest.mark.slow
 def test_shards_of_a_scheduler_are_whole_together(tmp_path: Path) -> None:
     """On the CPU, for a few cases: a stand-in narrows what the script asks for."""
-    program = Path(sys.executable).with_name("conformance")
-    narrowed = f'exec {program} "${{@/cuda/cpu}}" --tier quick --initializer zeros'
+    narrowed = (
+        f'exec {sys.executable} -m conformance "${{@/cuda/cpu}}" --tier quick --initializer zeros'
+    )
 
     for index in (1, 2):
         run_script(*slurm(index, 2), tmp_path, narrowed)

@@ -21,6 +21,7 @@ import ray.cluster_utils
 
 from conformance.cli import main
 from conformance.observe import fleet
+from tests import warm
 
 pytestmark = [
     pytest.mark.fleet,
@@ -38,6 +39,7 @@ def address() -> Iterator[str]:
     """The address of a cluster of two nodes with one CPU each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setattr(sys, "executable", warm.COLD)  # a node starts threads and workers of its own
         arguments = {"num_cpus": 1, "include_dashboard": False}
         cluster = ray.cluster_utils.Cluster(initialize_head=True, head_node_args=arguments)
         cluster.add_node(num_cpus=1)

@@ -507,6 +507,7 @@ sys.exit(main(["record", *ids, "--out", sys.argv[1], "--resume"]))
 """
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_a_second_recorder_on_a_folder_is_told_who_records_and_nothing_is_lost(
     folder: Path,
 ) -> None:
@@ -559,6 +560,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_recording_needs_jax_numpy_ml_dtypes_and_safetensors_alone(folder: Path) -> None:
     selection = ("--initializer", "ones*", "--dtype", "float32", "--shape", "64", "--seed", "0")
 
@@ -611,6 +613,7 @@ def test_the_command_tells_what_is_unusual_before_it_records(
     assert any(note.startswith(told) for note in notes)
 
 
+@pytest.mark.usefixtures("cold_python")
 @pytest.mark.parametrize(
     ("words", "package"),
     [
@@ -631,6 +634,7 @@ def test_what_judging_needs_is_told_with_what_installs_it(
     )
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_a_wrong_call_is_one_line_where_little_is_installed(folder: Path) -> None:
     done = run(BARE, "record", "--out", folder, "--tier", "qick")
 

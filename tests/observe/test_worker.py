@@ -16,6 +16,8 @@ from conformance.observe import worker
 from conformance.observe.worker import Answered, Began, Event, Lost, deadline, ending, supervised
 from tests.deadly import ENDINGS, STOPPED, told
 
+pytestmark = pytest.mark.usefixtures("cold_python")  # how a process ends is what this is about
+
 TIMEOUT_S = 2.0
 
 

@@ -658,6 +658,7 @@ def test_a_disk_that_fills_up_at_the_end_is_a_clear_error(
         recorder.finish(expected=["a"], environment=ENVIRONMENT)
 
 
+@pytest.mark.usefixtures("cold_python")
 def test_recording_rows_does_not_wait_for_pandas() -> None:
     program = "import sys, conformance.report.recorder; print('pandas' in sys.modules)"
 

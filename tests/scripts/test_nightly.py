@@ -16,7 +16,7 @@ import pytest
 from nightly import MACHINES, cases, left_out, main, plan
 from track_issue import MAX_CHARACTERS
 
-from tests import ROOT
+from tests import ROOT, warm
 from tests.merge.test_merge import ONE, ROUNDED, TWO, run_of
 
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -43,7 +43,7 @@ def stand_in(folder: Path, name: str, body: str) -> None:
 
 def shell(script: str, folder: Path, **variables: str) -> int:
     """Run a step as GitHub does, in `folder`, which comes first on the path."""
-    environment = {"PATH": f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {"PATH": f"{folder}:{Path(warm.COLD).parent}:{os.environ['PATH']}"}
     done = subprocess.run(  # noqa: S603  # our own script
         ["/bin/bash", "-e", "-c", script],
         cwd=folder,

@@ -1,0 +1,243 @@
+"""A process that has imported what takes long, and forks for each client.
+
+Usage: server.py SOCKET OWNER. It ends when OWNER does, or its socket is removed.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib.machinery
+import io
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+PRELOADED = (
+    "jax",
+    "jax.export",
+    "flax.linen",
+    "flax.nnx",
+    "ml_dtypes",
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "pytest",
+    "safetensors.numpy",
+    "scipy.linalg",
+    "scipy.special",
+)
+
+TRUTH = dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True) | dict.fromkeys(
+    ("n", "no", "f", "false", "off", "0"), False
+)
+"""How JAX reads a variable."""
+
+LOOK_S = 1.0
+"""How often the server looks whether its socket is still there."""
+
+
+class Server:
+    """Forks for clients, and tells each how its fork ended."""
+
+    def __init__(self, path: str, owner: int) -> None:
+        self._path = path
+        self._owner = os.pidfd_open(owner)
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(path)
+        self._listening.listen(64)
+        self._waking, self._woken = socket.socketpair()
+        for each in (self._waking, self._woken):
+            each.setblocking(False)
+        self._clients: dict[int, socket.socket] = {}
+
+    def serve(self) -> Mapping[str, Any] | None:
+        """Return in each fork what its client asked; in the server, at the end, None."""
+        signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        while os.path.exists(self._path):
+            watched: list[Any] = [self._listening, self._waking, self._owner]
+            ready, _, _ = select.select([*watched, *self._clients.values()], [], [], LOOK_S)
+            if self._owner in ready:
+                break
+            for pid, client in list(self._clients.items()):
+                if client in ready:  # it was killed: it says nothing else
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            if self._waking in ready:
+                self._waking.recv(4096)
+            self._reap()
+            if self._listening in ready:
+                client, _ = self._listening.accept()
+                request = self._fork(client)
+                if request is not None:
+                    return request
+        for pid in self._clients:
+            os.kill(pid, signal.SIGKILL)
+        return None
+
+    def _reap(self) -> None:
+        for pid in list(self._clients):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                code = os.waitstatus_to_exitcode(status)
+                with self._clients.pop(pid) as client, contextlib.suppress(OSError):
+                    client.sendall(code.to_bytes(8, "big", signed=True))
+
+    def _fork(self, client: socket.socket) -> Mapping[str, Any] | None:
+        """Return in the fork what the client asks; in the server, and if it asks nothing, None."""
+        files, data = _received(client)
+        pid = None
+        if data:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # JAX's, of threads that it has not yet
+                pid = os.fork()
+        if pid == 0:
+            self._forget()
+            client.close()
+            request: dict[str, Any] = json.loads(data)
+            _take(files, request["files"])
+            return request
+        for file in files:
+            os.close(file)
+        if pid is None:
+            client.close()
+            return None
+        self._clients[pid] = client
+        with contextlib.suppress(OSError):  # it was killed since
+            client.sendall(pid.to_bytes(8, "big"))
+        return None
+
+    def _forget(self) -> None:
+        """Undo in a fork what makes it a server."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(self._owner)
+        for each in (self._listening, self._waking, self._woken, *self._clients.values()):
+            each.close()
+
+
+def _received(client: socket.socket) -> tuple[list[int], bytes]:
+    """Return the client's open files and its request, which is empty if the client was killed."""
+    size, files, _, _ = socket.recv_fds(client, 8, 253)
+    data = b""
+    while len(data) < int.from_bytes(size, "big"):
+        more = client.recv(1 << 16)
+        if not more:
+            return list(files), b""
+        data += more
+    return list(files), data
+
+
+def _take(files: list[int], numbers: list[int]) -> None:
+    """Give the received files the numbers that they have in the client, and close all others."""
+    high = 1 + max([*files, *numbers, 2])
+    moved = [os.dup2(file, high + n, inheritable=False) for n, file in enumerate(files)]
+    os.closerange(0, high)
+    for file, number in zip(moved, numbers, strict=True):
+        os.dup2(file, number, inheritable=True)
+        os.close(file)
+
+
+def become(request: Mapping[str, Any]) -> None:
+    """Be the process that the client was to be, up to the program that it runs."""
+    import jax
+
+    os.setpgid(0, request["group"])
+    os.chdir(request["cwd"])
+    os.umask(request["umask"])
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = found = list(dict.fromkeys(map(os.path.abspath, folders)))
+    if importlib.machinery.PathFinder.find_spec("sitecustomize", found):
+        importlib.import_module("sitecustomize")
+    if platforms := os.environ.get("JAX_PLATFORMS"):
+        jax.config.update("jax_platforms", platforms)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+    if is_partitionable := os.environ.get("JAX_THREEFRY_PARTITIONABLE"):
+        is_on = TRUTH[is_partitionable.lower()]
+        jax.config.update("jax_threefry_partitionable", is_on)  # type: ignore[no-untyped-call]  # as above
+    sys.executable = request["executable"]
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number not in request["files"]:
+            setattr(sys, name, None)
+            setattr(sys, f"__{name}__", None)
+        elif number and request["is_unbuffered"]:
+            setattr(sys, name, unbuffered(number, getattr(sys, name)))
+            setattr(sys, f"__{name}__", getattr(sys, name))
+
+
+def unbuffered(number: int, buffered: TextIO) -> TextIO:
+    """Return the stream as Python's option -u has it."""
+    raw = io.FileIO(number, "wb", closefd=False)
+    return io.TextIOWrapper(raw, buffered.encoding, buffered.errors, write_through=True)
+
+
+def leave(code: object) -> None:
+    """End as Python does, but for taking apart all modules, which takes as long as a command.
+
+    code: that of SystemExit.
+    """
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # it waits for threads
+    atexit._run_exitfuncs()
+    try:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
+    except (OSError, ValueError):
+        sys.exit(code)  # which says so
+    os._exit((code or 0) & 0xFF)
+
+
+def run(words: list[str]) -> None:
+    """Run what `python WORDS` would."""
+    option, *others = words
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    if option == "-m":
+        sys.argv = [option, *others[1:]]
+        sys.path.insert(0, os.getcwd())
+        runpy._run_module_as_main(others[0])  # type: ignore[attr-defined]  # what -m runs
+        return
+    if option == "-c":
+        sys.argv, folder, name, source = [option, *others[1:]], "", "<string>", others[0].encode()
+    else:
+        sys.argv, folder, name = words, os.path.dirname(os.path.realpath(option)), option
+        main.__file__ = option
+        source = Path(option).read_bytes()
+    sys.path.insert(0, folder)
+    exec(compile(source, name, "exec"), main.__dict__)  # noqa: S102  # the caller's own program
+
+
+def _serve() -> Mapping[str, Any] | None:
+    path, owner = sys.argv[1:]
+    server = Server(path, int(owner))
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    return server.serve()
+
+
+if __name__ == "__main__":
+    asked = _serve()
+    if asked is not None:
+        become(asked)
+        try:
+            run(asked["words"])
+        except SystemExit as end:
+            leave(end.code)
+        leave(None)
