@@ -362,6 +362,8 @@ class Controller:
         if report.when == "call":
             with self._refusing():
                 self._take(report.nodeid, report.user_properties)
+            # The terminal keeps every report to the end: a million rows would stay with them.
+            report.user_properties[:] = [(n, v) for n, v in report.user_properties if n != PLAIN]
         if report.when == "call" and FAULT not in properties and {ROW, PLAIN} & set(properties):
             self._gathering.complete(report.nodeid)
         elif report.failed:
@@ -374,7 +376,7 @@ class Controller:
             if name == ROW:
                 self._gathering.add(test, str(value))
             elif name == PLAIN:
-                self._gathering.add_plain(str(value))
+                self._gathering.add_lots(str(value))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:

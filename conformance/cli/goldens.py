@@ -16,7 +16,8 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.cli.output import write_all, write_page
-from conformance.cli.record import ProgressLine, record_supervised, say_failed
+from conformance.cli.progress import ProgressLine
+from conformance.cli.record import record_supervised, say_failed
 from conformance.cli.reviewed import entry_lines, kinds_of, review_page, review_text
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover

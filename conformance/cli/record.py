@@ -6,15 +6,15 @@ import argparse
 import contextlib
 import itertools
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
+from conformance.cli.progress import ProgressLine
 from conformance.core.errors import ExitCode, JournalError, WorkerGone
-from conformance.core.ids import Case, Parameter, parse_case
+from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.settings import unusual
 from conformance.core.words import counted
@@ -128,34 +128,3 @@ def say_failed(faults: Mapping[str, str]) -> None:
     """Say which cases the machine failed, and how."""
     for key, how in faults.items():
         print(f"the machine failed {key}: {how}", file=sys.stderr)
-
-
-class ProgressLine:
-    """Says on stderr how far a run is: in place on a terminal, else every ten seconds.
-
-    verb: what happens to each case, as in `recorded`.
-    """
-
-    def __init__(self, verb: str = "recorded") -> None:
-        self._verb = verb
-        self._start = self._said = time.monotonic()
-        self._in_place = sys.stderr.isatty()
-
-    def __call__(self, number: int, total: int, case: Case | Parameter) -> None:
-        """Note that case `number` of `total` is done."""
-        time_s = time.monotonic()
-        if time_s - self._said < (0.2 if self._in_place else 10.0) and number < total:
-            return
-        self._said = time_s
-        text = f"{self._verb} {number} of {total} in {time_s - self._start:.0f} s"
-        text += f": {case.id}"
-        sys.stderr.write(f"\r\x1b[2K{text[:100]}" if self._in_place else f"{text}\n")
-        if self._in_place and number == total:
-            sys.stderr.write("\n")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Make room for a line of output; the next call draws the progress again."""
-        if self._in_place:
-            sys.stderr.write("\r\x1b[2K")
-            sys.stderr.flush()

@@ -6,16 +6,21 @@ import argparse
 import contextlib
 import shlex
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from conformance.cases.backends import installed
-from conformance.cli.record import ProgressLine
+from conformance.cli.progress import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
+from conformance.core.files import locked
 from conformance.core.settings import unusual
+from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
-from conformance.run import options
-from conformance.run.blocks import Lot
+from conformance.report.run import is_noteworthy
+from conformance.run import options, resuming
 from conformance.run.isolated import Isolated
+from conformance.run.resuming import Begun
 from conformance.run.session import Fleet, Recorded, Session, Verdict
 
 SHOWN = 20
@@ -43,24 +48,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds for one attempt at one compile group (default: 600)",
     )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="DIR",
+        help="go on with the run in DIR, reports/<run>, as it was begun: it takes no selection",
+    )
     options.add_selection_options(parser.add_argument)
     options.add_judging_options(parser.add_argument)
     options.add_report_options(parser.add_argument)
     options.add_worker_options(parser.add_argument)
+    options.add_workers_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run and judge the cases, write the reports, and return the exit code of the verdict."""
     command = shlex.join(["conformance", *sys.argv[1:]])
+    if arguments.resume is not None:
+        return _resume(arguments, command)
     recorder = RunRecorder(folder=Path(arguments.reports), command=command)
-    session = _session(arguments, recorder.run_id)
-    with contextlib.closing(session):
+    given = options.given(arguments)
+    session = _session(arguments, given, recorder.run_id)
+    with contextlib.closing(session), contextlib.ExitStack() as held:
+        session.validate_selection()
+        session.validate_files()
+        recorder.prepare()
+        if not _is_elsewhere(arguments):
+            where, by = session.environment, session.judged_by
+            resuming.note(recorder.folder, Begun(given=given, environment=where, judged_by=by))
+            held.enter_context(locked(recorder.folder))
         return _report(arguments, session, recorder)
 
 
+def _resume(arguments: argparse.Namespace, command: str) -> int:
+    """Go on with a run, as it was begun."""
+    _require_alone(arguments)
+    folder: Path = arguments.resume
+    begun = resuming.read(folder)
+    with locked(folder):
+        in_blocks = bool(options.read_given(begun.given).asked.ranges)
+        done = resuming.take_up(folder, in_blocks=in_blocks)
+        recorder = RunRecorder(folder=folder.parent, command=command, run_id=folder.name)
+        recorder.take_up(done.rows, done.plain)
+        session = _session(arguments, begun.given, recorder.run_id, done.units)
+        with contextlib.closing(session):
+            session.validate_files()
+            resuming.require_same(folder, begun, session.environment, session.judged_by)
+            return _report(arguments, session, recorder)
+
+
+RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report")
+"""Options that say how cases are run, and not which or by what they are judged."""
+
+
+def _require_alone(arguments: argparse.Namespace) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for name, default in vars(parser.parse_args([])).items():
+        if name not in RESUMED_WITH and (value := getattr(arguments, name)) != default:
+            raise SelectionError(
+                f"--resume goes on with what the run was asked, and --{name.replace('_', '-')} "
+                f"{value} asks for more: leave it out, or begin anew, without --resume"
+            )
+
+
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
-    session.validate_selection()
-    session.validate_files()
     for line in (*unusual(session.environment), *installed().faults()):
         print(f"note: {line}")
     ending = "the run was interrupted"
@@ -84,16 +136,19 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
 
 def judge(session: Session, recorder: RunRecorder) -> None:
     """Take the verdict on every case, and print what is wrong as it comes."""
-    progress, n_shown, n_judged = ProgressLine("judged"), 0, 0
+    n_judged, n_shown, n_drifted = recorder.n_rows, 0, 0
+    n_cases = n_judged + session.n_cases
+    progress = ProgressLine("judged", n_judged)
     for verdict in session.verdicts():
-        if isinstance(verdict, Lot):
-            recorder.add_plain(verdict.lines, verdict.counts)
-            n_judged += len(verdict.lines)
-            progress(n_judged, session.n_cases, verdict.block.case)
+        if isinstance(verdict, Lots):
+            recorder.add_lots(verdict)
+            n_judged += verdict.n_rows
+            progress(n_judged, n_cases, verdict.block.case, n_drifted)
             continue
         text = _taken(verdict, session, recorder)
         n_judged += 1
-        progress(n_judged, session.n_cases, verdict.case)
+        n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
+        progress(n_judged, n_cases, verdict.case, n_drifted)
         if text:
             n_shown += 1
             progress.clear()
@@ -117,14 +172,30 @@ def _show(text: str, n_shown: int) -> None:
         print("more is wrong; the reports hold it all\n")
 
 
-def _session(arguments: argparse.Namespace, run_id: str) -> Session:
-    asked = options.read_arguments(arguments)
+def _session(
+    arguments: argparse.Namespace,
+    given: Mapping[str, Any],
+    run_id: str,
+    done: Collection[str] = (),
+) -> Session:
+    asked = options.read_given(given)
     if arguments.fleet and arguments.recording:
         raise SelectionError("--fleet and --recording contradict each other: give one")
+    if arguments.workers > 1 and (_is_elsewhere(arguments) or options.runs_here(arguments)):
+        raise SelectionError(
+            f"-n {arguments.workers} starts workers on this machine, which --fleet, --recording "
+            "and --in-process do not, nor a program that registered initializers: leave it out"
+        )
     if arguments.fleet:
         return Fleet(arguments.fleet, arguments.fleet_timeout, asked, run_id)
     if arguments.recording is not None:
         return Recorded(arguments.recording, asked, run_id)
     if options.runs_here(arguments):
-        return Session(asked, run_id)
-    return Isolated(options.given(arguments), arguments.case_timeout, run_id)
+        return Session(asked, run_id, done=done)
+    n_workers = arguments.workers
+    return Isolated(given, arguments.case_timeout, run_id, n_workers=n_workers, done=done)
+
+
+def _is_elsewhere(arguments: argparse.Namespace) -> bool:
+    """Return whether the cases are not run by this machine, now."""
+    return bool(arguments.fleet) or arguments.recording is not None

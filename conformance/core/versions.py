@@ -93,12 +93,14 @@ LAYERS = Format(
     name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
 )
 
+BEGUN_RUN = Format(name="begun run")
+LOTS = Format(name="lots of rows")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison")
 SURVEY = Format(name="survey")
 
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
-    *(BUDGETS, PROGRAMS, LAYERS, MERGE, COMPARISON, SURVEY),
+    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, MERGE, COMPARISON, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

@@ -18,8 +18,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 from conformance.core import errors
 from conformance.core.errors import ConformanceError, WorkerGone
@@ -182,6 +182,57 @@ def supervised(
         ConformanceError: the one that ended the task.
         WorkerGone: a worker ended outside of a case, or would do other cases than the one before.
     """
+    return together(task, [asked], timeout_s)
+
+
+def together(
+    task: str, asked: Sequence[Mapping[str, Any]], timeout_s: float
+) -> Generator[Event, None, None]:
+    """Return what is said, as it comes, by a worker for each part of the task; see `supervised`.
+
+    The workers start at once, so that their parent can do something else meanwhile.
+    """
+    events = _merged([_said(task, each, timeout_s) for each in asked])
+    next(events)
+    return cast("Generator[Event, None, None]", events)
+
+
+def _merged(parts: Sequence[Speech]) -> Speech:
+    """Yield a pause when all have started, and then what they say."""
+    with contextlib.ExitStack() as stack:
+        heard: list[Speech] = []
+        for each in parts:
+            stack.enter_context(contextlib.closing(each))
+            pause = next(each)
+            heard.append(each)
+        yield pause
+        silent: dict[int, Speech] = {}
+        last_look = time.monotonic()
+        while heard:
+            for each in heard:
+                for event in each:
+                    if isinstance(event, Pause):
+                        silent[event.pipe] = each
+                        break
+                    yield event
+            pipes = select.select(list(silent), [], [], POLL_S)[0] if silent else []
+            if time.monotonic() - last_look > POLL_S:  # those that say nothing may have ended
+                pipes, last_look = list(silent), time.monotonic()
+            heard = [silent.pop(pipe) for pipe in pipes]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A worker may have nothing to say. pipe: what can be read when it has."""
+
+    pipe: int
+
+
+Speech = Generator[Event | Pause, None, None]
+
+
+def _said(task: str, asked: Mapping[str, Any], timeout_s: float) -> Speech:
+    """Yield what the workers of one part say, and where that may take its time."""
     pending: collections.deque[str] = collections.deque()
     lost: dict[str, str] = {}
     while True:
@@ -193,6 +244,9 @@ def supervised(
                 return GRACE_S + (timeout_s if within else max(timeout_s, CASE_TIMEOUT_S))
 
             for message in worker.messages(patience_s):
+                if message is None:
+                    yield Pause(pipe=worker.pipe)
+                    continue
                 if SILENT in message:
                     is_silent = True
                     worker.process.kill()
@@ -212,11 +266,8 @@ def supervised(
                 else:
                     pending.popleft()
                     yield Answered(case=message["case"], answer=message["answer"])
-            status = worker.process.wait()
-            reason = ending(-signal.SIGALRM if is_silent else status, timeout_s)
-        if not (has_begun and pending):
-            where = "after its last case" if has_begun else "before its first case"
-            raise WorkerGone(f"{where} the worker is gone: {reason}")
+            reason = worker.ending(timeout_s, is_silent=is_silent)
+        _require_within(has_begun, pending, reason)
         case = pending.popleft()
         lost[case] = reason
         yield Lost(case=case, reason=reason)
@@ -243,6 +294,13 @@ def _raise(error: Sequence[str] | None) -> None:
         raise getattr(errors, name)(text)
 
 
+def _require_within(has_begun: bool, pending: Collection[str], reason: str) -> None:
+    """Ensure that a worker ended within a case, which is to blame then."""
+    if not (has_begun and pending):
+        where = "after its last case" if has_begun else "before its first case"
+        raise WorkerGone(f"{where} the worker is gone: {reason}")
+
+
 def _require_same(cases: Sequence[str], expected: Sequence[str]) -> None:
     if list(cases) != list(expected):
         raise WorkerGone(f"the worker in place of one that was lost {different(cases, expected)}")
@@ -263,15 +321,22 @@ class _Worker:
     process: subprocess.Popen[bytes]
     pipe: int
 
-    def messages(self, patience_s: Callable[[], float]) -> Iterator[dict[str, Any]]:
-        """Yield what it says until it ends; a line that it did not finish is dropped.
+    def ending(self, timeout_s: float, *, is_silent: bool) -> str:
+        """Return how it ended; one that was ended as it said nothing any more was not done."""
+        status = self.process.wait()
+        return ending(-signal.SIGALRM if is_silent else status, timeout_s)
 
-        A worker ends itself at its deadline. One that cannot, since a case stopped it or its timer,
-        is ended here, after it has said nothing for `patience_s`; the last message says so.
+    def messages(self, patience_s: Callable[[], float]) -> Iterator[dict[str, Any] | None]:
+        """Yield what it says until it ends, and None wherever it may say nothing for a while.
+
+        A line that it did not finish is dropped. A worker ends itself at its deadline. One that
+        cannot, since a case stopped it or its timer, is ended here, after it has said nothing for
+        `patience_s`; the last message says so.
         """
         rest, heard = b"", time.monotonic()
         while True:
-            if select.select([self.pipe], [], [], POLL_S)[0]:
+            yield None
+            if select.select([self.pipe], [], [], 0)[0]:
                 heard = time.monotonic()
                 data = os.read(self.pipe, 1 << 16)
                 if not data:

@@ -18,15 +18,11 @@ Text columns are pandas strings, axes and versions are categories, `drift_class`
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
-import itertools
-import json
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -35,11 +31,9 @@ from conformance.core.reading import document, record
 from conformance.core.versions import KEY
 from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
+from conformance.report.lots import LOTS_FILE, read_lots
 from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
 from conformance.report.run import MISSING
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 RECORDS_AS_TEXT = "records.jsonl"
@@ -67,7 +61,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     if (folder / RECORDS_AS_TEXT).exists():
         return frame(_read_lines(folder / RECORDS_AS_TEXT))
     if (folder / ROWS).exists():
-        return frame(_read_rows(folder / ROWS))
+        return _read_unfinished(folder)
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
 
 
@@ -135,62 +129,14 @@ def read_drift(folder: Path) -> pd.DataFrame:
 
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Return the rows as a frame, dtypes as the columns declare."""
-    return pd.DataFrame(
-        {
-            column.name: _series([getattr(row, column.name) for row in rows], column)
-            for column in COLUMNS
-        }
+    return _conform(
+        pd.DataFrame(
+            {
+                column.name: _series([getattr(row, column.name) for row in rows], column)
+                for column in COLUMNS
+            }
+        )
     )
-
-
-def write_records(lines: Iterable[str], path: Path) -> None:
-    """Write rows, as JSON each, to a Parquet file, CHUNK of them in memory at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # Text, where a frame has a category: its codes would differ from chunk to chunk.
-    empty = pd.DataFrame({each.name: _series([], _as_text(each)) for each in COLUMNS})
-    schema = pa.Schema.from_pandas(empty, preserve_index=False)
-    with pq.ParquetWriter(path, schema) as writer:
-        for chunk in batched(lines, CHUNK):
-            writer.write_table(_table(chunk, schema))
-
-
-def _table(lines: list[str], schema: pa.Schema) -> pa.Table:
-    """Return rows as a table: read by Arrow, which takes a tenth of the time, where it can."""
-    import pyarrow as pa
-    import pyarrow.json
-
-    is_time = [pa.types.is_timestamp(field.type) for field in schema]
-    types = zip(schema, is_time, strict=True)
-    as_told = pa.schema([each.with_type(pa.string()) if time else each for each, time in types])
-    data = "".join(lines).encode()
-    how = {
-        "read_options": pyarrow.json.ReadOptions(block_size=len(data) + 1, use_threads=False),
-        "parse_options": pyarrow.json.ParseOptions(explicit_schema=as_told),
-    }
-    with contextlib.suppress(pa.ArrowInvalid):  # NaN and infinity are text in JSON
-        return pyarrow.json.read_json(io.BytesIO(data), **how).cast(schema)
-    rows = [json.loads(line) for line in lines]
-    columns = {
-        each.name: _series([row[each.name] for row in rows], _as_text(each)) for each in COLUMNS
-    }
-    return pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False).cast(schema)
-
-
-CHUNK = 5_000
-"""Rows of one part of a file that is written part by part: some 50 MB of memory."""
-
-
-def batched(lines: Iterable[str], n: int) -> Iterator[list[str]]:
-    """Yield the lines by n; `itertools.batched` came with Python 3.12."""
-    left = iter(lines)
-    while chunk := list(itertools.islice(left, n)):
-        yield chunk
-
-
-def _as_text(column: Column) -> Column:
-    return dataclasses.replace(column, dtype="string") if column.dtype == "category" else column
 
 
 def _series(values: list[Any], column: Column) -> pd.Series[Any]:
@@ -221,21 +167,45 @@ def _read_records(path: Path) -> pd.DataFrame:
 
 
 def _conform(records: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with declared dtypes, which concatenating lost."""
-    return records.astype({column.name: _dtype(column) for column in COLUMNS})
+    """Return the frame with declared dtypes, which concatenating lost.
+
+    Categories are text, also where there is none: pandas and Arrow make different things of those.
+    """
+    conformed = records.astype({column.name: _dtype(column) for column in COLUMNS})
+    for column in COLUMNS:
+        if column.dtype == "category":
+            categories = conformed[column.name].cat
+            conformed[column.name] = categories.rename_categories(
+                list(map(str, categories.categories))
+            )
+    return conformed
 
 
-def _read_rows(path: Path) -> list[Row]:
-    text = path.read_text(encoding="utf-8")
-    cut_short = text.rpartition(NEWLINE)[2]
-    dropped = "; its last line is cut short and was dropped" if cut_short else ""
-    read = counted(text.count(NEWLINE), "row")
+def _read_unfinished(folder: Path) -> pd.DataFrame:
+    """Return the rows that a run has got to."""
+    rows, dropped = _read_lines(folder / ROWS), ""
+    if any(map(_is_cut_short, (folder / ROWS, folder / LOTS_FILE))):
+        dropped = "; its last line is cut short and was dropped"
+    records = frame(rows)
+    if (folder / LOTS_FILE).exists():
+        from conformance.report.parquet import table_of
+
+        records = _conform(table_of(rows, read_lots(folder)).to_pandas())
     warnings.warn(
-        f"{path.parent}: the run did not finish; read: {read}{dropped}",
+        f"{folder}: the run did not finish; read: {counted(len(records), 'row')}{dropped}",
         UnfinishedRunWarning,
         stacklevel=3,
     )
-    return _read_lines(path)
+    return records
+
+
+def _is_cut_short(path: Path) -> bool:
+    """Return whether a line was being written, whose end never came."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != NEWLINE.encode()
 
 
 def _read_lines(path: Path) -> list[Row]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
-from xml.etree import ElementTree
+from collections.abc import Iterable
+from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from conformance.core.records import Status
 from conformance.report.escape import printable
@@ -11,53 +14,95 @@ from conformance.report.rows import Row
 from conformance.report.run import Run
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold in any form (section 2.2); ElementTree would write them."""
+"""Characters that XML 1.0 cannot hold in any form (section 2.2); XMLGenerator would write them."""
 
 
-def junit(run: Run) -> str:
-    """Return the run as one test suite, a test case each."""
+def junit(run: Run, plain: Iterable[tuple[str, float]] = ()) -> str:
+    """Return what `write_junit` writes."""
+    out = io.StringIO()
+    write_junit(run, plain, out)
+    return out.getvalue()
+
+
+def write_junit(run: Run, plain: Iterable[tuple[str, float]], out: io.TextIOBase) -> None:
+    """Write the run as one test suite, a test case each, none of which is held.
+
+    plain: of cases that plainly passed, and have no row in the run, the id and the seconds.
+    """
     missing = [(case, why) for why, cases in run.missing_by_reason.items() for case in cases]
-    suite = ElementTree.Element(
+    xml = _Xml(out)
+    xml.begin("testsuites")
+    xml.begin(
         "testsuite",
         name="conformance",
-        tests=str(len(run.judged) + len(missing)),
+        tests=str(run.n_judged + len(missing)),
         failures=str(len(run.failed)),
         errors=str(len(missing)),
         skipped=str(sum(run.limitations.values())),
         time=f"{run.elapsed_s:.3f}",
     )
-    properties = ElementTree.SubElement(suite, "properties")
+    xml.begin("properties")
     for name, value in run.environment.packages.items():
-        ElementTree.SubElement(properties, "property", name=_clean(name), value=_clean(value))
+        xml.element("property", name=_clean(name), value=_clean(value))
+    xml.end("properties")
     for row in run.judged:
-        _add_case(suite, row)
+        _write_case(xml, row)
+    for case, elapsed_s in plain:
+        xml.element("testcase", **_named(case, elapsed_s))
     for case, reason in missing:
-        element = _case(suite, case, elapsed_s=0.0)
-        ElementTree.SubElement(element, "error", message=_clean(reason))
-    root = ElementTree.Element("testsuites")
-    root.append(suite)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+        xml.begin("testcase", **_named(case, 0.0))
+        xml.element("error", message=_clean(reason))
+        xml.end("testcase")
+    xml.end("testsuite")
+    xml.end("testsuites")
 
 
-def _add_case(suite: ElementTree.Element, row: Row) -> None:
-    element = _case(suite, row.case, elapsed_s=row.elapsed_s)
+class _Xml:
+    """Elements, each on a line of its own."""
+
+    def __init__(self, out: io.TextIOBase) -> None:
+        self._generator = XMLGenerator(out, "utf-8", short_empty_elements=True)
+        self._generator.startDocument()
+
+    def begin(self, tag: str, /, **attributes: str) -> None:
+        """Open an element."""
+        self._generator.startElement(tag, AttributesImpl(attributes))
+        self._generator.characters("\n")
+
+    def end(self, tag: str) -> None:
+        """Close the element."""
+        self._generator.endElement(tag)
+        self._generator.characters("\n")
+
+    def element(self, tag: str, text: str = "", /, **attributes: str) -> None:
+        """Write an element that holds just this text."""
+        self._generator.startElement(tag, AttributesImpl(attributes))
+        if text:
+            self._generator.characters(text)
+        self.end(tag)
+
+
+def _write_case(xml: _Xml, row: Row) -> None:
     text = _clean(f"{row.messages}\n  rerun: {row.rerun}")
     headline = text.partition("\n")[0]
+    named = _named(row.case, row.elapsed_s)
+    if row.status not in (Status.FAILED, Status.LIMITED):
+        xml.element("testcase", **named)
+        return
+    xml.begin("testcase", **named)
     if row.status == Status.FAILED:
-        ElementTree.SubElement(element, "failure", message=headline).text = text
-    if row.status == Status.LIMITED:
-        ElementTree.SubElement(element, "skipped", message=headline)
+        xml.element("failure", text, message=headline)
+    else:
+        xml.element("skipped", message=headline)
+    xml.end("testcase")
 
 
-def _case(suite: ElementTree.Element, case: str, *, elapsed_s: float) -> ElementTree.Element:
-    return ElementTree.SubElement(
-        suite,
-        "testcase",
-        classname=_clean(f"conformance.{case.partition('-')[0]}"),
-        name=_clean(case),
-        time=f"{elapsed_s:.6f}",
-    )
+def _named(case: str, elapsed_s: float) -> dict[str, str]:
+    return {
+        "classname": _clean(f"conformance.{case.partition('-')[0]}"),
+        "name": _clean(case),
+        "time": f"{elapsed_s:.6f}",
+    }
 
 
 def _clean(text: str) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
+import importlib
 import importlib.util
+import itertools
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
 from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
-from conformance.report.junit import junit as junit_text
+from conformance.report.junit import write_junit
+from conformance.report.lots import LOTS_FILE, Lots, read_lots, rows_of, told
 from conformance.report.markdown import markdown
 from conformance.report.rows import Row, to_json
 from conformance.report.run import MISSING, Key, Run
@@ -41,8 +45,20 @@ class RunRecorder:
         self._started_s = time.monotonic()
         self._rows: list[Row] = []
         self._plain: collections.Counter[Key] = collections.Counter()
+        self._earlier: tuple[str, ...] = ()
         self._reasons: dict[str, str] = {}
         self._run: Run | None = None
+
+    def take_up(self, rows: Iterable[Row], plain: Mapping[Key, int]) -> None:
+        """Count what an earlier part of the run has written to the folder."""
+        self._rows += rows
+        self._plain.update(plain)
+        self._earlier = tuple(row.case for row in self._rows)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are so far."""
+        return len(self._rows) + self._plain.total()
 
     def add(self, row: Row) -> None:
         """Append the row to the file, so that it is there whatever happens next.
@@ -50,32 +66,38 @@ class RunRecorder:
         Raises:
             ReportError: the folder cannot be written.
         """
-        self._append([to_json(row)])
+        self._append(ROWS, to_json(row))
         self._rows.append(row)
 
-    def add_plain(self, lines: Sequence[str], counts: Iterable[tuple[Key, int]]) -> None:
-        """Append rows that plainly passed, as JSON, and remember no more than how many there are.
+    def add_lots(self, block: Lots) -> None:
+        """Append what a block came to, and remember no more than how many rows there are.
 
         Raises:
             ReportError: the folder cannot be written.
         """
-        self._append(lines)
-        for key, n in counts:
-            self._plain[key] += n
+        self._append(LOTS_FILE, told(block))
+        self._plain.update(block.counts)
 
-    def _append(self, lines: Sequence[str]) -> None:
+    def _append(self, name: str, line: str) -> None:
         try:
             if not (self._rows or self._plain):
                 self.folder.mkdir(parents=True, exist_ok=True)
+                (self.folder / ROWS).touch()  # says that a run lies here
             # Opened each time: nothing is left in a buffer, or open, when the run is killed.
-            with (self.folder / ROWS).open("a", encoding="utf-8") as file:
-                file.write("".join(f"{line}\n" for line in lines))
+            with (self.folder / name).open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
         except OSError as error:
             raise cannot_write(self.folder, error, "--reports DIR") from error
 
     def miss(self, case_id: str, reason: str) -> None:
         """Note why a case that was to run has no verdict."""
         self._reasons[case_id] = reason
+
+    @staticmethod
+    def prepare() -> None:
+        """Import what `finish` needs, if it is there: while workers start, that takes no time."""
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module("conformance.report.parquet")
 
     def finish(
         self,
@@ -89,9 +111,10 @@ class RunRecorder:
     ) -> Run:
         """Write the reports and return the run; without rows it writes the summary of a failure.
 
-        Rows are in the order of their case ids.
+        Rows are in the order of their case ids; those that are not held follow, block by block.
 
-        expected: ids of all cases that were to run. ending: why the run ended early, if it did.
+        expected: ids of all cases that were to run, but for those of an earlier part. ending: why
+            the run ended early, if it did.
         golden_environment, matrices: see `Run`.
 
         Raises:
@@ -104,7 +127,7 @@ class RunRecorder:
             # They came in the order in which workers finished, which no two runs share.
             rows=tuple(sorted(self._rows, key=lambda row: row.case)),
             plain=dict(self._plain),
-            expected=tuple(expected),
+            expected=(*self._earlier, *expected),
             environment=environment,
             elapsed_s=time.monotonic() - self._started_s,
             reasons=self._reasons,
@@ -120,7 +143,7 @@ class RunRecorder:
             self._write_page(run)
             self._write(DRIFT, to_csv(run.noteworthy))
             if junit:
-                self._write("junit.xml", junit_text(run))
+                self._write_junit(run)
             # Last, for its presence says that the run finished.
             self._write_records(run)
         except OSError as error:
@@ -143,27 +166,33 @@ class RunRecorder:
 
         self._write(PAGE, html(page_of_run(run)))
 
+    def _write_junit(self, run: Run) -> None:
+        lots = (lot for block in self._lots() for lot in block.lots)
+        plain = ((case, lot.row.elapsed_s) for lot in lots for case in lot.cases())
+        with (
+            atomic_file(self.folder / "junit.xml") as draft,
+            draft.open("w", encoding="utf-8") as file,
+        ):
+            write_junit(run, plain, file)
+
     def _write_records(self, run: Run) -> None:
-        if any(importlib.util.find_spec(name) is None for name in ("pandas", "pyarrow")):
+        if importlib.util.find_spec("pyarrow") is None:
             with atomic_file(self.folder / RECORDS_AS_TEXT) as draft, draft.open("w") as file:
                 file.writelines(self._lines(run))
             return
-        # Here, not above: pandas takes longer to import than a small run takes to be judged.
-        from conformance.report.frames import frame, write_records
+        # Here, not above: pyarrow takes longer to import than a case takes to be judged.
+        from conformance.report.parquet import write_records
 
         with atomic_file(self.folder / RECORDS) as draft:
-            if run.plain:
-                write_records(self._lines(run), draft)
-            else:
-                frame(run.rows).to_parquet(draft, index=False)
+            write_records(run.rows, self._lots(), draft)
 
     def _lines(self, run: Run) -> Iterator[str]:
-        """Yield the rows as JSON: in order, or as they came where not all are held in memory."""
-        if not run.plain:
-            yield from (f"{to_json(row)}\n" for row in run.rows)
-            return
-        with (self.folder / ROWS).open(encoding="utf-8") as file:
-            yield from file
+        """Yield the rows as JSON, those that are not held last."""
+        rows = itertools.chain(run.rows, rows_of(self._lots()))
+        return (f"{to_json(row)}\n" for row in rows)
+
+    def _lots(self) -> Iterator[Lots]:
+        return read_lots(self.folder) if self._plain else iter(())
 
 
 def new_run_id() -> str:

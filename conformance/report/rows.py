@@ -450,8 +450,12 @@ def to_json(values: Row) -> str:
     Floats are written so that they read back to the same bits; JSON has no NaN and no infinity, so
     those are the strings that `float` understands.
     """
-    scalars = {column.name: _json_scalar(getattr(values, column.name)) for column in COLUMNS}
-    return json.dumps(scalars, allow_nan=False)
+    return json.dumps(to_values(values), allow_nan=False)
+
+
+def to_values(values: Row) -> dict[str, Any]:
+    """Return the row as the object that its JSON is."""
+    return {column.name: _json_scalar(getattr(values, column.name)) for column in COLUMNS}
 
 
 def _json_scalar(value: Any) -> Any:
@@ -471,9 +475,14 @@ def from_json(text: str) -> Row:
         raise ReportError(f"not a row in JSON: {error}: {text[:80]!r}") from error
     if not isinstance(values, dict):
         raise ReportError(f"not a row: expected a JSON object, found {text[:80]!r}")
-    values |= defaults(values, values.get(KEY))
+    return from_values(values)
+
+
+def from_values(values: Mapping[str, Any]) -> Row:
+    """Return the row that `to_values` made an object of; raises as `from_json` does."""
+    filled = {**values, **defaults(values, values.get(KEY))}
     try:
-        return _require_categories(record(Row, values))
+        return _require_categories(record(Row, filled))
     except Malformed as fault:
         raise ReportError(f"column {fault}") from fault
 

@@ -7,20 +7,19 @@ the seed decides. All else goes the way of any case, one by one: same verdicts, 
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from conformance.core.arrays import returned
 from conformance.core.ids import Block, Case
 from conformance.core.records import COMPILED, DriftClass, Outcome, Returned, Status
 from conformance.judge.block import Plain, is_judged_at_once, judge_block
 from conformance.judge.budgets import budget_for
-from conformance.report.rows import Row, outcome_text, to_json
-from conformance.report.run import Key, key_of
+from conformance.report.lots import DISTANCE, Lot, Lots
+from conformance.report.rows import Row, outcome_text
 
 if TYPE_CHECKING:
     from conformance.judge.bench import Goldens
@@ -30,50 +29,45 @@ if TYPE_CHECKING:
 IN_BLOCK = "executed in a block"
 """The mode of an array that was drawn with those of other seeds, and not by a call of its own."""
 
-DISTANCE = "oracle.oracle_ulp_at_sigma"
-"""The one metric that the seed decides."""
 
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Lot:
-    """The rows of a block that plainly passed, as JSON, and how many there are by `key_of`."""
-
-    block: Block
-    lines: tuple[str, ...]
-    counts: tuple[tuple[Key, int], ...]
-
-
-def told_lot(lot: Lot) -> dict[str, Any]:
-    """Return the rows of a lot, and their counts, as JSON can hold them."""
-    return {"lines": lot.lines, "counts": lot.counts}
-
-
-def read_lot(told: Mapping[str, Any]) -> tuple[list[str], list[tuple[Key, int]]]:
-    """Return the rows that `told_lot` told, and their counts."""
-    return told["lines"], [(Key(*key), n) for key, n in told["counts"]]
-
-
-def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lot]:
-    """Yield what comes of each case of a block: those that need a word of their own, then the rest.
+def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lots]:
+    """Yield what comes of each case of a block that needs a word of its own, then of the rest.
 
     Raises:
         StoreError: a golden cannot be read.
     """
+    return as_lots(block, _found(session, block))
+
+
+def as_lots(block: Block, verdicts: Iterable[Verdict | Lot]) -> Iterator[Verdict | Lots]:
+    """Yield the verdicts of a block but for those that plainly passed, which come last, as lots."""
+    lots: list[Lot] = []
+    for found in verdicts:
+        if isinstance(found, Lot):
+            lots.append(found)
+        elif _is_template(found):
+            assert found.row is not None
+            lots.append(Lot.of(found.row))
+        else:
+            yield found
+    yield Lots(block=block, lots=tuple(lots))
+
+
+def _found(session: Session, block: Block) -> Iterator[Verdict | Lot]:
+    """Yield what comes of the cases of a block, of many that passed alike together."""
     cases = list(block.cases())
     ends = [session.verdict(case) for case in dict.fromkeys((cases[0], cases[-1]))]
     yield from ends
     inner = cases[1:-1]
-    lot = _lot(session, block, ends) if inner and all(map(_is_template, ends)) else None
-    if lot is None:
+    drawn = _drawn(session, block, ends) if inner and all(map(_is_template, ends)) else None
+    if drawn is None:
         yield from map(session.verdict, inner)
         return
     for number, case in enumerate(inner, start=1):
-        if not lot.take(number, case):
+        if not drawn.take(number, case):
             yield (verdict := session.verdict(case))
-            lot.learn(verdict)
-    if lot.lines:
-        counts = tuple(lot.counts.items())
-        yield Lot(block=block, lines=tuple(lot.lines), counts=counts)
+            drawn.learn(verdict)
+    yield from drawn.lots
 
 
 def _is_template(verdict: Verdict) -> bool:
@@ -84,7 +78,7 @@ def _is_template(verdict: Verdict) -> bool:
     return row.drift_class in (None, DriftClass.IDENTICAL)
 
 
-def _lot(session: Session, block: Block, ends: list[Verdict]) -> _Lot | None:
+def _drawn(session: Session, block: Block, ends: list[Verdict]) -> _Drawn | None:
     """Draw and judge all at once, where that draws what the calls of both ends did; else None."""
     bench, problem = session.bench, block.case.problem
     spec = bench.specs[problem.initializer]
@@ -105,40 +99,42 @@ def _lot(session: Session, block: Block, ends: list[Verdict]) -> _Lot | None:
         budget_for(spec, block.case, bench.budgets),
         is_compiled=block.case.transform in COMPILED,
     )
-    lot = _Lot(bench.goldens, draws, plain)
+    drawn = _Drawn(bench.goldens, draws, plain)
     for end in ends:
-        lot.learn(end)
-    return lot
+        drawn.learn(end)
+    return drawn
 
 
-class _Lot:
-    """The rows of the cases of a block that plainly pass."""
+class _Drawn:
+    """The cases of a block that were drawn at once, and those that plainly pass."""
 
     def __init__(self, goldens: Goldens, draws: Draws, plain: Plain) -> None:
-        self.lines: list[str] = []
-        self.counts: collections.Counter[Key] = collections.Counter()
         self._goldens, self._draws, self._plain = goldens, draws, plain
-        self._texts: dict[bool, _Text] = {}
+        self._alike: dict[bool, _Alike] = {}
+
+    @property
+    def lots(self) -> list[Lot]:
+        """The rows of those that were taken."""
+        return [alike.lot() for alike in self._alike.values() if alike.digests]
 
     def learn(self, verdict: Verdict) -> None:
         """Take the row as that of the cases that pass alike."""
         if _is_template(verdict):
             assert verdict.row is not None
-            self._texts.setdefault(
-                verdict.row.drift_class is not None, _Text(verdict.row, self._draws.elapsed_s)
-            )
+            has_golden = verdict.row.drift_class is not None
+            row = dataclasses.replace(verdict.row, mode=IN_BLOCK, elapsed_s=self._draws.elapsed_s)
+            self._alike.setdefault(has_golden, _Alike(row))
 
     def take(self, number: int, case: Case) -> bool:
-        """Write the row of the case, if it plainly passes."""
+        """Add the row of the case, if it plainly passes."""
         if not (self._plain.is_right[number] and self._draws.is_repeated[number]):
             return False
         digest = hashlib.sha256(self._draws.arrays[number].tobytes()).hexdigest()
         golden = self._goldens.golden(case.problem.id, case.backend)
-        text = self._texts.get(golden is not None)
-        if text is None or (golden is not None and not _has_digest(golden.outcome, digest)):
+        alike = self._alike.get(golden is not None)
+        if alike is None or (golden is not None and not _has_digest(golden.outcome, digest)):
             return False
-        self.lines.append(text.of(case, digest, float(self._plain.at_sigma[number])))
-        self.counts[text.key] += 1
+        alike.add(case.problem.seed, digest, float(self._plain.at_sigma[number]))
         return True
 
 
@@ -146,22 +142,26 @@ def _has_digest(outcome: Outcome, digest: str) -> bool:
     return isinstance(outcome, Returned) and outcome.sha256 == digest
 
 
-class _Text:
-    """A row as JSON, to be filled in anew with what the seed decides."""
+class _Alike:
+    """Cases that have the row but for what their seeds decide."""
 
-    def __init__(self, row: Row, elapsed_s: float) -> None:
-        row = dataclasses.replace(row, mode=IN_BLOCK, elapsed_s=elapsed_s)
-        self.key = key_of(row)
-        self._row, self._text = row, to_json(row)
-        self._digest = row.outcome.rpartition(" ")[2]
-        metrics = json.loads(row.metrics)
-        self._distance = metrics.get(DISTANCE)
+    def __init__(self, row: Row) -> None:
+        self.digests: list[str] = []
+        self._row, self._seeds = row, list[int]()
+        self._at_sigma: list[float] = []
 
-    def of(self, case: Case, digest: str, at_sigma: float) -> str:
-        """Return the row of another case of the block."""
-        text = self._text.replace(self._row.case, case.id).replace(self._digest, digest)
-        text = text.replace(f'"seed": {self._row.seed},', f'"seed": {case.problem.seed},')
-        if self._distance is None:
-            return text
-        start = f'{DISTANCE}\\": '
-        return text.replace(f"{start}{self._distance!r}", f"{start}{at_sigma!r}")
+    def add(self, seed: int, digest: str, at_sigma: float) -> None:
+        """Add a case."""
+        self._seeds.append(seed)
+        self.digests.append(digest)
+        self._at_sigma.append(at_sigma)
+
+    def lot(self) -> Lot:
+        """Return their rows."""
+        has_distance = DISTANCE in json.loads(self._row.metrics)
+        return Lot(
+            row=self._row,
+            seeds=tuple(self._seeds),
+            digests=tuple(self.digests),
+            at_sigma=tuple(self._at_sigma) if has_distance else (),
+        )

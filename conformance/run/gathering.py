@@ -12,10 +12,10 @@ from conformance.core.records import MACHINE, Environment
 from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable
+from conformance.report import lots
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import from_json
 from conformance.report.run import Run
-from conformance.run.blocks import read_lot
 from conformance.run.session import Session
 
 
@@ -68,13 +68,13 @@ class Gathering:
         if values.failed_checks == MACHINE:
             self.faults.append(values.messages)
 
-    def add_plain(self, text: str) -> None:
+    def add_lots(self, text: str) -> None:
         """Take the rows of a block that plainly passed, and write them down at once.
 
         Raises:
             ReportError: they cannot be written.
         """
-        self._recorder.add_plain(*read_lot(json.loads(text)))
+        self._recorder.add_lots(lots.read(text))
 
     def complete(self, test: str) -> None:
         """Note that all rows of a test have come."""

@@ -1,16 +1,18 @@
-"""A session whose cases run in a supervised worker: one that crashes costs its own verdict only."""
+"""A session whose cases run in supervised workers: one that crashes costs its own verdict only."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from conformance.core.ids import Block, Case, parse_case, parse_unit
 from conformance.core.records import Environment
 from conformance.observe import programs
+from conformance.observe.process import assign_accelerator
 from conformance.observe.worker import (
     Answered,
     Began,
@@ -18,86 +20,106 @@ from conformance.observe.worker import (
     Lost,
     Voice,
     left_after,
-    supervised,
+    together,
 )
+from conformance.report import lots
+from conformance.report.lots import Lots
 from conformance.report.rows import from_json, to_json
-from conformance.run.blocks import Lot, block_verdicts, read_lot, told_lot
 from conformance.run.options import LIST_OPTIONS, read_given
+from conformance.run.scheduling import parts
 from conformance.run.session import Session, Verdict
 
 
 class Isolated(Session):
-    """A session whose cases are observed and judged by a worker, in their order.
+    """A session whose cases are observed and judged by workers, each its part in its order.
 
-    given: what `options.given` told. timeout_s: for a case.
+    given: what `options.given` told. timeout_s: for a case. done: see `Session`.
     """
 
-    def __init__(self, given: Mapping[str, Any], timeout_s: float, run_id: str) -> None:
-        super().__init__(read_given(given), run_id)
-        self._given, self._timeout_s = given, timeout_s
-        asked = {"options": given, "run_id": run_id}
-        self._events = supervised(TASK, asked, timeout_s)
+    def __init__(
+        self,
+        given: Mapping[str, Any],
+        timeout_s: float,
+        run_id: str,
+        *,
+        n_workers: int = 1,
+        done: Collection[str] = (),
+    ) -> None:
+        super().__init__(read_given(given), run_id, done=done)
+        self._given, self._timeout_s, self._n_workers = given, timeout_s, n_workers
+        asked = {"options": given, "run_id": run_id, "done": sorted(done), "n_parts": n_workers}
+        asked_of_each = [{**asked, "part": part} for part in range(n_workers)]
+        self._events = together(TASK, asked_of_each, timeout_s)
+        self._early: list[Event] = []
 
     @functools.cached_property
-    def _began(self) -> Began:
-        event = next(self._events)
-        assert isinstance(event, Began)
-        return event
+    def _began(self) -> list[Began]:
+        """What each worker said when it was ready; others may be at work by then."""
+        began: list[Began] = []
+        while len(began) < self._n_workers:
+            event = next(self._events)
+            if isinstance(event, Began):
+                began.append(event)
+            else:
+                self._early.append(event)
+        return began
 
     @functools.cached_property
-    def blocks(self) -> list[Block]:
-        """The selected ranges of seeds; where no backend was named, on those that it found."""
-        units = map(parse_unit, self._began.cases)
-        return [each for each in units if isinstance(each, Block)]
-
-    @functools.cached_property
-    def cases(self) -> list[Case]:
-        """The selected cases; where no backend was named, on those that the worker found."""
-        units = map(parse_unit, self._began.cases)
-        return [each for each in units if isinstance(each, Case)]
+    def units(self) -> list[Case | Block]:
+        """The cases or blocks to be done; where no backend was named, on those that were found."""
+        return [parse_unit(name) for began in self._began for name in began.cases]
 
     @functools.cached_property
     def environment(self) -> Environment:
-        """The environment of the worker.
+        """The environment of a worker.
 
         Raises:
             ConformanceError: the worker cannot begin.
         """
-        return Environment(**self._began.facts["environment"])
+        return Environment(**self._began[0].facts["environment"])
+
+    @property
+    def judged_by(self) -> str:
+        """By what the workers judge; see `Bench`."""
+        return str(self._began[0].facts["judged_by"])
 
     def prepared(self) -> Session:
         """Return this session: what its cases share is the worker's."""
         return self
 
-    def verdicts(self) -> Iterator[Verdict | Lot]:
+    def verdicts(self) -> Iterator[Verdict | Lots]:
         """Yield what comes of each case; of one that ended its process, how.
 
         Raises:
             WorkerGone: a worker ended outside of a case; no verdicts follow.
         """
-        if self.blocks:
-            return self._noted(self._of_block(block) for block in self.blocks)
+        events = itertools.chain(self._early, self._events)
         # And no longer: nothing is left for a worker in place of a lost one.
-        return (_verdict(next(self._events)) for _ in self.cases)
+        answers = itertools.islice(events, len(self.units))
+        if self.blocks:
+            return self._noted(each for event in answers for each in self._of_block(event))
+        return map(_verdict, answers)
 
-    def _of_block(self, block: Block) -> Iterator[Verdict | Lot]:
+    def _of_block(self, event: Event) -> Iterator[Verdict | Lots]:
         """Yield what comes of a block; of one that ended its process, case by case."""
-        event = next(self._events)
         if isinstance(event, Lost):
+            block = parse_unit(event.case)
+            assert isinstance(block, Block)
+            from conformance.run.blocks import as_lots
+
             ids = [case.id for case in block.cases()]
             unnamed = dict.fromkeys((*LIST_OPTIONS, "tier", "shard"))
             given = {**self._given, **unnamed, "cases": ids}
             with contextlib.closing(Isolated(given, self._timeout_s, self.run_id)) as each:
-                yield from each.verdicts()
+                by_name = (one for one in each.verdicts() if isinstance(one, Verdict))
+                yield from as_lots(block, by_name)
             return
         assert isinstance(event, Answered)
         yield from (_told(each) for each in event.answer["verdicts"])
-        if lot := event.answer["lot"]:
-            lines, counts = read_lot(lot)
-            yield Lot(block=block, lines=tuple(lines), counts=tuple(counts))
+        yield lots.read(event.answer["lots"])
 
     def close(self) -> None:
-        """End the worker."""
+        """End the workers."""
         self._events.close()
 
 
@@ -123,13 +145,16 @@ TASK = "conformance.run.isolated:judge"
 
 
 def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
-    """Evaluate the cases that come after the lost ones."""
-    session = Session(read_given(asked["options"]), asked["run_id"]).prepared()
-    units = {unit.id: unit for unit in session.blocks or session.cases}
+    """Evaluate the cases of a part that come after the lost ones."""
+    if asked["n_parts"] > 1:
+        assign_accelerator(asked["part"])
+    session = Session(read_given(asked["options"]), asked["run_id"], done=asked["done"]).prepared()
+    mine = parts(session.units, asked["n_parts"])[asked["part"]]
+    units = {unit.id: unit for unit in mine}
     left = left_after(lost, list(units))
     environment = dataclasses.asdict(session.environment)
     with programs.kept(session.environment):
-        voice.begin(left, environment=environment)
+        voice.begin(left, environment=environment, judged_by=session.judged_by)
         for key in left:
             voice.answer(key, **_answer_of(units[key], session))
 
@@ -137,11 +162,12 @@ def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> No
 def _answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:
     if isinstance(unit, Case):
         return _answer(session.verdict(unit))
-    found = list(block_verdicts(session, unit))
-    return {
-        "verdicts": [_answer(each) for each in found if isinstance(each, Verdict)],
-        "lot": next((told_lot(each) for each in found if isinstance(each, Lot)), None),
-    }
+    from conformance.run.blocks import block_verdicts
+
+    *verdicts, last = block_verdicts(session, unit)
+    assert isinstance(last, Lots)
+    own = [_answer(each) for each in verdicts if isinstance(each, Verdict)]
+    return {"verdicts": own, "lots": lots.told(last)}
 
 
 def _answer(found: Verdict) -> dict[str, Any]:

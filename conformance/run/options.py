@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
+import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
-from conformance.observe.process import force_host_devices
+from conformance.observe.process import force_host_devices, most_workers
 from conformance.observe.worker import CASE_TIMEOUT_S
 
 AUTO = "auto"
@@ -75,6 +76,26 @@ def add_worker_options(add: Callable[..., Any]) -> None:
     add_deadline_option(add)
     text = "run the cases in this process, for a debugger: one that crashes ends the command"
     add("--in-process", action="store_true", help=text)
+
+
+def add_workers_option(add: Callable[..., Any]) -> None:
+    """Declare how many processes share the cases of a command, by pytest-xdist's name."""
+    text = f"processes that share the cases, or {AUTO}: one for each core (default: 1)"
+    add("-n", "--workers", type=n_workers, default=1, metavar="N", help=text)
+
+
+def n_workers(text: str) -> int:
+    """Return a number of processes, for argparse; accelerators limit what `auto` means.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if text == AUTO:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return min(filter(None, (cores, most_workers())), default=1)
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 1 or more, or {AUTO}")
 
 
 def runs_here(arguments: argparse.Namespace) -> bool:

@@ -1,12 +1,16 @@
-"""What the cases of one process share under either front end, each part made when needed."""
+"""What the cases of one process share under either front end, each part made when needed.
+
+What judges is imported when needed too: a process whose workers judge starts them before that.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
@@ -25,24 +29,23 @@ from conformance.core.ids import Block, Case, Tier, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
-from conformance.judge.bench import Bench
-from conformance.judge.ledger import Ledger
-from conformance.judge.rules import load_ledger
 from conformance.observe import environment, fleet
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
+from conformance.report.lots import Lots
 from conformance.report.messages import messages_of, sources_of
 from conformance.report.rows import Row, row
-from conformance.run.blocks import Lot, block_verdicts
-from conformance.run.evaluate import bench_of, evaluate
-from conformance.run.matrix_sweep import MatrixSweep
 from conformance.run.options import Options, may_shard, rerun, selection_here
-from conformance.run.sweeps import rerun_words
 from conformance.store.entries import RECORDING
 from conformance.store.read import open_store
 from conformance.store.stack import Stack, open_stack
+
+if TYPE_CHECKING:
+    from conformance.judge.bench import Bench
+    from conformance.judge.ledger import Ledger
+    from conformance.run.matrix_sweep import MatrixSweep
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
 """What a command depends on that needs no setting repeated."""
@@ -65,7 +68,7 @@ class Session:
     """The catalogue, goldens, ledger, bench and cases that the options ask for.
 
     pytest_words: the call of pytest that knows what is registered here by `register`; the command
-        line does not.
+        line does not. done: ids of cases and blocks that have their verdicts already.
 
     Raises:
         SelectionError, CatalogueError, LedgerError, GoldenError: from the part that is wrong, when
@@ -77,11 +80,14 @@ class Session:
         options: Options,
         run_id: str,
         pytest_words: tuple[str, ...] = (),
+        *,
+        done: Collection[str] = (),
     ) -> None:
         self.run_id = run_id
         self.has_run = False
         self._told: list[str] = []
-        self._n_blocks_told = 0
+        self._blocks_told: set[str] = set()
+        self._done = frozenset(done)
         self.options = options
         self._pytest_words = pytest_words
         self.observer = Observer()
@@ -100,27 +106,50 @@ class Session:
     @functools.cached_property
     def ledger(self) -> Ledger:
         """The known limitations."""
+        from conformance.judge.rules import load_ledger
+
         return load_ledger(self.options.ledger_file)
 
     @functools.cached_property
     def bench(self) -> Bench:
         """By what this run judges."""
+        from conformance.run.evaluate import bench_of
+
         return bench_of(self.options, self.catalogue, self.goldens, self.ledger)
+
+    @property
+    def judged_by(self) -> str:
+        """By what this run judges; see `Bench`."""
+        return self.bench.by
+
+    @functools.cached_property
+    def selected(self) -> list[Case | Block]:
+        """The selected cases, or blocks of them for ranges of seeds, done or not. Starts JAX.
+
+        Where no backend was named, on those present.
+        """
+        asked = selection_here(self.options)
+        return [*blocks(self.catalogue, asked)] or [*select(self.catalogue, asked)]
+
+    @functools.cached_property
+    def units(self) -> list[Case | Block]:
+        """Those that are to be done."""
+        return [unit for unit in self.selected if unit.id not in self._done]
 
     @functools.cached_property
     def cases(self) -> list[Case]:
-        """The selected cases; where no backend was named, on those present. Starts JAX."""
-        return select(self.catalogue, selection_here(self.options))
+        """The selected cases, if they are evaluated one by one."""
+        return [unit for unit in self.units if isinstance(unit, Case)]
 
     @functools.cached_property
     def blocks(self) -> list[Block]:
-        """The selected ranges of seeds, which are evaluated as blocks; or none. Starts JAX."""
-        return blocks(self.catalogue, selection_here(self.options))
+        """The selected ranges of seeds, which are evaluated as blocks; or none."""
+        return [unit for unit in self.units if isinstance(unit, Block)]
 
     @property
     def n_cases(self) -> int:
         """How many cases there are."""
-        return sum(len(block.seeds) for block in self.blocks) or len(self.cases)
+        return sum(len(block.seeds) for block in self.blocks) + len(self.cases)
 
     @property
     def expected(self) -> Iterable[str]:
@@ -130,7 +159,7 @@ class Session:
         """
         if not self.blocks:
             return [case.id for case in self.cases]
-        left = self.blocks[self._n_blocks_told :]
+        left = [block for block in self.blocks if block.id not in self._blocks_told]
         return dict.fromkeys([*self._told, *(case.id for each in left for case in each.cases())])
 
     @functools.cached_property
@@ -140,7 +169,7 @@ class Session:
         Raises:
             BackendUnavailable: a backend that a case asks for has no device in this process.
         """
-        programs = [block.case for block in self.blocks] or self.cases
+        programs = (each.case if isinstance(each, Block) else each for each in self.selected)
         names = tuple(sorted({case.backend for case in programs}))
         for name in names:
             open_backend(name)
@@ -197,22 +226,23 @@ class Session:
         _ = self.environment, self.bench
         return self
 
-    def verdicts(self) -> Iterator[Verdict | Lot]:
+    def verdicts(self) -> Iterator[Verdict | Lots]:
         """Yield what comes of each case, as it comes."""
         if not self.blocks:
             return map(self.verdict, self.arriving())
-        return self._noted(block_verdicts(self, block) for block in self.blocks)
+        from conformance.run.blocks import block_verdicts
 
-    def _noted(self, found: Iterable[Iterable[Verdict | Lot]]) -> Iterator[Verdict | Lot]:
-        """Yield what comes of each block, and keep in mind of which cases somebody was told."""
-        for number, each in enumerate(found, start=1):
-            for verdict in each:
-                if isinstance(verdict, Verdict):
-                    self._told.append(verdict.case.id)
-                else:  # the last of its block
-                    self._n_blocks_told = number
-                yield verdict
-            self._n_blocks_told = number
+        found = (each for block in self.blocks for each in block_verdicts(self, block))
+        return self._noted(found)
+
+    def _noted(self, found: Iterable[Verdict | Lots]) -> Iterator[Verdict | Lots]:
+        """Yield what comes of blocks, and keep in mind of which cases somebody was told."""
+        for each in found:
+            if isinstance(each, Lots):  # the last of its block
+                self._blocks_told.add(each.block.id)
+            else:
+                self._told.append(each.case.id)
+            yield each
 
     def verdict(self, case: Case) -> Verdict:
         """Evaluate the case; an absent backend or a broken golden is the reason of no verdict."""
@@ -229,6 +259,8 @@ class Session:
             BackendUnavailable: a backend of the session has no device in this process.
             GoldenError: the golden cannot be read.
         """
+        from conformance.run.evaluate import evaluate
+
         result = evaluate(case, self.bench, self.observer)
         self.has_run = True
         return result, self.row(result, self.environment)
@@ -242,7 +274,7 @@ class Session:
             run_id=self.run_id,
             rerun=rerun,
             option=self.options.golden_option,
-            judged_by=self.bench.by,
+            judged_by=self.judged_by,
             asked=self._asked,
         )
 
@@ -260,6 +292,8 @@ class Session:
 
     def rerun_sweep(self, case: Case) -> str:
         """Return the command that sweeps again, as it was swept and judged here."""
+        from conformance.run.sweeps import rerun_words
+
         words = self._pytest_call(case, "conformance.suite.test_law")
         return self._command(words or rerun_words(case))
 
@@ -294,12 +328,7 @@ class Recorded(Session):
             )
 
     @functools.cached_property
-    def blocks(self) -> list[Block]:
-        """None: what was recorded is judged case by case."""
-        return []
-
-    @functools.cached_property
-    def cases(self) -> list[Case]:
+    def selected(self) -> list[Case | Block]:
         """All recorded cases; or those that were asked for, whether or not they were recorded.
 
         Where no tier is named, the recording's own is meant.
@@ -309,8 +338,8 @@ class Recorded(Session):
             backends = sorted({parse_case(key).backend for key in recorded})
             asked = self.options.on(*backends)
             tier = self.options.tier or self._tier
-            return select(self.catalogue, dataclasses.replace(asked, tier=tier))
-        return select(self.catalogue, dataclasses.replace(self.options.asked, cases=recorded))
+            return [*select(self.catalogue, dataclasses.replace(asked, tier=tier))]
+        return [*select(self.catalogue, dataclasses.replace(self.options.asked, cases=recorded))]
 
     @property
     def _tier(self) -> Tier:
@@ -372,13 +401,10 @@ class Fleet(Session):
         self._arrived: dict[str, fleet.Arrival] = {}
 
     @functools.cached_property
-    def blocks(self) -> list[Block]:
-        """None: a cluster is sent cases."""
-        return []
+    def selected(self) -> list[Case | Block]:
+        """The selected cases, which are sent one by one.
 
-    @functools.cached_property
-    def cases(self) -> list[Case]:
-        """The selected cases; their backends must be named, for what is present here says nothing.
+        Their backends must be named: what is present here says nothing about the cluster.
 
         Raises:
             SelectionError: no backend is named.
@@ -389,7 +415,7 @@ class Fleet(Session):
             )
         if may_shard(self.options.asked):
             force_host_devices()
-        return select(self.catalogue, self.options.on())
+        return [*select(self.catalogue, self.options.on())]
 
     @functools.cached_property
     def cluster(self) -> fleet.RayCluster:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import functools
 
 import pytest
 
 from conformance.core.errors import GoldenError
 from conformance.core.ids import Block, Case
 from conformance.pytest_plugin import PLAIN, ROW, SESSION
+from conformance.report import lots
+from conformance.report.lots import Lots
 from conformance.report.rows import to_json
-from conformance.run.blocks import Lot, block_verdicts, told_lot
+from conformance.run.blocks import block_verdicts
 from conformance.run.session import Session
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make one item of every selected case, and of every block of a range of seeds."""
     session = metafunc.config.stash[SESSION]
-    units = session.blocks or session.cases
+    units = session.units
     metafunc.parametrize("case", units, ids=[unit.id for unit in units])
 
 
@@ -39,8 +41,11 @@ def _judge_block(block: Block, session: Session, request: pytest.FixtureRequest)
     """Take the verdict on every seed of a block; those that plainly passed come as a lot."""
     texts = []
     for found in block_verdicts(session, block):
-        if isinstance(found, Lot):
-            request.node.user_properties.append((PLAIN, json.dumps(told_lot(found))))
+        if isinstance(found, Lots):
+            plain = (PLAIN, lots.told(found))
+            request.node.user_properties.append(plain)
+            # The item outlives its report, and would hold these rows to the end of the run.
+            request.addfinalizer(functools.partial(request.node.user_properties.remove, plain))
             continue
         if found.row is None:
             raise GoldenError(found.reason)

@@ -20,7 +20,7 @@ from conformance.cases import catalogue
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
 from conformance.cli import main
-from conformance.cli.record import ProgressLine
+from conformance.cli.progress import ProgressLine
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import Tier, parse_case

@@ -83,6 +83,26 @@ def test_a_run_names_each_lost_case_and_judges_the_others(
     assert f"no verdict on {case}: {reason}\n  rerun: conformance run {case} --gol" in done.stdout
 
 
+def test_of_two_workers_one_that_ends_costs_its_seed_alone(
+    installed: Path, golden: Path, tmp_path: Path
+) -> None:
+    """The block that ends a worker is run again case by case; the other one goes on."""
+    reports = tmp_path / "reports"
+
+    done = call(
+        "conformance",
+        installed,
+        *("run", "-n", 2, "--initializer", "exiting,uniform", "--dtype", "float32"),
+        *("--shape", "64", "--seed", "7:8,9:12", "--backend", "cpu"),
+        *("--golden", golden, "--reports", reports),
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "INCOMPLETE: 4 of 8 cases left no result; none of the other 4 failed" in done.stdout
+    cases = [case_of("exiting").replace("-s0-", f"-s{seed}-") for seed in (7, 9, 10, 11)]
+    assert lost_in(reports) == dict.fromkeys(cases, LOST[case_of("exiting")])
+
+
 def test_a_recording_keeps_each_lost_case_as_a_fault_of_the_machine(
     installed: Path, tmp_path: Path
 ) -> None:

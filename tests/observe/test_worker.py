@@ -13,7 +13,16 @@ import pytest
 
 from conformance.core.errors import GoldenError, WorkerGone
 from conformance.observe import worker
-from conformance.observe.worker import Answered, Began, Event, Lost, deadline, ending, supervised
+from conformance.observe.worker import (
+    Answered,
+    Began,
+    Event,
+    Lost,
+    deadline,
+    ending,
+    supervised,
+    together,
+)
 from tests.deadly import ENDINGS, STOPPED, told
 
 pytestmark = pytest.mark.usefixtures("cold_python")  # how a process ends is what this is about
@@ -61,6 +70,18 @@ def test_each_step_of_a_case_has_a_deadline_of_its_own() -> None:
 
 def test_a_case_that_is_lost_last_is_told() -> None:
     assert list(reasons("healthy", "exiting")) == ["exiting"]
+
+
+def test_the_parts_of_a_task_are_done_beside_each_other() -> None:
+    """The second part ends while the first one hangs, and loses no more than its own."""
+    parts = [{"cases": ["hanging", "a"]}, {"cases": ["b", "exiting", "c"]}]
+
+    found = list(together("tests.deadly:do", parts, TIMEOUT_S))
+
+    told_last = [event.case for event in found if not isinstance(event, Began)]
+    assert sorted(told_last[:3]) == ["b", "c", "exiting"]
+    assert told_last[3:] == ["hanging", "a"]
+    assert sum(isinstance(event, Began) for event in found) == 2
 
 
 def test_what_a_case_left_running_does_not_hold_the_run_up() -> None:

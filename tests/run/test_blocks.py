@@ -13,8 +13,10 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
-from conformance.report.rows import Row, from_json
-from conformance.run.blocks import IN_BLOCK, Lot, block_verdicts
+from conformance.report import lots
+from conformance.report.lots import Lots
+from conformance.report.rows import Row
+from conformance.run.blocks import IN_BLOCK, block_verdicts
 from conformance.run.options import Options
 from conformance.run.session import Session
 from conformance.suite.faults import FAULTS, Fault
@@ -56,8 +58,8 @@ def rows_in_blocks(session: Session) -> list[Row]:
 def _rows(session: Session) -> Iterator[Row]:
     for block in session.blocks:
         for found in block_verdicts(session, block):
-            if isinstance(found, Lot):
-                yield from map(from_json, found.lines)
+            if isinstance(found, Lots):
+                yield from lots.rows_of([lots.read(lots.told(found))])
             else:
                 assert found.row is not None, found.reason
                 yield found.row

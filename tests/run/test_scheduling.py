@@ -7,8 +7,8 @@ import types
 import pytest
 
 from conformance.core.errors import WorkerGone
-from conformance.core.ids import parse_case
-from conformance.run.scheduling import GroupScheduling, case_of, cost
+from conformance.core.ids import parse_case, parse_unit
+from conformance.run.scheduling import GroupScheduling, case_of, cost, cost_of, group_of, parts
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 """Three groups, by their first letter."""
@@ -220,3 +220,35 @@ def test_a_case_is_known_by_its_test_whatever_a_plug_in_adds_to_the_name(nodeid:
 @pytest.mark.parametrize("nodeid", ["a.py::test_case[1-2]", "a.py::test_case", "a.py::test_other"])
 def test_another_test_runs_no_case(nodeid: str) -> None:
     assert case_of(nodeid) is None
+
+
+# --- Parts of a run ------------------------------------------------------------------------------
+UNITS = [
+    parse_unit(f"{name}-{dtype}-{shape}-s{start}:{start + 200}-cpu-eager")
+    for name in ("normal", "uniform", "zeros")
+    for dtype in ("float32", "bfloat16")
+    for shape in ("64", "3x3x4x4")
+    for start in range(0, 12_000, 200)
+]
+
+
+def test_parts_hold_each_case_once_and_divide_no_compile_group() -> None:
+    found = parts(UNITS, 3)
+
+    assert sorted(unit.id for part in found for unit in part) == sorted(each.id for each in UNITS)
+    groups = [{group_of(unit) for unit in part} for part in found]
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+def test_parts_cost_about_the_same() -> None:
+    costs = [sum(map(cost_of, ([unit] for unit in part))) for part in parts(UNITS, 2)]
+
+    assert max(costs) <= 1.1 * min(costs)
+
+
+def test_one_part_is_all_in_its_order() -> None:
+    assert parts(UNITS, 1) == [UNITS]
+
+
+def test_more_parts_than_groups_leave_some_empty() -> None:
+    assert sorted(map(len, parts(UNITS[:1], 3))) == [0, 0, 1]

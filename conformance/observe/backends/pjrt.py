@@ -25,6 +25,9 @@ from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 Call = Callable[[Any], Any]
 """Key -> array: an initializer under one transform."""
 
+KEPT_KEYS = 1024
+"""Keys that are kept: a tier has a handful of seeds, and of a million each is asked for once."""
+
 VMAP_SEEDS = 4
 """Seeds in one vmapped call; the case's own is the one before last."""
 
@@ -185,6 +188,8 @@ class PjrtBackend:
         """Return the problem's key, made once: keys are immutable, and making one costs 0.2 ms."""
         asked = (problem.seed, problem.prng, problem.dtype in WIDE_DTYPES)
         if asked not in self._keys:
+            if len(self._keys) == KEPT_KEYS:
+                self._keys.clear()
             self._keys[asked] = typed_key(problem)
         return self._keys[asked]
 

@@ -1,0 +1,171 @@
+"""Rows of many seeds that plainly passed, held as one of them and what its seed decides.
+
+A million of them is a file of 100 MB; written out they are 2 GB, and in memory more.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from conformance.core.errors import Malformed, ReportError
+from conformance.core.ids import Block, parse_unit
+from conformance.core.reading import record
+from conformance.core.versions import LOTS
+from conformance.report.rows import Row, from_values, to_values
+from conformance.report.run import Key, key_of
+
+LOTS_FILE = "lots.jsonl"
+"""File of a run of blocks: a line for each block that is done, whatever came of it."""
+
+DISTANCE = "oracle.oracle_ulp_at_sigma"
+"""The one metric that the seed decides."""
+
+OWN = ("case", "seed", "outcome", "metrics", "rerun")
+"""The columns in which the rows of a lot may differ."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lot:
+    """The rows of cases of one program that plainly passed alike.
+
+    row: of any of them. seeds, digests: of each, and of what it returned. at_sigma: DISTANCE of
+        each; () where that is as the row has it.
+    """
+
+    row: Row
+    seeds: tuple[int, ...]
+    digests: tuple[str, ...]
+    at_sigma: tuple[float, ...] = ()
+
+    @staticmethod
+    def of(row: Row) -> Lot:
+        """Return the lot of one row."""
+        return Lot(row=row, seeds=(row.seed,), digests=(_digest(row),))
+
+    def cases(self) -> list[str]:
+        """Return the ids of the cases."""
+        seed = f"-s{self.row.seed}-"
+        return [self.row.case.replace(seed, f"-s{each}-", 1) for each in self.seeds]
+
+    def own(self) -> dict[str, list[Any]]:
+        """Return the columns OWN, a value for each row."""
+        row, cases = self.row, self.cases()
+        head = row.outcome.removesuffix(_digest(row))
+        return {
+            "case": cases,
+            "seed": list(self.seeds),
+            "outcome": [f"{head}{digest}" for digest in self.digests],
+            "metrics": self._metrics(),
+            "rerun": [row.rerun.replace(row.case, case) for case in cases],
+        }
+
+    def _metrics(self) -> list[str]:
+        text = self.row.metrics
+        if not self.at_sigma:
+            return [text] * len(self.seeds)
+        known = json.dumps({DISTANCE: json.loads(text)[DISTANCE]})[1:-1]
+        before, _, after = text.partition(known)
+        return [f'{before}"{DISTANCE}": {each!r}{after}' for each in self.at_sigma]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows, one by one."""
+        own = self.own()
+        for values in zip(*own.values(), strict=True):
+            yield dataclasses.replace(self.row, **dict(zip(own, values, strict=True)))
+
+
+def _digest(row: Row) -> str:
+    return row.outcome.rpartition(" ")[2]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lots:
+    """The rows of a block that plainly passed; its other cases have rows of their own."""
+
+    block: Block
+    lots: tuple[Lot, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return sum(len(lot.seeds) for lot in self.lots)
+
+    @property
+    def counts(self) -> Mapping[Key, int]:
+        """How many there are by `key_of`."""
+        counts: collections.Counter[Key] = collections.Counter()
+        for lot in self.lots:
+            counts[key_of(lot.row)] += len(lot.seeds)
+        return counts
+
+
+# --- As text -------------------------------------------------------------------------------------
+def told(lots: Lots) -> str:
+    """Return the lots of a block as one line of JSON."""
+    fields = [
+        {
+            "row": to_values(lot.row),
+            "seeds": lot.seeds,
+            "digests": lot.digests,
+            "at_sigma": lot.at_sigma,
+        }
+        for lot in lots.lots
+    ]
+    return json.dumps(LOTS.stamped({"block": lots.block.id, "lots": fields}), allow_nan=False)
+
+
+def read(text: str) -> Lots:
+    """Return the lots that `told` told.
+
+    Raises:
+        ReportError: it is not such a line, or of a version that this release cannot read.
+    """
+    try:
+        values = LOTS.content(json.loads(text), "a line of lots", ReportError)
+        block = parse_unit(values["block"])
+        if not isinstance(block, Block):
+            raise Malformed.value(values["block"], "a block of seeds")
+        return Lots(block=block, lots=tuple(map(_lot, values["lots"])))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReportError(f"not the rows of a block: {error!r}: {text[:80]!r}") from error
+
+
+def _lot(values: Mapping[str, Any]) -> Lot:
+    lot = Lot(
+        row=from_values(values["row"]),
+        seeds=record(tuple[int, ...], values["seeds"]),
+        digests=record(tuple[str, ...], values["digests"]),
+        at_sigma=record(tuple[float, ...], values["at_sigma"]),
+    )
+    lengths = (len(lot.seeds), len(lot.digests), len(lot.at_sigma) or len(lot.seeds))
+    if len(set(lengths)) > 1:
+        raise Malformed(f"of one lot {lengths} seeds, digests and distances")
+    return lot
+
+
+def read_lots(folder: Path) -> Iterator[Lots]:
+    """Yield the lots of a run, block by block; a last line that was cut short is left out.
+
+    Raises:
+        ReportError: a line is not what was written there.
+    """
+    path = folder / LOTS_FILE
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.endswith("\n"):
+                try:
+                    yield read(line)
+                except ReportError as error:
+                    raise ReportError(f"{path}, line {number}: {error}") from error
+
+
+def rows_of(blocks: Iterable[Lots]) -> Iterator[Row]:
+    """Yield the rows of all lots, one by one."""
+    return (row for each in blocks for lot in each.lots for row in lot.rows())

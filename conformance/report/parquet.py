@@ -1,0 +1,134 @@
+"""Rows as Arrow tables and Parquet files, made without pandas, which takes longer to import.
+
+The file tells pandas what the columns are, as pandas itself would: without that it makes floats of
+whole numbers that may be missing, and 2^64 - 1 is none.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from conformance.report.lots import OWN, Lot, Lots
+from conformance.report.rows import COLUMNS, Column, Row
+
+CHUNK = 20_000
+"""Rows of one part of a file that is written part by part: some 30 MB of memory."""
+
+CATEGORY, TIME = "category", "datetime64[us, UTC]"
+
+TYPES: Mapping[str, tuple[pa.DataType, str]] = {
+    "string": (pa.string(), "unicode"),
+    "Int64": (pa.int64(), "int64"),
+    "UInt64": (pa.uint64(), "uint64"),
+    "float64": (pa.float64(), "float64"),
+    "boolean": (pa.bool_(), "bool"),
+    TIME: (pa.timestamp("us", tz="UTC"), "datetimetz"),
+}
+"""By the pandas dtype of a column: what it is in Arrow, and in pandas' words for that."""
+
+
+def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> None:
+    """Write rows, and those of lots after them, to a Parquet file, some CHUNK in memory at a time.
+
+    Columns in which the rows of a lot differ get no dictionary: it would hold each row.
+    """
+    repeated = [column.name for column in COLUMNS if column.name not in OWN]
+    with pq.ParquetWriter(path, SCHEMA, use_dictionary=repeated, compression="zstd") as writer:
+        for table in _tables(rows, blocks):
+            writer.write_table(table)
+
+
+def table_of(rows: Sequence[Row], blocks: Iterable[Lots]) -> pa.Table:
+    """Return rows, and those of lots after them, as one table."""
+    return pa.concat_tables(_tables(rows, blocks))
+
+
+# --- The columns ---------------------------------------------------------------------------------
+def _type(column: Column) -> pa.DataType:
+    if column.dtype == CATEGORY:
+        return pa.dictionary(pa.int32(), pa.string(), ordered=bool(column.categories))
+    return TYPES[column.dtype][0]
+
+
+def _as_pandas_has_it(column: Column) -> dict[str, Any]:
+    """Return what pandas keeps of a column: its "developer guide", under `pandas` metadata."""
+    as_told = {"name": column.name, "field_name": column.name}
+    if column.dtype == CATEGORY:
+        ordered = bool(column.categories)
+        kept = {"num_categories": len(column.categories), "ordered": ordered}
+        return {**as_told, "pandas_type": "categorical", "numpy_type": "int32", "metadata": kept}
+    if column.dtype == TIME:
+        zone = {"timezone": "UTC"}
+        return {**as_told, "pandas_type": TYPES[TIME][1], "numpy_type": TIME, "metadata": zone}
+    kind = TYPES[column.dtype][1]
+    return {**as_told, "pandas_type": kind, "numpy_type": column.dtype, "metadata": None}
+
+
+def _schema() -> pa.Schema:
+    told = {
+        "index_columns": [],
+        "column_indexes": [],
+        "columns": [_as_pandas_has_it(column) for column in COLUMNS],
+        "creator": {"library": "initializer-conformance", "version": "1"},
+        "pandas_version": "2.0.0",  # whose form this is
+    }
+    fields = [pa.field(column.name, _type(column)) for column in COLUMNS]
+    return pa.schema(fields, metadata={"pandas": json.dumps(told)})
+
+
+SCHEMA = _schema()
+
+
+# --- The rows ------------------------------------------------------------------------------------
+def _tables(rows: Sequence[Row], blocks: Iterable[Lots]) -> Iterator[pa.Table]:
+    """Yield the rows, and then those of lots, as tables."""
+    yield _table(rows)
+    chunk: list[Lot] = []
+    n_rows = 0
+    for lot in (lot for each in blocks for lot in each.lots):
+        chunk.append(lot)
+        n_rows += len(lot.seeds)
+        if n_rows >= CHUNK:
+            yield _table_of_lots(chunk)
+            chunk, n_rows = [], 0
+    if chunk:
+        yield _table_of_lots(chunk)
+
+
+def _table(rows: Sequence[Row]) -> pa.Table:
+    columns = [_array([getattr(row, column.name) for row in rows], column) for column in COLUMNS]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _table_of_lots(lots: Sequence[Lot]) -> pa.Table:
+    """Return the rows of lots: the row of each, repeated, and the columns in which they differ."""
+    number_of_lot = [number for number, lot in enumerate(lots) for _ in lot.seeds]
+    found = _table([lot.row for lot in lots]).take(number_of_lot)
+    own = [lot.own() for lot in lots]
+    for name in OWN:
+        values = [value for each in own for value in each[name]]
+        place = SCHEMA.get_field_index(name)
+        array = pa.array(values, SCHEMA.types[place])
+        found = found.set_column(place, SCHEMA.field(place), array)
+    return found
+
+
+def _array(values: list[Any], column: Column) -> pa.Array:
+    if column.dtype == TIME:
+        values = [dt.datetime.fromisoformat(value) for value in values]
+    if column.dtype != CATEGORY:
+        return pa.array(values, _type(column))
+    known = list(column.categories) or list(dict.fromkeys(filter(None, values)))
+    number = {value: place for place, value in enumerate(known)}
+    return pa.DictionaryArray.from_arrays(
+        pa.array(map(number.get, values), pa.int32()),
+        pa.array(known, pa.string()),
+        ordered=bool(column.categories),
+    )

@@ -1,0 +1,177 @@
+"""Rows that are held as one of them: written, read back and counted as if each were there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.ids import Block, parse_unit
+from conformance.core.records import DriftClass, Status
+from conformance.report.frames import read_run
+from conformance.report.lots import DISTANCE, LOTS_FILE, Lot, Lots, read, rows_of, told
+from conformance.report.recorder import RunRecorder
+from conformance.report.rows import Row
+from tests.report.test_report import ENVIRONMENT, IDENTICAL, as_row, failure, result, returned
+
+SEEDS = (10, 2, 11)
+DIGESTS = tuple(name * 64 for name in "abc")
+
+
+def row_of(seed: int, digest: str, at_sigma: float) -> Row:
+    metrics = json.dumps({"values.first": 0.5, DISTANCE: at_sigma, "values.last": 0.5})
+    return dataclasses.replace(
+        as_row(result(seed=seed, outcome=returned(digest))), metrics=metrics, recorded_at=AT
+    )
+
+
+AT = "2026-11-29T12:00:00.000001+00:00"
+ROWS = [row_of(*each) for each in zip(SEEDS, DIGESTS, (0.5, 0.25, 1e-9), strict=True)]
+LOT = Lot(row=ROWS[0], seeds=SEEDS, digests=DIGESTS, at_sigma=(0.5, 0.25, 1e-9))
+
+
+def block_of(*lots: Lot) -> Lots:
+    block = parse_unit("normal-float32-64x32-s0:20-cpu-eager")
+    assert isinstance(block, Block)
+    return Lots(block=block, lots=lots)
+
+
+def recorder_of(folder: Path, *rows: Row, **finish: Any) -> RunRecorder:
+    """Return the recorder of a run of one block, which holds LOT and these rows."""
+    recorder = RunRecorder(folder=folder, command="conformance run")
+    for row in rows:
+        recorder.add(row)
+    recorder.add_lots(block_of(LOT))
+    if finish.pop("is_finished", True):
+        expected = [row.case for row in rows]
+        recorder.finish(expected=expected, environment=ENVIRONMENT, **finish)
+    return recorder
+
+
+def test_a_lot_has_the_rows_that_it_was_made_of() -> None:
+    assert list(LOT.rows()) == ROWS
+    assert [row.case for row in ROWS] == LOT.cases()
+
+
+def test_a_lot_of_one_row_has_that_row() -> None:
+    (row,) = rows_of([block_of(Lot.of(ROWS[1]))])
+
+    assert row == ROWS[1]
+
+
+def test_a_row_without_a_distance_keeps_its_metrics() -> None:
+    row = dataclasses.replace(ROWS[0], metrics='{"values.first": 0.5}')
+    lot = dataclasses.replace(LOT, row=row, at_sigma=())
+
+    assert {each.metrics for each in lot.rows()} == {row.metrics}
+
+
+def test_lots_read_back_as_they_were_told() -> None:
+    lots = block_of(LOT, Lot.of(ROWS[1]))
+
+    assert read(told(lots)) == lots
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"schema": 9}, "update this package"),
+        ({"block": "normal-float32-64x32-s0-cpu-eager"}, "is not a block of seeds"),
+        ({"lots": [{"row": {"schema": 1}}]}, "other columns"),
+        ({"lots": 5}, "TypeError"),
+    ],
+)
+def test_what_is_no_line_of_lots_is_refused(change: dict[str, Any], fault: str) -> None:
+    values = {**json.loads(told(block_of(LOT))), **change}
+
+    with pytest.raises(ReportError, match=fault):
+        read(json.dumps(values))
+
+
+def test_lots_of_unequal_lengths_are_refused() -> None:
+    values = json.loads(told(block_of(LOT)))
+    values["lots"][0]["digests"].pop()
+
+    with pytest.raises(ReportError, match=r"\(3, 2, 3\) seeds, digests and distances"):
+        read(json.dumps(values))
+
+
+# --- In a run ------------------------------------------------------------------------------------
+def test_rows_of_lots_are_read_as_those_of_their_own(tmp_path: Path) -> None:
+    infinite = dataclasses.replace(
+        IDENTICAL, drift_class=DriftClass.LAW, max_ulp=2**64 - 1, max_ulp_at_sigma=float("inf")
+    )
+    others = [
+        dataclasses.replace(as_row(failure(seed=15, drift=infinite)), recorded_at=AT),
+        dataclasses.replace(as_row(result(seed=16, drift=None)), recorded_at=AT),
+    ]
+    found = read_run(recorder_of(tmp_path / "lots", *others).folder)
+    as_own = RunRecorder(folder=tmp_path / "own", command="conformance run")
+    for row in (*others, *ROWS):
+        as_own.add(row)
+    as_own.finish(expected=(), environment=ENVIRONMENT)
+
+    # Of a category that is always missing pandas knows no kind.
+    found, expected = (
+        each.sort_values("case", ignore_index=True).dropna(axis="columns", how="all")
+        for each in (found, read_run(as_own.folder))
+    )
+    pd.testing.assert_frame_equal(found, expected, check_categorical=False, check_exact=True)
+    assert found["max_ulp"].max() == 2**64 - 1
+
+
+def test_a_run_counts_rows_of_lots(tmp_path: Path) -> None:
+    recorder = recorder_of(tmp_path, as_row(failure(seed=15)))
+
+    assert recorder.n_rows == 4
+    assert recorder.summary_lines()[0].startswith("FAILED: 1 of 4 cases")
+
+
+def test_junit_has_a_test_for_each_row_of_a_lot(tmp_path: Path) -> None:
+    recorder = recorder_of(tmp_path, as_row(failure(seed=15)), junit=True)
+    root = ElementTree.parse(recorder.folder / "junit.xml").getroot()  # noqa: S314  # ours
+
+    (suite,) = root
+    cases = suite.findall("testcase")
+    assert (suite.get("tests"), suite.get("failures")) == ("4", "1")
+    assert [case.get("name") for case in cases[1:]] == [row.case for row in ROWS]
+    assert [case.get("time") for case in cases] == ["0.062500"] * 4
+    assert [len(case) for case in cases] == [1, 0, 0, 0]
+
+
+def test_without_pyarrow_rows_of_lots_are_written_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("importlib.util.find_spec", lambda _: None)
+        recorder = recorder_of(tmp_path)
+
+    assert len((recorder.folder / "records.jsonl").read_text().splitlines()) == len(ROWS)
+    assert read_run(recorder.folder)["case"].tolist() == [row.case for row in ROWS]
+
+
+def test_of_a_killed_run_what_it_got_to_is_read(tmp_path: Path) -> None:
+    folder = recorder_of(tmp_path, as_row(failure(seed=15)), is_finished=False).folder
+    with (folder / LOTS_FILE).open("a") as file:
+        file.write(told(block_of(LOT))[:100])
+
+    with pytest.warns(UnfinishedRunWarning, match="read: 4 rows; its last line is cut short"):
+        found = read_run(folder)
+
+    assert found["seed"].tolist() == [15, *SEEDS]
+    assert found["status"].tolist() == [Status.FAILED, *[Status.PASSED] * 3]
+
+
+def test_a_line_of_lots_that_is_damaged_is_named(tmp_path: Path) -> None:
+    folder = recorder_of(tmp_path, is_finished=False).folder
+    with (folder / LOTS_FILE).open("a") as file:
+        file.write("{broken\n")
+
+    with pytest.raises(ReportError, match=r"lots\.jsonl, line 2: not the rows of a block"):
+        read_run(folder)
