@@ -14,7 +14,6 @@ import math
 from decimal import Decimal, localcontext
 
 import numpy as np
-from scipy import special
 
 from conformance.oracle.pairs import Pair, plus, times
 from conformance.oracle.rounding import Reals
@@ -108,6 +107,16 @@ def _pair(exact: Decimal) -> Pair:
     return Pair(high=high, low=float(exact - Decimal(high)))
 
 
+def _lower_quantile(probability: Reals) -> Reals:
+    """Return the normal quantile of probabilities up to one half."""
+    # Here, not above: the process that starts the workers imports this module and draws nothing,
+    # and SciPy takes as long to import as NumPy, argparse and all of this package together.
+    from scipy.special import ndtri
+
+    found: Reals = ndtri(probability)
+    return found
+
+
 def normal_quantile(fraction: Reals, offset: float) -> Reals:
     """Return the quantile at the probability `fraction + offset`.
 
@@ -117,7 +126,7 @@ def normal_quantile(fraction: Reals, offset: float) -> Reals:
     probability = fraction + offset
     tail = np.minimum(probability, (1.0 - fraction) - offset)
     # By symmetry: a probability near 1 has no digits left that tell how near.
-    return np.copysign(special.ndtri(tail), probability - 0.5)
+    return np.copysign(_lower_quantile(tail), probability - 0.5)
 
 
 def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
@@ -131,7 +140,7 @@ def truncated_quantile(fraction: Reals, held: Masses) -> Reals:
         high,
         low + np.where(is_left, held.below.low, held.above.low),
     )
-    quantile = special.ndtri(high)
+    quantile = _lower_quantile(high)
     with np.errstate(invalid="ignore", over="ignore"):
         # First-order Taylor step for the low part: dx / dp = 1 / density(x). The next term is
         # smaller than 1e-24, because low / high < 2**-53.
