@@ -13,11 +13,17 @@ than a green one. Three runs of the tier and two of a sample:
              of its cases, the ratio to it, and the cost of a case whose programs exist already
     warm     `pytest conformance -n auto` with the cache that the serial run filled
     naive    jit each case, one test each, own npz golden: recorded, then measured, serially
+    JAX      what JAX's own test of its initializers does (tests/nn_test.py: shape and dtype), and
+             all checks of ours, over cells that both have
+
+Then one case by `conformance run` with its programs kept, beside JAX and one draw; and a range of
+seeds, by default a million cases, on two workers: time, and the most memory of each process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -31,7 +37,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +48,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
-from conformance.core.ids import Case, Tier
+from conformance.core.ids import Case, Tier, format_shape
 from conformance.core.laws import expected_error
 from conformance.core.paths import shipped
 from conformance.observe.environment import host_facts, package_versions
@@ -59,8 +65,8 @@ NO_CACHE = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 NAIVE_TEST = """
 import json, pathlib
 import jax, numpy, pytest
-from conformance.arrays import as_dtype
-from conformance.builtin import load_catalogue
+from conformance.cases.builtin import load_catalogue
+from conformance.core.arrays import as_dtype
 
 HERE = pathlib.Path(__file__).parent
 CATALOGUE = load_catalogue()
@@ -78,6 +84,43 @@ def test_naive(case):
         numpy.savez(golden, value=actual)
     numpy.testing.assert_array_equal(actual, numpy.load(golden)["value"])
 """
+
+
+JAX_TEST = """
+import itertools
+import jax, pytest
+
+CELLS = itertools.product({names}, {shapes}, {dtypes})
+
+
+@pytest.mark.parametrize(("name", "shape", "dtype"), CELLS)
+def test_initializer(name, shape, dtype):
+    array = getattr(jax.nn.initializers, name)()(jax.random.key(0), shape, dtype)
+    assert (array.shape, array.dtype) == (shape, dtype)
+"""
+
+JAX_NAMES = (
+    *("uniform", "normal", "he_normal", "he_uniform", "glorot_normal", "glorot_uniform"),
+    *("lecun_normal", "lecun_uniform"),
+)
+JAX_SHAPES = ((2, 2), (2, 3), (3, 2), (2, 3, 4), (4, 3, 2), (2, 3, 4, 5))
+"""Of JAX's test, those that every one of these initializers is asked for there."""
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+BARE = (
+    "import jax, numpy\n"
+    "draw = jax.nn.initializers.lecun_normal()(jax.random.key(0), (64, 32), 'float32')\n"
+    "numpy.asarray(draw)"
+)
+"""The least that a case needs."""
+
+MANY = (
+    *JAX_NAMES,
+    *("normal_1", "normal_0.02", "uniform_1", "truncated_normal", "truncated_normal_1"),
+    *("zeros", "ones", "constant", "he_normal_batch0"),
+)
+"""With DTYPES 51 combinations, of which 20,000 seeds are a million cases."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,6 +322,127 @@ def _returns_an_array(catalogue: Catalogue, case: Case) -> bool:
     return not is_refused and not is_limited
 
 
+def jax_lines(scratch: Path) -> list[Line]:
+    """Measure what JAX's own test of its initializers does, and ours on the same cells."""
+    folder = scratch / "jax"
+    folder.mkdir()
+    program = JAX_TEST.format(names=JAX_NAMES, shapes=JAX_SHAPES, dtypes=DTYPES)
+    (folder / "test_jax.py").write_text(program)
+    meter = ["-p", "compile_meter", "--meter"]
+    shapes = ",".join(map(format_shape, JAX_SHAPES))
+    ours = ["--pyargs", "conformance.suite.test_initializers", "--shape", shapes, "--seed", "0"]
+    ours += ["--initializer", ",".join(JAX_NAMES), "--dtype", ",".join(DTYPES)]
+    ours += ["--backend", "cpu", "--transform", "eager", "-n", "0", "--reports", "reports"]
+    timings = {
+        "JAX's own test": run_pytest(
+            ["test_jax.py", "-p", "no:conformance", *meter, "jax.json"], NO_CACHE, folder
+        ),
+        "ours on its cells": run_pytest([*ours, *meter, "ours.json"], NO_CACHE, folder),
+    }
+    item_s = {
+        name: list(compile_meter.read(folder / f"{name}.json").item_s.values())
+        for name in ("jax", "ours")
+    }
+    n_cells, n_ours = map(len, item_s.values())
+    if n_cells != n_ours:
+        raise SystemExit(f"JAX's test has {n_cells} cells and ours {n_ours}: not compared")
+    theirs, own = map(sum, item_s.values())
+    figure = f"{theirs:.1f} s; all of our checks {own:.1f} s: {own / theirs:.2f} of it"
+    what = f"{n_cells} cells of JAX's own test, which looks at shape and dtype"
+    return [Line(what=what, figure=figure), *red_lines(timings)]
+
+
+def start_lines(scratch: Path) -> list[Line]:
+    """Measure one case by the command line, its programs kept, and the least that a case needs."""
+    case = "lecun_normal-float32-64x32-s0-cpu-eager"
+    words = ["-m", "conformance", "run", case, "--reports", str(scratch / "start")]
+    run_python(words)  # keeps the programs
+    bare, ours = (least_of(3, words) for words in (["-c", BARE], words))
+    figure = f"{ours} / {bare}: {ours.wall_s / bare.wall_s:.2f}, {ours.cpu_s / bare.cpu_s:.2f}"
+    what = "one case by `conformance run` / `import jax, numpy` and one draw"
+    return [Line(what=what, figure=figure, aim="at most 1.5")]
+
+
+def least_of(n: int, words: Sequence[str]) -> Timing:
+    """Return the fastest of n runs of Python."""
+    return min((run_python(words) for _ in range(n)), key=lambda timing: timing.wall_s)
+
+
+def run_python(words: Sequence[str]) -> Timing:
+    """Run Python in a process of its own, and return its times."""
+    start, before = time.perf_counter(), _children_cpu_s()
+    subprocess.run([sys.executable, *words], capture_output=True, check=True)  # noqa: S603  # ours
+    return Timing(wall_s=time.perf_counter() - start, cpu_s=_children_cpu_s() - before)
+
+
+def scale_lines(scratch: Path, n_seeds: int) -> list[Line]:
+    """Measure a range of seeds of 51 initializers and dtypes on two workers, and a tenth of it."""
+    few, many = (_scaled(scratch / str(n), n) for n in (n_seeds // 10, n_seeds))
+    grown = [f"{most / least - 1:+.1%}" for least, most in zip(few.peaks, many.peaks, strict=True)]
+    aim = "at most 240 s" if n_seeds == SEEDS_OF_A_MILLION else ""
+    cells = f"{many.n_cases:,} cells of 64x1 on two workers"
+    peaks = ", ".join(f"{peak:.0f}" for peak in many.peaks)
+    return [
+        Line(what=cells, figure=str(many.timing), aim=aim),
+        Line(
+            what="most memory of the command and of each worker, MiB",
+            figure=f"{peaks}; since a tenth of the cells {', '.join(grown)}",
+            aim="below 600, at most +5%",
+        ),
+        Line(what="records.parquet of them", figure=f"{many.size_bytes / 1e6:.1f} MB"),
+    ]
+
+
+SEEDS_OF_A_MILLION = 20_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """What a range of seeds took. peaks: the most MiB of the command, and of its workers sorted."""
+
+    n_cases: int
+    timing: Timing
+    peaks: tuple[float, ...]
+    size_bytes: int
+
+
+def _scaled(folder: Path, n_seeds: int) -> Scaled:
+    words = ["-m", "conformance", "run", "-n", "2", "--seed", f"0:{n_seeds}", "--shape", "64x1"]
+    words += ["--initializer", ",".join(MANY), "--dtype", ",".join(DTYPES), "--backend", "cpu"]
+    words += ["--transform", "eager", "--reports", str(folder)]
+    start, before = time.perf_counter(), _children_cpu_s()
+    process = subprocess.Popen(  # noqa: S603  # ours
+        [sys.executable, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    peaks: dict[int, float] = {}
+    while process.poll() is None:
+        peaks |= _peaks_mib(process.pid)
+        time.sleep(0.5)
+    wall_s = time.perf_counter() - start
+    if process.returncode not in (0, TESTS_FAILED):
+        raise SystemExit(f"{' '.join(words)} ended with {process.returncode}, not measured")
+    own = peaks.pop(process.pid)
+    [records] = folder.glob("*/records.parquet")
+    return Scaled(
+        n_cases=n_seeds * len(MANY) * len(DTYPES),
+        timing=Timing(wall_s=wall_s, cpu_s=_children_cpu_s() - before),
+        peaks=(own, *sorted(peaks.values())),
+        size_bytes=records.stat().st_size,
+    )
+
+
+def _peaks_mib(process: int) -> dict[int, float]:
+    """Return the most memory that the process and its children have had so far; Linux tells it."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, AttributeError):
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        for each in (process, *map(int, children)):
+            status = Path(f"/proc/{each}/status").read_text()
+            if peak := re.search(r"VmHWM:\s+(\d+) kB", status):  # one that has ended has none
+                found[each] = int(peak[1]) / 1024
+    return found
+
+
 def _fields(case: Case) -> dict[str, Any]:
     return dataclasses.asdict(case.problem) | {"id": case.id}
 
@@ -434,6 +598,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--tier", default="standard", choices=[tier.value for tier in Tier])
     parser.add_argument("--workers", default="auto", help="as for pytest -n (default: auto)")
     parser.add_argument("--naive-cases", type=int, default=100, help="size of the naive sample")
+    parser.add_argument(
+        "--seeds", type=int, default=SEEDS_OF_A_MILLION, help="seeds of each of 51 programs"
+    )
     parser.add_argument("pytest_arguments", nargs="*", help="after --: given to every run of ours")
     return parser.parse_args(arguments)
 
@@ -442,8 +609,10 @@ def main(arguments: list[str]) -> None:
     """Measure, then print the table."""
     options, load_before = parsed(arguments), os.getloadavg()[0]
     lines = [*oracle_lines(), *law_lines(), *block_lines()]
-    with tempfile.TemporaryDirectory() as scratch:
-        lines = [*tier_lines(options, Path(scratch)), *lines]
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        lines += [*start_lines(scratch), *scale_lines(scratch, options.seeds), *jax_lines(scratch)]
+        lines = [*tier_lines(options, scratch), *lines]
     print(f"{headline(load_before)}\n\n{table(lines)}")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
-from conformance.cli import progress
 from conformance.cli.progress import ProgressLine
 from conformance.core.ids import parse_case
 
@@ -17,7 +17,7 @@ CASE = parse_case("zeros-float32-7-s0-cpu-eager")
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Hold the time: the last entry."""
     times = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: times[-1])
+    monkeypatch.setattr(time, "monotonic", lambda: times[-1])
     return times
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 from pathlib import Path
 
 import benchmark
@@ -11,6 +14,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
+from conformance.core.ids import format_shape, parse_case
 from conformance.core.laws import expected_error
 
 CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
@@ -82,6 +86,48 @@ def test_the_naive_sample_holds_no_case_that_must_raise() -> None:
         problem = case.problem
         definition = catalogue.lookup(problem.initializer).definition
         assert expected_error(definition, problem.shape, problem.dtype) is None
+
+
+def test_the_naive_harness_records_and_then_compares(tmp_path: Path) -> None:
+    case = parse_case("zeros-float32-7-s0-cpu-eager")
+    (tmp_path / "test_naive.py").write_text(benchmark.NAIVE_TEST)
+    (tmp_path / "cases.json").write_text(json.dumps([benchmark._fields(case)]))
+
+    timing = benchmark.run_pytest(["test_naive.py", "-p", "no:conformance"], {}, tmp_path)
+
+    assert timing.failures == ""
+    assert (tmp_path / f"{case.id}.npz").exists()
+
+
+def test_jaxs_own_test_and_ours_have_the_same_cells() -> None:
+    asked = Selection(
+        initializers=benchmark.JAX_NAMES,
+        shapes=tuple(map(format_shape, benchmark.JAX_SHAPES)),
+        dtypes=benchmark.DTYPES,
+        seeds=(0,),
+        transforms=("eager",),
+    )
+    cells = itertools.product(benchmark.JAX_NAMES, benchmark.JAX_SHAPES, benchmark.DTYPES)
+
+    found = [(each.problem, each.transform) for each in select(load_catalogue(), asked)]
+
+    assert {(problem.initializer, problem.shape, problem.dtype) for problem, _ in found} == set(
+        cells
+    )
+    assert len(found) == 8 * 6 * 3
+
+
+def test_a_million_cases_are_named() -> None:
+    n_programs = len(benchmark.MANY) * len(benchmark.DTYPES)
+
+    assert set(benchmark.MANY) <= set(load_catalogue().by_name())
+    assert n_programs * benchmark.SEEDS_OF_A_MILLION >= 1_000_000
+
+
+def test_the_most_memory_of_a_process_is_told() -> None:
+    (peak,) = benchmark._peaks_mib(os.getpid()).values()
+
+    assert 10 < peak < 100_000
 
 
 def test_a_red_run_is_timed_and_named(tmp_path: Path) -> None:
