@@ -42,7 +42,9 @@ def overlays_told(run: Run) -> list[str]:
     """Return how many cases each overlay judged, as in `2 judged by goldens of overlay acme`."""
     lines = []
     for what, column in (("goldens", "golden_from"), ("budgets", "budget_from")):
-        found = collections.Counter(getattr(row, column) for row in run.judged)
+        found: collections.Counter[str | None] = collections.Counter()
+        for key, n in run.tally.items():
+            found[getattr(key, column)] += n
         lines += [
             f"{count} judged by {what} of overlay {overlay}"
             for overlay, count in sorted(found.items(), key=str)

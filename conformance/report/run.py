@@ -33,6 +33,8 @@ class Key(NamedTuple):
     dtype: str
     status: str
     drift_class: str
+    golden_from: str | None
+    budget_from: str | None
 
 
 Tally = Mapping[Key, int]
@@ -156,7 +158,8 @@ def class_of(row: Row) -> str:
 
 def key_of(row: Row) -> Key:
     """Return where a row counts."""
-    return Key(row.initializer, row.dtype, row.status, class_of(row))
+    overlays = (row.golden_from, row.budget_from)
+    return Key(row.initializer, row.dtype, row.status, class_of(row), *overlays)
 
 
 def by_class(tally: Tally) -> collections.Counter[str]:

@@ -133,6 +133,17 @@ def test_a_run_counts_rows_of_lots(tmp_path: Path) -> None:
     assert recorder.summary_lines()[0].startswith("FAILED: 1 of 4 cases")
 
 
+def test_rows_of_lots_count_with_the_overlay_that_judged_them(tmp_path: Path) -> None:
+    of_overlay = dataclasses.replace(LOT.row, golden_from="acme", budget_from="acme")
+    recorder = RunRecorder(folder=tmp_path, command="conformance run")
+    recorder.add_lots(block_of(dataclasses.replace(LOT, row=of_overlay)))
+    recorder.finish(expected=(), environment=ENVIRONMENT)
+
+    lines = recorder.summary_lines()
+    assert "3 judged by goldens of overlay acme" in lines
+    assert "3 judged by budgets of overlay acme" in lines
+
+
 def test_junit_has_a_test_for_each_row_of_a_lot(tmp_path: Path) -> None:
     recorder = recorder_of(tmp_path, as_row(failure(seed=15)), junit=True)
     root = ElementTree.parse(recorder.folder / "junit.xml").getroot()  # noqa: S314  # ours
