@@ -43,7 +43,7 @@ class ProgressLine:
             return ""
         pace = n_done / elapsed_s
         left = dt.timedelta(seconds=round((total - number) / pace))
-        return f" ({pace:.3g} a second, {left} left)"
+        return f" ({pace:,.{0 if pace >= 10 else 1}f} a second, {left} left)"
 
     def clear(self) -> None:
         """Make room for a line of output; the next call draws the progress again."""

@@ -33,6 +33,19 @@ def test_a_run_says_its_pace_and_how_long_it_takes_yet(
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "pace"), [(30, "3.0 a second"), (20_000, "2,000 a second")], ids=["slow", "fast"]
+)
+def test_a_pace_is_no_more_exact_than_it_is_of_use(
+    number: int, pace: str, clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ProgressLine()
+    clock.append(110.0)
+    line(number, 10**6, CASE)
+
+    assert f"({pace}, " in capsys.readouterr().err
+
+
 def test_a_run_that_is_done_has_nothing_left(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
