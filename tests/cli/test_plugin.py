@@ -14,6 +14,7 @@ from conformance.cases import catalogue
 from conformance.cli import main
 from conformance.core.ids import Case, parse_case
 from conformance.pytest_plugin import is_addressed, moved
+from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.run.scheduling import compile_group, cost
 from tests import small_golden
@@ -254,6 +255,28 @@ def test_collecting_only_lists_the_cases_and_writes_nothing(
     outcome.stdout.fnmatch_lines_random([f"*::test_case?{case}?" for case in CASES])
     assert outcome.ret == 0
     assert not (pytester.path / "reports").exists()
+
+
+def test_a_range_of_seeds_is_an_item_a_block_and_keeps_no_row(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """Rows go with the report of the block, and stay neither with the item nor with the report."""
+    pytester.makeconftest(
+        """
+        def pytest_terminal_summary(terminalreporter, config):
+            reports = terminalreporter.stats["passed"]
+            kept = [report.user_properties for report in reports if report.when == "call"]
+            kept += [item.user_properties for item in terminalreporter._session.items]
+            print("kept:", kept)
+        """
+    )
+    outcome = conform("--seed", "10:14,20:23", initializers="uniform")
+
+    outcome.assert_outcomes(passed=2)
+    assert "kept: [[], [], [], []]\n" in outcome.stdout.str()
+    outcome.stdout.fnmatch_lines(["PASSED: 7 cases, *"])
+    seeds = read_run(conform.folder())["seed"]
+    assert sorted(seeds) == [10, 11, 12, 13, 20, 21, 22]
 
 
 def test_junit_is_written_on_request(conform: Conform) -> None:
