@@ -96,8 +96,9 @@ class RunRecorder:
     @staticmethod
     def prepare() -> None:
         """Import what `finish` needs, if it is there: while workers start, that takes no time."""
-        with contextlib.suppress(ModuleNotFoundError):
-            importlib.import_module("conformance.report.parquet")
+        for name in ("parquet", "page.of_run", "page.render"):
+            with contextlib.suppress(ModuleNotFoundError):
+                importlib.import_module(f"conformance.report.{name}")
 
     def finish(
         self,
