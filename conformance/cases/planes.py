@@ -1,4 +1,4 @@
-"""The planes of each tier: which shapes, dtypes, seeds, generators and transforms are crossed."""
+"""The planes of each tier: which shapes, dtypes, keys, generators and transforms are crossed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import is_offered
 from conformance.core.formats import NARROW_DTYPES, RARE_DTYPES
 from conformance.core.ids import Case, Problem, Tier
+from conformance.core.keys import LARGEST, KeySpec
 
 LARGEST_SEED = 2**32 - 1
 """The largest seed that means the same with x64 on and off; a larger one loses its high word."""
@@ -36,6 +37,11 @@ USUAL_SHAPES = (
 MILLION = (1024, 1024)
 
 
+def of_seeds(*seeds: int) -> tuple[KeySpec, ...]:
+    """Return the keys of the seeds."""
+    return tuple(KeySpec(seed=seed) for seed in seeds)
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
     """One rectangular part of the matrix, run by its tier and every larger one.
@@ -47,7 +53,7 @@ class Plane:
     specs: Tier
     dtypes: tuple[str, ...] = NARROW_DTYPES
     shapes: tuple[tuple[int, ...], ...]
-    seeds: tuple[int, ...] = (0,)
+    keys: tuple[KeySpec, ...] = (KeySpec(seed=0),)
     prngs: tuple[str, ...] = ("threefry2x32",)
     transforms: tuple[str, ...] = ("eager",)
 
@@ -58,7 +64,7 @@ PLANES = (
         tier=Tier.STANDARD,
         specs=Tier.STANDARD,
         shapes=USUAL_SHAPES,
-        seeds=(0, LARGEST_SEED),
+        keys=of_seeds(0, LARGEST_SEED),
     ),
     Plane(tier=Tier.STANDARD, specs=Tier.QUICK, shapes=(MILLION,)),
     Plane(
@@ -67,10 +73,10 @@ PLANES = (
         shapes=(DENSE,),
         transforms=("legacy_key",),
     ),
-    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=USUAL_SHAPES, seeds=(0, LARGEST_SEED)),
-    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=(BIAS, DENSE, CONV), seeds=(1, 42)),
+    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=USUAL_SHAPES, keys=of_seeds(0, LARGEST_SEED)),
+    Plane(tier=Tier.FULL, specs=Tier.FULL, shapes=(BIAS, DENSE, CONV), keys=of_seeds(1, 42)),
     # Beyond 32 bits: without x64 the high word is dropped, so this key is that of LARGEST_SEED.
-    Plane(tier=Tier.FULL, specs=Tier.QUICK, shapes=(DENSE,), seeds=(2**63 - 1,)),
+    Plane(tier=Tier.FULL, specs=Tier.QUICK, shapes=(DENSE,), keys=of_seeds(LARGEST)),
     Plane(
         tier=Tier.FULL,
         specs=Tier.FULL,
@@ -112,7 +118,7 @@ def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
         if spec.tier.rank <= plane.specs.rank
         and problem.dtype in plane.dtypes
         and problem.shape in plane.shapes
-        and problem.seed in plane.seeds
+        and problem.key in plane.keys
         and problem.prng in plane.prngs
     )
     return min(tiers, key=lambda tier: tier.rank, default=None)
@@ -163,10 +169,16 @@ def _cases(
 def _plane_cases(plane: Plane, spec: InitializerSpec, backends: tuple[str, ...]) -> Iterator[Case]:
     for dtype in plane.dtypes:
         for shape in plane.shapes:
-            for seed in plane.seeds:
+            for key in plane.keys:
                 for prng in plane.prngs:
                     problem = Problem(
-                        initializer=spec.name, dtype=dtype, shape=shape, seed=seed, prng=prng
+                        initializer=spec.name,
+                        dtype=dtype,
+                        shape=shape,
+                        prng=prng,
+                        seed=key.seed,
+                        words=key.words,
+                        steps=key.steps,
                     )
                     for transform in plane.transforms:
                         for backend in backends:

@@ -26,7 +26,9 @@ from conformance.core.ids import (
     format_shape,
     parse_case,
     parse_shape,
+    unfit,
 )
+from conformance.core.keys import KeySpec, parse_key
 from conformance.core.words import counted
 
 LONGEST_BLOCK, BLOCK_ELEMENTS = 200, 1 << 19
@@ -41,7 +43,8 @@ class Selection:
     golden is shipped: they are judged by their definition.
 
     initializers: names, or glob patterns such as `he_*`.
-    shapes: as text, `64x32`. ranges: of seeds, instead of single ones; see `blocks`.
+    shapes: as text, `64x32`. ranges: of seeds, instead of single ones; see `blocks`. keys: as text,
+        `s7.fold5`, see `core.keys`; beside those of the seeds.
     shard: (i, n) takes the i-th of n parts, counted from 1.
     cases: exact case ids; then no other field but `shard` may be given.
     """
@@ -53,6 +56,7 @@ class Selection:
     shapes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
     ranges: tuple[range, ...] = ()
+    keys: tuple[str, ...] = ()
     prngs: tuple[str, ...] = ()
     transforms: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
@@ -69,6 +73,7 @@ class Selection:
             "dtype": self.dtypes,
             "shape": self.shapes,
             "seed": (*self.seeds, *(f"{each.start}:{each.stop}" for each in self.ranges)),
+            "key": self.keys,
             "prng": self.prngs,
             "transform": self.transforms,
         }
@@ -117,7 +122,7 @@ def blocks(catalogue: Catalogue, selection: Selection) -> list[Block]:
     """
     if not selection.ranges:
         return []
-    first = dataclasses.replace(selection, ranges=(), seeds=(selection.ranges[0].start,))
+    first = dataclasses.replace(selection, ranges=(), keys=(), seeds=(selection.ranges[0].start,))
     require_known(catalogue, first)
     require_offered(first)
     programs = _part(_selected(_asked(catalogue, first), first), first)
@@ -154,7 +159,7 @@ def _asked(catalogue: Catalogue, selection: Selection) -> Iterator[Case]:
         selection.backends,
         dtypes=selection.dtypes,
         shapes=tuple(map(parse_shape, selection.shapes)),
-        seeds=selection.seeds,
+        keys=_keys(selection),
         prngs=selection.prngs,
         transforms=selection.transforms,
     )
@@ -166,7 +171,8 @@ def _without_case(cases: Collection[Case], selection: Selection) -> tuple[str, o
     found: dict[str, Collection[object]] = {
         "dtype": {case.problem.dtype for case in cases},
         "shape": {format_shape(case.problem.shape) for case in cases},
-        "seed": {case.problem.seed for case in cases},
+        "seed": {case.problem.seed for case in cases if case.problem.key.is_seed},
+        "key": {case.problem.key.text for case in cases},
         "prng": {case.problem.prng for case in cases},
         "transform": {case.transform for case in cases},
         "backend": {case.backend for case in cases},
@@ -180,17 +186,22 @@ def _without_case(cases: Collection[Case], selection: Selection) -> tuple[str, o
 
 
 def _selected(cases: Iterable[Case], selection: Selection) -> list[Case]:
-    shapes = set(map(parse_shape, selection.shapes))
+    shapes, keys = set(map(parse_shape, selection.shapes)), _keys(selection)
     return [
         case
         for case in cases
         if _wanted(case.problem.dtype, selection.dtypes)
         and _wanted(case.problem.shape, shapes)
-        and _wanted(case.problem.seed, selection.seeds)
+        and _wanted(case.problem.key, keys)
         and _wanted(case.problem.prng, selection.prngs)
         and _wanted(case.transform, selection.transforms)
         and _matches(case.problem.initializer, selection.initializers)
     ]
+
+
+def _keys(selection: Selection) -> tuple[KeySpec, ...]:
+    """Return the keys that were named, those of seeds first."""
+    return (*(KeySpec(seed=seed) for seed in selection.seeds), *map(parse_key, selection.keys))
 
 
 def _wanted(value: object, allowed: Collection[object]) -> bool:
@@ -243,11 +254,15 @@ def require_known(catalogue: Catalogue, selection: Selection) -> None:
     for pattern in selection.initializers:
         if not fnmatch.filter(names, pattern):
             raise SelectionError(unknown("initializer", pattern, names))
-    for shape in selection.shapes:
-        try:
+    try:
+        for shape in selection.shapes:
             parse_shape(shape)
-        except ValueError as error:
-            raise SelectionError(str(error)) from None
+        keys = _keys(selection)
+    except ValueError as error:
+        raise SelectionError(str(error)) from None
+    for key, prng in itertools.product(keys, selection.prngs or PRNGS[:1]):
+        if fault := unfit(key, prng):
+            raise SelectionError(f"{fault}: write as many, or take another --prng")
     for kind, values, known in (
         ("dtype", selection.dtypes, DTYPES),
         ("prng", selection.prngs, PRNGS),

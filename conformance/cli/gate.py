@@ -21,7 +21,7 @@ from conformance.upgrade.policy import load_policy
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import Registry, parse_side
 
-SELECTION = ("initializer", "dtype", "shape", "seed", "prng", "transform")
+SELECTION = ("initializer", "dtype", "shape", "seed", "key", "prng", "transform")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

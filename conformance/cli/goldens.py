@@ -47,7 +47,7 @@ from conformance.store.read import Store, open_store
 from conformance.store.stack import Stack, open_stack
 from conformance.store.textconv import textconv
 
-SCOPE = ("initializer", "dtype", "shape", "seed", "prng")
+SCOPE = ("initializer", "dtype", "shape", "seed", "key", "prng")
 """Options that narrow what is staged."""
 
 COMMANDS = {

@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterator
 
 from conformance.core.formats import DTYPES
+from conformance.core.keys import KeySpec, Step, parse_key
+from conformance.core.prng import n_words
+from conformance.core.words import counted
 
 PRNGS = (
     "threefry2x32",
@@ -71,6 +74,8 @@ class Problem:
 
     A problem names no device and no transform, because neither may change the answer. Goldens and
     the oracle are therefore keyed by problem, never by case.
+
+    seed, words, steps: how the key is made, see `KeySpec`; mostly of a seed alone.
     """
 
     initializer: str
@@ -78,11 +83,18 @@ class Problem:
     shape: tuple[int, ...]
     seed: int
     prng: str = "threefry2x32"
+    words: tuple[int, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def key(self) -> KeySpec:
+        """Return how the key is made."""
+        return KeySpec(seed=self.seed, words=self.words, steps=self.steps)
 
     @property
     def id(self) -> str:
         """Return e.g. `lecun_normal-float32-64x32-s0`, and the prng if it is not the default."""
-        parts = [self.initializer, self.dtype, format_shape(self.shape), f"s{self.seed}"]
+        parts = [self.initializer, self.dtype, format_shape(self.shape), self.key.text]
         return "-".join(parts if self.prng == "threefry2x32" else [*parts, self.prng])
 
 
@@ -182,22 +194,35 @@ def parse_problem(text: str) -> Problem:
     if len(fields) not in (4, 5):
         raise ValueError(
             f"problem id {text!r} has {len(fields)} fields: "
-            "expected initializer-dtype-shape-seed[-prng], as in lecun_normal-float32-64x32-s0"
+            "expected initializer-dtype-shape-key[-prng], as in lecun_normal-float32-64x32-s0"
         )
-    initializer, dtype, shape, seed = fields[:4]
+    initializer, dtype, shape = fields[:3]
     prng = fields[4] if len(fields) == 5 else "threefry2x32"
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r} in {text!r} is unknown: choose from {', '.join(DTYPES)}")
-    if not re.fullmatch(r"s\d+", seed):
-        raise ValueError(f"seed {seed!r} in {text!r} is not understood: write s0, s1, ...")
     if prng not in PRNGS:
         raise ValueError(f"prng {prng!r} in {text!r} is unknown: choose from {', '.join(PRNGS)}")
+    key = parse_key(fields[3])
+    if fault := unfit(key, prng):
+        raise ValueError(f"{fault}, in {text!r}")
     return Problem(
         initializer=initializer,
         dtype=dtype,
         shape=parse_shape(shape),
-        seed=int(seed[1:]),
         prng=prng,
+        seed=key.seed,
+        words=key.words,
+        steps=key.steps,
+    )
+
+
+def unfit(key: KeySpec, prng: str) -> str:
+    """Return why the generator takes no such key, or ""."""
+    if len(key.words) in (0, n_words(prng)):
+        return ""
+    return (
+        f"key {key.text} has {counted(len(key.words), 'word')}, and one of {prng} has "
+        f"{n_words(prng)}"
     )
 
 

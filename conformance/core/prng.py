@@ -23,3 +23,8 @@ KEPT_BY_RBG = frozenset({Promise.SHARDINGS})
 def is_promised(promise: Promise, prng: str) -> bool:
     """Return whether JAX promises it of the implementation, under its default flags."""
     return prng.startswith("threefry2x32") or promise in KEPT_BY_RBG
+
+
+def n_words(prng: str) -> int:
+    """Return how many words of 32 bits a key of the implementation has."""
+    return 4 if prng in ("rbg", "unsafe_rbg") else 2

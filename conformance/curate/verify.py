@@ -234,13 +234,13 @@ def _draws(key: str, stage: str, catalogue: Catalogue) -> tuple[object, ...] | N
     problem = problem_of(key)
     is_wide = problem.dtype in WIDE_DTYPES
     if stage == STAGES[0]:
-        return stage, problem.seed, problem.prng, is_wide
+        return stage, problem.key, problem.prng, is_wide
     if problem.initializer not in catalogue:
         return None
     sampler = sampler_of(catalogue.lookup(problem.initializer).definition, problem.shape)
     if sampler is None:
         return None
-    return stage, problem.seed, problem.prng, problem.dtype, sampler
+    return stage, problem.key, problem.prng, problem.dtype, sampler
 
 
 # --- The files beside it -------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from conformance.core.arrays import Array, as_dtype, centred, in_shape
 from conformance.core.formats import FORMATS, FUSED_DTYPES, WIDE_DTYPES
 from conformance.core.ids import Problem, format_shape
+from conformance.core.keys import FOLD
 from conformance.core.lattice import word_bits
 from conformance.core.laws import (
     Constant,
@@ -28,7 +29,7 @@ from conformance.core.laws import (
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_variate
 from conformance.oracle.followed import ErfErrors, followed_uniform, followed_value
 from conformance.oracle.rounding import round_once
-from conformance.oracle.threefry import Key, Words, random_bits, seed_key, split
+from conformance.oracle.threefry import Key, Words, fold_in, random_bits, seed_key, split
 
 CHUNK = 1 << 14
 """Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
@@ -74,7 +75,7 @@ def solve(
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
-    key: of the draw, where it is not that of the problem's seed.
+    key: of the draw, where it is not that of the problem.
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
@@ -90,7 +91,7 @@ def solve(
         return _constant(definition, problem.shape, dtype)
     layout = layout_of(problem, default=partitionable)
     if key is None:
-        key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
+        key = key_of(problem, x64=x64, partitionable=layout)
     match definition:
         case Orthogonal():
             return _orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
@@ -132,6 +133,24 @@ def layout_of(problem: Problem, *, default: bool) -> bool:
             "(RngBitGenerator with the default algorithm): only threefry2x32 has an oracle"
         )
     return layouts[problem.prng]
+
+
+def key_of(problem: Problem, *, x64: bool = False, partitionable: bool = True) -> Key:
+    """Return the key of a problem: that of its seed or its words, then child of child.
+
+    x64: whether JAX keeps seeds beyond 32 bits; see `solve`. partitionable: the layout, which
+    decides how the children of a key are numbered.
+    """
+    if problem.words:
+        key = np.array(problem.words, np.uint32)
+    else:
+        key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
+    for step in problem.steps:
+        if step.name == FOLD:
+            key = fold_in(key, step.number)
+        else:
+            key = split(key, step.number, partitionable=partitionable)[step.index]
+    return key
 
 
 def draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
@@ -283,7 +302,7 @@ def solve_normals(
     _refuse_errors(definition, problem.shape, dtype)
     layout = layout_of(problem, default=partitionable)
     if key is None:
-        key = seed_key(problem.seed, x64=problem.dtype in WIDE_DTYPES)
+        key = key_of(problem, partitionable=layout)
     return _normals(key, tall_shape(problem.shape, definition), dtype, partitionable=layout)
 
 

@@ -159,7 +159,9 @@ class Row:
     initializer: Category = _column("name of the spec", lambda told: told.problem.initializer)
     dtype: Annotated[str, DTYPES] = _column("asked for", lambda told: told.problem.dtype)
     shape: Category = _column("as in ids: `64x32`", lambda told: format_shape(told.problem.shape))
-    seed: Unsigned = _column("of the key", lambda told: told.problem.seed)
+    seed: Unsigned = _column(
+        "of the key; 0 where its words are given", lambda told: told.problem.seed
+    )
     prng: Category = _column("the key's implementation", lambda told: told.problem.prng)
     backend: Category = _column("which was asked", lambda told: told.case.backend)
     transform: Category = _column(
@@ -294,6 +296,11 @@ class Row:
         "the overlay that the budget came from; none of the set itself",
         lambda told: told.result.budget_from,
         since=3,
+    )
+    key: OptionalText = _column(
+        "how the key was made, as in ids: `s7.fold5`; none where the seed says it all",
+        lambda told: None if told.problem.key.is_seed else told.problem.key.text,
+        since=4,
     )
 
 

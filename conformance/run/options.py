@@ -16,6 +16,7 @@ from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
 from conformance.core.ids import Tier
+from conformance.core.keys import LARGEST, parse_key
 from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
@@ -36,6 +37,8 @@ LIST_OPTIONS: Mapping[str, str] = {
     "dtype": "float32, bfloat16, float16, float64, complex64, complex128",
     "shape": "sizes joined by x, as in 64x32; or scalar",
     "seed": "seeds, or ranges of them as in 0:200, which ends before 200",
+    "key": "keys as ids have them: s7.fold5 for fold_in, s7.split3at1 for a child of split, "
+    "k000000010000abcd for the words of a key",
     "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
     "transform": "eager, legacy_key, jit, vmap, sharded",
     "backend": "cpu, cuda, tpu, another PJRT platform, or what a plug-in brings; stablehlo, iree: "
@@ -162,7 +165,7 @@ class Options:
     def narrows_cases(self) -> bool:
         """Whether cases are picked out by what they ask, whatever the backend and the tier."""
         asked = self.asked
-        seeds = (*asked.seeds, *asked.ranges)
+        seeds = (*asked.seeds, *asked.ranges, *asked.keys)
         axes = (asked.dtypes, asked.shapes, seeds, asked.prngs, asked.transforms)
         return any((asked.initializers, *axes))
 
@@ -216,6 +219,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         dtypes=lists["dtype"],
         shapes=lists["shape"],
         **_seeds(lists["seed"]),
+        keys=_keys(lists["key"], lists["seed"]),
         prngs=lists["prng"],
         transforms=lists["transform"],
         cases=tuple(cases),
@@ -327,6 +331,19 @@ def _seeds(texts: tuple[str, ...]) -> dict[str, Any]:
     return {"ranges": tuple(map(_range, texts))}
 
 
+def _keys(texts: tuple[str, ...], seeds: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys as ids write them."""
+    if texts and any(":" in seed for seed in seeds):
+        raise SelectionError(
+            f"--seed {','.join(seeds)} is a range, which is run by itself: ask for --key "
+            f"{','.join(texts)} in a run of its own"
+        )
+    try:
+        return tuple(parse_key(text).text for text in texts)
+    except ValueError as error:
+        raise SelectionError(str(error)) from None
+
+
 def _range(text: str) -> range:
     start, colon, stop = text.partition(":")
     found = range(_seed(start), _seed(stop) if colon else _seed(start) + 1)
@@ -343,9 +360,6 @@ def _seed(text: str) -> int:
     if int(text) > LARGEST:
         raise SelectionError(f"seed {text} is larger than {LARGEST}, the largest that JAX takes")
     return int(text)
-
-
-LARGEST = 2**63 - 1
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -111,6 +111,8 @@ def test_goldens_of_a_tier_are_asked_for_once_a_problem(catalogue: Catalogue) ->
         ({"shapes": ("63*32",)}, r"shape '63\*32' is not understood: write sizes joined by 'x'"),
         ({"prngs": ("rgb",)}, "'rgb' is unknown: did you mean rbg"),
         ({"transforms": ("jti",)}, "'jti' is unknown: did you mean jit"),
+        ({"keys": ("s7.fold",)}, "'fold' in key 's7.fold' is not understood: write fold5"),
+        ({"keys": ("k000000010000abcd",), "prngs": ("rbg",)}, "has 2 words, and one of rbg has 4"),
         ({"shard": (4, 3)}, "shard 4/3 does not exist"),
         (
             {"backends": ("cuda-emulated",), "tier": Tier.FULL, "dtypes": ("complex64",)},
@@ -135,6 +137,9 @@ def test_a_wrong_selection_is_refused_with_the_way_out(
         ({"shapes": ("63x31",)}, "normal-float32-63x31-s0-cpu-eager"),
         ({"seeds": (5,)}, "normal-float32-64x32-s5-cpu-eager"),
         ({"seeds": (0, 5)}, "normal-float32-64x32-s5-cpu-eager"),
+        ({"keys": ("s7.fold5",)}, "normal-float32-64x32-s7.fold5-cpu-eager"),
+        ({"keys": ("s0", "k000000010000abcd")}, "normal-float32-64x32-k000000010000abcd-cpu-eager"),
+        ({"seeds": (0,), "keys": ("s0.split2at1",)}, "normal-float32-64x32-s0.split2at1-cpu-eager"),
         ({"prngs": ("rbg",)}, "normal-float32-64x32-s0-rbg-cpu-eager"),
         ({"transforms": ("jit",)}, "normal-float32-64x32-s0-cpu-jit"),
         ({"dtypes": ("float64",)}, "normal-float64-64x32-s0-cpu-eager"),
@@ -152,7 +157,7 @@ def test_what_a_tier_does_not_run_is_run_where_it_is_named(
     assert expected in {case.id for case in cases}
     axes = ("dtype", "seed", "prng")
     seen = {getattr(case.problem, axis) for case in cases for axis in axes}
-    seen |= {case.transform for case in cases}
+    seen |= {case.transform for case in cases} | {case.problem.key.text for case in cases}
     seen |= {format_shape(case.problem.shape) for case in cases}
     assert named <= seen
 

@@ -60,7 +60,7 @@ def test_a_case_is_read_back_from_its_id(problem: Problem, backend: str, transfo
     [
         ("normal-float31-64-s0-cpu-eager", "dtype 'float31'"),
         ("normal-float32-64y2-s0-cpu-eager", "shape '64y2'"),
-        ("normal-float32-64-0-cpu-eager", "seed '0'"),
+        ("normal-float32-64-0-cpu-eager", "key '0'"),
         ("normal-float32-64-s0-mersenne-cpu-eager", "prng 'mersenne'"),
         ("normal-float32-64-s0-cpu-lazy", "transform 'lazy'"),
         ("normal-float32-64-s0-../x-eager", "backend '../x' in .* is no name"),
@@ -123,8 +123,8 @@ def test_an_emulated_backend_has_two_words() -> None:
     [
         ("zeros-float32-4", "has 3 fields: expected"),
         ("zeros-float32-4-s0-rbg-x", "has 6 fields: expected"),
-        ("zeros-float32-4-s", "seed 's'"),
-        ("zeros-float32-4-s1x", "seed 's1x'"),
+        ("zeros-float32-4-s", "key 's'"),
+        ("zeros-float32-4-s1x", "key 's1x'"),
     ],
 )
 def test_an_id_with_a_field_too_few_or_too_many_is_refused(text: str, message: str) -> None:

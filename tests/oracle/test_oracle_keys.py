@@ -1,4 +1,4 @@
-"""Which key Flax hands to each parameter: real modules, several paths, both ways to join a path."""
+"""Which key Flax hands to each parameter, and which one a problem is drawn with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ import pytest
 from flax import nnx
 
 from conformance.core.arrays import Array
+from conformance.core.ids import PRNGS, Problem, parse_problem
+from conformance.observe.backends.pjrt import settings, typed_key
 from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
+from conformance.oracle.initializers import key_of
 
 SEED = 11
 
@@ -203,3 +206,86 @@ def test_layers_draw_their_keys_in_the_order_in_which_they_are_built() -> None:
 def test_a_stream_that_nobody_seeded_is_refused() -> None:
     with pytest.raises(KeyError, match="no stream 'dropout' and no 'default' among params"):
         nnx_key({"params": 1}, "dropout", 0)
+
+
+# --- Keys of problems ----------------------------------------------------------------------------
+
+KEYS = (
+    "s7",
+    "s4294967301",
+    "s7.fold0",
+    "s7.fold4294967295",
+    "s7.split2at0",
+    "s7.split2at1",
+    "s7.split5at4",
+    "k123456789abcdef0",
+    "kffffffff00000000.split3at2.fold5.split2at1",
+)
+
+
+WORDS = dict(
+    zip(
+        KEYS,
+        (
+            [0, 7],
+            [0, 5],
+            [3625411723, 1954958720],
+            [3658129989, 1719350670],
+            [3625411723, 1954958720],
+            [195045567, 4062205631],
+            [51277378, 3088387524],
+            [305419896, 2596069104],
+            [3139517245, 3647976877],
+        ),
+        strict=True,
+    )
+)
+
+ORIGINAL = [1948237315, 1058547403]
+"""Of `s7.split2at1` in the layout that cannot be partitioned."""
+
+
+def problem_of_key(text: str, dtype: str, prng: str) -> Problem:
+    return parse_problem(f"normal-{dtype}-64-{text}-{prng}".removesuffix("-threefry2x32"))
+
+
+@pytest.mark.parametrize("prng", PRNGS[:3])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_keys_of_problems_are_those_that_jax_makes(dtype: str, prng: str) -> None:
+    for text in KEYS:
+        problem = problem_of_key(text, dtype, prng)
+        with settings(problem):
+            actual = np.asarray(jax.random.key_data(typed_key(problem)))
+
+        expected = key_of(problem, partitionable=not prng.endswith("nonpartitionable"))
+
+        np.testing.assert_array_equal(actual, expected, err_msg=problem.id)
+
+
+def test_the_words_of_keys_do_not_change() -> None:
+    """Known answers, of JAX 0.12.0.1: both sides might change together."""
+    words = {text: key_of(problem_of_key(text, "float32", PRNGS[0])).tolist() for text in KEYS}
+    layout = key_of(problem_of_key("s7.split2at1", "float32", PRNGS[0]), partitionable=False)
+
+    assert words == WORDS
+    assert layout.tolist() == ORIGINAL
+
+
+@pytest.mark.parametrize("partitionable", [True, False])
+@pytest.mark.parametrize("child", ["split4at{}", "fold{}"])
+def test_no_child_of_a_key_is_its_parent_or_another_child(child: str, partitionable: bool) -> None:
+    texts = ["s7", *(f"s7.{child.format(i)}" for i in range(4))]
+    problems = [problem_of_key(text, "float32", PRNGS[0]) for text in texts]
+    keys = {tuple(key_of(each, partitionable=partitionable).tolist()) for each in problems}
+
+    assert len(keys) == len(texts)
+
+
+def test_a_child_of_split_is_that_of_fold_in_by_its_number() -> None:
+    """So JAX makes them in the layout that can be partitioned: whoever mixes both repeats keys."""
+    folded, child, original = (
+        key_of(problem_of_key(text, "float32", PRNGS[0]), partitionable=layout).tolist()
+        for text, layout in (("s7.fold1", True), ("s7.split5at1", True), ("s7.split5at1", False))
+    )
+
+    assert folded == child != original

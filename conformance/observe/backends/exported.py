@@ -118,7 +118,7 @@ class ExportedBackend:
         drawn = sampler_for(case, spec)
         if drawn is None:
             return {}
-        asked = (problem.dtype, problem.seed, problem.prng, drawn)
+        asked = (problem.dtype, problem.key, problem.prng, drawn)
         if asked not in self._stages:
             names: list[str] = []
 

@@ -16,6 +16,7 @@ from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.errors import BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
 from conformance.core.ids import Block, Case, Problem
+from conformance.core.keys import FOLD
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
@@ -119,7 +120,7 @@ class PjrtBackend:
         sampler = sampler_for(case, spec)
         if sampler is None:
             return {}
-        asked = (problem.dtype, problem.seed, problem.prng, sampler)
+        asked = (problem.dtype, problem.key, problem.prng, sampler)
         if asked not in self._stages:
             with self._ambient(problem):
                 self._stages[asked] = stage_digests(self._key(problem), problem, sampler)
@@ -186,7 +187,7 @@ class PjrtBackend:
 
     def _key(self, problem: Problem) -> Any:
         """Return the problem's key, made once: keys are immutable, and making one costs 0.2 ms."""
-        asked = (problem.seed, problem.prng, problem.dtype in WIDE_DTYPES)
+        asked = (problem.key, problem.prng, problem.dtype in WIDE_DTYPES)
         if asked not in self._keys:
             if len(self._keys) == KEPT_KEYS:
                 self._keys.clear()
@@ -245,12 +246,35 @@ def present_platforms() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: name != "cpu"))
 
 
-def typed_key(problem: Problem, seed: Any = None) -> Any:
-    """Return the problem's key, typed, of the PRNG implementation it names."""
+def typed_key(problem: Problem) -> Any:
+    """Return the problem's key, typed, of the PRNG implementation it names.
+
+    To be called within `settings`, since how children of a key are numbered is one of them.
+    """
     import jax
 
-    implementation = problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
-    return jax.random.key(problem.seed if seed is None else seed, impl=implementation)
+    if problem.words:
+        data = np.array(problem.words, np.uint32)
+        key = jax.random.wrap_key_data(data, impl=_implementation(problem))
+    else:
+        key = seed_key(problem, problem.seed)
+    for step in problem.steps:
+        if step.name == FOLD:
+            key = jax.random.fold_in(key, step.number)
+        else:
+            key = jax.random.split(key, step.number)[step.index]
+    return key
+
+
+def seed_key(problem: Problem, seed: Any) -> Any:
+    """Return the key of another seed, of the same implementation."""
+    import jax
+
+    return jax.random.key(seed, impl=_implementation(problem))
+
+
+def _implementation(problem: Problem) -> str:
+    return problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
 
 
 def typed_keys(problem: Problem, seeds: range) -> Any:
@@ -258,8 +282,8 @@ def typed_keys(problem: Problem, seeds: range) -> Any:
     import jax
 
     if seeds[-1] >= 2**32:
-        return jax.numpy.stack([typed_key(problem, seed) for seed in seeds])
-    made: Call = jax.vmap(lambda seed: typed_key(problem, seed))
+        return jax.numpy.stack([seed_key(problem, seed) for seed in seeds])
+    made: Call = jax.vmap(lambda seed: seed_key(problem, seed))
     return made(np.asarray(seeds, np.uint32))
 
 
@@ -297,7 +321,7 @@ def vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call
     import jax
 
     call = jax.vmap(eager(initializer, problem, devices))
-    others = [typed_key(problem, 1000 + i) for i in range(VMAP_SEEDS - 1)]
+    others = [seed_key(problem, 1000 + i) for i in range(VMAP_SEEDS - 1)]
     return lambda key: call(jax.numpy.stack([*others[:-1], key, others[-1]]))[VMAP_SEEDS - 2]
 
 
