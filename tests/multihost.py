@@ -27,7 +27,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.ids import Problem, parse_problem
 from conformance.core.records import Returned
-from conformance.observe.backends.pjrt import settings, typed_key
+from conformance.observe.backends.problem import settings, typed_key
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
 PROGRAM = ("-m", "tests.multihost")

@@ -6,12 +6,12 @@ import math
 
 from conformance.cases.backends import lookup
 from conformance.core.errors import SelectionError
-from conformance.core.ids import Case, format_shape
+from conformance.core.ids import SHARDED, Case, format_shape
 
 
 def is_offered(case: Case) -> bool:
     """Return whether the case's backend runs the like of it."""
-    if case.transform == "sharded" and not lookup(case.backend).has_host_devices:
+    if case.transform in SHARDED and not lookup(case.backend).has_host_devices:
         return False
     problem = case.problem
     return not refusal(case.backend, case.transform, problem.prng, problem.shape, problem.dtype)

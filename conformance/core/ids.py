@@ -25,7 +25,17 @@ suffixed names force one."""
 LATTICE, STRATA = "lattice", "strata"
 """What stands for the PRNG in a sweep's case: every point, or one point of each stratum."""
 
-TRANSFORMS = ("eager", "legacy_key", "jit", "vmap", "sharded")
+SHARDED = ("sharded", "sharded_uneven", "out_sharding")
+"""Transforms that spread an array over several devices."""
+
+CALLS = ("third_call", "thousand_calls", "after_another_key", "second_thread", "after_donation")
+"""Eager calls with something before them or around them."""
+
+TRANSFORMS = (
+    *("eager", "legacy_key", "jit", "vmap", "vmap_first", "vmap_last", "x64"),
+    *SHARDED,
+    *CALLS,
+)
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
 
 EMULATED = "emulated"

@@ -17,7 +17,7 @@ from conformance.core.reading import Figure
 BASE = "cpu"
 """What a golden set is made on; what another backend returns otherwise stands in its overlay."""
 
-COMPILED = ("jit", "sharded")
+COMPILED = ("jit", "sharded", "sharded_uneven")
 """Transforms under which a compiler sees the whole call, and folds what is constant in it."""
 
 MACHINE = "machine"

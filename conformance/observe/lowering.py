@@ -21,7 +21,7 @@ from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import expected_error
 from conformance.core.records import COMPILED
-from conformance.observe.backends.pjrt import settings
+from conformance.observe.backends.problem import settings
 from conformance.observe.folding import stepwise_folds, whole_folds
 
 ACCEPT = "`conformance lowering --accept --reason '...'`"

@@ -10,7 +10,7 @@ import numpy as np
 from conformance.core.arrays import Array, as_dtype
 from conformance.core.budgets import MATRICES
 from conformance.core.ids import Problem
-from conformance.observe.backends.pjrt import typed_key
+from conformance.observe.backends.problem import typed_key
 from conformance.observe.jax_compat import x64_for
 
 BATCH_BYTES = 1 << 25

@@ -173,7 +173,8 @@ def _joined(path: Path, new: Lines, here: str) -> Lines:
 
 def compiled_row(problem: Problem, target: aot.Target, catalogue: Catalogue) -> Row:
     """Compile one problem as `jax.jit` would; whatever is raised on the way is its result."""
-    from conformance.observe.backends.pjrt import eager, settings, typed_key
+    from conformance.observe.backends.problem import settings, typed_key
+    from conformance.observe.backends.transforms import eager
 
     spec = catalogue.lookup(problem.initializer)
     made, fingerprint, error = None, "", ""

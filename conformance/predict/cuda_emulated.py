@@ -18,9 +18,10 @@ from conformance.core.arrays import Array, digest, returned
 from conformance.core.errors import BackendUnavailable, CompilerAbsent, UnknownTarget
 from conformance.core.ids import Case
 from conformance.core.records import STAGES, Observation, Raised, Returned
-from conformance.observe.backends.pjrt import TRANSFORMS as EXECUTED
-from conformance.observe.backends.pjrt import sampler_for, settings, typed_key
+from conformance.observe.backends.pjrt import sampler_for
+from conformance.observe.backends.problem import settings, typed_key
 from conformance.observe.backends.stages import staged
+from conformance.observe.backends.transforms import TRANSFORMS as EXECUTED
 from conformance.observe.jax_compat import Operation, Value, traced
 from conformance.predict import aot, ptx
 

@@ -15,7 +15,7 @@ from typing import Any
 from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
-from conformance.core.ids import Tier
+from conformance.core.ids import SHARDED, TRANSFORMS, Tier
 from conformance.core.keys import LARGEST, parse_key
 from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
@@ -40,7 +40,7 @@ LIST_OPTIONS: Mapping[str, str] = {
     "key": "keys as ids have them: s7.fold5 for fold_in, s7.split3at1 for a child of split, "
     "k000000010000abcd for the words of a key",
     "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
-    "transform": "eager, legacy_key, jit, vmap, sharded",
+    "transform": ", ".join(TRANSFORMS),
     "backend": "cpu, cuda, tpu, another PJRT platform, or what a plug-in brings; stablehlo, iree: "
     f"without any; {AUTO} takes every device that is present (default)",
 }
@@ -279,10 +279,10 @@ def selection_here(options: Options) -> Selection:
 def may_shard(selection: Selection) -> bool:
     """Return whether cases of the selection may spread an array over several devices."""
     if selection.cases:
-        return any(case.endswith("-sharded") for case in selection.cases)
+        return any(case.endswith(SHARDED) for case in selection.cases)
     if selection.transforms:
-        return "sharded" in selection.transforms
-    return selection.tier is Tier.FULL
+        return not set(SHARDED).isdisjoint(selection.transforms)
+    return selection.tier is not Tier.QUICK
 
 
 def rerun(words: Sequence[str], options: Options, environment: Environment) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from conformance.core.errors import WorkerGone
-from conformance.core.ids import Block, Case, parse_unit
+from conformance.core.ids import CALLS, Block, Case, parse_unit
 from conformance.observe.worker import different
 
 KEPT_BUSY = 2
@@ -195,7 +195,7 @@ def cost_of(units: Sequence[Case | Block]) -> float:
     the square of the array's rank. Eager calls of a group share their programs, others share none.
     """
     first = next(units[0].cases())
-    n_programs = 1 if first.transform in ("eager", "legacy_key") else len(units)
+    n_programs = 1 if first.transform in ("eager", "legacy_key", *CALLS) else len(units)
     rank, size = len(first.problem.shape), math.prod(first.problem.shape)
     n_cases = sum(1 if isinstance(unit, Case) else len(unit.seeds) for unit in units)
     return n_programs * rank**2 + n_cases * size / ELEMENTS_PER_COMPILATION

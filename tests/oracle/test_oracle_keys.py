@@ -15,7 +15,7 @@ from flax import nnx
 
 from conformance.core.arrays import Array
 from conformance.core.ids import PRNGS, Problem, parse_problem
-from conformance.observe.backends.pjrt import settings, typed_key
+from conformance.observe.backends.problem import settings, typed_key
 from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
 from conformance.oracle.initializers import key_of
 

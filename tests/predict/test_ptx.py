@@ -22,7 +22,7 @@ from conformance.core.ulp import ordered
 from conformance.judge.budgets import budget_for
 from conformance.judge.drift import classify
 from conformance.judge.verdict import nominal_of
-from conformance.observe.backends.pjrt import settings
+from conformance.observe.backends.problem import settings
 from conformance.oracle import solve
 from conformance.predict import ptx
 from conformance.predict.ptx import approximate, chain, influence, machine, operations, rounding

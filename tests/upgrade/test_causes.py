@@ -14,7 +14,8 @@ from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import returned
 from conformance.core.errors import SideError
 from conformance.core.ids import Case, parse_case
-from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
+from conformance.observe.backends.problem import settings, typed_key
+from conformance.observe.backends.transforms import TRANSFORMS
 from conformance.observe.child import exports
 from conformance.upgrade import probes
 from conformance.upgrade.cause import Cause, Digests, cause_by_programs, decide

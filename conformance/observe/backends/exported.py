@@ -19,15 +19,10 @@ from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, as_dtype, digest, returned
 from conformance.core.ids import Case
 from conformance.core.records import Observation, Raised, Returned
-from conformance.observe.backends.pjrt import (
-    eager,
-    legacy_key,
-    sampler_for,
-    settings,
-    typed_key,
-    vmap,
-)
+from conformance.observe.backends.pjrt import sampler_for
+from conformance.observe.backends.problem import settings, typed_key
 from conformance.observe.backends.stages import staged
+from conformance.observe.backends.transforms import eager, legacy_key, vmap
 from conformance.observe.jax_compat import mlir_modules
 
 PLATFORM = "cpu"

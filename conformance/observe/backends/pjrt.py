@@ -11,26 +11,21 @@ from typing import Any
 import numpy as np
 
 from conformance.cases.backends import installed, lookup
-from conformance.cases.catalogue import Initializer, InitializerSpec
-from conformance.core.arrays import Array, as_dtype, returned
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array, returned
 from conformance.core.errors import BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
-from conformance.core.ids import Block, Case, Problem
-from conformance.core.keys import FOLD
+from conformance.core.ids import SHARDED, Block, Case, Problem
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
+from conformance.observe.backends.problem import seed_keys, settings, typed_key
 from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
-from conformance.observe.jax_compat import platforms, x64
+from conformance.observe.backends.transforms import TRANSFORMS, Call, mapped, one_call
+from conformance.observe.jax_compat import platforms
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
-
-Call = Callable[[Any], Any]
-"""Key -> array: an initializer under one transform."""
 
 KEPT_KEYS = 1024
 """Keys that are kept: a tier has a handful of seeds, and of a million each is asked for once."""
-
-VMAP_SEEDS = 4
-"""Seeds in one vmapped call; the case's own is the one before last."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,7 +74,7 @@ class PjrtBackend:
 
         Errors of the call are outcomes. So is a spec that cannot be built: `SpecError`.
         """
-        if case.transform == "sharded" and len(self._devices) < SHARDS:
+        if case.transform in SHARDED and len(self._devices) < SHARDS:
             raise BackendUnavailable(
                 f"{case.id} needs {SHARDS} devices of {self.name}, found {len(self._devices)}: "
                 f"on cpu set XLA_FLAGS={HOST_DEVICES_FLAG}={SHARDS}"
@@ -104,7 +99,7 @@ class PjrtBackend:
         problem, transform = block.case.problem, block.case.transform
         call = mapped(transform, spec.build(), problem, self._devices)
         with self._ambient(problem):
-            keys = typed_keys(problem, block.seeds)
+            keys = seed_keys(problem, block.seeds)
 
         def draw() -> Many:
             with self._ambient(problem):
@@ -147,7 +142,7 @@ class PjrtBackend:
         if sampler is None:
             return None
         tall = dataclasses.replace(problem, shape=sampler.shape)
-        call = TRANSFORMS[case.transform](jax.random.normal, tall, self._devices)
+        call = one_call(case.transform, jax.random.normal, tall, self._devices)
         with self._ambient(problem):
             return np.asarray(call(self._key(problem)))
 
@@ -202,20 +197,6 @@ class PjrtBackend:
             yield
 
 
-@contextlib.contextmanager
-def settings(problem: Problem) -> Iterator[None]:
-    """Enter the JAX settings that a problem asks for: 64 bits, and how threefry lays out bits."""
-    import jax
-
-    with contextlib.ExitStack() as stack:
-        if problem.dtype in WIDE_DTYPES:
-            stack.enter_context(x64())
-        if problem.prng.endswith("partitionable"):
-            partitionable = not problem.prng.endswith("nonpartitionable")
-            stack.enter_context(jax.threefry_partitionable(partitionable))
-        yield
-
-
 def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:
     """Return how the case's elements are drawn; None where that is unknown or has two parts.
 
@@ -246,47 +227,6 @@ def present_platforms() -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda name: name != "cpu"))
 
 
-def typed_key(problem: Problem) -> Any:
-    """Return the problem's key, typed, of the PRNG implementation it names.
-
-    To be called within `settings`, since how children of a key are numbered is one of them.
-    """
-    import jax
-
-    if problem.words:
-        data = np.array(problem.words, np.uint32)
-        key = jax.random.wrap_key_data(data, impl=_implementation(problem))
-    else:
-        key = seed_key(problem, problem.seed)
-    for step in problem.steps:
-        if step.name == FOLD:
-            key = jax.random.fold_in(key, step.number)
-        else:
-            key = jax.random.split(key, step.number)[step.index]
-    return key
-
-
-def seed_key(problem: Problem, seed: Any) -> Any:
-    """Return the key of another seed, of the same implementation."""
-    import jax
-
-    return jax.random.key(seed, impl=_implementation(problem))
-
-
-def _implementation(problem: Problem) -> str:
-    return problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
-
-
-def typed_keys(problem: Problem, seeds: range) -> Any:
-    """Return the keys of many seeds; those that fit 32 bits are made at once."""
-    import jax
-
-    if seeds[-1] >= 2**32:
-        return jax.numpy.stack([seed_key(problem, seed) for seed in seeds])
-    made: Call = jax.vmap(lambda seed: seed_key(problem, seed))
-    return made(np.asarray(seeds, np.uint32))
-
-
 def _as_outcome(array: Any) -> Returned:
     import jax
 
@@ -294,75 +234,3 @@ def _as_outcome(array: Any) -> Returned:
         raise TypeError(f"the initializer returned a {type(array).__name__}, not a jax.Array")
     weak_type = bool(getattr(array.aval, "weak_type", False))
     return returned(np.asarray(array), weak_type=weak_type)
-
-
-def eager(initializer: Initializer, problem: Problem, _: list[Any]) -> Call:
-    """Return the plain call."""
-    return lambda key: initializer(key, problem.shape, as_dtype(problem.dtype))
-
-
-def legacy_key(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    """Return the call with a raw uint32 key, as before typed keys."""
-    import jax
-
-    call = eager(initializer, problem, devices)
-    return lambda key: call(jax.random.key_data(key))
-
-
-def _jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    import jax
-
-    call: Call = jax.jit(eager(initializer, problem, devices))
-    return call
-
-
-def vmap(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    """Return the call mapped over VMAP_SEEDS keys, reduced to the case's own."""
-    import jax
-
-    call = jax.vmap(eager(initializer, problem, devices))
-    others = [seed_key(problem, 1000 + i) for i in range(VMAP_SEEDS - 1)]
-    return lambda key: call(jax.numpy.stack([*others[:-1], key, others[-1]]))[VMAP_SEEDS - 2]
-
-
-def _sharded(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    return _over_devices(eager(initializer, problem, devices), problem, devices)
-
-
-def _over_devices(call: Call, problem: Problem, devices: list[Any], *mapped: None) -> Call:
-    """Return the call compiled for several devices. mapped: None for each new first axis."""
-    import jax
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec
-
-    mesh = Mesh(np.array(devices[:SHARDS]), ("devices",))
-    split = _sharded_axis(problem.shape)
-    axes = ["devices" if axis == split else None for axis in range(len(problem.shape))]
-    spec = PartitionSpec(*mapped, *axes)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
-    compiled: Call = jax.jit(call, out_shardings=NamedSharding(mesh, spec))
-    return compiled
-
-
-def _sharded_axis(shape: tuple[int, ...]) -> int | None:
-    """Return the first axis that the devices divide, or None: then every device holds a replica."""
-    divisible = (axis for axis, size in enumerate(shape) if size and size % SHARDS == 0)
-    return next(divisible, None)
-
-
-TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
-    "eager": eager,
-    "legacy_key": legacy_key,
-    "jit": _jit,
-    "vmap": vmap,
-    "sharded": _sharded,
-}
-
-
-def mapped(transform: str, initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    """Return the call of a transform over many keys at once; `vmap` itself is one of them."""
-    import jax
-
-    plain = legacy_key if transform == "legacy_key" else eager
-    call: Call = jax.vmap(plain(initializer, problem, devices))
-    if transform == "sharded":
-        return _over_devices(call, problem, devices, None)
-    return jax.jit(call) if transform == "jit" else call

@@ -22,7 +22,8 @@ import numpy as np
 from conformance.cases.catalogue import Catalogue
 from conformance.core.arrays import Array, as_dtype, returned
 from conformance.core.ids import Case
-from conformance.observe.backends.pjrt import TRANSFORMS, settings, typed_key
+from conformance.observe.backends.problem import settings, typed_key
+from conformance.observe.backends.transforms import one_call
 from conformance.observe.jax_compat import Operation, Value, traced
 
 REASON_LENGTH = 300
@@ -84,7 +85,7 @@ def _exported(case: Case, catalogue: Catalogue) -> Answer:
     problem = case.problem
     initializer = catalogue.lookup(problem.initializer).build()
     with settings(problem):
-        call = TRANSFORMS[case.transform](initializer, problem, jax.devices())
+        call = one_call(case.transform, initializer, problem, jax.devices())
         steps = trace(call, typed_key(problem))
         return {**fields_of(steps), "sha256": steps.run()}
 

@@ -1,0 +1,69 @@
+"""What JAX is told of a problem: its settings, and its key."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Problem
+from conformance.core.keys import FOLD
+from conformance.observe.jax_compat import x64
+
+
+@contextlib.contextmanager
+def settings(problem: Problem) -> Iterator[None]:
+    """Enter the JAX settings that a problem asks for: 64 bits, and how threefry lays out bits."""
+    import jax
+
+    with contextlib.ExitStack() as stack:
+        if problem.dtype in WIDE_DTYPES:
+            stack.enter_context(x64())
+        if problem.prng.endswith("partitionable"):
+            partitionable = not problem.prng.endswith("nonpartitionable")
+            stack.enter_context(jax.threefry_partitionable(partitionable))
+        yield
+
+
+def typed_key(problem: Problem) -> Any:
+    """Return the problem's key, typed, of the PRNG implementation it names.
+
+    To be called within `settings`, since how children of a key are numbered is one of them.
+    """
+    import jax
+
+    if problem.words:
+        words = np.array(problem.words, np.uint32)
+        key = jax.random.wrap_key_data(words, impl=_implementation(problem))
+    else:
+        key = seed_key(problem, problem.seed)
+    for step in problem.steps:
+        if step.name == FOLD:
+            key = jax.random.fold_in(key, step.number)
+        else:
+            key = jax.random.split(key, step.number)[step.index]
+    return key
+
+
+def seed_key(problem: Problem, seed: Any) -> Any:
+    """Return the key of any seed, of the PRNG implementation that the problem names."""
+    import jax
+
+    return jax.random.key(seed, impl=_implementation(problem))
+
+
+def seed_keys(problem: Problem, seeds: range) -> Any:
+    """Return the keys of many seeds; those that fit 32 bits are made at once."""
+    import jax
+
+    if seeds[-1] >= 2**32:
+        return jax.numpy.stack([seed_key(problem, seed) for seed in seeds])
+    made: Callable[[Any], Any] = jax.vmap(lambda seed: seed_key(problem, seed))
+    return made(np.asarray(seeds, np.uint32))
+
+
+def _implementation(problem: Problem) -> str:
+    return problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng
