@@ -13,6 +13,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 
 from conformance.cases.catalogue import Catalogue
+from conformance.cases.coverage import coverage_cases
 from conformance.cases.offers import refuse
 from conformance.cases.planes import plain_cases, tier_cases
 from conformance.core.errors import EmptySelection, SelectionError, unknown
@@ -97,18 +98,40 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
         return [case for block in blocks(catalogue, selection) for case in block.cases()]
     if selection.cases:
         return _part(_named_cases(catalogue, selection), selection)
+    designed = coverage_cases(catalogue, selection.tier, selection.backends)
+    return _part(_by_axes(catalogue, selection, designed), selection)
+
+
+def select_for_goldens(catalogue: Catalogue, selection: Selection) -> list[Case]:
+    """Return `select` without the cases by design, of which no golden is kept.
+
+    Raises:
+        SelectionError, EmptySelection: see `select`.
+    """
+    if selection.ranges or selection.cases:
+        return select(catalogue, selection)
+    return _part(_by_axes(catalogue, selection, ()), selection)
+
+
+def _by_axes(catalogue: Catalogue, selection: Selection, also: Iterable[Case]) -> list[Case]:
+    """Return the cases of the planes with what was named, and those of `also`.
+
+    What was named takes the place of what the planes have, whether or not others have it too.
+    """
     require_known(catalogue, selection)
     require_offered(selection)
-    cases = _selected(tier_cases(catalogue, selection.tier, selection.backends), selection)
+    held = tier_cases(catalogue, selection.tier, selection.backends)
+    cases = set(_selected(held, selection))
     if _without_case(cases, selection):
-        cases = list({*cases, *_selected(_asked(catalogue, selection), selection)})
+        cases |= set(_selected(_asked(catalogue, selection), selection))
+    cases |= set(_selected(also, selection))
     if cases and (missing := _without_case(cases, selection)):
         kind, value = missing
         raise SelectionError(  # else it would vanish
             f"no case of tier {selection.tier} has {kind} {value} together with the rest of the "
             f"selection: {_describe(selection)}. Select it by itself, or take a larger --tier"
         )
-    return _part(cases, selection)
+    return list(cases)
 
 
 def blocks(catalogue: Catalogue, selection: Selection) -> list[Block]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
-from conformance.cases.selection import select
+from conformance.cases.selection import select_for_goldens
 from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
@@ -124,7 +124,7 @@ def _targets(arguments: argparse.Namespace) -> list[str]:
 
 def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Problem]:
     selection = options.read_arguments(arguments).on("cpu")
-    return sorted({case.problem for case in select(catalogue, selection)})
+    return sorted({case.problem for case in select_for_goldens(catalogue, selection)})
 
 
 def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
@@ -132,7 +132,7 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
 
     golden, folder = shipped(), arguments.record
     selection = options.read_arguments(arguments).on("cuda-emulated")
-    cases = select(catalogue, selection)
+    cases = select_for_goldens(catalogue, selection)
     judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS)))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))

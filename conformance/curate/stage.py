@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.offers import is_offered
-from conformance.cases.selection import Selection, select
+from conformance.cases.selection import Selection, select_for_goldens
 from conformance.core import versions
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
@@ -97,7 +97,7 @@ def golden_cases(catalogue: Catalogue, selection: Selection, backend: str = BASE
     Raises:
         SelectionError: see `matrix.select`.
     """
-    asked = {case.problem for case in select(catalogue, selection)}
+    asked = {case.problem for case in select_for_goldens(catalogue, selection)}
     cases = (Case(problem=problem, backend=backend, transform=TRANSFORM) for problem in asked)
     return sorted(filter(is_offered, cases), key=lambda case: (case.group, case))
 

@@ -78,7 +78,12 @@ def test_the_case_s_own_key_has_its_lane(
 ) -> None:
     lanes: list[Any] = []
     stack = jax.numpy.stack
-    monkeypatch.setattr(jax.numpy, "stack", lambda keys: lanes.extend(keys) or stack(keys))
+
+    def stacked(keys: Any) -> Any:
+        lanes[:] = keys
+        return stack(keys)
+
+    monkeypatch.setattr(jax.numpy, "stack", stacked)
 
     def initializer(key: Any, shape: Any, dtype: Any) -> Any:
         del shape, dtype

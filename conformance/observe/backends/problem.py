@@ -36,7 +36,7 @@ def typed_key(problem: Problem) -> Any:
     import jax
 
     if problem.words:
-        words = np.array(problem.words, np.uint32)
+        words = jax.numpy.asarray(np.array(problem.words, np.uint32))
         key = jax.random.wrap_key_data(words, impl=_implementation(problem))
     else:
         key = seed_key(problem, problem.seed)

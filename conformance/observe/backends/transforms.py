@@ -110,10 +110,9 @@ def _sharded_uneven(initializer: Initializer, problem: Problem, devices: list[An
     call = eager(initializer, problem, devices)
     over = _sharding(devices, *_axes(problem, _indivisible_axis(problem.shape)))
     whole = _sharding(devices)
-    constrained: Call = jax.jit(
-        lambda key: jax.lax.with_sharding_constraint(call(key), over), out_shardings=whole
-    )
-    return constrained
+    constrained: Callable[..., Any] = jax.lax.with_sharding_constraint
+    spread: Call = jax.jit(lambda key: constrained(call(key), over), out_shardings=whole)
+    return spread
 
 
 def _out_sharding(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
@@ -128,9 +127,7 @@ def _out_sharding(initializer: Initializer, problem: Problem, devices: list[Any]
     def spread(key: Any) -> Any:
         over = _explicit(_sharding(devices, *axes))
         with jax.set_mesh(over.mesh):
-            array = initializer(  # type: ignore[call-arg]  # no argument of every initializer
-                key, problem.shape, as_dtype(problem.dtype), out_sharding=over
-            )
+            array = initializer(key, problem.shape, as_dtype(problem.dtype), out_sharding=over)
         if not array.sharding.is_equivalent_to(over, array.ndim):
             raise ValueError(f"out_sharding={over} was asked for, and the array has another one")
         return array
@@ -232,7 +229,7 @@ def _after_donation(initializer: Initializer, problem: Problem, devices: list[An
     overwrite: Call = jax.jit(lambda array: array + array, donate_argnums=0)
 
     def second(key: Any) -> Any:
-        jax.block_until_ready(overwrite(call(key)))
+        overwrite(call(key)).block_until_ready()
         return call(key)
 
     return second

@@ -5,19 +5,23 @@ harness import this: no run pays for it.
 """
 
 from conformance.suite.faults import (
+    calls,
     constants,
     contract,
     declared,
+    keys,
     law,
     matrices,
     order,
     rbg,
+    sizes,
     stream,
+    transforms,
     unsampled,
 )
 from conformance.suite.faults.fault import Fault
 
-__all__ = ["FAULTS", "Fault"]
+__all__ = ["BY_DESIGN", "FAULTS", "Fault"]
 
 FAULTS = (
     *contract.FAULTS,
@@ -30,3 +34,6 @@ FAULTS = (
     *rbg.FAULTS,
     *unsampled.FAULTS,
 )
+
+BY_DESIGN = (*sizes.FAULTS, *keys.FAULTS, *transforms.FAULTS, *calls.FAULTS)
+"""Right wherever the planes look: only a case by design meets them, see `cases.coverage`."""

@@ -6,6 +6,7 @@ Nothing here imports JAX before a fault is built.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class Fault:
     base: the builtin spec that it claims to be.
     caught_by: the check that must fail, whatever the goldens say.
     drift: class of the change from the right initializer's array.
+    key, transform: those that show a fault of BY_DESIGN; "" for whichever key the tier asks there.
     definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
     """
 
@@ -37,12 +39,19 @@ class Fault:
     shape: Shape = (64, 32)
     seed: int = 1
     prng: str = "threefry2x32"
+    key: str = ""
+    transform: str = "eager"
     definition: Definition | None = None
     is_undefined: bool = False
 
     def build(self, right: Initializer) -> Initializer:
         """Return the wrong initializer, made from the right one."""
-        return lambda key, shape, dtype: self.wrong(right, key, shape, dtype)
+
+        def wrong(key: Any, shape: Shape, dtype: Any, **where: Any) -> Any:
+            told = functools.partial(right, **where) if where else right
+            return self.wrong(told, key, shape, dtype)
+
+        return wrong
 
 
 def in_float64(array: Any, change: Callable[[Any], Any]) -> Any:
