@@ -27,7 +27,7 @@ from conformance.upgrade.tables import distance_text, summaries
 
 COLUMNS = (
     *("case", "class", "allowed", "ULP", "ULP of sigma", "stage", "cause"),
-    *("initializer", "dtype", "shape", "seed", "prng", "transform"),
+    *("initializer", "dtype", "shape", "key", "prng", "transform"),
 )
 FILTERS = ("class", "allowed", "cause", "initializer", "dtype", "transform")
 
@@ -119,6 +119,7 @@ def _values(verdict: Verdict, pair: Pair, beyond: Collection[str]) -> list[objec
         *(pair.name, drift.drift_class.value, "no" if pair.name in beyond else "yes"),
         *distances(drift),
         *(drift.stage or "", cause.cause.value if cause else ""),
-        *(problem.initializer, problem.dtype, format_shape(problem.shape), problem.seed),
+        *(problem.initializer, problem.dtype, format_shape(problem.shape)),
+        problem.key.text,
         *(problem.prng, pair.case.transform),
     ]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from conformance.core.errors import ExitCode
-from conformance.core.records import Environment
+from conformance.core.records import Drift, DriftClass, Environment
 from conformance.report.page.model import (
     MAX_ROWS,
     N_FAILURES,
@@ -28,9 +28,13 @@ from conformance.report.page.model import (
     distances,
     facts_of,
 )
+from conformance.report.page.of_run import page_of_run
 from conformance.report.page.render import SCRIPTS, packed
 from conformance.report.page.render import html as to_html
+from conformance.report.run import key_of
 from conformance.report.tables import Table
+
+from .test_report import as_row, failure, result, run_of
 
 EVIL = '<script>alert("x")</script>\x1b[31m</style>"\'&'
 
@@ -291,3 +295,28 @@ def test_distances_are_numbers_of_json(drift: Distance | None, shown: tuple[Any,
 def test_the_scripts_name_their_licence() -> None:
     assert SCRIPTS[0] == "vendor/dataTables.min.js"
     assert re.search(r"! DataTables \d+\.\d+", to_html(page()))
+
+
+def test_what_plainly_passed_counts_in_the_heatmap() -> None:
+    plain = {key_of(as_row(result())): 20_000}
+    run = dataclasses.replace(run_of(failure()), plain=plain)
+
+    (heatmap,) = page_of_run(run).heatmaps
+
+    cell = heatmap.cells["normal", "float32"]
+    assert (cell.drift_class, cell.n_cases, cell.n_bad) == ("stream", 20_001, 1)
+    assert cell.worst == ""
+
+
+def test_the_page_of_a_run_has_its_rows_the_worst_first() -> None:
+    rounding = Drift(drift_class=DriftClass.ROUNDING, max_ulp=3, max_ulp_at_sigma=2.0)
+    run = run_of(result(), result(seed=1, drift=rounding), failure(seed=2))
+
+    shown = page_of_run(run)
+
+    assert shown.rows is not None
+    classes = [values[shown.rows.columns.index("class")] for values in shown.rows.values]
+    assert classes == ["stream", "rounding", "identical"]
+    assert [each.drift_class for each in shown.failures] == ["stream"]
+    assert shown.tone is Tone.FAILED
+    assert shown.heatmaps[0].cells["normal", "float32"].n_cases == 3

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from conformance.core.errors import ExitCode
@@ -28,7 +29,7 @@ from conformance.report.tables import filled, summaries
 
 COLUMNS = (
     *("case", "status", "class", "ULP", "ULP of sigma", "stage", "failed checks"),
-    *("initializer", "dtype", "shape", "seed", "backend", "transform", "rerun"),
+    *("initializer", "dtype", "shape", "key", "backend", "transform", "rerun"),
 )
 SEVERITY = (NO_GOLDEN, *map(str, DriftClass))
 
@@ -49,7 +50,7 @@ def page_of_run(run: Run) -> Page:
         failures=tuple(map(_failure, run.failed[:N_FAILURES])),
         n_failures=len(run.failed),
         elsewhere="drift.csv",
-        heatmaps=tuple(_heatmaps(run.judged)),
+        heatmaps=tuple(_heatmaps(run)),
         tables=tuple(filled(summaries(run))),
         rows=_rows(run),
     )
@@ -68,37 +69,53 @@ def _failure(row: Row) -> Failure:
 
 
 # --- Heatmaps ------------------------------------------------------------------------------------
-def _heatmaps(rows: tuple[Row, ...]) -> Iterable[Heatmap]:
-    """Yield initializer by dtype, and by backend where there are several."""
-    if rows:
-        yield _heatmap(rows, "initializer", "dtype")
-    if len({row.backend for row in rows}) > 1:
-        yield _heatmap(rows, "initializer", "backend")
+def _heatmaps(run: Run) -> Iterable[Heatmap]:
+    """Yield initializer by dtype, and by backend where there are several.
+
+    Rows that plainly passed and are not held here count by dtype; they have no other backend.
+    """
+    if tally := run.tally:
+        cells: dict[tuple[str, str], collections.Counter[tuple[str, str]]] = {}
+        for key, n in tally.items():
+            counts = cells.setdefault((key.initializer, key.dtype), collections.Counter())
+            counts[key.status, key.drift_class] += n
+        worst = _worst(run.judged, "dtype")
+        yield _heatmap("dtype", cells, worst)
+    if len({row.backend for row in run.judged}) > 1:
+        cells = {}
+        for row in run.judged:
+            counts = cells.setdefault((row.initializer, row.backend), collections.Counter())
+            counts[row.status, class_of(row)] += 1
+        yield _heatmap("backend", cells, _worst(run.judged, "backend"))
 
 
-def _heatmap(rows: tuple[Row, ...], down: str, across: str) -> Heatmap:
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((getattr(row, down), getattr(row, across)), []).append(row)
-    return Heatmap.of(
-        down, across, {key: _cell(mine) for key, mine in groups.items()}, bad="failed"
-    )
+def _worst(rows: Iterable[Row], across: str) -> dict[tuple[str, str], Row]:
+    """Return the worst row of each initializer and value of `across`."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in sorted(rows, key=lambda row: (SEVERITY.index(class_of(row)), _ulp(row))):
+        found[row.initializer, getattr(row, across)] = row
+    return found
 
 
-def _cell(rows: list[Row]) -> Cell:
-    worst = max(rows, key=lambda row: (SEVERITY.index(class_of(row)), _ulp(row)))
-    return Cell(
-        drift_class=class_of(worst),
-        n_cases=len(rows),
-        n_bad=sum(row.status == Status.FAILED for row in rows),
-        # Between two streams a distance says nothing.
-        worst=ulp_text(worst)
-        if worst.drift_class and DriftClass(worst.drift_class).keeps_stream
-        else "",
-    )
+def _heatmap(
+    across: str,
+    cells: Mapping[tuple[str, str], Mapping[tuple[str, str], int]],
+    worst: Mapping[tuple[str, str], Row],
+) -> Heatmap:
+    """Return the heatmap of counts by status and class."""
+    shown = {
+        key: Cell(
+            drift_class=max((name for _, name in counts), key=SEVERITY.index),
+            n_cases=sum(counts.values()),
+            n_bad=sum(n for (status, _), n in counts.items() if status == Status.FAILED),
+            worst=_distance_text(worst[key]) if key in worst else "",
+        )
+        for key, counts in cells.items()
+    }
+    return Heatmap.of("initializer", across, shown, bad="failed")
 
 
-def _worst_text(row: Row) -> str:
+def _distance_text(row: Row) -> str:
     """Return the distance in words; "" between two streams, where it says nothing."""
     keeps_stream = row.drift_class is not None and DriftClass(row.drift_class).keeps_stream
     return ulp_text(row) if keeps_stream else ""
@@ -127,5 +144,13 @@ def _values(row: Row) -> tuple[Any, ...]:
     return (
         *(row.case, row.status, class_of(row), *distances(row)),
         *(row.stage or "", row.failed_checks),
-        *(row.initializer, row.dtype, row.shape, row.seed, row.backend, row.transform, row.rerun),
+        *(
+            row.initializer,
+            row.dtype,
+            row.shape,
+            row.key or f"s{row.seed}",
+            row.backend,
+            row.transform,
+            row.rerun,
+        ),
     )
