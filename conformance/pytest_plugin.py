@@ -265,6 +265,7 @@ class Controller:
         """Show versions, backends, tier, goldens, and what is unusual about this process."""
         from conformance.cases.backends import installed
         from conformance.core.settings import unusual
+        from conformance.judge.alpha import allocation_text
         from conformance.observe import environment
 
         asked, versions = self._session.options, environment.package_versions()
@@ -274,6 +275,7 @@ class Controller:
             f"conformance: backends {','.join(asked.asked.backends) or 'auto'}, "
             f"tier {asked.asked.tier}, goldens {asked.golden_folder}, run {self._session.run_id}",
             *(f"conformance: overlay {folder}" for folder in asked.overlays),
+            f"conformance: {allocation_text()}",
             *(f"conformance: note: {line}" for line in unusual(environment.ambient())),
             *(f"conformance: note: {line}" for line in installed().faults()),
             *([LEFT_OUT] if asked.narrows_cases else []),

@@ -89,7 +89,7 @@ MODULES = (
 JUDGES = (
     *("accepted", "arrays", "backward_error", "block", "budget*", "check_oracle", "classify"),
     *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
-    *("independence", "law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
+    *("law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "permitted", "predicted", "reading"),
     *("recognition", "sampler", "stages", "statistics", "structure", "ulp", "values", "verdict"),
     "witness",

@@ -15,6 +15,7 @@ from conformance.cli.progress import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
+from conformance.judge.alpha import allocation_text
 from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
@@ -115,6 +116,7 @@ def _require_alone(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
     for line in (*unusual(session.environment), *installed().faults()):
         print(f"note: {line}")
+    print(allocation_text())
     ending = "the run was interrupted"
     try:
         judge(session.prepared(), recorder)

@@ -245,10 +245,27 @@ class Remedy:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Statistic:
+    """What a statistical test found: of those of a case the one of the smallest p-value.
+
+    p_value: of a right initializer, or a bound on it. sample_size: elements that were looked at.
+    certain: the smallest fault that so many show with probability 0.999999, in units of `value`;
+    NaN where no formula tells.
+    """
+
+    name: str
+    value: float
+    p_value: float
+    sample_size: int
+    certain: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """What one check found in one case. `message` tells somebody paged at 3 a.m. what is wrong.
 
-    remedy: what to do, where something other than the initializer is at fault.
+    remedy: what to do, where something other than the initializer is at fault. statistic: what it
+    decided by, where chance has a say.
     """
 
     check: str
@@ -256,6 +273,7 @@ class CheckResult:
     message: str = ""
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     remedy: Remedy | None = None
+    statistic: Statistic | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

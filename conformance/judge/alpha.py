@@ -1,14 +1,77 @@
-"""The error rate of a whole run, shared out among its checks."""
+"""The error rate of a whole run, shared out among all that it decides by chance.
+
+Every statistical decision anywhere takes its false-alarm probability from ALLOCATION, by the union
+bound: no decision need be independent of another. A share states how many decisions one run takes
+at most; beyond that the rate grows in proportion, and the head of a run says so.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 RUN_ERROR_RATE = 1e-6
-"""Probability that any moments check of a whole run raises a false alarm."""
+"""Probability that any statistical decision of a whole run raises a false alarm."""
 
-MOST_CHECKS = 200_000
-"""Mean and variance of the cases of one run, at most: the full tier has 35,000."""
+CERTAIN = 1e-6
+"""Probability with which a fault that a decision is `certain` to see escapes it."""
 
-EVIDENCE = math.log(2 * MOST_CHECKS / RUN_ERROR_RATE)
-"""log(2 / alpha) of a single two-sided check, by Bonferroni."""
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What one kind of decision may spend of RUN_ERROR_RATE.
+
+    part: of the rate. decisions: that one run takes at most. says: what they are.
+    """
+
+    name: str
+    part: float
+    decisions: int
+    says: str
+
+    @property
+    def alpha(self) -> float:
+        """Return the probability of a false alarm that a single decision may have."""
+        return RUN_ERROR_RATE * self.part / self.decisions
+
+    @property
+    def evidence(self) -> float:
+        """Return log(2 / alpha): what a two-sided bound by an exponential inequality needs."""
+        return math.log(2 / self.alpha)
+
+
+MOMENTS = Share(
+    name="moments",
+    part=0.25,
+    decisions=200_000,
+    says="mean and variance of each case; the full tier has 35,000",
+)
+STATISTICS = Share(
+    name="statistics",
+    part=0.25,
+    decisions=1_000_000,
+    says="20,000 samples by 15 tests in 3 looks: of cases that no oracle answers, and of goldens",
+)
+DRIFT = Share(
+    name="drift",
+    part=0.25,
+    decisions=500_000,
+    says="10 questions about each of 50,000 arrays that differ from another",
+)
+RECOGNITION = Share(
+    name="recognition",
+    part=0.25,
+    decisions=100_000,
+    says="10 laws of each of 10,000 parameters of a model",
+)
+
+ALLOCATION = (MOMENTS, STATISTICS, DRIFT, RECOGNITION)
+
+
+def allocation_text() -> str:
+    """Return the allocation in a line, for the head of a run."""
+    shares = ", ".join(
+        f"{share.name} {share.part:.0%} in {share.decisions:,} decisions of {share.alpha:.2g}"
+        for share in ALLOCATION
+    )
+    return f"false alarms: {RUN_ERROR_RATE:g} a run; {shares}"

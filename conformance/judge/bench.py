@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array
 from conformance.core.records import CaseResult, DriftClass, Entry, Observation
 from conformance.judge.budgets import Budgets
 from conformance.judge.ledger import Ledger
@@ -31,6 +32,7 @@ class Bench:
     specs: the initializers that are known, by name; see `Catalogue.by_name`.
     max_drift: the worst class of drift that passes.
     by: all that in one line; see `yardstick.judged_by`.
+    fresh: what the keys of further draws are derived from, beside the problem; see `look_seeds`.
     """
 
     specs: Mapping[str, InitializerSpec]
@@ -39,6 +41,7 @@ class Bench:
     budgets: Budgets | None = None
     max_drift: DriftClass = DriftClass.ROUNDING
     by: str = ""
+    fresh: int = 0
 
     def judge(self, observation: Observation, jax_version: str) -> CaseResult:
         """Return the verdict on an observation, whoever made it, beside its golden.
@@ -54,9 +57,16 @@ class Bench:
         return self.judge_beside(golden, observation, jax_version)
 
     def judge_beside(
-        self, golden: Entry | None, observation: Observation, jax_version: str
+        self,
+        golden: Entry | None,
+        observation: Observation,
+        jax_version: str,
+        looks: tuple[Array, ...] = (),
     ) -> CaseResult:
-        """Return the verdict on an observation whose golden has been looked up; see `judge`."""
+        """Return the verdict on an observation whose golden has been looked up; see `judge`.
+
+        looks: what other keys drew; see `Evidence`.
+        """
         return judge(
             observation,
             spec=self.specs[observation.case.problem.initializer],
@@ -65,4 +75,6 @@ class Bench:
             ledger=self.ledger,
             checks=default_checks(self.max_drift),
             jax_version=jax_version,
+            looks=looks,
+            fresh=self.fresh,
         )

@@ -9,9 +9,9 @@ from conformance.core.records import DriftClass
 from conformance.judge import ledger
 from conformance.judge.checks.base import Check, Evidence
 from conformance.judge.checks.contract import check_contract, check_repeatable
-from conformance.judge.checks.independence import check_independence
 from conformance.judge.checks.moments import check_moments
 from conformance.judge.checks.oracle import check_oracle
+from conformance.judge.checks.statistics import check_statistics
 from conformance.judge.checks.structure import check_structure
 from conformance.judge.checks.values import values_check
 from conformance.judge.law import checks as law
@@ -27,7 +27,7 @@ def default_checks(max_drift: DriftClass) -> tuple[Check[Evidence], ...]:
         check_oracle,
         check_structure,
         check_moments,
-        check_independence,
+        check_statistics,
     )
 
 

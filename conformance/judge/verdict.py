@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterable
 
 from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
     Definition,
@@ -53,11 +54,13 @@ def judge(
     checks: Iterable[Check[Evidence]],
     jax_version: str,
     key: Key | None = None,
+    looks: tuple[Array, ...] = (),
+    fresh: int = 0,
 ) -> CaseResult:
     """Return the verdict of the checks and of the ledger on one observation.
 
     jax_version: of the JAX that made it. key: of the draw, where it is not that of the problem's
-    seed, as the keys of a layer's parameters.
+    seed, as the keys of a layer's parameters. looks, fresh: see `Evidence`.
     """
     if machine_fault(observation.outcome):
         return unjudged(observation)
@@ -67,7 +70,15 @@ def judge(
     if golden and drift and drift.drift_class is DriftClass.IDENTICAL and not observation.stages:
         # Nobody looked into the stages of an array that is as before; the golden's are those.
         observation = dataclasses.replace(observation, stages=golden.stages)
-    evidence = Evidence(spec=spec, observation=observation, drift=drift, budget=budget, key=key)
+    evidence = Evidence(
+        spec=spec,
+        observation=observation,
+        drift=drift,
+        budget=budget,
+        key=key,
+        looks=looks,
+        fresh=fresh,
+    )
     results = tuple(check(evidence) for check in checks)
     entries = _limitations(case, spec, ledger, jax_version)
     result = verdict(observation, apply(entries, observation, results), drift, entries)

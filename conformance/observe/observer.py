@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,27 @@ class Observer:
             is_repeated=np.equal(*rows).all(axis=1),
             elapsed_s=(time.perf_counter() - start) / 2 / len(block.seeds),
         )
+
+    def draws(self, case: Case, spec: InitializerSpec, seeds: Sequence[int]) -> Array | None:
+        """Return what the case draws under other seeds, along a new first axis.
+
+        One call after the other, since some generators draw other bits for many keys at once. None
+        where that is not asked, or not possible: the case's own array is judged without.
+        """
+        backend, before = self._backend(case), State.now()
+        if not seeds or case.transform == "vmap" or not isinstance(backend, PjrtBackend):
+            return None
+        try:
+            arrays = backend.draws(case, spec, seeds)
+        except Exception:
+            return None
+        finally:
+            before.restored()
+        problem = case.problem
+        wanted = (problem.dtype, problem.shape)
+        if any((str(each.dtype), each.shape) != wanted for each in arrays):
+            return None
+        return np.stack(arrays)
 
     def _with_draw(self, observation: Observation, spec: InitializerSpec) -> Observation:
         """Return the observation with what was drawn for an orthogonal matrix, if that is known.

@@ -29,6 +29,7 @@ from conformance.core.records import (
     Observation,
     Raised,
     Returned,
+    Statistic,
     Status,
 )
 from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS, runtime_of
@@ -128,6 +129,17 @@ def _of_drift(says: str, value: Callable[[Drift], Any], *, since: int = 1) -> An
 def _of_place(says: str, value: Callable[[Place], Any], *, since: int = 1) -> Any:
     """Declare a column of what the case ran in."""
     return _column(says, lambda told: value(told.place), since=since, placed=value)
+
+
+def _of_statistic(says: str, value: Callable[[Statistic], Any]) -> Any:
+    """Declare a column of what was decided by chance; None where nothing was."""
+
+    def told_value(told: Told) -> Any:
+        found = [check.statistic for check in told.result.checks if check.statistic is not None]
+        least = min(found, key=lambda statistic: statistic.p_value, default=None)
+        return None if least is None else value(least)
+
+    return _column(says, told_value, since=4)
 
 
 def _of_package(name: str) -> Any:
@@ -301,6 +313,24 @@ class Row:
         "how the key was made, as in ids: `s7.fold5`; none where the seed says it all",
         lambda told: None if told.problem.key.is_seed else told.problem.key.text,
         since=4,
+    )
+    statistic: OptionalCategory = _of_statistic(
+        "of the statistical tests the one of the smallest p-value", lambda found: found.name
+    )
+    statistic_value: OptionalReal = _of_statistic(
+        "how far it is off, in its own unit", lambda found: found.value
+    )
+    p_value: OptionalReal = _of_statistic(
+        "the probability that a right initializer is so far off, or a bound on it",
+        lambda found: found.p_value,
+    )
+    sample_size: OptionalCount = _of_statistic(
+        "elements that the statistical tests looked at", lambda found: found.sample_size
+    )
+    smallest_fault: OptionalReal = _of_statistic(
+        "the smallest fault that so many elements show with probability 0.999999; missing where no "
+        "formula tells",
+        lambda found: None if math.isnan(found.certain) else found.certain,
     )
 
 

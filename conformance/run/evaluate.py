@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from conformance.cases.catalogue import Catalogue
+from conformance.core.arrays import Array, whole
 from conformance.core.ids import Case
-from conformance.core.records import CaseResult, Outcome, Raised, Returned
+from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
+from conformance.judge.checks.statistics import wanted_seeds
 from conformance.judge.ledger import Ledger
 from conformance.observe.observer import Observer
 from conformance.run.options import Options
@@ -27,6 +31,7 @@ def bench_of(options: Options, catalogue: Catalogue, goldens: Stack, ledger: Led
         ledger=ledger,
         budgets=budgets.stacked(goldens.folder, goldens.folders),
         max_drift=options.max_drift,
+        fresh=options.fresh_seeds,
         by=judged_by(goldens.folder, options.ledger_file, options.max_drift, goldens.folders),
     )
 
@@ -45,7 +50,23 @@ def evaluate(case: Case, bench: Bench, observer: Observer) -> CaseResult:
     golden = bench.goldens.golden(case.problem.id, case.backend, installed_jax())
     if golden is None or not is_as_before(observation.outcome, golden.outcome):
         observation = observer.in_full(observation, spec)
-    return bench.judge_beside(golden, observation, installed_jax())
+    looks = further_draws(observation, bench, observer)
+    return bench.judge_beside(golden, observation, installed_jax(), looks)
+
+
+def further_draws(observation: Observation, bench: Bench, observer: Observer) -> tuple[Array, ...]:
+    """Return what other keys draw, by look, the case's own first; nothing where nobody asks."""
+    case, outcome = observation.case, observation.outcome
+    spec = bench.specs[case.problem.initializer]
+    if not isinstance(outcome, Returned) or outcome.stride != 1:
+        return ()
+    seeds = wanted_seeds(spec.definition, case.problem, bench.fresh)
+    others = observer.draws(case, spec, [seed for look in seeds for seed in look][1:])
+    if others is None:
+        return ()
+    arrays = np.concatenate([whole(outcome)[None], others])
+    ends = np.cumsum([len(look) for look in seeds])
+    return tuple(np.split(arrays, ends[:-1]))
 
 
 def is_as_before(actual: Outcome, expected: Outcome) -> bool:

@@ -66,6 +66,8 @@ def add_judging_options(add: Callable[..., Any]) -> None:
         help="worst class of drift that passes (default: rounding)",
     )
     add("--ledger", default=None, metavar="FILE", help="known limitations (default: shipped)")
+    text = "another N has the statistical checks draw with other keys (default: 0, the same always)"
+    add("--fresh-seeds", default=None, metavar="N", help=text)
 
 
 def add_overlay_option(add: Callable[..., Any]) -> None:
@@ -146,6 +148,7 @@ class Options:
 
     asked: the selection as it was named; its backends are () where none was, and `auto` may be one
         of them. tier: None where none was named, which `asked` takes as the standard one.
+    fresh_seeds: what the keys of further draws are derived from, beside the problem.
     golden, ledger: None means the shipped ones. overlays: the golden sets that lie on that one.
     """
 
@@ -155,6 +158,7 @@ class Options:
     overlays: tuple[Path, ...] = ()
     max_drift: DriftClass = DEFAULT_DRIFT
     ledger: Path | None = None
+    fresh_seeds: int = 0
 
     @property
     def is_auto(self) -> bool:
@@ -232,7 +236,19 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         overlays=overlays,
         max_drift=DriftClass(value("max-drift") or DEFAULT_DRIFT),
         ledger=None if ledger is None else Path(ledger),
+        fresh_seeds=_fresh(value("fresh-seeds")),
     )
+
+
+def _fresh(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise SelectionError(
+            f"--fresh-seeds {text!r} is not a whole number of 0 or more: give one that names the "
+            "night, such as its date"
+        )
+    return int(text)
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -244,7 +260,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 def nothing_given() -> dict[str, Any]:
     """Return what `given` tells of a command that was given nothing."""
     names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
-    return dict.fromkeys((*names, "reports", "cases"))
+    return dict.fromkeys((*names, "fresh-seeds", "reports", "cases"))
 
 
 def read_arguments(arguments: argparse.Namespace) -> Options:
@@ -295,6 +311,7 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
         "overlay": options.overlays,
         "max-drift": [None if options.max_drift is DEFAULT_DRIFT else options.max_drift],
         "ledger": [options.ledger],
+        "fresh-seeds": [options.fresh_seeds or None],
     }
     parts = [
         [f"--{name}", str(value)]

@@ -35,7 +35,7 @@ CHECKS = {
     "oracle",
     "structure",
     "moments",
-    "independence",
+    "statistics",
 }
 
 

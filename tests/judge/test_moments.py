@@ -26,12 +26,12 @@ from conformance.core.laws import (
 )
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.core.ulp import unit_roundoff
-from conformance.judge.alpha import EVIDENCE, MOST_CHECKS, RUN_ERROR_RATE
+from conformance.judge.alpha import MOMENTS as SHARE
+from conformance.judge.bounds import bernstein_bound
 from conformance.judge.checks.moments import (
     MOMENTS,
     Bounds,
     ElementMoments,
-    bernstein_bound,
     bounds_of,
     check_moments,
     moments_of_element,
@@ -42,7 +42,6 @@ from tests.evidence import evidence, last, with_moments
 
 SHAPE = (64, 32)
 SIZE = 2048
-LOG_OF_TWO_OVER_ALPHA = math.log(4e11)
 """A false alarm in 1e6 runs of 200,000 checks, each with two sides."""
 
 
@@ -301,27 +300,6 @@ def test_a_declared_law_without_bounds_is_refused() -> None:
 # --- The bounds ----------------------------------------------------------------------------------
 
 
-def test_the_checks_of_a_run_raise_a_false_alarm_once_in_a_million_runs() -> None:
-    with mpmath.workdps(30):
-        alpha = 2 * mpmath.exp(-mpmath.mpf(EVIDENCE))
-
-        assert float(alpha * MOST_CHECKS) == pytest.approx(RUN_ERROR_RATE, rel=1e-14)
-    assert bernstein_bound(1, 0.0, 1.0) == pytest.approx(2 * LOG_OF_TWO_OVER_ALPHA / 3, rel=1e-15)
-
-
-@pytest.mark.parametrize("size", [1, 2, 100, 10**7])
-@pytest.mark.parametrize(("variance", "reach"), [(1.0, 5.0), (1e-6, 1.0), (0.0, 2.0), (3.0, 0.1)])
-def test_the_bound_is_where_bernsteins_probability_is_alpha(
-    size: int, variance: float, reach: float
-) -> None:
-    """P(|mean| >= t) <= 2 exp(-n t^2 / (2 variance + 2 reach t / 3)); Boucheron et al., 2.8."""
-    t = mpmath.mpf(bernstein_bound(size, variance, reach))
-
-    exponent = size * t**2 / (2 * variance + 2 * reach * t / 3)
-
-    assert float(exponent) == pytest.approx(LOG_OF_TWO_OVER_ALPHA, rel=1e-12)
-
-
 @pytest.mark.parametrize(("shape", "longer"), [((64, 32), 64), ((32, 64), 64), ((4, 5, 6), 20)])
 def test_the_mean_of_a_haar_matrix_is_bounded_by_the_cap_of_a_sphere(
     shape: tuple[int, ...], longer: int
@@ -332,7 +310,7 @@ def test_the_mean_of_a_haar_matrix_is_bounded_by_the_cap_of_a_sphere(
     found = bounds_of(definition, law_in(definition, "float32", shape), shape)
 
     t = found.mean * math.sqrt(math.prod(shape)) / 2
-    assert longer * t**2 / 2 == pytest.approx(EVIDENCE, rel=1e-12)
+    assert longer * t**2 / 2 == pytest.approx(SHARE.evidence, rel=1e-12)
     assert found.variance == math.inf
 
 
@@ -341,7 +319,7 @@ def test_the_columns_of_a_haar_matrix_may_lie_on_another_axis() -> None:
 
     found = bounds_of(definition, law_in(definition, "float32", (4, 5, 6)), (4, 5, 6))
 
-    assert 30 * found.mean**2 * 120 / 2 == pytest.approx(EVIDENCE, rel=1e-12)
+    assert 30 * found.mean**2 * 120 / 2 == pytest.approx(SHARE.evidence, rel=1e-12)
 
 
 def test_the_bounds_of_a_sample_are_bernsteins_and_the_lean_of_the_lattice() -> None:
@@ -352,15 +330,15 @@ def test_the_bounds_of_a_sample_are_bernsteins_and_the_lean_of_the_lattice() -> 
     found = bounds_of(NORMAL, law, SHAPE)
 
     assert found == Bounds(
-        mean=bernstein_bound(SIZE, 2.0, 4.0) + 0.125,
-        variance=bernstein_bound(SIZE, 7.0 - 2.0**2, 16.0) + 0.25,
+        mean=bernstein_bound(SIZE, 2.0, 4.0, SHARE.evidence) + 0.125,
+        variance=bernstein_bound(SIZE, 7.0 - 2.0**2, 16.0, SHARE.evidence) + 0.25,
     )
 
 
 def test_squares_that_do_not_vary_but_for_rounding_have_no_variance() -> None:
     law = ElementMoments(mean=0.0, variance=1.0, fourth=1.0 - 2**-52, reach=1.0)
 
-    assert bounds_of(NORMAL, law, SHAPE).variance == bernstein_bound(SIZE, 0.0, 1.0)
+    assert bounds_of(NORMAL, law, SHAPE).variance == bernstein_bound(SIZE, 0.0, 1.0, SHARE.evidence)
 
 
 # --- The law of one element ----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import sys
 import types
@@ -13,13 +14,20 @@ import jax
 import pytest
 
 import conformance
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.cli import main
-from conformance.core.records import CaseResult, Observation
+from conformance.core.ids import parse_case
+from conformance.core.records import CaseResult, CheckResult, Observation, Status
 from conformance.judge import bench, verdict
+from conformance.observe.observer import Observer
+from conformance.run.evaluate import evaluate
 from conformance.run.options import Options
 from conformance.run.session import Session
-from tests import small_golden
+from conformance.suite.faults import FAULTS
+from conformance.suite.faults.fault import Wrong, scaled
+from tests import benches, small_golden
 
 pytest_plugins = ["pytester"]
 
@@ -119,10 +127,13 @@ def test_pytest_judges_a_case_once(
     assert judged == ONE_VERDICT_EACH
 
 
-def test_a_case_that_did_not_drift_changes_folder_twelve_times_on_its_way_to_the_row(
+def test_a_case_that_did_not_drift_changes_folder_eighteen_times_on_its_way_to_the_row(
     golden: Path,
 ) -> None:
-    """Two of them go to the initializer's builder, two to the oracle; `core` is everywhere."""
+    """Four of them go to the initializer's builder, two to the oracle; `core` is everywhere.
+
+    Six are for the draw of another key: which, and what it is.
+    """
     asked = Selection(backends=(), cases=(NORMAL,))
     session = Session(Options(asked=asked, golden=golden), "a-run").prepared()
     (case,) = session.cases
@@ -130,7 +141,7 @@ def test_a_case_that_did_not_drift_changes_folder_twelve_times_on_its_way_to_the
 
     way = folders(lambda: session.evaluate(case))
 
-    assert len(way) - 1 <= 12, way
+    assert len(way) - 1 <= 18, way
 
 
 def folders(work: Callable[[], object]) -> list[str]:
@@ -155,3 +166,59 @@ def folders(work: Callable[[], object]) -> list[str]:
     finally:
         sys.setprofile(None)
     return [folder for folder, _ in itertools.groupby(f for f in passed if f != "core")]
+
+
+# --- Other keys ----------------------------------------------------------------------------------
+
+
+def evaluated(case_id: str, wrong: Wrong | None = None) -> CaseResult:
+    """Return the verdict on a case, or on what a wrong initializer of the same name does."""
+    case, builtin = parse_case(case_id), load_catalogue()
+    spec, catalogue = builtin.lookup(case.problem.initializer), Catalogue()
+    if wrong is None:
+        catalogue.add(spec)
+    else:
+        right = spec.build()
+        catalogue.add(dataclasses.replace(spec, build=lambda: lambda *asked: wrong(right, *asked)))
+    return evaluate(case, benches.bench(catalogue), Observer())
+
+
+def statistics_of(result: CaseResult) -> CheckResult:
+    return next(check for check in result.checks if check.check == "statistics")
+
+
+def test_a_key_that_is_ignored_shows_in_one_case_of_the_quick_tier() -> None:
+    """Its array is right for the one seed that the tier has."""
+    ignored = next(fault.wrong for fault in FAULTS if fault.name == "key_ignored")
+
+    found = statistics_of(evaluated("he_uniform-float32-64x32-s0-cpu-eager", ignored))
+
+    assert found.status is Status.FAILED
+    assert found.message.endswith("seeds 0 and 1 return the same array: the key is ignored")
+
+
+def test_rbg_is_asked_for_enough_keys_to_see_a_small_fault() -> None:
+    case_id = "normal_1-float32-64x32-s1-rbg-cpu-eager"
+
+    wrong = statistics_of(evaluated(case_id, scaled(1.05**0.5)))
+    right = statistics_of(evaluated(case_id))
+
+    assert "variance: the variance, of itself, is off by +0.0" in wrong.message
+    assert right.status is Status.PASSED
+    assert right.statistic
+    assert right.statistic.sample_size == 128 * 64 * 32
+
+
+def test_fresh_seeds_are_in_the_command_that_repeats_the_verdict() -> None:
+    options = Options(fresh_seeds=20261129, asked=Selection(cases=(NORMAL,)))
+
+    assert Session(options, "run").rerun(parse_case(NORMAL)).endswith("--fresh-seeds 20261129")
+
+
+def test_fresh_seeds_that_are_no_number_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["run", NORMAL, "--fresh-seeds", "today", "--reports", str(tmp_path)])
+
+    assert code == 4
+    assert "--fresh-seeds 'today' is not a whole number of 0 or more" in capsys.readouterr().err

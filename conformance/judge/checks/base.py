@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from conformance.cases.catalogue import InitializerSpec
+from conformance.core.arrays import Array
 from conformance.core.laws import Definition, expected_error
 from conformance.core.records import (
     Budget,
@@ -16,6 +17,7 @@ from conformance.core.records import (
     Raised,
     Remedy,
     Returned,
+    Statistic,
     Status,
 )
 from conformance.oracle.threefry import Key
@@ -28,6 +30,8 @@ class Evidence:
     drift: how the observation differs from the golden; None without a golden.
     budget: how far a correct result may lie from the exact one on this backend, in this dtype.
     key: of the draw, where it is not that of the problem's seed.
+    looks: arrays of other keys, the case's own first, along a new first axis: one array for each
+        look of a statistical decision. Empty where nobody drew more. fresh: see `look_seeds`.
     """
 
     spec: InitializerSpec
@@ -35,6 +39,8 @@ class Evidence:
     drift: Drift | None
     budget: Budget
     key: Key | None = None
+    looks: tuple[Array, ...] = ()
+    fresh: int = 0
 
 
 E = TypeVar("E")
@@ -101,9 +107,15 @@ def defined(evidence: Evidence) -> tuple[Definition, Returned] | None:
     return definition, outcome
 
 
-def passed(check: str, metrics: Mapping[str, float] | None = None) -> CheckResult:
+def passed(
+    check: str,
+    metrics: Mapping[str, float] | None = None,
+    statistic: Statistic | None = None,
+) -> CheckResult:
     """Return a pass."""
-    return CheckResult(check=check, status=Status.PASSED, metrics=metrics or {})
+    return CheckResult(
+        check=check, status=Status.PASSED, metrics=metrics or {}, statistic=statistic
+    )
 
 
 def failed(
@@ -111,6 +123,7 @@ def failed(
     message: str,
     metrics: Mapping[str, float] | None = None,
     remedy: Remedy | None = None,
+    statistic: Statistic | None = None,
 ) -> CheckResult:
     """Return a failure that `message` explains."""
     return CheckResult(
@@ -119,6 +132,7 @@ def failed(
         message=message,
         metrics=metrics or {},
         remedy=remedy,
+        statistic=statistic,
     )
 
 

@@ -19,13 +19,12 @@ from conformance.core.formats import FORMATS
 from conformance.core.laws import (
     Constant,
     Definition,
-    NominalMoments,
     Orthogonal,
     nominal_moments,
 )
 from conformance.core.records import CheckResult, Moments, Returned
-from conformance.core.ulp import unit_roundoff
-from conformance.judge.alpha import EVIDENCE
+from conformance.judge.alpha import MOMENTS as SHARE
+from conformance.judge.bounds import bernstein_bound
 from conformance.judge.checks.base import (
     Evidence,
     check_of_defined,
@@ -33,13 +32,10 @@ from conformance.judge.checks.base import (
     not_applicable,
     passed,
 )
-from conformance.judge.drift.classify import ROUNDINGS
-from conformance.oracle import OracleUnavailable, solve_words, unit_variate, word_bits
+from conformance.judge.statistics.reach import ENUMERATED_WORDS, LARGEST_VARIANCE, reach_of
+from conformance.oracle import OracleUnavailable, solve_words, word_bits
 
 MOMENTS = "moments"
-
-ENUMERATED_WORDS = (8, 16)
-"""Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +101,6 @@ def _fault(actual: Moments, law: ElementMoments, bounds: Bounds) -> str:
     return ""
 
 
-LARGEST_VARIANCE = 2.0**490
-"""A float64 ends at 2^1024; fourth powers of draws are up to 2^12 squares of the variance."""
-
-
 def variance_around(law: ElementMoments, mean: Any, variance: Any) -> Any:
     """Return the variance around the law's mean, not the sample's; of one sample or of many.
 
@@ -143,7 +135,7 @@ def moments_of_element(
     if nominal is None or not 0 < nominal.variance < LARGEST_VARIANCE:
         return None
     sigma = math.sqrt(nominal.variance)
-    reach = _reach(definition, nominal, shape, dtype)
+    reach = reach_of(definition, nominal, shape, dtype)
     kurtosis = min(nominal.kurtosis, (reach / sigma) ** 2)  # x^4 <= reach^2 x^2
     # N lattice points, each at a quantile of its cell: the mean of a function of total variation V
     # is off by V / N at most (Koksma). V is 2 reach for the value, 2 reach^2 for its square.
@@ -156,24 +148,6 @@ def moments_of_element(
         mean_lean=2 * reach * cell,
         variance_lean=2 * reach**2 * cell,
     )
-
-
-def _reach(
-    definition: Definition, nominal: NominalMoments, shape: tuple[int, ...], dtype: str
-) -> float:
-    """Return the largest distance from the mean: of the bounds, or else of the outermost draws.
-
-    The quantile is monotone, so these are those of the first and of the last word. The parts of a
-    circular variate have half of its variance each, so its modulus has the reach of a real one.
-    """
-    ends: tuple[float, ...] = (nominal.lower, nominal.upper)
-    law = definition.law(shape, is_complex=False)
-    if law is not None and not all(map(math.isfinite, ends)):
-        part = as_dtype(FORMATS[dtype].real or dtype)
-        words = np.array([0, -1]).astype(f"u{word_bits(part) // 8}")
-        furthest = 1 + ROUNDINGS * unit_roundoff(part)
-        ends = tuple(furthest * law.factor * unit_variate(words, law, part))
-    return max(abs(end - nominal.mean) for end in ends)
 
 
 def _enumerated(
@@ -195,25 +169,19 @@ def _enumerated(
 
 
 def bounds_of(definition: Definition, law: ElementMoments, shape: tuple[int, ...]) -> Bounds:
-    """Return bounds that a correct sample exceeds with probability alpha = 2 exp(-EVIDENCE)."""
+    """Return bounds that a correct sample exceeds with probability SHARE.alpha."""
     size = math.prod(shape)
     if isinstance(definition, Orthogonal):
         return Bounds(mean=_haar_mean_bound(definition, shape), variance=math.inf)
     squares = max(law.fourth - law.variance**2, 0.0)
     return Bounds(
-        mean=bernstein_bound(size, law.variance, law.reach) + law.mean_lean,
-        variance=bernstein_bound(size, squares, law.reach**2) + law.variance_lean,
+        mean=_bound(size, law.variance, law.reach) + law.mean_lean,
+        variance=_bound(size, squares, law.reach**2) + law.variance_lean,
     )
 
 
-def bernstein_bound(size: int, variance: float, reach: float) -> float:
-    """Return how far the mean of `size` independent terms strays with probability alpha at most.
-
-    Bernstein: P(|mean| >= t) <= 2 exp(-n t^2 / (2 variance + 2 reach t / 3)), solved for t.
-    Source: Boucheron, Lugosi & Massart, Concentration Inequalities (2013), section 2.8.
-    """
-    linear = reach * EVIDENCE / 3
-    return (linear + math.sqrt(linear**2 + 2 * size * variance * EVIDENCE)) / size
+def _bound(size: int, variance: float, reach: float) -> float:
+    return bernstein_bound(size, variance, reach, SHARE.evidence)
 
 
 def _haar_mean_bound(definition: Orthogonal, shape: tuple[int, ...]) -> float:
@@ -226,4 +194,4 @@ def _haar_mean_bound(definition: Orthogonal, shape: tuple[int, ...]) -> float:
     """
     columns = shape[definition.column_axis]
     longer = max(columns, math.prod(shape) // columns)
-    return abs(definition.scale) * math.sqrt(2 * EVIDENCE / longer / math.prod(shape))
+    return abs(definition.scale) * math.sqrt(2 * SHARE.evidence / longer / math.prod(shape))

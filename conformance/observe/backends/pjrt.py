@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,13 @@ class PjrtBackend:
                 return Many(arrays=np.asarray(arrays), weak_type=weak_type)
 
         return draw
+
+    def draws(self, case: Case, spec: InitializerSpec, seeds: Sequence[int]) -> list[Array]:
+        """Return what the case draws under each of some seeds; it raises what the call raises."""
+        problem = case.problem
+        call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
+        with self._ambient(problem):
+            return [np.asarray(call(typed_key(problem, seed))) for seed in seeds]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""

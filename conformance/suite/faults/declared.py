@@ -57,7 +57,7 @@ FAULTS = (
         base="normal_1",
         wrong=of_array(second_half_copied),
         definition=Declared(moments=_unit_normal),
-        caught_by="independence",
+        caught_by="statistics",
         drift=DriftClass.STRUCTURAL,
     ),
     Fault(
@@ -66,7 +66,7 @@ FAULTS = (
         wrong=few_bits,
         dtype="bfloat16",
         definition=Declared(moments=_unit_normal),
-        caught_by="independence",
+        caught_by="statistics",
         drift=DriftClass.STREAM,
     ),
 )

@@ -1,0 +1,38 @@
+"""How far from its mean an element may lie, and of which laws moments can be taken."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from conformance.core.arrays import as_dtype
+from conformance.core.formats import FORMATS
+from conformance.core.laws import Definition, NominalMoments
+from conformance.core.ulp import unit_roundoff
+from conformance.judge.drift.classify import ROUNDINGS
+from conformance.oracle import unit_variate, word_bits
+
+ENUMERATED_WORDS = (8, 16)
+"""Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
+
+LARGEST_VARIANCE = 2.0**490
+"""A float64 ends at 2^1024; fourth powers of draws are up to 2^12 squares of the variance."""
+
+
+def reach_of(
+    definition: Definition, nominal: NominalMoments, shape: tuple[int, ...], dtype: str
+) -> float:
+    """Return the largest distance from the mean: of the bounds, or else of the outermost draws.
+
+    The quantile is monotone, so these are those of the first and of the last word. The parts of a
+    circular variate have half of its variance each, so its modulus has the reach of a real one.
+    """
+    ends: tuple[float, ...] = (nominal.lower, nominal.upper)
+    law = definition.law(shape, is_complex=False)
+    if law is not None and not all(map(math.isfinite, ends)):
+        part = as_dtype(FORMATS[dtype].real or dtype)
+        words = np.array([0, -1]).astype(f"u{word_bits(part) // 8}")
+        furthest = 1 + ROUNDINGS * unit_roundoff(part)
+        ends = tuple(furthest * law.factor * unit_variate(words, law, part))
+    return max(abs(end - nominal.mean) for end in ends)

@@ -1,0 +1,46 @@
+"""One error budget for all that a run decides by chance."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from conformance.judge import alpha
+from conformance.judge.alpha import ALLOCATION, RUN_ERROR_RATE, STATISTICS, Share
+from conformance.judge.statistics import MATRIX_TESTS, TESTS
+from conformance.judge.statistics.looks import LOOKS
+
+SAMPLES = 20_000
+
+
+def test_all_decisions_of_a_run_raise_a_false_alarm_once_in_a_million_runs() -> None:
+    spent = math.fsum(share.alpha * share.decisions for share in ALLOCATION)
+
+    assert RUN_ERROR_RATE == 1e-6
+    assert spent <= RUN_ERROR_RATE * (1 + 1e-12)
+
+
+def test_every_share_is_in_the_allocation_once() -> None:
+    shares = [value for value in vars(alpha).values() if isinstance(value, Share)]
+
+    assert len(ALLOCATION) == len({share.name for share in ALLOCATION}) == len(shares)
+    assert set(shares) == set(ALLOCATION)
+
+
+def test_as_many_tests_are_asked_in_as_many_looks_as_the_budget_counts() -> None:
+    assert len(MATRIX_TESTS) < len(TESTS)
+    assert SAMPLES * len(TESTS) * LOOKS <= STATISTICS.decisions
+    assert f"{SAMPLES:,} samples by {len(TESTS)} tests in {LOOKS} looks" in STATISTICS.says
+
+
+def test_the_evidence_is_that_of_the_shares_two_sided_decision() -> None:
+    for share in ALLOCATION:
+        assert 2 * math.exp(-share.evidence) == pytest.approx(share.alpha, rel=1e-12)
+
+
+def test_the_head_of_a_run_names_every_share() -> None:
+    text = alpha.allocation_text()
+
+    assert text.startswith("false alarms: 1e-06 a run; moments 25% in 200,000 decisions of 1.2e-12")
+    assert all(f"{share.name} " in text for share in ALLOCATION)

@@ -1,0 +1,205 @@
+"""Where the statistical tests are asked, and what the check says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from conformance.core.arrays import Array, returned
+from conformance.core.ids import Problem
+from conformance.core.laws import (
+    Constant,
+    Definition,
+    DeltaOrthogonal,
+    NominalMoments,
+    Normal,
+    Orthogonal,
+    Uniform,
+)
+from conformance.core.records import CheckResult, Raised, Returned, Status
+from conformance.judge.alpha import STATISTICS
+from conformance.judge.checks.statistics import (
+    LARGEST_COPY,
+    check_statistics,
+    is_no_accident,
+    wanted_seeds,
+)
+from conformance.oracle import haar
+from tests.evidence import declared, evidence, with_moments
+
+NORMAL = Normal(stddev=1.0)
+DECLARED = declared(NominalMoments(mean=0, variance=1.0, lower=-9.0, upper=9.0))
+SHAPE = (64, 32)
+
+
+def drawn(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> Array:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def antithetic() -> Array:
+    flat = drawn().ravel()
+    flat[1::2] = -flat[::2]
+    return flat.reshape(SHAPE)
+
+
+def judged(
+    array: Array, definition: Definition = NORMAL, prng: str = "rbg", *others: Array
+) -> CheckResult:
+    found = evidence(definition, array, prng=prng)
+    if others:
+        found = dataclasses.replace(found, looks=(np.stack([array, *others]),))
+    return check_statistics(found)
+
+
+# --- Where it applies ----------------------------------------------------------------------------
+@pytest.mark.parametrize("prng", ["rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("definition", [NORMAL, DECLARED], ids=["normal", "declared"])
+def test_where_no_oracle_answers_every_test_is_asked(definition: Definition, prng: str) -> None:
+    assert judged(drawn(), definition, prng).status is Status.PASSED
+    assert judged(antithetic(), definition, prng).status is Status.FAILED
+
+
+def test_of_threefry_only_declared_laws_are_tested() -> None:
+    assert judged(antithetic(), NORMAL, "threefry2x32").status is Status.PASSED
+    assert judged(antithetic(), DECLARED, "threefry2x32").status is Status.FAILED
+
+
+def test_matrices_are_held_to_haar() -> None:
+    right = haar(np.random.default_rng(3).standard_normal((64, 64))).astype(np.float32)
+    wrong = right * np.sign(np.diagonal(right))
+
+    assert judged(right, Orthogonal()).status is Status.PASSED
+    assert "signs: the share of positive elements on the diagonal" in (
+        judged(wrong, Orthogonal()).message
+    )
+
+
+@pytest.mark.parametrize("definition", [None, Constant(value=1.0)], ids=str)
+def test_what_is_not_drawn_is_not_judged(definition: Definition | None) -> None:
+    result = check_statistics(evidence(definition, antithetic(), prng="rbg"))
+
+    assert result.status is Status.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pytest.param(Raised(exception="ValueError", message=""), id="raised"),
+        pytest.param(dataclasses.replace(returned(antithetic()), stride=3), id="sample"),
+        pytest.param(with_moments(antithetic(), {"nonfinite": 1}), id="not finite"),
+        pytest.param(returned(np.zeros((0, 8), np.float32)), id="empty"),
+        pytest.param(returned(antithetic().astype(np.complex64)), id="complex"),
+    ],
+)
+def test_what_cannot_be_judged_is_not(outcome: Returned | Raised) -> None:
+    shape = None if isinstance(outcome, Returned) else SHAPE
+
+    result = check_statistics(evidence(NORMAL, outcome, prng="rbg", shape=shape))
+
+    assert result.status is Status.NOT_APPLICABLE
+
+
+def test_a_scale_of_zero_leaves_nothing_to_test() -> None:
+    zeros = np.zeros((8, 8), np.float32)
+
+    assert judged(zeros, Orthogonal(scale=0.0)).status is Status.NOT_APPLICABLE
+
+
+# --- What it says --------------------------------------------------------------------------------
+def test_a_refusal_names_the_test_the_place_and_the_probability() -> None:
+    result = judged(antithetic())
+
+    assert result.message.startswith(
+        "mine-float32-64x32-s0-rbg-cpu-eager: 1 of 14 tests refused 2048 elements of 1 key, "
+        "each less often than once in 4e+12 by chance\n"
+        "  lags: the correlation of an element with another, is off by -0.5"
+    )
+    assert "1 places on; p = " in result.message
+
+
+def test_what_decided_is_on_record_with_its_size_and_the_smallest_fault() -> None:
+    result = judged(antithetic())
+
+    assert result.statistic is not None
+    assert result.statistic.name == "lags"
+    assert result.statistic.p_value < STATISTICS.alpha
+    assert result.statistic.sample_size == 2048
+    assert 0.1 < result.statistic.certain < 1
+    assert result.metrics["p_lags"] == result.statistic.p_value
+
+
+def test_a_pass_is_on_record_too() -> None:
+    result = judged(drawn())
+
+    assert result.statistic is not None
+    assert result.statistic.p_value == min(result.metrics.values()) > 1e-3
+
+
+# --- Another key ---------------------------------------------------------------------------------
+def test_a_key_that_is_ignored_fails_where_an_oracle_answers() -> None:
+    result = judged(drawn(), NORMAL, "threefry2x32", drawn())
+
+    assert result.status is Status.FAILED
+    assert result.message == (
+        "mine-float32-64x32-s0-cpu-eager: seeds 0 and 1 return the same array: the key is ignored"
+    )
+
+
+def test_another_array_for_another_key_passes() -> None:
+    assert judged(drawn(), NORMAL, "threefry2x32", drawn(1)).status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("definition", "dtype", "shape", "expected"),
+    [
+        (NORMAL, "float32", (2,), True),
+        (NORMAL, "float32", (), False),
+        (NORMAL, "bfloat16", (5,), False),
+        (NORMAL, "bfloat16", (6,), True),
+        (NORMAL, "complex64", (), False),
+        (NORMAL, "complex64", (2,), True),
+        (Orthogonal(), "float32", (44, 44), False),
+        (Orthogonal(), "float32", (45, 45), True),
+        (Orthogonal(scale=0.0), "float32", (64, 64), False),
+        (DeltaOrthogonal(), "float32", (3, 64, 64), True),
+        (DECLARED, "float32", (64, 32), False),
+    ],
+)
+def test_equal_arrays_are_no_accident_where_chance_is_below_the_budget(
+    definition: Definition, dtype: str, shape: tuple[int, ...], expected: bool
+) -> None:
+    problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0)
+
+    assert is_no_accident(definition, problem) is expected
+
+
+# --- What is drawn for it ------------------------------------------------------------------------
+def seeds(definition: Definition | None, prng: str = "rbg", shape: tuple[int, ...] = SHAPE) -> int:
+    problem = Problem(initializer="mine", dtype="float32", shape=shape, seed=0, prng=prng)
+    return sum(map(len, wanted_seeds(definition, problem, 0)))
+
+
+def test_as_many_keys_are_asked_as_the_looks_need() -> None:
+    assert seeds(NORMAL) == 8 + 32 + 128
+    assert seeds(DECLARED, "threefry2x32") == 8 + 32 + 128
+
+
+def test_where_an_oracle_answers_one_other_key_is_asked_of_small_arrays() -> None:
+    assert seeds(NORMAL, "threefry2x32") == 2
+    assert seeds(NORMAL, "threefry2x32", (LARGEST_COPY,)) == 2
+    assert seeds(NORMAL, "threefry2x32", (LARGEST_COPY + 1,)) == 0
+
+
+@pytest.mark.parametrize("definition", [None, Constant(value=0.0)], ids=str)
+def test_of_what_is_not_drawn_no_key_is_asked(definition: Definition | None) -> None:
+    assert seeds(definition) == 0
+    assert seeds(Uniform(scale=1.0), shape=(0, 8)) == 0
+
+
+def test_a_law_without_bounds_is_not_tested() -> None:
+    unbounded = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
+
+    assert judged(drawn(), declared(unbounded)).status is Status.NOT_APPLICABLE

@@ -1,0 +1,300 @@
+"""Each planted fault of a stream or a law dies at two sizes, and right draws pass; no device."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import special
+
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.ids import Problem
+from conformance.core.laws import Definition, Normal, TruncatedNormal, Uniform
+from conformance.judge.alpha import STATISTICS
+from conformance.judge.statistics import (
+    MATRIX_TESTS,
+    TESTS,
+    Decision,
+    Matrices,
+    decide,
+    element_law,
+    look_seeds,
+    sample_of,
+)
+from conformance.oracle import haar, random_bits, seed_key, solve_words, word_bits
+
+NORMAL = Normal(stddev=1.0)
+DEFINITIONS = {
+    "normal": NORMAL,
+    "truncated": TruncatedNormal(stddev=0.02),
+    "uniform": Uniform(scale=2.0),
+}
+SMALL, LARGE = (64, 32), (256, 512)
+Change = Callable[[Array], Array]
+"""One array of float64 -> what a wrong initializer returns in its place."""
+
+
+@functools.cache
+def looks(definition: Definition, shape: tuple[int, ...], dtype: str) -> tuple[Array, ...]:
+    """Return what the oracle draws for each look of a problem."""
+    problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0)
+    return tuple(
+        np.stack([_draw(definition, seed, shape, dtype) for seed in seeds])
+        for seeds in look_seeds(problem)
+    )
+
+
+def _draw(definition: Definition, seed: int, shape: tuple[int, ...], dtype: str) -> Array:
+    words = random_bits(seed_key(seed), word_bits(as_dtype(dtype)), shape)
+    followed = solve_words(words, definition, as_dtype(dtype), shape).followed
+    assert followed is not None
+    return followed
+
+
+def judged(
+    change: Change, definition: Definition, shape: tuple[int, ...], dtype: str = "float32"
+) -> Decision:
+    """Return the decision on draws that are each changed so."""
+    law = element_law(definition, shape, dtype)
+    assert law is not None
+    changed = [
+        np.stack([change(widen(array)) for array in arrays]).astype(as_dtype(dtype))
+        for arrays in looks(definition, shape, dtype)
+    ]
+    return decide((sample_of(arrays, law) for arrays in changed), TESTS)
+
+
+def refusals(decision: Decision) -> set[str]:
+    return {test.name for test, _ in decision.refused}
+
+
+# --- Right draws ---------------------------------------------------------------------------------
+@pytest.mark.parametrize("shape", [SMALL, (3, 3, 4, 8), (7,), ()], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_right_draws_pass_every_test(name: str, dtype: str, shape: tuple[int, ...]) -> None:
+    decision = judged(lambda array: array, DEFINITIONS[name], shape, dtype)
+
+    assert not decision.refused
+    assert min(finding.p_value for _, finding in decision.found) > 1e-6
+
+
+# --- Wrong draws ---------------------------------------------------------------------------------
+def antithetic_halves(array: Array) -> Array:
+    half = len(array) // 2
+    return np.concatenate([array[:half], -array[:half]])
+
+
+def antithetic_pairs(array: Array) -> Array:
+    flat = array.ravel().copy()
+    flat[1::2] = -flat[::2]
+    return flat.reshape(array.shape)
+
+
+def correlated_columns(array: Array) -> Array:
+    """Give each two columns a correlation of 0.1, by a part that all share."""
+    shared = array[:, :1]
+    return np.sqrt(0.9) * array + np.sqrt(0.1) * np.roll(shared, 1, axis=0)
+
+
+def two_equal_columns(array: Array) -> Array:
+    copied = array.copy()
+    copied[:, 20] = copied[:, 3]
+    return copied
+
+
+def repeated(lag: int) -> Change:
+    def change(array: Array) -> Array:
+        flat = array.ravel().copy()
+        n = len(flat)
+        return flat[np.arange(n) % lag if n > lag else np.arange(n)].reshape(array.shape)
+
+    return change
+
+
+def symmetric(array: Array) -> Array:
+    side = min(array.shape)
+    changed = array.copy()
+    square = changed[:side, :side]
+    changed[:side, :side] = np.triu(square) + np.triu(square, 1).T
+    return changed
+
+
+def palindrome(array: Array) -> Array:
+    flat = array.ravel()
+    half = len(flat) // 2
+    return np.concatenate([flat[:half], flat[:half][::-1]]).reshape(array.shape)
+
+
+def a_row_of_another_level(array: Array) -> Array:
+    moved = array.copy()
+    moved[3] += 0.7
+    return moved
+
+
+def skewed(array: Array) -> Array:
+    """Return a lognormal law of skewness 0.6, of mean 0 and variance 1."""
+    spread = 0.2
+    mean, variance = math.exp(spread**2 / 2), math.exp(spread**2) * (math.exp(spread**2) - 1)
+    return np.asarray((np.exp(spread * array) - mean) / math.sqrt(variance))
+
+
+def uniform_of_right_variance(array: Array) -> Array:
+    return np.asarray(math.sqrt(12) * (special.ndtr(array) - 0.5))
+
+
+def always_the_same(array: Array) -> Array:
+    return widen(looks(NORMAL, array.shape, "float32")[0][0])
+
+
+FAULTS: dict[str, tuple[Change, set[str]]] = {
+    "antithetic halves": (antithetic_halves, {"lags"}),
+    "antithetic pairs": (antithetic_pairs, {"lags"}),
+    "correlated columns": (correlated_columns, {"lags"}),
+    "two equal columns": (two_equal_columns, {"copies", "lines"}),
+    "repeat at lag 3": (repeated(3), {"lags", "atoms"}),
+    "repeat at lag 1000": (repeated(1000), {"lags", "collisions"}),
+    "symmetric": (symmetric, {"transposed"}),
+    "palindrome": (palindrome, {"reflections"}),
+    "sorted rows": (lambda array: np.sort(array, axis=1), {"lags", "levels"}),
+    "a row of another level": (a_row_of_another_level, {"levels"}),
+    "variance +5 %": (lambda array: array * math.sqrt(1.05), {"variance"}),
+    "mean +0.02 sigma": (lambda array: array + 0.02, {"mean"}),
+    "skewed": (skewed, {"skewness"}),
+    "uniform of right variance": (uniform_of_right_variance, {"goodness_of_fit", "extremes"}),
+    "clipped at 2 sigma": (lambda array: np.clip(array, -2, 2), {"extremes", "atoms"}),
+    "bfloat16 values": (
+        lambda array: widen(array.astype(as_dtype("bfloat16"))),
+        {"atoms", "collisions"},
+    ),
+    "ignored key": (always_the_same, {"copies", "keys"}),
+}
+"""Each with tests that must see it, at both sizes."""
+
+
+@pytest.mark.parametrize("shape", [SMALL, LARGE], ids=str)
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_wrong_stream_or_law_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    change, seen_by = FAULTS[name]
+
+    assert seen_by <= refusals(judged(change, NORMAL, shape))
+
+
+def test_every_test_sees_a_fault() -> None:
+    seen = set().union(*(tests for _, tests in FAULTS.values()))
+
+    assert seen == {test.name for test in TESTS} - {"kurtosis"}
+
+
+def test_a_law_of_other_tails_shows_in_its_kurtosis() -> None:
+    """A third of the elements of another scale, mean and variance as they must be."""
+
+    def of_two_scales(array: Array) -> Array:
+        scales = np.where(np.arange(array.size) % 3 == 0, math.sqrt(2.0), math.sqrt(0.5))
+        return (array.ravel() * scales).reshape(array.shape)
+
+    assert "kurtosis" in refusals(judged(of_two_scales, NORMAL, LARGE))
+
+
+def test_the_smallest_fault_that_is_certain_to_show_does_and_a_quarter_does_not() -> None:
+    certain = {test.name: each.certain for test, each in judged(lambda a: a, NORMAL, SMALL).found}
+
+    def moved(part: float) -> set[str]:
+        return refusals(judged(lambda array: array + part * certain["mean"], NORMAL, SMALL))
+
+    assert "mean" in moved(1.0)
+    assert "mean" not in moved(0.25)
+
+
+# --- What is decided -----------------------------------------------------------------------------
+def test_seeds_follow_from_the_problem_and_come_in_pairs_of_one_bits_difference() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    seeds = look_seeds(problem)
+
+    assert [len(look) for look in seeds] == [8, 32, 128]
+    assert seeds == look_seeds(problem)
+    assert seeds[0][0] == 7
+    flat = [seed for look in seeds for seed in look]
+    assert len(set(flat)) == len(flat)
+    assert all((a ^ b).bit_count() == 1 for a, b in zip(flat[::2], flat[1::2], strict=True))
+
+
+def test_fresh_seeds_are_others_but_for_the_problems_own() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    one, two = (look_seeds(problem, fresh) for fresh in (0, 20260101))
+
+    assert one[0][:2] == two[0][:2]
+    assert not set(one[2]) & set(two[2])
+
+
+def test_large_arrays_need_one_look_of_two_keys() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=LARGE, seed=7)
+
+    assert [len(look) for look in look_seeds(problem)] == [2]
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=(0, 8), seed=7)
+
+    assert look_seeds(problem) == []
+
+
+def test_the_first_look_that_refuses_decides() -> None:
+    decision = judged(antithetic_pairs, NORMAL, SMALL)
+
+    assert (decision.look, decision.n_draws, decision.size) == (1, 8, 8 * 64 * 32)
+    assert all(finding.p_value < STATISTICS.alpha for _, finding in decision.refused)
+
+
+# --- Matrices ------------------------------------------------------------------------------------
+@functools.cache
+def matrices(rows: int, columns: int) -> Array:
+    rng = np.random.default_rng(5)
+    return np.stack([haar(rng.standard_normal((rows, columns))) for _ in range(128)])
+
+
+def of_matrices(arrays: Array) -> set[str]:
+    return refusals(decide([Matrices(arrays=arrays)], MATRIX_TESTS))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (64, 32), (5, 5), (1, 1), (4, 1)], ids=str)
+def test_haar_matrices_pass_every_test(size: tuple[int, int]) -> None:
+    assert not of_matrices(matrices(*size))
+
+
+def symmetric_reflections(arrays: Array) -> Array:
+    halves = arrays[..., :16]
+    eye = np.eye(32)
+    return np.asarray(eye - 2 * halves @ halves.transpose(0, 2, 1))
+
+
+MATRIX_FAULTS: dict[str, tuple[Change, set[str]]] = {
+    "positive diagonals": (
+        lambda q: q * np.sign(np.diagonal(q, axis1=1, axis2=2))[:, None, :],
+        {"signs", "traces"},
+    ),
+    "rotations only": (
+        lambda q: np.concatenate([q[..., :1] * np.linalg.det(q)[:, None, None], q[..., 1:]], 2),
+        {"determinants"},
+    ),
+    "symmetric": (symmetric_reflections, {"squared_traces"}),
+    "ignored key": (lambda q: np.broadcast_to(q[:1], q.shape), {"key_pairs"}),
+}
+
+
+@pytest.mark.parametrize("name", MATRIX_FAULTS)
+def test_matrices_that_are_not_haar_are_refused(name: str) -> None:
+    change, seen_by = MATRIX_FAULTS[name]
+
+    assert seen_by <= of_matrices(change(matrices(32, 32)))
+
+
+def test_every_test_of_matrices_sees_a_fault() -> None:
+    seen = set().union(*(tests for _, tests in MATRIX_FAULTS.values()))
+
+    assert seen == {test.name for test in MATRIX_TESTS}
