@@ -1,8 +1,7 @@
 """What two samples say about each other: one stream or two, one law or two.
 
-Every decision here is statistical, and each is taken at CERTAINTY standard errors: a false alarm
-in 5e8 decisions, so that all decisions of a run of 10,000 cases together raise one in 5e4 runs,
-and these are asked only once bits have changed.
+Every decision here is statistical and takes its share of the run's error budget, `alpha.DRIFT`. It
+is asked only once bits have changed.
 
 Ranks and distances are those of `scipy.stats`, which tests hold them to. They stand here because
 its import takes 1.2 s of CPU, half of what a run of one failing case takes without.
@@ -12,36 +11,56 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from conformance.core.arrays import WIDENED, in_parts, widen
+from conformance.judge.alpha import DRIFT
 
 Values = npt.NDArray[np.floating[Any]]
 """Real numbers as one row, of float32 or float64: all sums are taken in float64."""
 
-CERTAINTY = 6.0
-"""Standard errors beyond which a difference is no accident: 2e-9 for a normal statistic."""
+RANK_TAIL = 1e5
+"""How much heavier the law of a rank correlation may be than Student's where the budget ends. Of 16
+elements it is 3e4 times, counted over all permutations; of more it comes nearer to Student's."""
 
 SUMMATION = 8 * 2.0**-53
 """What float64 may add to a slope: up to 4 units of 2^-53 were seen where all elements are scaled
 alike, in 16 to 2^20 of them; an array without scatter has no standard error to cover it."""
 
 FEWEST = 16
-"""Least number of elements to correlate: fewer rise together by chance more than once in 1e13."""
+"""Least number of elements to correlate: 15 are in one order, or in its reverse, once in 7e11."""
 
 FEWEST_FOR_LAWS = 32
 """Least number of elements to tell two laws by: with fewer the standard errors are themselves too
-uncertain for CERTAINTY of them to mean what it says."""
+uncertain for a number of them to mean what it says."""
+
+
+@functools.lru_cache(maxsize=4096)
+def certainty(n: int) -> float:
+    """Return how many standard errors, estimated from n pairs, a difference must be beyond.
+
+    Student's t of n - 2 degrees of freedom at the share of the budget. Source for the ratio of two
+    standard deviations of pairs: Pitman, A note on normal correlation, Biometrika 31 (1939).
+    """
+    return -float(special.stdtrit(n - 2, DRIFT.alpha / 2))
+
+
+@functools.lru_cache(maxsize=4096)
+def rank_certainty(n: int) -> float:
+    """Return the t of a rank correlation of n pairs beyond which they are one stream."""
+    return -float(special.stdtrit(n - 2, DRIFT.alpha / 2 / RANK_TAIL))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """The line actual = shift + scale * expected that keeps the spread, with standard errors.
+    """The line actual = shift + scale * expected that keeps the spread, with errors of n pairs.
 
     `scale` is the ratio of standard deviations, negative where one falls as the other rises. Least
     squares would find a smaller one wherever the pairs scatter, and see a change of law in noise.
@@ -51,29 +70,30 @@ class Line:
     scale: Any
     shift_error: Any
     scale_error: Any
+    n: int
 
     def is_scaled(self, slack: float) -> Any:
         """Return whether the slope is not 1, by more than `slack` and chance."""
-        return abs(self.scale - 1) > slack + SUMMATION + CERTAINTY * self.scale_error
+        return abs(self.scale - 1) > slack + SUMMATION + certainty(self.n) * self.scale_error
 
     def is_shifted(self, slack: float) -> Any:
         """Return whether the line misses zero, by more than `slack` and chance."""
-        return abs(self.shift) > slack + CERTAINTY * self.shift_error
+        return abs(self.shift) > slack + certainty(self.n) * self.shift_error
 
 
 def is_same_stream(actual: Values, expected: Values) -> bool:
     """Return whether the values rise together, or one falls as the other rises.
 
-    Spearman's rank correlation, since another monotone function of the same stream keeps every
-    rank. Its Fisher transform has standard error 1.03 / sqrt(n - 3). Source: Fieller, Hartley &
-    Pearson, Tests for rank correlation coefficients, Biometrika 44 (1957).
+    Spearman's rank correlation r, since another monotone function of the same stream keeps every
+    rank. r sqrt((n - 2) / (1 - r^2)) is nearly a Student's t; see RANK_TAIL. Source: Kendall &
+    Stuart, The Advanced Theory of Statistics 2 (1961), 31.19.
     """
-    if len(actual) < FEWEST:
+    n = len(actual)
+    if n < FEWEST:
         return False
-    correlation = rank_correlation(actual, expected)
-    # Fisher's transform is nearly normal whatever the correlation; 1 itself would be infinite.
-    score = math.atanh(min(abs(correlation), 1 - 1e-15)) * math.sqrt(len(actual) - 3) / 1.03
-    return abs(correlation) > 0.5 and score > CERTAINTY
+    correlation = min(abs(rank_correlation(actual, expected)), 1 - 2.0**-53)
+    score = correlation * math.sqrt((n - 2) / (1 - correlation**2))
+    return correlation > 0.5 and score > rank_certainty(n)
 
 
 def rank_correlation(one: Values, two: Values) -> float:
@@ -132,7 +152,7 @@ def is_reordered(actual: Values, expected: Values, step: float) -> bool:
         likeness.append(float(np.sum(1 - (one - two) ** 2 / (one + two))))
         variance.append(float(np.sum(2 - 2 / (one + two))))
     deviation = math.sqrt(math.fsum(variance))
-    return math.fsum(likeness) > max(n_values / 2, CERTAINTY * deviation)
+    return math.fsum(likeness) > max(n_values / 2, certainty(2 * len(actual)) * deviation)
 
 
 def _same_cells(actual: Values, expected: Values, step: float) -> Iterator[tuple[Values, Values]]:
@@ -186,6 +206,7 @@ def fit(actual: Values, expected: Values) -> Line:
         scale=scale,
         shift_error=np.hypot(np.sqrt(scatter) / n, centre * scale_error),
         scale_error=scale_error,
+        n=n,
     )
 
 
@@ -222,6 +243,7 @@ def fit_parts(parts: Parts) -> Line | None:
         scale=scale,
         shift_error=math.hypot(math.sqrt(scatter) / n, centre * scale_error),
         scale_error=scale_error,
+        n=n,
     )
 
 
@@ -249,14 +271,15 @@ def compare_laws(actual: Values, expected: Values) -> LawComparison:
     one, two = sample_moments(actual), sample_moments(expected)
     mean_error = math.sqrt(one.variance / len(actual) + two.variance / len(expected))
     variance_error = math.hypot(one.variance_error, two.variance_error)
+    beyond = certainty(min(len(actual), len(expected)))
     spread = two.variance
     # Of sigma, whose relative change is half that of the variance. A law without spread has no
     # sigma that could change by a part of itself.
-    smallest_change = 2 * CERTAINTY * variance_error / spread / 2 if spread else math.inf
+    smallest_change = 2 * beyond * variance_error / spread / 2 if spread else math.inf
     faults = []
-    if abs(one.mean - two.mean) > CERTAINTY * mean_error:
+    if abs(one.mean - two.mean) > beyond * mean_error:
         faults.append(f"the mean is {one.mean:.6g}, was {two.mean:.6g}")
-    if abs(one.variance - two.variance) > CERTAINTY * variance_error:
+    if abs(one.variance - two.variance) > beyond * variance_error:
         faults.append(f"the variance is {one.variance:.6g}, was {two.variance:.6g}")
     distance = kolmogorov_distance(actual, expected)
     if distance > kolmogorov_bound(len(actual), len(expected)):
@@ -302,10 +325,10 @@ def kolmogorov_distance(one: Values, two: Values) -> float:
 
 
 def kolmogorov_bound(n: int, m: int) -> float:
-    """Return the distance that two samples of one law exceed with probability below 4e-9.
+    """Return the distance that two samples of one law exceed less often than the budget allows.
 
     Two-sided, P(D > d) <= 2 exp(-2 d^2 n m / (n + m)) (Smirnov 1948; Dvoretzky, Kiefer & Wolfowitz
     1956; with Massart's constant by Wei & Dudley 2012 for n = m >= 458, asymptotically otherwise).
     Ties, which a small lattice has, only make the distance smaller.
     """
-    return math.sqrt(math.log(2 / 4e-9) * (n + m) / (2 * n * m))
+    return math.sqrt(DRIFT.evidence * (n + m) / (2 * n * m))
