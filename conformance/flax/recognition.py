@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from conformance.core.arrays import Array, as_tall, widen
 from conformance.core.lattice import mantissa_bits
@@ -32,6 +32,7 @@ from conformance.core.laws import (
 )
 from conformance.core.ulp import unit_roundoff
 from conformance.flax.layers import EMBEDDING
+from conformance.judge.alpha import RECOGNITION
 from conformance.judge.checks.backward_error import column_errors
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import random_bits, solve_words, unit_variate, word_bits
@@ -60,16 +61,20 @@ MOST_COMPARED = 1 << 14
 """Elements of a sample that is compared with laws, within milliseconds. A normal and a truncated
 one of the same variance, 0.017 apart at most, are told by their likelihoods long before."""
 
-KOLMOGOROV = 2.8
-"""sqrt(n) times the distance of a sample's distribution function from its law's, which a right law
-exceeds with probability 2 exp(-2 * 2.8**2) = 3e-7 (Kolmogorov 1933): less than once in 1e6."""
+KOLMOGOROV = math.sqrt(RECOGNITION.evidence / 2)
+"""sqrt(n) times the distance of a sample's distribution function from its law's that a right law
+exceeds less often than the error budget allows: 2 exp(-2 * KOLMOGOROV**2); see `kolmogorov`."""
+
+LIKELIHOOD = -math.log(RECOGNITION.alpha)
+"""Logarithm of the likelihoods' ratio of two laws, above which the lesser is out: in favour of the
+wrong one it is so large with probability exp(-LIKELIHOOD) at most (Markov)."""
 
 FACTOR_ACCURACY = 1e-4
 """Of a factor, or of a value in sigma, that matches key and law one by one: JAX's erf_inv errs by
 91 ULP at worst in float32, 1e-5 sigma, and another law or fan by more than 1e-2."""
 
-STANDARD_ERRORS = 5
-"""Of an estimate, beyond which a value is no accident: once in 1.7 million."""
+STANDARD_ERRORS = -float(special.ndtri(RECOGNITION.alpha / 2))
+"""Of an estimate, beyond which a value is no accident within the error budget: 7.0."""
 
 FACTOR_TOLERANCE = 0.01
 """Of what is left of a drawn column, relative to its length, where the factor is not quite its own:
@@ -239,9 +244,9 @@ def _residual_bound(dtype: np.dtype[Any]) -> float:
 def _by_statistics(array: Array) -> list[_Fit]:
     """Return the laws that may have drawn the values, the likeliest first.
 
-    A correct law is refused less than once in 1e6 arrays by each of two tests: of the distribution
-    (KOLMOGOROV), and against the likeliest law, which a millionth of its likelihood
-    excludes. Small arrays leave several: 64 values do not tell a truncated normal from a whole one.
+    A correct law is refused less often than the error budget allows by each of two tests: of the
+    distribution (KOLMOGOROV), and against the likeliest law (LIKELIHOOD). Small arrays leave
+    several: 64 values do not tell a truncated normal from a whole one.
     """
     values = widen(array.ravel())
     if len(values) < PREFIX:
@@ -260,7 +265,7 @@ def _by_statistics(array: Array) -> list[_Fit]:
             dtype = str(array.dtype)
             fits.append(_Fit(residual=residual, unit=law, scale=sigma / stddev, dtype=dtype))
     fits.sort()
-    return [fit for fit in fits if fit.residual - fits[0].residual < math.log(1e6)]
+    return [fit for fit in fits if fit.residual - fits[0].residual < LIKELIHOOD]
 
 
 def _relative_error(values: Values) -> float:

@@ -41,12 +41,29 @@ from conformance.flax.recognition import (
     matching_orthogonal_key,
     recognise,
 )
+from conformance.judge.alpha import RECOGNITION
 from conformance.oracle import fold_in, seed_key, solve
 from conformance.oracle.distributions import lattice
 from conformance.oracle.threefry import Key, random_bits
 
 KEY = seed_key(7)
 REALS = ("float32", "float16", "bfloat16", "float64")
+
+
+@pytest.fixture
+def round_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decide at figures that are easily read, and need no large arrays."""
+    monkeypatch.setattr(recognition, "KOLMOGOROV", 2.8)
+    monkeypatch.setattr(recognition, "STANDARD_ERRORS", 5)
+    monkeypatch.setattr(recognition, "LIKELIHOOD", math.log(1e6))
+
+
+def test_a_right_law_is_refused_as_often_as_the_error_budget_allows() -> None:
+    alpha = RECOGNITION.alpha
+
+    assert 2 * math.exp(-2 * recognition.KOLMOGOROV**2) == pytest.approx(alpha)
+    assert 2 * stats.norm.sf(recognition.STANDARD_ERRORS) == pytest.approx(alpha)
+    assert math.exp(-recognition.LIKELIHOOD) == pytest.approx(alpha)
 
 
 @functools.cache
@@ -728,6 +745,7 @@ def root(function: Callable[[float], float], low: float, high: float) -> tuple[f
     return low, high
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_distribution_may_be_2_8_off_and_no_further() -> None:
     """Kolmogorov's distance is exceeded by chance at 2.8 less than once in a million arrays."""
     within, beyond = root(lambda power: kolmogorov(power)[1] - 2.8, 1.0, 2.0)
@@ -737,6 +755,7 @@ def test_a_distribution_may_be_2_8_off_and_no_further() -> None:
     assert recognise(kolmogorov(beyond)[0], None) == UNKNOWN
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_distribution_that_is_exactly_2_8_off_is_not_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -774,6 +793,7 @@ def likelihoods(count: int) -> tuple[Array, float]:
     return values, float(log_truncated - log_whole)
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_law_that_explains_a_millionth_as_well_is_out() -> None:
     counts = range(64, 4096)
     count = counts[bisect.bisect_left(counts, math.log(1e6), key=lambda n: likelihoods(n)[1])]
@@ -785,6 +805,7 @@ def test_a_law_that_explains_a_millionth_as_well_is_out() -> None:
     assert " or " not in recognise(beyond[0], None).initializer
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_law_that_explains_exactly_a_millionth_is_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Likelihoods are set so that the first law's residual is 0 and the second's is the bound."""
     count, bound = 64, math.log(1e6)
@@ -820,6 +841,7 @@ def test_a_value_at_a_bound_is_within_it(value: float) -> None:
     assert beyond == -math.inf
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_the_likeliest_law_comes_first() -> None:
     found = recognise(quantiles(WHOLE, 256), None)
 
@@ -839,6 +861,7 @@ def beyond_its_bound(largest: float) -> tuple[Array, float]:
     return values, float(largest / (math.sqrt(3) * values.std()) - 1 - slack)
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_values_a_little_beyond_an_estimated_bound_do_not_rule_a_law_out() -> None:
     within, beyond = root(lambda largest: beyond_its_bound(largest)[1], 1.0, 1.5)
 
@@ -846,6 +869,7 @@ def test_values_a_little_beyond_an_estimated_bound_do_not_rule_a_law_out() -> No
     assert "uniform(" not in recognise(beyond_its_bound(beyond)[0], None).initializer
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_fan_is_found_within_five_standard_errors() -> None:
     array = quantiles(TRUNCATED, 4096).reshape(64, 64)
     error = 5 / math.sqrt(2 * 4096)
@@ -866,6 +890,7 @@ def test_a_fan_of_the_wrong_side_is_a_fault_without_a_key_too() -> None:
     assert found.fault == "its variance is that of lecun_normal of fan_out, fan 512"
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_of_several_faults_that_of_the_likeliest_law_is_told() -> None:
     array = quantiles(TRUNCATED, 256).reshape(1, 4, 64)
 
@@ -876,6 +901,7 @@ def test_of_several_faults_that_of_the_likeliest_law_is_told() -> None:
     assert found.fault == f"its variance is that of {name}, fan 64"
 
 
+@pytest.mark.usefixtures("round_figures")
 def test_a_law_that_may_be_right_is_no_fault() -> None:
     """256 values leave an embedding, whose fan is natural, beside a truncated normal of fan_out."""
     array = quantiles(TRUNCATED, 256).reshape(4, 64)
