@@ -32,6 +32,9 @@ class DriftClass(enum.StrEnum):
 
     IDENTICAL = "identical"
     ROUNDING = "rounding"
+    BIASED = "biased"
+    """No more than rounding may move an element, but all went one way, or by another mode."""
+
     TRANSFORM = "transform"
     STREAM = "stream"
     LAW = "law"
@@ -265,7 +268,7 @@ class CheckResult:
     """What one check found in one case. `message` tells somebody paged at 3 a.m. what is wrong.
 
     remedy: what to do, where something other than the initializer is at fault. statistic: what it
-    decided by, where chance has a say.
+    decided by, where chance has a say. departs_by: how the array departs from its definition.
     """
 
     check: str
@@ -274,6 +277,7 @@ class CheckResult:
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     remedy: Remedy | None = None
     statistic: Statistic | None = None
+    departs_by: DriftClass | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,9 +28,10 @@ from conformance.core.laws import (
 from conformance.core.records import Budget
 from conformance.core.ulp import spacing_at, ulp_distance, unit_roundoff
 from conformance.judge.checks.moments import bounds_of, moments_of_element, variance_around
+from conformance.judge.checks.oracle import is_by_flips
 from conformance.judge.checks.structure import widened
 from conformance.judge.drift.classify import OVERFLOWING, ROUNDINGS
-from conformance.judge.drift.statistics import FEWEST, fit
+from conformance.judge.drift.statistics import FEWEST, fit, is_one_way, ways
 from conformance.oracle.blocks import Answers
 
 IN_CACHE = 1 << 15
@@ -158,8 +159,8 @@ def _is_lawful(
 def _roundings(rows: Array, wide: Reals, answer: Array, sigma: float, budget: Budget) -> Reals:
     """Return how far each row lies from its answer at worst, at sigma; NaN where not by rounding.
 
-    It is rounding where each element is within the budget, and the row has not moved as one; see
-    `drift.classify`.
+    It is rounding where each element is within the budget, and the row has not moved as one, nor
+    most of its elements one way; see `drift.classify` and `checks.oracle`.
     """
     worst = np.zeros(len(rows))
     other = np.flatnonzero((_bits(rows) != _bits(answer)).any(axis=1))
@@ -176,6 +177,10 @@ def _roundings(rows: Array, wide: Reals, answer: Array, sigma: float, budget: Bu
         steps = ulp_distance(rows[is_far], answer[is_far]) > np.uint64(budget.max_ulp)
         is_far[is_far] = (far[is_far] & steps).any(axis=1)
     is_far |= _has_moved(wide, right, sigma, rows.dtype)
+    if FORMATS[rows.dtype.name].is_followed:
+        is_far |= is_one_way(*ways(wide, right))
+    if rows.dtype.itemsize == 2:
+        is_far |= ~is_by_flips(np.count_nonzero(wide != right, axis=1), rows.shape[1])
     worst[other] = np.where(is_far, np.nan, furthest)
     return worst
 

@@ -111,7 +111,7 @@ def _drift(
     )
     if drift.drift_class is DriftClass.IDENTICAL:
         return drift
-    stage = first_differing_stage(observation.stages, golden.stages)
+    stage = drift.stage or first_differing_stage(observation.stages, golden.stages)
     return dataclasses.replace(drift, stage=stage)
 
 

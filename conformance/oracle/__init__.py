@@ -9,6 +9,7 @@ from conformance.core.lattice import word_bits
 from conformance.core.laws import Law, law_of
 from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings
+from conformance.oracle.hypotheses import other_draws
 from conformance.oracle.initializers import (
     OracleUnavailable,
     Solution,
@@ -31,6 +32,7 @@ __all__ = [
     "law_of",
     "linen_key",
     "nnx_key",
+    "other_draws",
     "random_bits",
     "seed_key",
     "solve",

@@ -314,6 +314,13 @@ class Row:
         lambda told: None if told.problem.key.is_seed else told.problem.key.text,
         since=4,
     )
+    departs_by: Annotated[str | None, tuple(DriftClass)] = _column(
+        "kind of departure from the definition, of a case that is not as defined",
+        lambda told: next(
+            (check.departs_by for check in told.result.checks if check.departs_by is not None), None
+        ),
+        since=4,
+    )
     statistic: OptionalCategory = _of_statistic(
         "of the statistical tests the one of the smallest p-value", lambda found: found.name
     )

@@ -152,8 +152,12 @@ def is_plain(key: Key) -> bool:
 
 
 def class_of(row: Row) -> str:
-    """Return the drift class, or `no golden`."""
-    return row.drift_class or NO_GOLDEN
+    """Return the worse of the drift from the golden and from the definition, or `no golden`.
+
+    An array that is as its golden may be wrong; one that has none need not be nameless.
+    """
+    found = [each for each in (row.drift_class, row.departs_by) if each is not None]
+    return max(found, key=CLASSES.index, default=NO_GOLDEN)
 
 
 def key_of(row: Row) -> Key:

@@ -357,6 +357,13 @@ def test_an_element_is_wrong_only_if_it_is_far_by_both_measures() -> None:
     assert found.at_sigma.tolist() == [0.0, 6.0, 0.0]
 
 
+@pytest.fixture
+def whatever_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all elements go one way."""
+    monkeypatch.setattr(block, "is_one_way", lambda *_: False)
+
+
+@pytest.mark.usefixtures("whatever_way")
 @pytest.mark.parametrize("definition", [NORMAL, Normal(stddev=2.0**-9)], ids=["1", "2^-9"])
 @pytest.mark.parametrize("direction", [1, -1])
 def test_all_elements_may_be_scaled_by_as_many_roundings_and_no_more(
@@ -372,6 +379,7 @@ def test_all_elements_may_be_scaled_by_as_many_roundings_and_no_more(
     assert [each.is_right.tolist() for each in found] == [[True] * 3, [False] * 3]
 
 
+@pytest.mark.usefixtures("whatever_way")
 @pytest.mark.parametrize("stddev", [1.0, 2.0**-9])
 @pytest.mark.parametrize("direction", [1, -1])
 def test_all_elements_may_be_shifted_by_as_many_roundings_of_sigma_and_no_more(
@@ -397,6 +405,7 @@ def test_a_few_elements_never_move_as_one(size: int) -> None:
     assert found.is_right.tolist() == [size < FEWEST] * 3
 
 
+@pytest.mark.usefixtures("whatever_way")
 def test_elements_of_one_value_move_by_their_rounding_alone(echo: type[Echo]) -> None:
     """There is no line through pairs that are all alike; other rows beside them have one."""
     answer = right((64,), UNIFORM, "float64")
@@ -405,3 +414,24 @@ def test_elements_of_one_value_move_by_their_rounding_alone(echo: type[Echo]) ->
     found = judged(answer * (1 + 2.0**-40), UNIFORM, ANY)
 
     assert found.is_right.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_elements_that_all_went_one_way_are_left_to_their_own_judgement(step: int) -> None:
+    """By a step each, as rounding may move an element; the others went both ways."""
+    arrays = right((1024,))
+    words = arrays.view(np.int32)
+    words[1] += step
+    words[2] += np.where(np.arange(1024) % 2, 1, -1).astype(np.int32)
+
+    assert judged(arrays, NORMAL, ANY).is_right.tolist() == [True, False, True]
+
+
+def test_elements_of_16_bits_that_follow_another_mode_are_left_to_their_own_judgement() -> None:
+    """Every fourth element is the other neighbour; kernels explain every 128th."""
+    arrays = right((1024,), dtype="bfloat16")
+    words = arrays.view(np.int16)
+    words[1, ::4] += np.where(np.arange(256) % 2, 1, -1).astype(np.int16)
+    words[2, :4] += 1
+
+    assert judged(arrays, NORMAL, ANY).is_right.tolist() == [True, False, True]

@@ -605,3 +605,67 @@ def test_what_is_off_the_centre_of_a_kernel_is_left_to_the_structure_check() -> 
     array[0] = widen(array[1]).astype(np.float32)
 
     assert judged(DeltaOrthogonal(), array, budget=MATRIX).status is Status.PASSED
+
+
+# --- Another mode of rounding, another draw ------------------------------------------------------
+
+
+def of_backend(found: Evidence, backend: str) -> Evidence:
+    case = dataclasses.replace(found.observation.case, backend=backend)
+    observation = dataclasses.replace(found.observation, case=case)
+    return dataclasses.replace(found, observation=observation)
+
+
+LOOSE = Budget(max_ulp=8, max_ulp_at_sigma=8.0)
+
+
+def rounded_otherwise(how: str) -> Evidence:
+    """Return 2048 normals of bfloat16 that are each within a step of the defined ones."""
+    problem = Problem(initializer="mine", dtype="bfloat16", shape=(64, 32), seed=0)
+    solution = solve(problem, Normal(stddev=1.0))
+    assert solution.followed is not None
+    words = solution.followed.view(np.int16)
+    if how == "stochastic":
+        words = words + np.random.default_rng(0).integers(-1, 2, words.shape).astype(np.int16)
+    elif how == "towards zero":
+        words = words - np.random.default_rng(0).integers(0, 2, words.shape).astype(np.int16)
+    elif how == "up":
+        words = words + np.int16(2)
+    array = np.ascontiguousarray(words).view(solution.followed.dtype)
+    return evidence(Normal(stddev=1.0), array, budget=LOOSE)
+
+
+@pytest.mark.parametrize("how", ["stochastic", "towards zero", "up"])
+def test_rounding_by_another_mode_fails_as_biased_on_a_cpu_only(how: str) -> None:
+    found = rounded_otherwise(how)
+
+    on_cpu, elsewhere = check_oracle(found), check_oracle(of_backend(found, "cuda"))
+
+    assert on_cpu.status is Status.FAILED
+    assert "class: biased" in on_cpu.message
+    assert elsewhere.status is Status.PASSED
+
+
+def test_rounding_to_nearest_at_every_step_is_no_other_mode() -> None:
+    assert check_oracle(rounded_otherwise("nearest")).status is Status.PASSED
+
+
+def test_another_draw_is_named_where_one_fits() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=(64, 32), seed=0)
+    array = solve(problem, Normal(stddev=1.0), key=fold_in(seed_key(0), 1)).expected
+
+    found = check_oracle(evidence(Normal(stddev=1.0), array))
+
+    assert found.message.endswith(
+        "\n  it is right to rounding, but drawn with fold_in(key, 1), the second key of split(key)"
+    )
+
+
+def test_of_another_stream_no_more_is_said_than_is_known() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=(64, 32), seed=12345)
+    array = solve(problem, Normal(stddev=1.0)).expected
+
+    found = check_oracle(evidence(Normal(stddev=1.0), array))
+
+    assert "class: stream" in found.message
+    assert "key" not in found.message

@@ -403,11 +403,11 @@ def test_an_explanation_is_read_line_by_line() -> None:
         ({"stage": "scaled", "detail": ""}, "  first differing stage: scaled; class: rounding"),
         (
             {"drift_class": DriftClass.STREAM, "stage": "unit", "detail": ""},
-            "  first differing stage: unit; class: stream",
+            "  the random bits and uniforms are the same: what is made of them is not",
         ),
         (
             {"drift_class": DriftClass.STREAM, "stage": "scaled"},
-            "  the samplers agree up to there: the initializer itself took another key",
+            "  the samplers of jax.random draw as before: the initializer draws otherwise",
         ),
     ],
 )

@@ -208,11 +208,13 @@ def test_a_fault_behind_intact_samplers_is_located_in_the_scaling(name: str) -> 
     assert result.drift.stage == "scaled"
 
 
-def test_another_key_behind_intact_samplers_is_called_so() -> None:
+def test_another_key_behind_intact_samplers_is_named_by_the_oracle() -> None:
     result = judged(_named("key_ignored"), right(case_of(_named("key_ignored"))))
 
-    messages = [check.message for check in result.checks if check.check == "values"]
-    assert "the initializer itself took another key" in messages[0]
+    messages = {check.check: check.message for check in result.checks}
+    assert "drawn with the key of seed 0" in messages["oracle"]
+    assert "the initializer draws otherwise" in messages["values"]
+    assert "key" not in messages["values"]
 
 
 def _named(name: str) -> Fault:

@@ -24,7 +24,7 @@ from conformance.core.laws import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.records import Budget, Remedy, Status, Yardstick
+from conformance.core.records import Budget, CheckResult, Remedy, Status, Yardstick
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
     Accuracy,
@@ -147,9 +147,45 @@ def test_the_exact_law_passes_every_check_in_float64(definition: Definition) -> 
 def test_every_check_has_its_name() -> None:
     names = tuple(result.check for result in judge_law(swept(NORMAL, "bfloat16")))
 
-    assert names == (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, ACCURACY, SEQUENCE)
+    assert names == (FINITE, BOUNDS, ORDER, MEAN, VARIANCE, law.NOMINAL, ACCURACY, SEQUENCE)
     assert (*names, SWEEP) == NAMES
     assert len(LAW_CHECKS) == len(names)
+
+
+# --- What was asked for --------------------------------------------------------------------------
+
+
+def nominal_verdict(lower: float, upper: float, dtype: str = "bfloat16") -> CheckResult:
+    definition = TruncatedNormal(stddev=0.02, lower=lower, upper=upper)
+    return next(each for each in judge_law(swept(definition, dtype)) if each.check == law.NOMINAL)
+
+
+@pytest.mark.parametrize("bound", [4.0, 6.0, 100.0])
+@pytest.mark.parametrize("is_one_sided", [True, False])
+def test_bounds_too_wide_for_the_lattice_fail(bound: float, is_one_sided: bool) -> None:
+    """What users of another library's defaults write: one draw of 128 lies on the bound."""
+    result = nominal_verdict(-bound, 2.0 if is_one_sided else bound)
+
+    assert result.status is Status.FAILED
+    assert "is not the one that was asked for: 128 points are too few" in result.message
+
+
+def test_how_far_the_law_is_from_what_was_asked_is_told() -> None:
+    result = nominal_verdict(-100.0, 100.0)
+
+    assert result.metrics["nominal_variance_error"] == pytest.approx(77, abs=1)
+    assert "variance  77.6699 of what was asked; they explain 1 +- 0.0457" in result.message
+    assert "extremes  -1.99219 and 0.048584, one draw in 128 each, or more" in result.message
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(-2, 2), (-3, 3), (-1, 3), (0, 2), (-0.01, 0.02)])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_bounds_that_a_lattice_can_have_pass(lower: float, upper: float, dtype: str) -> None:
+    assert nominal_verdict(lower, upper, dtype).status is Status.PASSED
+
+
+def test_strata_are_no_law() -> None:
+    assert nominal_verdict(-100.0, 100.0, "float32").metrics == {}
 
 
 # --- The yardstick -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The class of a change: identical, rounding, transform, stream, law, structural or contract.
+"""The class of a change: identical, rounding, biased, transform, stream, law and worse.
 
 All elements tell it. Where only some of a side are kept, they can prove a change of law and nothing
 less, since what they do not show may be anything: else the class is unknown.
@@ -23,10 +23,13 @@ from conformance.core.arrays import (
     whole,
     widen,
 )
+from conformance.core.formats import FORMATS
+from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
 from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
 from conformance.core.words import counted
+from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import geometry, statistics
 
 ROUNDINGS = 6
@@ -171,6 +174,7 @@ class _Change:
     drift_class: DriftClass
     detail: str
     scale: float | None = None
+    stage: str | None = None
 
 
 def _pair(
@@ -288,9 +292,12 @@ def _are_alike(array: Array) -> bool:
 
 
 def _classify_rounding(pair: _Pair) -> _Change:
-    """Tell rounding, which has no direction, from a small change of scale or mean."""
-    change = _systematic(pair, lambda: _finite_parts(pair))
-    return change or _Change(drift_class=DriftClass.ROUNDING, detail="")
+    """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
+    if change := _systematic(pair, lambda: _finite_parts(pair)):
+        return change
+    if way := statistics.one_way(lambda: _finite_parts(pair, is_all=False)):
+        return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
+    return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
 
 def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
@@ -360,6 +367,8 @@ def _classify_same_stream(
         return change
     if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):
         return _Change(drift_class=DriftClass.LAW, detail=fault)
+    if support := _other_support(pair):
+        return _Change(drift_class=DriftClass.LAW, detail=support)
     how = "negated" if is_mirrored else "through another computation"
     detail = f"the same stream, {how}; scale and mean intact"
     return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
@@ -369,15 +378,41 @@ def _classify_laws(actual: statistics.Values, expected: statistics.Values, pair:
     laws = statistics.compare_laws(actual, expected)
     if laws.fault:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
+    if support := _other_support(pair):
+        return _Change(drift_class=DriftClass.LAW, detail=support, stage="bits")
     step = STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
     if statistics.is_reordered(actual, expected, step):
         detail = f"most of {len(actual)} elements that differ are there in other places"
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=detail)
     detail = (
-        f"new random bits; {len(actual)} elements show no change of law "
+        f"another stream; {len(actual)} elements show no change of law "
         f"(certain to show a change of sigma beyond {laws.smallest_change:.2g})"
     )
     return _Change(drift_class=DriftClass.STREAM, detail=detail)
+
+
+def _other_support(pair: _Pair) -> str:
+    """Return that all elements have fewer digits than before, as those of a narrower format.
+
+    That n elements end in k zeros more happens once in 2^(n k).
+    """
+    if pair.actual.dtype.name not in FORMATS:
+        return ""
+    actual, expected = (_digits(side, pair.different) for side in (pair.actual, pair.expected))
+    n_lost = expected - actual
+    if n_lost <= 0 or n_lost * pair.n_different * math.log(2) < DRIFT.evidence:
+        return ""
+    return f"every element has {actual} binary digits at most, was {expected}: another support"
+
+
+def _digits(values: Array, different: geometry.Mask) -> int:
+    """Return the most binary digits that an element that differs has after its leading one."""
+    bits, mantissa = 0, mantissa_bits(values.dtype)
+    for _, part, mask in in_parts(values, different):
+        words = np.ascontiguousarray(real_parts(part[mask]))
+        bits |= int(np.bitwise_or.reduce(words.view(f"u{words.dtype.itemsize}"), axis=None))
+    kept = bits & ((1 << mantissa) - 1)
+    return mantissa - ((kept & -kept).bit_length() - 1) if kept else 0
 
 
 def _described(pair: _Pair, change: _Change) -> Drift:
@@ -388,6 +423,7 @@ def _described(pair: _Pair, change: _Change) -> Drift:
     return Drift(
         drift_class=change.drift_class,
         scale=change.scale,
+        stage=change.stage,
         n_elements=math.prod(pair.shape),
         n_compared=pair.expected.size if pair.is_sample else None,
         n_different=pair.n_different,

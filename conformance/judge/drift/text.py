@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import re
 
-from conformance.core.records import STAGES, Drift, DriftClass
+from conformance.core.records import Drift, DriftClass
 from conformance.core.ulp import INCOMPARABLE
+
+EXPLAINED = {
+    "key": "the key itself is another",
+    "bits": "the key is the same, and gives other random bits",
+    "uniform": "the random bits are the same: what is made of them is not",
+    "unit": "the random bits and uniforms are the same: what is made of them is not",
+    "scaled": "the samplers of jax.random draw as before: the initializer draws otherwise",
+}
+"""What is known of another stream by the first stage that differs."""
 
 
 def explain(drift: Drift, case_id: str) -> str:
@@ -17,8 +26,8 @@ def explain(drift: Drift, case_id: str) -> str:
     lines.append(f"  {stage}class: {drift.drift_class.value}")
     if drift.detail and (drift.n_different or drift.n_compared):
         lines.append(f"  {drift.detail}")
-    if drift.stage == STAGES[-1] and drift.drift_class is DriftClass.STREAM:
-        lines.append("  the samplers agree up to there: the initializer itself took another key")
+    if drift.drift_class is DriftClass.STREAM and drift.stage in EXPLAINED:
+        lines.append(f"  {EXPLAINED[drift.stage]}")
     return "\n".join(lines)
 
 

@@ -2,8 +2,8 @@
 
 The yardstick is the definition at the same words, from the oracle, unrounded. A lattice has a law
 of its own: 128 equally likely quantiles of a normal have mean -0.012 sigma, whoever computes them.
-That distance from the continuous law is a figure, reported beside the nominal one; what fails is an
-initializer that departs from its lattice by more than its roundings can explain.
+An initializer fails that departs from its lattice by more than its roundings can explain, or from
+what was asked for by more than the lattice can: where a lattice is too coarse the ledger says so.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from conformance.core.arrays import Array
 from conformance.core.formats import FUSED_DTYPES
-from conformance.core.ids import Case
+from conformance.core.ids import STRATA, Case
 from conformance.core.lattice import Point
 from conformance.core.records import CheckResult, Remedy, Yardstick
 from conformance.core.ulp import ulp_distance, unit_roundoff
 from conformance.judge.checks.base import Check, check, failed, passed
+from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.drift.text import number
 from conformance.judge.law.accuracy import LawEvidence, point_at
 from conformance.judge.law.exact import SUMMATION_ERROR
@@ -29,7 +30,9 @@ from conformance.oracle.rounding import round_once
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
 
-MEAN, VARIANCE, ACCURACY, SEQUENCE = "law_mean", "law_variance", "law_accuracy", "law_sequence"
+MEAN, VARIANCE, NOMINAL = "law_mean", "law_variance", "law_nominal"
+
+ACCURACY, SEQUENCE = "law_accuracy", "law_sequence"
 
 SWEEP = "law_sweep"
 
@@ -37,11 +40,6 @@ SWEPT = "a sweep, and a definition with a law"
 
 ORACLE_ERROR = 5 * 2.0**-52
 """Relative error of the oracle's unrounded values; see `oracle.unit_variate`."""
-
-FLIPS_PER_POINT = 1 / 128
-"""Share of 16-bit results that an intact kernel may round to the other neighbour. erf_inv and log1p
-are computed in float32, within 16 of its ULP by every vendor; 16 * 2**-24 against half a spacing
-of 2**-11 (float16) is one result in 256 for each of the two functions."""
 
 
 def judge_law(evidence: LawEvidence) -> tuple[CheckResult, ...]:
@@ -181,6 +179,46 @@ def _moment_message(
     )
 
 
+@check(NOMINAL, needs=SWEPT)
+def check_nominal(evidence: LawEvidence) -> CheckResult:
+    """Ensure that the lattice has the mean and variance that were asked for, as it can.
+
+    What departs from the lattice fails the checks above; but the lattice is no excuse of itself.
+    With bounds at 100 sigma one of 128 points lies on a bound, and makes the variance 77 times as
+    large. Points at one place of their cells are off in the mean of a monotone function by its
+    variation over n at most (Koksma). So they are in the mean by the width of the law over n, and
+    in the variance by the square of its reach over n, since the two sides of the mean are off in
+    opposite directions. Of a law with no such atom the points but the outermost show that.
+    """
+    if evidence.sweep.case.problem.prng == STRATA:
+        return passed(NOMINAL)  # one point of each stratum is no law
+    reference, n = evidence.reference, evidence.law.n_points
+    nominal, sigma = reference.nominal, reference.sigma
+    inner = np.sort(reference.unit)[[1, -2]] * reference.law.factor - nominal.mean.real
+    mean_error = (reference.mean - nominal.mean.real) / sigma
+    mean_bound = float(np.ptp(inner)) / sigma / n
+    variance_error = reference.variance / nominal.variance - 1
+    variance_bound = (float(np.abs(inner).max()) / sigma) ** 2 / n
+    metrics = {
+        "nominal_mean_error_sigma": mean_error,
+        "nominal_mean_bound_sigma": mean_bound,
+        "nominal_variance_error": variance_error,
+        "nominal_variance_bound": variance_bound,
+    }
+    if abs(mean_error) <= mean_bound and abs(variance_error) <= variance_bound:
+        return passed(NOMINAL, metrics)
+    law = evidence.law
+    lines = [
+        f"the law of {evidence.sweep.case.id} is not the one that was asked for: {n} points are "
+        "too few for such bounds.",
+        f"    mean      {mean_error:+.3g} sigma off; so many points explain {mean_bound:.3g}",
+        f"    variance  {1 + variance_error:.6g} of what was asked; they explain 1 +- "
+        f"{variance_bound:.3g}",
+        f"    extremes  {law.minimum:.6g} and {law.maximum:.6g}, one draw in {n} each, or more",
+    ]
+    return failed(NOMINAL, "\n".join(lines), metrics)
+
+
 @check(ACCURACY, needs=SWEPT)
 def check_accuracy(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point is further from the correctly rounded value than the budget allows."""
@@ -283,6 +321,7 @@ LAW_CHECKS: tuple[Check[LawEvidence], ...] = (
     check_order,
     check_mean,
     check_variance,
+    check_nominal,
     check_accuracy,
     check_sequence,
 )

@@ -22,7 +22,7 @@ from conformance.core.records import (
 )
 from conformance.judge.checks.base import failed
 from conformance.judge.law.accuracy import LawEvidence
-from conformance.judge.law.checks import ACCURACY, MEAN, SWEEP, VARIANCE
+from conformance.judge.law.checks import ACCURACY, MEAN, NOMINAL, SWEEP, VARIANCE
 from conformance.judge.ledger import Limitation, apply
 from conformance.judge.verdict import unjudged, verdict
 
@@ -114,9 +114,9 @@ def worst_point(points: Iterable[Point | None]) -> Point | None:
 
 
 def limitation_of(group: list[LawResult]) -> str:
-    """Return the ledger entry that excuses a wrong mean or variance, or ""."""
+    """Return the ledger entry that excuses a wrong mean or variance, or ""; see `judge.law`."""
     for result in group:
         for check in result.result.checks:
-            if check.check in (MEAN, VARIANCE) and check.status is Status.LIMITED:
+            if check.check in (MEAN, VARIANCE, NOMINAL) and check.status is Status.LIMITED:
                 return result.result.limitation or ""
     return ""

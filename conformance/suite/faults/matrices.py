@@ -166,7 +166,7 @@ FAULTS = (
         wrong=of_array(lambda a: a.astype("bfloat16").astype(a.dtype)),
         shape=(256, 4),
         caught_by="structure",
-        drift=DriftClass.TRANSFORM,
+        drift=DriftClass.LAW,
     ),
     Fault(
         name="complex_orthogonal_with_a_phase",
@@ -198,6 +198,6 @@ FAULTS = (
         wrong=of_array(lambda a: a.astype("float32").astype(a.dtype)),
         dtype="float64",
         caught_by="structure",
-        drift=DriftClass.TRANSFORM,
+        drift=DriftClass.LAW,
     ),
 )

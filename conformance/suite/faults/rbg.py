@@ -128,7 +128,7 @@ FAULTS = (
         wrong=of_array(_in_bfloat16),
         prng="rbg",
         caught_by="statistics",
-        drift=DriftClass.TRANSFORM,
+        drift=DriftClass.LAW,
     ),
     Fault(
         name="rbg_orthogonal_with_columns_swapped",

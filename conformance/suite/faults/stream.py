@@ -82,7 +82,7 @@ FAULTS = (
         base="normal",
         wrong=_computed_in_bfloat16,
         caught_by="oracle",
-        drift=DriftClass.STREAM,
+        drift=DriftClass.LAW,
     ),
     Fault(
         name="float64_computed_in_float32",
@@ -90,7 +90,7 @@ FAULTS = (
         wrong=_computed_in_float32,
         dtype="float64",
         caught_by="oracle",
-        drift=DriftClass.STREAM,
+        drift=DriftClass.LAW,
     ),
     Fault(
         name="a_tenth_of_a_large_array_from_another_key",
