@@ -110,6 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show one kind of change after the other, and ask whether to accept it",
     )
     options.add_folder_option(review_options)
+    commands.choices["verify"].add_argument(
+        "--judge",
+        action="store_true",
+        help="also hold every golden to its definition, and no two keys to one array (minutes)",
+    )
     for name in ("accept", "prune"):
         commands.choices[name].add_argument("--reason", default="", help="why; kept for ever")
     commands.choices["textconv"].add_argument("file", type=Path, help="a .safetensors shard")
@@ -145,7 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.goldens_command:
         case "verify":
             folders = [golden_folder(arguments.golden), *_overlays(arguments)]
-            return max(_verify(folder) for folder in folders)
+            return max(_verify(folder, judges=arguments.judge) for folder in folders)
         case "textconv":
             sys.stdout.write(textconv(arguments.file))
             return ExitCode.OK
@@ -157,13 +162,23 @@ def run(arguments: argparse.Namespace) -> int:
             return golden_changes.CHANGES[name](arguments)
 
 
-def _verify(folder: Path) -> int:
+def _verify(folder: Path, *, judges: bool) -> int:
     from conformance.cases.builtin import load_catalogue
+    from conformance.curate.judged import judged_faults
     from conformance.curate.verify import verify_set
+    from conformance.judge.rules import load_ledger
 
     found = verify_set(folder, load_catalogue())
     for fault in found.faults:
         print(fault, file=sys.stderr)
+    wrong = 0
+    if judges and not found.faults:
+        for fault in judged_faults(folder, load_catalogue(), load_ledger()):
+            print(fault, file=sys.stderr)
+            wrong += 1
+    if wrong:
+        print(f"{folder}: {counted(wrong, 'golden')} wrong", file=sys.stderr)
+        return ExitCode.FAILED
     if found.faults:
         print(f"{folder}: {counted(len(found.faults), 'fault')}", file=sys.stderr)
         return ExitCode.MISSING

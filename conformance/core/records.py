@@ -51,7 +51,7 @@ class DriftClass(enum.StrEnum):
     @property
     def keeps_stream(self) -> bool:
         """Whether the same elements were drawn, so that a distance between two says something."""
-        return self in (DriftClass.ROUNDING, DriftClass.TRANSFORM)
+        return self in (DriftClass.ROUNDING, DriftClass.BIASED, DriftClass.TRANSFORM)
 
 
 class Status(enum.StrEnum):

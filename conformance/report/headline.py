@@ -15,6 +15,7 @@ N_FACTS = 2
 DID = {
     DriftClass.IDENTICAL: "returned the golden's bits and failed a check",
     DriftClass.ROUNDING: "rounded otherwise than the goldens",
+    DriftClass.BIASED: "rounded one way, or by another mode",
     DriftClass.TRANSFORM: "made other numbers of the same random bits",
     DriftClass.STREAM: "returned another stream",
     DriftClass.LAW: "drew from another law",
@@ -31,7 +32,7 @@ ARE_CODE = ("jax", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")
 ARE_HARDWARE = ("isa", "xla_isa", "lapack", "lapack_kernel", "lapack_threads", "libc")
 """Facts of a host that may move the last digits, and no more."""
 
-ROUNDS = (DriftClass.ROUNDING, DriftClass.TRANSFORM, DriftClass.UNKNOWN)
+ROUNDS = (DriftClass.ROUNDING, DriftClass.BIASED, DriftClass.TRANSFORM, DriftClass.UNKNOWN)
 
 
 def headline(run: Run) -> str:
