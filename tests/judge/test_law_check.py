@@ -25,6 +25,7 @@ from conformance.core.laws import (
     VarianceScaling,
 )
 from conformance.core.records import Budget, CheckResult, Remedy, Status, Yardstick
+from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
     Accuracy,
@@ -38,7 +39,6 @@ from conformance.judge.law.checks import (
     ACCURACY,
     BOUNDS,
     FINITE,
-    FLIPS_PER_POINT,
     LAW_CHECKS,
     MEAN,
     NAMES,

@@ -156,7 +156,7 @@ def permutations_by_squares(size: int, most: int) -> Values:
                 count[moved:] += ways[: most + 1 - moved]
         states = {taken: ways for taken, ways in following.items() if ways.any()}
     (ways,) = states.values()
-    return ways
+    return np.asarray(ways)
 
 
 def test_equal_values_share_their_mean_rank() -> None:

@@ -110,7 +110,7 @@ def repeated(lag: int) -> Change:
     def change(array: Array) -> Array:
         flat = array.ravel().copy()
         n = len(flat)
-        return flat[np.arange(n) % lag if n > lag else np.arange(n)].reshape(array.shape)
+        return np.asarray(flat[np.arange(n) % lag].reshape(array.shape))
 
     return change
 

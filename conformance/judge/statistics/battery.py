@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -280,7 +280,7 @@ def _line_means(values: Reals, term: Term, name: str) -> Finding:
     )
 
 
-def _worst(found: list[Finding | None]) -> Finding | None:
+def _worst(found: Sequence[Finding | None]) -> Finding | None:
     """Return the finding of the smallest p-value, times how many there are."""
     known = [each for each in found if each is not None]
     if not known:

@@ -41,7 +41,7 @@ class Matrices:
     @property
     def is_square(self) -> bool:
         """Whether rows are orthonormal too."""
-        return self.arrays.shape[1] == self.arrays.shape[2]
+        return bool(self.arrays.shape[1] == self.arrays.shape[2])
 
     @property
     def diagonals(self) -> Reals:

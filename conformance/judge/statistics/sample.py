@@ -78,7 +78,7 @@ class Sample:
     @property
     def padded(self) -> int:
         """The length of what is transformed: a power of two, at least twice that of a draw."""
-        return 1 << (2 * self.values.shape[1] - 1).bit_length()
+        return 1 << int(2 * self.values.shape[1] - 1).bit_length()
 
     def lines(self, axis: int) -> Reals:
         """Return the scores with the lines of an axis as columns, those of all draws on top."""
