@@ -97,7 +97,7 @@ def antithetic_pairs(array: Array) -> Array:
 def correlated_columns(array: Array) -> Array:
     """Give each two columns a correlation of 0.1, by a part that all share."""
     shared = array[:, :1]
-    return np.sqrt(0.9) * array + np.sqrt(0.1) * np.roll(shared, 1, axis=0)
+    return np.asarray(np.sqrt(0.9) * array + np.sqrt(0.1) * np.roll(shared, 1, axis=0))
 
 
 def two_equal_columns(array: Array) -> Array:

@@ -27,7 +27,7 @@ from conformance.judge.checks.base import (
     not_applicable,
     passed,
 )
-from conformance.judge.checks.matrices import as_tall
+from conformance.judge.checks.matrices import tall_of
 from conformance.judge.statistics import (
     MATRIX_TESTS,
     TESTS,
@@ -138,7 +138,7 @@ def _matrices(
     definition: Orthogonal | DeltaOrthogonal, looks: tuple[Array, ...]
 ) -> Iterator[Matrices]:
     for arrays in looks:
-        tall = [widen(unscaled(as_tall(each, definition), definition.scale)) for each in arrays]
+        tall = [widen(unscaled(tall_of(each, definition), definition.scale)) for each in arrays]
         yield Matrices(arrays=np.stack(tall))
 
 
