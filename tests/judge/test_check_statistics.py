@@ -177,8 +177,13 @@ def test_equal_arrays_are_no_accident_where_chance_is_below_the_budget(
 
 
 # --- What is drawn for it ------------------------------------------------------------------------
-def seeds(definition: Definition | None, prng: str = "rbg", shape: tuple[int, ...] = SHAPE) -> int:
-    problem = Problem(initializer="mine", dtype="float32", shape=shape, seed=0, prng=prng)
+def seeds(
+    definition: Definition | None,
+    prng: str = "rbg",
+    shape: tuple[int, ...] = SHAPE,
+    seed: int = 0,
+) -> int:
+    problem = Problem(initializer="mine", dtype="float32", shape=shape, seed=seed, prng=prng)
     return sum(map(len, wanted_seeds(definition, problem, 0)))
 
 
@@ -191,6 +196,7 @@ def test_where_an_oracle_answers_one_other_key_is_asked_of_small_arrays() -> Non
     assert seeds(NORMAL, "threefry2x32") == 2
     assert seeds(NORMAL, "threefry2x32", (LARGEST_COPY,)) == 2
     assert seeds(NORMAL, "threefry2x32", (LARGEST_COPY + 1,)) == 0
+    assert seeds(NORMAL, "threefry2x32", seed=1) == 0
 
 
 @pytest.mark.parametrize("definition", [None, Constant(value=0.0)], ids=str)
