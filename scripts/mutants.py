@@ -87,11 +87,12 @@ MODULES = (
 """The core and the judge: what makes a verdict, and what the verdict rests on."""
 
 JUDGES = (
-    *("accepted", "arrays", "backward_error", "block", "budget*", "check_oracle", "classify"),
+    *("accepted", "alpha", "arrays", "backward_error", "block", "bounds", "budget*"),
+    *("check_oracle", "check_statistics", "classify"),
     *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
     *("law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "permitted", "predicted", "reading"),
-    *("recognition", "sampler", "stages", "statistics", "structure", "ulp", "values", "verdict"),
+    *("recognition", "sampler", "stages", "statistics*", "structure", "ulp", "values", "verdict"),
     "witness",
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
