@@ -113,15 +113,20 @@ def _judged(
     wide = widen(rows)
     left = np.flatnonzero(_is_lawful(wide, rows.dtype, definition, problem, moments))
     is_right = np.zeros(len(seeds), bool)
+    is_nearest = np.full(len(seeds), rows.dtype.itemsize != 2)  # that only 16 bits can tell
     for reference in _references(definition, problem, seeds, is_compiled=is_compiled):
-        answer = reference.reshape(rows.shape)[left]
+        answers = reference.reshape(rows.shape)
+        if not is_nearest.all():
+            is_nearest |= is_by_flips(np.count_nonzero(rows != answers, axis=1), rows.shape[1])
+        answer = answers[left]
         distance = _roundings(rows[left], wide[left], answer, math.sqrt(moments.variance), budget)
         is_settled = ~np.isnan(distance)
         at_sigma[left[is_settled]] = distance[is_settled]
         is_right[left[is_settled]] = True
         left = left[~is_settled]
-        if not left.size:
+        if not left.size and is_nearest.all():
             break
+    is_right &= is_nearest
     return Plain(is_right=is_right, at_sigma=at_sigma)
 
 
@@ -179,8 +184,6 @@ def _roundings(rows: Array, wide: Reals, answer: Array, sigma: float, budget: Bu
     is_far |= _has_moved(wide, right, sigma, rows.dtype)
     if FORMATS[rows.dtype.name].is_followed:
         is_far |= is_one_way(*ways(wide, right))
-    if rows.dtype.itemsize == 2:
-        is_far |= ~is_by_flips(np.count_nonzero(wide != right, axis=1), rows.shape[1])
     worst[other] = np.where(is_far, np.nan, furthest)
     return worst
 
