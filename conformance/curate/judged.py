@@ -71,7 +71,7 @@ def _observation(entry: Entry) -> Observation:
 
 def _twins(entries: list[Entry], catalogue: Catalogue) -> Iterator[str]:
     """Yield pairs of goldens of different keys that are one array, which is no accident."""
-    first: dict[tuple[object, ...], dict[int, str]] = defaultdict(dict)
+    first: dict[tuple[object, ...], dict[object, str]] = defaultdict(dict)
     for entry in entries:
         problem, outcome = problem_of(entry.id), entry.outcome
         definition = catalogue.lookup(problem.initializer).definition
@@ -83,12 +83,14 @@ def _twins(entries: list[Entry], catalogue: Catalogue) -> Iterator[str]:
             continue
         alike = (problem.initializer, problem.dtype, problem.shape, problem.prng, outcome.sha256)
         key = _key_of(problem)
-        others = [name for seed, name in first[alike].items() if seed != key]
+        others = [name for other, name in first[alike].items() if other != key]
         first[alike].setdefault(key, entry.id)
         if others:
             yield f"the goldens {others[0]} and {entry.id} are one array: the key is ignored"
 
 
-def _key_of(problem: Problem) -> int:
-    """Return what of the seed makes the key: without x64 its low 32 bits."""
+def _key_of(problem: Problem) -> object:
+    """Return what makes the key: of a seed alone, without x64, its low 32 bits."""
+    if not problem.key.is_seed:
+        return problem.key
     return problem.seed if problem.dtype in WIDE_DTYPES else problem.seed % 2**32

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from conformance.core.arrays import Array
-from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition
-from conformance.oracle.initializers import OracleUnavailable, layout_of, solve
+from conformance.oracle.initializers import OracleUnavailable, key_of, layout_of, solve
 from conformance.oracle.threefry import Key, fold_in, seed_key, split
 
 
@@ -26,9 +25,9 @@ def other_draws(
         OracleUnavailable: the oracle has no answer to the problem.
     """
     layout = layout_of(problem, default=True)
-    is_wide = problem.dtype in WIDE_DTYPES
-    own = seed_key(problem.seed, x64=is_wide) if key is None else key
-    for name, other in _other_keys(problem, own, layout, given=key is not None):
+    is_given = key is not None or not problem.key.is_seed
+    own = key_of(problem) if key is None else key
+    for name, other in _other_keys(problem, own, layout, given=is_given):
         yield f"drawn with {name}", _answers(definition, problem, other)
     forced = f"threefry2x32_{'non' if layout else ''}partitionable"
     other_layout = dataclasses.replace(problem, prng=forced)

@@ -205,6 +205,12 @@ def test_of_what_is_not_drawn_no_key_is_asked(definition: Definition | None) -> 
     assert seeds(Uniform(scale=1.0), shape=(0, 8)) == 0
 
 
+def test_of_a_key_that_is_given_by_its_words_no_other_is_asked() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0, words=(3, 9))
+
+    assert wanted_seeds(NORMAL, problem, 0) == []
+
+
 def test_a_law_without_bounds_is_not_tested() -> None:
     unbounded = NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf)
 

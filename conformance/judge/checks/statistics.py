@@ -86,10 +86,11 @@ def has_oracle(definition: Definition, problem: Problem) -> bool:
 def wanted_seeds(definition: Definition | None, problem: Problem, fresh: int) -> list[list[int]]:
     """Return the seeds whose arrays a check wants to see, by look, the problem's own first.
 
-    fresh: see `look_seeds`. Nothing where one array says all, or where nothing is drawn.
+    fresh: see `look_seeds`. Nothing where one array says all, where nothing is drawn, or where the key is of no
+    seed.
     """
     size = math.prod(problem.shape)
-    if definition is None or isinstance(definition, Constant) or not size:
+    if definition is None or isinstance(definition, Constant) or not size or problem.words:
         return []
     seeds = look_seeds(problem, fresh)
     if not has_oracle(definition, problem):

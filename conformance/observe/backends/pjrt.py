@@ -114,7 +114,8 @@ class PjrtBackend:
         problem = case.problem
         call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
         with self._ambient(problem):
-            return [np.asarray(call(typed_key(problem, seed))) for seed in seeds]
+            keys = (typed_key(case.of_seed(seed).problem) for seed in seeds)
+            return [np.asarray(call(key)) for key in keys]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
