@@ -86,8 +86,8 @@ def has_oracle(definition: Definition, problem: Problem) -> bool:
 def wanted_seeds(definition: Definition | None, problem: Problem, fresh: int) -> list[list[int]]:
     """Return the seeds whose arrays a check wants to see, by look, the problem's own first.
 
-    fresh: see `look_seeds`. Nothing where one array says all, where nothing is drawn, or where the key is of no
-    seed.
+    fresh: see `look_seeds`. Nothing where one array says all, where nothing is drawn, or where the
+    key is of no seed.
     """
     size = math.prod(problem.shape)
     if definition is None or isinstance(definition, Constant) or not size or problem.words:
