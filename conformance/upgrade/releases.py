@@ -17,6 +17,7 @@ from conformance.core.files import replace_file
 from conformance.core.paths import cache_folder
 from conformance.observe.lapack import WITNESS
 from conformance.upgrade.known import NEEDS, Known
+from conformance.upgrade.pins import pinned
 from conformance.upgrade.uv import uv
 
 CURRENT, LATEST = "current", "latest"
@@ -80,7 +81,11 @@ class ReleaseList:
             SelectionError: one is unknown, or the first is not the older.
         """
         start, end = (self.versions.index(self.require(version)) for version in (first, last))
-        if start >= end:
+        if start == end:
+            raise SelectionError(
+                f"--from and --to are both {first}: no release lies between, so none can be found"
+            )
+        if start > end:
             raise SelectionError(f"--from {first} is not older than --to {last}: swap them")
         return self.versions[start : end + 1]
 
@@ -173,14 +178,22 @@ def parse_side(text: str, package: str, registry: Registry) -> Side:
     if ".whl" in text:
         return _wheels(text, package)
     if Path(text).is_file():
-        companions = (package, *companions_of(package))
-        return Side(
-            name=text,
-            package=package,
-            requirements=companions,
-            constraints=Path(text).absolute(),
-        )
+        return _constrained(text, package)
     return release_side(text, package)
+
+
+def _constrained(text: str, package: str) -> Side:
+    """Return the side of a file of constraints, by the release that it pins, if it pins one."""
+    path = Path(text)
+    releases = pinned(path.name, path.read_text(encoding="utf-8"), package)
+    version = releases[0] if len(releases) == 1 else None
+    return Side(
+        name=f"{package} {version} ({text})" if version else text,
+        package=package,
+        requirements=(package, *companions_of(package)),
+        constraints=path.absolute(),
+        version=version,
+    )
 
 
 def _wheels(text: str, package: str) -> Side:

@@ -235,12 +235,21 @@ def test_the_running_environment_is_a_side(gate: Gate) -> None:
 
 
 def test_a_file_of_constraints_is_a_side(gate: Gate, world: Path) -> None:
-    (world / "constraints.txt").write_text("jax==1.0\n")
+    (world / "constraints.txt").write_text("# what we have\njax==1.0\n")
 
     code, out, _ = gate("constraints.txt", "2.0")
 
     assert code == 1
-    assert "constraints.txt -> jax 2.0" in out
+    assert "DRIFT: jax 1.0 (constraints.txt) -> jax 2.0" in out
+    assert "since which release: conformance bisect --from 1.0 --to 2.0" in out
+
+
+def test_a_file_that_pins_no_release_is_named_as_a_file(world: Path) -> None:
+    (world / "loose.txt").write_text("jax>=1.0\n")
+
+    side = parse_side("loose.txt", "jax", Registry())
+
+    assert (side.name, side.version) == ("loose.txt", None)
 
 
 def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
@@ -267,6 +276,20 @@ def test_bisect_says_when_nothing_changed(gate: Gate) -> None:
 
     assert code == 0
     assert out == "no change of class rounding or worse between jax 2.0 and 3.0\n"
+
+
+def test_between_a_release_and_itself_there_is_nothing_to_bisect(gate: Gate) -> None:
+    code, _, err = gate("2.0", "2.0", command="bisect")
+
+    assert code == 4
+    assert "--from and --to are both 2.0: no release lies between, so none can be found" in err
+
+
+def test_bisect_backwards_says_to_swap(gate: Gate) -> None:
+    code, _, err = gate("3.0", "2.0", command="bisect")
+
+    assert code == 4
+    assert "--from 3.0 is not older than --to 2.0: swap them" in err
 
 
 def test_bisect_over_an_unknown_release_is_a_wrong_call(gate: Gate) -> None:
