@@ -11,10 +11,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import machines
 import nightly
 import pytest
-from nightly import MACHINES, cases, left_out, main, plan
-from track_issue import MAX_CHARACTERS
+from machines import MACHINES, read_machines
+from nightly import main, plan
 
 from tests import ROOT, warm
 from tests.merge.test_merge import ONE, ROUNDED, TWO, run_of
@@ -74,7 +75,7 @@ def test_the_job_with_the_token_installs_nothing_and_others_never_see_it(name: s
         if job == "tell":
             commands = [step["run"] for step in spec["steps"] if "run" in step]
             assert [command.strip().split()[:2] for command in commands] == [
-                ["python3", "scripts/track_issue.py"]
+                ["python3", "scripts/track_issues.py"]
             ]
         else:
             assert "github.token" not in text
@@ -129,7 +130,7 @@ def test_accelerators_without_a_runner_do_not_wait_for_one_and_are_said_to_be_ab
     jobs = plan(MACHINES, [])
 
     assert {job.backend for job in jobs} == {"cpu"}
-    assert left_out(MACHINES, [job.machine for job in jobs]) == ["cuda", "tpu"]
+    assert read_machines(MACHINES).left_out([job.machine for job in jobs]) == ["cuda", "tpu"]
 
 
 def test_the_nightly_index_never_stands_in_for_the_registry() -> None:
@@ -190,10 +191,10 @@ cpu = "jax"
 def test_a_machine_is_read_with_what_it_does_not_say(tmp_path: Path) -> None:
     (tmp_path / "machines.toml").write_text(WHOLE)
 
-    found = nightly.read_machines(tmp_path / "machines.toml")
+    found = read_machines(tmp_path / "machines.toml")
 
     assert found.machine == (
-        nightly.Machine(name="x86", runner=("ubuntu",), backend="cpu", shards=2),
+        machines.Machine(name="x86", runner=("ubuntu",), backend="cpu", shards=2),
     )
     assert found.jax == {"newest": {"cpu": "jax"}}
 
@@ -224,8 +225,8 @@ def test_a_file_of_machines_that_is_wrong_is_refused_by_place(
 
 
 def test_the_plan_is_made_before_anything_is_installed() -> None:
-    """Isolated, and without site-packages, as on the machine that plans."""
-    command = [sys.executable, "-I", "-S", str(ROOT / "scripts" / "nightly.py"), "plan"]
+    """Without site-packages, as on the machine that plans."""
+    command = [sys.executable, "-E", "-s", "-S", str(ROOT / "scripts" / "nightly.py"), "plan"]
 
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # ours
 
@@ -338,124 +339,28 @@ def test_a_table_is_cut_below_what_github_drops(
     assert table.endswith("\nThe artifacts hold the rest.\n")
 
 
-# --- The first bad version -----------------------------------------------------------------------
+# --- Where a JAX is found ------------------------------------------------------------------------
 
 
-def merge_json(path: Path, **lists: list[dict[str, str]]) -> Path:
-    path.write_text(json.dumps({"failed": [], "beyond": [], **lists}))
-    return path
+def test_the_index_of_nightly_builds_is_the_one_that_pip_is_given() -> None:
+    found = read_machines(MACHINES)
+
+    assert found.registry_options("newest") == []
+    pre, option, index = found.registry_options("nightly")
+    assert (pre, option) == ("--pre", "--index")
+    assert f"--extra-index-url {index}" in found.jax["nightly"]["cpu"]
+    assert not any(index in path.read_text() for path in WORKFLOWS.iterdir())
 
 
-def rows(n: int, backend: str = "cpu") -> list[dict[str, str]]:
-    return [{"case": f"case-{number:03}-{backend}", "backend": backend} for number in range(n)]
+def test_an_unknown_jax_is_refused_by_name() -> None:
+    with pytest.raises(SystemExit, match=r"'weekly' is no JAX of machines\.toml: it knows newest"):
+        read_machines(MACHINES).registry_options("weekly")
 
 
-def test_what_drifted_on_the_cpu_is_bisected(tmp_path: Path) -> None:
-    merged = merge_json(tmp_path / "merge.json", failed=rows(2), beyond=rows(2) + rows(1, "tpu"))
+@pytest.mark.parametrize("name", ["nightly", "upgrade"])
+def test_workflows_ask_for_every_jax_of_the_file(name: str) -> None:
+    job = {"nightly": "first-bad", "upgrade": "gate"}[name]
 
-    assert cases(merged) == ["case-000-cpu", "case-001-cpu"]
+    lanes = workflow(name)["jobs"][job]["strategy"]["matrix"]["lane"]
 
-
-def test_of_many_cases_some_that_lie_apart_are_bisected(tmp_path: Path) -> None:
-    found = cases(merge_json(tmp_path / "merge.json", failed=rows(1000)))
-
-    assert len(found) == nightly.MAX_CASES
-    assert found[1] == "case-050-cpu"
-
-
-@pytest.mark.parametrize(("code", "fails"), [(0, False), (1, False), (3, True)])
-def test_the_bisection_takes_the_drifted_cases_from_the_accepted_release_on(
-    code: int, fails: bool, tmp_path: Path
-) -> None:
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    (tmp_path / ".github").symlink_to(ROOT / ".github")
-    (tmp_path / "verdict").mkdir()
-    merge_json(tmp_path / "verdict" / "merge.json", beyond=rows(2))
-    stand_in(tmp_path, "conformance", f'echo "$@"; exit {code}')
-
-    status = shell(step_of("first-bad", "Bisect"), tmp_path, NAME="nightly", OPTIONS="--pre")
-
-    assert bool(status) is fails
-    text = (tmp_path / "first-bad" / "first-bad-nightly.txt").read_text()
-    accepted = (ROOT / ".github" / "accepted.txt").read_text()
-    assert f"jax=={text.split()[2]}\n" in accepted
-    assert "--to latest --pre --case=case-000-cpu --case=case-001-cpu" in text
-
-
-def test_without_drift_on_the_cpu_nothing_is_bisected(tmp_path: Path) -> None:
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    (tmp_path / "verdict").mkdir()
-    merge_json(tmp_path / "verdict" / "merge.json", beyond=rows(2, "tpu"))
-    stand_in(tmp_path, "conformance", "exit 9")
-
-    assert shell(step_of("first-bad", "Bisect"), tmp_path, NAME="newest", OPTIONS="") == 0
-    text = (tmp_path / "first-bad" / "first-bad-newest.txt").read_text()
-    assert text.startswith("No case drifted on the CPU")
-
-
-# --- The tracking issue --------------------------------------------------------------------------
-
-TITLE = "Nightly conformance"
-
-
-def tracked(folder: Path, code: str | None, table: str = "table\n", issues: str = "[]") -> str:
-    """Return the calls of `gh`, and what it was given to read."""
-    verdict = folder / "verdict"
-    verdict.mkdir(exist_ok=True)
-    if code is not None:
-        (verdict / "code").write_text(f"{code}\n")
-        (verdict / "table.md").write_text(table)
-    listing = f"[ $2 = list ] && echo '{issues}'"
-    stand_in(
-        folder, "gh", f'echo "gh $@" >> calls; {listing}; [ "${{!#}}" = - ] && cat >> calls; true'
-    )
-    command = f'python3 {ROOT}/scripts/track_issue.py verdict --title "{TITLE}" --run URL'
-    assert shell(command, folder) == 0
-    return (folder / "calls").read_text()
-
-
-OPEN = json.dumps([{"number": 7, "title": TITLE}, {"number": 8, "title": "another"}])
-
-
-def test_drift_opens_an_issue_with_the_table_and_the_first_bad_version(tmp_path: Path) -> None:
-    (tmp_path / "verdict").mkdir()
-    (tmp_path / "verdict" / "first-bad-newest.txt").write_text("jax 1 -> 2: 3 stream\n")
-
-    calls = tracked(tmp_path, "1")
-
-    assert f"gh issue create --title {TITLE} --body-file -\ntable\n" in calls
-    assert "first-bad-newest:\n\n```text\njax 1 -> 2: 3 stream\n```" in calls
-    assert "From URL" in calls
-
-
-def test_more_drift_brings_the_same_issue_up_to_date(tmp_path: Path) -> None:
-    calls = tracked(tmp_path, "1", issues=OPEN)
-
-    assert "gh issue edit 7 --body-file -\ntable\n" in calls
-    assert "create" not in calls
-
-
-def test_a_clean_night_closes_the_issue(tmp_path: Path) -> None:
-    assert "gh issue close 7 --comment Clean again: URL" in tracked(tmp_path, "0", issues=OPEN)
-
-
-def test_a_clean_night_without_an_issue_does_nothing(tmp_path: Path) -> None:
-    calls = tracked(tmp_path, "0").splitlines()
-
-    assert [call.split()[:3] for call in calls] == [["gh", "issue", "list"]]
-
-
-@pytest.mark.parametrize(("code", "said"), [("3", "exit code 3"), (None, "exit code unknown")])
-def test_a_night_without_a_verdict_does_not_pass_for_clean(
-    code: str | None, said: str, tmp_path: Path
-) -> None:
-    calls = tracked(tmp_path, code, issues=OPEN)
-
-    assert f"gh issue edit 7 --body-file -\nThere is no verdict ({said})." in calls
-
-
-def test_a_long_table_is_cut_to_what_an_issue_holds(tmp_path: Path) -> None:
-    calls = tracked(tmp_path, "1", table="line\n" * 20_000)
-
-    assert MAX_CHARACTERS - 1000 < len(calls) < MAX_CHARACTERS + 500
-    assert "line\n\nThe artifacts hold the rest.\n\nFrom URL\n" in calls
+    assert lanes == list(read_machines(MACHINES).jax)

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nightly import cases
+from drifts import rows_of
+from nightly import read_merge
 
 from conformance.cli import main
 from conformance.cli.history import last_changes
@@ -101,7 +102,7 @@ def test_all_is_merged(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_was_merged_is_read(folder: Path) -> None:
-    assert cases(folder / "merge.json") == []
+    assert rows_of(read_merge(folder)) == []
 
 
 def test_a_set_is_as_it_was_stored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
