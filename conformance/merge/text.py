@@ -13,7 +13,7 @@ from conformance.core.versions import MERGE
 from conformance.core.words import counted
 from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
 from conformance.report.escape import markdown_cell
-from conformance.report.markdown import MAX_BYTES, size_bytes, table_section
+from conformance.report.markdown import MAX_BYTES, fitted, table_section
 from conformance.report.tables import Table
 
 N_SHOWN = 20
@@ -186,9 +186,8 @@ def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:
     """Return the verdict and its tables in at most `max_bytes`; what was cut is counted."""
     names = place_names(merged.places)
     text = f"# {markdown_cell(verdict_line(merged))}\n"
-    for table in tables(merged, names):
-        text += table_section(table).text(max_bytes - size_bytes(text))
-    return text
+    sections = [table_section(table) for table in tables(merged, names)]
+    return fitted(text, sections, max_bytes, elsewhere="The JSON beside it has")
 
 
 def tables(merged: Merged, names: Mapping[Place, str]) -> list[Table]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+from collections.abc import Sequence
 
 from conformance.report.aligned import markdown_line, markdown_table
 from conformance.report.escape import markdown_cell, printable
@@ -14,6 +15,9 @@ from conformance.report.tables import Table, tables
 
 MAX_BYTES = 2**20
 """GitHub drops a larger step summary as a whole: docs.github.com, "Adding a job summary"."""
+
+ISSUE_BYTES = 2**16 - 1
+"""GitHub refuses the text of an issue or a comment of more characters; bytes are never fewer."""
 
 N_BLOCKS = 200
 """Lines of one table that somebody may still scroll through; the files beside it hold all."""
@@ -57,9 +61,17 @@ def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     text += sentence + "".join(f"\n{markdown_cell(line)}\n" for line in notes_on(run))
     sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
-    dropped_note = "\nToo long to show here: {}. The files beside summary.md have all.\n"
+    return fitted(text, sections, max_bytes, elsewhere="The files beside summary.md have")
+
+
+def fitted(text: str, sections: Sequence[Section], max_bytes: int, *, elsewhere: str) -> str:
+    """Return the text and as much of the sections as fits, with the titles of those that do not.
+
+    elsewhere: what has all, and its verb.
+    """
+    note = "\nToo long to show here: {}. " + f"{elsewhere} all.\n"
     titles = ", ".join(section.title for section in sections)
-    left = max_bytes - size_bytes(text) - size_bytes(dropped_note) - size_bytes(titles)
+    left = max_bytes - size_bytes(text) - size_bytes(note) - size_bytes(titles)
     dropped = []
     for section in sections:
         part = section.text(left)
@@ -67,7 +79,7 @@ def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
         text += part
         if not part:
             dropped.append(section.title)
-    return text + (dropped_note.format(", ".join(dropped)) if dropped else "")
+    return text + (note.format(", ".join(dropped)) if dropped else "")
 
 
 def size_bytes(text: str) -> int:
@@ -75,14 +87,14 @@ def size_bytes(text: str) -> int:
     return len(text.encode(errors="backslashreplace"))
 
 
-def table_section(table: Table) -> Section:
+def table_section(table: Table, max_blocks: int = N_BLOCKS) -> Section:
     """Return the table as a section that may be cut."""
     head, rule = markdown_table([*map(markdown_cell, table.head)], ())
     return Section(
         title=table.title,
         head=f"{head}\n{rule}\n",
         blocks=tuple(map(_line, table.lines)),
-        max_blocks=N_BLOCKS,
+        max_blocks=max_blocks,
         elsewhere=table.elsewhere,
     )
 

@@ -24,8 +24,9 @@ from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.settings import differing
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import COMPARISON
-from conformance.report.aligned import aligned, markdown_table
+from conformance.report.aligned import aligned
 from conformance.report.escape import csv_text, markdown_cell
+from conformance.report.markdown import ISSUE_BYTES, fitted, table_section
 from conformance.report.tables import Table, filled
 from conformance.store.entries import TREE
 from conformance.upgrade.cause import Finding
@@ -314,19 +315,12 @@ def _rest(table: Table) -> list[str]:
     return [f"  and {rest} more: write them by --csv FILE"] if rest > 0 else []
 
 
-def to_markdown(verdict: Verdict, notes: Sequence[str] = ()) -> str:
-    """Return the same as Markdown, short enough for an issue."""
+def to_markdown(verdict: Verdict, notes: Sequence[str] = (), max_bytes: int = ISSUE_BYTES) -> str:
+    """Return the same as Markdown, short enough for an issue; it says what was cut."""
     remarks = [*verdict.comparison.remarks, *notes]
-    parts = [f"## {markdown_cell(verdict.line)}", *map(markdown_cell, remarks)]
-    for table in tables(verdict):
-        rows = markdown_table(*_escaped(table))
-        parts += [f"### {table.title}", "\n".join(rows), *map(str.strip, _rest(table))]
-    return "\n\n".join(parts) + "\n"
-
-
-def _escaped(table: Table) -> tuple[list[str], list[list[str]]]:
-    head, *lines = [[*map(markdown_cell, line)] for line in (table.head, *table.lines[:N_LINES])]
-    return head, lines
+    text = "\n\n".join([f"# {markdown_cell(verdict.line)}", *map(markdown_cell, remarks), ""])
+    sections = [table_section(table, N_LINES) for table in tables(verdict)]
+    return fitted(text, sections, max_bytes, elsewhere="What --csv FILE writes has")
 
 
 # --- Files ---------------------------------------------------------------------------------------

@@ -741,6 +741,14 @@ def test_markdown_stays_below_its_limit_and_says_what_it_left_out() -> None:
     assert "left out here; the JSON beside it has all" in text
 
 
+def test_markdown_names_the_tables_that_do_not_fit_at_all() -> None:
+    text = to_markdown(merged(fact(CPU), fact(CUDA)), max_bytes=250)
+
+    dropped = "Too long to show here: Who agrees with whom, Places."
+    assert len(text.encode()) <= 250
+    assert text.endswith(f"\n{dropped} The JSON beside it has all.\n")
+
+
 # --- Folders -------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from conformance.core.arrays import returned
 from conformance.core.errors import EmptySelection, GoldenError, PolicyError
 from conformance.core.paths import MANIFEST, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Raised
+from conformance.report.markdown import ISSUE_BYTES
 from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
 from conformance.store.write import write_store
 from conformance.upgrade.compare import Comparison, compare_folders
@@ -501,7 +502,16 @@ def test_markdown_keeps_its_cells(streams: Comparison) -> None:
     text = to_markdown(verdict_on(streams), notes=["a | b <script>"])
 
     assert "a \\| b &lt;script&gt;" in text
-    assert "### By class" in text
+    assert "## By class" in text
+
+
+def test_markdown_fits_an_issue_and_says_what_was_cut(streams: Comparison) -> None:
+    remark = "a remark of some length " * 2_700
+
+    text = to_markdown(verdict_on(streams), notes=[remark])
+
+    assert len(text.encode()) <= ISSUE_BYTES
+    assert re.search(r"\nToo long to show here: .*What --csv FILE writes has all\.\n$", text)
 
 
 def test_json_holds_every_pair(streams: Comparison) -> None:
@@ -599,14 +609,16 @@ def test_the_files_hold_the_same_rows(at_home: Path, streams: Comparison) -> Non
     assert list(csv["drift_class"]) == list(parquet["drift_class"]) == ["stream", "identical"]
     assert int(parquet["max_ulp"][0]) == rows[0].max_ulp
     assert json.loads(Path("out.json").read_text())["counts"]["stream"] == 1
-    assert Path("out.markdown").read_text().startswith("## DRIFT: ")
+    assert Path("out.markdown").read_text().startswith("# DRIFT: ")
 
 
 @pytest.mark.usefixtures("at_home")
 def test_json_alone_is_printed_on_request(
     store: WriteStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["compare", str(store("a", {CASE: draw()})), str(store("b", {CASE: draw()})), "--json"])
+    main(
+        ["compare", str(store("a", {CASE: draw()})), str(store("b", {CASE: draw()})), "--json", "-"]
+    )
 
     assert json.loads(capsys.readouterr().out)["is_clean"] is True
 
