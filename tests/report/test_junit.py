@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -227,3 +228,84 @@ def test_no_control_character_makes_the_document_unreadable() -> None:
     (case,) = ElementTree.fromstring(text).iter("testcase")  # noqa: S314  # ours
     assert case.get("name") == evil.replace("\x1b", r"\x1b")
     assert r"\x1b]0;owned\x07\ud800" in str(case.find("failure").text)  # type: ignore[union-attr]  # it failed
+
+
+# --- The dialect ---------------------------------------------------------------------------------
+# Jenkins' xUnit plug-in, junit-10.xsd; it is what the newest viewers still read.
+
+REQUIRED = {
+    "testsuite": {"name", "tests", "failures", "errors"},
+    "testcase": {"name"},
+    "property": {"name", "value"},
+}
+ALLOWED = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        *("name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp"),
+        *("hostname", "id", "package", "file", "log", "url"),
+    },
+    "properties": set(),
+    "property": {"name", "value"},
+    "testcase": {"name", "time", "classname", "group"},
+    "failure": {"type", "message"},
+    "error": {"type", "message"},
+    "skipped": {"type", "message"},
+}
+"""Attributes by element, and no other element."""
+
+INSIDE = {
+    "testsuites": {"testsuite"},
+    "testsuite": {"properties", "testcase"},
+    "properties": {"property"},
+    "testcase": {"failure", "error", "skipped"},
+}
+TIME = re.compile(r"[0-9]{0,3}([0-9]{3})*(\.[0-9]*)?")
+"""Seconds; the schema takes no exponent, and no sign."""
+
+
+def faults_of(text: str) -> list[str]:
+    """Return where a document leaves the dialect."""
+    return [
+        f"{element.tag}: {what}"
+        for element in ElementTree.fromstring(text).iter()  # noqa: S314  # our own text
+        for what in (
+            *(REQUIRED.get(element.tag, set()) - element.attrib.keys()),
+            *(element.attrib.keys() - ALLOWED.get(element.tag, set())),
+            *({child.tag for child in element} - INSIDE.get(element.tag, set())),
+            *(time for time in [element.get("time", "0")] if not TIME.fullmatch(time)),
+        )
+    ]
+
+
+def test_the_document_is_of_the_dialect_that_viewers_read() -> None:
+    assert faults_of(junit(MIXED)) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "fault"),
+    [
+        (' failures="1"', "", "testsuite: failures"),
+        ("<properties>", '<properties file="x">', "properties: file"),
+        ('time="0.062500"', 'time="1e-05"', "testcase: 1e-05"),
+        ("<skipped ", "<omitted ", "testcase: omitted"),
+    ],
+)
+def test_a_document_of_another_dialect_would_be_noticed(right: str, wrong: str, fault: str) -> None:
+    text = junit(MIXED)
+    assert right in text
+
+    assert fault in faults_of(text.replace(right, wrong))
+
+
+def test_a_reader_of_junit_counts_what_the_run_counts(tmp_path: Path) -> None:
+    junitparser = pytest.importorskip("junitparser", reason="of the dependency group `tests`")
+    path = tmp_path / "junit.xml"
+    path.write_text(junit(MIXED), encoding="utf-8")
+
+    (suite,) = junitparser.JUnitXml.fromfile(str(path))
+    stated = (suite.tests, suite.failures, suite.errors, suite.skipped)
+    suite.update_statistics()
+
+    assert stated == (suite.tests, suite.failures, suite.errors, suite.skipped) == (8, 1, 3, 2)
+    kinds = [type(result).__name__ for case in suite for result in case.result]
+    assert kinds == ["Failure", "Skipped", "Skipped", "Error", "Error", "Error"]
