@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance.cli.output import write_all, write_page
+from conformance.cli.output import add_form_options, tell, write_all, write_page
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
+from conformance.core.versions import AUDIT
 from conformance.core.words import counted
 from conformance.report.aligned import aligned
 from conformance.report.page.model import N_FAILURES, Failure, Page, Tone
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run nothing: shapes, dtypes and possible key collisions of a model that does not fit",
     )
-    parser.add_argument("--json", action="store_true", help="print the audit as JSON")
+    add_form_options(parser, "json")
     options.add_folder_option(parser.add_argument)
 
 
@@ -49,10 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
     result = audit(model)
-    print("\n".join([as_json(result)] if arguments.json else as_text(result)))
+    files = tell(
+        arguments,
+        lambda: "\n".join([*as_text(result), ""]),
+        json=lambda: as_json(result),
+    )
     code = ExitCode.of(failed=bool(result.n_faults))
-    pages = [lambda: write_page(page_of(result, arguments.target), arguments.reports)]
-    return ExitCode.first(code, write_all(pages))
+    files.append(lambda: write_page(page_of(result, arguments.target), arguments.reports))
+    return ExitCode.first(code, write_all(files))
 
 
 def page_of(result: Audit, target: str) -> Page:
@@ -83,7 +88,8 @@ def page_of(result: Audit, target: str) -> Page:
 
 def as_json(result: Audit) -> str:
     """Return the audit as one JSON document."""
-    return json.dumps({"n_faults": result.n_faults, **dataclasses.asdict(result)}, indent=1)
+    document = {"n_faults": result.n_faults, **dataclasses.asdict(result)}
+    return json.dumps(AUDIT.stamped(document), indent=1) + "\n"
 
 
 def as_text(result: Audit) -> list[str]:

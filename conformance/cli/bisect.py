@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -21,9 +22,10 @@ from conformance.cli.gate import (
     extra_from,
     registry_from,
 )
-from conformance.cli.output import write_all, write_page
+from conformance.cli.output import add_form_options, tell, write_all, write_page
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
+from conformance.core.versions import BISECTION
 from conformance.core.words import counted
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
@@ -58,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--changelog", type=Path, metavar="FILE", help="JAX's CHANGELOG.md, to quote from"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_form_options(parser, "json")
     options.add_folder_option(parser.add_argument)
 
 
@@ -92,10 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
             say=_say,
         )
         found = _explained(search.all() if arguments.all else search.first(), releases)
-    print(_json(found) if arguments.json else _text(found, arguments), end="")
+    files = tell(
+        arguments,
+        functools.partial(_text, found, arguments),
+        json=functools.partial(to_json, found, arguments),
+    )
     code = ExitCode.of(failed=bool(found.points))
-    pages = [lambda: write_page(_page(found, arguments), arguments.reports)]
-    return ExitCode.first(code, write_all(pages))
+    files.append(lambda: write_page(_page(found, arguments), arguments.reports))
+    return ExitCode.first(code, write_all(files))
 
 
 def _page(found: Found, arguments: argparse.Namespace) -> Page:
@@ -215,7 +221,8 @@ def _changelog_lines(point: ChangePoint, package: str, changelog: Path | None) -
     return [f"  changelog: {entry}" for entry in entries] or ["  changelog: says nothing of it"]
 
 
-def _json(found: Found) -> str:
+def to_json(found: Found, arguments: argparse.Namespace) -> str:
+    """Return the changes, and what could not be had, as one JSON document."""
     points = [
         {
             "before": point.before,
@@ -236,7 +243,15 @@ def _json(found: Found) -> str:
         }
         for point in found.points
     ]
-    return json.dumps({"changes": points, "skipped": found.failures}, indent=1) + "\n"
+    document = {
+        "package": arguments.package,
+        "before": arguments.before,
+        "after": arguments.after,
+        "at_least": arguments.at_least,
+        "changes": points,
+        "skipped": found.failures,
+    }
+    return json.dumps(BISECTION.stamped(document), indent=1) + "\n"
 
 
 def _cause_fields(finding: Finding | None) -> dict[str, str | None]:

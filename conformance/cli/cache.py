@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 from collections.abc import Iterable
 
+from conformance.cli.output import add_form_options, tell, write_all
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.core.paths import cache_folder
+from conformance.core.versions import CACHE
 from conformance.core.words import counted
 from conformance.upgrade import cache
 
@@ -25,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--kind", action="append", default=[], help=f"of {', '.join(cache.KINDS)}; repeat it"
         )
+    add_form_options(listing, "json")
     pruning.add_argument(
         "--older-than", type=int, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
     )
@@ -38,25 +42,39 @@ def run(arguments: argparse.Namespace) -> int:
     kinds = arguments.kind or list(cache.KINDS)
     entries = list(cache.kept(kinds))
     if arguments.action == "list":
-        return _list(entries, kinds)
+        files = tell(arguments, lambda: to_text(entries, kinds), json=lambda: to_json(entries))
+        return ExitCode.first(ExitCode.OK, write_all(files))
     if arguments.older_than < 0:
         raise SelectionError(f"--older-than {arguments.older_than} is no number of days")
     return _prune(entries, arguments.older_than)
 
 
-def _list(entries: list[cache.Kept], kinds: Iterable[str]) -> int:
-    """Print each entry, then each kind that was asked for, those that hold nothing too."""
-    sizes = dict.fromkeys(kinds, 0)
+def to_text(entries: Iterable[cache.Kept], kinds: Iterable[str]) -> str:
+    """Return each entry, then each kind that was asked for, those that hold nothing too."""
+    sizes, lines = dict.fromkeys(kinds, 0), []
     for entry in entries:
         sizes[entry.kind] += entry.size_bytes
         name = f"{entry.kind}/{entry.path.name}"
-        print(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
-    for kind, size in sizes.items():
-        print(f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}")
+        lines.append(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
+    lines += [f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}" for kind, size in sizes.items()]
     folder = cache_folder("").resolve()
     total = "in" if len(sizes) == len(cache.KINDS) else "of these kinds in"
-    print(f"{_size(sum(sizes.values())):>8}  {total} {folder}")
-    return ExitCode.OK
+    return "\n".join([*lines, f"{_size(sum(sizes.values())):>8}  {total} {folder}", ""])
+
+
+def to_json(entries: Iterable[cache.Kept]) -> str:
+    """Return the entries as one JSON document."""
+    told = [
+        {
+            "kind": entry.kind,
+            "name": entry.path.name,
+            "size_bytes": entry.size_bytes,
+            "used": entry.used.isoformat(),
+        }
+        for entry in entries
+    ]
+    document = {"folder": str(cache_folder("").resolve()), "entries": told}
+    return json.dumps(CACHE.stamped(document), indent=1) + "\n"
 
 
 def _prune(entries: list[cache.Kept], days: int) -> int:

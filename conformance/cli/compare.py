@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import datetime
 import functools
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cli.output import write_all, write_page, write_text
+from conformance.cli.output import add_form_options, tell, write_all, write_page, write_text
 from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass
 from conformance.run import options
@@ -18,8 +17,6 @@ from conformance.upgrade import policy, tables
 from conformance.upgrade.compare import compare_stores, open_sides
 from conformance.upgrade.outside import explained
 from conformance.upgrade.page import page_of
-
-STDOUT = "-"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +39,7 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="TOML file with [tool.conformance] (default: ./pyproject.toml, if it has that)",
     )
-    for name in ("json", "markdown"):
-        parser.add_argument(
-            f"--{name}",
-            nargs="?",
-            const=STDOUT,
-            metavar="FILE",
-            help=f"write {name} to FILE, or print it instead of the text",
-        )
+    add_form_options(parser, "json", "markdown")
     for name in ("csv", "parquet"):
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write every case to FILE")
     options.add_folder_option(parser.add_argument)
@@ -72,17 +62,12 @@ def report(
 
     What cannot be written is said after the verdict: drift comes before it.
     """
-    texts = {"json": tables.to_json, "markdown": tables.to_markdown}
-    printed = [name for name in texts if getattr(arguments, name) == STDOUT]
-    if printed:
-        sys.stdout.write("".join(texts[name](verdict, notes) for name in printed))
-    else:
-        sys.stdout.write(tables.to_text(verdict, notes))
-    files: list[Callable[[], None]] = []
-    for name, render in texts.items():
-        if getattr(arguments, name) not in (None, STDOUT):
-            path = Path(getattr(arguments, name))
-            files.append(functools.partial(write_text, path, render(verdict, notes)))
+    files = tell(
+        arguments,
+        functools.partial(tables.to_text, verdict, notes),
+        json=functools.partial(tables.to_json, verdict, notes),
+        markdown=functools.partial(tables.to_markdown, verdict, notes),
+    )
     if arguments.csv:
         files.append(functools.partial(write_text, arguments.csv, tables.to_csv(verdict)))
     if arguments.parquet:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import itertools
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from conformance.cases.backends import HERE, BackendSpec, installed
-from conformance.core.errors import ExitCode
+from conformance.cli.output import add_form_options, tell, write_all
+from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
 from conformance.core.settings import NOTE, comparable, differences, told, unusual
+from conformance.core.versions import DOCTOR
 from conformance.flax.store import open_layers
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
@@ -24,19 +29,84 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
     )
+    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the facts, then what is unusual, then what differs from where the goldens were made."""
+    found, fault = examined(golden_folder(arguments.golden))
+    code = write_all(tell(arguments, lambda: to_text(found), json=lambda: to_json(found)))
+    if fault is not None:
+        raise fault
+    return ExitCode.first(ExitCode.OK, code)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What was found here, a line each but for the facts.
+
+    golden: the folder whose making this environment is compared with. unlike_golden: None where it
+    cannot be read. unlike_layers: None where the set holds no layers; else what differs from where
+    those were made, and is not in unlike_golden.
+    """
+
+    packages: Mapping[str, str]
+    devices: Mapping[str, str]
+    host: Mapping[str, str]
+    config: Mapping[str, str]
+    programs: list[str]
+    backends: list[str]
+    unusual: list[str]
+    golden: str
+    unlike_golden: list[str] | None = None
+    unlike_layers: list[str] | None = None
+
+
+def examined(golden: Path) -> tuple[Examined, GoldenError | None]:
+    """Return what is here and differs from where the goldens were made, and why that is unknown."""
     here = environment.capture(present_backends())
-    shown = dataclasses.replace(here, host=told(here.host))
-    for title in ("packages", "devices", "host", "config"):
-        print("\n".join(_section(title, getattr(shown, title))))
-    print("\n".join(["compiled programs", *programs.lines(here)]))
-    print("\n".join(backend_lines()))
-    print("\n".join(unusual_lines(here)))
-    print("\n".join(golden_lines(here, arguments.golden)))
-    return ExitCode.OK
+    found = Examined(
+        packages=here.packages,
+        devices=here.devices,
+        host=told(here.host),
+        config=here.config,
+        programs=programs.lines(here),
+        backends=backend_lines(),
+        unusual=[*unusual(here), *_untold(here)],
+        golden=str(golden),
+    )
+    try:
+        there, of_layers = open_store(golden).environment, open_layers(golden)
+    except GoldenError as error:
+        return found, error
+    unlike, others = _unlike(there, here), None
+    if of_layers is not None:
+        others = [line for line in _unlike(of_layers.environment, here) if line not in unlike]
+    return dataclasses.replace(found, unlike_golden=unlike, unlike_layers=others), None
+
+
+def to_text(found: Examined) -> str:
+    """Return each section under its title."""
+    sections = {
+        **{name: aligned(list(getattr(found, name).items())) for name in FACTS},
+        "compiled programs": found.programs,
+        "backends": found.backends,
+        "unusual": found.unusual or ["nothing"],
+    }
+    if found.unlike_golden is not None:
+        sections[f"unlike where {found.golden} was made"] = found.unlike_golden or ["nothing"]
+    if found.unlike_layers is not None:
+        sections["and, besides, where its layers were"] = found.unlike_layers or ["nothing"]
+    lines = [[title, *(f"  {line}" for line in lines)] for title, lines in sections.items()]
+    return "\n".join([*itertools.chain(*lines), ""])
+
+
+FACTS = ("packages", "devices", "host", "config")
+
+
+def to_json(found: Examined) -> str:
+    """Return the same as one JSON document."""
+    return json.dumps(DOCTOR.stamped(dataclasses.asdict(found)), indent=1) + "\n"
 
 
 def backend_lines() -> list[str]:
@@ -46,23 +116,17 @@ def backend_lines() -> list[str]:
     """
     present, known = present_backends(), installed()
     lines = [
-        f"  {spec.name}: {'present' if spec.name in present else _absent(spec)}"
+        f"{spec.name}: {'present' if spec.name in present else _absent(spec)}"
         f"{'' if spec.origin == HERE else f', of {spec.origin}'}"
         for spec in known.specs()
     ]
-    others = [f"  {name}: present" for name in present if name not in known.names()]
-    return ["backends", *lines, *others, *(f"  {fault}" for fault in known.faults())]
+    others = [f"{name}: present" for name in present if name not in known.names()]
+    return [*lines, *others, *known.faults()]
 
 
 def _absent(spec: BackendSpec) -> str:
     kind = "an executor" if spec.is_executor else "absent"
     return f"{kind} ({spec.hint})" if spec.hint else kind
-
-
-def unusual_lines(here: Environment) -> list[str]:
-    """Return each unusual setting with its consequence."""
-    found = [*unusual(here), *_untold(here)]
-    return ["unusual", *(f"  {line}" for line in found or ["nothing"])]
 
 
 def _untold(here: Environment) -> list[str]:
@@ -72,30 +136,6 @@ def _untold(here: Environment) -> list[str]:
     return [f"lapack=unknown: `pip install {lapack.WITNESS}` tells which, and its kernel"]
 
 
-def golden_lines(here: Environment, golden: str | None) -> list[str]:
-    """Return what differs from where the golden set and its layers were made, golden first.
-
-    Raises:
-        GoldenError: the set cannot be read.
-    """
-    folder = golden_folder(golden)
-    there, of_layers = open_store(folder).environment, open_layers(folder)
-    found = _unlike(there, here)
-    lines = [f"unlike where {folder} was made", *(f"  {line}" for line in found or ["nothing"])]
-    if of_layers is None:
-        return lines
-    others = [line for line in _unlike(of_layers.environment, here) if line not in found]
-    return [
-        *lines,
-        "and, besides, where its layers were",
-        *(f"  {line}" for line in others or ["nothing"]),
-    ]
-
-
 def _unlike(there: Environment, here: Environment) -> list[str]:
     notes = (f"{name}: {text}" for name, text in there.host.items() if name.endswith(NOTE))
     return [*differences(there, comparable(here, there)), *notes]
-
-
-def _section(title: str, facts: Mapping[str, str]) -> list[str]:
-    return [title, *(f"  {line}" for line in aligned(list(facts.items())))]

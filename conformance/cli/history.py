@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import warnings
@@ -12,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from conformance.cli.output import write_all, write_text
+from conformance.cli.output import add_form_options, tell, write_all, write_text
 from conformance.core.errors import ExitCode, UnfinishedRunWarning
 from conformance.core.records import MACHINE, Status
+from conformance.core.versions import HISTORY
 from conformance.core.words import counted
 from conformance.report.frames import read_runs
 from conformance.report.page.model import Cell, Heatmap, Page, Tone
@@ -28,7 +30,7 @@ CASE = ["backend", "case"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the folder of runs and the output."""
     parser.add_argument("reports", type=Path, help="the folder that `--reports` named")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_form_options(parser, "json")
     text = "also write a page that shows the classes run by run"
     parser.add_argument("--page", type=Path, metavar="FILE", help=text)
 
@@ -43,33 +45,40 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"unfinished: {line}", file=sys.stderr)
     rows = rows[rows["failed_checks"] != MACHINE]
     changes = last_changes(rows)
-    n_runs = rows["run_id"].nunique()
-    n_steady = len(rows[CASE].drop_duplicates()) - len(changes)
-    if arguments.json:
-        counts = {"n_runs": n_runs, "n_steady": n_steady}
-        told = {**counts, "changes": changes.to_dict("records"), "unfinished": unfinished}
-        print(json.dumps(told, indent=1))
-        return ExitCode.first(ExitCode.OK, _write_page(arguments, rows, changes, unfinished))
-    steady = counted(n_steady, "case")
-    print(f"{counted(n_runs, 'run')}; of the same class in all of them: {steady}")
+    files = tell(
+        arguments,
+        functools.partial(to_text, rows, changes),
+        json=functools.partial(to_json, rows, changes, unfinished),
+    )
+    if arguments.page is not None:
+        page = page_of(rows, changes, unfinished)
+        files.append(lambda: write_text(arguments.page, html(page)))
+    return ExitCode.first(ExitCode.OK, write_all(files))
+
+
+def to_text(rows: pd.DataFrame, changes: pd.DataFrame) -> str:
+    """Return the last changes by run, newest first, after how many cases never changed."""
+    steady = counted(_n_steady(rows, changes), "case")
+    n_runs = counted(rows["run_id"].nunique(), "run")
+    lines = [f"{n_runs}; of the same class in all of them: {steady}"]
     for run_id, changed in changes.groupby("run_id", sort=False):
-        print(f"{run_id}:")
-        for change in changed.itertuples():
-            print(f"  {_text(change)}")
-    return ExitCode.first(ExitCode.OK, _write_page(arguments, rows, changes, unfinished))
+        lines += [f"{run_id}:", *(f"  {_text(change)}" for change in changed.itertuples())]
+    return "\n".join([*lines, ""])
 
 
-def _write_page(
-    arguments: argparse.Namespace,
-    rows: pd.DataFrame,
-    changes: pd.DataFrame,
-    unfinished: Sequence[str],
-) -> ExitCode:
-    """Write the page, if a place for it was named."""
-    if arguments.page is None:
-        return ExitCode.OK
-    page = page_of(rows, changes, unfinished)
-    return write_all([lambda: write_text(arguments.page, html(page))])
+def to_json(rows: pd.DataFrame, changes: pd.DataFrame, unfinished: Sequence[str]) -> str:
+    """Return the same as one JSON document, with the runs that lack results."""
+    document = {
+        "n_runs": rows["run_id"].nunique(),
+        "n_steady": _n_steady(rows, changes),
+        "changes": changes.to_dict("records"),
+        "unfinished": unfinished,
+    }
+    return json.dumps(HISTORY.stamped(document), indent=1) + "\n"
+
+
+def _n_steady(rows: pd.DataFrame, changes: pd.DataFrame) -> int:
+    return len(rows[CASE].drop_duplicates()) - len(changes)
 
 
 FACTS = ("jax", "jaxlib", "flags", "lapack_kernel", "lapack_threads", "xla_isa", "device", "cpu")

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from conformance.cli.main import say_waiting
-from conformance.cli.output import write_all, write_page
+from conformance.cli.output import STDOUT, add_form_options, tell, write_all, write_page
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
+from conformance.core.versions import LAWS
 from conformance.report.aligned import markdown_line
 from conformance.run import options
 from conformance.run.page import page_of
@@ -47,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
     options.add_worker_options(parser.add_argument)
+    add_form_options(parser, "json")
     options.add_folder_option(parser.add_argument)
 
 
@@ -60,17 +63,20 @@ def run(arguments: argparse.Namespace) -> int:
             "--write-budgets"
         )
     table = Table(is_markdown=arguments.markdown)
+    is_text = arguments.json != STDOUT
     found = []
     with contextlib.closing(_verdicts(arguments)) as verdicts:
         for each in verdicts:
-            table.add(each.head, each.rows)
+            if is_text:
+                table.add(each.head, each.rows)
             found.append(each)
     code = ExitCode.first(*(each.code for each in found), ExitCode.OK)
     if arguments.write_budgets and all(each.measured for each in found):
         below = stacked(asked.golden_folder, asked.overlays)
         return write_budgets(sets[-1] / BUDGETS, found, arguments.reason, below)
-    _print_messages(found)
-    code = ExitCode.first(code, write_all([lambda: write_page(page_of(found), arguments.reports)]))
+    files = tell(arguments, lambda: _messages(found), json=lambda: to_json(found))
+    files.append(lambda: write_page(page_of(found), arguments.reports))
+    code = ExitCode.first(code, write_all(files))
     if arguments.write_budgets:
         print("\nno budgets were written: what is missing could be the worst", file=sys.stderr)
     return code
@@ -105,14 +111,31 @@ class Table:
             print_row(row)
 
 
-def _print_messages(found: Iterable[SweepVerdict]) -> None:
-    """Print each message once, with the first sweep that shows it."""
+def to_json(found: Iterable[SweepVerdict]) -> str:
+    """Return the sweeps as one JSON document; the cells of a row by the names of its columns."""
+    sweeps = [
+        {
+            "rows": [dict(zip(each.head, row, strict=True)) for row in each.rows],
+            "messages": each.messages,
+            "sources": each.sources,
+            "rerun": each.rerun,
+            "code": each.code,
+        }
+        for each in found
+    ]
+    return json.dumps(LAWS.stamped({"sweeps": sweeps}), indent=1) + "\n"
+
+
+def _messages(found: Iterable[SweepVerdict]) -> str:
+    """Return each message once, with the first sweep that shows it."""
     first: dict[str, SweepVerdict] = {}
     for each in found:
         for message in each.messages:
             first.setdefault(message, each)
-    for message, each in first.items():
-        print("\n".join(["", message, *each.sources, f"  rerun: {each.rerun}"]))
+    return "".join(
+        "\n".join(["", message, *each.sources, f"  rerun: {each.rerun}", ""])
+        for message, each in first.items()
+    )
 
 
 def write_budgets(

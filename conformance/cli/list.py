@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import functools
+import json
+from collections.abc import Callable, Sequence
 
 from conformance.cases.backends import installed
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
+from conformance.cli.output import add_form_options, tell, write_all
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
+from conformance.core.versions import LISTING
 from conformance.run import options
 
 BACKENDS = "backends"
@@ -28,49 +32,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "backends by name: what `auto` makes of each, who brings it, what installs it"
     kind.add_argument(f"--{BACKENDS}", dest="kind", action="store_const", const=BACKENDS, help=text)
     options.add_selection_options(parser.add_argument)
+    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print one line for each initializer, problem or case of the selection, or each backend."""
-    catalogue = load_catalogue()
-    if arguments.kind == BACKENDS:
-        print("\n".join(_backends()))
-        return ExitCode.OK
-    selection = options.read_arguments(arguments).on("cpu")
-    lines, _ = KINDS[arguments.kind or "cases"]
-    print("\n".join(lines(catalogue, select(catalogue, selection))))
-    return ExitCode.OK
+    kind = arguments.kind or "cases"
+    if kind == BACKENDS:
+        entries, notes = _backends(), installed().faults()
+    else:
+        catalogue = load_catalogue()
+        selection = options.read_arguments(arguments).on("cpu")
+        entries, notes = KINDS[kind][0](catalogue, select(catalogue, selection)), []
+    files = tell(
+        arguments,
+        functools.partial(to_text, entries, notes),
+        json=functools.partial(to_json, kind, entries, notes),
+    )
+    return ExitCode.first(ExitCode.OK, write_all(files))
 
 
-def _backends() -> list[str]:
-    """Return the backends between tabs, then why others cannot be used; none is opened."""
-    known = installed()
-    lines = [
-        f"{spec.name}\t{'executor' if spec.is_executor else 'device'}\t{spec.origin}\t"
-        f"{spec.hint or 'comes with JAX, or its plug-in'}"
-        for spec in known.specs()
-    ]
-    return [*lines, *(f"note: {fault}" for fault in known.faults())]
+Entries = list[dict[str, str]]
+"""What is listed; the values of one stand between tabs in a line."""
 
 
-def _initializers(catalogue: Catalogue, cases: list[Case]) -> list[str]:
-    names = sorted({case.problem.initializer for case in cases})
-    specs = map(catalogue.lookup, names)
+def to_text(entries: Entries, notes: Sequence[str]) -> str:
+    """Return a line for each entry, then why others are not there."""
+    lines = ["\t".join(entry.values()) for entry in entries]
+    return "".join(f"{line}\n" for line in (*lines, *(f"note: {note}" for note in notes)))
+
+
+def to_json(kind: str, entries: Entries, notes: Sequence[str]) -> str:
+    """Return the same as one JSON document."""
+    document = {"kind": kind, "entries": entries, "notes": notes}
+    return json.dumps(LISTING.stamped(document), indent=1) + "\n"
+
+
+def _backends() -> Entries:
+    """Return the backends; none is opened."""
     return [
-        f"{spec.name}\t{spec.family}\t{spec.tier}\t{spec.definition or 'no definition'}"
-        for spec in specs
+        {
+            "name": spec.name,
+            "is": "executor" if spec.is_executor else "device",
+            "origin": spec.origin,
+            "hint": spec.hint or "comes with JAX, or its plug-in",
+        }
+        for spec in installed().specs()
     ]
 
 
-def _problems(_: Catalogue, cases: list[Case]) -> list[str]:
-    return sorted({case.problem.id for case in cases})
+def _initializers(catalogue: Catalogue, cases: list[Case]) -> Entries:
+    names = sorted({case.problem.initializer for case in cases})
+    return [
+        {
+            "name": spec.name,
+            "family": spec.family,
+            "tier": spec.tier,
+            "definition": str(spec.definition or "no definition"),
+        }
+        for spec in map(catalogue.lookup, names)
+    ]
 
 
-def _cases(_: Catalogue, cases: list[Case]) -> list[str]:
-    return [case.id for case in cases]
+def _problems(_: Catalogue, cases: list[Case]) -> Entries:
+    return [{"id": name} for name in sorted({case.problem.id for case in cases})]
 
 
-KINDS: dict[str, tuple[Callable[[Catalogue, list[Case]], list[str]], str]] = {
+def _cases(_: Catalogue, cases: list[Case]) -> Entries:
+    return [{"id": case.id} for case in cases]
+
+
+KINDS: dict[str, tuple[Callable[[Catalogue, list[Case]], Entries], str]] = {
     "cases": (_cases, "case ids (default), as `conformance run` takes them"),
     "problems": (_problems, "problem ids: what goldens are kept for"),
     "initializers": (_initializers, "name, family, smallest tier and definition, between tabs"),

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 
 from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import say_waiting
+from conformance.cli.output import add_form_options, tell, write_all
 from conformance.core.errors import ExitCode
 from conformance.core.files import writing
 from conformance.core.inventory import changing
-from conformance.core.paths import LOWERING, golden_folder
+from conformance.core.paths import LOWERING as FILE
+from conformance.core.paths import golden_folder
+from conformance.core.versions import LOWERING
 from conformance.core.words import counted
 from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
 from conformance.store import accepted
-from conformance.store.accepted import Accepted, Lines
+from conformance.store.accepted import Accepted, Change, Lines
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
     )
     parser.add_argument(
-        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{LOWERING}"
+        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{FILE}"
     )
     parser.add_argument("--reason", default="", help="why they are right; kept with them")
+    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("conformance: --accept needs --reason '...': why are they right?", file=sys.stderr)
         return ExitCode.USAGE
     folder = golden_folder(arguments.golden)
-    path = folder / LOWERING
+    path = folder / FILE
     here = lowering.versions()
     if arguments.accept:
         new = Accepted(versions=here, reason=arguments.reason, lines=lowered())
@@ -45,14 +51,35 @@ def run(arguments: argparse.Namespace) -> int:
         return ExitCode.OK
     known, found = accepted.load(path, ACCEPT), lowered()
     changed = accepted.changes(known.lines, found)
-    if changed:
-        print(accepted.explain(known, changed, here, ACCEPT))
-    print(
+    files = tell(
+        arguments,
+        lambda: to_text(known, changed, here, len(found)),
+        json=lambda: to_json(known, changed, here, len(found)),
+    )
+    code = ExitCode.of(failed=bool(changed) and here == known.versions)
+    return ExitCode.first(code, write_all(files))
+
+
+def to_text(known: Accepted, changed: list[Change], here: str, n_found: int) -> str:
+    """Return what changed and what that means, and how many pairs it is of."""
+    count = (
         f"lowered to other programs than under {known.versions}, here {here}: "
         f"{len({change.key for change in changed})} of "
-        f"{counted(len(found), 'pair')} of an initializer and a dtype"
+        f"{counted(n_found, 'pair')} of an initializer and a dtype"
     )
-    return ExitCode.of(failed=bool(changed) and here == known.versions)
+    explained = accepted.explain(known, changed, here, ACCEPT)
+    return "\n".join([*filter(None, [explained]), count, ""])
+
+
+def to_json(known: Accepted, changed: list[Change], here: str, n_found: int) -> str:
+    """Return the same as one JSON document."""
+    document = {
+        "accepted_under": known.versions,
+        "here": here,
+        "n_pairs": n_found,
+        "changes": [dataclasses.asdict(change) for change in changed],
+    }
+    return json.dumps(LOWERING.stamped(document), indent=1) + "\n"
 
 
 def lowered() -> Lines:

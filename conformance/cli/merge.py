@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.output import write_all, write_page, write_text
+from conformance.cli.output import add_form_options, tell, write_all, write_page
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
@@ -46,8 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mixed", action="store_true", help="take verdicts by different goldens, ledgers, policies"
     )
-    for name in ("json", "markdown"):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=f"also write {name}")
+    add_form_options(parser, "json", "markdown")
     options.add_folder_option(parser.add_argument)
 
 
@@ -64,13 +62,12 @@ def run(arguments: argparse.Namespace) -> int:
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
     merged = merge(sources.facts, referee, expected=expected, faults=faults)
-    sys.stdout.write(to_text(merged))
-    reports = ((arguments.json, to_json), (arguments.markdown, to_markdown))
-    files = [
-        functools.partial(write_text, path, render(merged))
-        for path, render in reports
-        if path is not None
-    ]
+    files = tell(
+        arguments,
+        functools.partial(to_text, merged),
+        json=functools.partial(to_json, merged),
+        markdown=functools.partial(to_markdown, merged),
+    )
     files.append(functools.partial(write_page, page_of(merged), arguments.reports))
     return ExitCode.first(_exit_code(merged), write_all(files))
 

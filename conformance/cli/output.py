@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +17,37 @@ from conformance.report.escape import printable
 
 if TYPE_CHECKING:
     from conformance.report.page.model import Page
+
+STDOUT = "-"
+"""The name of a file that stands for standard output."""
+
+Render = Callable[[], str]
+
+
+def add_form_options(parser: argparse.ArgumentParser, *forms: str) -> None:
+    """Declare in which forms, beside text, a command tells all that it found."""
+    for form in forms:
+        text = f"write all of it as {form} to FILE; `{STDOUT}` prints that instead of the text"
+        parser.add_argument(f"--{form}", metavar="FILE", help=text)
+
+
+def tell(arguments: argparse.Namespace, text: Render, **forms: Render) -> list[Callable[[], None]]:
+    """Print the text, or instead of it the forms that go to standard output.
+
+    Returns what writes the others: after the verdict is told, since a file may not take it.
+    """
+    files = {name: file for name in forms if (file := getattr(arguments, name)) is not None}
+    printed = [forms[name] for name, file in files.items() if file == STDOUT]
+    sys.stdout.write("".join(render() for render in printed or [text]))
+    return [
+        functools.partial(_write_form, Path(file), forms[name])
+        for name, file in files.items()
+        if file != STDOUT
+    ]
+
+
+def _write_form(path: Path, render: Render) -> None:
+    write_text(path, render())
 
 
 class Output:

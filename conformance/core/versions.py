@@ -95,12 +95,27 @@ LAYERS = Format(
 
 BEGUN_RUN = Format(name="begun run")
 LOTS = Format(name="lots of rows")
+ENVIRONMENT = Format(
+    name="environment", newest=2, older="version 1 stated none, and holds the same", unstated=1
+)
+MISSING = Format(
+    name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
+)
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison")
+BISECTION = Format(name="bisection")
+HISTORY = Format(name="history")
+LAWS = Format(name="laws")
+AUDIT = Format(name="audit")
+LOWERING = Format(name="lowering")
+LISTING = Format(name="listing")
+DOCTOR = Format(name="doctor")
+CACHE = Format(name="cache")
 SURVEY = Format(name="survey")
 
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
-    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, MERGE, COMPARISON, SURVEY),
+    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON, BISECTION),
+    *(HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

@@ -93,12 +93,12 @@ def kept(environment: Environment) -> Iterator[None]:
 def lines(environment: Environment) -> list[str]:
     """Return on which compiled programs a run in this environment would rest, for people."""
     if not jax_compat.may_keep_programs():
-        return ["  none is kept, as JAX_ENABLE_COMPILATION_CACHE says"]
+        return ["none is kept, as JAX_ENABLE_COMPILATION_CACHE says"]
     if there := jax_compat.programs_folder():
-        return [f"  JAX itself keeps them, in {there}"]
+        return [f"JAX itself keeps them, in {there}"]
     folder = folder_for(environment)
     n_kept = sum(1 for _ in folder.glob("[!.]*"))
     return [
-        f"  {n_kept} kept for runs in this environment, in {folder}",
-        "  with JAX_ENABLE_COMPILATION_CACHE=0 a run compiles its own",
+        f"{n_kept} kept for runs in this environment, in {folder}",
+        "with JAX_ENABLE_COMPILATION_CACHE=0 a run compiles its own",
     ]

@@ -26,6 +26,7 @@ from typing import Any
 
 import pandas as pd
 
+from conformance.core import versions
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.reading import document, record
 from conformance.core.versions import KEY
@@ -75,13 +76,21 @@ def missing_lines(folder: Path) -> list[str]:
     if not path.exists():  # the run was killed, or an earlier version wrote it
         return []
     try:
-        groups = record(dict[str, tuple[str, ...]], document(path))
+        groups = _missing_by_reason(path)
     except ValueError as error:
         raise ReportError(f"{path} is not what was written there: {error}") from error
     return [
         f"{folder}: no result from {_names(cases)}: {reason.partition(NEWLINE)[0]}"
         for reason, cases in groups.items()
     ]
+
+
+def _missing_by_reason(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return reason -> cases. The first version is that alone; later ones state theirs beside."""
+    found: object = document(path)
+    if isinstance(found, dict) and KEY in found:
+        found = versions.MISSING.content(found, path, ReportError).get("missing")
+    return record(dict[str, tuple[str, ...]], found)
 
 
 def _names(cases: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from conformance.core import versions
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
 from conformance.core.records import Environment
@@ -136,10 +137,12 @@ class RunRecorder:
             golden_environment=golden_environment,
             matrices=frozenset(matrices),
         )
+        facts = versions.ENVIRONMENT.stamped(dataclasses.asdict(environment))
+        missing = versions.MISSING.stamped({"missing": run.missing_by_reason})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._write("environment.json", json.dumps(dataclasses.asdict(environment), indent=1))
-            self._write(MISSING, json.dumps(run.missing_by_reason, indent=1))
+            self._write("environment.json", json.dumps(facts, indent=1))
+            self._write(MISSING, json.dumps(missing, indent=1))
             self._write("summary.md", markdown(run))
             self._write_page(run)
             self._write(DRIFT, to_csv(run.noteworthy))

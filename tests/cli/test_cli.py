@@ -764,7 +764,7 @@ def test_the_doctor_tells_on_which_compiled_programs_a_run_would_rest(
     main(["doctor", "--golden", str(golden)])
 
     (line, *_) = capsys.readouterr().out.partition("\ncompiled programs\n")[2].splitlines()
-    assert line in programs.lines(environment.capture(("cpu",)))
+    assert line.strip() in programs.lines(environment.capture(("cpu",)))
 
 
 def test_where_nothing_tells_the_lapack_the_doctor_says_what_would(

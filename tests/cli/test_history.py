@@ -84,7 +84,7 @@ def history(capsys: pytest.CaptureFixture[str]) -> History:
     """Return what reads the history of a folder, as `conformance history --json` tells it."""
 
     def told(folder: Path) -> dict[str, Any]:
-        assert main(["history", str(folder), "--json"]) == 0
+        assert main(["history", str(folder), "--json", "-"]) == 0
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found
 

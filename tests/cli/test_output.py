@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import io
 import os
@@ -13,7 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from conformance.cli.output import Output, standard_output, write_all, write_text
+from conformance.cli.output import (
+    Output,
+    add_form_options,
+    standard_output,
+    tell,
+    write_all,
+    write_text,
+)
 from conformance.core.errors import ExitCode, Terminated
 from conformance.run.interruption import termination_as_interruption
 
@@ -138,3 +146,48 @@ def test_drift_is_told_to_the_shell_though_the_output_is_full(tmp_path: Path) ->
 
     assert done.returncode == 1
     assert "standard output cannot be written: No space left" in done.stderr
+
+
+# --- Other forms than text -----------------------------------------------------------------------
+
+
+def told(*words: str) -> None:
+    """Tell a verdict as a command of these words does."""
+    parser = argparse.ArgumentParser()
+    add_form_options(parser, "json", "markdown")
+    forms = {"json": lambda: "{}", "markdown": lambda: "| |"}
+    write_all(tell(parser.parse_args(words), lambda: "a verdict", **forms))
+
+
+def test_a_form_is_written_beside_the_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told("--json", str(tmp_path / "json"), "--markdown", str(tmp_path / "markdown"))
+
+    assert capsys.readouterr().out == "a verdict"
+    assert (tmp_path / "json").read_text() == "{}"
+    assert (tmp_path / "markdown").read_text() == "| |"
+
+
+def test_a_form_is_printed_instead_of_the_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    told("--json", "-")
+
+    assert capsys.readouterr().out == "{}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_form_that_cannot_be_written_is_told_after_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "no folder"
+    file.touch()
+
+    told("--json", str(file / "json"))
+
+    printed = capsys.readouterr()
+    assert printed.out == "a verdict"
+    assert str(file) in printed.err

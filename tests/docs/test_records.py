@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import datetime
+import importlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+import pandas as pd
 import pytest
 
+from conformance.cli import audit, bisect, cache, doctor, history, law, lowering
+from conformance.cli import list as listing
+from conformance.cli.main import COMMANDS
+from conformance.core import versions
 from conformance.core.records import Environment
+from conformance.core.versions import Format
+from conformance.flax.audit import Audit, Audited
 from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
 from conformance.report.rows import COLUMNS, Column
+from conformance.store.accepted import Accepted
+from conformance.upgrade.bisect import Found
 from conformance.upgrade.compare import Comparison
 from conformance.upgrade.policy import DriftPolicy, judge
 from conformance.upgrade.tables import PairRow
@@ -84,6 +96,86 @@ def test_every_field_of_a_merge_is_listed() -> None:
     )
 
     assert names("A merge") == list(json.loads(merge_json(empty)))
+
+
+NO_ROWS = pd.DataFrame({name: [] for name in ("backend", "case", "run_id")})
+NO_PARAMETERS = Audit(framework="nnx", seed=0, is_abstract=False, parameters=())
+NOTHING_HERE = doctor.Examined(
+    packages={},
+    devices={},
+    host={},
+    config={},
+    programs=[],
+    backends=[],
+    unusual=[],
+    golden="",
+)
+
+DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
+    "A bisection": (
+        versions.BISECTION,
+        lambda: bisect.to_json(
+            Found(points=(), failures={}),
+            argparse.Namespace(package="jax", before="1", after="2", at_least="law"),
+        ),
+    ),
+    "A history": (
+        versions.HISTORY,
+        lambda: history.to_json(NO_ROWS, NO_ROWS, []),
+    ),
+    "Laws": (versions.LAWS, lambda: law.to_json([])),
+    "An audit": (versions.AUDIT, lambda: audit.as_json(NO_PARAMETERS)),
+    "Lowered programs": (
+        versions.LOWERING,
+        lambda: lowering.to_json(Accepted(versions="", reason="", lines={}), [], "", 0),
+    ),
+    "A list": (versions.LISTING, lambda: listing.to_json("cases", [], [])),
+    "What is here": (versions.DOCTOR, lambda: doctor.to_json(NOTHING_HERE)),
+    "The cache": (versions.CACHE, lambda: cache.to_json([])),
+}
+"""What `--json` prints of nothing, by its section."""
+
+
+@pytest.mark.parametrize("title", DOCUMENTS)
+def test_every_field_of_a_document_is_listed_in_order(title: str) -> None:
+    form, written = DOCUMENTS[title]
+
+    document = json.loads(written())
+
+    assert names(title) == list(document)
+    assert document["schema"] == form.newest
+    assert f"version of the format `{form.name}`" in section(title)
+
+
+def test_every_field_of_a_parameter_of_an_audit_is_listed() -> None:
+    listed = names("Parameters of an audit")
+
+    assert listed == [each.name for each in dataclasses.fields(Audited)]
+
+
+def test_every_command_that_writes_json_is_listed_and_no_other() -> None:
+    told = re.search(r"^\| `--json FILE` \| (.*?) \|", section("Where outputs go"), re.MULTILINE)
+    assert told
+
+    commands = set(re.findall(r"`([a-z ]+)`", told[1]))
+
+    assert commands == set(taking("--json"))
+
+
+def taking(option: str) -> Iterator[str]:
+    """Yield the commands of the program that take an option, and the actions of commands."""
+    for name in COMMANDS:
+        parser = argparse.ArgumentParser()
+        importlib.import_module(f"conformance.cli.{name}").add_arguments(parser)
+        for path, each in [(name, parser), *within(name, parser)]:
+            if option in each._option_string_actions:
+                yield path
+
+
+def within(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, Any]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            yield from ((f"{name} {inner}", each) for inner, each in action.choices.items())
 
 
 def test_every_section_of_an_environment_is_listed() -> None:

@@ -231,7 +231,7 @@ def test_the_command_prints_the_table_and_the_faults_and_exits_1(
 
 
 def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["audit", f"{MODELS}:two_linear", "--json"])
+    code = main(["audit", f"{MODELS}:two_linear", "--json", "-"])
 
     document = json.loads(capsys.readouterr().out)
     assert (code, document["n_faults"], document["framework"]) == (0, 0, "nnx")

@@ -240,10 +240,10 @@ def test_how_many_programs_a_run_would_not_compile_is_told() -> None:
 @pytest.mark.usefixtures("own_cache")
 def test_that_jax_keeps_programs_itself_is_told() -> None:
     with setting("jax_compilation_cache_dir", "elsewhere"):
-        assert programs.lines(WHERE) == ["  JAX itself keeps them, in elsewhere"]
+        assert programs.lines(WHERE) == ["JAX itself keeps them, in elsewhere"]
 
 
 @pytest.mark.usefixtures("own_cache")
 def test_that_no_program_is_kept_is_told() -> None:
     with setting("jax_enable_compilation_cache", False):
-        assert programs.lines(WHERE) == ["  none is kept, as JAX_ENABLE_COMPILATION_CACHE says"]
+        assert programs.lines(WHERE) == ["none is kept, as JAX_ENABLE_COMPILATION_CACHE says"]

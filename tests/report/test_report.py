@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.core import versions
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.ids import Case, Problem
 from conformance.core.records import (
@@ -606,7 +607,9 @@ def test_junit_is_written_on_request(tmp_path: Path) -> None:
 def test_the_environment_is_read_back_from_its_file(tmp_path: Path) -> None:
     folder = recorded(tmp_path, result()).folder
 
-    assert Environment(**json.loads((folder / "environment.json").read_text())) == ENVIRONMENT
+    document = json.loads((folder / "environment.json").read_text())
+    sections = versions.ENVIRONMENT.content(document, folder, ReportError)
+    assert Environment(**sections) == ENVIRONMENT
 
 
 def test_records_do_not_depend_on_which_worker_was_first(tmp_path: Path) -> None:
@@ -807,6 +810,22 @@ def test_a_run_that_lacks_results_says_so_whenever_it_is_read(tmp_path: Path) ->
     (line,) = [str(warning.message) for warning in caught]
     names = ", ".join(missing[:3])
     assert line == f"{folder.folder}: no result from {names} and 2 more: the run was interrupted"
+
+
+def test_missing_cases_are_read_as_the_first_version_wrote_them(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result()).folder
+    (folder / "missing.json").write_text('{"killed": ["a case"]}')
+
+    with pytest.warns(UnfinishedRunWarning, match="no result from a case: killed"):
+        read_run(folder)
+
+
+def test_missing_cases_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, result()).folder
+    (folder / "missing.json").write_text('{"schema": 99, "missing": {}}')
+
+    with pytest.raises(ReportError, match="has version 99 of the format `missing cases`"):
+        read_run(folder)
 
 
 def test_a_file_of_missing_cases_that_was_edited_is_named(tmp_path: Path) -> None:

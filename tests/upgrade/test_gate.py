@@ -92,7 +92,7 @@ def drifted(printed: str) -> list[dict[str, str]]:
 
 
 def test_a_new_stream_is_found_with_its_first_cause(gate: Gate) -> None:
-    code, out, _ = gate("1.0", "2.0", "--json")
+    code, out, _ = gate("1.0", "2.0", "--json", "-")
 
     (pair,) = drifted(out)
     assert code == 1
@@ -138,7 +138,7 @@ def test_the_command_that_finds_the_release_runs(gate: Gate, capfd: Captured) ->
 
 
 def test_another_program_is_the_doing_of_jax(gate: Gate) -> None:
-    _, out, _ = gate("1.0", "2.0", "--json")
+    _, out, _ = gate("1.0", "2.0", "--json", "-")
 
     (pair,) = drifted(out)
     assert pair["cause"] == "lowering"
@@ -263,7 +263,7 @@ def test_bisect_names_the_release_and_the_stage(gate: Gate) -> None:
 
 def test_bisect_names_the_cause_of_a_change(gate: Gate) -> None:
     _, text, _ = gate("1.0", "3.0", command="bisect")
-    _, document, _ = gate("1.0", "3.0", "--json", command="bisect")
+    _, document, _ = gate("1.0", "3.0", "--json", "-", command="bisect")
 
     ((pair,),) = (change["changed"] for change in json.loads(document)["changes"])
     assert pair["cause"] == "lowering"
@@ -345,7 +345,7 @@ def fatal(world: Path) -> None:
 def test_a_case_that_ends_its_process_is_named_and_the_others_are_compared(gate: Gate) -> None:
     lost = "ones-float32-64x32-s0-cpu-eager"
 
-    code, out, _ = gate("2.0", "2.4", "--json")
+    code, out, _ = gate("2.0", "2.4", "--json", "-")
     drifted, text, _ = gate("2.4", "1.0")
 
     told = json.loads(out)
@@ -380,7 +380,9 @@ def test_a_case_that_is_killed_or_hangs_is_named(
     path = world / "fatal" / "sitecustomize.py"
     path.write_text(FATAL.replace("os._exit(0)", end))
     try:
-        code, out, _ = gate("2.0", "2.4", "--initializer", "ones", "--case-timeout", "9", "--json")
+        code, out, _ = gate(
+            "2.0", "2.4", "--initializer", "ones", "--case-timeout", "9", "--json", "-"
+        )
     finally:
         path.write_text(FATAL)
 
@@ -816,7 +818,7 @@ def models(world: Path) -> None:
 
 @pytest.mark.usefixtures("models")
 def test_the_parameters_of_a_model_are_compared_by_path(gate: Gate) -> None:
-    code, out, _ = gate("1.0", "2.0", "--target", "mymodels:init", "--json")
+    code, out, _ = gate("1.0", "2.0", "--target", "mymodels:init", "--json", "-")
 
     assert code == 1
     assert {pair["name"]: pair["drift_class"] for pair in json.loads(out)["pairs"]} == {
@@ -829,7 +831,7 @@ def test_the_parameters_of_a_model_are_compared_by_path(gate: Gate) -> None:
 def changes(world: Path, models: None) -> dict[str, dict[str, Any]]:
     """Return the pair of each parameter that a change befell, from one gate."""
     assert models is None
-    words = ["gate", "--from", "1.0", "--to", "2.0", "--target", "mymodels:changes", "--json"]
+    words = ["gate", "--from", "1.0", "--to", "2.0", "--target", "mymodels:changes", "--json", "-"]
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         assert main(words) == 1
     assert list((world / "cache" / "initializer-conformance" / "passing").glob("*")) == []

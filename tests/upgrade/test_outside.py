@@ -427,7 +427,7 @@ def test_two_recordings_under_two_kernels_are_told_apart_and_proven(
         variables = {**os.environ, "OPENBLAS_CORETYPE": folder.name}
         subprocess.run(command, check=True, env=variables, capture_output=True)  # noqa: S603
 
-    main(["compare", *map(str, folders), "--json"])
+    main(["compare", *map(str, folders), "--json", "-"])
 
     pairs = {pair["name"]: pair for pair in json.loads(capsys.readouterr().out)["pairs"]}
     assert pairs[cases[2]]["cause"] is None

@@ -35,7 +35,7 @@ def test_known_changes_of_real_releases_are_found(
     initializer, dtype = selection
     what = ["--initializer", initializer, "--dtype", dtype, "--shape", "64x32"]
 
-    main(["gate", "--from", before, "--to", after, *what, "--json"])
+    main(["gate", "--from", before, "--to", after, *what, "--json", "-"])
 
     (pair,) = json.loads(capfd.readouterr().out)["pairs"]
     assert (pair["drift_class"], pair["stage"]) == (drift_class, stage)
@@ -54,7 +54,7 @@ def test_beyond_the_window_of_exports_no_cause_is_claimed(
 ) -> None:
     what = ["--initializer", "normal", "--dtype", "bfloat16", "--shape", "64x32"]
 
-    main(["gate", "--from", before, "--to", after, *what, "--json"])
+    main(["gate", "--from", before, "--to", after, *what, "--json", "-"])
 
     (pair,) = json.loads(capfd.readouterr().out)["pairs"]
     assert pair["cause"] == "not known"
