@@ -22,6 +22,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md"))
 SITE = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
+IMAGE = re.compile(r'(?:src|srcset)="([^"]+)"')
 ITEM = re.compile(r"( *)([-*]|\d+\.) ")
 
 
@@ -62,6 +63,12 @@ def test_a_link_of_a_page_stays_in_docs(name: str) -> None:
     outside = [str(path) for path, _ in links(DOCS / name) if DOCS not in path.parents]
 
     assert outside == []
+
+
+def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
+    shown = {name for page in PAGES for name in IMAGE.findall((DOCS / page).read_text())}
+
+    assert shown == {f"images/{path.name}" for path in (DOCS / "images").glob("*")}
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *(DOCS / name for name in PAGES)], ids=str)
