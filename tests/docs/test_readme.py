@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import configparser
 import os
 import re
@@ -17,7 +16,7 @@ from conformance.cases import catalogue as catalogue_module
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import ENTRY_POINT_GROUP
 from conformance.cases.selection import Selection, select
-from conformance.cli.main import COMMANDS, parse
+from conformance.cli.main import COMMANDS
 from conformance.core.causes import known_isa_difference, known_lapack_difference
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
@@ -25,7 +24,6 @@ from conformance.core.records import DriftClass, Status
 from conformance.judge.drift import statistics
 from conformance.judge.rules import default_checks
 from conformance.observe.observer import Observer
-from conformance.run import options
 from conformance.run.evaluate import evaluate
 from conformance.suite.faults import FAULTS
 from tests import ROOT
@@ -60,13 +58,6 @@ SHOWN_AS_FAILING = (
 
 def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def commands() -> list[str]:
-    """Return every line of every shell block of README and docs, without its comment."""
-    texts = (README, *(DOCS[name] for name in OWN_DOCS))
-    lines = [line for text in texts for block in blocks(text, "sh") for line in block.splitlines()]
-    return sorted({re.sub(r"\s+#.*", "", line) for line in lines})
 
 
 def without_digits(text: str) -> str:
@@ -116,42 +107,6 @@ def _is_environment(name: str, tox: configparser.ConfigParser) -> bool:
     listed = [entry.strip() for entry in tox["tox"]["env_list"].split(",")]
     is_quick = re.fullmatch(r"py3(11|12|13)-quick", name) is not None
     return name in listed or f"testenv:{name}" in tox or is_quick
-
-
-@pytest.mark.parametrize(
-    "line", [line for line in commands() if not line.startswith("pip install")]
-)
-def test_a_command_is_understood(line: str) -> None:
-    """By the real parser and the real catalogue. A command of an unknown kind fails."""
-    words = shlex.split(re.sub(r"^(?:[A-Z_]+=\S+ )+", "", line))
-    if words[0] == "python":
-        words = {
-            "scripts/regenerate_goldens.py": ["conformance", "goldens", "stage", *words[2:]],
-            "-m": words[2:],
-        }[words[1]]
-
-    {"conformance": _understand_conformance, "pytest": _understand_pytest}[words[0]](words[1:])
-
-
-def _understand_conformance(words: list[str]) -> None:
-    arguments = parse(words)
-    if words[0] in ("run", "record", "list") and "--golden" not in words:
-        select(load_catalogue(), options.read_arguments(arguments).on("cpu"))
-
-
-def _understand_pytest(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument("--pyargs", action="store_true")
-    parser.add_argument("-n")
-    parser.add_argument("-p")
-    parser.add_argument("package", choices=["conformance"])
-    options.add_selection_options(parser.add_argument)
-    options.add_judging_options(parser.add_argument)
-    options.add_report_options(parser.add_argument)
-    arguments = parser.parse_args(words)
-    selection = options.read_arguments(arguments).on("cpu")
-    if arguments.p is None:  # a plugin brings initializers of its own
-        select(load_catalogue(), selection)
 
 
 def test_every_command_of_the_program_is_told_of() -> None:
