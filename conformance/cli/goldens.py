@@ -15,10 +15,16 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
-from conformance.cli.output import write_all, write_page
+from conformance.cli.output import add_form_options, tell, write_all, write_page
 from conformance.cli.progress import ProgressLine
 from conformance.cli.record import record_supervised, say_failed
-from conformance.cli.reviewed import entry_lines, kinds_of, review_page, review_text
+from conformance.cli.reviewed import (
+    entry_lines,
+    kinds_of,
+    review_json,
+    review_page,
+    review_text,
+)
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
@@ -109,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show one kind of change after the other, and ask whether to accept it",
     )
+    add_form_options(commands.choices["review"], "json")
     options.add_folder_option(review_options)
     commands.choices["verify"].add_argument(
         "--judge",
@@ -280,9 +287,12 @@ def _review(arguments: argparse.Namespace) -> int:
     reviewed = review(folder, load_catalogue(), below, arguments.patterns)
     if arguments.interactive:
         return _decide(reviewed, folder, below)
-    print(review_text(reviewed))
+    files = tell(
+        arguments, lambda: f"{review_text(reviewed)}\n", json=lambda: review_json(reviewed)
+    )
     page = review_page(reviewed, folder, _option(arguments))
-    return ExitCode.first(ExitCode.OK, write_all([lambda: write_page(page, arguments.reports)]))
+    files.append(lambda: write_page(page, arguments.reports))
+    return ExitCode.first(ExitCode.OK, write_all(files))
 
 
 def _decide(reviewed: Review, folder: Path, below: Stack | None) -> int:

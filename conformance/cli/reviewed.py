@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import collections
 import glob
+import json
+import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.records import Drift, DriftClass, Outcome, Raised
 from conformance.core.settings import unusual
+from conformance.core.versions import REVIEW
 from conformance.core.words import counted
 from conformance.curate.review import Review
 from conformance.report.page.model import N_FAILURES, Failure, Page, Tone, facts_of
@@ -42,6 +46,40 @@ def review_text(reviewed: Review) -> str:
     if reviewed.n_waiting:
         lines.append(f"{counted(reviewed.n_waiting, 'other')} not shown; they stay pending")
     return "\n".join(lines)
+
+
+def review_json(reviewed: Review) -> str:
+    """Return the same as one JSON document; a distance that is no number is text."""
+    staged = reviewed.stage
+    document = {
+        "target": staged.target,
+        "scope": staged.scope,
+        "reason": staged.reason,
+        "date": staged.date,
+        "counts": reviewed.counts(),
+        "changes": [_change(key, drift) for key, drift in sorted(reviewed.drifts.items())],
+        "new": reviewed.new,
+        "removed": reviewed.removed,
+        "orphans": reviewed.orphans,
+        "doubts": dict(reviewed.doubts),
+        "n_waiting": reviewed.n_waiting,
+    }
+    return json.dumps(REVIEW.stamped(document), indent=1, allow_nan=False) + "\n"
+
+
+def _change(key: str, drift: Drift) -> dict[str, Any]:
+    at_sigma = drift.max_ulp_at_sigma
+    is_number = at_sigma is None or math.isfinite(at_sigma)
+    return {
+        "id": key,
+        "class": drift.drift_class.value,
+        "stage": drift.stage,
+        "n_elements": drift.n_elements,
+        "n_different": drift.n_different,
+        "max_ulp": drift.max_ulp,
+        "max_ulp_at_sigma": at_sigma if is_number else str(at_sigma),
+        "detail": drift.detail,
+    }
 
 
 def _doubts(reviewed: Review) -> list[str]:

@@ -111,11 +111,12 @@ LOWERING = Format(name="lowering")
 LISTING = Format(name="listing")
 DOCTOR = Format(name="doctor")
 CACHE = Format(name="cache")
+REVIEW = Format(name="review")
 SURVEY = Format(name="survey")
 
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
-    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON, BISECTION),
-    *(HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, SURVEY),
+    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
+    *(BISECTION, HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

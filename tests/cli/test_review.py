@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,3 +170,13 @@ def test_accept_and_reject_take_patterns(golden: Path, capsys: pytest.CaptureFix
     assert {key for key in after if after[key] != before[key]} == {NUDGED}
     assert main(["goldens", "accept", "--golden", str(golden), "typo*"]) == 4
     assert "pending golden 'typo*' is unknown" in capsys.readouterr().err
+
+
+def test_a_review_is_told_to_programs_too(golden: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    review(golden, "--json", "-")
+
+    document = json.loads(capsys.readouterr().out)
+    classes = {change["id"]: change["class"] for change in document["changes"]}
+    assert classes == {SAME: "identical", NUDGED: "rounding", ANOTHER: "law"}
+    assert document["counts"] == {"identical": 1, "rounding": 1, "law": 1}
+    assert list(document["doubts"]) == [ANOTHER]

@@ -17,9 +17,12 @@ import pytest
 from conformance.cli import audit, bisect, cache, doctor, history, law, lowering
 from conformance.cli import list as listing
 from conformance.cli.main import COMMANDS
+from conformance.cli.reviewed import review_json
 from conformance.core import versions
 from conformance.core.records import Environment
 from conformance.core.versions import Format
+from conformance.curate.review import Review
+from conformance.curate.stage import Stage
 from conformance.flax.audit import Audit, Audited
 from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
@@ -100,6 +103,14 @@ def test_every_field_of_a_merge_is_listed() -> None:
 
 NO_ROWS = pd.DataFrame({name: [] for name in ("backend", "case", "run_id")})
 NO_PARAMETERS = Audit(framework="nnx", seed=0, is_abstract=False, parameters=())
+NOTHING_STAGED = Review(
+    stage=Stage(scope="", reason="", date=""),
+    environment=Environment(packages={}, config={}, host={}, devices={}),
+    changes={},
+    new=(),
+    removed=(),
+    orphans=(),
+)
 NOTHING_HERE = doctor.Examined(
     packages={},
     devices={},
@@ -132,6 +143,7 @@ DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
     "A list": (versions.LISTING, lambda: listing.to_json("cases", [], [])),
     "What is here": (versions.DOCTOR, lambda: doctor.to_json(NOTHING_HERE)),
     "The cache": (versions.CACHE, lambda: cache.to_json([])),
+    "A review of goldens": (versions.REVIEW, lambda: review_json(NOTHING_STAGED)),
 }
 """What `--json` prints of nothing, by its section."""
 
