@@ -54,7 +54,8 @@ def test_what_libraries_read_as_they_are_loaded_is_never_that_of_another(python:
 
 DESCRIBED = """
 import os, sys
-print(sys.argv, os.getcwd(), os.environ.get("TOLD"), sys.path[:3], __name__, sys.flags.isolated)
+print(sys.argv, "-c" in sys.orig_argv, os.getcwd(), os.environ.get("TOLD"), sys.path[:3], __name__)
+print(sys.flags.isolated)
 print(sys.stdin.read(), os.getpgrp() == os.getpid(), sys.stdout.write_through, os.umask(0))
 print(sorted(name for name in sys.modules if name.split(".")[0] in ("conformance", "tests")))
 """

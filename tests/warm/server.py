@@ -159,6 +159,7 @@ def become(request: Mapping[str, Any]) -> None:
     os.umask(request["umask"])
     os.environ.clear()
     os.environ.update(request["environ"])
+    sys.orig_argv[:] = [request["executable"], *request["words"]]
     folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.path[:1] = found = list(dict.fromkeys(map(os.path.abspath, folders)))
     if importlib.machinery.PathFinder.find_spec("sitecustomize", found):
