@@ -58,7 +58,28 @@ def document(path: Path) -> Any:
         OSError, RecursionError, ValueError: it cannot be read as such.
     """
     text = path.read_text(encoding="utf-8")
-    return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    if path.suffix == ".toml":
+        return tomllib.loads(text)
+    return parse_json(text)
+
+
+def parse_json(text: str) -> Any:
+    """Return the value that JSON text holds, every field of which is named once.
+
+    Raises:
+        RecursionError, ValueError: it is no JSON, or an object has two fields of one name, of which
+            Python would take the last; TOML's reader refuses that by itself.
+    """
+    return json.loads(text, object_pairs_hook=_named_once)
+
+
+def _named_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(fields)
+    if len(found) < len(fields):
+        names = [name for name, _ in fields]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Malformed(f"the field {twice!r} is there twice")
+    return found
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ import base64
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from conformance.core.errors import GoldenError, JournalError
 from conformance.core.files import require_new
 from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
-from conformance.core.reading import record
+from conformance.core.reading import parse_json, record
 from conformance.core.records import Entry, Environment, Returned
 from conformance.core.settings import differences
 from conformance.core.versions import JOURNAL
@@ -70,10 +69,11 @@ class Journal:
         whole = data[: data.rfind(b"\n") + 1]
         os.truncate(self.path, len(whole))
         try:
-            header, *rows = [json.loads(line) for line in whole.splitlines()] or [self._header]
+            lines = [parse_json(line.decode()) for line in whole.splitlines()]
+            header, *rows = lines or [self._header]
             self._require_same(header)
             entries = [_journal_entry(row) for row in rows]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, RecursionError, TypeError, ValueError) as error:
             raise GoldenError(
                 f"{self.path} is damaged ({error}): delete it and record anew"
             ) from error

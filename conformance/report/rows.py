@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from conformance.core.errors import Malformed, ReportError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import Case, Problem, format_shape
-from conformance.core.reading import AS_TEXT, Figure, record
+from conformance.core.reading import AS_TEXT, Figure, parse_json, record
 from conformance.core.records import (
     STAGES,
     CaseResult,
@@ -514,8 +514,8 @@ def from_json(text: str) -> Row:
             value that its column cannot hold.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = parse_json(text)
+    except (RecursionError, ValueError) as error:
         raise ReportError(f"not a row in JSON: {error}: {text[:80]!r}") from error
     if not isinstance(values, dict):
         raise ReportError(f"not a row: expected a JSON object, found {text[:80]!r}")
@@ -526,7 +526,7 @@ def from_values(values: Mapping[str, Any]) -> Row:
     """Return the row that `to_values` made an object of; raises as `from_json` does."""
     filled = {**values, **defaults(values, values.get(KEY))}
     try:
-        return _require_categories(record(Row, filled))
+        return _require_held(record(Row, filled))
     except Malformed as fault:
         raise ReportError(f"column {fault}") from fault
 
@@ -535,7 +535,7 @@ def from_texts(values: Mapping[str, str]) -> Row:
     """Return the row of texts as CSV holds them; raises as `from_json` does."""
     version = values.get(KEY) or ""
     filled = {**values, **defaults(values, int(version) if version.isdecimal() else version)}
-    return _require_categories(
+    return _require_held(
         Row(**{column.name: _parse(filled[column.name], column) for column in COLUMNS})
     )
 
@@ -561,12 +561,31 @@ def defaults(names: Collection[str], version: object) -> dict[str, Any]:
     return {column.name: column.default for column in absent}
 
 
-def _require_categories(row: Row) -> Row:
+def _require_held(row: Row) -> Row:
+    """Return the row, every value of which its column can hold in pandas too."""
     for column in COLUMNS:
         value = getattr(row, column.name)
-        if column.categories and value is not None and value not in column.categories:
+        if value is None:
+            continue
+        if column.categories and value not in column.categories:
             raise ReportError(unknown(column.name, value, column.categories))
+        if value not in RANGES.get(column.dtype, (value,)):
+            raise ReportError(f"column {column.name}: {value} is beyond what {column.dtype} holds")
+    _require_time(row.recorded_at)
     return row
+
+
+RANGES = {"Int64": range(-(2**63), 2**63), "UInt64": range(2**64)}
+"""What a column of integers holds, by its dtype."""
+
+
+def _require_time(text: str) -> None:
+    try:
+        dt.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ReportError(
+            f"column recorded_at: {text!r} is not a time, as in 2027-01-31T12:00:00+00:00"
+        ) from error
 
 
 def _parse(value: Any, column: Column) -> Any:

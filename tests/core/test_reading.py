@@ -132,6 +132,7 @@ def read(path: Path) -> Inner:
         ("\udcff", "UnicodeDecodeError: "),
         ("[" * 100_000, "RecursionError: "),
         ("[]", "[] is not an object of the format `budgets`"),
+        ('{"schema": 1, "count": 1, "count": 2}', "the field 'count' is there twice"),
         ('{"count": 1}', "schema: None is not a version of the format `budgets`, from 1 on"),
         ('{"schema": true, "count": 1}', "schema: True is not a version"),
         ('{"schema": 0, "count": 1}', "schema: 0 is not a version"),

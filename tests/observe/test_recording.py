@@ -399,9 +399,10 @@ def test_another_kernel_of_lapack_is_not_mixed_into_a_journal(
         record(CASES, catalogue, interrupted, resume=True)
 
 
-def test_a_damaged_journal_is_refused(interrupted: Path, catalogue: Catalogue) -> None:
+@pytest.mark.parametrize("line", ["{}", "[" * 100_000])
+def test_a_damaged_journal_is_refused(interrupted: Path, catalogue: Catalogue, line: str) -> None:
     with journal_path(interrupted).open("a") as stream:
-        stream.write("{}\n")
+        stream.write(f"{line}\n")
 
     with pytest.raises(GoldenError, match=r"\.journal is damaged .*: delete it and record anew"):
         record(CASES, catalogue, interrupted, resume=True)
