@@ -112,7 +112,7 @@ def record_supervised(asked: Mapping[str, Any], timeout_s: float) -> None:
 
 def report(store: Store) -> int:
     """Say what was recorded, and by name what was not; return the exit code."""
-    provenance = store.provenance[-1]
+    provenance = store.latest
     print(f"recorded {counted(len(store), 'case')} in {store.folder}")
     if provenance["left_out"]:
         names = ", ".join(provenance["left_out"])

@@ -223,7 +223,7 @@ def put(
 
 
 def _require_whole(recording: Store) -> None:
-    if left_out := recording.provenance[-1].get("left_out"):
+    if left_out := recording.latest.get("left_out"):
         raise GoldenError(
             f"{recording.folder} was made without Flax and lacks {', '.join(left_out)}: "
             "install Flax and record again"

@@ -215,7 +215,7 @@ def _recorded(store: Store, root: str, bench: Bench | None) -> Iterator[tuple[Fa
             source=str(store.folder),
             root=root,
             judgement=_judged(store, entry.id, bench),
-            asked=str(store.provenance[-1].get("asked", "")),
+            asked=str(store.latest.get("asked", "")),
         )
         yield fact, entry.outcome
 

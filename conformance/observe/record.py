@@ -106,7 +106,7 @@ def record(
 def failed_by_the_machine(recording: Store) -> dict[str, str]:
     """Return the cases that the machine failed, each with the first line of how."""
     found = {}
-    for key in recording.provenance[-1].get("machine_faults", ()):
+    for key in recording.latest.get("machine_faults", ()):
         outcome = recording.observation(key).outcome
         assert isinstance(outcome, Raised)
         found[key] = outcome.message.partition("\n")[0]

@@ -113,6 +113,17 @@ class Store:
         return records
 
     @property
+    def latest(self) -> Mapping[str, Any]:
+        """What the provenance says of the last acceptance, or of the recording.
+
+        Raises:
+            GoldenError: it says nothing, or cannot be read.
+        """
+        if not self.provenance:
+            raise GoldenError(f"{self.folder / PROVENANCE} names no recording: {self.way_out}")
+        return self.provenance[-1]
+
+    @property
     def environment(self) -> Environment:
         """The environment of the recording, or of the golden set's last acceptance.
 
@@ -411,8 +422,10 @@ class _Manifest:
 
 def _manifest(raw: Any, path: Path) -> _Manifest:
     kind = raw.get("kind", GOLDEN) if isinstance(raw, dict) else GOLDEN
+    if not isinstance(kind, str):
+        raise Malformed.value(kind, "a text").within("kind")
     if kind not in STORES:
-        raise Malformed(unknown("value", str(kind), STORES), ("kind",))
+        raise Malformed(unknown("value", kind, STORES), ("kind",))
     manifest = record(_Manifest, STORES[kind].content(raw, path, GoldenError))
     if kind in BY_CASE and (fault := _id_fault(manifest.entries)):
         raise Malformed(fault, ("entries",))

@@ -229,7 +229,7 @@ def _unseen(
 
 def _causes(pairs: Iterable[Pair], before: Store, after: Store) -> dict[str, Finding]:
     """Return what two recordings tell of why pairs drifted; a change of contract needs no cause."""
-    one, two = (store.provenance[-1].get("programs", {}) for store in (before, after))
+    one, two = (store.latest.get("programs", {}) for store in (before, after))
     found = {}
     for pair in pairs:
         if pair.drift.drift_class in (DriftClass.IDENTICAL, DriftClass.CONTRACT):

@@ -71,7 +71,7 @@ class Sides:
 
     def recorded(self, field: str, key: str) -> tuple[Any, Any]:
         """Return what both provenances hold under a key of a field, None where nothing."""
-        before, after = (store.provenance[-1].get(field, {}).get(key) for store in self.stores)
+        before, after = (store.latest.get(field, {}).get(key) for store in self.stores)
         return before, after
 
     def outcomes(self, case: Case) -> tuple[Returned, Returned] | None:

@@ -209,6 +209,13 @@ def test_a_provenance_without_an_environment_is_refused_by_name(tmp_path: Path) 
         open_store(tmp_path / "golden").environment  # noqa: B018
 
 
+def test_a_provenance_of_nothing_is_refused_by_name(tmp_path: Path) -> None:
+    write_store(tmp_path / "recording", [], kind=RECORDING, provenance=[])
+
+    with pytest.raises(GoldenError, match=r"provenance\.json names no recording: copy it again"):
+        open_store(tmp_path / "recording").latest  # noqa: B018
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -379,7 +386,9 @@ def manifest(**fields: Any) -> str:
         ),
         (manifest(schema="1"), r"\(schema: '1' is not a version of the format `golden set`"),
         ('{"schema": 1, "kind": "golden"}', r"\(the field 'shards' is missing\)"),
-        (manifest(kind=7), r"\(kind: value '7' is unknown: choose from golden, layers, parameters"),
+        (manifest(kind="glden"), r"\(kind: value 'glden' is unknown: did you mean golden"),
+        (manifest(kind=7), r"\(kind: 7 is not a text\)"),
+        (manifest(kind=["golden"]), r"\(kind: \['golden'\] is not a text\)"),
         (manifest(entries=[]), r"\(entries: \[\] is not an object\)"),
         (manifest(entries={"a": 1}), r"\(entries, a: 1 is not an object\)"),
         (manifest(shards={"a": {}}), r"\(shards, a: the field 'sha256' is missing\)"),
