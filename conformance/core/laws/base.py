@@ -154,6 +154,7 @@ class Law(Definition):
         """Return the unit variate at the lattice points `fraction` of a format, to 5 float64 ULP.
 
         Where the sampler evaluates it: at the point itself, or a little beyond so as to be finite.
+        It falls with the fraction where the sampler does, as `jax.random.laplace`.
         The laws that need SciPy for it have a hook in `oracle.distributions`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no quantile: give it one, or a hook")

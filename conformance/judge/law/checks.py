@@ -91,11 +91,12 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
 
 @check(ORDER, needs=SWEPT)
 def check_order(evidence: LawEvidence) -> CheckResult:
-    """Ensure that the value never falls as the word grows (never rises, for a negative factor).
+    """Ensure that the value only rises as the word grows, or only falls where the definition does.
 
     A quantile function is monotone. Where a kernel is not, two draws trade places.
     """
-    sign = math.copysign(1.0, evidence.reference.law.factor)
+    first, last = evidence.reference.unit[[0, -1]] * evidence.reference.law.factor
+    sign = math.copysign(1.0, last - first)
     steps = np.diff(evidence.sweep.values.astype(np.float64) * sign)
     wrong = np.concatenate([[False], steps < 0])
     return _every_point(evidence, ORDER, wrong, "lies on the wrong side of the point before it")
