@@ -19,6 +19,9 @@ LEDGER = PACKAGE / "judge" / "ledger.toml"
 
 MANIFEST, PROVENANCE, OVERLAYS = "manifest.json", "provenance.json", "overlays"
 
+PENDING = ".pending"
+"""Folder of a golden set in which what is staged waits to be accepted."""
+
 PREDICTIONS = "predicted"
 """Folder of a golden set that holds a set of predictions for each device, by its name."""
 

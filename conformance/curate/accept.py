@@ -18,10 +18,10 @@ from conformance.cases.catalogue import Catalogue
 from conformance.core import files, inventory
 from conformance.core.errors import GoldenError, StagingError
 from conformance.core.files import at_work, writing
-from conformance.core.paths import LAYERS
+from conformance.core.paths import LAYERS, PENDING
 from conformance.core.records import Entry
 from conformance.curate.review import Merge, Review, merge, orphans
-from conformance.curate.stage import PENDING, put, require_stageable, stage_into
+from conformance.curate.stage import put, require_stageable, stage_into
 from conformance.flax.store import Earlier, open_layers
 from conformance.flax.store import orphans as layer_orphans
 from conformance.store.entries import GOLDEN

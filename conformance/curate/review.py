@@ -16,12 +16,11 @@ from conformance.core import versions
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError, StagingError, unknown
 from conformance.core.ids import Case, Tier, parse_parameter, parse_problem
-from conformance.core.paths import golden_folder, golden_option
+from conformance.core.paths import PENDING, golden_folder, golden_option
 from conformance.core.reading import read_file
 from conformance.core.records import Drift, DriftClass, Entry, Environment, Outcome, Raised
 from conformance.curate.doubts import doubts
 from conformance.curate.stage import (
-    PENDING,
     STAGE,
     Stage,
     digest_of,

@@ -25,6 +25,7 @@ from conformance.core.paths import (
     LAYERS,
     MANIFEST,
     OVERLAYS,
+    PENDING,
     golden_option,
     overlay_name,
     overlay_names,
@@ -36,8 +37,6 @@ from conformance.store.entries import GOLDEN, RECORDING
 from conformance.store.read import Store, open_store
 from conformance.store.stack import Overlay, Stack
 from conformance.store.write import now, write_store
-
-PENDING = ".pending"
 
 STAGE = "stage.json"
 

@@ -21,6 +21,7 @@ from conformance.core.paths import (
     LAYERS,
     MANIFEST,
     OVERLAYS,
+    PENDING,
     PREDICTIONS,
     PROVENANCE,
     golden_option,
@@ -86,6 +87,8 @@ class Store:
     @property
     def way_out(self) -> str:
         """What to do about damage."""
+        if self.folder.name == PENDING:
+            return f"drop it with `conformance goldens reject{golden_option(self.folder.parent)}`"
         if self.kind == PREDICTED:
             return (
                 "restore it from version control, or predict anew with `conformance compile "

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from conformance.core.paths import PENDING
 from conformance.core.records import Raised
-from conformance.curate.stage import PENDING, STAGE
+from conformance.curate.stage import STAGE
 from conformance.report.run import MISSING
 from conformance.store.read import open_store
 from tests import ROOT, deadly, small_golden

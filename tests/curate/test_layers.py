@@ -19,13 +19,12 @@ from conformance.core import inventory
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError, SelectionError, StagingError
 from conformance.core.ids import Parameter, parse_parameter
-from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST
+from conformance.core.paths import FLAX_TREES, LAYERS, MANIFEST, PENDING
 from conformance.core.records import DriftClass, Outcome, Raised, Returned
 from conformance.curate import layers as staging
 from conformance.curate.accept import accept, prune
 from conformance.curate.layers import Here, Seen, Tree, record_and_stage_layers
 from conformance.curate.review import Review, review
-from conformance.curate.stage import PENDING
 from conformance.curate.verify import verify_set
 from conformance.flax import observe, store
 from conformance.flax.layers import Layer

@@ -26,7 +26,7 @@ from conformance.core.files import locked
 from conformance.core.ids import Tier
 from conformance.core.inventory import INVENTORY
 from conformance.core.laws import Normal
-from conformance.core.paths import MANIFEST, OVERLAYS, PROVENANCE, golden_folder
+from conformance.core.paths import MANIFEST, OVERLAYS, PENDING, PROVENANCE, golden_folder
 from conformance.core.records import DriftClass, Entry, Outcome, Raised, Returned
 from conformance.curate import accept as accepting
 from conformance.curate import stage as staging
@@ -376,9 +376,19 @@ def test_a_stage_that_cannot_be_read_says_how_to_drop_it(
     golden: Path, recorded: Recorded, catalogue: Catalogue
 ) -> None:
     stage(golden, recorded({A: draws(7)}))
-    (golden / staging.PENDING / staging.STAGE).write_text("{")
+    (golden / PENDING / staging.STAGE).write_text("{")
 
     with pytest.raises(GoldenError, match=r"stage\.json cannot be read .* goldens reject"):
+        review(golden, catalogue)
+
+
+def test_what_is_pending_and_lacks_a_shard_says_how_to_drop_it(
+    golden: Path, recorded: Recorded, catalogue: Catalogue
+) -> None:
+    stage(golden, recorded({A: draws(7)}))
+    (golden / PENDING / shard_name("custom", "mine")).unlink()
+
+    with pytest.raises(GoldenError, match=r"mine\.safetensors .*: drop it with .* goldens reject"):
         review(golden, catalogue)
 
 
@@ -1036,7 +1046,7 @@ def test_what_a_killed_staging_left_is_cleared_away(golden: Path, recorded: Reco
 
     stage(golden, recorded({A: draws(7)}))
 
-    assert [path.name for path in golden.glob(".*")] == [staging.PENDING]
+    assert [path.name for path in golden.glob(".*")] == [PENDING]
 
 
 # --- The command line ----------------------------------------------------------------------------

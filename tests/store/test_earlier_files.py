@@ -20,7 +20,7 @@ from conformance.cli import main
 from conformance.cli.history import last_changes
 from conformance.core.errors import ConformanceError
 from conformance.core.ids import parse_case
-from conformance.core.paths import BUDGETS, LOWERING, shipped
+from conformance.core.paths import BUDGETS, LOWERING, PENDING, shipped
 from conformance.core.records import Raised, Returned
 from conformance.core.versions import FORMATS, Format
 from conformance.curate.review import pending
@@ -128,10 +128,19 @@ def test_layers_of_a_set_are_read(folder: Path) -> None:
 
 
 def test_what_is_pending_can_be_accepted(folder: Path) -> None:
-    waiting = pending(folder / "pending")
+    """Its shards are those of the set: they are not kept twice."""
+    for path in (folder / "golden").glob("*/*.safetensors"):
+        waiting = folder / "pending" / PENDING / path.parent.name / path.name
+        waiting.parent.mkdir()
+        shutil.copy(path, waiting)
 
-    assert waiting is not None
-    assert waiting.reason == "a set that waits"
+    assert main(["goldens", "accept", "--golden", str(folder / "pending")]) == 0
+
+    store, accepted = open_store(folder / "golden"), open_store(folder / "pending")
+    assert accepted.latest["reason"] == "a set that waits"
+    assert [accepted.entry(key).outcome for key in accepted.ids()] == [
+        store.entry(key).outcome for key in store.ids()
+    ]
 
 
 def test_an_unfinished_recording_goes_on(folder: Path) -> None:
