@@ -15,6 +15,7 @@ from typing import Any
 from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.errors import SelectionError
+from conformance.core.formats import DTYPES
 from conformance.core.ids import SHARDED, TRANSFORMS, Tier
 from conformance.core.keys import LARGEST, parse_key
 from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
@@ -34,7 +35,7 @@ LONGEST_S = 365 * 24 * 3600.0
 
 LIST_OPTIONS: Mapping[str, str] = {
     "initializer": "names or glob patterns",
-    "dtype": "float32, bfloat16, float16, float64, complex64, complex128",
+    "dtype": ", ".join(DTYPES),
     "shape": "sizes joined by x, as in 64x32; or scalar",
     "seed": "seeds, or ranges of them as in 0:200, which ends before 200",
     "key": "keys as ids have them: s7.fold5 for fold_in, s7.split3at1 for a child of split, "
