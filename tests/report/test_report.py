@@ -419,8 +419,10 @@ def test_a_row_that_lacks_a_column_of_its_version_is_refused_by_name(column: str
         from_json(json.dumps(values))
 
 
-def as_count(number: int) -> pd.Series[Any]:
-    return pd.Series([number], dtype="Int64")
+def of_before(run: pd.DataFrame) -> pd.DataFrame:
+    """Return the row as a file of version 1 holds it: what came later is missing, known or not."""
+    unknown = {name: run[name].mask(run[name].notna()) for name in LATE}
+    return run.assign(schema=pd.Series([1], dtype="Int64"), **unknown)
 
 
 def test_a_drift_csv_of_before_is_read(tmp_path: Path) -> None:
@@ -429,7 +431,7 @@ def test_a_drift_csv_of_before_is_read(tmp_path: Path) -> None:
     rows = pd.read_csv(path, dtype=str, keep_default_na=False).drop(columns=LATE)
     rows.assign(schema="1").to_csv(path, index=False)
 
-    pd.testing.assert_frame_equal(read_drift(folder), read_run(folder).assign(schema=as_count(1)))
+    pd.testing.assert_frame_equal(read_drift(folder), of_before(read_run(folder)))
 
 
 def test_a_parquet_file_of_before_is_read(tmp_path: Path) -> None:
@@ -438,9 +440,7 @@ def test_a_parquet_file_of_before_is_read(tmp_path: Path) -> None:
     pd.read_parquet(path).drop(columns=LATE).assign(schema=1).to_parquet(path, index=False)
 
     # Of a category that nothing is of, what it would be of differs.
-    pd.testing.assert_frame_equal(
-        read_run(folder), expected.assign(schema=as_count(1)), check_categorical=False
-    )
+    pd.testing.assert_frame_equal(read_run(folder), of_before(expected), check_categorical=False)
 
 
 def test_runs_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
