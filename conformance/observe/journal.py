@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from conformance.core.errors import GoldenError, JournalError
+from conformance.core.errors import GoldenError, JournalError, Malformed
 from conformance.core.files import require_new
 from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
@@ -130,6 +130,15 @@ class _Header:
     environment: Environment
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """What a row holds besides the fields of its entry. Bits are base64."""
+
+    id: str
+    bits: str
+    drawn_bits: str | None = None
+
+
 def _append(stream: TextIO, row: Mapping[str, Any]) -> None:
     stream.write(one_line(row) + "\n")
     stream.flush()
@@ -144,8 +153,11 @@ def _journal_row(entry: Entry) -> dict[str, Any]:
     return row
 
 
-def _journal_entry(row: Mapping[str, Any]) -> Entry:
-    fields = dict(row)
-    key, bits, drawn = fields.pop("id"), fields.pop("bits"), fields.pop("drawn_bits", None)
-    drawn = None if drawn is None else base64.b64decode(drawn)
-    return entry_from(key, fields, base64.b64decode(bits), drawn)
+def _journal_entry(row: object) -> Entry:
+    if not isinstance(row, dict):
+        raise Malformed.value(row, "an object")
+    ours = {field.name for field in dataclasses.fields(_Kept)}
+    kept = record(_Kept, {name: value for name, value in row.items() if name in ours})
+    fields = {name: value for name, value in row.items() if name not in ours}
+    drawn = None if kept.drawn_bits is None else base64.b64decode(kept.drawn_bits)
+    return entry_from(kept.id, fields, base64.b64decode(kept.bits), drawn)

@@ -399,7 +399,9 @@ def test_another_kernel_of_lapack_is_not_mixed_into_a_journal(
         record(CASES, catalogue, interrupted, resume=True)
 
 
-@pytest.mark.parametrize("line", ["{}", "[" * 100_000])
+@pytest.mark.parametrize(
+    "line", ["{}", "[]", '{"id": 7, "bits": ""}', '{"id": "a", "bits": 7}', "[" * 100_000]
+)
 def test_a_damaged_journal_is_refused(interrupted: Path, catalogue: Catalogue, line: str) -> None:
     with journal_path(interrupted).open("a") as stream:
         stream.write(f"{line}\n")

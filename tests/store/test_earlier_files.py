@@ -138,8 +138,8 @@ def test_what_is_pending_can_be_accepted(folder: Path) -> None:
 
     store, accepted = open_store(folder / "golden"), open_store(folder / "pending")
     assert accepted.latest["reason"] == "a set that waits"
-    assert [accepted.entry(key).outcome for key in accepted.ids()] == [
-        store.entry(key).outcome for key in store.ids()
+    assert [entry.outcome for entry in accepted.entries()] == [
+        entry.outcome for entry in store.entries()
     ]
 
 
