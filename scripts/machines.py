@@ -60,8 +60,8 @@ def read_machines(path: Path) -> Machines:
     """Return what the file of machines says.
 
     Raises:
-        SystemExit: it cannot be read, or says nothing of a backend's JAX; the message names the
-            place.
+        SystemExit: it cannot be read, says nothing of a backend's JAX, or describes a machine that
+            no job would run on or two share the name of; the message names the place.
     """
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))
@@ -71,9 +71,24 @@ def read_machines(path: Path) -> Machines:
     try:
         with naming(path, SelectionError, "mend it"):
             found = record(Machines, document(path))
+            for number, machine in enumerate(found.machine, start=1):
+                for field, fault in _faults(machine, found.machine[: number - 1]).items():
+                    raise Malformed(fault, ("machine", f"#{number}", field))
             for jax, requirements in found.jax.items():
                 if lacking := {each.backend for each in found.machine} - requirements.keys():
                     raise Malformed(f"jax.{jax} says nothing of {min(lacking)}")
     except SelectionError as error:
         sys.exit(str(error))
     return found
+
+
+def _faults(machine: Machine, before: Sequence[Machine]) -> dict[str, str]:
+    """Return why jobs of a machine would never come to a verdict of their own, by the field."""
+    faults = {}
+    if machine.name in {each.name for each in before}:
+        faults["name"] = f"{machine.name!r} is another machine's, whose artifacts it would replace"
+    if not machine.runner:
+        faults["runner"] = "[] is not a list of labels"
+    if machine.shards < 1:
+        faults["shards"] = f"{machine.shards} is not a number of jobs, from 1 on"
+    return faults

@@ -205,11 +205,21 @@ def test_a_machine_is_read_with_what_it_does_not_say(tmp_path: Path) -> None:
         ("shards = 2", 'shards = "2"', "shards"),
         ("shards = 2", "shard = 2", "shard"),
         ("shards = 2", "", "the field 'shards' is missing"),
+        ("shards = 2", "shards = 0", "machine #1, shards: 0 is not a number of jobs, from 1 on"),
+        ('["ubuntu"]', "[]", "machine #1, runner: [] is not a list of labels"),
+        (
+            "[jax.newest]",
+            '[[machine]]\nname = "x86"\nrunner = ["b"]\nbackend = "cpu"\nshards = 1\n[jax.newest]',
+            "machine #2, name: 'x86' is another machine's",
+        ),
         ('runner = ["ubuntu"]', 'runner = "ubuntu"', "runner"),
         ('cpu = "jax"', 'cuda = "jax"', "jax.newest says nothing of cpu"),
         ("[jax.newest]", "[jax.newest", "TOMLDecodeError"),
     ],
-    ids=["text", "stranger", "missing", "no-list", "no-jax", "no-toml"],
+    ids=[
+        *("text", "stranger", "missing", "no-shard", "no-label", "twice"),
+        *("no-list", "no-jax", "no-toml"),
+    ],
 )
 def test_a_file_of_machines_that_is_wrong_is_refused_by_place(
     old: str, new: str, needed: str, tmp_path: Path
