@@ -479,7 +479,17 @@ def _coerce(value: Any, column: Column) -> Any:
         return None
     if value is None:
         raise ValueError("a value is needed here")
-    return _truth(value) if column.kind is bool else column.kind(value)
+    if column.kind is bool:
+        return _truth(value)
+    return encodable(str(value)) if column.kind is str else column.kind(value)
+
+
+def encodable(text: str) -> str:
+    """Return the text, halves of surrogate pairs as escapes: no file of reports can hold them.
+
+    Exceptions have them in names of files that are not UTF-8.
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 def _truth(value: object) -> bool:
@@ -567,6 +577,8 @@ def _require_held(row: Row) -> Row:
         value = getattr(row, column.name)
         if value is None:
             continue
+        if isinstance(value, str) and value != encodable(value):
+            raise ReportError(f"column {column.name}: {encodable(value)!r} is no Unicode text")
         if column.categories and value not in column.categories:
             raise ReportError(unknown(column.name, value, column.categories))
         if value not in RANGES.get(column.dtype, (value,)):

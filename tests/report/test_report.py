@@ -318,6 +318,12 @@ def changed_line(**changes: Any) -> str:
     return json.dumps({**json.loads(to_json(as_row(result()))), **changes})
 
 
+def test_a_message_that_no_file_can_hold_is_escaped() -> None:
+    check = CheckResult(check="contract", status=Status.FAILED, message="no file a\udcff")
+
+    assert "no file a\\udcff" in as_row(dataclasses.replace(result(), checks=(check,))).messages
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -336,6 +342,7 @@ def changed_line(**changes: Any) -> str:
         ),
         (changed_line(max_ulp=2**64), "column max_ulp: 18446744073709551616 is beyond what UInt64"),
         (changed_line(n_elements=2**63), "column n_elements: 9223372036854775808 is beyond what"),
+        (changed_line(messages="a \ud800"), r"column messages: .* is no Unicode text"),
         (changed_line(seed=-1), "column seed: -1 is beyond what UInt64 holds"),
         (changed_line(recorded_at="noon"), "column recorded_at: 'noon' is not a time, as in 2027"),
         (changed_line(case=None), "column case: None is not a text"),
