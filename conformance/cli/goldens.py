@@ -171,7 +171,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _verify(folder: Path, *, judges: bool) -> int:
     from conformance.cases.builtin import load_catalogue
-    from conformance.curate.judged import judged_faults
+    from conformance.curate.doubts import judged_faults
     from conformance.curate.verify import verify_set
     from conformance.judge.rules import load_ledger
 

@@ -1,111 +1,115 @@
-"""Why something that is staged may be no golden at all.
+"""Whether goldens are right, and not only as they were stored.
 
-Accepting says that an array is right, and every later run believes it. What a run would fail for,
-and what no correct initializer returns, is said before.
+A golden that was wrong when it was accepted agrees with every run that is wrong alike. So each is
+judged as if it had just been observed, when it is reviewed and on demand: by the oracle, or by
+statistics where none answers. And no two keys may have one array.
 """
 
 from __future__ import annotations
 
 import collections
-import contextlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import MissingBudget
-from conformance.core.ids import Case, Problem, parse_problem
-from conformance.core.laws import nominal_moments
-from conformance.core.records import DriftClass, Entry, Observation, Returned, Status
-from conformance.judge.budgets import Budgets
-from conformance.judge.checks.values import VALUES
-from conformance.judge.rules import default_checks, load_ledger
-from conformance.judge.verdict import judge
+from conformance.core.formats import WIDE_DTYPES
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import expected_error
+from conformance.core.paths import BUDGETS
+from conformance.core.records import BASE, Entry, Observation, Returned, Status
+from conformance.judge.bench import Bench
+from conformance.judge.checks.statistics import is_no_accident
+from conformance.judge.ledger import Ledger
+from conformance.store import budgets
+from conformance.store.entries import problem_of
+from conformance.store.read import open_store
+
+
+def judged_faults(folder: Path, catalogue: Catalogue, ledger: Ledger) -> Iterator[str]:
+    """Yield what is wrong with each golden of a set that is, one line or more.
+
+    Raises:
+        StoreError: a golden or the budgets cannot be read.
+    """
+    store = open_store(folder)
+    bench = Bench(
+        specs=catalogue.by_name(),
+        goldens=store,
+        ledger=ledger,
+        budgets=budgets.load(folder / BUDGETS),
+    )
+    jax_version = store.environment.packages["jax"]
+    for key, faults in doubts(store.entries(), catalogue, bench, BASE, jax_version):
+        text = "\n".join(faults)
+        yield f"the golden {key} is wrong: {text}"
 
 
 def doubts(
-    entries: Sequence[Entry],
-    catalogue: Catalogue,
-    budgets: Budgets | None,
-    backend: str,
-    jax_version: str,
-) -> Mapping[str, tuple[str, ...]]:
-    """Return what speaks against staged goldens, by id; those that nothing speaks against are out.
+    entries: Iterable[Entry], catalogue: Catalogue, bench: Bench, backend: str, jax_version: str
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the id of each golden that something speaks against, with all that does.
 
+    Of a problem whose initializer is not in the catalogue, or has no definition, nobody can tell.
     backend, jax_version: what made them.
     """
-    problems = {entry.id: parse_problem(entry.id) for entry in entries}
-    specs = {key: catalogue.lookup(problem.initializer) for key, problem in problems.items()}
-    found: dict[str, list[str]] = collections.defaultdict(list)
-    drawn = [entry for entry in entries if _is_drawn(problems[entry.id], specs[entry.id])]
-    for key, fault in (*_of_one_value(drawn), *_same_for_other_seeds(drawn, problems)):
-        found[key].append(fault)
-    ledger, checks = load_ledger(), default_checks(DriftClass.ROUNDING)
-    for entry in entries:
-        case = Case(problem=problems[entry.id], backend=backend, transform="eager")
-        with contextlib.suppress(MissingBudget):  # nobody has measured what such a case may err
-            result = judge(
-                _observation(case, entry),
-                spec=specs[entry.id],
-                golden=None,
-                budgets=budgets,
-                ledger=ledger,
-                checks=checks,
-                jax_version=jax_version,
-            )
-            found[entry.id] += [
-                f"{check.check}: {check.message}"
-                for check in result.checks
-                if check.status is Status.FAILED and check.check != VALUES
-            ]
-    return {key: tuple(faults) for key, faults in sorted(found.items()) if faults}
+    known = [entry for entry in entries if _is_known(entry, catalogue)]
+    twins = _twins(known, catalogue)
+    for entry in known:
+        found = _failed_checks(entry, bench, backend, jax_version)
+        if entry.id in twins:
+            found.insert(0, f"it is one array with {twins[entry.id]}: the key is ignored")
+        if found:
+            yield entry.id, found
 
 
-def _observation(case: Case, entry: Entry) -> Observation:
-    """Return the entry as it was observed; what is not repeatable is never staged."""
-    outcome = entry.outcome
-    return Observation(
-        case=case,
-        outcome=outcome,
-        repeat_sha256=outcome.sha256 if isinstance(outcome, Returned) else None,
+def _is_known(entry: Entry, catalogue: Catalogue) -> bool:
+    name = problem_of(entry.id).initializer
+    return name in catalogue and catalogue.lookup(name).definition is not None
+
+
+def _failed_checks(entry: Entry, bench: Bench, backend: str, jax_version: str) -> list[str]:
+    """Return what a run would say, had it observed the golden and found it as it was accepted."""
+    observation = Observation(
+        case=Case(problem=problem_of(entry.id), backend=backend, transform="eager"),
+        outcome=entry.outcome,
+        repeat_sha256=getattr(entry.outcome, "sha256", None),  # nobody called it twice
         device="",
         elapsed_s=0.0,
         stages=entry.stages,
     )
+    try:
+        result = bench.judge_beside(entry, observation, jax_version)
+    except MissingBudget as error:
+        return [f"it cannot be judged: {error}"]
+    return [check.message for check in result.checks if check.status is Status.FAILED]
 
 
-def _is_drawn(problem: Problem, spec: InitializerSpec) -> bool:
-    """Return whether two seeds must give two arrays: not of constants, and not where none is known.
-
-    An array of few bits may well be the same under two seeds.
-    """
-    if spec.definition is None:
-        return False
-    nominal = nominal_moments(spec.definition, problem.shape, problem.dtype)
-    return (nominal is None or nominal.variance > 0) and math.prod(problem.shape) >= MANY
-
-
-MANY = 32
-"""Elements from which on two seeds give other arrays: with one bit an element, but for one pair of
-seeds in 2^32."""
-
-
-def _of_one_value(entries: Sequence[Entry]) -> Iterator[tuple[str, str]]:
+def _twins(entries: Sequence[Entry], catalogue: Catalogue) -> Mapping[str, str]:
+    """Return of each golden that has the array of another key, which is no accident, such one."""
+    alike: dict[tuple[object, ...], dict[object, list[str]]] = collections.defaultdict(dict)
     for entry in entries:
-        outcome = entry.outcome
-        if isinstance(outcome, Returned) and outcome.moments.minimum == outcome.moments.maximum:
-            yield entry.id, f"all elements are {outcome.moments.minimum:g}, and it draws"
+        problem, outcome = problem_of(entry.id), entry.outcome
+        definition = catalogue.lookup(problem.initializer).definition
+        if not isinstance(outcome, Returned) or outcome.moments.nonfinite:
+            continue
+        if expected_error(definition, problem.shape, problem.dtype):
+            continue
+        if not outcome.moments.variance > 0 or not is_no_accident(definition, problem):
+            continue
+        array = (problem.initializer, problem.dtype, problem.shape, problem.prng, outcome.sha256)
+        alike[array].setdefault(_key_of(problem), []).append(entry.id)
+    return {
+        name: others[0]
+        for keys in alike.values()
+        for key, names in keys.items()
+        if (others := [each for other, ids in keys.items() if other != key for each in ids])
+        for name in names
+    }
 
 
-def _same_for_other_seeds(
-    entries: Sequence[Entry], problems: Mapping[str, Problem]
-) -> Iterator[tuple[str, str]]:
-    """Yield what has the bits of another seed."""
-    groups: dict[tuple[str, str], list[str]] = collections.defaultdict(list)
-    for entry in entries:
-        if isinstance(entry.outcome, Returned):
-            groups[problems[entry.id].initializer, entry.outcome.sha256].append(entry.id)
-    for same in groups.values():
-        for key in same:
-            others = [each for each in same if problems[each].seed != problems[key].seed]
-            if others:
-                yield key, f"the same bits as {others[0]}, of another seed"
+def _key_of(problem: Problem) -> object:
+    """Return what makes the key: of a seed alone, without x64, its low 32 bits."""
+    if not problem.key.is_seed:
+        return problem.key
+    return problem.seed if problem.dtype in WIDE_DTYPES else problem.seed % 2**32

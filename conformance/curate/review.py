@@ -30,8 +30,10 @@ from conformance.curate.stage import (
 from conformance.flax import store as layers
 from conformance.flax.store import Earlier
 from conformance.flax.verdict import parameter_drift
+from conformance.judge.bench import Bench
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import is_matrix
+from conformance.judge.rules import load_ledger
 from conformance.judge.verdict import compare
 from conformance.store.budgets import stacked as load_budgets
 from conformance.store.read import Store, open_store
@@ -178,8 +180,14 @@ class Merge:
         Where the set has no budget, the shipped one counts: the law is the same.
         """
         jax = self.pending.environment.packages.get("jax", "")
-        budgets = load_budgets(golden_folder(None), [*self._budget_folders(), self.folder])
-        return doubts(self.chosen, catalogue, budgets, self.stage.backend, jax)
+        bench = Bench(
+            specs=catalogue.by_name(),
+            goldens=self.pending,
+            ledger=load_ledger(),
+            budgets=load_budgets(golden_folder(None), [*self._budget_folders(), self.folder]),
+        )
+        found = doubts(self.chosen, catalogue, bench, self.stage.backend, jax)
+        return {key: tuple(faults) for key, faults in found}
 
     def _orphans(self, catalogue: Catalogue) -> list[str]:
         return orphans(self.base, catalogue) if self.base else []

@@ -96,7 +96,7 @@ def test_a_review_is_told_and_shown(golden: Path, capsys: pytest.CaptureFixture[
 
     told = capsys.readouterr().out
     assert "DOUBTFUL, a golden must not be wrong: normal 1" in told
-    assert "all elements are 1, and it draws" in told
+    assert "the mean is 1, 100 sigma from the law's" in told
     (page,) = golden.parent.glob("reports/*/index.html")
     text = page.read_text()
     for part in (

@@ -14,7 +14,7 @@ from conformance.core import inventory
 from conformance.core.arrays import returned, whole
 from conformance.core.paths import BUDGETS
 from conformance.core.records import Entry, Returned
-from conformance.curate.judged import judged_faults
+from conformance.curate.doubts import judged_faults
 from conformance.judge.ledger import Ledger
 from conformance.store.entries import GOLDEN
 from conformance.store.read import open_store
@@ -68,11 +68,12 @@ def test_right_goldens_have_no_fault(golden: Path) -> None:
 def test_two_keys_of_one_array_are_told(golden: Path) -> None:
     one, two = "he_uniform-float32-64x32-s0", "he_uniform-float32-64x32-s1"
 
-    found = faults(with_entry(golden, two, array_of(golden, one)))
+    first, second = faults(with_entry(golden, two, array_of(golden, one)))
 
-    assert found[0] == f"the goldens {one} and {two} are one array: the key is ignored"
-    assert found[1].startswith(f"the golden {two} is wrong: ")
-    assert "drawn with the key of seed 0" in found[1]
+    told = "the golden {} is wrong: it is one array with {}: the key is ignored"
+    assert first == told.format(one, two)
+    assert second.startswith(told.format(two, one))
+    assert "drawn with the key of seed 0" in second
 
 
 def test_where_no_oracle_answers_statistics_judge_a_golden(golden: Path) -> None:
