@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from conformance.core.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
 from conformance.core.records import DriftClass, Environment
+from conformance.core.settings import unusual
 from conformance.report.headline import sides
 from conformance.report.rows import Row
 from conformance.report.run import Run
@@ -36,6 +37,11 @@ def notes_on(run: Run) -> list[str]:
     """
     lines = [*roundings_explained(run), *overlays_told(run)]
     return [*lines, *sides(run)] if run.failed else lines
+
+
+def written_notes(run: Run) -> list[str]:
+    """Return the same for who did not see the run begin: what is unusual there comes first."""
+    return [*(f"note: {line}" for line in unusual(run.environment)), *notes_on(run)]
 
 
 def overlays_told(run: Run) -> list[str]:

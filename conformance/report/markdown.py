@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from conformance.report.aligned import markdown_line, markdown_table
 from conformance.report.escape import markdown_cell, printable
-from conformance.report.explained import notes_on
+from conformance.report.explained import written_notes
 from conformance.report.headline import headline
 from conformance.report.run import Run
 from conformance.report.tables import Table, tables
@@ -58,7 +58,7 @@ def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
     text = f"# {markdown_cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
     sentence = f"\n**{markdown_cell(headline(run))}**\n" if run.failed else ""
-    text += sentence + "".join(f"\n{markdown_cell(line)}\n" for line in notes_on(run))
+    text += sentence + "".join(f"\n{markdown_cell(line)}\n" for line in written_notes(run))
     sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
     return fitted(text, sections, max_bytes, elsewhere="The files beside summary.md have")

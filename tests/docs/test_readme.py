@@ -51,7 +51,7 @@ SHOWN_AS_FAILING = (
     "tall_orthogonal_rounded_to_bfloat16",
     "declared_mean_shifted",
     "variance_doubled",
-    "declared_second_half_copied",
+    "rbg_antithetic_pairs",
 )
 """The faults whose messages docs/reading-a-failure.md shows."""
 
@@ -269,7 +269,7 @@ def test_the_failures_of_the_docs_are_real() -> None:
     shown = [
         line.strip()
         for line in DOCS["reading-a-failure.md"].splitlines()
-        if re.match(r" {4}\w+-\w+-[\dx]+-s1-cpu-eager", line)
+        if re.match(r" {4}\w+-\w+-[\dx]+-s1(-rbg)?-cpu-eager", line)
     ]
     faults = [fault for fault in FAULTS if fault.name in SHOWN_AS_FAILING]
     messages = "\n".join(

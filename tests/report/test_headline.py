@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from conformance.core.records import Drift, DriftClass, Environment
+from conformance.report.escape import markdown_cell
+from conformance.report.explained import notes_on, written_notes
 from conformance.report.headline import headline, sides
+from conformance.report.markdown import markdown
+from conformance.report.page.of_run import page_of_run
 from conformance.report.run import Run
 
 from .test_report import ENVIRONMENT, failure, result, run_of
@@ -85,3 +89,15 @@ def test_both_sides_are_named() -> None:
     assert here.startswith(f"here: jax {ENVIRONMENT.packages['jax']}, ")
     assert goldens == "goldens: jax 0.4.20, LAPACK unknown, v4"
     assert sides(run_of(failure())) == [here]
+
+
+def test_what_is_written_begins_with_what_is_unusual() -> None:
+    flags = {**ENVIRONMENT.config, "jax_threefry_partitionable": "False"}
+    run = dataclasses.replace(
+        run_of(failure()), environment=dataclasses.replace(ENVIRONMENT, config=flags)
+    )
+    note = "note: jax_threefry_partitionable=False: every draw of threefry2x32 is another stream"
+
+    assert note in written_notes(run)[: -len(notes_on(run))]
+    assert note in page_of_run(run).notes
+    assert f"\n{markdown_cell(note)}\n" in markdown(run)

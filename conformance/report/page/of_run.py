@@ -9,7 +9,7 @@ from typing import Any
 
 from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass, Status
-from conformance.report.explained import notes_on
+from conformance.report.explained import written_notes
 from conformance.report.headline import headline
 from conformance.report.page.model import (
     MAX_ROWS,
@@ -44,7 +44,7 @@ def page_of_run(run: Run) -> Page:
         title=f"{run.verdict.partition(':')[0]} - {run.run_id}",
         verdict=run.verdict,
         sentence=headline(run),
-        notes=tuple(notes_on(run)),
+        notes=tuple(written_notes(run)),
         facts=tuple(facts_of(run.environment, run.golden_environment)),
         counts={name: n for name, n in by_class(run.tally).items() if n},
         failures=tuple(map(_failure, run.failed[:N_FAILURES])),
