@@ -108,6 +108,7 @@ def test_nothing_said_is_told_what_there_is(capsys: pytest.CaptureFixture[str]) 
     assert "merge" in told
 
 
+@pytest.mark.usefixtures("cold_python")
 @pytest.mark.parametrize(
     ("package", "words"),
     [

@@ -297,6 +297,8 @@ def test_read_only_folders_are_removed_and_what_links_point_at_is_not(tmp_path: 
 
 FORBIDDEN = ("rename", "renames", "fsync", "rmtree", "move")
 SUFFIXES = (".partial", ".draft", ".tmp", ".lock")
+LOCK_FILES = ("Pipfile.lock", ".lock")
+"""Of package managers, which are read by their names."""
 
 
 def own_ways(path: Path) -> Iterator[str]:
@@ -320,7 +322,7 @@ def own_way(node: ast.AST) -> str:
         # Path.replace takes one argument; those of texts, records and dates take others.
         case ast.Call(func=ast.Attribute(attr="replace"), args=[_], keywords=[]):
             return "calls replace"
-        case ast.Constant(value=str(text)) if text.endswith(SUFFIXES):
+        case ast.Constant(value=str(text)) if text.endswith(SUFFIXES) and text not in LOCK_FILES:
             return f"names a draft or a lock of its own, {text}"
     return ""
 

@@ -22,7 +22,7 @@ from conformance.core.records import Budget, DriftClass, Status
 from conformance.judge.checks.base import Evidence
 from conformance.judge.drift import DEFAULT_BUDGET
 from conformance.judge.law.accuracy import gather
-from conformance.judge.law.checks import judge_law
+from conformance.judge.law.checks import NOMINAL, judge_law
 from conformance.judge.rules import default_checks
 from conformance.observe.backends import open_backend
 from conformance.observe.sweep import sweep
@@ -96,7 +96,13 @@ def test_a_right_logistic_passes_every_check(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 def test_a_right_logistic_has_its_exact_law(dtype: str) -> None:
-    assert set(law_verdicts(right, dtype).values()) == {Status.PASSED}
+    verdicts = dict(law_verdicts(right, dtype))
+
+    # One draw in 128, or in 2^23, lies where the smallest normal number is: 87 sigma out, which
+    # makes the variance 18.9 times what was asked in bfloat16, and 1.00026 times in float32.
+    has_atom = dtype != "float16"
+    assert verdicts.pop(NOMINAL) is (Status.FAILED if has_atom else Status.PASSED)
+    assert set(verdicts.values()) == {Status.PASSED}
 
 
 @pytest.mark.parametrize(

@@ -337,9 +337,7 @@ def test_the_whole_way_from_a_raised_pin_to_a_comment_and_a_page(
     (comment,) = repository.comments
     (page,) = out.glob("*/index.html")
     assert code == 1
-    headline = (
-        "## DRIFT: jax 1.0 -&gt; jax 2.0: 1 of 2 cases beyond rounding: 1 identical, 1 stream"
-    )
+    headline = "# DRIFT: jax 1.0 -&gt; jax 2.0: 1 of 2 cases beyond rounding: 1 identical, 1 stream"
     assert comment.splitlines()[1] == headline
     assert "since which release: conformance bisect --from 1.0 --to 2.0" in comment
     assert "jax 1.0" in page.read_text()
