@@ -275,15 +275,20 @@ def _relative_error(values: Values) -> float:
 
 
 def _log_likelihood(unit: Values, law: Law, slack: float) -> float:
-    """Return that of standardised values; a little beyond a bound counts as at it.
+    """Return that of standardised values: where some lie beyond a bound, at the least larger scale.
 
-    slack: how far beyond, as a part of the bound: the scale is an estimate.
+    There they have a density that integrates to 1, as the ratio of two likelihoods needs. Clipped
+    to the bound they would have none: a uniform law was likelier of truncated normals than theirs.
+
+    slack: how much larger, as a part, the scale may be: it is an estimate.
     """
     lower, upper = law.support
     nearer = unit / (1 + slack)
     if ((nearer < lower) | (nearer > upper)).any():
         return -math.inf
-    return float(law.log_density(np.clip(unit, lower, upper)).sum())
+    larger = max(1.0, float((unit / np.where(unit < 0, lower, upper)).max()))
+    within = np.clip(unit / larger, lower, upper)  # the quotient is rounded
+    return float(law.log_density(within).sum()) - len(unit) * math.log(larger)
 
 
 def _stddev(law: Law) -> float:

@@ -841,6 +841,16 @@ def test_a_value_at_a_bound_is_within_it(value: float) -> None:
     assert beyond == -math.inf
 
 
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_value_beyond_an_estimated_bound_has_the_density_of_a_larger_scale(sign: float) -> None:
+    """A uniform law on [-1.25, 1.25] has the density 0.4 everywhere."""
+    values = sign * np.array([0.5, 1.25])
+
+    assert recognition._log_likelihood(values, UNITS["uniform"], 0.5) == pytest.approx(
+        2 * math.log(0.4)
+    )
+
+
 @pytest.mark.usefixtures("round_figures")
 def test_the_likeliest_law_comes_first() -> None:
     found = recognise(quantiles(WHOLE, 256), None)
