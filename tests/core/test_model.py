@@ -140,9 +140,10 @@ def test_a_group_is_of_backend_transform_dtype_prng_and_shape() -> None:
 
 def test_tiers_and_classes_rank_from_small_to_large() -> None:
     assert [tier.rank for tier in Tier] == [0, 1, 2]
-    assert [each.rank for each in DriftClass] == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert [each.rank for each in DriftClass] == [0, 1, 2, 3, 4, 5, 6, 7, 8]
     assert Tier.QUICK.rank < Tier.STANDARD.rank < Tier.FULL.rank
     assert DriftClass.ROUNDING.rank == 1
+    assert DriftClass.ROUNDING.rank < DriftClass.BIASED.rank < DriftClass.TRANSFORM.rank
 
 
 def matrix(column: float, gram: float) -> MatrixBudget:

@@ -45,9 +45,10 @@ def draw(seed: int = 0) -> Any:
 
 
 def nudged(array: Any) -> Any:
-    """Return the array with every third element one ULP further from zero."""
+    """Return the array with every third element one ULP off, by turns from zero and towards it."""
     words = array.copy().view(np.uint32)
-    words.reshape(-1)[::3] += 1
+    words.reshape(-1)[::6] += 1
+    words.reshape(-1)[3::6] -= 1
     return words.view(np.float32)
 
 
@@ -436,7 +437,11 @@ def test_the_option_takes_the_place_of_the_file(tmp_path: Path) -> None:
         ),
         (
             '[tool.conformance]\nmax-drift = "none"',
-            "max-drift: value 'none' is unknown: did you",
+            "max-drift: value 'none' is unknown: choose from biased, contract, identical, law,",
+        ),
+        (
+            '[tool.conformance]\nmax-drift = "biassed"',
+            "max-drift: value 'biassed' is unknown: did you mean biased",
         ),
         ("[tool.conformance]\nallow = 3", "allow: 3 is not a list"),
         (

@@ -239,9 +239,11 @@ def side(tmp_path: Path) -> WriteSide:
 
 
 def draw(n_ulp: int = 0) -> Any:
+    """Return one draw, rows of it moved from zero and as many towards it, as rounding would."""
     array = np.random.default_rng(0).normal(0, 0.1, (64, 32)).astype(np.float32)
     words = array.view(np.uint32)
-    words[::3] += np.uint32(n_ulp)
+    words[::6] += np.uint32(n_ulp)
+    words[3::6] -= np.uint32(n_ulp)
     return array
 
 
