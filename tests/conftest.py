@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from conformance.observe import environment
+from conformance.observe.process import force_host_devices
 from tests import warm
 
 collect_ignore = [] if importlib.util.find_spec("ray") else ["observe/test_fleet_ray.py"]
@@ -45,7 +46,9 @@ COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let workers and child processes share byte code and compiled programs."""
+    """Force host devices, and let workers and children share byte code and compiled programs."""
+    # Before any file is imported: the first draw of one fixes how many devices JAX has.
+    force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
     if hasattr(config, "workerinput"):

@@ -14,14 +14,11 @@ from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import DriftClass, Observation, Status
 from conformance.core.settings import installed_jax
 from conformance.judge.verdict import compare
-from conformance.observe.process import force_host_devices
 from conformance.store import budgets
 from conformance.suite.faults import BY_DESIGN, Fault
 from tests import small_golden
 from tests.benches import bench
 from tests.judge.test_faults import catalogue_with
-
-force_host_devices()
 
 SHIPPED = budgets.load(shipped() / BUDGETS)
 

@@ -12,9 +12,6 @@ import pytest
 from conformance.core.ids import CALLS, TRANSFORMS, parse_problem
 from conformance.observe.backends import transforms
 from conformance.observe.backends.transforms import MANY_CALLS, MAPPED, mapped, one_call
-from conformance.observe.process import force_host_devices
-
-force_host_devices()
 
 PROBLEM = parse_problem("normal-float32-8x3-s7")
 
