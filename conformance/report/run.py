@@ -15,7 +15,7 @@ from conformance.core.words import counted
 from conformance.report.rows import Row
 
 MISSING = "missing.json"
-"""File of a finished run: reason -> the cases that have no result for it."""
+"""File of a finished run: under `missing`, reason -> the cases that have no result for it."""
 
 UNKNOWN_REASON = "the run ended without a result"
 """Said of a missing case when nobody knows more."""

@@ -61,7 +61,7 @@ def call(module: str, installed: Path, *words: object) -> subprocess.CompletedPr
 def lost_in(reports: Path) -> dict[str, str]:
     """Return why each missing case of the only run has no verdict."""
     (folder,) = reports.iterdir()
-    by_reason: dict[str, list[str]] = json.loads((folder / MISSING).read_text())
+    by_reason: dict[str, list[str]] = json.loads((folder / MISSING).read_text())["missing"]
     return {case: reason for reason, cases in by_reason.items() for case in cases}
 
 

@@ -131,10 +131,11 @@ def test_a_worker_keeps_what_it_compiled_and_says_the_same_with_it(
     folder = small_golden.write(tmp_path / "golden", case)
     asked = argparse.Namespace(cases=[case], golden=str(folder))
     first, second = Listener(), Listener()
+    task = {"options": given(asked), "run_id": "run", "done": [], "n_parts": 1, "part": 0}
     for listener in (first, second):
         jax.clear_caches()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
         events.clear()
-        judge({"options": given(asked), "run_id": "run"}, {}, listener)
+        judge(task, {}, listener)
 
     assert second.rows == first.rows != {}
     assert FOUND in events
@@ -233,7 +234,7 @@ def test_how_many_programs_a_run_would_not_compile_is_told() -> None:
 
     first, second = programs.lines(WHERE)
 
-    assert first == f"  1 kept for runs in this environment, in {programs.folder_for(WHERE)}"
+    assert first == f"1 kept for runs in this environment, in {programs.folder_for(WHERE)}"
     assert "JAX_ENABLE_COMPILATION_CACHE=0" in second
 
 
