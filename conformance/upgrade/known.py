@@ -115,7 +115,11 @@ KNOWN = (
         before="0.12.0",
         fact="multiplies the quantile of a normal by sqrt(2), rounds, and then by stddev; not by "
         "their product",
-        handled=("normal-sequence-before-0.12-bfloat16", "normal-sequence-before-0.12-float16"),
+        handled=(
+            "normal-sequence-before-0.12-bfloat16",
+            "normal-sequence-before-0.12-float16",
+            "normal-roundings-before-0.12",
+        ),
     ),
 )
 """Needs were found by importing releases beside the newest companions that their metadata allows,
