@@ -18,7 +18,7 @@ from conformance.core.errors import (
     nearest,
     unknown,
 )
-from conformance.core.imports import broken
+from conformance.core.imports import told
 from conformance.core.paths import empty
 from conformance.report.escape import printable
 from conformance.run.interruption import no_early_success, termination_as_interruption
@@ -51,9 +51,6 @@ examples:
   conformance gate --from 0.11.2 --to latest                   may we take the new JAX?
   conformance doctor                                           what here can change numbers
 """
-
-JUDGING_PACKAGES = ("flax", "packaging", "pandas", "pyarrow", "pytest", "scipy", "xdist")
-"""Modules of the extra `judge`, which recording does without."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,26 +104,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
-    except ModuleNotFoundError as error:
-        name = (error.name or "").partition(".")[0]
-        if name not in JUDGING_PACKAGES:
-            return _broken(error)
-        print(
-            f"conformance: this needs {name}, which is not installed: "
-            "pip install 'initializer-conformance[judge]'",
-            file=sys.stderr,
-        )
-        return ExitCode.MISSING
     except Exception as error:
-        return _broken(error)
-
-
-def _broken(error: Exception) -> ExitCode:
-    """Say which package cannot be imported; any other exception goes on."""
-    if (known := broken(error)) is None:
-        raise error
-    print(f"conformance: {known}", file=sys.stderr)
-    return known.exit_code
+        if (known := told(error)) is None:
+            raise
+        print(f"conformance: {known}", file=sys.stderr)
+        return known.exit_code
 
 
 def _run(words: list[str]) -> int:

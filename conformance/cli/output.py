@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from conformance.core.errors import ExitCode, ReportError, cannot_write
 from conformance.core.files import replace_file
+from conformance.core.imports import told
 from conformance.report.escape import printable
 
 if TYPE_CHECKING:
@@ -117,14 +118,20 @@ def standard_output() -> Iterator[Output]:
 
 
 def write_all(files: Iterable[Callable[[], None]]) -> ExitCode:
-    """Write each file; say which cannot be written, and return whether one is missing."""
+    """Write each file; say which cannot be written, and return whether one is missing.
+
+    So does one for which a package is missing: the verdict has been said, and it counts.
+    """
     code = ExitCode.OK
     for write in files:
         try:
             write()
-        except ReportError as error:
-            print(f"conformance: {printable(str(error))}", file=sys.stderr)
-            code = error.exit_code
+        except Exception as error:
+            known = error if isinstance(error, ReportError) else told(error)
+            if known is None:
+                raise
+            print(f"conformance: {printable(str(known))}", file=sys.stderr)
+            code = known.exit_code
     return code
 
 

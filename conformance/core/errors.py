@@ -164,7 +164,7 @@ class CompilerAbsent(Absent, RuntimeError):
 
 
 class PackageBroken(Absent):
-    """A package that this program needs is installed and cannot be imported."""
+    """A package that this program needs is missing, or installed and cannot be imported."""
 
 
 class SideError(Absent, RuntimeError):

@@ -1,4 +1,4 @@
-"""Which installed package it is that cannot be imported."""
+"""Which package it is that is missing, or installed and cannot be imported."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from types import FrameType, TracebackType
 
 from conformance.core.errors import PackageBroken
 
-NEEDED = (
-    *("jax", "jaxlib", "flax", "numpy", "ml_dtypes", "safetensors", "scipy"),
-    *("pandas", "pyarrow", "packaging", "jinja2", "matplotlib"),
+JUDGING = (
+    *("flax", "jinja2", "matplotlib", "packaging", "pandas", "pyarrow"),
+    *("pytest", "scipy", "xdist"),
 )
+"""Modules of the extra `judge`, which recording does without."""
+
+NEEDED = ("jax", "jaxlib", "ml_dtypes", "numpy", "safetensors", *JUDGING)
+
+
+def told(error: Exception) -> PackageBroken | None:
+    """Return what to tell of an exception that a package is the reason of; None of any other."""
+    name = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name in JUDGING:
+        return PackageBroken(
+            f"this needs {name}, which is not installed: "
+            "pip install 'initializer-conformance[judge]'"
+        )
+    return broken(error)
 
 
 def broken(error: Exception) -> PackageBroken | None:

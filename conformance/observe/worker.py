@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from conformance.core import errors
 from conformance.core.errors import ConformanceError, WorkerGone
-from conformance.core.imports import broken
+from conformance.core.imports import told
 from conformance.core.named import function
 
 CASE_TIMEOUT_S = 600.0
@@ -160,7 +160,7 @@ def serve(
     except ConformanceError as error:
         voice.end(error)
     except Exception as error:
-        if (known := broken(error)) is None:
+        if (known := told(error)) is None:
             raise
         voice.end(known)
     else:

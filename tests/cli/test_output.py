@@ -191,3 +191,26 @@ def test_a_form_that_cannot_be_written_is_told_after_the_verdict(
     printed = capsys.readouterr()
     assert printed.out == "a verdict"
     assert str(file) in printed.err
+
+
+def test_a_missing_package_costs_the_file_and_not_the_verdict(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written: list[str] = []
+
+    def page() -> None:
+        raise ModuleNotFoundError("no", name="jinja2")
+
+    code = write_all([page, lambda: written.append("csv")])
+
+    assert (code, written) == (ExitCode.MISSING, ["csv"])
+    assert ExitCode.first(ExitCode.FAILED, code) is ExitCode.FAILED
+    assert "this needs jinja2, which is not installed: pip install" in capsys.readouterr().err
+
+
+def test_a_defect_in_what_writes_is_no_missing_package() -> None:
+    def page() -> None:
+        raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        write_all([page])
