@@ -15,7 +15,7 @@ from conformance.core.ids import format_shape
 from conformance.core.versions import AUDIT
 from conformance.core.words import counted
 from conformance.report.aligned import aligned
-from conformance.report.page.model import N_FAILURES, Failure, Page, Tone
+from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
 from conformance.run import options
 
@@ -56,18 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
         json=lambda: as_json(result),
     )
     code = ExitCode.of(failed=bool(result.n_faults))
-    files.append(lambda: write_page(page_of(result, arguments.target), arguments.reports))
+    files.append(lambda: write_page(page_of(result, arguments.target, code), arguments.reports))
     return ExitCode.first(code, write_all(files))
 
 
-def page_of(result: Audit, target: str) -> Page:
-    """Return the page of an audit."""
-    tone = Tone.of(ExitCode.of(failed=bool(result.n_faults)))
-    faults = [
+def page_of(result: Audit, target: str, code: ExitCode) -> Page:
+    """Return the page of an audit. code: what it comes to."""
+    tone = Tone.of(code)
+    faults = tuple(
         Failure(name=parameter.path, message=text)
         for parameter in result.parameters
         for text in parameter.faults
-    ]
+    )
     lines = tuple(map(_cells, result.parameters))
     noted = tuple((each.path, text) for each in result.parameters for text in each.notes)
     elsewhere = "what --json prints"
@@ -79,8 +79,7 @@ def page_of(result: Audit, target: str) -> Page:
         title=f"{tone.upper()} - audit of {target}",
         tone=tone,
         verdict=f"{tone.upper()}: {target}: {as_text(result)[-1]}",
-        failures=tuple(faults[:N_FAILURES]),
-        n_failures=len(faults),
+        failures=faults,
         elsewhere=elsewhere,
         tables=tuple(filled(tables)),
     )

@@ -100,13 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
         json=functools.partial(to_json, found, arguments),
     )
     code = ExitCode.of(failed=bool(found.points))
-    files.append(lambda: write_page(_page(found, arguments), arguments.reports))
+    files.append(lambda: write_page(_page(found, arguments, code), arguments.reports))
     return ExitCode.first(code, write_all(files))
 
 
-def _page(found: Found, arguments: argparse.Namespace) -> Page:
+def _page(found: Found, arguments: argparse.Namespace, code: ExitCode) -> Page:
     """Return the page of a search: each change with its worst class, and the cases that changed."""
-    tone = Tone.of(ExitCode.of(failed=bool(found.points)))
     package = arguments.package
     searched = f"{package} {arguments.before} .. {arguments.after}"
     first = [f"{package} {point.before} -> {point.after}" for point in found.points]
@@ -129,11 +128,10 @@ def _page(found: Found, arguments: argparse.Namespace) -> Page:
     ]
     return Page(
         title=f"bisect {searched}",
-        tone=tone,
+        tone=Tone.of(code),
         verdict=f"CHANGED: {', '.join(first)}" if first else _no_change(arguments),
         notes=(f"searched: {searched}",),
         failures=tuple(_failure(point, package, arguments.changelog) for point in found.points),
-        n_failures=len(found.points),
         elsewhere=elsewhere,
         tables=tuple(filled(tables)),
     )

@@ -72,6 +72,6 @@ def report(
         files.append(functools.partial(write_text, arguments.csv, tables.to_csv(verdict)))
     if arguments.parquet:
         files.append(functools.partial(tables.write_parquet, verdict, arguments.parquet))
-    files.append(functools.partial(write_page, page_of(verdict, notes), arguments.reports))
     code = ExitCode.of(failed=bool(verdict.beyond), missing=verdict.is_incomplete)
+    files.append(lambda: write_page(page_of(verdict, code, notes), arguments.reports))
     return ExitCode.first(code, write_all(files))

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         below = stacked(asked.golden_folder, asked.overlays)
         return write_budgets(sets[-1] / BUDGETS, found, arguments.reason, below)
     files = tell(arguments, lambda: _messages(found), json=lambda: to_json(found))
-    files.append(lambda: write_page(page_of(found), arguments.reports))
+    files.append(lambda: write_page(page_of(found, code), arguments.reports))
     code = ExitCode.first(code, write_all(files))
     if arguments.write_budgets:
         print("\nno budgets were written: what is missing could be the worst", file=sys.stderr)

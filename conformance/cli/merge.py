@@ -68,11 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
         json=functools.partial(to_json, merged),
         markdown=functools.partial(to_markdown, merged),
     )
-    files.append(functools.partial(write_page, page_of(merged), arguments.reports))
-    return ExitCode.first(_exit_code(merged), write_all(files))
+    code = _exit_code(merged)
+    files.append(functools.partial(write_page, page_of(merged, code), arguments.reports))
+    return ExitCode.first(code, write_all(files))
 
 
-def _exit_code(merged: Merged) -> int:
+def _exit_code(merged: Merged) -> ExitCode:
     return ExitCode.of(
         failed=merged.has_failed, missing=not merged.is_whole, empty=not merged.n_results
     )

@@ -19,7 +19,7 @@ from conformance.core.settings import unusual
 from conformance.core.versions import REVIEW
 from conformance.core.words import counted
 from conformance.curate.review import Review
-from conformance.report.page.model import N_FAILURES, Failure, Page, Tone, facts_of
+from conformance.report.page.model import Failure, Page, Tone, facts_of
 
 SHOWN = 10
 """Problems of one class that a review names."""
@@ -162,8 +162,7 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
         notes=(reviewed.stage.scope, *unusual(reviewed.environment)),
         counts=reviewed.counts(),
         facts=tuple(facts_of(reviewed.environment, None)),
-        failures=tuple(failures[:N_FAILURES]),
-        n_failures=len(failures),
+        failures=tuple(failures),
         failed="What would change",
         elsewhere="`conformance goldens review PATTERN` in a terminal",
     )

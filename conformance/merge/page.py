@@ -13,8 +13,6 @@ from conformance.core.records import DriftClass
 from conformance.merge.facts import Class, Merged, Place
 from conformance.merge.text import place_names, tables, verdict_line
 from conformance.report.page.model import (
-    MAX_ROWS,
-    N_FAILURES,
     Cell,
     Failure,
     Heatmap,
@@ -47,21 +45,16 @@ class _Seen:
         return DriftClass.IDENTICAL.value if self.is_first else self.found.drift_name
 
 
-def page_of(merged: Merged) -> Page:
-    """Return the page of a merge."""
+def page_of(merged: Merged, code: ExitCode) -> Page:
+    """Return the page of a merge. code: what it comes to."""
     names = place_names(merged.places)
     seen = sorted(_seen(merged, names), key=_severity)
-    wrong = list(_failures(merged, names))
-    code = ExitCode.of(
-        failed=merged.has_failed, missing=not merged.is_whole, empty=not merged.n_results
-    )
     return Page(
         title=f"{verdict_line(merged).partition(':')[0]} - merge",
         tone=Tone.of(code),
         verdict=verdict_line(merged),
         counts=collections.Counter(each.drift_class for each in seen),
-        failures=tuple(wrong[:N_FAILURES]),
-        n_failures=len(wrong),
+        failures=tuple(_failures(merged, names)),
         elsewhere="what --json writes",
         heatmaps=tuple(_heatmaps(seen)),
         tables=tuple(tables(merged, names)),
@@ -126,11 +119,11 @@ def _cell(seen: list[_Seen]) -> Cell:
 
 
 def _rows(seen: Sequence[_Seen]) -> Rows:
-    return Rows(
+    return Rows.of(
+        seen,
+        _values,
         columns=COLUMNS,
-        values=list(map(_values, seen[:MAX_ROWS])),
         filters=FILTERS,
-        n_left_out=max(0, len(seen) - MAX_ROWS),
         elsewhere="what --json writes",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.core.errors import ExitCode
 from conformance.core.words import counted
-from conformance.report.page.model import N_FAILURES, Failure, Figure, Page, Tone
+from conformance.report.page.model import Failure, Figure, Page, Tone
 from conformance.report.tables import Table, filled
 from conformance.run.sweeping import SweepVerdict
 
@@ -17,19 +17,16 @@ N_FIGURES = 30
 ELSEWHERE = "what the command prints"
 
 
-def page_of(found: Sequence[SweepVerdict]) -> Page:
-    """Return the page of sweeps that were judged."""
+def page_of(found: Sequence[SweepVerdict], code: ExitCode) -> Page:
+    """Return the page of sweeps that were judged. code: what they come to."""
     bad = [each for each in found if each.code]
-    code = ExitCode.first(*(ExitCode(each.code) for each in found), ExitCode.OK)
     verdict = f"{counted(len(bad), 'sweep')} of {len(found)}"
-    failures = [failure for each in bad for failure in _failures(each)]
     tone = Tone.of(code)
     return Page(
         title=f"{tone.upper()} - laws",
         tone=tone,
         verdict=f"{tone.upper()}: {verdict if bad else counted(len(found), 'sweep')}",
-        failures=tuple(failures[:N_FAILURES]),
-        n_failures=len(failures),
+        failures=tuple(failure for each in bad for failure in _failures(each)),
         elsewhere=ELSEWHERE,
         tables=tuple(filled(_tables(found))),
         figures=tuple(_figures(found)),

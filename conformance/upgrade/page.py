@@ -8,8 +8,6 @@ from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.records import DriftClass
 from conformance.report.page.model import (
-    MAX_ROWS,
-    N_FAILURES,
     Cell,
     Failure,
     Heatmap,
@@ -32,10 +30,9 @@ COLUMNS = (
 FILTERS = ("class", "allowed", "cause", "initializer", "dtype", "transform")
 
 
-def page_of(verdict: Verdict, notes: Sequence[str] = ()) -> Page:
-    """Return the page of a verdict."""
+def page_of(verdict: Verdict, code: ExitCode, notes: Sequence[str] = ()) -> Page:
+    """Return the page of a verdict. code: what it comes to."""
     comparison = verdict.comparison
-    code = ExitCode.of(failed=bool(verdict.beyond), missing=verdict.is_incomplete)
     return Page(
         title=verdict.line.partition(":")[0] + f" - {comparison.before} -> {comparison.after}",
         tone=Tone.of(code),
@@ -45,8 +42,7 @@ def page_of(verdict: Verdict, notes: Sequence[str] = ()) -> Page:
         sides=(comparison.before, comparison.after),
         facts=tuple(facts_of(*comparison.environments)),
         counts={name.value: n for name, n in comparison.counts().items() if n},
-        failures=tuple(_failure(verdict, pair) for pair in verdict.beyond[:N_FAILURES]),
-        n_failures=len(verdict.beyond),
+        failures=tuple(_failure(verdict, pair) for pair in verdict.beyond),
         elsewhere="what --csv writes",
         heatmaps=tuple(_heatmaps(comparison.pairs)),
         tables=tuple(filled(summaries(verdict))),
@@ -101,13 +97,12 @@ def _cell(pairs: list[Pair]) -> Cell:
 
 def _rows(verdict: Verdict) -> Rows:
     """Return the pairs as rows, worst first."""
-    pairs = worst_first(list(verdict.comparison.pairs))
     beyond = {pair.name for pair in verdict.beyond}
-    return Rows(
+    return Rows.of(
+        worst_first(list(verdict.comparison.pairs)),
+        lambda pair: _values(verdict, pair, beyond),
         columns=COLUMNS,
-        values=[_values(verdict, pair, beyond) for pair in pairs[:MAX_ROWS]],
         filters=FILTERS,
-        n_left_out=max(0, len(pairs) - MAX_ROWS),
         elsewhere="what --parquet writes",
     )
 

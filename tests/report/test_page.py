@@ -18,7 +18,6 @@ from conformance.core.errors import ExitCode
 from conformance.core.records import Drift, DriftClass, Environment
 from conformance.report.page.model import (
     MAX_ROWS,
-    N_FAILURES,
     Cell,
     Failure,
     Heatmap,
@@ -96,7 +95,6 @@ def page(**changes: Any) -> Page:
         facts=tuple(facts_of(HERE, THERE)),
         counts={"stream": 1, "no golden": 1},
         failures=(Failure(name="a", message="what", drift_class="stream", rerun="run a"),),
-        n_failures=1,
         elsewhere="drift.csv",
         heatmaps=(
             Heatmap.of(
@@ -241,11 +239,10 @@ def test_ten_thousand_rows_fit_two_megabytes() -> None:
 
 
 def test_failures_and_lines_that_are_left_out_are_counted() -> None:
-    failures = tuple(Failure(name=f"case {n}", message="") for n in range(N_FAILURES))
+    failures = tuple(Failure(name=f"case {n}", message="") for n in range(1234))
     lines = tuple((str(n),) for n in range(300))
     many = page(
         failures=failures,
-        n_failures=1234,
         tables=(Table(title="By", head=("n",), lines=lines, elsewhere="records.parquet"),),
         rows=dataclasses.replace(page().rows, n_left_out=990_000),  # type: ignore[type-var]
     )

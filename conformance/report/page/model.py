@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from conformance.core.errors import ExitCode
 from conformance.core.records import Environment
@@ -19,6 +19,8 @@ N_FAILURES = 200
 
 MAX_ROWS = 20_000
 """Rows that a browser takes at once."""
+
+Item = TypeVar("Item")
 
 
 class Tone(enum.StrEnum):
@@ -137,6 +139,20 @@ class Rows:
     elsewhere: str = ""
     command: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Item],
+        values: Callable[[Item], Sequence[Any]],
+        *,
+        n_others: int = 0,
+        **fields: Any,
+    ) -> Rows:
+        """Return the rows of the first MAX_ROWS items. n_others: those that are no items at all."""
+        shown = items[:MAX_ROWS]
+        n_left_out = len(items) - len(shown) + n_others
+        return cls(values=[values(each) for each in shown], n_left_out=n_left_out, **fields)
+
 
 class Measured(Protocol):
     """What holds the two distances: a drift, a row, a pair."""
@@ -167,8 +183,8 @@ class Page:
     """A page, in the order of its sections.
 
     sentence: what happened and why. notes: what else a reader must know first. sides: what the two
-    sides of `facts` are called. counts: cases by class. n_failures: of all failures, of which
-    `failures` holds the first, under the heading `failed`; `elsewhere` names the file that has all.
+    sides of `facts` are called. counts: cases by class. failures: all there are, under the heading
+    `failed`; the first N_FAILURES are shown, and `elsewhere` names the file that has all.
     """
 
     title: str
@@ -180,7 +196,6 @@ class Page:
     facts: tuple[Fact, ...] = ()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
-    n_failures: int = 0
     failed: str = "What failed"
     elsewhere: str = ""
     heatmaps: tuple[Heatmap, ...] = ()

@@ -12,8 +12,6 @@ from conformance.core.records import DriftClass, Status
 from conformance.report.explained import written_notes
 from conformance.report.headline import headline
 from conformance.report.page.model import (
-    MAX_ROWS,
-    N_FAILURES,
     Cell,
     Failure,
     Heatmap,
@@ -47,8 +45,7 @@ def page_of_run(run: Run) -> Page:
         notes=tuple(written_notes(run)),
         facts=tuple(facts_of(run.environment, run.golden_environment)),
         counts={name: n for name, n in by_class(run.tally).items() if n},
-        failures=tuple(map(_failure, run.failed[:N_FAILURES])),
-        n_failures=len(run.failed),
+        failures=tuple(map(_failure, run.failed)),
         elsewhere="drift.csv",
         heatmaps=tuple(_heatmaps(run)),
         tables=tuple(filled(summaries(run))),
@@ -129,12 +126,12 @@ def _ulp(row: Row) -> float:
 # --- Rows ----------------------------------------------------------------------------------------
 def _rows(run: Run) -> Rows:
     """Return the rows, worst first, of a large run without those that plainly passed."""
-    shown = worst_first(run.rows)[:MAX_ROWS]
-    return Rows(
+    return Rows.of(
+        worst_first(run.rows),
+        _values,
+        n_others=sum(run.plain.values()),
         columns=COLUMNS,
-        values=[_values(row) for row in shown],
         filters=FILTERS,
-        n_left_out=len(run.rows) - len(shown) + sum(run.plain.values()),
         elsewhere="records.parquet",
         command="rerun",
     )

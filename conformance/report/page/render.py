@@ -20,7 +20,7 @@ from typing import Any
 import jinja2
 
 from conformance.report.escape import printable
-from conformance.report.page.model import Page, Rows
+from conformance.report.page.model import N_FAILURES, Page, Rows
 
 HERE = files(__package__)
 
@@ -49,6 +49,7 @@ def html(page: Page) -> str:
             script=script,
             style=style,
             packed=packed(page.rows) if page.rows else "",
+            n_failures=N_FAILURES,
             n_table_lines=N_TABLE_LINES,
         )
     )
