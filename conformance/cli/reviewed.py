@@ -96,10 +96,11 @@ def _doubts(reviewed: Review) -> list[str]:
 def kinds_of(reviewed: Review) -> dict[str, list[str]]:
     """Return the ids by what happens to them, the worst class first; new ones come last."""
     kinds: dict[str, list[str]] = {}
-    order = sorted(reviewed.drifts, key=lambda key: (-reviewed.drifts[key].drift_class.rank, key))
+    drifts = reviewed.drifts
+    order = sorted(drifts, key=lambda key: (-drifts[key].drift_class.rank, key))
     for key in (*order, *reviewed.new):
         initializer, dtype = re.split("[-/]", key, maxsplit=2)[:2]
-        drift = reviewed.drifts.get(key)
+        drift = drifts.get(key)
         kind = "new" if drift is None else drift.drift_class.value
         kinds.setdefault(f"{kind}: {initializer} {dtype}", []).append(key)
     return kinds
@@ -107,12 +108,12 @@ def kinds_of(reviewed: Review) -> dict[str, list[str]]:
 
 def entry_lines(reviewed: Review, key: str) -> list[str]:
     """Return what accepting changes of one golden: both laws, the worst element, all doubts."""
-    change = reviewed.changes.get(key)
     lines = [f"  {key}"]
-    if change is not None:
-        lines += [f"    {_drift_text(change.drift)}"] if _drift_text(change.drift) else []
-        lines += [f"    was {_law_text(change.before)}", f"    is  {_law_text(change.after)}"]
+    if change := reviewed.changes.get(key):
         drift = change.drift
+        if text := _drift_text(drift):
+            lines.append(f"    {text}")
+        lines += [f"    was {_law_text(change.before)}", f"    is  {_law_text(change.after)}"]
         if drift.worst_index is not None:
             lines.append(
                 f"    worst at {drift.worst_index}: {drift.worst_expected!r} -> "
@@ -138,6 +139,7 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
 
     option: names the set in a command. What is doubtful comes first.
     """
+    drifts = reviewed.drifts
     failures = [
         Failure(
             name=key,
@@ -148,7 +150,7 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
         )
         for keys in kinds_of(reviewed).values()
         for key in keys
-        if (drift := reviewed.drifts.get(key)) is None
+        if (drift := drifts.get(key)) is None
         or drift.drift_class is not DriftClass.IDENTICAL
         or key in reviewed.doubts
     ]
@@ -169,7 +171,7 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
 
 
 def _facts(reviewed: Review, key: str) -> Iterator[str]:
-    if key not in reviewed.drifts:
+    if key not in reviewed.changes:
         yield "new"
     if key in reviewed.doubts:
         yield "DOUBTFUL"

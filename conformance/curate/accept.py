@@ -124,9 +124,11 @@ def reject(
     with at_work(folder):
         if not (folder / PENDING).exists():
             raise StagingError(f"nothing is pending in {folder}: there is nothing to reject")
-        if patterns and (left := _waiting(rejected := merge(folder, below, patterns), below)):
-            _replace(folder, {}, left)
-            return tuple(entry.id for entry in rejected.waiting)
+        if patterns:
+            rejected = merge(folder, below, patterns)
+            if rejected.waiting:
+                _replace(folder, {}, _waiting(rejected, below))
+                return tuple(entry.id for entry in rejected.waiting)
         with writing(folder):
             files.remove(folder / PENDING)
         return ()
