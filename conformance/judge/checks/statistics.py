@@ -8,7 +8,7 @@ is left: whether another key draws another array.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from conformance.judge.statistics import (
     TESTS,
     Decision,
     Matrices,
+    Sample,
+    Test,
     decide,
     element_law,
     look_seeds,
@@ -67,9 +69,10 @@ def check_statistics(evidence: Evidence, definition: Definition, outcome: Return
     looks = evidence.looks or (whole(outcome)[None],)
     if has_oracle(definition, case.problem):
         return _of_another_key(evidence, looks)
-    decision = _decision(definition, case.problem, looks)
-    if decision is None:
+    asked = sampled(definition, case.problem, looks)
+    if asked is None:
         return not_applicable(CHECK)
+    decision = decide(*asked)
     metrics = {f"p_{test.name}": finding.p_value for test, finding in decision.found}
     least = statistic_of(decision)
     if not decision.refused:
@@ -128,19 +131,20 @@ def is_no_accident(definition: Definition | None, problem: Problem) -> bool:
     return math.prod(problem.shape) * math.log(law.heaviest) < math.log(SHARE.alpha)
 
 
-def _decision(
-    definition: Definition, problem: Problem, looks: tuple[Array, ...]
-) -> Decision | None:
+def sampled(
+    definition: Definition, problem: Problem, looks: Iterable[Array]
+) -> tuple[Iterator[Sample | Matrices], Sequence[Test]] | None:
+    """Return the sample of each look, and the tests of it; None where there are none."""
     if FORMATS[problem.dtype].is_complex:
         return None
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
-        return decide(_matrices(definition, looks), MATRIX_TESTS) if definition.scale else None
+        return (_matrices(definition, looks), MATRIX_TESTS) if definition.scale else None
     law = element_law(definition, problem.shape, problem.dtype)
-    return None if law is None else decide((sample_of(each, law) for each in looks), TESTS)
+    return None if law is None else ((sample_of(each, law) for each in looks), TESTS)
 
 
 def _matrices(
-    definition: Orthogonal | DeltaOrthogonal, looks: tuple[Array, ...]
+    definition: Orthogonal | DeltaOrthogonal, looks: Iterable[Array]
 ) -> Iterator[Matrices]:
     for arrays in looks:
         tall = [widen(unscaled(tall_of(each, definition), definition.scale)) for each in arrays]

@@ -8,6 +8,7 @@ them with the run's one error budget.
 from conformance.judge.statistics.battery import TESTS as TESTS
 from conformance.judge.statistics.element import ElementLaw as ElementLaw
 from conformance.judge.statistics.element import element_law as element_law
+from conformance.judge.statistics.finding import Test as Test
 from conformance.judge.statistics.haar import MATRIX_TESTS as MATRIX_TESTS
 from conformance.judge.statistics.haar import Matrices as Matrices
 from conformance.judge.statistics.looks import Decision as Decision

@@ -57,6 +57,7 @@ def _coins(heads: int, count: int) -> Finding:
     return Finding(
         statistic=heads / count - 0.5,
         p_value=min(1.0, 2 * float(special.bdtr(tails, count, 0.5))),
+        beyond=2 * float(special.bdtr(tails - 1, count, 0.5)) if tails else 0.0,
         certain=certain,
     )
 

@@ -1,0 +1,149 @@
+"""Replay the statistical tests over fresh seeds of right initializers, and weigh their p-values.
+
+    python scripts/replay_false_alarms.py                      10,000 replications of each setting
+    python scripts/replay_false_alarms.py --replications 400 --only normal-float32
+    python scripts/replay_false_alarms.py --minutes 20 --markdown
+
+A replication is the first look of a decision, as a run takes it, at a problem of its own seed: 2 to
+8 draws under as many keys. Settings are such as no oracle answers, by rbg's keys, and one by
+threefry's. A p-value must be uniform where it is exact, and no likelier than it says where it is a
+bound. Exit code 1: a test is refuted; 3: not all settings had time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import InitializerSpec
+from conformance.core.errors import ExitCode
+from conformance.core.ids import Case, Problem
+from conformance.judge.checks.statistics import sampled
+from conformance.judge.statistics import look_seeds
+from conformance.judge.statistics.finding import Finding
+from conformance.judge.statistics.replay import Replay, replay
+from conformance.observe.observer import Observer
+from conformance.report.aligned import aligned, markdown_table
+
+SETTINGS = tuple(
+    Problem(initializer=name, dtype=dtype, shape=shape, seed=0, prng=prng)
+    for name, dtype, shape, prng in (
+        ("normal", "float32", (16, 8), "rbg"),
+        ("normal", "bfloat16", (16, 8), "rbg"),
+        ("normal", "float16", (16, 8), "rbg"),
+        ("lecun_normal", "float32", (16, 8), "rbg"),
+        ("lecun_normal", "bfloat16", (16, 8), "rbg"),
+        ("lecun_normal", "float16", (3, 3, 4, 4), "rbg"),
+        ("he_uniform", "float32", (16, 8), "rbg"),
+        ("he_uniform", "bfloat16", (5, 25), "rbg"),
+        ("he_uniform", "float16", (16, 8), "rbg"),
+        ("normal", "float32", (16, 8), "threefry2x32"),
+        ("orthogonal", "float32", (8, 8), "rbg"),
+        ("orthogonal", "float32", (12, 5), "rbg"),
+    )
+)
+"""Each law in each dtype. They are small: there bounds and lattices are at their tightest."""
+
+BLOCK = 100
+"""Replications that are drawn before any is judged: no more memory is needed."""
+
+
+def replayed(setting: Problem, spec: InitializerSpec, n: int) -> dict[str, Replay]:
+    """Return what the p-values of each test of a setting come to over n replications."""
+    found: dict[str, list[Finding]] = collections.defaultdict(list)
+    for test, finding in _findings(setting, spec, n):
+        found[test].append(finding)
+    generator = np.random.default_rng(0)
+    return {test: replay(each, generator.random(len(each))) for test, each in found.items()}
+
+
+def _findings(setting: Problem, spec: InitializerSpec, n: int) -> Iterator[tuple[str, Finding]]:
+    assert spec.definition is not None
+    observer, case = Observer(), Case(problem=setting, backend="cpu", transform="eager")
+    for start in range(0, n, BLOCK):
+        numbers = range(start, min(start + BLOCK, n))
+        problems = [dataclasses.replace(setting, seed=number) for number in numbers]
+        seeds = [look_seeds(problem)[0] for problem in problems]
+        draws = observer.draws(case, spec, list(itertools.chain.from_iterable(seeds)))
+        if draws is None:
+            raise RuntimeError(f"{setting.id} cannot be drawn here: conformance explain {case.id}")
+        looks = np.split(draws, np.cumsum([len(each) for each in seeds])[:-1])
+        for problem, look in zip(problems, looks, strict=True):
+            asked = sampled(spec.definition, problem, [look])
+            assert asked is not None
+            (sample,), tests = asked
+            for test in tests:
+                if (finding := test.measure(sample)) is not None:
+                    yield test.name, finding
+
+
+HEAD = ("test", "p-values are", "settings", "replications", "excess", "allowed", "smallest", "")
+
+
+def line(test: str, replays: Sequence[Replay]) -> list[str]:
+    """Return what a test comes to: in the setting where it is nearest to its band, or beyond."""
+    worst = max(replays, key=lambda each: each.excess / each.band)
+    return [
+        test,
+        "exact" if worst.is_exact else "bounds",
+        str(len(replays)),
+        str(sum(each.n for each in replays)),
+        f"{worst.excess:+.4f}",
+        f"{worst.band:.4f}",
+        f"{min(each.least for each in replays):.1e}",
+        "refuted" if any(each.is_refuted for each in replays) else "",
+    ]
+
+
+def table(replays: Mapping[str, Mapping[str, Replay]]) -> list[list[str]]:
+    """Return a line for each test. replays: setting -> test -> what it came to."""
+    of_test: dict[str, list[Replay]] = collections.defaultdict(list)
+    for tests in replays.values():
+        for test, each in tests.items():
+            of_test[test].append(each)
+    return [line(test, each) for test, each in of_test.items()]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Replay the settings until all are done or the time is up, and print a line for each test."""
+    options = _parser().parse_args(arguments)
+    specs, end = load_catalogue().by_name(), time.monotonic() + 60 * options.minutes
+    wanted = [setting for setting in SETTINGS if options.only in setting.id]
+    replays: dict[str, dict[str, Replay]] = {}
+    for setting in wanted:
+        if time.monotonic() > end:
+            break
+        spec = specs[setting.initializer]
+        replays[setting.id] = replayed(setting, spec, options.replications)
+        print(f"{len(replays)} of {len(wanted)} settings: {setting.id}", flush=True)
+    lines = table(replays)
+    print(*(markdown_table(HEAD, lines) if options.markdown else aligned([HEAD, *lines])), sep="\n")
+    refuted = [
+        f"{test} of {name}: p <= t more often than t by {each.excess:.4f}; chance allows "
+        f"{each.band:.4f} in {each.n} replications"
+        for name, tests in replays.items()
+        for test, each in tests.items()
+        if each.is_refuted
+    ]
+    print(*refuted, sep="\n", end="\n" if refuted else "")
+    return ExitCode.of(failed=bool(refuted), missing=not wanted or len(replays) < len(wanted))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--replications", type=int, default=10_000, help="of each setting")
+    parser.add_argument("--only", default="", help="settings whose id holds this text")
+    parser.add_argument("--minutes", type=float, default=60, help="after which no setting begins")
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
