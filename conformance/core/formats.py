@@ -174,6 +174,16 @@ That is a property of the device: XLA leaves it to LLVM. x86 from AVX2 on fuses 
 AVX512-FP16 float16 as well. bfloat16 is never fused, because XLA rounds it explicitly.
 """
 
+
+def fusings(dtype: str) -> tuple[tuple[str, ...], ...]:
+    """Return which formats devices fuse, the commonest first: `dtype` is one of them, or it is not.
+
+    Arm and NVIDIA fuse 16-bit formats, where XLA lets them.
+    """
+    other = {*FUSED_DTYPES} ^ {dtype}
+    return FUSED_DTYPES, tuple(each for each in DTYPES if each in other)
+
+
 SWEPT_DTYPES = tuple(
     sorted(
         _names(lambda each: bool(each.sweep_shapes)), key=lambda name: FORMATS[name].mantissa_bits

@@ -49,7 +49,8 @@ class Limitation:
     checks: the checks that fail. also: those that fail where the sample happens to show the defect;
         `checks` may be empty then, and another entry must tell when the defect is gone.
     outcome: "raises X", or "" when an array is returned.
-    figures: metrics of those checks, as measured; within FIGURE_TOLERANCE they must still be so.
+    figures: metrics of the checks that fail, as measured; within FIGURE_TOLERANCE they must still
+        be so.
     """
 
     id: str
@@ -191,10 +192,9 @@ def _stale(entry: Limitation, observation: Observation, limited: Mapping[str, Ch
 def _changed_figure(
     entry: Limitation, observation: Observation, limited: Mapping[str, CheckResult]
 ) -> str:
-    found = {
-        name: value for check in entry.checks for name, value in limited[check].metrics.items()
-    }
-    for name, stated in entry.figures.items():
+    shown = [check for check in (*entry.also, *entry.checks) if check in limited]
+    found = {name: value for check in shown for name, value in limited[check].metrics.items()}
+    for name, stated in entry.figures.items() if shown else ():
         value = found.get(name, math.nan)
         if not math.isclose(value, stated, rel_tol=FIGURE_TOLERANCE):
             return (

@@ -22,6 +22,7 @@ from conformance.core.laws import (
 )
 from conformance.core.machine import machine_fault
 from conformance.core.records import (
+    COMPILED,
     MACHINE,
     Budget,
     CaseResult,
@@ -38,7 +39,7 @@ from conformance.core.records import (
 from conformance.judge.budgets import Budgets, budget_for
 from conformance.judge.checks.base import Check, Evidence
 from conformance.judge.checks.matrices import compare_matrices
-from conformance.judge.checks.witness import witnessed
+from conformance.judge.checks.witness import is_fused_otherwise, witnessed
 from conformance.judge.drift import DEFAULT_BUDGET, classify, first_differing_stage
 from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
@@ -111,8 +112,37 @@ def _drift(
     )
     if drift.drift_class is DriftClass.IDENTICAL:
         return drift
+    if drift.drift_class in (DriftClass.BIASED, DriftClass.TRANSFORM):
+        drift = _but_for_fusing(drift, observation, golden, spec, (budget, made), key)
     stage = drift.stage or first_differing_stage(observation.stages, golden.stages)
     return dataclasses.replace(drift, stage=stage)
+
+
+FUSED = (
+    "both sides are JAX's own sequence of roundings, one with fused multiply-adds and one without"
+)
+
+
+def _but_for_fusing(
+    drift: Drift,
+    observation: Observation,
+    golden: Entry,
+    spec: InitializerSpec,
+    budgets: tuple[Budget, Budget],
+    key: Key | None,
+) -> Drift:
+    """Return the drift, of class rounding where two instruction sets explain it."""
+    actual, expected = observation.outcome, golden.outcome
+    moments, problem = nominal_of(spec, expected), observation.case.problem
+    if moments is None or spec.definition is None or observation.case.transform in COMPILED:
+        return drift
+    assert isinstance(actual, Returned)
+    assert isinstance(expected, Returned)
+    if not is_fused_otherwise(
+        actual, expected, spec.definition, problem, moments, budgets=budgets, key=key
+    ):
+        return drift
+    return dataclasses.replace(drift, drift_class=DriftClass.ROUNDING, detail=FUSED)
 
 
 def _limitations(

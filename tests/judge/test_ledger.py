@@ -100,6 +100,15 @@ def test_a_figure_that_still_holds_is_a_known_limitation() -> None:
     assert limited_by(entry, 0.6671).status is Status.LIMITED
 
 
+@pytest.mark.parametrize(("found", "status"), [(1.0, Status.LIMITED), (2.0, Status.FAILED)])
+def test_the_figure_of_a_consequence_must_hold_where_it_shows(found: float, status: Status) -> None:
+    entry = dataclasses.replace(ENTRY, checks=(), also=("structure",), figures={"n_wrong": 1.0})
+    shown = CheckResult(check="structure", status=Status.FAILED, metrics={"n_wrong": found})
+
+    assert apply((entry,), observation(REFUSED), (shown,))[-1].status is status
+    assert apply((entry,), observation(REFUSED), (PASSED,)) == (PASSED,)
+
+
 def test_a_figure_that_changed_fails_and_shows_both() -> None:
     entry = dataclasses.replace(ENTRY, figures={"variance_error": 0.667})
 

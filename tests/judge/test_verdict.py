@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, returned, sampled
+from conformance.core.formats import fusings
+from conformance.core.ids import Problem
 from conformance.core.laws import (
     Definition,
     NominalMoments,
     Normal,
     Orthogonal,
+    TruncatedNormal,
     VarianceScaling,
 )
 from conformance.core.records import (
@@ -30,7 +34,7 @@ from conformance.core.records import (
 )
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import compare, judge, nominal_of, verdict
+from conformance.judge.verdict import FUSED, compare, judge, nominal_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -104,6 +108,42 @@ def steps_off(steps: int) -> Array:
 def test_a_golden_may_be_as_far_off_as_the_backend_that_made_it(maker: str, most: int) -> None:
     assert drift_class(steps_off(most), ARRAY, maker=maker) is DriftClass.ROUNDING
     assert drift_class(steps_off(most + 1), ARRAY, maker=maker) is DriftClass.TRANSFORM
+
+
+TAIL = TruncatedNormal(stddev=1.0, lower=2.0, upper=4.0)
+
+
+def tail(fused: tuple[str, ...], n_steps: int = 0) -> Array:
+    """Return what a device draws that fuses these formats, one element so many values further."""
+    problem = Problem(initializer="mine", dtype="float32", shape=(64, 32), seed=0)
+    followed = solve(problem, TAIL, fused=fused).followed
+    assert followed is not None
+    followed.view(np.uint32)[3, 4] += n_steps
+    return followed
+
+
+@pytest.mark.parametrize("ways", list(itertools.permutations(fusings("float32"))))
+def test_a_golden_of_a_device_that_fuses_is_as_before_on_one_that_does_not(ways: Any) -> None:
+    actual, expected = map(tail, ways)
+    drift = judged(actual, expected, definition=TAIL).drift
+
+    assert drift is not None
+    assert drift.max_ulp is not None
+    assert drift.max_ulp > 20
+    assert (drift.drift_class, drift.detail) == (DriftClass.ROUNDING, FUSED)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_of_two_devices_neither_may_be_off_its_own_roundings(side: int) -> None:
+    sides = [tail(fused, 2 * (n == side)) for n, fused in enumerate(fusings("float32"))]
+
+    assert drift_class(*sides, definition=TAIL) is DriftClass.TRANSFORM
+
+
+def test_where_both_fuse_alike_nothing_else_explains_a_difference() -> None:
+    fused, _ = fusings("float32")
+
+    assert drift_class(tail(fused, 40), tail(fused), definition=TAIL) is DriftClass.TRANSFORM
 
 
 def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from scipy import special
 
 from conformance.core.arrays import Array, as_dtype, digest, flat, returned
-from conformance.core.formats import FUSED_DTYPES
+from conformance.core.formats import fusings
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
     Constant,
@@ -152,19 +152,14 @@ def _other_mode(evidence: Evidence, definition: Definition, outcome: Returned) -
         return ""
     actual = flat(outcome)
     fewest = actual.size
-    for fused in (FUSED_DTYPES, (*FUSED_DTYPES, dtype.name)):
-        known = answers(
-            definition,
-            case.problem,
-            key=evidence.key,
-            is_compiled=case.transform in COMPILED,
-            fused=fused,
-        )
-        for reference in itertools.chain.from_iterable(map(references, known)):
-            n_off = int(np.count_nonzero(reference.ravel()[:: outcome.stride] != actual))
-            fewest = min(fewest, n_off)
-            if is_by_flips(n_off, actual.size):
-                return ""
+    known = answers(
+        definition, case.problem, key=evidence.key, is_compiled=case.transform in COMPILED
+    )
+    for reference in itertools.chain.from_iterable(map(references, known)):
+        n_off = int(np.count_nonzero(reference.ravel()[:: outcome.stride] != actual))
+        fewest = min(fewest, n_off)
+        if is_by_flips(n_off, actual.size):
+            return ""
     return (
         f"biased rounding: {fewest} of {actual.size} elements are not what rounding to nearest, "
         "once or at every step, gives; kernels of float32 accuracy explain 1 in "
@@ -296,18 +291,19 @@ def answers(
     *,
     key: Key | None,
     is_compiled: bool,
-    fused: Collection[str] = FUSED_DTYPES,
 ) -> Iterator[Solution]:
-    """Yield the oracle's answers, the likeliest first; each has another erf of the bounds.
+    """Yield the oracle's answers, the likeliest first: one for each sound device that is known.
 
-    That is the kernel's, or under `jit` what a C library folds. fused: see `solve`.
+    They fuse multiply-adds or do not, and take erf of the bounds from the kernel or, under `jit`,
+    from a C library that folds it.
 
     Raises:
         OracleUnavailable: there is none.
     """
     law = law_of(definition, problem.shape)
-    for folded in foldings(law) if law and is_compiled else (None,):
-        yield solve(problem, definition, key=key, fused=fused, folded=folded)
+    for fused in fusings(problem.dtype):
+        for folded in foldings(law) if law and is_compiled else (None,):
+            yield solve(problem, definition, key=key, fused=fused, folded=folded)
 
 
 def references(solution: Solution, *, is_first: bool = True) -> Iterator[Array]:

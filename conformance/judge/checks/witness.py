@@ -1,4 +1,4 @@
-"""What the oracle knows of an array of which a golden or a recording keeps some elements only."""
+"""What the oracle knows of two arrays of which one is kept in part, or which two devices made."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 
 from conformance.core.arrays import as_dtype, moments_of, returned
+from conformance.core.formats import fusings
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition, NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Returned
@@ -19,7 +20,7 @@ from conformance.judge.checks.oracle import (
     references,
 )
 from conformance.judge.drift import classify, classify_kept, moments_moved
-from conformance.oracle import OracleUnavailable, Solution
+from conformance.oracle import OracleUnavailable, Solution, solve
 from conformance.oracle.threefry import Key
 
 
@@ -67,6 +68,40 @@ def witnessed(
     detail = "every element is as defined; so are those of the other side that are kept"
     kept = classify_kept(actual, expected, moments=moments, budget=budget)
     return dataclasses.replace(kept, drift_class=DriftClass.ROUNDING, scale=None, detail=detail)
+
+
+def is_fused_otherwise(
+    actual: Returned,
+    expected: Returned,
+    definition: Definition,
+    problem: Problem,
+    moments: NominalMoments,
+    *,
+    budgets: tuple[Budget, Budget],
+    key: Key | None = None,
+) -> bool:
+    """Return whether both arrays are JAX's own sequence, but one device fused multiply-adds.
+
+    Where a quantile is steep, as beyond 3 sigma, the one rounding between them is many ULP of it.
+    budgets: of the kernels that made either.
+    """
+    try:
+        known = [
+            solve(problem, definition, key=key, fused=fused).followed
+            for fused in fusings(problem.dtype)
+        ]
+    except OracleUnavailable:
+        return False
+
+    def fits(side: Returned, budget: Budget) -> list[bool]:
+        return [
+            followed is not None
+            and is_rounding(classify_kept(side, returned(followed), moments=moments, budget=budget))
+            for followed in known
+        ]
+
+    (one, two), (other, another) = map(fits, (actual, expected), budgets)
+    return (one and another) or (two and other)
 
 
 def _rebuilt(part: Returned, solutions: Iterable[Solution]) -> Returned | None:
