@@ -11,7 +11,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
 from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, SelectionError
-from conformance.core.ids import Problem
+from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
 from conformance.core.words import counted
 from conformance.predict import aot, compiled
@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the CPU's and the oracle's",
     )
     parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="cuda: store the predictions in DIR"
+        "--record", type=Path, metavar="DIR", help="cuda: predict, and store that in the new DIR"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the predictions of DIR that were killed"
     )
     parser.add_argument(
         "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
@@ -75,8 +78,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     names = _targets(arguments)
     catalogue = load_catalogue()
-    problems = _problems(arguments, catalogue)
     targets = [aot.open_target(arguments.platform, name) for name in names]
+    if arguments.record:
+        return _record(arguments, targets[0], catalogue)
+    problems = _problems(arguments, catalogue)
     rows = []
     for target in targets:
         for problem in problems:
@@ -88,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in summary(rows):
         print(line)
     is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
-    if arguments.predict or arguments.record:
+    if arguments.predict:
         _predict(arguments, targets[0], catalogue)
     return ExitCode.of(failed=is_wrong)
 
@@ -116,6 +121,10 @@ def _targets(arguments: argparse.Namespace) -> list[str]:
         raise SelectionError(f"--{wrong} is not for {arguments.platform}: name it by --{right}")
     if not is_cuda and (arguments.predict or arguments.record):
         raise SelectionError("only CUDA is predicted: leave out --predict and --record")
+    if arguments.resume and not arguments.record:
+        raise SelectionError("--resume goes on with predictions: name their folder by --record")
+    if arguments.record and (arguments.out or arguments.accept):
+        raise SelectionError("--record predicts, and keeps no programs: leave out --out, --accept")
     if arguments.accept and not arguments.reason:
         raise SelectionError("--accept needs --reason '...': why are these programs right?")
     text = arguments.target if is_cuda else arguments.topology
@@ -130,13 +139,37 @@ def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Probl
 def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
     from conformance.predict import predictions
 
-    golden, folder = shipped(), arguments.record
-    selection = options.read_arguments(arguments).on("cuda-emulated")
-    cases = select_for_goldens(catalogue, selection)
-    judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS)))
+    measured = load_budgets(shipped() / BUDGETS)
+    judged = list(predictions.judge(_cases(arguments, catalogue), target, catalogue, measured))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))
     print(predictions.summary(judged))
-    if folder:
-        count = predictions.store(judged, target, catalogue, folder, open_store(golden))
-        print(f"stored {counted(count, 'case')} in {folder}")
+
+
+def _record(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> int:
+    """Predict and store; the table grows as it is made."""
+    from conformance.predict import predictions
+
+    golden = shipped()
+
+    def told(judged: Sequence[predictions.Judged]) -> None:
+        print(table(predictions.COLUMNS, map(predictions.cells, judged)))
+        print(predictions.summary(judged), flush=True)
+
+    count = predictions.store_by_parts(
+        _cases(arguments, catalogue),
+        target,
+        catalogue,
+        arguments.record,
+        open_store(golden),
+        load_budgets(golden / BUDGETS),
+        resume=arguments.resume,
+        told=told,
+    )
+    print(f"stored {counted(count, 'case')} in {arguments.record}")
+    return ExitCode.OK
+
+
+def _cases(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Case]:
+    selection = options.read_arguments(arguments).on("cuda-emulated")
+    return select_for_goldens(catalogue, selection)
