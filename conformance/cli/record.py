@@ -13,14 +13,14 @@ from typing import Any
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.cli.progress import ProgressLine
-from conformance.core.errors import ExitCode, JournalError, WorkerGone
+from conformance.core.errors import ExitCode, JournalError, SelectionError, WorkerGone
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
-from conformance.observe.record import failed_by_the_machine, record
+from conformance.observe.record import failed_by_the_machine, finish, record
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
 from conformance.store.read import Store, open_store
@@ -39,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with the recording of DIR that was killed"
     )
     parser.add_argument(
+        "--finish",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="JOURNAL",
+        help="make the recording of DIR of what these journals of killed ones hold; record nothing",
+    )
+    parser.add_argument(
         "--whole", action="store_true", help="store all elements, however large an array is"
     )
     options.add_selection_options(parser.add_argument)
@@ -46,7 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record the selected cases; MISSING when the machine failed one of them."""
+    """Record the selected cases; MISSING when the machine failed one of them.
+
+    Raises:
+        SelectionError: cases are to be recorded and journals finished.
+    """
+    if arguments.finish:
+        return _finish(arguments)
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),
@@ -63,6 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
         raise
     return report(open_store(arguments.out))
+
+
+def _finish(arguments: argparse.Namespace) -> int:
+    given = options.read_arguments(arguments)
+    if given.is_narrowed or given.asked.cases or arguments.resume:
+        raise SelectionError(
+            "--finish takes what journals hold: leave out the selection and --resume"
+        )
+    names = ", ".join(path.name for path in arguments.finish)
+    return report(finish(arguments.finish, arguments.out, f"what {names} held"))
 
 
 def _record(asked: Mapping[str, Any], **how: Any) -> None:

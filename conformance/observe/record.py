@@ -12,14 +12,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
-from conformance.core.errors import EmptySelection
+from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import PROCESS_LOST, machine_fault
 from conformance.core.records import Entry, Observation, Raised
+from conformance.core.settings import differences
 from conformance.observe import environment, lowering
 from conformance.observe.backends import open_backend
-from conformance.observe.journal import Journal, header_line, journal_path, resumable
+from conformance.observe.journal import (
+    Header,
+    Journal,
+    header_line,
+    journal_path,
+    read_journal,
+    resumable,
+)
 from conformance.observe.observer import Observer
 from conformance.store.entries import RECORDING, entry_of
 from conformance.store.read import Store, open_store
@@ -72,7 +80,7 @@ def record(
         open_backend(name)
     captured = environment.capture(platforms)
     with locked(folder):
-        journal = Journal(journal_path(folder), header_line(cases, captured))
+        journal = Journal(journal_path(folder), header_line([case.id for case in cases], captured))
         entries = resumable(folder, journal, resume)
         entries |= _unseen([case for case in cases if case.id in lost], catalogue, lost)
         if begun is not None:
@@ -100,6 +108,50 @@ def record(
                 is_whole=is_whole,
             )
         journal.path.unlink()  # the disk has the folder by now
+    return open_store(folder)
+
+
+def finish(journals: Sequence[Path], folder: Path, asked: str) -> Store:
+    """Make a recording of what journals hold, in the new `folder`; they stay where they are.
+
+    What was asked for and not recorded any more is not in it, as if it had not been asked for. Of
+    the lowered programs it says nothing: they are of the environment, which may not be this one.
+
+    asked: what the provenance says of the selection.
+
+    Raises:
+        GoldenError: a journal is missing or damaged, two are of different environments or have
+            different outcomes of one case, or the folder is not empty.
+        EmptySelection: they hold no case.
+    """
+    entries: dict[str, Entry] = {}
+    first: Header | None = None
+    for path in journals:
+        header, found = read_journal(path)
+        first = first or header
+        if faults := differences(first.environment, header.environment):
+            raise GoldenError(
+                f"{path} was recorded elsewhere than {journals[0]} ({'; '.join(faults)}): make a "
+                "recording of each"
+            )
+        for key, entry in found.items():
+            if key in entries and entries[key].outcome != entry.outcome:
+                raise GoldenError(
+                    f"{path} has another outcome of {key} than an earlier journal: they are of two "
+                    "recordings, so make a recording of each"
+                )
+        entries |= found
+    if first is None or not entries:
+        raise EmptySelection(f"{', '.join(map(str, journals))}: no case was recorded yet")
+    provenance = {
+        "environment": dataclasses.asdict(first.environment),
+        "date": now(),
+        "asked": asked,
+        "left_out": [],
+        "machine_faults": [],
+    }
+    with locked(folder), writing(folder), atomic_folder(folder) as draft:
+        write_store(draft, list(entries.values()), kind=RECORDING, provenance=[provenance])
     return open_store(folder)
 
 
