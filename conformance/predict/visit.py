@@ -1,0 +1,459 @@
+"""A visit: all that a machine tells that is lent for minutes, has no network, and holds only JAX.
+
+What matters most comes first. Each answer is in a journal before the next question is asked, so
+that a visit that is stopped at any moment leaves all that it heard, and another one goes on there:
+
+    quick.journal       the quick tier, eager
+    predicted.journal   what is predicted for the device, or where nothing is: the standard tier
+    laws.journal        whole laws, of every word that a draw can take, by their digests
+    largest.journal     the quick tier's initializers under the largest 32-bit seed
+    layers.journal      the parameters of Flax's layers
+    programs.json       what the device's compiler makes of the initializers, as fingerprints
+
+`conformance record --finish` makes a recording of the journals of cases. A law is on record as a
+parameter of the layer `laws.NAME`, since no case id names one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
+from conformance.cases.selection import Selection, select, select_for_goldens
+from conformance.cases.sweeps import sweep_case
+from conformance.core.arrays import returned
+from conformance.core.errors import SweepError
+from conformance.core.formats import NARROW_DTYPES
+from conformance.core.ids import Case, Parameter, Tier, parse_case
+from conformance.core.paths import COMPILED, LAYERS, PREDICTIONS, shipped
+from conformance.core.records import COMPUTE_CAPABILITY, Entry, Environment, Outcome, Raised
+from conformance.observe import environment, lowering
+from conformance.observe.backends import open_backend
+from conformance.observe.backends.problem import settings, typed_key
+from conformance.observe.backends.transforms import eager
+from conformance.observe.journal import Journal, header_line
+from conformance.observe.observer import Observer
+from conformance.observe.sweep import sweep
+from conformance.observe.worker import set_deadline
+from conformance.predict import aot
+from conformance.store.accepted import Accepted, changes, save
+from conformance.store.accepted import load as load_programs
+from conformance.store.entries import RECORDING, entry_of, reduced, shard_name
+from conformance.store.read import Store, open_store
+
+BUDGET_S = 540.0
+"""Seconds of a visit: loans are of ten minutes, and JAX and the transfers take their part."""
+
+MARGIN_S = 20.0
+"""How much earlier the last question is asked: far more than any program takes to compile."""
+
+LARGEST_WORD = 2**32 - 1
+"""The largest seed that fits the low word of a key."""
+
+LAWS = ("lecun_normal", "normal", "glorot_uniform")
+"""One of each family that is drawn: truncated normal, normal, uniform."""
+
+STAGES = ("quick", "predicted", "laws", "largest", "programs", "layers")
+"""What is asked, in this order: what matters most comes first, and what may not run comes last."""
+
+PROGRAMS = "programs.json"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of the device: `ask` answers it. id: of a case, or of a layer in a dtype."""
+
+    id: str
+    ask: Callable[[], Sequence[Entry]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Questions that share a journal, the most important first."""
+
+    name: str
+    questions: Sequence[Question]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How far a stage came.
+
+    n_before: answered by an earlier visit. n_equal: digests as predicted, of layers
+    as on the CPU; n_unequal: other ones, which `compare` judges. note: why there is nothing to ask.
+    """
+
+    name: str
+    n_asked: int
+    n_before: int = 0
+    n_answered: int = 0
+    n_equal: int = 0
+    n_unequal: int = 0
+    elapsed_s: float = 0.0
+    note: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to ask."""
+        return self.n_before + self.n_answered == self.n_asked
+
+    def __str__(self) -> str:
+        if self.note:
+            return f"{self.name}: {self.note}"
+        done = self.n_before + self.n_answered
+        pace = f", {self.n_answered / self.elapsed_s:.1f} a second" if self.elapsed_s else ""
+        text = f"{self.name}: {done} of {self.n_asked} in {self.elapsed_s:.0f} s{pace}"
+        if self.n_equal or self.n_unequal:
+            text += f"; {self.n_equal} as expected, {self.n_unequal} not by digest"
+        return text
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a visit is: question `number` of `total` of a stage is answered."""
+
+    stage: str
+    number: int
+    total: int
+    pace: float
+    elapsed_s: float
+    budget_s: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.stage}: {self.number} of {self.total}, {self.pace:.1f} a second, "
+            f"{self.elapsed_s:.0f} of {self.budget_s:.0f} s"
+        )
+
+
+Told = Callable[[Progress], None]
+
+
+class Visit:
+    """A visit to a device of this process, which leaves its journals in a folder.
+
+    backend: of JAX. predictions: sets of predictions, of which the ones for the device are put to
+    the test, and where none is, all.
+
+    Raises:
+        BackendUnavailable: there is no such device here.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        backend: str,
+        *,
+        predictions: Sequence[Store],
+        budget_s: float = BUDGET_S,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        self._start = time.monotonic()
+        self._folder, self._backend, self._budget_s = folder, backend, budget_s
+        self._catalogue = catalogue or load_catalogue()
+        self._device = open_backend(backend)
+        self._observer = Observer()
+        self.environment = environment.capture((backend,))
+        self._predictions = answering(predictions, self.environment) or list(predictions)
+        layers = shipped() / LAYERS
+        self._known = [*self._predictions, *([open_store(layers)] if layers.exists() else [])]
+
+    @property
+    def heading(self) -> str:
+        """What is visited, and what is put to the test there."""
+        facts = self.environment.devices
+        capability = _capability(self.environment)
+        known = f" (compute capability {capability})" if capability else ""
+        names = ", ".join(store.folder.name for store in self._predictions) or "none"
+        packages = self.environment.packages
+        return (
+            f"{facts.get(f'{self._backend}.kind', self._backend)}{known}, jax {packages['jax']}, "
+            f"jaxlib {packages['jaxlib']}; predictions: {names}; {self._budget_s:.0f} s"
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further question may be asked."""
+        return time.monotonic() - self._start > self._budget_s - MARGIN_S
+
+    def run(self, told: Told, names: Collection[str] = STAGES) -> Iterator[Tally]:
+        """Ask, stage after stage, and yield how far each came; the process ends at the deadline.
+
+        names: of the stages to ask, where not all are meant.
+
+        Raises:
+            GoldenError: a journal in the folder belongs to another visit, or is damaged.
+            JournalError: the disk refuses.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # By the system, for what a compiler hangs in listens to nothing else.
+        set_deadline(max(0.1, self._budget_s - (time.monotonic() - self._start)))
+        try:
+            for stage in self._stages():
+                if stage.name in names:
+                    yield self._asked(stage, told)
+            if "programs" in names:
+                yield self._programs(told)
+            if "layers" in names:
+                yield self._layers(told)
+        finally:
+            set_deadline(0)
+
+    def _stages(self) -> Iterator[Stage]:
+        """Yield the stages of cases; what an earlier one asks is not asked again."""
+        seen: set[str] = set()
+        for stage in (self.quick(), self.predicted(), self.laws(), self.largest()):
+            fresh = [each for each in stage.questions if each.id not in seen]
+            seen.update(each.id for each in fresh)
+            yield dataclasses.replace(stage, questions=fresh)
+
+    # --- What is asked ---------------------------------------------------------------------------
+    def quick(self) -> Stage:
+        """The quick tier."""
+        chosen = Selection(tier=Tier.QUICK, backends=(self._backend,))
+        return self._stage("quick", select(self._catalogue, chosen))
+
+    def predicted(self) -> Stage:
+        """Exactly the cases that are predicted for the device; without predictions the tier's."""
+        ids = sorted({key for each in self._predictions for key in each.ids()})
+        cases = [dataclasses.replace(parse_case(key), backend=self._backend) for key in ids]
+        if not cases:
+            chosen = Selection(tier=Tier.STANDARD, backends=(self._backend,))
+            cases = select_for_goldens(self._catalogue, chosen)
+        # Eager calls of a group share their programs, so a group is soon done. Larger ones first.
+        size = {name: len(list(each)) for name, each in _by_group(cases)}
+        cases.sort(key=lambda case: (-size[case.group], case.group, case))
+        return self._stage("predicted", [case for case in cases if self._is_known(case)])
+
+    def laws(self) -> Stage:
+        """Three laws in three dtypes, every word of them, by both ways of asking."""
+        questions = []
+        for transform, dtype, name in itertools.product(("jit", "eager"), NARROW_DTYPES, LAWS):
+            if name in self._catalogue:
+                spec = self._catalogue.lookup(name)
+                case = sweep_case(spec, dtype, self._backend, transform)
+                key = Parameter(layer=f"laws.{name}", dtype=dtype, path=transform).id
+                questions.append(Question(id=key, ask=functools.partial(self._swept, key, case)))
+        return Stage(name="laws", questions=questions)
+
+    def largest(self) -> Stage:
+        """The largest word as a seed."""
+        chosen = Selection(
+            tier=Tier.QUICK,
+            backends=(self._backend,),
+            seeds=(LARGEST_WORD,),
+            shapes=("64x32",),
+            transforms=("eager", "jit"),
+        )
+        return self._stage("largest", select(self._catalogue, chosen))
+
+    def _stage(self, name: str, cases: Sequence[Case]) -> Stage:
+        return Stage(
+            name=name,
+            questions=[
+                Question(id=case.id, ask=functools.partial(self._observed, case)) for case in cases
+            ],
+        )
+
+    def _is_known(self, case: Case) -> bool:
+        """Return whether the initializer can be built here: some need Flax."""
+        spec = self._catalogue.lookup(case.problem.initializer)
+        with contextlib.suppress(ModuleNotFoundError):
+            spec.build()
+            return True
+        return False
+
+    # --- What is answered ------------------------------------------------------------------------
+    def _observed(self, case: Case) -> Sequence[Entry]:
+        spec = self._catalogue.lookup(case.problem.initializer)
+        return [entry_of(self._observer.observe_in_full(case, spec), spec.family)]
+
+    def _swept(self, key: str, case: Case) -> Sequence[Entry]:
+        """Return a whole law: its digest, those of its blocks, moments, and a sample."""
+        spec = self._catalogue.lookup(case.problem.initializer)
+        try:
+            outcome: Outcome = returned(sweep(spec, case, self._device).values)
+        except SweepError as error:
+            outcome = Raised(exception=type(error).__name__, message=str(error))
+        entry = Entry(id=key, shard=shard_name("laws", spec.name), outcome=outcome)
+        return [reduced(entry, RECORDING)]
+
+    def _asked(self, stage: Stage, told: Told) -> Tally:
+        """Ask what no journal answers yet, while there is time."""
+        ids = [each.id for each in stage.questions]
+        path = self._folder / f"{stage.name}.journal"
+        journal = Journal(path, header_line(ids, self.environment))
+        known = journal.read() if path.exists() else {}
+        answered = known.keys() | {key.rpartition("/")[0] for key in known}  # layers, by parameters
+        todo = [each for each in stage.questions if each.id not in answered]
+        counts = {True: 0, False: 0}
+        start, n_answered = time.monotonic(), 0
+        with journal.appending() as append:
+            for each in todo:
+                if self.is_over:
+                    break
+                for entry in each.ask():
+                    append(entry)
+                    if (is_equal := self._is_as_predicted(entry)) is not None:
+                        counts[is_equal] += 1
+                n_answered += 1
+                elapsed_s = time.monotonic() - start
+                told(
+                    Progress(
+                        stage=stage.name,
+                        number=len(ids) - len(todo) + n_answered,
+                        total=len(ids),
+                        pace=n_answered / max(elapsed_s, 1e-9),
+                        elapsed_s=time.monotonic() - self._start,
+                        budget_s=self._budget_s,
+                    )
+                )
+        return Tally(
+            name=stage.name,
+            n_asked=len(ids),
+            n_before=len(ids) - len(todo),
+            n_answered=n_answered,
+            n_equal=counts[True],
+            n_unequal=counts[False],
+            elapsed_s=time.monotonic() - start,
+        )
+
+    def _is_as_predicted(self, entry: Entry) -> bool | None:
+        """Return whether the digest is a predicted one, or a layer's golden; None without one."""
+        for store in self._known:
+            found = store.entry(entry.id)
+            if found is None or isinstance(found.outcome, Raised):
+                continue
+            return getattr(entry.outcome, "sha256", "") == found.outcome.sha256
+        return None
+
+    # --- Layers and programs ---------------------------------------------------------------------
+    def _layers(self, told: Told) -> Tally:
+        """Ask every layer of the installed Flax for its parameters, in each dtype."""
+        try:
+            from conformance.flax.layers import PARAM_DTYPES
+            from conformance.flax.observe import installed_layers
+        except ImportError as error:
+            return Tally(name="layers", n_asked=0, note=f"not asked, for {error.name} is missing")
+        questions = [
+            Question(
+                id=Parameter(layer=layer.name, dtype=dtype).id,
+                ask=functools.partial(_parameters, layer, dtype),
+            )
+            for layer, dtype in itertools.product(installed_layers(), PARAM_DTYPES)
+        ]
+        return self._asked(Stage(name="layers", questions=questions), told)
+
+    def _programs(self, told: Told) -> Tally:
+        """Compile on the device what was compiled ahead of time for one like it.
+
+        Equal fingerprints say that what was predicted from a description is what runs.
+        """
+        start, name = time.monotonic(), "programs"
+        target = self._described()
+        if target is None:
+            return Tally(name=name, n_asked=0, note="nothing was compiled ahead for this device")
+        path = shipped() / COMPILED / f"{target.name}.json"
+        accepted = load_programs(path, "`conformance compile`")
+        found: dict[str, Mapping[str, str]] = {}
+        for number, key in enumerate(accepted.lines, start=1):
+            if self.is_over:
+                break
+            case = parse_case(f"{key}-{self._backend}-jit")
+            if not self._is_known(case):
+                continue
+            found[key] = self._program(case, target)
+            told(
+                Progress(
+                    stage=name,
+                    number=number,
+                    total=len(accepted.lines),
+                    pace=number / (time.monotonic() - start),
+                    elapsed_s=time.monotonic() - self._start,
+                    budget_s=self._budget_s,
+                )
+            )
+            if number % 10 == 0:
+                self._save(found)
+        self._save(found)
+        moved = {change.key for change in changes(accepted.lines, found)}
+        return Tally(
+            name=name,
+            n_asked=len(accepted.lines),
+            n_answered=len(found),
+            n_equal=len(found.keys() - moved),
+            n_unequal=len(moved),
+            elapsed_s=time.monotonic() - start,
+        )
+
+    def _described(self) -> aot.Target | None:
+        """Return this device by the name of the target that is described like it; None for none."""
+        import jax
+
+        device = jax.devices(self._backend)[0]
+        name = aot.described(self._backend, device)
+        if not (name and (shipped() / COMPILED / f"{name}.json").exists()):
+            return None
+        return aot.Target(platform=self._backend, name=name, kind=device.device_kind, handle=device)
+
+    def _program(self, case: Case, target: aot.Target) -> Mapping[str, str]:
+        spec, problem = self._catalogue.lookup(case.problem.initializer), case.problem
+        try:
+            with settings(problem):
+                lowered = aot.lower(target, eager(spec.build(), problem, []), [typed_key(problem)])
+                made = aot.compile_lowered(target, lowered)
+        except Exception as error:
+            return {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
+        return made.fields(lowering.fingerprint(lowered.as_text()))
+
+    def _save(self, found: Mapping[str, Mapping[str, str]]) -> None:
+        versions = aot.versions(self._backend)
+        reason = f"compiled on {self._device.device}"
+        save(self._folder / PROGRAMS, Accepted(versions=versions, reason=reason, lines=found))
+
+
+def answering(predictions: Sequence[Store], here: Environment) -> list[Store]:
+    """Return the sets that were predicted for devices of the compute capability that is here.
+
+    Those of this XLA, if there are any; else of any, whose cases are worth asking all the same.
+    """
+    alike = [each for each in predictions if _capability(each.environment) == _capability(here)]
+    same = [
+        each
+        for each in alike
+        if each.environment.packages.get("jaxlib") == here.packages.get("jaxlib")
+    ]
+    return same or alike
+
+
+def _capability(found: Environment) -> str:
+    """Return the compute capability of CUDA devices; "" where there is none or it is not known."""
+    return found.devices.get(f"cuda.{COMPUTE_CAPABILITY}", "")
+
+
+def open_predictions(golden: Path) -> list[Store]:
+    """Return the sets of predictions of a golden set."""
+    folder = golden / PREDICTIONS
+    return [open_store(folder / name) for name in open_store(golden).prediction_names()]
+
+
+def _by_group(cases: Sequence[Case]) -> Iterator[tuple[str, Iterator[Case]]]:
+    return itertools.groupby(
+        sorted(cases, key=lambda case: case.group), key=lambda case: case.group
+    )
+
+
+def _parameters(layer: Any, dtype: str) -> Sequence[Entry]:
+    from conformance.flax import store
+    from conformance.flax.observe import tree
+
+    found = store.outcomes_of(layer.name, dtype, tree(layer, dtype))
+    return [store.entry_of(key, outcome) for key, outcome in found.items()]
