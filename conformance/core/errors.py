@@ -108,6 +108,10 @@ class UnknownTarget(WrongCall):
     """No such device to compile for, or the compiler refuses its description."""
 
 
+class NoTest(WrongCall):
+    """A recording says nothing of what was predicted: it is of something else."""
+
+
 class LooserBudget(WrongCall):
     """A measured error exceeds the stored one, and no reason was given."""
 

@@ -102,7 +102,7 @@ MISSING = Format(
     name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
 )
 MERGE = Format(name="merge")
-COMPARISON = Format(name="comparison")
+COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent before 2")
 BISECTION = Format(name="bisection")
 HISTORY = Format(name="history")
 LAWS = Format(name="laws")
