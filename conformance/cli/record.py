@@ -13,14 +13,22 @@ from typing import Any
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.cli.progress import ProgressLine
-from conformance.core.errors import ExitCode, JournalError, SelectionError, WorkerGone
+from conformance.core.errors import (
+    ExitCode,
+    GoldenError,
+    JournalError,
+    SelectionError,
+    WorkerGone,
+)
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
-from conformance.observe.record import failed_by_the_machine, finish, record
+from conformance.observe.pod import joined, record_parts, seat_of, spread_cases
+from conformance.observe.process import SHARDS, force_host_devices
+from conformance.observe.record import failed_by_the_machine, finish, record, write_recording
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
 from conformance.store.read import Store, open_store
@@ -43,8 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         type=Path,
-        metavar="JOURNAL",
-        help="make the recording of DIR of what these journals of killed ones hold; record nothing",
+        metavar="PATH",
+        help="record nothing: make the recording of DIR of what journals of killed ones hold, or "
+        "of the parts that a folder holds of a pod",
+    )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="record what this process of a pod holds of sharded arrays; process 0 listens there",
+    )
+    parser.add_argument(
+        "--process", metavar="I/N", help="with --coordinator: which process this is, from 0/N on"
     )
     parser.add_argument(
         "--whole", action="store_true", help="store all elements, however large an array is"
@@ -61,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if arguments.finish:
         return _finish(arguments)
+    if arguments.coordinator or arguments.process:
+        return _record_parts(arguments)
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),
@@ -85,8 +104,47 @@ def _finish(arguments: argparse.Namespace) -> int:
         raise SelectionError(
             "--finish takes what journals hold: leave out the selection and --resume"
         )
+    folders = [path for path in arguments.finish if path.is_dir()]
+    if len(folders) == len(arguments.finish) == 1:
+        return _finish_pod(folders[0], arguments.out)
     names = ", ".join(path.name for path in arguments.finish)
     return report(finish(arguments.finish, arguments.out, f"what {names} held"))
+
+
+def _finish_pod(folder: Path, out: Path) -> int:
+    """Put the parts of a pod together; MISSING where a process was lost."""
+    found = joined(folder, load_catalogue())
+    for line in found.lost:
+        print(line, file=sys.stderr)
+    if not found.entries:
+        raise GoldenError(f"{folder}: no array is whole, so there is nothing to record")
+    code = report(
+        write_recording(out, list(found.entries.values()), found.environment, found.asked)
+    )
+    return ExitCode.first(code, ExitCode.of(missing=bool(found.lost)))
+
+
+def _record_parts(arguments: argparse.Namespace) -> int:
+    """Record what this process of a pod holds, here: JAX knows its devices from the start."""
+    if not (arguments.coordinator and arguments.process):
+        raise SelectionError("--coordinator HOST:PORT and --process I/N are named together")
+    seat = seat_of(arguments.coordinator, arguments.process)
+    force_host_devices(count=SHARDS // seat.count)
+    given = options.read_arguments(arguments)
+    if given.is_auto:
+        raise SelectionError("a pod is of one backend: name it by --backend")
+    catalogue = load_catalogue()
+    cases = spread_cases(catalogue, given.on())
+    path = record_parts(
+        cases,
+        catalogue,
+        arguments.out,
+        seat,
+        asked=given.asked.text,
+        progress=ProgressLine(),
+    )
+    print(f"recorded parts of {counted(len(cases), 'case')} in {path}")
+    return ExitCode.OK
 
 
 def _record(asked: Mapping[str, Any], **how: Any) -> None:

@@ -83,6 +83,7 @@ PREDICTIONS = Format(
 )
 PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
 JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
+PARTS = Format(name="parts of arrays")
 STAGE = Format(
     name="stage", newest=3, older="no layers are staged; version 1 stated none", unstated=1
 )
@@ -115,7 +116,7 @@ REVIEW = Format(name="review")
 SURVEY = Format(name="survey")
 
 FORMATS = (
-    *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
+    *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
     *(BISECTION, HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
 )

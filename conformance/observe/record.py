@@ -16,7 +16,7 @@ from conformance.core.errors import EmptySelection, GoldenError
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import PROCESS_LOST, machine_fault
-from conformance.core.records import Entry, Observation, Raised
+from conformance.core.records import Entry, Environment, Observation, Raised
 from conformance.core.settings import differences
 from conformance.observe import environment, lowering
 from conformance.observe.backends import open_backend
@@ -143,15 +143,28 @@ def finish(journals: Sequence[Path], folder: Path, asked: str) -> Store:
         entries |= found
     if first is None or not entries:
         raise EmptySelection(f"{', '.join(map(str, journals))}: no case was recorded yet")
+    return write_recording(folder, list(entries.values()), first.environment, asked)
+
+
+def write_recording(folder: Path, entries: list[Entry], made_in: Environment, asked: str) -> Store:
+    """Write what was observed elsewhere as a new recording, which does not say what is lowered.
+
+    Raises:
+        GoldenError: the folder is not empty, or the disk refuses.
+    """
     provenance = {
-        "environment": dataclasses.asdict(first.environment),
+        "environment": dataclasses.asdict(made_in),
         "date": now(),
         "asked": asked,
         "left_out": [],
-        "machine_faults": [],
+        "machine_faults": [
+            entry.id
+            for entry in sorted(entries, key=lambda entry: entry.id)
+            if machine_fault(entry.outcome)
+        ],
     }
     with locked(folder), writing(folder), atomic_folder(folder) as draft:
-        write_store(draft, list(entries.values()), kind=RECORDING, provenance=[provenance])
+        write_store(draft, entries, kind=RECORDING, provenance=[provenance])
     return open_store(folder)
 
 
