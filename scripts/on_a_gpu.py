@@ -42,17 +42,20 @@ def main() -> int:
     parser.add_argument("--backend", default="cuda", help="cuda (default), tpu, rocm or cpu")
     parser.add_argument("--budget", type=float, default=BUDGET_S, metavar="S", help="seconds")
     parser.add_argument(
-        "--predicted", type=Path, action="append", metavar="DIR", help="default: all that are kept"
+        "--predicted",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="default: of cuda, what is kept",
     )
     parser.add_argument(
         "--stage", action="append", choices=STAGES, help="ask this alone; may be repeated"
     )
     asked = parser.parse_args()
     try:
-        folders = asked.predicted
-        predictions = (
-            open_predictions(shipped()) if folders is None else list(map(open_store, folders))
-        )
+        predictions = list(map(open_store, asked.predicted or []))
+        if asked.predicted is None and asked.backend == "cuda":
+            predictions = open_predictions(shipped())
         visit = Visit(asked.out, asked.backend, predictions=predictions, budget_s=asked.budget)
         print(visit.heading, flush=True)
         is_whole = True

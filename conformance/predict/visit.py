@@ -265,6 +265,8 @@ class Visit:
 
     def _is_known(self, case: Case) -> bool:
         """Return whether the initializer can be built here: some need Flax."""
+        if case.problem.initializer not in self._catalogue:
+            return False
         spec = self._catalogue.lookup(case.problem.initializer)
         with contextlib.suppress(ModuleNotFoundError):
             spec.build()
@@ -363,31 +365,28 @@ class Visit:
             return Tally(name=name, n_asked=0, note="nothing was compiled ahead for this device")
         path = shipped() / COMPILED / f"{target.name}.json"
         accepted = load_programs(path, "`conformance compile`")
+        cases = {key: parse_case(f"{key}-{self._backend}-jit") for key in accepted.lines}
+        asked = {key: case for key, case in cases.items() if self._is_known(case)}
         found: dict[str, Mapping[str, str]] = {}
-        for number, key in enumerate(accepted.lines, start=1):
+        for number, (key, case) in enumerate(asked.items(), start=1):
             if self.is_over:
                 break
-            case = parse_case(f"{key}-{self._backend}-jit")
-            if not self._is_known(case):
-                continue
             found[key] = self._program(case, target)
+            self._save(found)
             told(
                 Progress(
                     stage=name,
                     number=number,
-                    total=len(accepted.lines),
+                    total=len(asked),
                     pace=number / (time.monotonic() - start),
                     elapsed_s=time.monotonic() - self._start,
                     budget_s=self._budget_s,
                 )
             )
-            if number % 10 == 0:
-                self._save(found)
-        self._save(found)
         moved = {change.key for change in changes(accepted.lines, found)}
         return Tally(
             name=name,
-            n_asked=len(accepted.lines),
+            n_asked=len(asked),
             n_answered=len(found),
             n_equal=len(found.keys() - moved),
             n_unequal=len(moved),

@@ -19,11 +19,12 @@ from conformance.cli.main import main
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
-from conformance.core.paths import shipped
+from conformance.core.paths import COMPILED, shipped
 from conformance.core.records import Entry, Environment, Returned
 from conformance.observe.journal import read_journal
-from conformance.predict import visit
+from conformance.predict import aot, visit
 from conformance.predict.visit import Progress, Tally, Visit, answering, open_predictions
+from conformance.store.accepted import load
 from conformance.store.entries import PREDICTED
 from conformance.store.read import Store, open_store
 from conformance.store.write import write_store
@@ -204,6 +205,23 @@ def test_whole_laws_are_asked_for_and_answered_by_their_digest(
     assert isinstance(one, Returned)
     assert one == two
     assert len(np.unique(whole(one))) == 128  # all that 7 random bits can say
+
+
+def test_what_the_device_compiles_is_held_to_what_was_compiled_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if this CPU were a TPU of that generation: its programs are other ones."""
+    monkeypatch.setitem(aot.COMPILERS, "cpu", aot.COMPILERS["tpu"])
+    monkeypatch.setattr(aot, "described", lambda *_: "v5e-1x1")
+    found = Visit(tmp_path, "cpu", predictions=[], catalogue=few())
+
+    (tally,) = found.run(untold, ["programs"])
+
+    kept = load(shipped() / COMPILED / "v5e-1x1.json", "").lines
+    mine = load(tmp_path / "programs.json", "").lines
+    assert set(mine) == {key for key in kept if key.startswith("uniform-")}
+    assert all({"lowered", "hlo", "code_bytes"} <= fields.keys() for fields in mine.values())
+    assert (tally.is_whole, tally.n_equal, tally.n_unequal) == (True, 0, len(mine))
 
 
 def test_a_second_visit_asks_nothing_twice(
