@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # nothing is installed
 
 from conformance.core.errors import ConformanceError, ExitCode
 from conformance.core.paths import shipped
-from conformance.predict.visit import BUDGET_S, STAGES, Progress, Visit, open_predictions
+from conformance.predict.visit import BUDGET_S, TOPICS, Progress, Visit, open_predictions
 from conformance.store.read import open_store
 
 EVERY_S = 5.0
@@ -49,7 +49,7 @@ def main() -> int:
         help="default: of cuda, what is kept",
     )
     parser.add_argument(
-        "--stage", action="append", choices=STAGES, help="ask this alone; may be repeated"
+        "--topic", action="append", choices=TOPICS, help="ask this alone; may be repeated"
     )
     asked = parser.parse_args()
     try:
@@ -59,7 +59,7 @@ def main() -> int:
         visit = Visit(asked.out, asked.backend, predictions=predictions, budget_s=asked.budget)
         print(visit.heading, flush=True)
         is_whole = True
-        for tally in visit.run(Line(), asked.stage or STAGES):
+        for tally in visit.run(Line(), asked.topic or TOPICS):
             print(tally, flush=True)
             is_whole &= tally.is_whole
     except ConformanceError as error:

@@ -150,7 +150,7 @@ def record_parts(
                 stream.write("\n")
                 stream.flush()
                 progress(number, len(cases), case)
-    jax.distributed.shutdown()
+    jax.distributed.shutdown()  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     return path
 
 

@@ -8,6 +8,7 @@ something open. The first recording made on such a device confirms them or refut
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -184,6 +185,7 @@ def store(
             name: [_bound(one, name, catalogue) for one in bounded] for name in (LOWEST, HIGHEST)
         },
         open_elements={one.observation.case.id: one.n_open for one in kept if one.n_open},
+        asked=_asked([one.observation.case for one in judged]),
     )
     predicted.write(folder, target)
     return len(predicted.entries)
@@ -191,11 +193,16 @@ def store(
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """A set of predictions. bounds: of the cases that are open element by element, by store."""
+    """A set of predictions.
+
+    bounds: of the cases that are open element by element, by store. asked: which cases were asked
+    for, of which some may be beyond the emulator.
+    """
 
     entries: list[Entry]
     bounds: Mapping[str, list[Entry]]
     open_elements: Mapping[str, int]
+    asked: str
 
     def write(self, folder: Path, target: aot.Target) -> None:
         """Write the set as a new store.
@@ -208,6 +215,7 @@ class Predictions:
             "date": now(),
             "predicted_for": f"{target.kind} ({target.name})",
             "open_elements": dict(self.open_elements),
+            "asked": self.asked,
         }
         with writing(folder), atomic_folder(folder) as draft:
             write_store(draft, self.entries, kind=PREDICTED, provenance=[provenance])
@@ -232,7 +240,7 @@ def parts_folder(folder: Path) -> Path:
 
 
 def store_by_parts(
-    cases: Iterable[Case],
+    cases: Sequence[Case],
     target: aot.Target,
     catalogue: Catalogue,
     folder: Path,
@@ -268,7 +276,7 @@ def store_by_parts(
             store(judged, target, catalogue, part, goldens)
             told(judged)
         made.append(part)
-    joined = _joined(made)
+    joined = _joined(made, _asked(cases))
     joined.write(folder, target)
     remove(parts)
     return len(joined.entries)
@@ -287,8 +295,8 @@ def _groups(cases: Iterable[Case], catalogue: Catalogue) -> list[tuple[str, list
 
 def _require_same(part: Store, target: aot.Target, cases: Sequence[Case]) -> None:
     faults = differences(part.environment, _environment(target))
-    asked = {dataclasses.replace(case, backend=PLATFORM).id for case in cases}
-    faults += [f"it holds {key}, which is not asked for" for key in part.ids() if key not in asked]
+    if (was := part.latest.get("asked")) != (now := _asked(cases)):
+        faults.append(f"asked for: {was} -> {now}")
     if faults:
         raise GoldenError(
             f"{part.folder} was predicted otherwise ({'; '.join(faults[:3])}): restore that, or "
@@ -296,7 +304,13 @@ def _require_same(part: Store, target: aot.Target, cases: Sequence[Case]) -> Non
         )
 
 
-def _joined(parts: Iterable[Path]) -> Predictions:
+def _asked(cases: Iterable[Case]) -> str:
+    """Return how many cases are asked for, and the digest of their ids on the device."""
+    ids = sorted(dataclasses.replace(case, backend=PLATFORM).id for case in cases)
+    return f"{counted(len(ids), 'case')} {hashlib.sha256(chr(10).join(ids).encode()).hexdigest()}"
+
+
+def _joined(parts: Iterable[Path], asked: str) -> Predictions:
     stores = [open_store(part) for part in parts]
     bounds: dict[str, list[Entry]] = {LOWEST: [], HIGHEST: []}
     for each in stores:
@@ -308,6 +322,7 @@ def _joined(parts: Iterable[Path]) -> Predictions:
         open_elements={
             key: count for each in stores for key, count in each.latest["open_elements"].items()
         },
+        asked=asked,
     )
 
 

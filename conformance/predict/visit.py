@@ -61,7 +61,7 @@ LARGEST_WORD = 2**32 - 1
 LAWS = ("lecun_normal", "normal", "glorot_uniform")
 """One of each family that is drawn: truncated normal, normal, uniform."""
 
-STAGES = ("quick", "predicted", "laws", "largest", "programs", "layers")
+TOPICS = ("quick", "predicted", "laws", "largest", "programs", "layers")
 """What is asked, in this order: what matters most comes first, and what may not run comes last."""
 
 PROGRAMS = "programs.json"
@@ -76,7 +76,7 @@ class Question:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Topic:
     """Questions that share a journal, the most important first."""
 
     name: str
@@ -85,7 +85,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How far a stage came.
+    """How far a topic came.
 
     n_before: answered by an earlier visit. n_equal: digests as predicted, of layers
     as on the CPU; n_unequal: other ones, which `compare` judges. note: why there is nothing to ask.
@@ -118,9 +118,9 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where a visit is: question `number` of `total` of a stage is answered."""
+    """Where a visit is: question `number` of `total` of a topic is answered."""
 
-    stage: str
+    topic: str
     number: int
     total: int
     pace: float
@@ -129,7 +129,7 @@ class Progress:
 
     def __str__(self) -> str:
         return (
-            f"{self.stage}: {self.number} of {self.total}, {self.pace:.1f} a second, "
+            f"{self.topic}: {self.number} of {self.total}, {self.pace:.1f} a second, "
             f"{self.elapsed_s:.0f} of {self.budget_s:.0f} s"
         )
 
@@ -184,10 +184,10 @@ class Visit:
         """Whether no further question may be asked."""
         return time.monotonic() - self._start > self._budget_s - MARGIN_S
 
-    def run(self, told: Told, names: Collection[str] = STAGES) -> Iterator[Tally]:
-        """Ask, stage after stage, and yield how far each came; the process ends at the deadline.
+    def run(self, told: Told, names: Collection[str] = TOPICS) -> Iterator[Tally]:
+        """Ask, topic after topic, and yield how far each came; the process ends at the deadline.
 
-        names: of the stages to ask, where not all are meant.
+        names: of the topics to ask, where not all are meant.
 
         Raises:
             GoldenError: a journal in the folder belongs to another visit, or is damaged.
@@ -197,9 +197,9 @@ class Visit:
         # By the system, for what a compiler hangs in listens to nothing else.
         set_deadline(max(0.1, self._budget_s - (time.monotonic() - self._start)))
         try:
-            for stage in self._stages():
-                if stage.name in names:
-                    yield self._asked(stage, told)
+            for topic in self._topics():
+                if topic.name in names:
+                    yield self._asked(topic, told)
             if "programs" in names:
                 yield self._programs(told)
             if "layers" in names:
@@ -207,33 +207,39 @@ class Visit:
         finally:
             set_deadline(0)
 
-    def _stages(self) -> Iterator[Stage]:
-        """Yield the stages of cases; what an earlier one asks is not asked again."""
+    def _topics(self) -> Iterator[Topic]:
+        """Yield the topics of cases; what an earlier one asks is not asked again."""
         seen: set[str] = set()
-        for stage in (self.quick(), self.predicted(), self.laws(), self.largest()):
-            fresh = [each for each in stage.questions if each.id not in seen]
+        for topic in (self.quick(), self.predicted(), self.laws(), self.largest()):
+            fresh = [each for each in topic.questions if each.id not in seen]
             seen.update(each.id for each in fresh)
-            yield dataclasses.replace(stage, questions=fresh)
+            yield dataclasses.replace(topic, questions=fresh)
 
     # --- What is asked ---------------------------------------------------------------------------
-    def quick(self) -> Stage:
+    def quick(self) -> Topic:
         """The quick tier."""
         chosen = Selection(tier=Tier.QUICK, backends=(self._backend,))
-        return self._stage("quick", select(self._catalogue, chosen))
+        return self._topic("quick", select(self._catalogue, chosen))
 
-    def predicted(self) -> Stage:
+    def predicted(self) -> Topic:
         """Exactly the cases that are predicted for the device; without predictions the tier's."""
         ids = sorted({key for each in self._predictions for key in each.ids()})
         cases = [dataclasses.replace(parse_case(key), backend=self._backend) for key in ids]
         if not cases:
             chosen = Selection(tier=Tier.STANDARD, backends=(self._backend,))
             cases = select_for_goldens(self._catalogue, chosen)
-        # Eager calls of a group share their programs, so a group is soon done. Larger ones first.
-        size = {name: len(list(each)) for name, each in _by_group(cases)}
-        cases.sort(key=lambda case: (-size[case.group], case.group, case))
-        return self._stage("predicted", [case for case in cases if self._is_known(case)])
+        # Jitted float32 first: it differs most from the CPU, and nearly all of it is decided.
+        cases.sort(
+            key=lambda case: (
+                case.transform != "jit",
+                case.problem.dtype != "float32",
+                case.group,
+                case,
+            )
+        )
+        return self._topic("predicted", [case for case in cases if self._is_known(case)])
 
-    def laws(self) -> Stage:
+    def laws(self) -> Topic:
         """Three laws in three dtypes, every word of them, by both ways of asking."""
         questions = []
         for transform, dtype, name in itertools.product(("jit", "eager"), NARROW_DTYPES, LAWS):
@@ -242,9 +248,9 @@ class Visit:
                 case = sweep_case(spec, dtype, self._backend, transform)
                 key = Parameter(layer=f"laws.{name}", dtype=dtype, path=transform).id
                 questions.append(Question(id=key, ask=functools.partial(self._swept, key, case)))
-        return Stage(name="laws", questions=questions)
+        return Topic(name="laws", questions=questions)
 
-    def largest(self) -> Stage:
+    def largest(self) -> Topic:
         """The largest word as a seed."""
         chosen = Selection(
             tier=Tier.QUICK,
@@ -253,10 +259,10 @@ class Visit:
             shapes=("64x32",),
             transforms=("eager", "jit"),
         )
-        return self._stage("largest", select(self._catalogue, chosen))
+        return self._topic("largest", select(self._catalogue, chosen))
 
-    def _stage(self, name: str, cases: Sequence[Case]) -> Stage:
-        return Stage(
+    def _topic(self, name: str, cases: Sequence[Case]) -> Topic:
+        return Topic(
             name=name,
             questions=[
                 Question(id=case.id, ask=functools.partial(self._observed, case)) for case in cases
@@ -288,14 +294,14 @@ class Visit:
         entry = Entry(id=key, shard=shard_name("laws", spec.name), outcome=outcome)
         return [reduced(entry, RECORDING)]
 
-    def _asked(self, stage: Stage, told: Told) -> Tally:
+    def _asked(self, topic: Topic, told: Told) -> Tally:
         """Ask what no journal answers yet, while there is time."""
-        ids = [each.id for each in stage.questions]
-        path = self._folder / f"{stage.name}.journal"
+        ids = [each.id for each in topic.questions]
+        path = self._folder / f"{topic.name}.journal"
         journal = Journal(path, header_line(ids, self.environment))
         known = journal.read() if path.exists() else {}
         answered = known.keys() | {key.rpartition("/")[0] for key in known}  # layers, by parameters
-        todo = [each for each in stage.questions if each.id not in answered]
+        todo = [each for each in topic.questions if each.id not in answered]
         counts = {True: 0, False: 0}
         start, n_answered = time.monotonic(), 0
         with journal.appending() as append:
@@ -310,7 +316,7 @@ class Visit:
                 elapsed_s = time.monotonic() - start
                 told(
                     Progress(
-                        stage=stage.name,
+                        topic=topic.name,
                         number=len(ids) - len(todo) + n_answered,
                         total=len(ids),
                         pace=n_answered / max(elapsed_s, 1e-9),
@@ -319,7 +325,7 @@ class Visit:
                     )
                 )
         return Tally(
-            name=stage.name,
+            name=topic.name,
             n_asked=len(ids),
             n_before=len(ids) - len(todo),
             n_answered=n_answered,
@@ -352,7 +358,7 @@ class Visit:
             )
             for layer, dtype in itertools.product(installed_layers(), PARAM_DTYPES)
         ]
-        return self._asked(Stage(name="layers", questions=questions), told)
+        return self._asked(Topic(name="layers", questions=questions), told)
 
     def _programs(self, told: Told) -> Tally:
         """Compile on the device what was compiled ahead of time for one like it.
@@ -375,7 +381,7 @@ class Visit:
             self._save(found)
             told(
                 Progress(
-                    stage=name,
+                    topic=name,
                     number=number,
                     total=len(asked),
                     pace=number / (time.monotonic() - start),
@@ -442,12 +448,6 @@ def open_predictions(golden: Path) -> list[Store]:
     """Return the sets of predictions of a golden set."""
     folder = golden / PREDICTIONS
     return [open_store(folder / name) for name in open_store(golden).prediction_names()]
-
-
-def _by_group(cases: Sequence[Case]) -> Iterator[tuple[str, Iterator[Case]]]:
-    return itertools.groupby(
-        sorted(cases, key=lambda case: case.group), key=lambda case: case.group
-    )
 
 
 def _parameters(layer: Any, dtype: str) -> Sequence[Entry]:

@@ -185,11 +185,12 @@ def by_parts(
     n_groups: int = 99,
     resume: bool = False,
     target: aot.Target = TARGET,
+    asked: Sequence[Case] = ASKED,
 ) -> Predictor:
     predictor = Predictor(n_groups)
     monkeypatch.setattr(predictions, "judge", predictor)
     predictions.store_by_parts(
-        ASKED,
+        asked,
         target,
         load_catalogue(),
         folder,
@@ -255,6 +256,18 @@ def test_parts_of_another_device_are_refused(
         GoldenError, match=r"predicted otherwise \(cuda\.compute_capability: 9\.0 -> 8\.0"
     ):
         by_parts(tmp_path / "out", monkeypatch, resume=True, target=other)
+
+
+def test_parts_of_another_selection_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of which only a part was asked for would be taken for the whole."""
+    more = dataclasses.replace(ASKED[2], problem=dataclasses.replace(PROBLEM, seed=1))
+    with pytest.raises(KilledError):
+        by_parts(tmp_path / "out", monkeypatch, n_groups=2)
+
+    with pytest.raises(GoldenError, match=r"asked for: 1 case \w+ -> 2 cases"):
+        by_parts(tmp_path / "out", monkeypatch, resume=True, asked=[*ASKED, more])
 
 
 # --- What is permitted ---------------------------------------------------------------------------

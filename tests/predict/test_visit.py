@@ -290,7 +290,7 @@ def test_the_system_ends_a_visit_at_its_budget(tmp_path: Path, predicted: Store)
 
 
 def test_progress_says_pace_and_time() -> None:
-    progress = Progress(stage="quick", number=3, total=9, pace=1.5, elapsed_s=2, budget_s=540)
+    progress = Progress(topic="quick", number=3, total=9, pace=1.5, elapsed_s=2, budget_s=540)
 
     assert str(progress) == "quick: 3 of 9, 1.5 a second, 2 of 540 s"
 

@@ -7,10 +7,12 @@ not permit refutes one of these; which one shows in how it differs.
 from __future__ import annotations
 
 import enum
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
-from conformance.core.arrays import Array, as_dtype, flat, thin
+from conformance.core.arrays import Array, flat, thin
 from conformance.core.records import DriftClass, Outcome, Raised, Returned
 from conformance.core.ulp import ordered
 from conformance.judge.drift.permitted import Permitted
@@ -85,9 +87,11 @@ def _wide(values: Array) -> Array:
 
 
 def _smallest_normal(values: Array) -> float:
-    import ml_dtypes
+    return float(_info(values).smallest_normal)
 
-    return float(ml_dtypes.finfo(as_dtype(values.dtype.name)).smallest_normal)
+
+def _info(values: Array) -> Any:
+    return ml_dtypes.finfo(values.dtype)  # type: ignore[no-untyped-call]  # it has no types
 
 
 def _is_that(
@@ -116,8 +120,6 @@ def _is_one_factor(actual: Array, predicted: Array, differs: Array) -> bool:
     is_normal = np.abs(two) >= _smallest_normal(predicted)
     if not np.isfinite(one).all() or not is_normal.any() or 2 * differs.sum() < is_normal.sum():
         return False
-    import ml_dtypes
-
     quotients = one[is_normal] / two[is_normal]
-    epsilon = float(ml_dtypes.finfo(as_dtype(predicted.dtype.name)).eps)
-    return bool(np.ptp(quotients) <= ONE_FACTOR * epsilon * np.abs(quotients).max())
+    spread = np.ptp(quotients) / np.abs(quotients).max()
+    return bool(spread <= ONE_FACTOR * float(_info(predicted).eps))
