@@ -162,9 +162,10 @@ class Visit:
         self._device = open_backend(backend)
         self._observer = Observer()
         self.environment = environment.capture((backend,))
-        self._predictions = answering(predictions, self.environment) or list(predictions)
+        self._predictions = alike(predictions, self.environment) or list(predictions)
+        self._answered = [store for store in self._predictions if answers(store, self.environment)]
         layers = shipped() / LAYERS
-        self._known = [*self._predictions, *([open_store(layers)] if layers.exists() else [])]
+        self._known = [*self._answered, *([open_store(layers)] if layers.exists() else [])]
 
     @property
     def heading(self) -> str:
@@ -172,7 +173,7 @@ class Visit:
         facts = self.environment.devices
         capability = _capability(self.environment)
         known = f" (compute capability {capability})" if capability else ""
-        names = ", ".join(store.folder.name for store in self._predictions) or "none"
+        names = ", ".join(store.folder.name for store in self._answered) or "none of this release"
         packages = self.environment.packages
         return (
             f"{facts.get(f'{self._backend}.kind', self._backend)}{known}, jax {packages['jax']}, "
@@ -222,15 +223,20 @@ class Visit:
         return self._topic("quick", select(self._catalogue, chosen))
 
     def predicted(self) -> Topic:
-        """Exactly the cases that are predicted for the device; without predictions the tier's."""
+        """Exactly the cases that are predicted for the device, those of this release first.
+
+        Where nothing is predicted, the standard tier.
+        """
         ids = sorted({key for each in self._predictions for key in each.ids()})
         cases = [dataclasses.replace(parse_case(key), backend=self._backend) for key in ids]
         if not cases:
             chosen = Selection(tier=Tier.STANDARD, backends=(self._backend,))
             cases = select_for_goldens(self._catalogue, chosen)
+        first = {key for each in self._answered for key in each.ids()}
         # Jitted float32 first: it differs most from the CPU, and nearly all of it is decided.
         cases.sort(
             key=lambda case: (
+                case.id not in first,
                 case.transform != "jit",
                 case.problem.dtype != "float32",
                 case.group,
@@ -425,18 +431,17 @@ class Visit:
         save(self._folder / PROGRAMS, Accepted(versions=versions, reason=reason, lines=found))
 
 
-def answering(predictions: Sequence[Store], here: Environment) -> list[Store]:
-    """Return the sets that were predicted for devices of the compute capability that is here.
+def alike(predictions: Sequence[Store], here: Environment) -> list[Store]:
+    """Return the sets that are for devices of the compute capability that is here."""
+    return [each for each in predictions if _capability(each.environment) == _capability(here)]
 
-    Those of this XLA, if there are any; else of any, whose cases are worth asking all the same.
-    """
-    alike = [each for each in predictions if _capability(each.environment) == _capability(here)]
-    same = [
-        each
-        for each in alike
-        if each.environment.packages.get("jaxlib") == here.packages.get("jaxlib")
-    ]
-    return same or alike
+
+def answers(predictions: Store, here: Environment) -> bool:
+    """Return whether what is recorded here puts a set to the test, but for settings."""
+    return bool(alike([predictions], here)) and all(
+        predictions.environment.packages.get(name) == here.packages.get(name)
+        for name in ("jax", "jaxlib")
+    )
 
 
 def _capability(found: Environment) -> str:

@@ -23,7 +23,14 @@ from conformance.core.paths import COMPILED, shipped
 from conformance.core.records import Entry, Environment, Returned
 from conformance.observe.journal import read_journal
 from conformance.predict import aot, visit
-from conformance.predict.visit import Progress, Tally, Visit, answering, open_predictions
+from conformance.predict.visit import (
+    Progress,
+    Tally,
+    Visit,
+    alike,
+    answers,
+    open_predictions,
+)
 from conformance.store.accepted import load
 from conformance.store.entries import PREDICTED
 from conformance.store.read import Store, open_store
@@ -309,15 +316,21 @@ def here(capability: str, jaxlib: str) -> Environment:
     return Environment(packages={"jaxlib": jaxlib}, config={}, host={}, devices=devices)
 
 
-def test_an_h200_answers_for_the_h100_of_its_own_xla_if_it_is_there(
+def test_what_is_asked_is_what_is_predicted_for_the_capability(
     tmp_path: Path, predicted: Store
 ) -> None:
-    """Both are of compute capability 9.0."""
+    """Of an H200, which is of 9.0, what an H100 is predicted to return."""
     other = predictions(tmp_path / "a100", **{"cuda.compute_capability": "8.0"})
 
-    assert answering([other, predicted], here("9.0", "1.2")) == [predicted]
-    assert answering([other, predicted], here("9.0", "1.3")) == [predicted]
-    assert answering([other, predicted], here("12.0", "1.2")) == []
+    assert alike([other, predicted], here("9.0", "1.2")) == [predicted]
+    assert alike([other, predicted], here("9.0", "1.3")) == [predicted]
+    assert alike([other, predicted], here("12.0", "1.2")) == []
+
+
+def test_only_predictions_of_this_release_are_expected(predicted: Store) -> None:
+    assert answers(predicted, here("9.0", "1.2"))
+    assert not answers(predicted, here("9.0", "1.3"))
+    assert not answers(predicted, here("8.0", "1.2"))
 
 
 def test_all_kept_predictions_are_put_to_the_test_where_nothing_is_named() -> None:
