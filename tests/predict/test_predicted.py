@@ -27,7 +27,9 @@ from conformance.upgrade.compare import compare_folders
 from conformance.upgrade.predicted import CAPABILITY
 from tests import ROOT
 
-H100, A100 = (ROOT / "golden" / "predicted" / name for name in ("h100", "a100"))
+H100, A100, H100_EARLIER = (
+    ROOT / "golden" / "predicted" / name for name in ("h100", "a100", "h100@0.11.2")
+)
 
 # --- The kept predictions ------------------------------------------------------------------------
 
@@ -38,14 +40,18 @@ SCALED = parse_case("glorot_uniform-float32-64x32-s0-cuda-eager")
 """All elements open, but only together."""
 
 
-@pytest.mark.parametrize("folder", [H100, A100], ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", [H100, A100, H100_EARLIER], ids=lambda path: path.name)
 def test_the_kept_predictions_are_intact_and_say_what_they_are(folder: Path) -> None:
     store, provenance = open_store(folder), json.loads((folder / "provenance.json").read_text())
 
     assert main(["goldens", "verify", "--golden", str(folder)]) == 0
     assert store.kind == PREDICTED
-    assert folder.name.upper() in provenance[-1]["predicted_for"]
-    assert "jax-cuda13-plugin" in provenance[-1]["environment"]["packages"]
+    device, _, release = folder.name.partition("@")
+    assert device.upper() in provenance[-1]["predicted_for"]
+    packages = provenance[-1]["environment"]["packages"]
+    assert {packages[name] for name in ("jax", "jaxlib", "jax-cuda13-plugin")} == {
+        release or "0.12.0.1"
+    }
 
 
 def array_of(case: Case) -> Array:
@@ -325,3 +331,22 @@ def test_what_a_truncated_recording_lacks_is_counted_and_what_nobody_predicted(
     assert f"uniform float32 {n_uniform} - - - {n_uniform} - -" in text
     family = more.shard.partition("/")[0]
     assert re.search(rf"{family} float16 (\d+) \1 - - - 1 -", text)
+
+
+def test_an_earlier_release_differs_in_eager_normals_whose_scale_is_rounded() -> None:
+    """It multiplied by sqrt(2) and by the scale, one after the other: two are powers of two."""
+    comparison = compare_folders(H100_EARLIER, H100, load_catalogue())
+
+    pairs = comparison.pairs
+    moved = {pair.case for pair in pairs if pair.drift.drift_class is not DriftClass.IDENTICAL}
+    assert {case.transform for case in moved} == {"eager"}
+    assert {case.problem.initializer for case in moved} == {
+        *("normal", "normal_0.02", "normal_large", "normal_tiny"),
+        *("scaling_fan_avg_normal", "scaling_fan_geo_avg_normal", "scaling_fan_out_normal"),
+    }
+    same = {pair.case for pair in pairs} - moved
+    assert {"normal_1", "scaling_fan_in_normal"} <= {
+        case.problem.initializer for case in same if case.transform == "eager"
+    }
+    assert len(moved) == 7 * 3  # in three dtypes
+    assert max(pair.drift.max_ulp or 0 for pair in pairs) == 2
