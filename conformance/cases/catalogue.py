@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -115,9 +116,17 @@ class Catalogue:
         return dict(self._specs)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A user's initializer, and the module whose import registers it."""
+
+    spec: InitializerSpec
+    module: str
+
+
 # The one global that changes: `register` is called by import of a user's module, before any
 # catalogue exists. It is only ever appended to, and read by `add_registered`.
-_REGISTERED: list[InitializerSpec] = []
+_REGISTERED: list[Registered] = []
 
 
 def register(
@@ -151,16 +160,22 @@ def register(
     from conformance.cases.builtin import builtin_specs  # its laws need NumPy
 
     known = Catalogue()
-    for spec in (*builtin_specs(), *_REGISTERED):
+    for spec in (*builtin_specs(), *(each.spec for each in _REGISTERED)):
         known.add(spec)
     spec = users_spec(name, build, definition=definition, family=family, tier=tier)
     known.add(spec)
-    _REGISTERED.append(spec)
+    module = str(sys._getframe(1).f_globals.get("__name__", ""))
+    _REGISTERED.append(Registered(spec=spec, module=module))
 
 
 def registered_names() -> frozenset[str]:
     """Return the names that `register` was called for in this process, and other programs lack."""
-    return frozenset(spec.name for spec in _REGISTERED)
+    return frozenset(each.spec.name for each in _REGISTERED)
+
+
+def registering_module(name: str) -> str:
+    """Return the module whose import registers the initializer; "" where none does."""
+    return next((each.module for each in _REGISTERED if each.spec.name == name), "")
 
 
 def add_registered(catalogue: Catalogue) -> None:
@@ -171,8 +186,8 @@ def add_registered(catalogue: Catalogue) -> None:
     """
     import importlib.metadata  # half of what `import conformance` would cost
 
-    for spec in _REGISTERED:
-        catalogue.add(spec)
+    for each in _REGISTERED:
+        catalogue.add(each.spec)
     for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
         try:
             entry_point.load()(catalogue)
