@@ -130,7 +130,7 @@ def judge(observed: Observed) -> Judged:
 def _require_observed(name: str, observed: object) -> None:
     if not isinstance(observed, Observed):
         raise SelectionError(
-            f"{name} takes what conformance.observe returns, not a value of type {type(observed).__name__}: "
+            f"{name} takes what conformance.observe returns, and not {type(observed).__name__}: "
             f"write conformance.{name}(conformance.observe(initializer))"
         )
 

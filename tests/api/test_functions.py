@@ -227,7 +227,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "judge": (
         lambda: conformance.judge(3),
-        "takes what conformance.observe returns, not a value of type int",
+        "takes what conformance.observe returns, and not int",
     ),  # type: ignore[arg-type]
     "explain": (lambda: conformance.explain("zeros"), "takes what conformance.observe returns"),  # type: ignore[arg-type]
     "matrix": (lambda: conformance.law("orthogonal"), "orthogonal cannot be swept"),

@@ -180,7 +180,7 @@ def test_the_reports_are_read_as_the_readme_says(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    snippet = next(block for block in blocks(README, "python") if "read_runs" in block)
+    snippet = next(block for block in blocks(README, "python") if "load_records" in block)
 
     exec(snippet, {})  # noqa: S102  # it is ours
 
