@@ -16,6 +16,7 @@ from typing import Any
 from conformance.cases.catalogue import Catalogue, Initializer, InitializerSpec, add_registered
 from conformance.core.errors import InitializerUnavailable
 from conformance.core.ids import Tier
+from conformance.core.imports import broken
 from conformance.core.laws import (
     MODES,
     Constant,
@@ -104,17 +105,20 @@ def namespace_module(namespace: str) -> Any:
 
     Raises:
         InitializerUnavailable: Flax is not installed, or a release of before it had this.
+        PackageBroken: it is installed, and does not fit the JAX beside it.
     """
     parent, _, child = namespace.rpartition(".")
     package = parent.partition(".")[0]
     try:
         return getattr(importlib.import_module(parent), child)
-    except ModuleNotFoundError as error:
-        if error.name not in (package, parent):
-            raise
-        raise InitializerUnavailable(
-            f"{namespace} is not here: {_installed(package)}. Install {FIRST_WITH[parent]}"
-        ) from error
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (package, parent):
+            raise InitializerUnavailable(
+                f"{namespace} is not here: {_installed(package)}. Install {FIRST_WITH[parent]}"
+            ) from error
+        if known := broken(error):
+            raise known from error
+        raise
 
 
 def _installed(package: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
-from conformance.core.errors import EmptySelection, InitializerUnavailable
+from conformance.core.errors import Absent, EmptySelection, InitializerUnavailable
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import PROCESS_LOST, machine_fault
@@ -167,6 +167,8 @@ def _why_absent(spec: InitializerSpec) -> str:
         spec.build()
     except InitializerUnavailable as error:
         return str(error)
+    except Absent:  # a package that is broken can be mended
+        raise
     except Exception:  # an outcome of its cases, recorded as such
         return ""
     return ""
