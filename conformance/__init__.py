@@ -96,15 +96,17 @@ PLACES = {
 """Where a name is defined; all others are definitions."""
 
 
-def __getattr__(name: str) -> object:
-    """Import a name when it is first asked for: pytest loads this package in every run."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # to which any name would be one of these
 
-    place = importlib.import_module(PLACES.get(name, "conformance.core.laws"))
-    globals()[name] = found = getattr(place, name)
-    return found
+    def __getattr__(name: str) -> object:
+        """Import a name when it is first asked for: pytest loads this package in every run."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        place = importlib.import_module(PLACES.get(name, "conformance.core.laws"))
+        globals()[name] = found = getattr(place, name)
+        return found
 
 
 def __dir__() -> list[str]:

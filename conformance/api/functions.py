@@ -185,9 +185,7 @@ def compare(actual: Any, expected: Any, *, definition: Definition | None = None)
     """
     sides = (actual, expected)
     answer = next((side for side in sides if isinstance(side, Answer)), None)
-    known = [side.definition for side in sides if isinstance(side, Answer)]
-    known += [side.spec.definition for side in sides if isinstance(side, Observed)]
-    definition = definition or next(filter(None, known), None)
+    definition = definition or next(filter(None, map(_definition_of, sides)), None)
     spec = InitializerSpec(
         name="compared",
         build=lambda: _nothing,
@@ -198,6 +196,16 @@ def compare(actual: Any, expected: Any, *, definition: Definition | None = None)
     one, two = (_outcome(side) for side in sides)
     problem = None if answer is None else answer.problem
     return Compared(drift=compare_outcomes(one, two, spec, budget, problem=problem))
+
+
+def _definition_of(side: object) -> Definition | None:
+    match side:
+        case Answer():
+            return side.definition
+        case Observed():
+            return side.spec.definition
+        case _:
+            return None
 
 
 def _nothing(*_: object) -> None:

@@ -126,7 +126,7 @@ def key_words(key: object) -> tuple[str, tuple[int, ...]] | None:
         return None
     if words.ndim != 1 or words.dtype != np.uint32:
         return None
-    is_typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    is_typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
     # Words alone do not say whose they are: the default's.
     name = str(jax.random.key_impl(key)) if is_typed else str(jax.config.jax_default_prng_impl)
     return (name, tuple(words.tolist())) if name in PRNGS else None

@@ -76,14 +76,13 @@ def test_a_function_is_judged_by_the_definition_it_comes_with() -> None:
 
 def test_the_ledger_says_nothing_of_a_function_of_the_same_name() -> None:
     """JAX's own orthogonal may refuse bfloat16; another that is called so has promised to draw."""
-    definition = conformance.Orthogonal()
-    orthogonal = jax.nn.initializers.orthogonal()
+    orthogonal: Any = jax.nn.initializers.orthogonal()
     orthogonal.__name__ = "orthogonal"
+    definition = conformance.Orthogonal()
 
-    ours, theirs = (
-        conformance.judge(conformance.observe(each, dtype="bfloat16", shape=(8, 4), **given))
-        for each, given in (("orthogonal", {}), (orthogonal, {"definition": definition}))
-    )
+    ours = conformance.judge(conformance.observe("orthogonal", dtype="bfloat16", shape=(8, 4)))
+    seen = conformance.observe(orthogonal, definition=definition, dtype="bfloat16", shape=(8, 4))
+    theirs = conformance.judge(seen)
 
     assert (ours.status, theirs.status) == (Status.LIMITED, Status.FAILED)
 
@@ -226,9 +225,9 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         "is a whole case: leave key out",
     ),
     "judge": (
-        lambda: conformance.judge(3),
+        lambda: conformance.judge(3),  # type: ignore[arg-type]
         "takes what conformance.observe returns, and not int",
-    ),  # type: ignore[arg-type]
+    ),
     "explain": (lambda: conformance.explain("zeros"), "takes what conformance.observe returns"),  # type: ignore[arg-type]
     "matrix": (lambda: conformance.law("orthogonal"), "orthogonal cannot be swept"),
     "no law": (lambda: conformance.law(small_normal), "registered without a definition. A func"),

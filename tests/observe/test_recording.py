@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import importlib
 import itertools
 import os
 import signal
@@ -16,7 +17,6 @@ from typing import Any
 import jax
 import pytest
 
-from conformance.cases import builtin
 from conformance.cases.builtin import builtin_specs
 from conformance.cases.catalogue import Catalogue
 from conformance.cli import main
@@ -229,7 +229,7 @@ def test_a_flax_that_is_broken_is_told_before_anything_is_recorded(
     catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As Flax 0.12.0 beside JAX 0.10: its cases would fail as if initializers had changed."""
-    real = builtin.importlib.import_module
+    real = importlib.import_module
     module = compile("from jax import nothing_of_the_kind", "flax/nnx/__init__.py", "exec")
 
     def broken(name: str) -> Any:
@@ -238,7 +238,7 @@ def test_a_flax_that_is_broken_is_told_before_anything_is_recorded(
         return real(name)
 
     theirs = flax_case(catalogue)
-    monkeypatch.setattr(builtin.importlib, "import_module", broken)
+    monkeypatch.setattr(importlib, "import_module", broken)
 
     with pytest.raises(PackageBroken, match=r"flax is installed and cannot be imported \(ImportE"):
         record([*CASES, theirs], catalogue, folder)
