@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -130,18 +131,17 @@ def definition_of(definition: Definition | str) -> tuple[str, Definition]:
 
 
 # --- Values --------------------------------------------------------------------------------------
-def shape_of(shape: object) -> tuple[int, ...]:
+def shape_of(shape: Iterable[SupportsIndex]) -> tuple[int, ...]:
     """Return the shape as a tuple.
 
     Raises:
         SelectionError: it is none.
     """
     try:
-        sizes = tuple(np.asarray(shape, dtype=object).tolist())
-        found = tuple(int(size) for size in sizes)
-    except (TypeError, ValueError):
-        found = sizes = (-1,)
-    if found != sizes or any(size < 0 for size in found):
+        found = tuple(map(operator.index, shape))
+    except TypeError:
+        found = (-1,)
+    if min(found, default=0) < 0:
         raise SelectionError(
             f"shape {shape!r} is none: write a tuple of sizes, as in (64, 32), or () for a scalar"
         )
