@@ -152,6 +152,10 @@ class BackendUnavailable(Absent, RuntimeError):
     """A backend that was asked for is not there. Never a reason to skip: the run fails."""
 
 
+class InitializerUnavailable(Absent, RuntimeError):
+    """The namespace that holds an initializer is not installed, or an earlier release of it is."""
+
+
 class FleetUnavailable(BackendUnavailable):
     """The cluster, or a resource of it, is not there; the message says what is, and the way out."""
 

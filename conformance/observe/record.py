@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
-from conformance.core.errors import EmptySelection, GoldenError
+from conformance.core.errors import Absent, EmptySelection, GoldenError, InitializerUnavailable
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import PROCESS_LOST, machine_fault
@@ -57,7 +57,7 @@ def record(
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
 
     The provenance holds the environment; `asked`, the selection that the cases are; `left_out`, the
-    initializers that need Flax where none is installed; `machine_faults`, the cases that the
+    initializers that only Flax has where it is not installed; `machine_faults`, the cases that the
     machine failed (out of memory, device lost); and `programs`, `calls` and `folded`, what JAX
     lowers here, to tell it from how that is compiled and from the libraries that it meets.
 
@@ -72,9 +72,10 @@ def record(
             process records into it.
         JournalError: the disk refuses; what was recorded by then is kept in the journal.
     """
-    cases, left_out = _without_absent_flax(cases, catalogue)
+    cases, left_out = _without_absent(cases, catalogue)
     if not cases:
-        raise EmptySelection(f"Flax is not installed, and only it has {', '.join(left_out)}")
+        reasons = "; ".join(sorted(set(left_out.values())))
+        raise EmptySelection(f"no case can be asked here: {reasons}")
     platforms = tuple(sorted({case.backend for case in cases}))
     for name in platforms:
         open_backend(name)
@@ -93,7 +94,7 @@ def record(
             "environment": dataclasses.asdict(captured),
             "date": now(),
             "asked": asked,
-            "left_out": left_out,
+            "left_out": list(left_out),
             "machine_faults": [
                 key for key in sorted(entries) if machine_fault(entries[key].outcome)
             ],
@@ -215,19 +216,24 @@ def _unseen(
     return entries
 
 
-def _without_absent_flax(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], list[str]]:
+def _without_absent(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], dict[str, str]]:
+    """Return the cases that can be asked here; and why not, by initializer, of those that cannot.
+
+    Those are what only Flax has, where none is installed.
+    """
     names = sorted({case.problem.initializer for case in cases})
-    left_out = [name for name in names if _needs_absent_flax(catalogue.lookup(name))]
+    reasons = {name: _why_absent(catalogue.lookup(name)) for name in names}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
     return [case for case in cases if case.problem.initializer not in left_out], left_out
 
 
-def _needs_absent_flax(spec: InitializerSpec) -> bool:
-    if not any(name.startswith("flax.") for name in spec.public_names):
-        return False
+def _why_absent(spec: InitializerSpec) -> str:
     try:
         spec.build()
-    except ModuleNotFoundError as error:
-        return (error.name or "").partition(".")[0] == "flax"
+    except InitializerUnavailable as error:
+        return str(error)
+    except Absent:  # a package that is broken can be mended
+        raise
     except Exception:  # an outcome of its cases, recorded as such
-        return False
-    return False
+        return ""
+    return ""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import CompilerAbsent, UnknownTarget
+from conformance.core.installation import extra_command
 from conformance.observe import lowering
 from conformance.observe.jax_compat import topology
 
@@ -209,7 +210,7 @@ def open_target(platform: str, name: str) -> Target:
     if not any(importlib.util.find_spec(module) for module in compiler.modules):
         raise CompilerAbsent(
             f"compiling for {platform} needs {' or '.join(compiler.modules)}, which is not "
-            f"installed: pip install 'initializer-conformance[{compiler.extra}]'"
+            f"installed: {extra_command(compiler.extra)}"
         )
     arguments = compiler.arguments(name)
     try:

@@ -458,7 +458,9 @@ def test_a_registration_that_cannot_be_is_a_wrong_call(
 
     outcome = conform()
 
-    outcome.stderr.fnmatch_lines(["ERROR: initializer 'zeros' is registered twice*"])
+    outcome.stderr.fnmatch_lines(
+        ["conftest.py:1:*", "E *CatalogueError: an initializer 'zeros' exists already: choose *"]
+    )
     assert outcome.ret == 4
 
 

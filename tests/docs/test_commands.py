@@ -147,6 +147,8 @@ def test_a_command_is_understood(command: Command, monkeypatch: pytest.MonkeyPat
     words = list(command.words)
     if words[:2] == ["python", "-m"]:
         words = words[2:]
+    if words[:2] == ["python", "-c"] and words[2].endswith(", conformance.__main__"):
+        words = ["conformance", *words[3:]]
     if words[:2] == ["uv", "run"]:
         words = words[words.index("conformance") :]
     if words[0] == "python":
