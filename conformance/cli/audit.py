@@ -20,9 +20,12 @@ from conformance.report.tables import Table, filled
 from conformance.run import options
 
 if TYPE_CHECKING:
-    from conformance.flax.audit import Audit, Audited
+    from conformance.models.audit import Audit, Audited
 
-COLUMNS = ("parameter", "shape", "dtype", "draw", "initializer", "fan", "std", "expected", "moves")
+COLUMNS = (
+    *("parameter", "shape", "dtype", "draw", "initializer", "fan in", "gain"),
+    *("std", "expected", "moves"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="PACKAGE.MODULE:FUNCTION",
-        help="function that returns (linen module, inputs ...), an nnx module, or a parameter tree",
+        help="function that returns a module (linen, nnx, Equinox, Haiku) with inputs, or a tree",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")
     parser.add_argument(
         "--abstract",
         action="store_true",
-        help="run nothing: shapes, dtypes and possible key collisions of a model that does not fit",
+        help="run nothing: what the programs say of a model that does not fit, without its values",
     )
     add_form_options(parser, "json")
     options.add_folder_option(parser.add_argument)
@@ -44,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the audit; return 1 if it found a fault."""
-    from conformance.flax.audit import audit
-    from conformance.flax.model import load
+    from conformance.models.audit import audit
+    from conformance.models.model import load
 
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
@@ -115,8 +118,9 @@ def _cells(parameter: Audited) -> tuple[str, ...]:
         format_shape(parameter.shape),
         parameter.dtype,
         parameter.draw,
-        ("" if parameter.is_exact or not parameter.fan else "~ ") + parameter.initializer,
-        _number(parameter.fan),
+        parameter.initializer,
+        _number(parameter.fan_in),
+        _number(parameter.gain),
         _number(parameter.actual_std),
         _expectation(parameter),
         str(parameter.n_moved or ""),

@@ -107,7 +107,9 @@ COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent befor
 BISECTION = Format(name="bisection")
 HISTORY = Format(name="history")
 LAWS = Format(name="laws")
-AUDIT = Format(name="audit")
+AUDIT = Format(
+    name="audit", newest=2, older="written only; version 1 guessed laws and fans from the values"
+)
 LOWERING = Format(name="lowering")
 LISTING = Format(name="listing")
 DOCTOR = Format(name="doctor")

@@ -18,7 +18,7 @@ from conformance.oracle.initializers import (
     solve_normals,
     solve_words,
 )
-from conformance.oracle.keys import linen_key, nnx_key
+from conformance.oracle.keys import linen_fold, linen_key, nnx_key
 from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, threefry2x32
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "foldings",
     "haar",
     "law_of",
+    "linen_fold",
     "linen_key",
     "nnx_key",
     "other_draws",

@@ -218,7 +218,7 @@ def followed_value(
 
     dtype: bfloat16, float16 or float32. XLA's float64 functions are not modelled.
     """
-    scale = _scale(definition, shape, dtype)
+    scale = followed_scale(definition, shape, dtype)
     if not isinstance(law, Normal | TruncatedNormal):
         unit = law.followed(uniform, functools.partial(rounded, dtype=dtype))
         return round_once(unit * scale, dtype)
@@ -230,7 +230,7 @@ def followed_value(
     return round_once(unit * scale, dtype)
 
 
-def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
+def followed_scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
     """Return the last factor, by the dtype's roundings."""
     match definition:
         case Law():

@@ -15,15 +15,20 @@ from conformance.oracle.threefry import Key, fold_in, seed_key
 def linen_key(root_key: Key, path: tuple[str | int, ...], *, separator: bool = False) -> Key:
     """Return the key of the draw at `path`: module names, then the draw's number, from 1.
 
-    The key is the root folded with the first four bytes of SHA-1 over the joined parts. Without
-    `separator` (the default of `flax_fix_rng_separator`) nothing marks where a part ends, so
-    ("block", "1x") and ("block1", "x") get one key: google/flax issue 2157.
+    The key is the root folded with `linen_fold`.
     """
-    if not path:
-        return root_key
+    return fold_in(root_key, linen_fold(path, separator=separator)) if path else root_key
+
+
+def linen_fold(path: tuple[str | int, ...], *, separator: bool = False) -> int:
+    """Return the number that stands for a path: four bytes of SHA-1 over its joined parts.
+
+    Without `separator` (the default of `flax_fix_rng_separator`) nothing marks where a part ends,
+    so ("block", "1x") and ("block1", "x") get one key: google/flax issue 2157.
+    """
     mark = b"\0" if separator else b""
     digest = hashlib.sha1(b"".join(mark + _encoded(part) for part in path), usedforsecurity=False)
-    return fold_in(root_key, int.from_bytes(digest.digest()[:4], "big"))
+    return int.from_bytes(digest.digest()[:4], "big")
 
 
 def _encoded(part: str | int) -> bytes:

@@ -23,9 +23,9 @@ from conformance.core.records import Environment
 from conformance.core.versions import Format
 from conformance.curate.review import Review
 from conformance.curate.stage import Stage
-from conformance.flax.audit import Audit, Audited
 from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
+from conformance.models.audit import Audit, Audited, Gain
 from conformance.report.rows import COLUMNS, Column
 from conformance.store.accepted import Accepted
 from conformance.upgrade.bisect import Found
@@ -163,6 +163,10 @@ def test_every_field_of_a_parameter_of_an_audit_is_listed() -> None:
     listed = names("Parameters of an audit")
 
     assert listed == [each.name for each in dataclasses.fields(Audited)]
+
+
+def test_every_field_of_a_use_is_listed() -> None:
+    assert names("Uses of a parameter") == [each.name for each in dataclasses.fields(Gain)]
 
 
 def test_every_command_that_writes_json_is_listed_and_no_other() -> None:

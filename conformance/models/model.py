@@ -1,0 +1,529 @@
+"""A user's model as two programs: what makes its parameters, and what uses them.
+
+The target takes nothing, `rngs` (NNX) or `key` (Equinox), and returns one of
+
+    a linen module and its example inputs:  return Model(), jnp.ones((1, 28, 28))
+    an nnx or Equinox module, with inputs:  return Model(rngs=rngs), x
+    a Haiku transform and its inputs:       return haiku.transform(forward), x
+    a Keras model that is built:            return model
+    a parameter tree, whose keys are then unknown.
+
+Flags and other methods are bound with `functools.partial`, as in `partial(model, train=False), x`,
+`partial(model.encode, scale=2), x` or `partial(model.init, method="encode"), x`. Inputs may be
+shapes (`jax.ShapeDtypeStruct`): nothing is run to read a model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from conformance.core.arrays import Array
+from conformance.core.errors import TargetError
+from conformance.models.formula import FROM_INPUTS, Formula, read, root_keys, values
+from conformance.models.uses import DATA, Use, uses, view_of
+from conformance.observe.jax_compat import traced
+from conformance.observe.target import blamed, load_target
+
+LINEN, NNX, TREE = "linen", "nnx", "tree"
+PYTREE, HAIKU, KERAS = "pytree", "haiku", "keras"
+
+FLAGS = {
+    "train": False,
+    "training": False,
+    "is_training": False,
+    "deterministic": True,
+    "use_running_average": True,
+}
+"""Flags that a call may require, and what they are without training."""
+
+Leaves = dict[str, Any]
+"""Arrays by path, parts joined by dots."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """What is known of a parameter from its shape alone."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model under one seed.
+
+    leaves: its parameters by path. formulas: how each was made; none of a tree.
+    uses: what each is used for; None where no program says, for the reason `no_uses`.
+    arrays: their values; empty where nothing was run.
+    root: the name of the key in the formulas.
+    separator, partitionable: of Flax's key derivation and of JAX's bits, as configured.
+    """
+
+    framework: str
+    seed: int
+    leaves: Mapping[str, Leaf]
+    formulas: Mapping[str, Formula]
+    uses: tuple[Use, ...] | None
+    no_uses: str
+    arrays: Mapping[str, Array]
+    root: str
+    separator: bool
+    partitionable: bool
+
+
+class Kind(Protocol):
+    """How the models of one library are made and called; both are traced."""
+
+    framework: str
+    root: str
+    inputs: tuple[Any, ...]
+
+    def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        """Return the parameters."""
+
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+        """Return the outputs of the model with these parameters."""
+
+
+def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
+    """Import the target and return its model.
+
+    abstract: nothing is run; values are then not confirmed.
+
+    Raises:
+        TargetError: the target cannot be imported, raises, or returns something else.
+    """
+    try:
+        import flax  # noqa: F401  # without it neither linen nor NNX is told from anything else
+        import jax
+    except ImportError as error:
+        raise TargetError(f"an audit needs JAX and Flax ({error}): pip install flax") from error
+
+    make = load_target(target)
+    with blamed(target):
+        made = _made(make, jax.random.key(seed))
+        kind = _kind(make, made)
+        if kind is None:
+            return _checked(_of_arrays(made, target, seed), target)
+        return _checked(_of_programs(kind, seed, abstract), target)
+
+
+def _checked(model: Model, target: str) -> Model:
+    if not model.leaves:
+        raise TargetError(f"target {target!r} has no parameters: nothing to audit")
+    return model
+
+
+def _settings() -> dict[str, bool]:
+    import jax
+    from flax import config
+
+    return {
+        "separator": bool(getattr(config, "flax_fix_rng_separator", False)),
+        "partitionable": bool(jax.config.jax_threefry_partitionable),
+    }
+
+
+def _of_arrays(made: Any, target: str, seed: int) -> Model:
+    """Return a model of which there are arrays only: a parameter tree, or a built Keras model."""
+    framework, arrays = TREE, dict[str, Array]()
+    if isinstance(made, Mapping):
+        arrays = {n.removeprefix("params."): np.asarray(v) for n, v in _flat(made).items()}
+    elif _is_keras(made):
+        framework = KERAS
+        arrays = {each.path.replace("/", "."): np.asarray(each.value) for each in made.variables}
+    else:
+        wanted = "a linen module with its inputs, an nnx module, or a parameter tree"
+        raise TargetError(f"target {target!r} returns {_described(made)}; needed is {wanted}")
+    found, reason = (None, "arrays alone do not say what they are used for")
+    return Model(
+        framework=framework,
+        seed=seed,
+        leaves={name: _leaf(array) for name, array in arrays.items()},
+        formulas={},
+        uses=found,
+        no_uses=reason,
+        arrays=arrays,
+        root="",
+        **_settings(),
+    )
+
+
+def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
+    import jax
+
+    key = jax.random.key(seed)
+    arrays, rebuilt = _partition(kind.inputs)
+    names: list[str] = []
+    leaves: dict[str, Leaf] = {}
+
+    def build(key: Any, *arrays: Any) -> list[Any]:
+        made = kind.build(key, rebuilt(arrays))
+        names[:] = sorted(made)
+        leaves.update((name, _leaf(made[name])) for name in names)
+        return [made[name] for name in names]
+
+    program = traced(build, key, *arrays)
+    roots = [root_keys(kind.root, _prng(key)), *[FROM_INPUTS] * len(arrays)]
+    formulas = dict(zip(names, read(program, roots), strict=True))
+    found, reason = _uses(kind, leaves, key, arrays, rebuilt)
+    made = [] if abstract else values(program, [key, *map(_real, arrays)])
+    return Model(
+        framework=kind.framework,
+        seed=seed,
+        leaves=leaves,
+        formulas=formulas,
+        uses=found,
+        no_uses=reason,
+        arrays=dict(zip(names, made, strict=False)),
+        root=kind.root,
+        **_settings(),
+    )
+
+
+def _uses(
+    kind: Kind,
+    leaves: Mapping[str, Leaf],
+    key: Any,
+    arrays: Sequence[Any],
+    rebuilt: Callable[[Sequence[Any]], tuple[Any, ...]],
+) -> tuple[tuple[Use, ...] | None, str]:
+    """Return what the parameters are used for, or why nobody knows."""
+    if not kind.inputs:
+        return None, "no inputs are given: return them after the module"
+    stand_ins = [_shape(leaf.shape, leaf.dtype) for leaf in leaves.values()]
+
+    def call(values: list[Any], key: Any, *arrays: Any) -> Any:
+        made = kind.call(dict(zip(leaves, values, strict=True)), key, rebuilt(arrays))
+        import jax
+
+        return [leaf for leaf in jax.tree_util.tree_leaves(made) if hasattr(leaf, "dtype")]
+
+    program = traced(call, stand_ins, key, *arrays)
+    views = [view_of(name, leaf.shape) for name, leaf in leaves.items()]
+    return tuple(uses(program, [*views, DATA, *[DATA] * len(arrays)])), ""
+
+
+def _real(array: Any) -> Any:
+    """Return an input as an array: zeros where only its shape is known."""
+    import jax
+
+    return array if hasattr(array, "__array__") else jax.numpy.zeros(array.shape, array.dtype)
+
+
+def _leaf(array: Any) -> Leaf:
+    return Leaf(shape=tuple(array.shape), dtype=str(array.dtype))
+
+
+def _shape(shape: tuple[int, ...], dtype: str) -> Any:
+    import jax
+
+    from conformance.core.arrays import as_dtype
+
+    return jax.ShapeDtypeStruct(shape, as_dtype(dtype))  # type: ignore[no-untyped-call]  # JAX
+
+
+def _prng(key: Any) -> str:
+    return str(key.dtype).removeprefix("key<").removesuffix(">")
+
+
+def _partition(
+    inputs: tuple[Any, ...],
+) -> tuple[list[Any], Callable[[Sequence[Any]], tuple[Any, ...]]]:
+    """Return the arrays among the inputs, and what puts others in their places."""
+    import jax
+
+    leaves, structure = jax.tree_util.tree_flatten(inputs)
+    places = [i for i, leaf in enumerate(leaves) if hasattr(leaf, "shape")]
+
+    def rebuilt(arrays: Sequence[Any]) -> tuple[Any, ...]:
+        full = list(leaves)
+        for place, array in zip(places, arrays, strict=True):
+            full[place] = array
+        found: tuple[Any, ...] = jax.tree_util.tree_unflatten(structure, full)
+        return found
+
+    return [leaves[place] for place in places], rebuilt
+
+
+# --- What a target returns -----------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Called:
+    """A module with the method that is called, and what is bound to it."""
+
+    module: Any
+    method: str
+    named: Mapping[str, Any]
+
+
+def _made(make: Callable[..., Any], key: Any) -> Any:
+    """Return what the target returns, of NNX and Equinox without values."""
+    names = _parameters(make)
+    if "rngs" not in names and "key" not in names:
+        return make()
+    made: list[Any] = []
+
+    def build(key: Any) -> None:
+        made.append(_call_target(make, key))
+
+    traced(build, key)
+    return made[0]
+
+
+def _call_target(make: Callable[..., Any], key: Any) -> Any:
+    names = _parameters(make)
+    if "rngs" in names:
+        from flax import nnx
+
+        return make(rngs=nnx.Rngs(key))
+    return make(key=key) if "key" in names else make()
+
+
+def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(function).parameters
+
+
+def _parts(made: Any) -> tuple[Called, tuple[Any, ...]]:
+    """Return the module that a target returns and how it is called, and its inputs."""
+    is_alone = not isinstance(made, tuple) or _is_transform(made)
+    first, *inputs = (made,) if is_alone else made
+    if len(inputs) == 1 and isinstance(inputs[0], tuple):
+        inputs = list(inputs[0])
+    named: dict[str, Any] = {}
+    if isinstance(first, functools.partial):
+        named, inputs = dict(first.keywords), [*first.args, *inputs]
+        first = first.func
+    method = "__call__"
+    if inspect.ismethod(first):
+        method, first = first.__name__, first.__self__
+    return Called(module=first, method=method, named=named), tuple(inputs)
+
+
+def _kind(make: Callable[..., Any], made: Any) -> Kind | None:
+    """Return how to read what a target returns; None of arrays."""
+    import flax.linen as nn
+    from flax import nnx
+
+    if made == () or isinstance(made, Mapping) or _is_keras(made):
+        return None
+    called, inputs = _parts(made)
+    module = called.module
+    if isinstance(module, nn.Module) and (inputs or called.named):
+        return _Linen(called, inputs)
+    if isinstance(module, nnx.Module):
+        return _Nnx(make, called, _shapes(inputs))
+    if _is_transform(module):
+        return _Haiku(module, called, inputs)
+    if callable(module) and not inspect.isroutine(module) and _array_leaves(module):
+        return _Pytree(make, called, _shapes(inputs))
+    return None
+
+
+def _described(made: Any) -> str:
+    """Return the type, of a tuple with those of its parts."""
+    if isinstance(made, tuple):
+        return f"({', '.join(type(part).__name__ for part in made)})"
+    return type(made).__name__
+
+
+def _is_transform(made: Any) -> bool:
+    return {"init", "apply"} <= set(getattr(made, "_fields", ()))
+
+
+def _is_keras(made: Any) -> bool:
+    return hasattr(made, "stateless_call") and hasattr(made, "trainable_variables")
+
+
+def _shapes(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return inputs that were made within a trace as shapes."""
+    import jax
+
+    def shape(leaf: Any) -> Any:
+        if isinstance(leaf, jax.core.Tracer):
+            return _shape(tuple(leaf.shape), str(leaf.dtype))
+        return leaf
+
+    found: tuple[Any, ...] = jax.tree_util.tree_map(shape, inputs)
+    return found
+
+
+def _array_leaves(tree: Any) -> Leaves:
+    """Return the real arrays of a tree by path."""
+    import jax
+
+    return {
+        _path_text(path): leaf
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+        if hasattr(leaf, "dtype") and jax.numpy.issubdtype(leaf.dtype, np.inexact)
+    }
+
+
+def _flat(tree: Any) -> Leaves:
+    import jax
+    from flax.core import meta
+
+    pairs = jax.tree_util.tree_flatten_with_path(meta.unbox(tree))[0]
+    return {_path_text(path): leaf for path, leaf in pairs}
+
+
+def _path_text(path: Sequence[Any]) -> str:
+    parts = (getattr(e, "key", getattr(e, "name", getattr(e, "idx", e))) for e in path)
+    return ".".join(map(_part, parts))
+
+
+def _part(part: Any) -> str:
+    return "/".join(map(str, part)) if isinstance(part, tuple) else str(part)
+
+
+def _with_flags(function: Any, named: Mapping[str, Any], n_inputs: int) -> dict[str, Any]:
+    """Return the keywords of a call, with the flags that it requires and nobody gave."""
+    signature = inspect.signature(function)
+    missing = {}
+    for place, (name, parameter) in enumerate(signature.parameters.items()):
+        is_given = name in named or (parameter.kind != parameter.KEYWORD_ONLY and place < n_inputs)
+        if parameter.default is inspect.Parameter.empty and not is_given and name in FLAGS:
+            missing[name] = FLAGS[name]
+    return {**missing, **named}
+
+
+# --- Libraries -----------------------------------------------------------------------------------
+
+
+class _Linen:
+    framework, root = LINEN, "params"
+
+    def __init__(self, called: Called, inputs: tuple[Any, ...]) -> None:
+        self.inputs = inputs
+        self._module = called.module
+        named = dict(called.named)
+        method = named.pop("method", None)
+        if called.method not in ("__call__", "init", "init_with_output", "apply", "lazy_init"):
+            method = called.method
+        self._options = {} if method is None else {"method": method}
+        self._rngs = named.pop("rngs", ())
+        named.pop("mutable", None)
+        function = getattr(self._module, method) if isinstance(method, str) else method
+        self._named = _with_flags(function or self._module.__call__, named, len(inputs))
+
+    def _variables(self, key: Any, inputs: tuple[Any, ...]) -> Any:
+        rngs = dict.fromkeys(("params", *self._rngs), key) if self._rngs else key
+        return self._module.init(rngs, *inputs, **self._named, **self._options)
+
+    def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        variables = self._variables(key, inputs)
+        return _flat(variables.get("params", {}))
+
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+        import jax
+        from flax.core import DenyList
+
+        variables = self._variables(key, inputs)
+        structure = jax.tree_util.tree_structure(variables["params"])
+        names = list(_flat(variables["params"]))
+        params = jax.tree_util.tree_unflatten(structure, [leaves[name] for name in names])
+        rngs = dict.fromkeys(("params", *self._rngs), key)
+        return self._module.apply(
+            {**variables, "params": params},
+            *inputs,
+            rngs=rngs,
+            mutable=DenyList("params"),
+            **self._named,
+            **self._options,
+        )
+
+
+class _Nnx:
+    framework, root = NNX, "default"
+
+    def __init__(self, make: Callable[..., Any], called: Called, inputs: tuple[Any, ...]) -> None:
+        self.inputs, self._make, self._called = inputs, make, called
+
+    def _module(self, key: Any) -> Called:
+        return _parts(_call_target(self._make, key))[0]
+
+    def _state(self, module: Any) -> Any:
+        from flax import nnx
+
+        return nnx.state(module, nnx.Not(nnx.RngState))
+
+    def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        del inputs
+        return _variables(self._state(self._module(key).module))
+
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+        import jax
+        from flax import nnx
+
+        called = self._module(key)
+        state = self._state(called.module)
+        structure = jax.tree_util.tree_structure(state)
+        values = [leaves[name] for name in _variables(state)]
+        nnx.update(called.module, jax.tree_util.tree_unflatten(structure, values))
+        function = getattr(called.module, called.method)
+        return function(*inputs, **_with_flags(function, called.named, len(inputs)))
+
+
+def _variables(state: Any) -> Leaves:
+    """Return the arrays of an NNX state by path; a variable's own `value` is no part of it."""
+    import jax
+
+    found = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        inner = path[:-1] if getattr(path[-1], "name", "") in ("value", "raw_value") else path
+        found[_path_text(inner)] = leaf
+    return found
+
+
+class _Pytree:
+    """A callable tree of arrays: an Equinox module, or anything like it."""
+
+    framework, root = PYTREE, "key"
+
+    def __init__(self, make: Callable[..., Any], called: Called, inputs: tuple[Any, ...]) -> None:
+        self.inputs, self._make, self._called = inputs, make, called
+
+    def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        del inputs
+        return _array_leaves(_parts(_call_target(self._make, key))[0].module)
+
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+        import jax
+
+        called = _parts(_call_target(self._make, key))[0]
+        pairs, structure = jax.tree_util.tree_flatten_with_path(called.module)
+        values = [leaves.get(_path_text(path), leaf) for path, leaf in pairs]
+        module = jax.tree_util.tree_unflatten(structure, values)
+        function = getattr(module, called.method)
+        return function(*inputs, **_with_flags(function, called.named, len(inputs)))
+
+
+class _Haiku:
+    framework, root = HAIKU, "key"
+
+    def __init__(self, transform: Any, called: Called, inputs: tuple[Any, ...]) -> None:
+        self.inputs, self._transform, self._named = inputs, transform, called.named
+        self._has_state = type(transform).__name__.endswith("WithState")
+
+    def _initial(self, key: Any, inputs: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+        made = self._transform.init(key, *inputs, **self._named)
+        return (made[0], (made[1],)) if self._has_state else (made, ())
+
+    def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        return _flat(self._initial(key, inputs)[0])
+
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+        import jax
+
+        params, state = self._initial(key, inputs)
+        structure = jax.tree_util.tree_structure(params)
+        values = [leaves[name] for name in _flat(params)]
+        params = jax.tree_util.tree_unflatten(structure, values)
+        return self._transform.apply(params, *state, key, *inputs, **self._named)
