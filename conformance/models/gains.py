@@ -78,12 +78,20 @@ def _suits(
     assert use.fan_in is not None
     right = [scale / use.fan_in for scale in _scales(distribution) if use.fan_in]
     for reading in readings(shape):
-        is_so = _counted(reading, shape) == _sizeable(use.axes, shape)
-        if is_so and reading.fan_in == use.fan_in and reading.fan_out:
+        if _is_so(reading, use, shape) and reading.fan_in == use.fan_in and reading.fan_out:
             right.append(2 / (reading.fan_in + reading.fan_out))
             right.append(2 / reading.fan_out)
             right.append(1 / math.sqrt(reading.fan_in * reading.fan_out))
     return any(is_same(variance, each, dtype) for each in right)
+
+
+def _is_so(reading: Reading, use: Use, shape: tuple[int, ...]) -> bool:
+    """Return whether axes are read as they are used: those of size 1 say nothing."""
+    for axis, (role, size) in enumerate(zip(reading.roles, shape, strict=True)):
+        used = "field" if axis in use.field else "in" if axis in use.axes else role
+        if size > 1 and (role != used or (axis not in use.axes and role in ("in", "field"))):
+            return False
+    return True
 
 
 def _counted(reading: Reading, shape: tuple[int, ...]) -> frozenset[int]:

@@ -44,18 +44,18 @@ class Use:
 
     fan_in: how many of its elements, each times a datum, are summed into one output: on average,
         where outputs differ; from `fan_min` to `fan_max` then. None where unknown.
-    fan_out: how many outputs a datum goes into, by the convention of JAX: without strides, groups.
-    axes: those of the parameter that are summed over. factor: what it is multiplied by before.
-    where: the operation. reason: why the use is unknown.
+    axes: those of the parameter that are summed over. field: of these the receptive field.
+    factor: what the parameter is multiplied by before. where: the operation.
+    reason: why the use is unknown.
     """
 
     parameter: str
     kind: str
     fan_in: float | None = None
-    fan_out: float | None = None
     fan_min: float | None = None
     fan_max: float | None = None
     axes: tuple[int, ...] = ()
+    field: tuple[int, ...] = ()
     factor: float = 1.0
     where: str = ""
     reason: str = ""
@@ -141,7 +141,9 @@ def view_of(parameter: str, shape: Sequence[int]) -> View:
 def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     """Return all uses of the parameters among the inputs, in the order of the program."""
     follower = _Follower()
-    follower.run(program, list(inputs))
+    for term in follower.run(program, list(inputs)):
+        if isinstance(term, Mixed):
+            follower.unknown(term, "output")
     return list(dict.fromkeys(follower.found))
 
 
@@ -193,7 +195,7 @@ class _Follower:
 
     def _looped(self, loop: Loop, operands: list[Term]) -> list[Term]:
         constants = operands[: loop.n_constants]
-        carried = operands[loop.n_constants : loop.n_constants + loop.n_carried]
+        carried = self._carried(operands[loop.n_constants :][: loop.n_carried])
         slices = [_item(each) for each in operands[loop.n_constants + loop.n_carried :]]
         made = self._until_steady(
             lambda state: self.run(loop.body, [*constants, *state, *slices]), carried
@@ -203,10 +205,17 @@ class _Follower:
     def _repeated(self, loop: While, operands: list[Term]) -> list[Term]:
         of_condition = operands[: loop.n_of_condition]
         of_body = operands[loop.n_of_condition :][: loop.n_of_body]
-        state = operands[loop.n_of_condition + loop.n_of_body :]
+        state = self._carried(operands[loop.n_of_condition + loop.n_of_body :])
         made = self._until_steady(lambda now: self.run(loop.body, [*of_body, *now]), state)
         self.run(loop.condition, [*of_condition, *made])
         return made
+
+    def _carried(self, state: list[Term]) -> list[Term]:
+        """Return what a loop begins with; what data chose of a table is looked up, and data."""
+        for term in state:
+            if isinstance(term, View) and _is_data(term):
+                self.element(term, "loop")
+        return [DATA if isinstance(t, View) and _is_data(t) else t for t in state]
 
     def _until_steady(
         self, turn: Callable[[list[Term]], list[Term]], carried: list[Term]
@@ -236,36 +245,36 @@ class _Follower:
 
     # --- Uses ------------------------------------------------------------------------------------
 
-    def use(self, view: View, kind: str, operation: Operation, **facts: Any) -> None:
+    def use(self, view: View, kind: str, where: str, **facts: Any) -> None:
         """Note one use. What data chose, and then is not summed, was looked up."""
         if view.is_indexed and kind in (ELEMENT, ADDED):
             kind = LOOKUP
         if kind == UNKNOWN_USE:
-            facts.setdefault("reason", operation.name)
+            facts.setdefault("reason", where)
         elif view.is_shifted and kind in SUMMED:
             kind, facts = UNKNOWN_USE, {"reason": "a constant is added to it before"}
         elif kind not in SUMMED:
             facts["fan_in"] = 1.0
-        where = "gather" if kind == LOOKUP and view.is_indexed else operation.name
+        where = "gather" if kind == LOOKUP and view.is_indexed else where
         self.found.append(Use(view.parameter, kind, factor=view.factor, where=where, **facts))
 
-    def unknown(self, term: Term, operation: Operation, reason: str = "") -> None:
+    def unknown(self, term: Term, where: str, reason: str = "") -> None:
         """Note that a term is used in a way that has no rule."""
         match term:
             case Mixed(parameters=parameters, reason=first):
                 for name in sorted(parameters):
-                    self.found.append(Use(name, UNKNOWN_USE, where=operation.name, reason=first))
+                    self.found.append(Use(name, UNKNOWN_USE, where=where, reason=first))
             case _:
                 for view in _views(term):
-                    told = reason or operation.name
-                    self.use(view, UNKNOWN_USE, operation, reason=told)
+                    told = reason or where
+                    self.use(view, UNKNOWN_USE, where, reason=told)
 
-    def element(self, term: Term, operation: Operation, kind: str = ELEMENT) -> None:
+    def element(self, term: Term, where: str, kind: str = ELEMENT) -> None:
         """Note that each element of a term meets data by itself."""
         if isinstance(term, Mixed):
-            self.unknown(term, operation)
+            self.unknown(term, where)
         for view in _views(term):
-            self.use(view, kind, operation)
+            self.use(view, kind, where)
 
     def _settled(self, operation: Operation, operands: list[Term]) -> list[Term]:
         """Return the operands, those that are data beside another parameter made so.
@@ -277,7 +286,7 @@ class _Follower:
         pending = [each for each in operands if isinstance(each, View) and _is_data(each)]
         if operation.name == "dot_general" and len(pending) == 2:
             for view in pending:
-                self.unknown(view, operation, "data chose both sides of the product")
+                self.unknown(view, operation.name, "data chose both sides of the product")
             return [DATA, DATA]
         are_products = len(pending) == 2 and all(view.is_met for view in pending)
         is_one = len({view.parameter for view in pending}) == 1
@@ -286,7 +295,7 @@ class _Follower:
         settled: list[Term] = []
         for each in operands:
             if isinstance(each, View) and _is_data(each):
-                self.element(each, operation)
+                self.element(each, operation.name)
                 each = DATA
             settled.append(each)
         return settled
@@ -296,12 +305,12 @@ class _Follower:
         terms = [each for each in operands if isinstance(each, View | Together | Mixed)]
         pending = [each for each in terms if isinstance(each, View) and _is_data(each)]
         for view in pending:  # once it is anything else than moved
-            self.element(view, operation)
+            self.element(view, operation.name)
         rest = [each for each in terms if each not in pending]
         meets_data = pending or any(isinstance(each, Data) for each in operands)
         if meets_data or asks_the_world(operation):
             for term in rest:
-                self.unknown(term, operation)
+                self.unknown(term, operation.name)
             return DATA
         return _mixed(rest, operation.name)
 
@@ -575,7 +584,7 @@ def _concatenate(follower: _Follower, operation: Operation, operands: list[Term]
     axis = operation.parameters["dimension"]
     if any(isinstance(each, Data) for each in operands):
         for term in operands:
-            follower.element(term, operation, ADDED)
+            follower.element(term, operation.name, ADDED)
         return DATA
     if all(isinstance(each, View) for each in operands):
         views = tuple(each for each in operands if isinstance(each, View))
@@ -611,7 +620,8 @@ def _dynamic_slice(operation: Operation, operands: list[Term]) -> Any:
         return None
     sizes = operation.parameters["slice_sizes"]
     axes = tuple(_cut(atoms, size) for atoms, size in zip(table.axes, sizes, strict=True))
-    return dataclasses.replace(table, axes=axes)
+    is_chosen = axes != table.axes and any(isinstance(each, Data) for each in operands[1:])
+    return dataclasses.replace(table, axes=axes, is_indexed=table.is_indexed or is_chosen)
 
 
 # --- Steps that act on elements ------------------------------------------------------------------
@@ -658,12 +668,12 @@ def _add(follower: _Follower, operation: Operation, operands: list[Term]) -> Any
     met = [each for each in operands if isinstance(each, View) and each.is_met]
     if len(met) == 2 and met[0].parameter == met[1].parameter:
         for view in met:
-            follower.unknown(view, operation, "sums of its products by hand")
+            follower.unknown(view, operation.name, "sums of its products by hand")
         return DATA
     if met or any(isinstance(each, Data) for each in operands):
         for term in operands:
             is_met = isinstance(term, View) and term.is_met
-            follower.element(term, operation, ELEMENT if is_met else ADDED)
+            follower.element(term, operation.name, ELEMENT if is_met else ADDED)
         return DATA
     if isinstance(view, View) and isinstance(other, Known):
         return dataclasses.replace(view, is_shifted=True)
@@ -677,11 +687,10 @@ def _reduce_sum(follower: _Follower, operation: Operation, operands: list[Term])
         return None
     axes = operation.parameters["axes"]
     summed = [view.axes[axis] for axis in axes]
-    kept = [atoms for axis, atoms in enumerate(view.axes) if axis not in axes]
     if not any(atom.axis >= 0 for atoms in summed for atom in atoms):
-        follower.element(view, operation)
+        follower.element(view, operation.name)
         return DATA
-    _contracted(follower, operation, view, summed, kept)
+    _contracted(follower, operation, view, summed)
     return DATA
 
 
@@ -692,7 +701,7 @@ def _select(follower: _Follower, operation: Operation, operands: list[Term]) -> 
         return others[int(chosen.value)]
     if isinstance(chosen, Data) and any(isinstance(each, Data) for each in others):
         for term in others:
-            follower.element(term, operation, ADDED)
+            follower.element(term, operation.name, ADDED)
         return DATA
     if isinstance(chosen, Data | Known) and len([t for t in others if _views(t)]) == 1:
         # `jnp.take` fills with NaN what lies beyond a table.
@@ -707,23 +716,21 @@ def _select(follower: _Follower, operation: Operation, operands: list[Term]) -> 
 
 
 def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
-    (contracted, batched) = operation.parameters["dimension_numbers"]
-    sides = [
-        (term, tuple(contracted[side]), tuple(batched[side])) for side, term in enumerate(operands)
-    ]
+    contracted, _ = operation.parameters["dimension_numbers"]
+    sides = zip(operands, map(tuple, contracted), strict=True)
     parameters = [each for each in sides if isinstance(each[0], View | Together | Mixed)]
-    if len(parameters) == 2 or any(isinstance(t, View) and t.is_met for t, *_ in parameters):
+    if len(parameters) == 2 or any(isinstance(t, View) and t.is_met for t, _ in parameters):
         return None
-    for term, axes, batch in parameters:
+    for term, axes in parameters:
         other = next(each for each in operands if each is not term)
         if isinstance(other, Known) and other.value != 0:  # of zeros: a state that begins so
             return None
         if isinstance(other, Data) and other.is_choice and isinstance(term, View):
-            follower.use(term, LOOKUP, operation)
+            follower.use(term, LOOKUP, operation.name)
             continue
         if isinstance(term, Mixed):
-            follower.unknown(term, operation)
-        _dotted(follower, operation, term, axes, batch)
+            follower.unknown(term, operation.name)
+        _dotted(follower, operation, term, axes)
     return DATA
 
 
@@ -732,7 +739,6 @@ def _dotted(
     operation: Operation,
     term: Term,
     axes: tuple[int, ...],
-    batch: tuple[int, ...],
 ) -> None:
     joined = term.axis if isinstance(term, Together) else -1
     whole = sum(view.shape[joined] for view in _views(term)) if joined >= 0 else 0
@@ -742,11 +748,10 @@ def _dotted(
             # All that is joined is summed: the part of the others counts too.
             more = whole // view.shape[joined] if whole % view.shape[joined] == 0 else 0
             if not more:
-                follower.unknown(view, operation, "joined with others and summed with them")
+                follower.unknown(view, operation.name, "joined with others and summed with them")
                 continue
             summed.append((Atom(-1, more),))
-        kept = [a for axis, a in enumerate(view.axes) if axis not in axes and axis not in batch]
-        _contracted(follower, operation, view, summed, kept)
+        _contracted(follower, operation, view, summed)
 
 
 def _contracted(
@@ -754,21 +759,18 @@ def _contracted(
     operation: Operation,
     view: View,
     summed: Sequence[tuple[Atom, ...]],
-    kept: Sequence[tuple[Atom, ...]],
 ) -> None:
     """Note a contraction over some axes of a view; over a part of one it is unknown."""
     atoms = [atom for each in summed for atom in each]
     if any(atom.is_part and atom.axis >= 0 for atom in atoms):
         axis = next(atom.axis for atom in atoms if atom.is_part)
-        follower.unknown(view, operation, f"a part of axis {axis} is summed over")
+        follower.unknown(view, operation.name, f"a part of axis {axis} is summed over")
         return
-    left = [atom for each in kept for atom in each if atom.axis >= 0]
     follower.use(
         view,
         CONTRACTION,
-        operation,
+        operation.name,
         fan_in=float(math.prod(atom.size for atom in atoms)),
-        fan_out=float(math.prod(atom.size for atom in left)),
         axes=tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
     )
 
@@ -778,11 +780,11 @@ def _convolution(follower: _Follower, operation: Operation, operands: list[Term]
     if not isinstance(left, Data | Known) or not isinstance(kernel, View) or kernel.is_met:
         return None
     parameters = operation.parameters
-    out_axis, in_axis, *spatial = parameters["dimension_numbers"].rhs_spec
+    _, in_axis, *spatial = parameters["dimension_numbers"].rhs_spec
     if parameters["batch_group_count"] != 1:
         return None
     if any(atom.is_part for axis in (in_axis, *spatial) for atom in kernel.axes[axis]):
-        follower.unknown(kernel, operation, "a part of it is convolved")
+        follower.unknown(kernel, operation.name, "a part of it is convolved")
         return DATA
     sizes = [kernel.shape[axis] for axis in spatial]
     dilation = parameters["lhs_dilation"]
@@ -795,12 +797,12 @@ def _convolution(follower: _Follower, operation: Operation, operands: list[Term]
     follower.use(
         kernel,
         CONVOLUTION,
-        operation,
+        operation.name,
         fan_in=n_in * field / math.prod(dilation),
         fan_min=float(n_in * math.prod(min(each) for each in counts)),
         fan_max=float(n_in * math.prod(max(each) for each in counts)),
-        fan_out=float(kernel.shape[out_axis] * field),
         axes=_axes_of(kernel, (in_axis, *spatial)),
+        field=_axes_of(kernel, spatial),
     )
     return DATA
 

@@ -1,0 +1,117 @@
+"""The law of a draw is read from the primitives of its program, and never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from conformance.models.formula import read, root_keys
+from conformance.models.law import LawRead, law_read, text_of
+from conformance.models.names import library_names
+from conformance.observe.jax_compat import traced
+
+INITIALIZERS = jax.nn.initializers
+SHAPE = (16, 32)
+
+Draw = Callable[[Any, Any], Any]
+
+
+def law(draw: Draw, dtype: Any = jnp.float32) -> LawRead:
+    program = traced(lambda key: draw(key, dtype), jax.random.key(0))
+    return law_read(read(program, [root_keys("key", "fry")])[0])
+
+
+def named(initializer: Any) -> Draw:
+    return lambda key, dtype: initializer(key, SHAPE, dtype)
+
+
+LAWS: dict[str, tuple[Draw, str]] = {
+    "lecun_normal": (named(INITIALIZERS.lecun_normal()), "truncated_normal(stddev=0.2842, -2, 2)"),
+    "he_uniform": (named(INITIALIZERS.he_uniform()), "uniform(-0.6124, 0.6124)"),
+    "normal": (named(INITIALIZERS.normal(0.02)), "normal(stddev=0.02)"),
+    "uniform": (named(INITIALIZERS.uniform(0.3)), "uniform(scale=0.3)"),
+    "other bounds": (
+        named(INITIALIZERS.truncated_normal(0.02, lower=-3.0, upper=1.0)),
+        "truncated_normal(stddev=0.02, -3, 1)",
+    ),
+    "orthogonal": (named(INITIALIZERS.orthogonal(2.0)), "orthogonal(scale=2)"),
+    "ends": (
+        lambda key, dtype: jax.random.uniform(key, SHAPE, dtype, -0.25, 0.25),
+        "uniform(-0.25, 0.25)",
+    ),
+    "shifted": (
+        lambda key, dtype: 1 + 0.1 * jax.random.normal(key, SHAPE, dtype),
+        "1 + normal(stddev=0.1)",
+    ),
+    "zeros": (named(INITIALIZERS.zeros), "constant(0)"),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_law_is_read_with_its_bounds_and_its_scale(name: str) -> None:
+    draw, text = LAWS[name]
+
+    assert text_of(law(draw)) == text
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", ["lecun_normal", "he_uniform", "normal", "other bounds"])
+def test_16_bits_have_the_same_laws_with_a_rounded_scale(name: str, dtype: str) -> None:
+    draw, _ = LAWS[name]
+    exact, found = law(draw), law(draw, jnp.dtype(dtype))
+
+    assert type(found.definition) is type(exact.definition)
+    assert found.drawn_dtype == dtype
+    assert found.variance == pytest.approx(exact.variance, rel=0.02)
+
+
+UNKNOWN: dict[str, tuple[Draw, str]] = {
+    "clipped": (lambda key, _: jnp.clip(jax.random.normal(key, SHAPE), -2, 2), "max"),
+    "gumbel": (lambda key, _: jax.random.gumbel(key, SHAPE), "log"),
+    "masked": (lambda key, _: jax.random.bernoulli(key, 0.5, SHAPE) * 1.0, "lt"),
+    "two draws": (
+        lambda key, _: sum(jax.random.normal(k, SHAPE) for k in jax.random.split(key)),
+        "add of two arrays that are drawn",
+    ),
+    "permuted": (lambda key, _: jax.random.permutation(key, 16.0 * jnp.arange(16)), "sort"),
+    "Q without signs": (
+        lambda key, _: jnp.linalg.qr(jax.random.normal(key, (8, 8)))[0] * 2,
+        "mul of the factors of a QR",
+    ),
+    "other signs": (
+        lambda key, _: (lambda q, r: q * jnp.sign(r[0]))(
+            *jnp.linalg.qr(jax.random.normal(key, (8, 8)))
+        ),
+        "mul of the factors of a QR",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_draw_of_no_known_law_is_unknown_by_the_operation(name: str) -> None:
+    draw, reason = UNKNOWN[name]
+    found = law(draw)
+
+    assert found.definition is None
+    assert reason in found.reason
+
+
+def test_all_initializers_of_one_law_are_named() -> None:
+    square = law(lambda key, _: INITIALIZERS.lecun_normal()(key, (16, 16)))
+
+    assert square.definition is not None
+    assert library_names(square.definition, (16, 16), "float32") == (
+        "lecun_normal",
+        "glorot_normal",
+    )
+
+
+def test_a_normal_that_is_cut_and_not_corrected_has_no_name() -> None:
+    cut = law(named(INITIALIZERS.truncated_normal(0.25)))
+
+    assert cut.definition is not None
+    assert library_names(cut.definition, SHAPE, "float32") == ()
