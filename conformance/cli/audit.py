@@ -20,7 +20,10 @@ from conformance.report.tables import Table, filled
 from conformance.run import options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conformance.models.audit import Audit, Audited
+    from conformance.models.changes import Change
 
 COLUMNS = (
     *("parameter", "shape", "dtype", "draw", "initializer", "fan in", "gain"),
@@ -41,35 +44,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run nothing: what the programs say of a model that does not fit, without its values",
     )
+    parser.add_argument(
+        "--ledger", type=Path, metavar="FILE", help="faults that are known, as [[known]] tables"
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="audit that --json wrote, perhaps under another JAX: tell what changed, by class",
+    )
     add_form_options(parser, "json")
     options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the audit; return 1 if it found a fault."""
+    """Print the audit; return 1 if it found a fault, or a change beyond rounding."""
     from conformance.models.audit import audit
+    from conformance.models.changes import changes, load_audit
+    from conformance.models.known import excused, load_known
     from conformance.models.model import load
 
+    entries = load_known(arguments.ledger) if arguments.ledger else ()
+    before = load_audit(arguments.baseline) if arguments.baseline else None
     sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
-    result = audit(model)
+    result = excused(audit(model), entries)
+    changed = changes(before, result) if before else ()
     files = tell(
         arguments,
-        lambda: "\n".join([*as_text(result), ""]),
+        lambda: "\n".join([*as_text(result, changed), ""]),
         json=lambda: as_json(result),
     )
-    code = ExitCode.of(failed=bool(result.n_faults))
-    files.append(lambda: write_page(page_of(result, arguments.target, code), arguments.reports))
+    failed = bool(result.n_faults) or not all(change.is_passing for change in changed)
+    code = ExitCode.of(failed=failed)
+    page = page_of(result, arguments.target, code, changed)
+    files.append(lambda: write_page(page, arguments.reports))
     return ExitCode.first(code, write_all(files))
 
 
-def page_of(result: Audit, target: str, code: ExitCode) -> Page:
-    """Return the page of an audit. code: what it comes to."""
+def page_of(result: Audit, target: str, code: ExitCode, changed: Sequence[Change] = ()) -> Page:
+    """Return the page of an audit. code: what it comes to. changed: since another audit."""
     tone = Tone.of(code)
     faults = tuple(
         Failure(name=parameter.path, message=text)
         for parameter in result.parameters
         for text in parameter.faults
+    )
+    faults += tuple(Failure(name="ledger", message=_outlived(text)) for text in result.outlived)
+    faults += tuple(
+        Failure(name=each.path, message=_told(each)) for each in changed if not each.is_passing
     )
     lines = tuple(map(_cells, result.parameters))
     noted = tuple((each.path, text) for each in result.parameters for text in each.notes)
@@ -77,6 +100,12 @@ def page_of(result: Audit, target: str, code: ExitCode) -> Page:
     tables = [
         Table(title="Parameters", head=COLUMNS, lines=lines, elsewhere=elsewhere),
         Table(title="Notes", head=("parameter", "note"), lines=noted, elsewhere=elsewhere),
+        Table(
+            title="Changes",
+            head=("parameter", "class", "what"),
+            lines=tuple((each.path, each.drift, each.told) for each in changed),
+            elsewhere=elsewhere,
+        ),
     ]
     return Page(
         title=f"{tone.upper()} - audit of {target}",
@@ -94,19 +123,29 @@ def as_json(result: Audit) -> str:
     return json.dumps(AUDIT.stamped(document), indent=1) + "\n"
 
 
-def as_text(result: Audit) -> list[str]:
-    """Return the table, and under it every fault and note."""
+def as_text(result: Audit, changed: Sequence[Change] = ()) -> list[str]:
+    """Return the table, and under it every fault, known fault, note and change."""
     rows = [COLUMNS, *(_cells(parameter) for parameter in result.parameters)]
     lines = aligned(rows)
-    lines += _remarks(result, "faults") + _remarks(result, "notes")
+    lines += _remarks(result, "faults") + [f"fault  {_outlived(each)}" for each in result.outlived]
+    lines += _remarks(result, "known") + _remarks(result, "notes")
+    lines += [f"change  {each.path}: {_told(each)}" for each in changed]
     what = "shapes only" if result.is_abstract else f"seed {result.seed}"
     count = f"{counted(len(result.parameters), 'parameter')}, {counted(result.n_faults, 'fault')}"
     return [*lines, f"{result.framework}, {what}: {count}"]
 
 
+def _told(change: Change) -> str:
+    return f"{change.drift}: {change.told}".removesuffix(": ")
+
+
+def _outlived(entry: str) -> str:
+    return f"ledger entry `{entry}` matches no fault: delete it, or name what is there"
+
+
 def _remarks(result: Audit, kind: str) -> list[str]:
     return [
-        f"{kind[:-1]}  {parameter.path}: {text}"
+        f"{kind.removesuffix('s')}  {parameter.path}: {text}"
         for parameter in result.parameters
         for text in getattr(parameter, kind)
     ]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import itertools
 import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 
 import numpy as np
 
@@ -79,7 +81,8 @@ class Audited:
         The rest differ by roundings, or there is a fault.
     n_moved: how many other parameters change value when the layer of this one is removed; None
         where keys follow neither from paths nor from counts.
-    faults: what is wrong. notes: what is worth knowing.
+    digest: SHA-256 of the values; "" where there are none.
+    faults: what is wrong. known: what a ledger knows of it. notes: what is worth knowing.
     """
 
     path: str
@@ -98,23 +101,32 @@ class Audited:
     n_compared: int
     n_equal: int
     n_moved: int | None
+    digest: str
     faults: tuple[str, ...]
     notes: tuple[str, ...]
+    known: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """All parameters of one model, in the order of paths."""
+    """All parameters of one model, in the order of paths.
+
+    is_partitionable: the layout of JAX's random words. versions: of what made the model.
+    outlived: entries of a ledger that match no fault.
+    """
 
     framework: str
     seed: int
     is_abstract: bool
+    is_partitionable: bool
+    versions: str
     parameters: tuple[Audited, ...]
+    outlived: tuple[str, ...] = ()
 
     @property
     def n_faults(self) -> int:
-        """Return how many faults there are."""
-        return sum(len(parameter.faults) for parameter in self.parameters)
+        """Return how many faults there are, entries that have outlived theirs among them."""
+        return len(self.outlived) + sum(len(each.faults) for each in self.parameters)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +174,8 @@ def audit(model: Model) -> Audit:
         framework=model.framework,
         seed=model.seed,
         is_abstract=not model.arrays,
+        is_partitionable=model.partitionable,
+        versions=", ".join(f"{name} {version(name)}" for name in ("jax", "flax")),
         parameters=tuple(_row(model, one, known, faults[one.name]) for one in known),
     )
 
@@ -262,6 +276,8 @@ def _faults(
         yield f"{text_of(law)} where a law should draw: all outputs are one"
     if not is_constant:
         yield from filter(None, [fan_fault(definition, shape, law.drawn_dtype, uses)])
+    if law.is_random and law.mean and any(use.kind in SUMMED for use in uses):
+        yield f"drawn about {law.mean:.3g}, not 0: the mean of the outputs grows with the fan-in"
     if law.is_random and _is_bias(name, uses) and not _is_about_zero(definition):
         yield f"a bias that draws: {text_of(law)}"
     if law.is_random and as_dtype(law.drawn_dtype).itemsize < as_dtype(dtype).itemsize:
@@ -426,6 +442,7 @@ def _row(model: Model, one: _Known, known: Sequence[_Known], faults: Sequence[st
         n_compared=one.n_compared,
         n_equal=one.n_equal,
         n_moved=_n_moved(model, one, known),
+        digest="" if one.array is None else hashlib.sha256(one.array.tobytes()).hexdigest(),
         faults=(*faults, *one.faults, *_narrow(one, known)),
         notes=(*one.notes, *_bias_notes(one, exact)),
     )
@@ -435,7 +452,8 @@ def _stddev(array: Array | None) -> float | None:
     if array is None or not array.size:
         return None
     with np.errstate(invalid="ignore"):
-        return float(widen(array).std())
+        found = float(widen(array).std())
+    return found if math.isfinite(found) else None
 
 
 def _gain(one: _Known, use: Use) -> Gain:

@@ -57,6 +57,14 @@ class LawRead:
         nominal = self.definition.nominal(self.drawn_shape, is_complex=False)
         return None if nominal is None else nominal.variance
 
+    @property
+    def mean(self) -> float:
+        """Return the mean of an element, 0 where nobody knows it."""
+        if self.definition is None:
+            return 0.0
+        nominal = self.definition.nominal(self.drawn_shape, is_complex=False)
+        return self.shift + (float(nominal.mean.real) if nominal else 0.0)
+
 
 class _NoLawError(Exception):
     """The chain of steps is that of no law here; the message says where."""

@@ -102,7 +102,14 @@ def test_every_field_of_a_merge_is_listed() -> None:
 
 
 NO_ROWS = pd.DataFrame({name: [] for name in ("backend", "case", "run_id")})
-NO_PARAMETERS = Audit(framework="nnx", seed=0, is_abstract=False, parameters=())
+NO_PARAMETERS = Audit(
+    framework="nnx",
+    seed=0,
+    is_abstract=False,
+    is_partitionable=True,
+    versions="",
+    parameters=(),
+)
 NOTHING_STAGED = Review(
     stage=Stage(scope="", reason="", date=""),
     environment=Environment(packages={}, config={}, host={}, devices={}),

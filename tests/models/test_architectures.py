@@ -1,0 +1,201 @@
+"""Whole architectures are read completely from their shapes, with no fault that is not there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+from conformance.cli import main
+from conformance.core.errors import LedgerError
+from conformance.models.audit import Audit, Audited, audit
+from conformance.models.changes import changes
+from conformance.models.known import excused, load_known
+from conformance.models.model import load
+
+HERE = "tests.models.architectures"
+
+
+@functools.cache
+def audited(name: str) -> Audit:
+    return audit(load(f"{HERE}:{name}", abstract=True))
+
+
+def row(name: str, path: str) -> Audited:
+    return next(one for one in audited(name).parameters if one.path == path)
+
+
+@pytest.mark.parametrize("name", ["vit", "mixer", "resnet", "decoder", "gemma_put_right"])
+def test_every_kernel_of_a_healthy_architecture_has_a_fan_and_no_fault(name: str) -> None:
+    parameters = audited(name).parameters
+
+    assert [
+        (one.path, one.faults, one.notes) for one in parameters if one.faults or one.notes
+    ] == []
+    assert all(one.fan_in for one in parameters if one.path.endswith("kernel"))
+
+
+def test_the_default_of_an_einsum_over_heads_is_a_fault() -> None:
+    assert row("gemma", "query.kernel").faults == (
+        "wrong fan: gain 0.25: as if fan-in were 128, not 32: axis 0 counted",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "true", "gain"),
+    [
+        ("upsampler", "ConvTranspose_0.kernel", 16, 1 / 4),
+        ("local", "local.kernel", 36, 1 / 64),
+    ],
+)
+def test_layers_of_linen_that_count_too_much_are_named(
+    name: str, path: str, true: float, gain: float
+) -> None:
+    kernel = row(name, path)
+
+    assert kernel.fan_in == true
+    assert kernel.gain == pytest.approx(gain)
+    assert [fault.partition(":")[0] for fault in kernel.faults] == ["wrong fan"]
+
+
+def test_a_fan_out_of_he_is_told_by_its_gain_alone() -> None:
+    kernel = row("resnet", "Conv_1.kernel")
+
+    assert (kernel.fan_in, kernel.faults) == (72, ())
+    assert kernel.gain == pytest.approx(1)  # 2 / (9 * 16) * 72
+
+
+def test_a_scanned_stack_has_all_its_keys_and_the_fan_of_one_turn() -> None:
+    parameters = audited("decoder").parameters
+    kernel = next(one for one in parameters if one.path.endswith("Dense_0.kernel"))
+
+    assert (kernel.shape, kernel.fan_in) == ((3, 16, 48), 16)
+    assert kernel.draw.startswith("split 3[*] ")
+
+
+def test_a_tied_table_has_the_gain_of_each_use() -> None:
+    table = row("decoder", "Embed_0.embedding")
+
+    assert [(use.kind, use.fan_in, use.factor) for use in table.uses] == [
+        ("lookup", 1, 4),
+        ("contraction", 16, 1),
+    ]
+
+
+def test_a_transform_of_haiku_is_taken_as_it_is() -> None:
+    pytest.importorskip("haiku")
+    kernel = row("haiku_mlp", "mlp/~/linear_0.w")
+
+    assert kernel.fan_in == 16
+    assert [fault.partition(":")[0] for fault in kernel.faults] == ["missing truncation correction"]
+
+
+def test_a_module_of_equinox_is_taken_as_it_is() -> None:
+    pytest.importorskip("equinox")
+    kernel = row("equinox_mlp", "layers.0.weight")
+
+    assert kernel.initializer == ("uniform of +-fan_in**-0.5 (PyTorch) with in_axis=1, out_axis=0")
+    assert audited("equinox_mlp").n_faults == 0
+
+
+# --- Faults that are known, and changes ----------------------------------------------------------
+
+ENTRY = """
+[[known]]
+parameter = "query.*"
+fault = "wrong fan: *"
+reason = "trained so"
+"""
+
+
+def test_a_known_fault_is_set_apart_with_its_reason(tmp_path: Path) -> None:
+    ledger = tmp_path / "known.toml"
+    ledger.write_text(ENTRY)
+
+    result = excused(audited("gemma"), load_known(ledger))
+
+    assert result.n_faults == 0
+    assert [known for one in result.parameters for known in one.known] == [
+        "wrong fan: gain 0.25: as if fan-in were 128, not 32: axis 0 counted (known: trained so)"
+    ]
+
+
+def test_an_entry_that_matches_no_fault_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = tmp_path / "known.toml"
+    ledger.write_text(ENTRY)
+
+    target = f"{HERE}:gemma_put_right"
+    code = main(["audit", target, "--abstract", "--ledger", str(ledger)])
+
+    assert code == 1
+    assert "ledger entry `query.*: wrong fan: *` matches no fault" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [("reason", "why", "reason"), ("trained so", " ", "reason of an entry is empty")],
+)
+def test_an_entry_that_is_not_understood_is_refused(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    ledger = tmp_path / "known.toml"
+    ledger.write_text(ENTRY.replace(old, new))
+
+    with pytest.raises(LedgerError, match=message):
+        load_known(ledger)
+
+
+def changed(**facts: object) -> list[tuple[str, str]]:
+    """Return what changed since an audit of which the first kernel was otherwise."""
+    now = audited("gemma")
+    first = dataclasses.replace(now.parameters[0], digest="a", n_compared=9, faults=())
+    now = dataclasses.replace(now, parameters=(first, *now.parameters[1:]))
+    was = dataclasses.replace(first, **facts)  # type: ignore[arg-type]  # any field
+    before = dataclasses.replace(now, parameters=(was, *now.parameters[1:]))
+    return [(each.path, each.drift) for each in changes(before, now)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "drift"),
+    [
+        ({"digest": "b"}, "rounding"),
+        ({"digest": "b", "n_compared": 0}, "unknown"),
+        ({"digest": "b", "key": "other"}, "stream"),
+        ({"digest": "b", "formula": "normal(stddev=1)"}, "law"),
+        ({"digest": "b", "shape": (1,)}, "structural"),
+    ],
+)
+def test_a_change_has_the_class_of_what_is_other(facts: dict[str, object], drift: str) -> None:
+    assert changed(**facts) == [("out.kernel", drift)]
+
+
+def test_what_is_equal_is_no_change() -> None:
+    assert changed() == []
+
+
+def test_another_layout_of_words_is_another_stream() -> None:
+    now = audited("gemma")
+    before = dataclasses.replace(now, is_partitionable=not now.is_partitionable)
+
+    assert {each.drift for each in changes(before, now)} == {"stream"}
+
+
+def test_the_command_tells_what_changed_since_an_audit_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline, target = tmp_path / "before.json", f"{HERE}:gemma_put_right"
+    assert main(["audit", target, "--abstract", "--json", str(baseline)]) == 0
+    assert main(["audit", target, "--abstract", "--baseline", str(baseline)]) == 0
+    document = json.loads(baseline.read_text())
+    document["parameters"][1]["formula"] = "normal(stddev=1)"
+    baseline.write_text(json.dumps(document))
+
+    code = main(["audit", target, "--abstract", "--baseline", str(baseline)])
+
+    assert code == 1
+    assert "change  query.kernel: law: normal(stddev=1), now trunc" in capsys.readouterr().out
