@@ -20,7 +20,7 @@ import numpy as np
 
 from conformance.core.arrays import Array, as_dtype, widen
 from conformance.core.keys import FOLD
-from conformance.core.laws import Constant, Definition, Uniform, nominal_moments
+from conformance.core.laws import Constant, Definition, nominal_moments
 from conformance.flax.recognition import (
     FEWEST_FOR_A_KEY,
     PREFIX,
@@ -29,23 +29,21 @@ from conformance.flax.recognition import (
     exact_moments,
 )
 from conformance.models.arrays import found as found_of_arrays
-from conformance.models.confirm import Confirmed, confirmed
-from conformance.models.gains import fan_fault, gain_of
+from conformance.models.confirm import confirmed
+from conformance.models.faults import faults_of_law, faults_of_values
+from conformance.models.gains import gain_of
 from conformance.models.keys import do_overlap, draws_of, keys_of, label, n_copies, scopes, words_of
 from conformance.models.law import LawRead, law_read, text_of
 from conformance.models.model import LINEN, NNX, Model
 from conformance.models.names import library_names, names_by_axes
 from conformance.models.repetitions import Fault, each_with_others, equal_slices, repetitions
-from conformance.models.uses import ADDED, SUMMED, UNKNOWN_USE, Use
+from conformance.models.uses import SUMMED, UNKNOWN_USE, Use
 
 NOTABLE_BIAS = 1e-3
 """Of the mean in sigma, or of the variance: what a 16-bit law is worth a note for."""
 
 AUTOMATIC_NAME = re.compile(r"(.+)_(\d+)")
 """What linen calls a module that was given no name: its class and a count."""
-
-BIASES = ("bias", "b")
-"""What libraries call what is added to the outputs of a layer."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +220,10 @@ def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[i
         is_random=bool(keys),
         n_compared=found.n if found else 0,
         n_equal=found.n_exact if found else 0,
-        faults=tuple(_faults(name, leaf.shape, leaf.dtype, law, uses, array, found)),
+        faults=(
+            *faults_of_law(name, leaf, law, uses),
+            *(faults_of_values(array, law, found) if array is not None and found else ()),
+        ),
         notes=tuple(_notes(model, law, uses)),
     )
 
@@ -249,64 +250,6 @@ def _formula(law: LawRead, dtype: str) -> str:
     casts = "".join(f", cast to {each}" for each in law.casts)
     drawn = "" if law.drawn_dtype == dtype and not casts else f" in {law.drawn_dtype}"
     return f"{text_of(law)}{drawn}{casts}"
-
-
-def _faults(
-    name: str,
-    shape: tuple[int, ...],
-    dtype: str,
-    law: LawRead,
-    uses: Sequence[Use],
-    array: Array | None,
-    found: Confirmed | None,
-) -> Iterator[str]:
-    definition = law.definition
-    if found and not found.is_right:
-        differ = found.n - found.n_exact
-        yield (
-            f"not what its key and its law make: {differ} of {found.n} values differ, "
-            f"by up to {found.worst:.2g} sigma"
-        )
-    if definition is None:
-        return
-    is_constant = isinstance(definition, Constant)
-    if law.is_random and law.variance == 0:
-        yield "zeros where a law should draw: what is drawn is multiplied by 0"
-    if is_constant and definition.value and any(use.kind in SUMMED for use in uses):
-        yield f"{text_of(law)} where a law should draw: all outputs are one"
-    if not is_constant:
-        yield from filter(None, [fan_fault(definition, shape, law.drawn_dtype, uses)])
-    if law.is_random and law.mean and any(use.kind in SUMMED for use in uses):
-        yield f"drawn about {law.mean:.3g}, not 0: the mean of the outputs grows with the fan-in"
-    if law.is_random and _is_bias(name, uses) and not _is_about_zero(definition):
-        yield f"a bias that draws: {text_of(law)}"
-    if law.is_random and as_dtype(law.drawn_dtype).itemsize < as_dtype(dtype).itemsize:
-        yield f"drawn in {law.drawn_dtype}, stored in {dtype}: most of its digits are zero"
-    if array is not None and law.is_random:
-        yield from _beyond(array, law)
-
-
-def _is_bias(name: str, uses: Sequence[Use]) -> bool:
-    return name.rpartition(".")[2] in BIASES and all(use.kind == ADDED for use in uses)
-
-
-def _is_about_zero(definition: Definition) -> bool:
-    """Return whether it is a uniform of +-c, as PyTorch and Equinox draw their biases."""
-    return isinstance(definition, Uniform) and definition.lower == -1
-
-
-def _beyond(array: Array, law: LawRead) -> Iterator[str]:
-    """Yield the fault of values beyond the bounds; on a bound, to which a draw rounds, is right."""
-    assert law.definition is not None
-    nominal = nominal_moments(law.definition, law.drawn_shape)
-    if nominal is None or not array.size or math.isinf(nominal.upper - nominal.lower):
-        return
-    bounds = [np.asarray(b + law.shift).astype(array.dtype) for b in (nominal.lower, nominal.upper)]
-    lower, upper = map(float, bounds)
-    values = widen(array)
-    n_beyond = int(((values < lower) | (values > upper)).sum())
-    if n_beyond:
-        yield f"{n_beyond} values beyond the bounds {lower:.4g} and {upper:.4g} of its law"
 
 
 def _notes(model: Model, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ def _judged(actual: Array, value: Array, n_exact: int, law: LawRead) -> Confirme
     )
 
 
-def _followed(words: Array, definition: Law, law: LawRead, dtype: np.dtype) -> Iterator[Array]:  # type: ignore[type-arg]
+def _followed(words: Array, definition: Law, law: LawRead, dtype: np.dtype[Any]) -> Iterator[Array]:
     """Yield JAX's own roundings of the draw, for the factor as read and for its neighbours.
 
     From JAX 0.12 on the factor of a normal is known only through its product with sqrt(2).

@@ -470,9 +470,10 @@ def _children(paths: Array, shape: tuple[int, ...]) -> Array:
     count = int(np.prod(shape))
     found = np.empty((*paths.shape, *shape), object)
     for index in np.ndindex(paths.shape):
+        key: Any = paths[index]
         for number, child in enumerate(np.ndindex(shape)):
             step = Step(name=SPLIT, number=count, index=number)
-            found[(*index, *child)] = paths[index].then(step)
+            found[(*index, *child)] = key.then(step)
     return found
 
 
@@ -481,7 +482,8 @@ def _folded(paths: Array, data: Array) -> Array:
     paths, data = np.broadcast_to(paths, shape), np.broadcast_to(data, shape)
     found = np.empty(shape, object)
     for index in np.ndindex(shape):
-        found[index] = paths[index].then(Step(name=FOLD, number=int(data[index]) % 2**32))
+        key: Any = paths[index]
+        found[index] = key.then(Step(name=FOLD, number=int(data[index]) % 2**32))
     return found
 
 

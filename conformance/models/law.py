@@ -12,11 +12,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-import ml_dtypes
 import numpy as np
 from scipy import special
 
 from conformance.core.arrays import as_dtype
+from conformance.core.formats import FORMATS
 from conformance.core.laws import Constant as ConstantLaw
 from conformance.core.laws import Definition, Normal, Orthogonal, TruncatedNormal, Uniform
 from conformance.core.ulp import unit_roundoff
@@ -180,7 +180,9 @@ class _Steps:
         dtype = as_dtype(cast.dtype)
         pattern = np.asarray(1, dtype).view(f"u{dtype.itemsize}")
         kept = self.width - int(shift.others[0])
-        if kept != ml_dtypes.finfo(dtype).nmant or exponent.others[0] != pattern:
+        if cast.dtype not in FORMATS:
+            raise _NoLawError(f"words that become {cast.dtype}")
+        if kept != FORMATS[cast.dtype].mantissa_bits or exponent.others[0] != pattern:
             raise _NoLawError("random words that do not become a uniform")
         if one.place or float(one.others[0]) != 1:
             raise _NoLawError("random words that do not become a uniform")
@@ -227,7 +229,7 @@ class _Steps:
     def _invert(self) -> None:
         """Read erf_inv, whose argument lies between erf of the bounds over sqrt(2)."""
         self.ends = ends = (self.offset, self.offset + self.scale)
-        cell = float(ml_dtypes.finfo(as_dtype(self.dtype)).eps)
+        cell = FORMATS[self.dtype].cell
         if not -1 <= ends[0] < ends[1] <= 1 + cell:
             raise _NoLawError(f"erf_inv of numbers from {ends[0]:g} to {ends[1]:g}")
         # `normal` begins one number above -1, whose erf_inv is infinite.

@@ -170,7 +170,7 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         return [made[name] for name in names]
 
     program = traced(build, key, *arrays)
-    roots = [root_keys(kind.root, _prng(key)), *[FROM_INPUTS] * len(arrays)]
+    roots: list[Formula] = [root_keys(kind.root, _prng(key)), *[FROM_INPUTS] * len(arrays)]
     formulas = dict(zip(names, read(program, roots), strict=True))
     found, reason = _uses(kind, leaves, key, arrays, rebuilt)
     made = [] if abstract else values(program, [key, *map(_real, arrays)])

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from conformance.core.arrays import as_dtype
 from conformance.core.laws import (
     TRUNCATED_STDDEV,
+    Axes,
     Definition,
     Normal,
     TruncatedNormal,
@@ -92,7 +93,7 @@ def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) ->
         return ()
     asked = {name: _asked(scale, mode, scaled) for name, scale, mode in _named(scaled)}
     if scaled.distribution == NORMAL and len(shape) == 2:
-        asked["embedding"] = dataclasses.replace(_asked(1.0, "fan_in", scaled), out_axis=0)
+        asked["embedding"] = _asked(1.0, "fan_in", scaled, out_axis=0)
     return tuple(name for name, each in asked.items() if _has(each, scaled, shape, dtype))
 
 
@@ -108,7 +109,7 @@ def names_by_axes(
         is_so = all((role == "in") == (axis in axes) for axis, role in enumerate(reading.roles))
         if is_so and "batch" not in reading.roles:
             for name, scale, mode in _named(scaled):
-                each = dataclasses.replace(_asked(scale, mode, scaled), **reading.axes)
+                each = _asked(scale, mode, scaled, **reading.axes)
                 if _has(each, scaled, shape, dtype):
                     told = ", ".join(f"{key}={_axes(value)}" for key, value in reading.axes.items())
                     found.append(f"{name} with {told}")
@@ -128,8 +129,8 @@ def _named(scaled: Scaled) -> Iterator[tuple[str, float, str]]:
         yield "uniform of +-fan_in**-0.5 (PyTorch)", 1 / 3, "fan_in"
 
 
-def _asked(scale: float, mode: str, scaled: Scaled) -> VarianceScaling:
-    return VarianceScaling(scale=scale, mode=mode, distribution=scaled.distribution)
+def _asked(scale: float, mode: str, scaled: Scaled, **axes: Axes) -> VarianceScaling:
+    return VarianceScaling(scale=scale, mode=mode, distribution=scaled.distribution, **axes)
 
 
 def _has(asked: VarianceScaling, scaled: Scaled, shape: tuple[int, ...], dtype: str) -> bool:

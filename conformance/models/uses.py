@@ -483,7 +483,7 @@ def _moved_axes(operation: Operation, axes: Axes) -> Axes | None:
                 for atoms, (start, stop), stride in zip(axes, bounds, strides, strict=True)
             )
         case "broadcast_in_dim":
-            found = [(Atom(-1, size),) for size in parameters["shape"]]
+            found: list[tuple[Atom, ...]] = [(Atom(-1, size),) for size in parameters["shape"]]
             for axis, atoms in zip(parameters["broadcast_dimensions"], axes, strict=True):
                 size = math.prod(atom.size for atom in atoms)
                 if size == parameters["shape"][axis]:
@@ -606,7 +606,7 @@ def _gather(operation: Operation, operands: list[Term]) -> Any:
         if axis not in dropped
     ]
     shape, offsets = shape_of(operation), numbers.offset_dims
-    axes = [(Atom(-1, size),) for size in shape]
+    axes: list[tuple[Atom, ...]] = [(Atom(-1, size),) for size in shape]
     for axis, atoms in zip(offsets, kept, strict=True):
         axes[axis] = atoms
     return dataclasses.replace(

@@ -89,8 +89,9 @@ class _Decoder(nn.Module):
     @nn.compact
     def __call__(self, tokens: Any) -> Any:
         table = nn.Embed(64, 16)
-        axes, keys = {"params": 0}, {"params": True}
-        stack = nn.scan(nn.remat(_Block), variable_axes=axes, split_rngs=keys, length=3)
+        stack = nn.scan(
+            nn.remat(_Block), variable_axes={"params": 0}, split_rngs={"params": True}, length=3
+        )
         x, _ = stack()(table(tokens) * 4.0, None)
         return table.attend(nn.RMSNorm()(x))
 

@@ -1,0 +1,112 @@
+"""Each fault of a single parameter is planted once, and its right twin is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from conformance.core.laws import Constant, Normal, TruncatedNormal, Uniform
+from conformance.models.confirm import Confirmed, confirmed
+from conformance.models.faults import faults_of_law, faults_of_values
+from conformance.models.formula import Formula, read, root_keys
+from conformance.models.law import LawRead, law_read
+from conformance.models.model import Leaf
+from conformance.models.uses import ADDED, CONTRACTION, Use
+from conformance.observe.jax_compat import traced
+
+KERNEL = Use(parameter="kernel", kind=CONTRACTION, fan_in=16.0, axes=(0,))
+BIAS = Use(parameter="bias", kind=ADDED, fan_in=1.0)
+
+
+def drawn(definition: Any, **facts: Any) -> LawRead:
+    return LawRead(definition=definition, drawn_dtype="float32", drawn_shape=(16, 8), **facts)
+
+
+LAWS: dict[str, tuple[Use, LawRead, str]] = {
+    "multiplied by 0": (KERNEL, drawn(Normal(stddev=0.0)), "zeros where a law should draw"),
+    "constant": (KERNEL, LawRead(definition=Constant(value=0.1)), "constant(0.1) where a law"),
+    "all positive": (KERNEL, drawn(Uniform(scale=0.01)), "drawn about 0.005, not 0"),
+    "a bias that draws": (BIAS, drawn(Normal(stddev=0.5)), "a bias that draws: normal(stddev=0.5)"),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_planted_law_is_found(name: str) -> None:
+    use, law, told = LAWS[name]
+    leaf = Leaf(shape=(16, 8), dtype="float32")
+
+    faults = list(faults_of_law(use.parameter, leaf, law, [use]))
+
+    assert len(faults) == 1
+    assert told in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("use", "law"),
+    [
+        (KERNEL, LawRead(definition=Constant(value=0.0))),
+        (KERNEL, drawn(Normal(stddev=0.25))),
+        (BIAS, LawRead(definition=Constant(value=0.5))),
+        (BIAS, drawn(Uniform(scale=0.25, lower=-1.0))),
+    ],
+)
+def test_right_twins_are_no_faults(use: Use, law: LawRead) -> None:
+    assert not list(faults_of_law(use.parameter, Leaf(shape=(16, 8), dtype="float32"), law, [use]))
+
+
+def test_a_draw_in_less_than_the_parameter_holds_is_a_fault() -> None:
+    law = LawRead(definition=Normal(stddev=0.25), drawn_dtype="bfloat16", drawn_shape=(16, 8))
+
+    (fault,) = faults_of_law("kernel", Leaf(shape=(16, 8), dtype="float32"), law, [KERNEL])
+
+    assert fault == "drawn in bfloat16, stored in float32: its last digits are zero"
+
+
+RIGHT = Confirmed(n=1, n_exact=1, worst=0.0, is_right=True)
+
+
+def test_values_on_the_bounds_of_a_law_are_right_and_beyond_are_not() -> None:
+    law = drawn(TruncatedNormal(stddev=0.5))
+    on, beyond = np.float32([-1, 1]), np.float32([-1, np.nextafter(np.float32(1), 2)])
+
+    assert not list(faults_of_values(on, law, RIGHT))
+    assert list(faults_of_values(beyond, law, RIGHT)) == [
+        "1 values beyond the bounds -1 and 1 of its law"
+    ]
+
+
+def formula_and_values(dtype: str) -> tuple[Formula, Any]:
+    def draw(key: Any) -> Any:
+        return jax.nn.initializers.lecun_normal()(key, (16, 8), jnp.dtype(dtype))
+
+    key = jax.random.key(7)
+    program = traced(draw, key)
+    return read(program, [root_keys("key", "fry")])[0], np.asarray(draw(key))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_values_are_confirmed_by_the_oracle_and_one_that_is_other_is_not(dtype: str) -> None:
+    formula, values = formula_and_values(dtype)
+    settings = {"root": "key", "seed": 7, "partitionable": True}
+
+    right = confirmed(values, formula, **settings)
+    values = values.copy()
+    values[3, 5] += values.dtype.type(0.25)
+    wrong = confirmed(values, formula, **settings)
+
+    assert (right.n, right.is_right) == (128, True)
+    assert right.n_exact >= 120
+    assert not wrong.is_right
+    assert next(faults_of_values(values, law_read(formula), wrong)).startswith(
+        "not what its key and its law make"
+    )
+
+
+def test_another_seed_confirms_nothing() -> None:
+    formula, values = formula_and_values("float32")
+
+    assert not confirmed(values, formula, root="key", seed=8, partitionable=True).is_right
