@@ -224,7 +224,7 @@ def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[i
             *faults_of_law(name, leaf, law, uses),
             *(faults_of_values(array, law, found) if array is not None and found else ()),
         ),
-        notes=tuple(_notes(model, law, uses)),
+        notes=tuple(_notes(model, name, law, uses)),
     )
 
 
@@ -252,7 +252,9 @@ def _formula(law: LawRead, dtype: str) -> str:
     return f"{text_of(law)}{drawn}{casts}"
 
 
-def _notes(model: Model, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:
+def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:
+    if name in model.unrepeated:
+        yield "made outside the model: another construction gives other values"
     if law.definition is None:
         yield f"law unknown: {law.reason}"
     yield from dict.fromkeys(

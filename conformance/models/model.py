@@ -25,7 +25,8 @@ import numpy as np
 
 from conformance.core.arrays import Array
 from conformance.core.errors import TargetError
-from conformance.models.formula import FROM_INPUTS, Formula, read, root_keys, values
+from conformance.models.formula import FROM_INPUTS, Constant, Formula, read, root_keys, values
+from conformance.models.keys import keys_of
 from conformance.models.uses import DATA, Use, uses, view_of
 from conformance.observe.jax_compat import traced
 from conformance.observe.target import blamed, load_target
@@ -61,6 +62,7 @@ class Model:
     leaves: its parameters by path. formulas: how each was made; none of a tree.
     uses: what each is used for; None where no program says, for the reason `no_uses`.
     arrays: their values; empty where nothing was run.
+    unrepeated: parameters that another construction made otherwise: of what lies outside of it.
     root: the name of the key in the formulas.
     separator, partitionable: of Flax's key derivation and of JAX's bits, as configured.
     """
@@ -72,6 +74,7 @@ class Model:
     uses: tuple[Use, ...] | None
     no_uses: str
     arrays: Mapping[str, Array]
+    unrepeated: frozenset[str]
     root: str
     separator: bool
     partitionable: bool
@@ -87,8 +90,11 @@ class Kind(Protocol):
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         """Return the parameters."""
 
-    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
-        """Return the outputs of the model with these parameters."""
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
+        """Return the outputs of the model with these parameters.
+
+        is_training: what flags say that nobody bound.
+        """
 
 
 def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
@@ -150,6 +156,7 @@ def _of_arrays(made: Any, target: str, seed: int) -> Model:
         uses=found,
         no_uses=reason,
         arrays=arrays,
+        unrepeated=frozenset(),
         root="",
         **_settings(),
     )
@@ -170,8 +177,10 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         return [made[name] for name in names]
 
     program = traced(build, key, *arrays)
+    again = traced(lambda *inputs: build(*inputs), key, *arrays)  # JAX knows what it has traced
     roots: list[Formula] = [root_keys(kind.root, _prng(key)), *[FROM_INPUTS] * len(arrays)]
     formulas = dict(zip(names, read(program, roots), strict=True))
+    others = dict(zip(names, read(again, roots), strict=True))
     found, reason = _uses(kind, leaves, key, arrays, rebuilt)
     made = [] if abstract else values(program, [key, *map(_real, arrays)])
     return Model(
@@ -182,9 +191,21 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         uses=found,
         no_uses=reason,
         arrays=dict(zip(names, made, strict=False)),
+        unrepeated=frozenset(
+            name
+            for name in names
+            if _outside(formulas[name], kind.root) != _outside(others[name], kind.root)
+        ),
         root=kind.root,
         **_settings(),
     )
+
+
+def _outside(formula: Formula, root: str) -> tuple[object, ...]:
+    """Return what of a formula did not come from the key that was given."""
+    if isinstance(formula, Constant) and not formula.is_uniform:
+        return (formula.array.tobytes(),)
+    return tuple(dict.fromkeys(key.root for key in keys_of(formula) if key.root != root))
 
 
 def _uses(
@@ -197,17 +218,34 @@ def _uses(
     """Return what the parameters are used for, or why nobody knows."""
     if not kind.inputs:
         return None, "no inputs are given: return them after the module"
+    found = [
+        *_uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=False),
+        *_uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=True),
+    ]
+    return tuple(dict.fromkeys(found)), ""
+
+
+def _uses_of_call(
+    kind: Kind,
+    leaves: Mapping[str, Leaf],
+    key: Any,
+    arrays: Sequence[Any],
+    rebuilt: Callable[[Sequence[Any]], tuple[Any, ...]],
+    *,
+    is_training: bool,
+) -> list[Use]:
+    import jax
+
     stand_ins = [_shape(leaf.shape, leaf.dtype) for leaf in leaves.values()]
 
     def call(values: list[Any], key: Any, *arrays: Any) -> Any:
-        made = kind.call(dict(zip(leaves, values, strict=True)), key, rebuilt(arrays))
-        import jax
-
+        named = dict(zip(leaves, values, strict=True))
+        made = kind.call(named, key, rebuilt(arrays), is_training=is_training)
         return [leaf for leaf in jax.tree_util.tree_leaves(made) if hasattr(leaf, "dtype")]
 
     program = traced(call, stand_ins, key, *arrays)
     views = [view_of(name, leaf.shape) for name, leaf in leaves.items()]
-    return tuple(uses(program, [*views, DATA, *[DATA] * len(arrays)])), ""
+    return uses(program, [*views, DATA, *[DATA] * len(arrays)])
 
 
 def _real(array: Any) -> Any:
@@ -383,14 +421,20 @@ def _part(part: Any) -> str:
     return "/".join(map(str, part)) if isinstance(part, tuple) else str(part)
 
 
-def _with_flags(function: Any, named: Mapping[str, Any], n_inputs: int) -> dict[str, Any]:
-    """Return the keywords of a call, with the flags that it requires and nobody gave."""
+def _with_flags(
+    function: Any, named: Mapping[str, Any], n_inputs: int, *, is_training: bool = False
+) -> dict[str, Any]:
+    """Return the keywords of a call, with the flags that it takes and nobody gave.
+
+    Where they have a default it stands for no training.
+    """
     signature = inspect.signature(function)
     missing = {}
     for place, (name, parameter) in enumerate(signature.parameters.items()):
         is_given = name in named or (parameter.kind != parameter.KEYWORD_ONLY and place < n_inputs)
-        if parameter.default is inspect.Parameter.empty and not is_given and name in FLAGS:
-            missing[name] = FLAGS[name]
+        is_required = parameter.default is inspect.Parameter.empty
+        if name in FLAGS and not is_given and (is_required or is_training):
+            missing[name] = FLAGS[name] is not is_training
     return {**missing, **named}
 
 
@@ -411,17 +455,22 @@ class _Linen:
         self._rngs = named.pop("rngs", ())
         named.pop("mutable", None)
         function = getattr(self._module, method) if isinstance(method, str) else method
-        self._named = _with_flags(function or self._module.__call__, named, len(inputs))
+        self._function, self._named = function or self._module.__call__, named
+
+    def _keywords(self, *, is_training: bool = False) -> dict[str, Any]:
+        n_inputs = len(self.inputs)
+        flags = _with_flags(self._function, self._named, n_inputs, is_training=is_training)
+        return {**flags, **self._options}
 
     def _variables(self, key: Any, inputs: tuple[Any, ...]) -> Any:
         rngs = dict.fromkeys(("params", *self._rngs), key) if self._rngs else key
-        return self._module.init(rngs, *inputs, **self._named, **self._options)
+        return self._module.init(rngs, *inputs, **self._keywords())
 
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         variables = self._variables(key, inputs)
         return _flat(variables.get("params", {}))
 
-    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
         from flax.core import DenyList
 
@@ -435,8 +484,7 @@ class _Linen:
             *inputs,
             rngs=rngs,
             mutable=DenyList("params"),
-            **self._named,
-            **self._options,
+            **self._keywords(is_training=is_training),
         )
 
 
@@ -458,7 +506,7 @@ class _Nnx:
         del inputs
         return _variables(self._state(self._module(key).module))
 
-    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
         from flax import nnx
 
@@ -468,7 +516,8 @@ class _Nnx:
         values = [leaves[name] for name in _variables(state)]
         nnx.update(called.module, jax.tree_util.tree_unflatten(structure, values))
         function = getattr(called.module, called.method)
-        return function(*inputs, **_with_flags(function, called.named, len(inputs)))
+        flags = _with_flags(function, called.named, len(inputs), is_training=is_training)
+        return function(*inputs, **flags)
 
 
 def _variables(state: Any) -> Leaves:
@@ -494,7 +543,7 @@ class _Pytree:
         del inputs
         return _array_leaves(_parts(_call_target(self._make, key))[0].module)
 
-    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
 
         called = _parts(_call_target(self._make, key))[0]
@@ -502,7 +551,8 @@ class _Pytree:
         values = [leaves.get(_path_text(path), leaf) for path, leaf in pairs]
         module = jax.tree_util.tree_unflatten(structure, values)
         function = getattr(module, called.method)
-        return function(*inputs, **_with_flags(function, called.named, len(inputs)))
+        flags = _with_flags(function, called.named, len(inputs), is_training=is_training)
+        return function(*inputs, **flags)
 
 
 class _Haiku:
@@ -519,9 +569,10 @@ class _Haiku:
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         return _flat(self._initial(key, inputs)[0])
 
-    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...]) -> Any:
+    def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
 
+        del is_training  # a transform says nothing of the flags that its function takes
         params, state = self._initial(key, inputs)
         structure = jax.tree_util.tree_structure(params)
         values = [leaves[name] for name in _flat(params)]

@@ -8,7 +8,7 @@ its arguments are constants, carried, or read slice by slice (counts up to 0.11,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,6 +119,16 @@ def while_of(operation: Operation) -> While | None:
         n_of_condition=operation.parameters["cond_nconsts"],
         n_of_body=operation.parameters["body_nconsts"],
     )
+
+
+def live(program: Program) -> Iterator[Operation]:
+    """Return the operations on which an output depends, in their order."""
+    wanted, found = set(program.outputs), list[Operation]()
+    for operation in reversed(program.operations):
+        if not wanted.isdisjoint(operation.outputs):
+            wanted.update(operation.inputs)
+            found.append(operation)
+    return reversed(found)
 
 
 def default_branch(operation: Operation) -> int:

@@ -23,6 +23,7 @@ from conformance.models.program import (
     body_of,
     computed,
     default_branch,
+    live,
     loop_of,
     shape_of,
     while_of,
@@ -156,7 +157,7 @@ class _Follower:
             value: Known(_single(array)) for value, array in program.constants.items()
         }
         terms.update(zip(program.inputs, inputs, strict=True))
-        for operation in program.operations:
+        for operation in live(program):
             operands = [terms[value] for value in operation.inputs]
             terms.update(zip(operation.outputs, self._apply(operation, operands), strict=True))
         return [terms[value] for value in program.outputs]
