@@ -28,6 +28,7 @@ from conformance.core.laws import (
     Uniform,
     VarianceScaling,
     fans,
+    law_of,
     nominal_moments,
 )
 from conformance.core.ulp import unit_roundoff
@@ -264,8 +265,7 @@ def _by_statistics(array: Array) -> list[_Fit]:
         unit = sample / (sigma / stddev)
         distance = float(stats.kstest(unit, law.cdf).statistic)
         if distance * math.sqrt(len(sample)) <= KOLMOGOROV:
-            # The density of factor * unit is that of the unit, over the factor.
-            residual = -_log_likelihood(unit, law, slack) + len(unit) * math.log(sigma / stddev)
+            residual = _negative_log_likelihood(sample, law.times(sigma / stddev), slack)
             dtype = str(array.dtype)
             fits.append(_Fit(residual=residual, unit=law, scale=sigma / stddev, dtype=dtype))
     fits.sort()
@@ -295,6 +295,27 @@ def _log_likelihood(unit: Values, law: Law, slack: float) -> float:
     return float(law.log_density(within).sum()) - len(unit) * math.log(larger)
 
 
+def _is_likely(definition: Definition, array: Array, fitted: Law) -> bool:
+    """Return whether the values may be of a law of which nothing was fitted to them.
+
+    Of a uniform the bounds say more than the stddev: none of many values lies near one that is a
+    fifth too large.
+    """
+    law = law_of(definition, array.shape)
+    assert law is not None
+    values = widen(array.ravel())
+    sample = values[:: max(1, len(values) // MOST_COMPARED)]
+    slack = STANDARD_ERRORS * _relative_error(values)
+    excess = _negative_log_likelihood(sample, law, ROUNDINGS * unit_roundoff(array.dtype))
+    return excess - _negative_log_likelihood(sample, fitted, slack) < LIKELIHOOD
+
+
+def _negative_log_likelihood(sample: Values, law: Law, slack: float) -> float:
+    # The density of factor * unit is that of the unit, over the factor.
+    likelihood = _log_likelihood(sample / law.factor, law.unit, slack)
+    return -likelihood + len(sample) * math.log(law.factor)
+
+
 def _stddev(law: Law) -> float:
     return math.sqrt(law.nominal((), is_complex=False).variance)
 
@@ -306,6 +327,7 @@ def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Rec
     fans of the wrong side only if no other fits.
     """
     stddev = abs(scale) * _stddev(unit)
+    fitted = unit.times(abs(scale))
     tolerance = _stddev_tolerance(unit, array, is_exact)
     slack = max(tolerance if is_exact else 0.0, ROUNDINGS * unit_roundoff(array.dtype))
     largest = float(np.abs(widen(array)).max()) * (1 - slack)
@@ -315,6 +337,8 @@ def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Rec
         assert moments is not None
         is_near = abs(stddev / math.sqrt(moments.variance) - 1) <= tolerance
         if not is_near or largest > moments.upper or name in found:
+            continue
+        if not (is_exact or _is_likely(definition, array, fitted)):
             continue
         fault = "" if is_natural else f"its variance is that of {name}, fan {fan:g}"
         found[name] = Recognised(

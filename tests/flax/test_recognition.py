@@ -880,19 +880,16 @@ def test_values_a_little_beyond_an_estimated_bound_do_not_rule_a_law_out() -> No
 
 
 @pytest.mark.usefixtures("round_figures")
-def test_a_fan_is_found_within_five_standard_errors_of_the_law() -> None:
-    """Those of a normal would be a fifth too many."""
-    array = quantiles(TRUNCATED, 4096).reshape(64, 64)
-    unit = UNITS["truncated_normal"]
-    kurtosis = recognition.exact_moments(unit, (), np.dtype(np.float32)).kurtosis
-    error = 5 * math.sqrt((kurtosis - 1) / (4 * 4096))
+def test_a_fan_is_found_within_five_standard_errors() -> None:
+    array = quantiles(WHOLE, 4096).reshape(64, 64)
+    error = 5 / math.sqrt(2 * 4096)
     lecun = array / array.std() / 8
 
-    near, far = (recognise(lecun * (1 - part * error), None) for part in (0.99, 1.01))
+    near, far = (recognise(lecun * (1 + part * error), None) for part in (0.99, 1.01))
 
-    assert near.initializer == "lecun_normal or glorot_normal"
+    assert near.initializer.startswith("embedding or lecun_normal (not truncated) or glorot")
     assert (near.fan, near.is_exact, near.fault) == (64.0, False, "")
-    assert far.initializer.startswith("truncated_normal(")
+    assert far.initializer.startswith("normal(")
 
 
 def test_a_law_whose_bounds_do_not_hold_the_values_is_not_named() -> None:
@@ -905,6 +902,13 @@ def test_a_law_whose_bounds_do_not_hold_the_values_is_not_named() -> None:
 
     assert "lecun_uniform" in within.initializer
     assert "lecun_uniform" not in beyond.initializer
+
+
+def test_a_uniform_far_from_the_bounds_of_another_is_not_called_by_its_name() -> None:
+    """Of he_uniform its stddev is 5 standard errors off, and no value comes near the bound."""
+    array = np.random.default_rng(0).uniform(-(8**-0.5), 8**-0.5, (32, 8)).astype(np.float32)
+
+    assert "he_uniform" not in recognise(array, None).initializer
 
 
 def test_a_fan_of_the_wrong_side_is_a_fault_without_a_key_too() -> None:

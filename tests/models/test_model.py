@@ -30,10 +30,6 @@ class _Flagged(nn.Module):
         noise = nn.Dense(8, name="noise")(x)
         return x + noise if train else x
 
-    @nn.compact
-    def encode(self, x: Any, scale: float) -> Any:
-        return nn.Dense(4, name="encoder")(x * scale)
-
 
 def required_flag() -> Any:
     return _Flagged(), X
@@ -44,15 +40,15 @@ def bound_flag() -> Any:
 
 
 def method_by_name() -> Any:
-    return functools.partial(_Flagged().init, method="encode", scale=2.0), X
+    return functools.partial(_Methods().init, method="encode", scale=2.0), X
 
 
 class _Methods(nn.Module):
     def setup(self) -> None:
         self.encoder = nn.Dense(4)
 
-    def encode(self, x: Any) -> Any:
-        return self.encoder(x)
+    def encode(self, x: Any, scale: float = 1.0) -> Any:
+        return self.encoder(x * scale)
 
 
 def bound_method() -> Any:
