@@ -452,7 +452,7 @@ class _Linen:
         if called.method not in ("__call__", "init", "init_with_output", "apply", "lazy_init"):
             method = called.method
         self._options = {} if method is None else {"method": method}
-        self._rngs = named.pop("rngs", ())
+        self._rngs = tuple(named.pop("rngs", ()))  # by name: all are made of the seed's key
         named.pop("mutable", None)
         function = getattr(self._module, method) if isinstance(method, str) else method
         self._function, self._named = function or self._module.__call__, named

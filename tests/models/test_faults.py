@@ -73,7 +73,8 @@ RIGHT = Confirmed(n=1, n_exact=1, worst=0.0, is_right=True)
 
 def test_values_on_the_bounds_of_a_law_are_right_and_beyond_are_not() -> None:
     law = drawn(TruncatedNormal(stddev=0.5))
-    on, beyond = np.float32([-1, 1]), np.float32([-1, np.nextafter(np.float32(1), np.float32(2))])
+    beyond_1 = np.nextafter(np.float32(1), np.float32(2))
+    on, beyond = (np.array([-1, end], np.float32) for end in (1, beyond_1))
 
     assert not list(faults_of_values(on, law, RIGHT))
     assert list(faults_of_values(beyond, law, RIGHT)) == [
