@@ -43,6 +43,9 @@ UNIT_ROUNDOFFS = {
 }
 
 
+UNIT = Normal(stddev=1.0)
+
+
 def judged(definition: Definition, found: Array | Returned, **asked: Any) -> CheckResult:
     return check_structure(evidence(definition, found, **asked))
 
@@ -229,6 +232,30 @@ def test_a_normal_has_no_bounds(definition: Definition) -> None:
 
 def test_without_elements_there_is_nothing_out_of_bounds() -> None:
     assert judged(DECLARED, np.zeros((0, 4), np.float32)).status is Status.PASSED
+
+
+def test_minus_zero_lies_below_a_bound_of_zero() -> None:
+    array = np.array([0.5, -0.0, 0.25], np.float32)
+
+    result = judged(Uniform(scale=1.0), array)
+
+    assert result.message == (
+        "mine-float32-3-s0-cpu-eager: 1 element of -0.0 below the law's bound 0.0"
+    )
+    assert judged(Uniform(scale=1.0), abs(array)).status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("definition", "dtype"),
+    [(UNIT, "float32"), (Uniform(scale=-1.0), "bfloat16"), (UNIT, "complex64")],
+    ids=str,
+)
+def test_minus_zero_is_a_value_like_others_where_there_are_negative_ones(
+    definition: Definition, dtype: str
+) -> None:
+    array = np.array([0.0, -0.0, -0.25], as_dtype(dtype))
+
+    assert judged(definition, array).status is Status.PASSED
 
 
 # --- Matrices ------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from conformance.core.arrays import as_dtype, flat, returned, whole
+from conformance.core.arrays import as_dtype, flat, returned, whole, widen
+from conformance.core.formats import FORMATS
 from conformance.core.laws import (
     Constant,
     Definition,
@@ -17,6 +18,7 @@ from conformance.core.laws import (
 )
 from conformance.core.records import Budget, CheckResult, Returned
 from conformance.core.ulp import spacing_at, unit_roundoff
+from conformance.core.words import counted
 from conformance.judge.checks.backward_error import gram_error, unscaled
 from conformance.judge.checks.base import (
     Evidence,
@@ -89,7 +91,18 @@ def _fault_of_bounds(outcome: Returned, definition: Definition) -> str:
                 f"the {name} {value!r} lies outside the law's bounds "
                 f"[{nominal.lower!r}, {nominal.upper!r}], widened by {ROUNDINGS} roundings"
             )
+    if nominal.lower == 0 and (n_below := _n_minus_zeros(outcome)):
+        # In the total order of IEEE 754 (2019, section 5.10) it comes before 0.0.
+        return f"{counted(n_below, 'element')} of -0.0 below the law's bound 0.0"
     return ""
+
+
+def _n_minus_zeros(outcome: Returned) -> int:
+    """Return how many elements are; none of complex numbers, whose bounds are of the modulus."""
+    if FORMATS[outcome.dtype].is_complex:
+        return 0
+    values = widen(flat(outcome))
+    return int(np.count_nonzero((values == 0) & np.signbit(values)))
 
 
 def widened(law: NominalMoments, dtype: np.dtype[np.generic]) -> tuple[float, float]:
