@@ -10,10 +10,11 @@ from conformance.suite.faults.fault import (
     Fault,
     Shape,
     few_bits,
+    mean_off,
     of_array,
     scaled,
     second_half_copied,
-    shifted,
+    variance_off,
 )
 
 
@@ -29,7 +30,7 @@ FAULTS = (
     Fault(
         name="declared_variance_doubled",
         base="normal_1",
-        wrong=scaled(2**0.5),
+        wrong=variance_off(1.0),
         shape=(256, 64),
         definition=Declared(moments=_unit_normal),
         caught_by="moments",
@@ -38,7 +39,7 @@ FAULTS = (
     Fault(
         name="declared_mean_shifted",
         base="normal_1",
-        wrong=shifted(0.5),
+        wrong=mean_off(0.5),
         shape=(256, 64),
         definition=Declared(moments=_unit_normal),
         caught_by="moments",
@@ -49,6 +50,7 @@ FAULTS = (
         base="normal_1",
         wrong=scaled(10.0),
         definition=Declared(moments=_without_bounds),
+        is_definition=True,
         caught_by="moments",
         drift=DriftClass.LAW,
     ),
