@@ -46,6 +46,14 @@ FAULTS = (
         drift=DriftClass.LAW,
     ),
     Fault(
+        name="declared_mean_shifted_a_little",
+        base="normal_1",
+        wrong=mean_off(0.05),
+        definition=Declared(moments=_unit_normal),
+        caught_by="statistics",
+        drift=DriftClass.LAW,
+    ),
+    Fault(
         name="declared_without_bounds",
         base="normal_1",
         wrong=scaled(10.0),

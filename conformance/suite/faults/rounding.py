@@ -89,7 +89,7 @@ FAULTS = (
     _fault("one_step_up", _steps_up(1), "normal", "bfloat16", DriftClass.BIASED),
     _fault("one_step_up", _steps_up(1), "he_uniform", "float16", DriftClass.BIASED),
     _fault("two_steps_up", _steps_up(2), "lecun_normal", "float16", DriftClass.BIASED),
-    _fault("one_step_up", _steps_up(1), "uniform_1", "float32", DriftClass.BIASED),
+    _fault("one_step_up", _steps_up(1), "uniform_1", "float32", DriftClass.TRANSFORM),
     _fault("one_step_up", _steps_up(1), "normal", "float32", DriftClass.BIASED),
     _fault("one_element_off", _one_element(1 << 16), "normal", "float32", DriftClass.TRANSFORM),
     _fault(
