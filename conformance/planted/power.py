@@ -23,8 +23,8 @@ from conformance.oracle import solve_words, word_bits
 
 DTYPES = ("float32", "float16", "bfloat16")
 
-SIZES = (2**11, 2**14, 2**17)
-"""Elements: one array of 64 x 32, and the looks at eight and at 64 of them."""
+SIZES = (2**11, 2**14, 2**16)
+"""Elements: one array of 64 x 32, and the first two looks at such arrays: 8 and 32 of them."""
 
 PARTS = (1.0, 0.75, 0.5, 0.25)
 """Of the smallest fault that is stated to be certain."""
@@ -53,14 +53,14 @@ def _mixed(draws: Array, size: float, law: ElementLaw) -> Array:
 def _correlated(draws: Array, size: float, law: ElementLaw) -> Array:
     """Return draws in which the product with the next one's score has such a mean.
 
-    A share of the neighbours are copies; of a copy the product of scores has mean 1.
+    Such a share of elements are copies of the one before, itself a copy perhaps: of a copy the
+    product of scores has mean 1, of all others 0.
     """
     del law
-    copied = draws.copy()
-    is_copy = np.arange(draws.size) * 0.6180339887498949 % 1 < size
+    places = np.arange(draws.size)
+    is_copy = places * 0.6180339887498949 % 1 < size
     is_copy[0] = False
-    copied[is_copy] = draws[np.flatnonzero(is_copy) - 1]
-    return copied
+    return np.asarray(draws[np.maximum.accumulate(np.where(is_copy, 0, places))])
 
 
 PLANTS: dict[str, Plant] = {
@@ -91,8 +91,8 @@ class Power:
     def holds(self) -> bool:
         """Whether every sample of the stated fault was refused.
 
-        Were it refused with probability 0.99 only, 300 samples would all be with 5 % of chance; one
-        that is not refutes the statement as long as 300 times CERTAIN is small.
+        One that is not refutes the statement, since a few hundred times CERTAIN is small. That all
+        are shows little more than 99 %: 300 samples all would be at that rate 1 time in 20.
         """
         return self.refused[0] == self.n_samples
 

@@ -16,6 +16,7 @@ from conformance.cli.main import main
 from conformance.core.errors import ExitCode
 from conformance.core.laws import Normal
 from conformance.core.paths import shipped
+from conformance.planted import trial
 from conformance.planted.apart import try_faults
 from conformance.planted.fault import Fault
 from conformance.planted.matrix import Matrix
@@ -108,6 +109,19 @@ def test_a_death_that_the_right_initializer_shares_proves_nothing() -> None:
 
     assert "oracle" in found.right_failed
     assert "proves nothing" in Matrix(tried=(found,), is_whole=False).faults[fault.name]
+
+
+def test_a_check_that_is_gone_shows_in_what_it_alone_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    others = tuple(check for check in trial.WITHOUT_MEMORY if check.name != "structure")
+    monkeypatch.setattr(trial, "WITHOUT_MEMORY", others)
+
+    found = trials().tried(named("minus_zero"))
+
+    assert Matrix(tried=(found,), is_whole=False).faults == {
+        "minus_zero": "was to die of structure, and died of values instead"
+    }
 
 
 # --- The command ---------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from conformance.cases.catalogue import Initializer
+from conformance.core.laws import Declared
 from conformance.core.records import DriftClass
 from conformance.planted.fault import Fault, Graded, Shape, Wrong
+from conformance.suite.faults.declared import unit_normal
 from conformance.suite.faults.fault import in_float64, mean_off, of_array, variance_off
 
 Change = Callable[[Any], Any]
@@ -312,9 +314,20 @@ def _fault(
     )
 
 
+DECLARED = Fault(
+    name="declared_mean_shifted_a_little",
+    base="normal_1",
+    wrong=mean_off(0.05),
+    definition=Declared(moments=unit_normal),
+    caught_by="statistics",
+    drift=DriftClass.LAW,
+)
+"""Of a law of which the moments alone are known, the only one that shows to a single test."""
+
 LARGE, SQUARE = (256, 512), (32, 32)
 
 FAULTS = (
+    DECLARED,
     _fault("antithetic_halves", _of_values(_antithetic_halves)),
     _fault(
         "columns_share_a_part",

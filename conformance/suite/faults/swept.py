@@ -268,7 +268,11 @@ FAULTS = (
         Graded(at=_every_other_off, planted=1000.0, unit="ULP"),
         "law_accuracy",
     ),
-    _fault("one_step_up", _steps_up(1), "law_accuracy"),
+    _fault(
+        "steps_up",
+        Graded(at=lambda steps: _steps_up(round(steps)), planted=16.0, unit="ULP"),
+        "law_accuracy",
+    ),
     _fault("one_step_up", _steps_up(1), "law_sequence", dtype="bfloat16"),
     _fault("two_steps_up", _steps_up(2), "law_sequence", dtype="float16"),
     *(
