@@ -257,13 +257,19 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
 
 
 def _is_fused_otherwise(evidence: LawEvidence, budget: Budget) -> bool:
-    """Return whether all points are within the budget of the sequence, fused the other way."""
+    """Return whether all points are within the budget of the sequence, fused the other way.
+
+    And more of them are just what that gives than what the usual one does: else a fault on a
+    machine that fuses would have the room between both.
+    """
     values, reference = evidence.sweep.values, evidence.reference
-    _, other = fusings(values.dtype.name)
-    followed = _followed(evidence, other)
-    if followed is None:
+    usual, followed = (_followed(evidence, each) for each in fusings(values.dtype.name))
+    if usual is None or followed is None:
         return False
-    at_value = ulp_distance(values, followed) <= np.uint64(budget.max_ulp)
+    distance = ulp_distance(values, followed)
+    if np.count_nonzero(distance) >= np.count_nonzero(ulp_distance(values, usual)):
+        return False
+    at_value = distance <= np.uint64(budget.max_ulp)
     at_sigma = ulp_at(values, followed, scale=reference.sigma) <= budget.max_ulp_at_sigma
     is_beyond = np.abs(reference.unit * reference.law.factor) >= reference.sigma
     return bool(np.where(is_beyond, at_value, at_sigma).all())
