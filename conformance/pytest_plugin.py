@@ -92,13 +92,13 @@ def pytest_load_initial_conftests(
     arguments = [*known.file_or_dir, *early_config.getini("testpaths"), str(folder)]
     if not is_addressed(arguments, folder):
         return
-    from conformance.run import options
+    from conformance.run import declared
 
     group = parser.getgroup("conformance", "numerical conformance of initializers")
-    options.add_selection_options(group.addoption)
-    options.add_judging_options(group.addoption)
-    options.add_report_options(group.addoption)
-    options.add_deadline_option(group.addoption)
+    declared.add_selection_options(group.addoption)
+    declared.add_judging_options(group.addoption)
+    declared.add_report_options(group.addoption)
+    declared.add_deadline_option(group.addoption)
     again = parser.parse_known_args(args, copy.copy(early_config.option))
     again.confcutdir = known.confcutdir
     early_config.known_args_namespace = again

@@ -16,20 +16,17 @@ from conformance.cases.selection import Selection, select
 from conformance.cli.gate import (
     SELECTION,
     Status,
-    add_asked_arguments,
-    add_release_arguments,
     asked_from,
     extra_from,
     registry_from,
 )
-from conformance.cli.output import add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
 from conformance.core.versions import BISECTION
 from conformance.core.words import counted
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
-from conformance.run import options
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
@@ -40,28 +37,6 @@ from conformance.upgrade.tables import distance_text
 
 N_SHOWN = 5
 CHANGELOG = "https://docs.jax.dev/en/latest/changelog.html"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the releases, what is looked at, and what counts as a change."""
-    add_release_arguments(parser)
-    add_asked_arguments(parser)
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="ID", help="look at this case"
-    )
-    parser.add_argument("--all", action="store_true", help="find every change, not the first")
-    parser.add_argument(
-        "--class",
-        dest="at_least",
-        default=DriftClass.ROUNDING.value,
-        choices=[name.value for name in DriftClass][1:],
-        help="smallest class that counts as a change (default: rounding)",
-    )
-    parser.add_argument(
-        "--changelog", type=Path, metavar="FILE", help="JAX's CHANGELOG.md, to quote from"
-    )
-    add_form_options(parser, "json")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,30 +8,12 @@ import json
 import sys
 from collections.abc import Iterable
 
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.core.paths import cache_folder
 from conformance.core.versions import CACHE
 from conformance.core.words import counted
 from conformance.upgrade import cache
-
-DAYS = 30
-"""An entry that was of no use for so long goes, unless another number is asked for."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what to do, with which kinds, and how old they must be."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="show each entry, its size and when it was of use")
-    pruning = actions.add_parser("prune", help="remove what was of no use for long")
-    for action in (listing, pruning):
-        action.add_argument(
-            "--kind", action="append", default=[], help=f"of {', '.join(cache.KINDS)}; repeat it"
-        )
-    add_form_options(listing, "json")
-    pruning.add_argument(
-        "--older-than", type=int, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:

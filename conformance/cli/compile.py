@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
+from conformance.cli.arguments.compile import DEFAULTS
 from conformance.cli.main import say_waiting
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
-from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
+from conformance.core.paths import BUDGETS, golden_folder, shipped
 from conformance.core.words import counted
 from conformance.predict import aot, compiled
 from conformance.predict.compiled import (
@@ -27,39 +27,6 @@ from conformance.predict.compiled import (
 from conformance.run import options
 from conformance.store.budgets import load as load_budgets
 from conformance.store.read import open_store
-
-DEFAULTS = {"cuda": "h100", "tpu": "v5e:1x1"}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the targets, the selection and what is made of the programs."""
-    parser.add_argument("--platform", required=True, choices=aot.COMPILERS)
-    parser.add_argument(
-        "--target", help=f"cuda: the device, of {', '.join(aot.target_names())} (default: h100)"
-    )
-    parser.add_argument(
-        "--topology", help="tpu: topologies, comma-separated, as in v5e:1x1,v4:1x1x1 (v5e:1x1)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="store PTX and HLO in DIR")
-    parser.add_argument(
-        "--predict",
-        action="store_true",
-        help="cuda: emulate the PTX of the selected cases, and show how the device's bits lie to "
-        "the CPU's and the oracle's",
-    )
-    parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="cuda: store the predictions in DIR"
-    )
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    parser.add_argument(
-        "--accept",
-        action="store_true",
-        help=f"store these programs in DIR/{COMPILED}, instead of comparing with it",
-    )
-    parser.add_argument("--reason", default="", help="why they are right; kept with them")
-    options.add_selection_options(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

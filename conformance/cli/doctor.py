@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.cases.backends import HERE, BackendSpec, installed
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
@@ -22,14 +22,6 @@ from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
 from conformance.report.aligned import aligned
 from conformance.store.read import open_store
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the golden set whose environment this one is compared with."""
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
+from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.main import say_waiting
-from conformance.cli.output import STDOUT, add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
@@ -21,36 +22,6 @@ from conformance.run import options
 from conformance.run.page import page_of
 from conformance.run.sweeping import SweepVerdict, joined, verdicts_apart, verdicts_here
 from conformance.store.budgets import stacked, update
-
-SCOPE = ("initializer", "dtype", "transform", "backend")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the selection, the budgets and the form of the table."""
-    for name in SCOPE:
-        text = options.LIST_OPTIONS[name]
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
-        )
-    parser.add_argument("--tier", default=None, help="quick, standard (default) or full")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument(
-        "--golden",
-        default=None,
-        metavar="DIR",
-        help="golden set with the budgets (default: shipped)",
-    )
-    options.add_overlay_option(parser.add_argument)
-    parser.add_argument("--ledger", default=None, metavar="FILE", help="known limitations")
-    parser.add_argument(
-        "--write-budgets",
-        action="store_true",
-        help=f"store the worst errors in {BUDGETS} of the last overlay, or of the golden set",
-    )
-    parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
-    options.add_worker_options(parser.add_argument)
-    add_form_options(parser, "json")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import sys
 
 from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import say_waiting
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode
 from conformance.core.files import writing
 from conformance.core.inventory import changing
@@ -21,18 +21,6 @@ from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Change, Lines
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the golden set, and what it takes to change it."""
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    parser.add_argument(
-        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{FILE}"
-    )
-    parser.add_argument("--reason", default="", help="why they are right; kept with them")
-    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:

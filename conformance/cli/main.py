@@ -41,7 +41,10 @@ COMMANDS = {
     "cache": "list and clear what earlier commands left in the user's cache",
     "doctor": "show what in this environment can change numbers",
 }
-"""Command names and their one-line help; `conformance.cli.<name>` implements each."""
+"""Command names and their one-line help; `ARGUMENTS.<name>` says what each takes,
+and `conformance.cli.<name>` does it."""
+
+ARGUMENTS = "conformance.cli.arguments"
 
 EXAMPLES = """
 examples:
@@ -116,7 +119,8 @@ def _run(words: list[str]) -> int:
         with no_early_success(), termination_as_interruption(), standard_output() as output:
             refuse_empty(words)
             arguments = parse(words)
-            code: int = _module(arguments.command).run(arguments)
+            command = importlib.import_module(f"conformance.cli.{arguments.command}")
+            code: int = command.run(arguments)
             output.flush()
     except Terminated:
         print("conformance: terminated", file=sys.stderr)
@@ -153,7 +157,7 @@ def refuse_empty(words: list[str]) -> None:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """Return the parsed command line; only the module of the command that it names is imported."""
+    """Return the parsed command line; only what the command that it names takes is imported."""
     parser = Parser(
         prog="conformance", description="Numerical conformance of JAX and Flax initializers."
     )
@@ -163,7 +167,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         if name == chosen:
-            _module(name).add_arguments(command)
+            importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(command)
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(ExitCode.USAGE, EXAMPLES)
@@ -175,7 +179,3 @@ def parse(words: list[str]) -> argparse.Namespace:
 def say_waiting(holder: str) -> None:
     """Say for whom a command waits that changes a golden set."""
     print(f"waiting: the golden set is being changed by {holder}", file=sys.stderr)
-
-
-def _module(command: str) -> Any:
-    return importlib.import_module(f"conformance.cli.{command}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import functools
-from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.output import add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
@@ -27,26 +26,6 @@ from conformance.merge.text import to_json, to_markdown, to_text
 from conformance.run import options
 from conformance.run.evaluate import bench_of
 from conformance.store.stack import open_stack
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is merged, what is expected, what judges it and what is written."""
-    parser.add_argument(
-        "folders",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="a recording, a run's reports, or a folder that holds the shards of one machine",
-    )
-    parser.add_argument(
-        "--tier", help="every place must have all cases of this tier (default: what any place has)"
-    )
-    options.add_judging_options(parser.add_argument)
-    parser.add_argument(
-        "--mixed", action="store_true", help="take verdicts by different goldens, ledgers, policies"
-    )
-    add_form_options(parser, "json", "markdown")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

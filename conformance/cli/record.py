@@ -29,22 +29,6 @@ SHOWN = 20
 """Cases that the machine failed and that are printed."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the selection and where the recording goes."""
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="case ids, instead of a selection")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="new folder to record into", type=Path
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the recording of DIR that was killed"
-    )
-    parser.add_argument(
-        "--whole", action="store_true", help="store all elements, however large an array is"
-    )
-    options.add_selection_options(parser.add_argument)
-    options.add_worker_options(parser.add_argument)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; MISSING when the machine failed one of them."""
     asked = {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.backends import installed
+from conformance.cli.arguments.run import add_arguments as declare
 from conformance.cli.progress import ProgressLine
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
@@ -26,40 +27,6 @@ from conformance.run.session import Fleet, Recorded, Session, Verdict
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the cases, the selection, what judges them and what is written."""
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="case ids, instead of a selection")
-    parser.add_argument(
-        "--recording",
-        type=Path,
-        metavar="DIR",
-        help="judge this recording, made anywhere, instead of running here",
-    )
-    parser.add_argument(
-        "--fleet",
-        metavar="ADDRESS",
-        help="run on this Ray cluster (`auto`: the one that this node belongs to)",
-    )
-    parser.add_argument(
-        "--fleet-timeout",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="seconds for one attempt at one compile group (default: 600)",
-    )
-    parser.add_argument(
-        "--resume",
-        type=Path,
-        metavar="DIR",
-        help="go on with the run in DIR, reports/<run>, as it was begun: it takes no selection",
-    )
-    options.add_selection_options(parser.add_argument)
-    options.add_judging_options(parser.add_argument)
-    options.add_report_options(parser.add_argument)
-    options.add_worker_options(parser.add_argument)
-    options.add_workers_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -104,7 +71,7 @@ RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report
 
 def _require_alone(arguments: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    declare(parser)
     for name, default in vars(parser.parse_args([])).items():
         if name not in RESUMED_WITH and (value := getattr(arguments, name)) != default:
             raise SelectionError(

@@ -22,12 +22,10 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from typing import Any, cast
 
 from conformance.core import errors
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.errors import ConformanceError, WorkerGone
 from conformance.core.imports import told
 from conformance.core.named import function
-
-CASE_TIMEOUT_S = 600.0
-"""Far beyond what any case takes: the slowest program known compiles in seconds."""
 
 SILENT = "silent"
 

@@ -13,20 +13,8 @@ from pathlib import Path
 
 from conformance.core.errors import StoreError
 from conformance.core.files import locked, remove
+from conformance.core.paths import CACHE_KINDS as KINDS
 from conformance.core.paths import cache_folder
-
-KINDS = {
-    "environments": "one release of JAX or Flax and what it needs",
-    "recordings": "what a release returned on this machine",
-    "recorders": "the part of this package that records, by its content",
-    "plans": "what a side installs",
-    "releases": "lists of releases",
-    "libraries": "what proofs of causes need",
-    "logs": "last words of recorders",
-    "programs": "compiled programs of runs in one environment",
-    "passing": "what a command that was killed recorded for itself",
-}
-"""Folders of the cache, and what their entries are."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

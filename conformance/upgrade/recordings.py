@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.errors import SideError
 from conformance.core.files import (
     cached_folder,
@@ -39,7 +40,6 @@ from conformance.observe.child.__main__ import GONE, REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
 from conformance.observe.record import failed_by_the_machine
-from conformance.observe.worker import CASE_TIMEOUT_S
 from conformance.store.read import Store, open_store
 from conformance.upgrade.cache import touch
 from conformance.upgrade.environments import Plan, build

@@ -16,7 +16,7 @@ import pytest
 
 from conformance.cli import audit, bisect, cache, doctor, history, law, lowering
 from conformance.cli import list as listing
-from conformance.cli.main import COMMANDS
+from conformance.cli.main import ARGUMENTS, COMMANDS
 from conformance.cli.reviewed import review_json
 from conformance.core import versions
 from conformance.core.records import Environment
@@ -178,7 +178,7 @@ def taking(option: str) -> Iterator[str]:
     """Yield the commands of the program that take an option, and the actions of commands."""
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"conformance.cli.{name}").add_arguments(parser)
+        importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(parser)
         for path, each in [(name, parser), *within(name, parser)]:
             if option in each._option_string_actions:
                 yield path
