@@ -246,7 +246,7 @@ class Controller:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         from conformance.report.recorder import RunRecorder
         from conformance.run.gathering import Gathering
-        from conformance.run.interruption import no_early_success, termination_as_interruption
+        from conformance.run.interruption import no_early_success, orderly_interruption
 
         self._config = config
         self._session = session
@@ -257,7 +257,7 @@ class Controller:
         self._ending = self._lost = ""
         self._n_idle_losses = 0
         stack = contextlib.ExitStack()
-        stack.enter_context(termination_as_interruption())
+        stack.enter_context(orderly_interruption())
         stack.enter_context(no_early_success())
         config.add_cleanup(stack.close)
 

@@ -14,19 +14,21 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
 from conformance.cli.gate import (
+    KEPT,
     SELECTION,
-    Status,
     asked_from,
     extra_from,
     registry_from,
 )
 from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
 from conformance.core.versions import BISECTION
 from conformance.core.words import counted
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
+from conformance.run.interruption import telling_what_is_kept
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
@@ -51,13 +53,14 @@ def run(arguments: argparse.Namespace) -> int:
     if CURRENT in (arguments.before, last):
         raise SelectionError("bisect goes over releases: give versions, or --to latest")
     names = listed.between(arguments.before, last)
-    with passing_folder() as passing, Status() as status:
+    kept = telling_what_is_kept(lambda: KEPT)
+    with kept, passing_folder() as passing, Progress() as progress:
         releases = Releases(
             arguments.package,
             registry,
             asked,
             catalogue,
-            status,
+            progress.say,
             passing,
             extra=extra_from(arguments),
         )
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             releases.probe,
             releases.compare,
             at_least=DriftClass(arguments.at_least),
-            say=_say,
+            say=progress.tell,
         )
         found = _explained(search.all() if arguments.all else search.first(), releases)
     files = tell(
@@ -124,10 +127,6 @@ def _explained(found: Found, releases: Releases) -> Found:
         for point in found.points
     )
     return dataclasses.replace(found, points=tuple(points))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:

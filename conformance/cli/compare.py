@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cli.output import tell, write_all, write_page, write_text
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.upgrade import policy, tables
-from conformance.upgrade.compare import compare_stores, open_sides
+from conformance.upgrade.compare import Pair, compare_stores, open_sides
 from conformance.upgrade.outside import explained
 from conformance.upgrade.page import page_of
 
@@ -22,8 +23,20 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     stores = open_sides(arguments.before, arguments.after)
     names = (str(arguments.before), str(arguments.after))
-    comparison = explained(compare_stores(*stores, catalogue, names=names), stores, catalogue)
+    with Progress("compared") as progress:
+        watch = functools.partial(progress.over, name=_name, is_bad=_is_drift)
+        comparison = compare_stores(*stores, catalogue, names=names, watch=watch)
+        progress.say("looking for the causes")
+        comparison = explained(comparison, stores, catalogue)
     return report(policy.judge(comparison, rules, datetime.date.today()), arguments)
+
+
+def _name(pair: Pair) -> str:
+    return pair.name
+
+
+def _is_drift(pair: Pair) -> bool:
+    return bool(pair.drift.drift_class.rank)
 
 
 def report(

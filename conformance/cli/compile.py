@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 
 from conformance.cases.builtin import load_catalogue
@@ -10,6 +11,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
 from conformance.cli.arguments.compile import DEFAULTS
 from conformance.cli.main import say_waiting
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
 from conformance.core.paths import BUDGETS, golden_folder, shipped
@@ -44,13 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     problems = _problems(arguments, catalogue)
     targets = [aot.open_target(arguments.platform, name) for name in names]
+    asked = itertools.product(targets, problems)
+    compiling = (compiled_row(problem, target, catalogue) for target, problem in asked)
     rows = []
-    for target in targets:
-        for problem in problems:
-            row = compiled_row(problem, target, catalogue)
+    with Progress("compiled") as progress:
+        for row in progress.over(compiling, len(targets) * len(problems), name=_name):
             rows.append(row)
             if arguments.out:
-                store_programs(row, arguments.out / compiled.folder_name(target.name))
+                store_programs(row, arguments.out / compiled.folder_name(row.target))
     print(table(COLUMNS, map(cells, rows)))
     for line in summary(rows):
         print(line)
@@ -58,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.predict or arguments.record:
         _predict(arguments, targets[0], catalogue)
     return ExitCode.of(failed=is_wrong)
+
+
+def _name(row: Row) -> str:
+    return f"{row.problem.id} for {row.target}"
 
 
 def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
@@ -100,7 +107,9 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     golden, folder = shipped(), arguments.record
     selection = options.read_arguments(arguments).on("cuda-emulated")
     cases = select_for_goldens(catalogue, selection)
-    judged = list(predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS)))
+    judging = predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS))
+    with Progress("predicted") as progress:
+        judged = list(progress.over(judging, len(cases), name=lambda each: each.case.id))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))
     print(predictions.summary(judged))

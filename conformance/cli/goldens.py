@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
@@ -17,7 +17,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.cli.arguments.goldens import SCOPE
 from conformance.cli.output import tell, write_all, write_page
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.cli.record import record_supervised, say_failed
 from conformance.cli.reviewed import (
     entry_lines,
@@ -30,7 +30,7 @@ from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
 from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
-from conformance.core.records import BASE
+from conformance.core.records import BASE, Entry
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import (
@@ -50,6 +50,7 @@ from conformance.curate.stage import (
 )
 from conformance.observe.record import record
 from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.store.read import Store, open_store
 from conformance.store.stack import Stack, open_stack
 from conformance.store.textconv import textconv
@@ -83,9 +84,11 @@ def _verify(folder: Path, *, judges: bool) -> int:
         print(fault, file=sys.stderr)
     wrong = 0
     if judges and not found.faults:
-        for fault in judged_faults(folder, load_catalogue(), load_ledger()):
-            print(fault, file=sys.stderr)
-            wrong += 1
+        with Progress("judged") as progress:
+            watch = functools.partial(progress.over, name=_id)
+            for fault in judged_faults(folder, load_catalogue(), load_ledger(), watch):
+                progress.tell(fault)
+                wrong += 1
     if wrong:
         print(f"{folder}: {counted(wrong, 'golden')} wrong", file=sys.stderr)
         return ExitCode.FAILED
@@ -118,6 +121,17 @@ def _install_textconv() -> int:
 
 def _stage(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
+    with telling_what_is_kept(lambda: "nothing is staged, and nothing has changed"):
+        failed = _staged(folder, below, arguments)
+    print(review_text(_reviewed(folder, below)))
+    option = _option(arguments)
+    print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
+    say_failed(failed)
+    return ExitCode.of(missing=bool(failed))
+
+
+def _staged(folder: Path, below: Stack | None, arguments: argparse.Namespace) -> Mapping[str, str]:
+    """Stage what was asked for; return those that ended their process, and how."""
     catalogue, overlay = load_catalogue(), _overlay(arguments)
     failed: Mapping[str, str] = {}
     if arguments.layer:
@@ -139,17 +153,13 @@ def _stage(arguments: argparse.Namespace) -> int:
             below=below,
             recorder=_recorder(arguments),
         )
-    print(review_text(review(folder, catalogue, below)))
-    option = _option(arguments)
-    print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
-    say_failed(failed)
-    return ExitCode.of(missing=bool(failed))
+    return failed
 
 
 def _recorder(arguments: argparse.Namespace) -> Recorder:
     """Return what records here, or in a worker, in which a case may crash."""
     if options.runs_here(arguments):
-        return functools.partial(record, progress=ProgressLine())
+        return _record_here
 
     def recorder(cases: list[Case], _: Catalogue, folder: Path) -> Store:
         given = {**options.nothing_given(), "cases": [case.id for case in cases]}
@@ -158,6 +168,11 @@ def _recorder(arguments: argparse.Namespace) -> Recorder:
         return open_store(folder)
 
     return recorder
+
+
+def _record_here(cases: list[Case], catalogue: Catalogue, folder: Path) -> Store:
+    with Progress("recorded") as progress:
+        return record(cases, catalogue, folder, progress=progress)
 
 
 def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, str]:
@@ -171,23 +186,23 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, s
     if any(getattr(arguments, name) for name in rest):
         raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
     asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
-    progress = ProgressLine("initialized")
     is_here = options.runs_here(arguments)
-    return record_and_stage_layers(
-        folder,
-        asked_layers(asked["layer"]),
-        asked_dtypes(asked["dtype"]),
-        scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
-        reason=arguments.reason,
-        observer=Here(progress=progress)
-        if is_here
-        else Apart(progress=progress, timeout_s=arguments.case_timeout),
-    )
+    with Progress("initialized") as progress:
+        return record_and_stage_layers(
+            folder,
+            asked_layers(asked["layer"]),
+            asked_dtypes(asked["dtype"]),
+            scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
+            reason=arguments.reason,
+            observer=Here(progress=progress)
+            if is_here
+            else Apart(progress=progress, timeout_s=arguments.case_timeout),
+        )
 
 
 def _review(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
-    reviewed = review(folder, load_catalogue(), below, arguments.patterns)
+    reviewed = _reviewed(folder, below, arguments.patterns)
     if arguments.interactive:
         return _decide(reviewed, folder, below)
     files = tell(
@@ -196,6 +211,16 @@ def _review(arguments: argparse.Namespace) -> int:
     page = review_page(reviewed, folder, _option(arguments))
     files.append(lambda: write_page(page, arguments.reports))
     return ExitCode.first(ExitCode.OK, write_all(files))
+
+
+def _reviewed(folder: Path, below: Stack | None, patterns: Sequence[str] = ()) -> Review:
+    with Progress("reviewed") as progress:
+        watch = functools.partial(progress.over, name=_id)
+        return review(folder, load_catalogue(), below, patterns, watch)
+
+
+def _id(entry: Entry) -> str:
+    return entry.id
 
 
 def _decide(reviewed: Review, folder: Path, below: Stack | None) -> int:

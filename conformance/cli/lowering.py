@@ -10,6 +10,7 @@ import sys
 from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.core.files import writing
 from conformance.core.inventory import changing
@@ -72,8 +73,12 @@ def to_json(known: Accepted, changed: list[Change], here: str, n_found: int) -> 
 
 def lowered() -> Lines:
     """Return the fingerprints of all builtin initializers, as lowered here."""
-    return {
-        key: programs
-        for spec in builtin_specs()
-        for key, programs in lowering.fingerprints(spec).items()
-    }
+    specs = builtin_specs()
+    with Progress("lowered") as progress:
+        each = progress.over(map(lowering.fingerprints, specs), len(specs), name=_name)
+        return {key: programs for found in each for key, programs in found.items()}
+
+
+def _name(found: Lines) -> str:
+    """Return the initializer that was lowered: what its lines begin with."""
+    return next(iter(found), "").partition(" ")[0]

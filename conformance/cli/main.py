@@ -14,14 +14,18 @@ from conformance.core.errors import (
     ConformanceError,
     ExitCode,
     SelectionError,
-    Terminated,
     nearest,
     unknown,
 )
 from conformance.core.imports import told
 from conformance.core.paths import empty
 from conformance.report.escape import printable
-from conformance.run.interruption import no_early_success, termination_as_interruption
+from conformance.run.interruption import (
+    exit_code,
+    no_early_success,
+    orderly_interruption,
+    say_ended,
+)
 
 COMMANDS = {
     "run": "run cases and report the verdict",
@@ -116,18 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        with no_early_success(), termination_as_interruption(), standard_output() as output:
+        with no_early_success(), orderly_interruption(), standard_output() as output:
             refuse_empty(words)
             arguments = parse(words)
-            command = importlib.import_module(f"conformance.cli.{arguments.command}")
-            code: int = command.run(arguments)
+            code: int = _module(arguments.command).run(arguments)
             output.flush()
-    except Terminated:
-        print("conformance: terminated", file=sys.stderr)
-        return ExitCode.TERMINATED
-    except KeyboardInterrupt:
-        print("conformance: interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt as error:
+        say_ended(error)
+        return exit_code(error)
     except ConformanceError as error:
         print(f"conformance: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -179,3 +179,7 @@ def parse(words: list[str]) -> argparse.Namespace:
 def say_waiting(holder: str) -> None:
     """Say for whom a command waits that changes a golden set."""
     print(f"waiting: the golden set is being changed by {holder}", file=sys.stderr)
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"conformance.cli.{command}")

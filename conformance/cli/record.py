@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, JournalError, WorkerGone
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
@@ -23,6 +23,7 @@ from conformance.observe.journal import journal_path
 from conformance.observe.record import failed_by_the_machine, record
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.store.read import Store, open_store
 
 SHOWN = 20
@@ -38,15 +39,23 @@ def run(arguments: argparse.Namespace) -> int:
         "whole": arguments.whole,
     }
     try:
-        if options.runs_here(arguments):
-            _record(asked, progress=ProgressLine())
-        else:
-            record_supervised(asked, arguments.case_timeout)
-    except (KeyboardInterrupt, JournalError, WorkerGone):
-        if (journal := journal_path(arguments.out)).exists():
-            print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
+        with telling_what_is_kept(lambda: _kept(arguments.out)):
+            if options.runs_here(arguments):
+                with Progress("recorded") as progress:
+                    _record(asked, progress=progress)
+            else:
+                record_supervised(asked, arguments.case_timeout)
+    except (JournalError, WorkerGone):
+        if kept := _kept(arguments.out):
+            print(kept, file=sys.stderr)
         raise
     return report(open_store(arguments.out))
+
+
+def _kept(out: Path) -> str:
+    """Return how to go on with what was recorded so far, if anything was."""
+    journal = journal_path(out)
+    return f"{journal} keeps the rows so far: go on with --resume" if journal.exists() else ""
 
 
 def _record(asked: Mapping[str, Any], **how: Any) -> None:
@@ -87,11 +96,11 @@ def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice
 
 def record_supervised(asked: Mapping[str, Any], timeout_s: float) -> None:
     """Record in a worker; one that dies costs the case that it was in. asked: as `run` asks."""
-    progress = ProgressLine()
-    with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
-        for event in events:
+    events = contextlib.closing(supervised(TASK, asked, timeout_s))
+    with Progress("recorded") as progress, events as told:
+        for event in told:
             if isinstance(event, Answered):
-                progress(**event.answer, case=parse_case(event.case))
+                progress(**event.answer, what=parse_case(event.case))
 
 
 def report(store: Store) -> int:

@@ -12,15 +12,17 @@ from typing import Any
 
 from conformance.cases.backends import installed
 from conformance.cli.arguments.run import add_arguments as declare
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
+from conformance.core.words import counted
 from conformance.judge.alpha import allocation_text
 from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
 from conformance.run import options, resuming
+from conformance.run.interruption import telling_what_is_kept
 from conformance.run.isolated import Isolated
 from conformance.run.resuming import Begun
 from conformance.run.session import Fleet, Recorded, Session, Verdict
@@ -86,7 +88,8 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     print(allocation_text())
     ending = "the run was interrupted"
     try:
-        judge(session.prepared(), recorder)
+        with telling_what_is_kept(lambda: _kept(recorder)):
+            judge(session.prepared(), recorder)
         ending = ""
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason
         ending = str(error)
@@ -103,25 +106,34 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     return ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
 
 
+def _kept(recorder: RunRecorder) -> str:
+    """Return what an interruption leaves, and how to go on if there is a way."""
+    kept = f"{counted(recorder.n_rows, 'verdict')} kept in {recorder.folder}"
+    if not resuming.is_noted(recorder.folder):
+        return kept
+    words = shlex.join(["conformance", "run", "--resume", str(recorder.folder)])
+    return f"{kept}: `{words}` goes on"
+
+
 def judge(session: Session, recorder: RunRecorder) -> None:
     """Take the verdict on every case, and print what is wrong as it comes."""
     n_judged, n_shown, n_drifted = recorder.n_rows, 0, 0
     n_cases = n_judged + session.n_cases
-    progress = ProgressLine("judged", n_judged)
-    for verdict in session.verdicts():
-        if isinstance(verdict, Lots):
-            recorder.add_lots(verdict)
-            n_judged += verdict.n_rows
-            progress(n_judged, n_cases, verdict.block.case, n_drifted)
-            continue
-        text = _taken(verdict, session, recorder)
-        n_judged += 1
-        n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
-        progress(n_judged, n_cases, verdict.case, n_drifted)
-        if text:
-            n_shown += 1
-            progress.clear()
-            _show(text, n_shown)
+    with Progress("judged", n_judged) as progress:
+        for verdict in session.verdicts():
+            if isinstance(verdict, Lots):
+                recorder.add_lots(verdict)
+                n_judged += verdict.n_rows
+                progress(n_judged, n_cases, verdict.block.case, n_drifted)
+                continue
+            text = _taken(verdict, session, recorder)
+            n_judged += 1
+            n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
+            progress(n_judged, n_cases, verdict.case, n_drifted)
+            if text:
+                n_shown += 1
+                progress.clear()
+                _show(text, n_shown)
 
 
 def _taken(verdict: Verdict, session: Session, recorder: RunRecorder) -> str:

@@ -39,10 +39,12 @@ POLL_S = 1.0
 hold its end of the pipe open."""
 
 PROGRAM = (
-    "import json, sys; asked = json.loads(sys.stdin.readline()); sys.path[:] = asked.pop('path'); "
+    "import json, sys; asked = json.loads(sys.stdin.readline() or sys.exit()); "
+    "sys.path[:] = asked.pop('path'); "
     "from conformance.observe.worker import serve; serve(**asked)"
 )
-"""What a worker runs: it finds modules where its parent does."""
+"""What a worker runs: it finds modules where its parent does, and ends with one that ended before
+it asked for anything."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

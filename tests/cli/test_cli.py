@@ -20,7 +20,7 @@ from conformance.cases import catalogue
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
 from conformance.cli import main
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import Tier, parse_case
@@ -470,7 +470,7 @@ def test_an_interrupted_run_reports_what_it_has(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressLine, "__call__", interrupt)
+    monkeypatch.setattr(Progress, "__call__", interrupt)
 
     code = main([*run_cases, ZEROS, UNIFORM])
 
