@@ -60,6 +60,14 @@ def add_judging_options(add: Callable[..., Any]) -> None:
     add("--fresh-seeds", default=None, metavar="N", help=text)
 
 
+def add_pytest_options(add: Callable[..., Any]) -> None:
+    """Declare all that `pytest --pyargs conformance` takes."""
+    add_selection_options(add)
+    add_judging_options(add)
+    add_report_options(add)
+    add_deadline_option(add)
+
+
 def add_overlay_option(add: Callable[..., Any]) -> None:
     """Declare the golden sets that lie on the one that judges."""
     text = "golden set of what is otherwise, and its budgets; may be repeated: the last one counts"

@@ -167,9 +167,7 @@ def understand_pytest(words: list[str], _: pytest.MonkeyPatch) -> None:
     parser.add_argument("-n")
     parser.add_argument("-p")
     parser.add_argument("package", choices=["conformance"])
-    declared.add_selection_options(parser.add_argument)
-    declared.add_judging_options(parser.add_argument)
-    declared.add_report_options(parser.add_argument)
+    declared.add_pytest_options(parser.add_argument)
     arguments = parser.parse_args(words)
     selection = options.read_arguments(arguments).on("cpu")
     if arguments.p is None and not arguments.overlay:  # else others bring what is selected
