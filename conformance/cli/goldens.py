@@ -95,11 +95,19 @@ def _verify(folder: Path, *, judges: bool) -> int:
     if found.faults:
         print(f"{folder}: {counted(len(found.faults), 'fault')}", file=sys.stderr)
         return ExitCode.MISSING
-    held = ", ".join(f"{count} {what}" for what, count in found.held.items())
+    held = ", ".join(_held(what, count) for what, count in found.held.items())
     print(f"{folder}: all is as it was stored: {held}")
     if found.absent:
         print(f"{folder} has no {', '.join(found.absent)}, as a set may")
     return ExitCode.OK
+
+
+def _held(what: str, count: int) -> str:
+    """Return how many there are of a kind of thing, which goes by its plural."""
+    if what.startswith("of them"):
+        return f"{count} {what}"
+    noun, of, owner = what.partition(" of ")
+    return counted(count, f"{noun.removesuffix('s')}{of}{owner}", what)
 
 
 def _install_textconv() -> int:
@@ -347,6 +355,7 @@ def _place(arguments: argparse.Namespace) -> tuple[Path, Stack | None]:
     folder = [golden, *overlays][-1].resolve()  # a link stays where it is
     if done := recover(folder):
         print(done, file=sys.stderr)
+    print(f"golden set: {folder}", file=sys.stderr)
     return folder, open_stack(golden, overlays[:-1]) if overlays else None
 
 

@@ -73,7 +73,7 @@ def to_json(known: Accepted, changed: list[Change], here: str, n_found: int) -> 
 
 def lowered() -> Lines:
     """Return the fingerprints of all builtin initializers, as lowered here."""
-    specs = builtin_specs()
+    specs = list(builtin_specs())
     with Progress("lowered") as progress:
         each = progress.over(map(lowering.fingerprints, specs), len(specs), name=_name)
         return {key: programs for found in each for key, programs in found.items()}

@@ -60,7 +60,8 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
         done = resuming.take_up(folder, in_blocks=in_blocks)
         recorder = RunRecorder(folder=folder.parent, command=command, run_id=folder.name)
         recorder.take_up(done.rows, done.plain)
-        session = _session(arguments, begun.given, recorder.run_id, done.units)
+        given = {**begun.given, "case-timeout": arguments.case_timeout}
+        session = _session(arguments, given, recorder.run_id, done.units)
         with contextlib.closing(session):
             session.validate_files()
             resuming.require_same(folder, begun, session.environment, session.judged_by)

@@ -262,7 +262,7 @@ class LayerMerge(Merge):
                 f"of {layer} in {dtype} only: name all, as in '{layer}*'"
             )
 
-    def doubts(self, _: Catalogue) -> Mapping[str, tuple[str, ...]]:
+    def doubts(self, _: Catalogue, __: Watch[Entry]) -> Mapping[str, tuple[str, ...]]:
         """Return nothing."""
         return {}  # the suite judges layers by their definitions; their keys are not of a seed
 

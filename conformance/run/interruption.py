@@ -43,11 +43,14 @@ class _Ending:
     def __init__(self, error: type[KeyboardInterrupt]) -> None:
         self._error = error
         self._is_put_off = False
+        # The command itself may run within an import: `python -c "import conformance.__main__"`.
+        self._outer = frozenset(map(id, _stack(sys._getframe())))
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Raise the error, now or after the import that is going on."""
         was_put_off, self._is_put_off = self._is_put_off, False
-        if not _is_importing(frame):
+        inner = (each for each in _stack(frame) if id(each) not in self._outer)
+        if not any(each.f_code.co_filename.startswith(IMPORTER) for each in inner):
             raise self._error
         if was_put_off:
             say_ended(self._error())
@@ -64,12 +67,10 @@ class _Ending:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
-def _is_importing(frame: FrameType | None) -> bool:
+def _stack(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
-        if frame.f_code.co_filename.startswith(IMPORTER):
-            return True
+        yield frame
         frame = frame.f_back
-    return False
 
 
 TOLD = "told"

@@ -12,6 +12,7 @@ from typing import Any
 
 from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.errors import SelectionError
 from conformance.core.ids import SHARDED, Tier
 from conformance.core.keys import LARGEST, parse_key
@@ -40,6 +41,7 @@ class Options:
         of them. tier: None where none was named, which `asked` takes as the standard one.
     fresh_seeds: what the keys of further draws are derived from, beside the problem.
     golden, ledger: None means the shipped ones. overlays: the golden sets that lie on that one.
+    timeout_s: for a case.
     """
 
     asked: Selection = dataclasses.field(default_factory=lambda: Selection(backends=()))
@@ -49,6 +51,7 @@ class Options:
     max_drift: DriftClass = DEFAULT_DRIFT
     ledger: Path | None = None
     fresh_seeds: int = 0
+    timeout_s: float = CASE_TIMEOUT_S
 
     @property
     def is_auto(self) -> bool:
@@ -127,6 +130,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         max_drift=DriftClass(value("max-drift") or DEFAULT_DRIFT),
         ledger=None if ledger is None else Path(ledger),
         fresh_seeds=_fresh(value("fresh-seeds")),
+        timeout_s=value("case-timeout") or CASE_TIMEOUT_S,
     )
 
 
@@ -150,7 +154,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 def nothing_given() -> dict[str, Any]:
     """Return what `given` tells of a command that was given nothing."""
     names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
-    return dict.fromkeys((*names, "fresh-seeds", "reports", "cases"))
+    return dict.fromkeys((*names, "fresh-seeds", "case-timeout", "reports", "cases"))
 
 
 def read_arguments(arguments: argparse.Namespace) -> Options:
@@ -168,7 +172,7 @@ def read_given(values: Mapping[str, Any]) -> Options:
     Raises:
         SelectionError: a value is empty or cannot be read, or case ids come with --backend.
     """
-    return read(values.__getitem__, values["cases"] or ())
+    return read(values.get, values["cases"] or ())
 
 
 def selection_here(options: Options) -> Selection:
@@ -194,7 +198,8 @@ def may_shard(selection: Selection) -> bool:
 def rerun(words: Sequence[str], options: Options, environment: Environment) -> str:
     """Return the command that repeats what was seen: the words, and all that the verdict hung on.
 
-    That is every judging option and every setting of JAX, XLA and the drivers that is not as usual.
+    That is every judging option, the deadline, and every setting of JAX, XLA and the drivers that
+    is not as usual.
     """
     judging: Mapping[str, Sequence[object]] = {
         "golden": [options.golden],
@@ -202,6 +207,7 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
         "max-drift": [None if options.max_drift is DEFAULT_DRIFT else options.max_drift],
         "ledger": [options.ledger],
         "fresh-seeds": [options.fresh_seeds or None],
+        "case-timeout": [None if options.timeout_s == CASE_TIMEOUT_S else f"{options.timeout_s:g}"],
     }
     parts = [
         [f"--{name}", str(value)]
