@@ -12,6 +12,7 @@ from pathlib import Path
 
 from conformance.cases.backends import HERE, BackendSpec, installed
 from conformance.cli.output import tell, write_all
+from conformance.core.configuration import configured
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
@@ -46,6 +47,7 @@ class Examined:
     devices: Mapping[str, str]
     host: Mapping[str, str]
     config: Mapping[str, str]
+    configuration: Mapping[str, str]
     programs: list[str]
     backends: list[str]
     unusual: list[str]
@@ -62,6 +64,7 @@ def examined(golden: Path) -> tuple[Examined, GoldenError | None]:
         devices=here.devices,
         host=told(here.host),
         config=here.config,
+        configuration=configuration_told(),
         programs=programs.lines(here),
         backends=backend_lines(),
         unusual=[*unusual(here), *_untold(here)],
@@ -77,10 +80,19 @@ def examined(golden: Path) -> tuple[Examined, GoldenError | None]:
     return dataclasses.replace(found, unlike_golden=unlike, unlike_layers=others), None
 
 
+def configuration_told() -> dict[str, str]:
+    """Return the options whose defaults are set, each with its value and by what."""
+    return {
+        f"--{name}": f"{','.join(setting.texts)} ({setting.source})"
+        for name, setting in configured().items()
+    }
+
+
 def to_text(found: Examined) -> str:
     """Return each section under its title."""
     sections = {
         **{name: aligned(list(getattr(found, name).items())) for name in FACTS},
+        "configuration": aligned(list(found.configuration.items())) or ["nothing"],
         "compiled programs": found.programs,
         "backends": found.backends,
         "unusual": found.unusual or ["nothing"],

@@ -6,9 +6,10 @@ import argparse
 import importlib
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
+from conformance.cli.configured import Configurable
 from conformance.cli.output import standard_output
 from conformance.core.errors import (
     ConformanceError,
@@ -43,6 +44,7 @@ COMMANDS = {
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
     "cache": "list and clear what earlier commands left in the user's cache",
+    "completion": "print a script with which a shell completes commands and options",
     "doctor": "show what in this environment can change numbers",
 }
 """Command names and their one-line help; `ARGUMENTS.<name>` says what each takes,
@@ -157,23 +159,38 @@ def refuse_empty(words: list[str]) -> None:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """Return the parsed command line; only what the command that it names takes is imported."""
-    parser = Parser(
-        prog="conformance", description="Numerical conformance of JAX and Flax initializers."
-    )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    """Return the parsed command line; only what the command that it names takes is imported.
+
+    Raises:
+        SelectionError: what is configured is wrong.
+    """
     chosen = next((word for word in words if not word.startswith("-")), None)
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        if name == chosen:
-            importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(command)
+    parser, commands = program([chosen] if chosen in COMMANDS else [])
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(ExitCode.USAGE, EXAMPLES)
     if chosen is not None and chosen not in COMMANDS:
         parser.error(unknown("command", chosen, list(COMMANDS)))
-    return parser.parse_args(words)
+    configurable = [Configurable(command) for command in commands]
+    arguments = parser.parse_args(words)
+    for each in configurable:
+        each.fill(arguments)
+    return arguments
+
+
+def program(names: Collection[str]) -> tuple[Parser, list[Parser]]:
+    """Return the parser of all commands, and those of the named ones, which alone know options."""
+    parser = Parser(
+        prog="conformance", description="Numerical conformance of JAX and Flax initializers."
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+    known = [commands.choices[name] for name in names]
+    for name in names:
+        importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(commands.choices[name])
+    return parser, known
 
 
 def say_waiting(holder: str) -> None:

@@ -116,6 +116,7 @@ NOTHING_HERE = doctor.Examined(
     devices={},
     host={},
     config={},
+    configuration={},
     programs=[],
     backends=[],
     unusual=[],
