@@ -109,7 +109,7 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     cases = select_for_goldens(catalogue, selection)
     judging = predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS))
     with Progress("predicted") as progress:
-        judged = list(progress.over(judging, len(cases), name=lambda each: each.case.id))
+        judged = list(progress.over(judging, len(cases), name=lambda each: each.observation.case.id))
     print()
     print(table(predictions.COLUMNS, map(predictions.cells, judged)))
     print(predictions.summary(judged))

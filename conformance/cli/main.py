@@ -84,6 +84,11 @@ class Parser(argparse.ArgumentParser):
         hint = f"did you mean {' or '.join(near)}?" if near else see
         return f"option {option!r} is unknown: {hint}"
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice, and say which one may be meant."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, unknown("value", value, list(action.choices)))
+
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit."""
         self.print_usage(sys.stderr)

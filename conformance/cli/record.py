@@ -13,7 +13,7 @@ from typing import Any
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, JournalError, WorkerGone
+from conformance.core.errors import ExitCode, JournalError, SelectionError, WorkerGone
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.settings import unusual
@@ -31,7 +31,13 @@ SHOWN = 20
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record the selected cases; MISSING when the machine failed one of them."""
+    """Record the selected cases; MISSING when the machine failed one of them.
+
+    Raises:
+        SelectionError: the folder to record into is the current one.
+    """
+    if not arguments.out.name:
+        raise SelectionError(f"--out {arguments.out} is no new folder: name one, as in recording")
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),

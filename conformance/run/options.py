@@ -13,7 +13,7 @@ from typing import Any
 from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
 from conformance.core.deadline import CASE_TIMEOUT_S
-from conformance.core.errors import SelectionError
+from conformance.core.errors import SelectionError, unknown
 from conformance.core.ids import SHARDED, Tier
 from conformance.core.keys import LARGEST, parse_key
 from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
@@ -234,7 +234,7 @@ def _tier(text: str) -> Tier:
     try:
         return Tier(text)
     except ValueError:
-        raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
+        raise SelectionError(unknown("tier", text, list(Tier))) from None
 
 
 def _seeds(texts: tuple[str, ...]) -> dict[str, Any]:
