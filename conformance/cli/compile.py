@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
 from conformance.cli.arguments.compile import DEFAULTS
 from conformance.cli.main import say_waiting
+from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Problem
 from conformance.core.paths import BUDGETS, golden_folder, shipped
+from conformance.core.versions import COMPILATION
 from conformance.core.words import counted
 from conformance.predict import aot, compiled
 from conformance.predict.compiled import (
@@ -29,6 +33,9 @@ from conformance.predict.compiled import (
 from conformance.run import options
 from conformance.store.budgets import load as load_budgets
 from conformance.store.read import open_store
+
+if TYPE_CHECKING:
+    from conformance.predict.predictions import Judged
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,33 +61,53 @@ def run(arguments: argparse.Namespace) -> int:
             rows.append(row)
             if arguments.out:
                 store_programs(row, arguments.out / compiled.folder_name(row.target))
-    print(table(COLUMNS, map(cells, rows)))
-    for line in summary(rows):
-        print(line)
-    is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
+    settled, is_other = _settle(rows, arguments)
+    predicted = ""
     if arguments.predict or arguments.record:
-        _predict(arguments, targets[0], catalogue)
-    return ExitCode.of(failed=is_wrong)
+        predicted = _predict(arguments, targets[0], catalogue)
+    code = ExitCode.of(failed=is_other or any(row.is_wrong for row in rows))
+    files = tell(
+        arguments,
+        lambda: "\n".join([table(COLUMNS, map(cells, rows)), *summary(rows), *settled, predicted]),
+        json=lambda: to_json(rows, settled, predicted, code),
+    )
+    return ExitCode.first(code, write_all(files))
+
+
+def to_json(rows: Sequence[Row], settled: Sequence[str], predicted: str, code: ExitCode) -> str:
+    """Return the same as one JSON document; the cells of a row by the names of its columns."""
+    document = {
+        "code": code,
+        "rows": [dict(zip(COLUMNS, cells(row), strict=True)) for row in rows],
+        "summary": list(summary(rows)),
+        "settled": settled,
+        "predicted": predicted.splitlines(),
+    }
+    return json.dumps(COMPILATION.stamped(document), indent=1) + "\n"
 
 
 def _name(row: Row) -> str:
     return f"{row.problem.id} for {row.target}"
 
 
-def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
-    """Accept the rows of each target, or compare them; return whether one is wrongly another."""
+def _case(judged: Judged) -> str:
+    return judged.observation.case.id
+
+
+def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> tuple[list[str], bool]:
+    """Accept the rows of each target, or compare them; return how, and whether one is wrong."""
     golden = golden_folder(arguments.golden)
     here = aot.versions(arguments.platform)
-    is_wrong = False
+    texts, is_wrong = [], False
     for name in dict.fromkeys(row.target for row in rows):
         mine = [row for row in rows if row.target == name]
         if arguments.accept:
-            print(compiled.accept(golden, name, mine, here, arguments.reason, say_waiting))
+            texts.append(compiled.accept(golden, name, mine, here, arguments.reason, say_waiting))
             continue
         found = compiled.compare(golden, name, mine, here)
-        print(found.text)
+        texts.append(found.text)
         is_wrong |= found.is_wrong
-    return is_wrong
+    return texts, is_wrong
 
 
 def _targets(arguments: argparse.Namespace) -> list[str]:
@@ -101,7 +128,8 @@ def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Probl
     return sorted({case.problem for case in select_for_goldens(catalogue, selection)})
 
 
-def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
+def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> str:
+    """Predict the cases, and store them if asked; return how they lie to the CPU's bits."""
     from conformance.predict import predictions
 
     golden, folder = shipped(), arguments.record
@@ -109,10 +137,13 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     cases = select_for_goldens(catalogue, selection)
     judging = predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS))
     with Progress("predicted") as progress:
-        judged = list(progress.over(judging, len(cases), name=lambda each: each.observation.case.id))
-    print()
-    print(table(predictions.COLUMNS, map(predictions.cells, judged)))
-    print(predictions.summary(judged))
+        judged = list(progress.over(judging, len(cases), name=_case))
+    lines = [
+        "",
+        table(predictions.COLUMNS, map(predictions.cells, judged)),
+        predictions.summary(judged),
+    ]
     if folder:
         count = predictions.store(judged, target, catalogue, folder, open_store(golden))
-        print(f"stored {counted(count, 'case')} in {folder}")
+        lines.append(f"stored {counted(count, 'case')} in {folder}")
+    return "\n".join([*lines, ""])

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.backends import installed
+from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.arguments.run import add_arguments as declare
+from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.judge.alpha import allocation_text
+from conformance.report.as_json import to_json
 from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
@@ -68,7 +71,7 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
             return _report(arguments, session, recorder)
 
 
-RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report")
+RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report", "json")
 """Options that say how cases are run, and not which or by what they are judged."""
 
 
@@ -84,13 +87,14 @@ def _require_alone(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
-    for line in (*unusual(session.environment), *installed().faults()):
-        print(f"note: {line}")
-    print(allocation_text())
+    is_text = arguments.json != STDOUT
+    notes = [f"note: {line}" for line in (*unusual(session.environment), *installed().faults())]
+    if is_text:
+        print("\n".join([*notes, allocation_text()]))
     ending = "the run was interrupted"
     try:
         with telling_what_is_kept(lambda: _kept(recorder)):
-            judge(session.prepared(), recorder)
+            judge(session.prepared(), recorder, is_told=is_text)
         ending = ""
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason
         ending = str(error)
@@ -103,8 +107,14 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             matrices=session.matrices,
             junit=arguments.junit_report,
         )
-        print("\n".join(recorder.summary_lines()))
-    return ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
+        code = ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
+        files = tell(
+            arguments,
+            lambda: "\n".join([*recorder.summary_lines(), ""]),
+            json=lambda: to_json(finished, code),
+        )
+        code = ExitCode.first(code, write_all(files))
+    return code
 
 
 def _kept(recorder: RunRecorder) -> str:
@@ -116,8 +126,8 @@ def _kept(recorder: RunRecorder) -> str:
     return f"{kept}: `{words}` goes on"
 
 
-def judge(session: Session, recorder: RunRecorder) -> None:
-    """Take the verdict on every case, and print what is wrong as it comes."""
+def judge(session: Session, recorder: RunRecorder, *, is_told: bool) -> None:
+    """Take the verdict on every case; is_told: print what is wrong as it comes."""
     n_judged, n_shown, n_drifted = recorder.n_rows, 0, 0
     n_cases = n_judged + session.n_cases
     with Progress("judged", n_judged) as progress:
@@ -131,7 +141,7 @@ def judge(session: Session, recorder: RunRecorder) -> None:
             n_judged += 1
             n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
             progress(n_judged, n_cases, verdict.case, n_drifted)
-            if text:
+            if text and is_told:
                 n_shown += 1
                 progress.clear()
                 _show(text, n_shown)

@@ -101,6 +101,8 @@ ENVIRONMENT = Format(
 MISSING = Format(
     name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
 )
+RUN = Format(name="run")
+COMPILATION = Format(name="compilation")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison")
 BISECTION = Format(name="bisection")

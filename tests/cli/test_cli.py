@@ -171,6 +171,29 @@ def test_a_drift_is_told_by_worst_element_class_stage_and_rerun(
     assert f"rerun: JAX_THREEFRY_PARTITIONABLE=False conformance run {UNIFORM}" in printed
 
 
+@pytest.mark.parametrize("place", ["-", "run.json"])
+def test_a_run_is_one_json_document_beside_or_instead_of_the_text(
+    place: str,
+    run_cases: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with jax.threefry_partitionable(False):
+        code = main([*run_cases, UNIFORM, ZEROS, "--json", place])
+
+    printed = capsys.readouterr().out
+    document = json.loads(printed if place == "-" else Path(place).read_text())
+    assert (code, document["code"], document["n_judged"]) == (1, 1, 2)
+    (failed,) = document["failed"]
+    assert (failed["case"], failed["drift_class"]) == (UNIFORM, "stream")
+    assert f"conformance run {UNIFORM}" in failed["rerun"]
+    assert document["verdict"].startswith("FAILED: 1 of 2 cases")
+    assert Path(document["folder"]).is_dir()
+
+
 def test_the_rerun_line_repeats_the_failure(
     golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

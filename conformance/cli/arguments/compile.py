@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from conformance.cli.arguments.forms import add_form_options
 from conformance.core.paths import COMPILED
 from conformance.run import declared
 
@@ -39,3 +40,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reason", default="", help="why they are right; kept with them")
     declared.add_selection_options(parser.add_argument)
+    add_form_options(parser, "json")

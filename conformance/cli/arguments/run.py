@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from conformance.cli.arguments.forms import add_form_options
 from conformance.run import declared
 
 
@@ -40,3 +41,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     declared.add_report_options(parser.add_argument)
     declared.add_worker_options(parser.add_argument)
     declared.add_workers_option(parser.add_argument)
+    add_form_options(parser, "json")
