@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode, SelectionError, unknown
-from conformance.core.paths import cache_folder
+from conformance.core.paths import CACHE_KINDS, cache_folder
 from conformance.core.versions import CACHE
 from conformance.core.words import counted
 from conformance.upgrade import cache
@@ -19,9 +19,9 @@ from conformance.upgrade import cache
 def run(arguments: argparse.Namespace) -> int:
     """List or prune; MISSING where something could not be removed."""
     for kind in arguments.kind:
-        if kind not in cache.KINDS:
-            raise SelectionError(unknown("kind", kind, cache.KINDS))
-    kinds = arguments.kind or list(cache.KINDS)
+        if kind not in CACHE_KINDS:
+            raise SelectionError(unknown("kind", kind, CACHE_KINDS))
+    kinds = arguments.kind or list(CACHE_KINDS)
     entries = list(cache.kept(kinds))
     if arguments.action == "list":
         files = tell(arguments, lambda: to_text(entries, kinds), json=lambda: to_json(entries))
@@ -38,9 +38,9 @@ def to_text(entries: Iterable[cache.Kept], kinds: Iterable[str]) -> str:
         sizes[entry.kind] += entry.size_bytes
         name = f"{entry.kind}/{entry.path.name}"
         lines.append(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
-    lines += [f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}" for kind, size in sizes.items()]
+    lines += [f"{_size(size):>8}  {kind}: {CACHE_KINDS[kind]}" for kind, size in sizes.items()]
     folder = cache_folder("").resolve()
-    total = "in" if len(sizes) == len(cache.KINDS) else "of these kinds in"
+    total = "in" if len(sizes) == len(CACHE_KINDS) else "of these kinds in"
     return "\n".join([*lines, f"{_size(sum(sizes.values())):>8}  {total} {folder}", ""])
 
 

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from conformance.core.errors import StoreError
 from conformance.core.files import locked, remove
-from conformance.core.paths import CACHE_KINDS as KINDS
-from conformance.core.paths import cache_folder
+from conformance.core.paths import CACHE_KINDS, cache_folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class Kept:
     used: datetime.datetime
 
 
-def kept(kinds: Iterable[str] = KINDS) -> Iterator[Kept]:
+def kept(kinds: Iterable[str] = CACHE_KINDS) -> Iterator[Kept]:
     """Yield the entries of these kinds, those first that were of no use for longest."""
     for kind in kinds:
         folder = cache_folder(kind)
