@@ -8,9 +8,8 @@ itself. pyenv hides all versions but the selected ones, so their folders are app
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from tox.config.loader.memory import MemoryLoader
@@ -18,22 +17,34 @@ from tox.config.sets import EnvConfigSet
 from tox.plugin import impl
 from tox.session.state import State
 
-VERSIONS = ("3.13", "3.12", "3.11")
+OLDEST = 11
+"""The oldest Python 3 that is supported. There is no newest: what comes next year is taken too."""
+
+NAME = re.compile(r"python3\.(\d+)")
 
 
 def newest_python() -> str | None:
     """Return the newest working Python on PATH, or None where only tox's own is to be found."""
-    return next((path for version in VERSIONS for path in _interpreters(version)), None)
+    found: dict[int, list[Path]] = {}
+    for folder in map(Path, os.environ["PATH"].split(os.pathsep)):
+        for path in sorted(folder.glob("python3.*")):
+            if (name := NAME.fullmatch(path.name)) and int(name[1]) >= OLDEST:
+                found.setdefault(int(name[1]), []).append(path)
+    working = (each for minor in sorted(found, reverse=True) for each in map(_runs, found[minor]))
+    return next(filter(None, working), None)
 
 
-def _interpreters(version: str) -> Iterator[str]:
-    """Yield the executables of that version; pyenv's stubs of hidden versions fail when run."""
-    for folder in os.environ["PATH"].split(os.pathsep):
-        if path := shutil.which(f"python{version}", path=folder):
-            command = [path, "-c", "import sys; print(sys.executable)"]
-            found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # from PATH
-            if found.returncode == 0:
-                yield found.stdout.strip()
+def _runs(path: Path) -> str:
+    """Return the executable behind a path; "" of a pre-release, and of what does not run.
+
+    pyenv's stubs of versions that it hides fail when they are run.
+    """
+    code = "import sys; print(sys.executable) if sys.version_info[3] == 'final' else sys.exit(1)"
+    try:
+        found = subprocess.run([path, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  # from PATH
+    except OSError:
+        return ""
+    return "" if found.returncode else found.stdout.strip()
 
 
 def _show_pyenv_versions() -> None:

@@ -216,19 +216,19 @@ class Narrowed:
 
 
 class Faults:
-    """Tells what is no verdict from what is one: absent backends, and files that cannot be read."""
+    """Tells what is no verdict from what is one: what is absent, and files that cannot be read."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Report the message alone, and end the run where a backend is absent."""
-        from conformance.core.errors import StoreError
+        from conformance.core.errors import Absent
         from conformance.observe.backends import BackendUnavailable
 
         report = yield
         error = call.excinfo.value if call.excinfo else None
-        if isinstance(error, BackendUnavailable | StoreError):
+        if isinstance(error, Absent):
             report.longrepr = str(error)
             report.user_properties.append((FAULT, str(error)))
         if isinstance(error, BackendUnavailable):

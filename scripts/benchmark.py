@@ -379,6 +379,14 @@ def help_lines() -> list[Line]:
     return [Line(what=what, figure=figure, aim="at most 7")]
 
 
+def import_lines() -> list[Line]:
+    """Return what `import conformance` costs beside a Python that does nothing."""
+    bare, ours = (least_of(10, ["-c", code]).cpu_s for code in ("pass", "import conformance"))
+    figure = f"{ours / bare:.1f} ({ours:.3f} s / {bare:.3f} s)"
+    what = "CPU of `import conformance` over that of `python -c pass`, warm"
+    return [Line(what=what, figure=figure, aim="at most 3")]
+
+
 def least_of(n: int, words: Sequence[str]) -> Timing:
     """Return the fastest of n runs of Python."""
     return min((run_python(words) for _ in range(n)), key=lambda timing: timing.wall_s)
@@ -631,7 +639,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure, then print the table."""
     options, load_before = parsed(arguments), os.getloadavg()[0]
-    lines = [*oracle_lines(), *law_lines(), *block_lines(), *help_lines()]
+    lines = [*import_lines(), *help_lines(), *oracle_lines(), *law_lines(), *block_lines()]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         lines += [*start_lines(scratch), *scale_lines(scratch, options.seeds), *jax_lines(scratch)]

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.metadata
 import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue, Initializer, InitializerSpec, add_registered
+from conformance.core.errors import InitializerUnavailable
 from conformance.core.ids import Tier
+from conformance.core.imports import broken
 from conformance.core.laws import (
+    MODES,
     Constant,
     Definition,
     DeltaOrthogonal,
@@ -27,6 +31,9 @@ from conformance.core.laws import (
 
 JAX, LINEN, NNX = "jax.nn.initializers", "flax.linen.initializers", "flax.nnx.initializers"
 NAMESPACES = (JAX, LINEN, NNX)
+
+FIRST_WITH = {"jax.nn": "jax", "flax.linen": "flax", "flax.nnx": "flax>=0.9, the first that has it"}
+"""What to install where the parent of a namespace is missing."""
 
 ALIASES = {
     "glorot_normal": ("xavier_normal",),
@@ -94,9 +101,31 @@ def build(namespace: str, name: str, arguments: dict[str, Any]) -> Initializer:
 
 
 def namespace_module(namespace: str) -> Any:
-    """Return the module; `flax.nnx.initializers` is an attribute, not an importable path."""
+    """Return the module; `flax.nnx.initializers` is an attribute, not an importable path.
+
+    Raises:
+        InitializerUnavailable: Flax is not installed, or a release of before it had this.
+        PackageBroken: it is installed, and does not fit the JAX beside it.
+    """
     parent, _, child = namespace.rpartition(".")
-    return getattr(importlib.import_module(parent), child)
+    package = parent.partition(".")[0]
+    try:
+        return getattr(importlib.import_module(parent), child)
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name in (package, parent):
+            raise InitializerUnavailable(
+                f"{namespace} is not here: {_installed(package)}. Install {FIRST_WITH[parent]}"
+            ) from error
+        if known := broken(error):
+            raise known from error
+        raise
+
+
+def _installed(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)} is installed, and lacks it"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} is not installed"
 
 
 PUBLIC: dict[str, Definition] = {
@@ -144,7 +173,6 @@ def _scaling(name: str, builder: str = "variance_scaling", **fields: Any) -> Row
     return (name, builder, fields, definition)
 
 
-MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("truncated_normal", "normal", "uniform")
 
 CHANNELS = tuple(i / 8 for i in range(8))

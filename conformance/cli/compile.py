@@ -16,7 +16,7 @@ from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
-from conformance.core.ids import Problem
+from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS, golden_folder, shipped
 from conformance.core.versions import COMPILATION
 from conformance.core.words import counted
@@ -51,8 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     names = _targets(arguments)
     catalogue = load_catalogue()
-    problems = _problems(arguments, catalogue)
     targets = [aot.open_target(arguments.platform, name) for name in names]
+    if arguments.record:
+        return _record(arguments, targets[0], catalogue)
+    problems = _problems(arguments, catalogue)
     asked = itertools.product(targets, problems)
     compiling = (compiled_row(problem, target, catalogue) for target, problem in asked)
     rows = []
@@ -62,9 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.out:
                 store_programs(row, arguments.out / compiled.folder_name(row.target))
     settled, is_other = _settle(rows, arguments)
-    predicted = ""
-    if arguments.predict or arguments.record:
-        predicted = _predict(arguments, targets[0], catalogue)
+    predicted = _predict(arguments, targets[0], catalogue) if arguments.predict else ""
     code = ExitCode.of(failed=is_other or any(row.is_wrong for row in rows))
     files = tell(
         arguments,
@@ -117,6 +117,10 @@ def _targets(arguments: argparse.Namespace) -> list[str]:
         raise SelectionError(f"--{wrong} is not for {arguments.platform}: name it by --{right}")
     if not is_cuda and (arguments.predict or arguments.record):
         raise SelectionError("only CUDA is predicted: leave out --predict and --record")
+    if arguments.resume and not arguments.record:
+        raise SelectionError("--resume goes on with predictions: name their folder by --record")
+    if arguments.record and (arguments.out or arguments.accept):
+        raise SelectionError("--record predicts, and keeps no programs: leave out --out, --accept")
     if arguments.accept and not arguments.reason:
         raise SelectionError("--accept needs --reason '...': why are these programs right?")
     text = arguments.target if is_cuda else arguments.topology
@@ -132,10 +136,8 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
     """Predict the cases, and store them if asked; return how they lie to the CPU's bits."""
     from conformance.predict import predictions
 
-    golden, folder = shipped(), arguments.record
-    selection = options.read_arguments(arguments).on("cuda-emulated")
-    cases = select_for_goldens(catalogue, selection)
-    judging = predictions.judge(cases, target, catalogue, load_budgets(golden / BUDGETS))
+    cases, measured = _cases(arguments, catalogue), load_budgets(shipped() / BUDGETS)
+    judging = predictions.judge(cases, target, catalogue, measured)
     with Progress("predicted") as progress:
         judged = list(progress.over(judging, len(cases), name=_case))
     lines = [
@@ -143,7 +145,33 @@ def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catal
         table(predictions.COLUMNS, map(predictions.cells, judged)),
         predictions.summary(judged),
     ]
-    if folder:
-        count = predictions.store(judged, target, catalogue, folder, open_store(golden))
-        lines.append(f"stored {counted(count, 'case')} in {folder}")
     return "\n".join([*lines, ""])
+
+
+def _record(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> int:
+    """Predict and store; the table grows as it is made."""
+    from conformance.predict import predictions
+
+    golden = shipped()
+
+    def told(judged: Sequence[predictions.Judged]) -> None:
+        print(table(predictions.COLUMNS, map(predictions.cells, judged)))
+        print(predictions.summary(judged), flush=True)
+
+    count = predictions.store_by_parts(
+        _cases(arguments, catalogue),
+        target,
+        catalogue,
+        arguments.record,
+        open_store(golden),
+        load_budgets(golden / BUDGETS),
+        resume=arguments.resume,
+        told=told,
+    )
+    print(f"stored {counted(count, 'case')} in {arguments.record}")
+    return ExitCode.OK
+
+
+def _cases(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Case]:
+    selection = options.read_arguments(arguments).on("cuda-emulated")
+    return select_for_goldens(catalogue, selection)

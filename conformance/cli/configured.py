@@ -23,6 +23,7 @@ UNFIT = {
     "policy": ("max-drift",),  # the file that was named says what passes
     "cases": ("backend", "tier"),  # an id says both
     "layer": ("tier",),  # layers have none
+    "finish": ("backend", "tier"),  # journals hold what was asked
     "folders": ("tier",),  # of a merge, which would demand all of it
 }
 """What is not filled in beside an option that was given: it would contradict it."""

@@ -13,14 +13,22 @@ from typing import Any
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, JournalError, SelectionError, WorkerGone
+from conformance.core.errors import (
+    ExitCode,
+    GoldenError,
+    JournalError,
+    SelectionError,
+    WorkerGone,
+)
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import PROVENANCE
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.journal import journal_path
-from conformance.observe.record import failed_by_the_machine, record
+from conformance.observe.pod import joined, record_parts, seat_of, spread_cases
+from conformance.observe.process import SHARDS, force_host_devices
+from conformance.observe.record import failed_by_the_machine, finish, record, write_recording
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
 from conformance.run.interruption import telling_what_is_kept
@@ -34,10 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; MISSING when the machine failed one of them.
 
     Raises:
-        SelectionError: the folder to record into is the current one.
+        SelectionError: cases are to be recorded and journals finished, or the folder to record
+            into is the current one.
     """
     if not arguments.out.name:
         raise SelectionError(f"--out {arguments.out} is no new folder: name one, as in recording")
+    if arguments.finish:
+        return _finish(arguments)
+    if arguments.coordinator or arguments.process:
+        return _record_parts(arguments)
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),
@@ -62,6 +75,51 @@ def _kept(out: Path) -> str:
     """Return how to go on with what was recorded so far, if anything was."""
     journal = journal_path(out)
     return f"{journal} keeps the rows so far: go on with --resume" if journal.exists() else ""
+
+
+def _finish(arguments: argparse.Namespace) -> int:
+    given = options.read_arguments(arguments)
+    if given.is_narrowed or given.asked.cases or arguments.resume:
+        raise SelectionError(
+            "--finish takes what journals hold: leave out the selection and --resume"
+        )
+    folders = [path for path in arguments.finish if path.is_dir()]
+    if len(folders) == len(arguments.finish) == 1:
+        return _finish_pod(folders[0], arguments.out)
+    names = ", ".join(path.name for path in arguments.finish)
+    return report(finish(arguments.finish, arguments.out, f"what {names} held"))
+
+
+def _finish_pod(folder: Path, out: Path) -> int:
+    """Put the parts of a pod together; MISSING where a process was lost."""
+    found = joined(folder, load_catalogue())
+    for line in found.lost:
+        print(line, file=sys.stderr)
+    if not found.entries:
+        raise GoldenError(f"{folder}: no array is whole, so there is nothing to record")
+    code = report(
+        write_recording(out, list(found.entries.values()), found.environment, found.asked)
+    )
+    return ExitCode.first(code, ExitCode.of(missing=bool(found.lost)))
+
+
+def _record_parts(arguments: argparse.Namespace) -> int:
+    """Record what this process of a pod holds, here: JAX knows its devices from the start."""
+    if not (arguments.coordinator and arguments.process):
+        raise SelectionError("--coordinator HOST:PORT and --process I/N are named together")
+    seat = seat_of(arguments.coordinator, arguments.process)
+    force_host_devices(count=SHARDS // seat.count)
+    given = options.read_arguments(arguments)
+    if given.is_auto:
+        raise SelectionError("a pod is of one backend: name it by --backend")
+    catalogue = load_catalogue()
+    cases = spread_cases(catalogue, given.on())
+    with Progress("recorded") as progress:
+        path = record_parts(
+            cases, catalogue, arguments.out, seat, asked=given.asked.text, progress=progress
+        )
+    print(f"recorded parts of {counted(len(cases), 'case')} in {path}")
+    return ExitCode.OK
 
 
 def _record(asked: Mapping[str, Any], **how: Any) -> None:

@@ -108,6 +108,10 @@ class UnknownTarget(WrongCall):
     """No such device to compile for, or the compiler refuses its description."""
 
 
+class NoTest(WrongCall):
+    """A recording says nothing of what was predicted: it is of something else."""
+
+
 class LooserBudget(WrongCall):
     """A measured error exceeds the stored one, and no reason was given."""
 
@@ -146,6 +150,10 @@ class ReportError(Absent):
 
 class BackendUnavailable(Absent, RuntimeError):
     """A backend that was asked for is not there. Never a reason to skip: the run fails."""
+
+
+class InitializerUnavailable(Absent, RuntimeError):
+    """The namespace that holds an initializer is not installed, or an earlier release of it is."""
 
 
 class FleetUnavailable(BackendUnavailable):

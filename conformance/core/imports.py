@@ -19,10 +19,9 @@ def told(error: Exception) -> PackageBroken | None:
     """Return what to tell of an exception that a package is the reason of; None of any other."""
     name = (getattr(error, "name", None) or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and name in JUDGING:
-        return PackageBroken(
-            f"this needs {name}, which is not installed: "
-            "pip install 'initializer-conformance[judge]'"
-        )
+        from conformance.core.installation import extra_command
+
+        return PackageBroken(f"this needs {name}, which is not installed: {extra_command('judge')}")
     return broken(error)
 
 

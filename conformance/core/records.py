@@ -21,6 +21,9 @@ BASE = "cpu"
 COMPILED = ("jit", "sharded", "sharded_uneven")
 """Transforms under which a compiler sees the whole call, and folds what is constant in it."""
 
+COMPUTE_CAPABILITY = "compute_capability"
+"""The fact of a CUDA device that XLA compiles for, as in `9.0`: an H200 has the H100's."""
+
 MACHINE = "machine"
 """The check that fails, alone, where memory or a device was wanting: nothing else is known then."""
 

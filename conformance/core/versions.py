@@ -83,6 +83,7 @@ PREDICTIONS = Format(
 )
 PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
 JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
+PARTS = Format(name="parts of arrays")
 STAGE = Format(
     name="stage", newest=3, older="no layers are staged; version 1 stated none", unstated=1
 )
@@ -104,7 +105,7 @@ MISSING = Format(
 RUN = Format(name="run")
 COMPILATION = Format(name="compilation")
 MERGE = Format(name="merge")
-COMPARISON = Format(name="comparison")
+COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent before 2")
 BISECTION = Format(name="bisection")
 HISTORY = Format(name="history")
 LAWS = Format(name="laws")
@@ -117,7 +118,7 @@ REVIEW = Format(name="review")
 SURVEY = Format(name="survey")
 
 FORMATS = (
-    *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, STAGE),
+    *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
     *(BISECTION, HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.cases.builtin import load_catalogue
 from conformance.core.causes import LAPACK_FACTS
 from conformance.core.errors import GoldenError, ReportError, StoreError, UnfinishedRunWarning
 from conformance.core.ids import parse_case
@@ -20,6 +22,8 @@ from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.merge.facts import Fact, Judgement, Place
 from conformance.merge.judging import judgement
+from conformance.observe.pod import joined, parts_in
+from conformance.observe.record import write_recording
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
 from conformance.store.entries import RECORDING
@@ -151,7 +155,7 @@ def mixed(facts: Iterable[Fact]) -> str:
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    if any((folder / name).exists() for name in (MANIFEST, ROWS, RECORDS)):
+    if any((folder / name).exists() for name in (MANIFEST, ROWS, RECORDS)) or parts_in(folder):
         yield folder
     elif folder.is_dir():
         yield from sorted(folder.glob(JOURNALS))
@@ -172,6 +176,8 @@ def _read(
         raise GoldenError(f"{path} is an unfinished recording: go on with it by --resume")
     if (path / MANIFEST).exists():
         _read_recording(path, root, bench, facts, outcomes, faults)
+    elif parts_in(path):
+        _read_pod(path, root, bench, facts, outcomes, faults)
     else:
         _read_run(path, root, facts, faults)
 
@@ -201,6 +207,27 @@ def _read_recording(
     ]
     facts.update(sound)
     outcomes.update({fact.outcome: outcome for fact, outcome in sound.items()})
+
+
+def _read_pod(
+    folder: Path,
+    root: str,
+    bench: Bench | None,
+    facts: set[Fact],
+    outcomes: dict[str, Outcome],
+    faults: list[str],
+) -> None:
+    """Read the arrays that the processes of a pod hold together, as a recording of them."""
+    found = joined(folder, load_catalogue())
+    faults += found.lost
+    if not found.entries:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        place, entries = Path(scratch, "pod"), list(found.entries.values())
+        write_recording(place, entries, found.environment, found.asked)
+        read: set[Fact] = set()
+        _read_recording(place, root, bench, read, outcomes, faults)
+    facts.update(dataclasses.replace(fact, source=str(folder)) for fact in read)
 
 
 def _recorded(store: Store, root: str, bench: Bench | None) -> Iterator[tuple[Fact, Outcome]]:

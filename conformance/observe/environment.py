@@ -14,7 +14,7 @@ from typing import Any
 from conformance.cases.backends import installed, lookup
 from conformance.core.causes import LIBC_FACT
 from conformance.core.named import function
-from conformance.core.records import Environment
+from conformance.core.records import COMPUTE_CAPABILITY, Environment
 from conformance.core.settings import ISA_FLAGS
 from conformance.observe import lapack
 
@@ -200,6 +200,8 @@ def device_facts(platforms: tuple[str, ...]) -> dict[str, str]:
             facts[f"{name}.kind"] = devices[0].device_kind
             facts[f"{name}.count"] = str(len(devices))
             facts[f"{name}.runtime"] = " ".join(devices[0].client.platform_version.split())
+            if capability := getattr(devices[0], COMPUTE_CAPABILITY, None):
+                facts[f"{name}.{COMPUTE_CAPABILITY}"] = str(capability)
         if text := lookup(name).facts:
             facts |= {f"{name}.{fact}": value for fact, value in function(text)().items()}
     return facts

@@ -20,6 +20,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import BackendUnavailable, FleetUnavailable
 from conformance.core.ids import Case, parse_case
+from conformance.core.installation import extra_command
 from conformance.core.records import Environment, Observation
 from conformance.observe import environment
 from conformance.observe.observer import Observer
@@ -246,9 +247,7 @@ class RayCluster:
         try:
             import ray
         except ModuleNotFoundError as error:
-            raise FleetUnavailable(
-                "--fleet needs Ray: pip install 'initializer-conformance[fleet]'"
-            ) from error
+            raise FleetUnavailable(f"--fleet needs Ray: {extra_command('fleet')}") from error
         self._ray: Any = ray
         try:
             ray.init(

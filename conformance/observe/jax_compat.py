@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from conformance.core.formats import WIDE_DTYPES
-from conformance.core.ids import LATTICE
+from conformance.core.ids import LATTICE, PRNGS
 from conformance.core.lattice import default_log2_points, spread
 
 
@@ -112,6 +112,24 @@ def x64() -> contextlib.AbstractContextManager[Any]:
     module = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
     context: contextlib.AbstractContextManager[Any] = module.enable_x64(True)
     return context
+
+
+def key_words(key: object) -> tuple[str, tuple[int, ...]] | None:
+    """Return the generator and the words of one key of JAX, typed or not; None of anything else."""
+    import jax
+
+    if not isinstance(key, jax.Array):
+        return None
+    try:
+        words = np.asarray(jax.random.key_data(key))
+    except TypeError:
+        return None
+    if words.ndim != 1 or words.dtype != np.uint32:
+        return None
+    is_typed = jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+    # Words alone do not say whose they are: the default's.
+    name = str(jax.random.key_impl(key)) if is_typed else str(jax.config.jax_default_prng_impl)
+    return (name, tuple(words.tolist())) if name in PRNGS else None
 
 
 def platforms() -> list[str]:

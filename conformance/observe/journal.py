@@ -7,13 +7,12 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from conformance.core.errors import GoldenError, JournalError, Malformed
 from conformance.core.files import require_new
-from conformance.core.ids import Case
 from conformance.core.machine import machine_fault
 from conformance.core.reading import parse_json, record
 from conformance.core.records import Entry, Environment, Returned
@@ -28,12 +27,11 @@ def journal_path(folder: Path) -> Path:
 
 
 # --- The journal ---------------------------------------------------------------------------------
-def header_line(cases: list[Case], captured: Environment) -> dict[str, Any]:
-    """Return the first row of a journal: what is recorded, and where."""
-    ids = "\n".join(sorted(case.id for case in cases))
+def header_line(ids: Iterable[str], captured: Environment) -> dict[str, Any]:
+    """Return the first row of a journal: what is recorded, by the ids of it all, and where."""
     return JOURNAL.stamped(
         {
-            "cases": hashlib.sha256(ids.encode()).hexdigest(),
+            "cases": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest(),
             "environment": dataclasses.asdict(captured),
         }
     )
@@ -65,25 +63,14 @@ class Journal:
         Raises:
             GoldenError: it is the journal of other cases or of another environment, or is damaged.
         """
-        data = self.path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        os.truncate(self.path, len(whole))
-        try:
-            lines = [parse_json(line.decode()) for line in whole.splitlines()]
-            header, *rows = lines or [self._header]
+        os.truncate(self.path, len(_whole_lines(self.path)))
+        header, entries = _contents(self.path)
+        if header is not None:
             self._require_same(header)
-            entries = [_journal_entry(row) for row in rows]
-        except (KeyError, RecursionError, TypeError, ValueError) as error:
-            raise GoldenError(
-                f"{self.path} is damaged ({error}): delete it and record anew"
-            ) from error
-        return {entry.id: entry for entry in entries if not machine_fault(entry.outcome)}
+        return entries
 
-    def _require_same(self, header: Mapping[str, Any]) -> None:
-        was, here = (
-            record(_Header, JOURNAL.content(part, self.path, GoldenError))
-            for part in (header, self._header)
-        )
+    def _require_same(self, was: Header) -> None:
+        here = _header(self._header, self.path)
         faults = differences(was.environment, here.environment)
         if was.cases != here.cases:
             faults.append("another selection of cases")
@@ -125,9 +112,53 @@ class Journal:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class _Header:
+class Header:
+    """Which recording a journal belongs to. cases: the digest of their ids."""
+
     cases: str
     environment: Environment
+
+
+def read_journal(path: Path) -> tuple[Header, dict[str, Entry]]:
+    """Return what a journal holds, and leave it as it is.
+
+    Raises:
+        GoldenError: there is none, nothing of it was written, or it is damaged.
+    """
+    try:
+        header, entries = _contents(path)
+    except OSError as error:
+        raise GoldenError(
+            f"{path} cannot be read ({error.strerror or error}): name a journal that "
+            "`conformance record` left"
+        ) from error
+    if header is None:
+        raise GoldenError(f"{path} holds nothing yet: record anew")
+    return header, entries
+
+
+def _contents(path: Path) -> tuple[Header | None, dict[str, Entry]]:
+    """Return header and entries, but for those that the machine failed, and for a torn last line.
+
+    Of a journal that was killed before its header was written, the header is None.
+    """
+    try:
+        lines = [parse_json(line.decode()) for line in _whole_lines(path).splitlines()]
+        header = _header(lines[0], path) if lines else None
+        entries = [_journal_entry(row) for row in lines[1:]]
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise GoldenError(f"{path} is damaged ({error}): delete it and record anew") from error
+    sound = (entry for entry in entries if not machine_fault(entry.outcome))
+    return header, {entry.id: entry for entry in sound}
+
+
+def _header(row: Any, path: Path) -> Header:
+    return record(Header, JOURNAL.content(row, path, GoldenError))
+
+
+def _whole_lines(path: Path) -> bytes:
+    data = path.read_bytes()
+    return data[: data.rfind(b"\n") + 1]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

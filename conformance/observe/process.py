@@ -28,15 +28,17 @@ measured. No share of the memory is fixed by XLA_PYTHON_CLIENT_MEM_FRACTION: wit
 it would only cap the pool, and a peak of one worker would fail beside idle memory of the others."""
 
 
-def force_host_devices(variables: MutableMapping[str, str] = os.environ) -> None:
-    """Ask XLA for SHARDS CPU devices, unless a number was asked for already.
+def force_host_devices(
+    variables: MutableMapping[str, str] = os.environ, count: int = SHARDS
+) -> None:
+    """Ask XLA for so many CPU devices, unless a number was asked for already.
 
     Must come before JAX creates its CPU client. More devices do not change the bits of programs
     that run on one.
     """
     flags = variables.get("XLA_FLAGS", "")
     if HOST_DEVICES_FLAG not in flags:
-        variables["XLA_FLAGS"] = f"{flags} {HOST_DEVICES_FLAG}={SHARDS}".strip()
+        variables["XLA_FLAGS"] = f"{flags} {HOST_DEVICES_FLAG}={count}".strip()
 
 
 def assign_accelerator(

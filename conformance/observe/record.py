@@ -12,14 +12,22 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
-from conformance.core.errors import EmptySelection
+from conformance.core.errors import Absent, EmptySelection, GoldenError, InitializerUnavailable
 from conformance.core.files import atomic_folder, locked, writing
 from conformance.core.ids import Case
 from conformance.core.machine import PROCESS_LOST, machine_fault
-from conformance.core.records import Entry, Observation, Raised
+from conformance.core.records import Entry, Environment, Observation, Raised
+from conformance.core.settings import differences
 from conformance.observe import environment, lowering
 from conformance.observe.backends import open_backend
-from conformance.observe.journal import Journal, header_line, journal_path, resumable
+from conformance.observe.journal import (
+    Header,
+    Journal,
+    header_line,
+    journal_path,
+    read_journal,
+    resumable,
+)
 from conformance.observe.observer import Observer
 from conformance.store.entries import RECORDING, entry_of
 from conformance.store.read import Store, open_store
@@ -49,7 +57,7 @@ def record(
     """Observe the cases, store the outcomes in the new `folder`, and return them as a store.
 
     The provenance holds the environment; `asked`, the selection that the cases are; `left_out`, the
-    initializers that need Flax where none is installed; `machine_faults`, the cases that the
+    initializers that only Flax has where it is not installed; `machine_faults`, the cases that the
     machine failed (out of memory, device lost); and `programs`, `calls` and `folded`, what JAX
     lowers here, to tell it from how that is compiled and from the libraries that it meets.
 
@@ -64,15 +72,16 @@ def record(
             process records into it.
         JournalError: the disk refuses; what was recorded by then is kept in the journal.
     """
-    cases, left_out = _without_absent_flax(cases, catalogue)
+    cases, left_out = _without_absent(cases, catalogue)
     if not cases:
-        raise EmptySelection(f"Flax is not installed, and only it has {', '.join(left_out)}")
+        reasons = "; ".join(sorted(set(left_out.values())))
+        raise EmptySelection(f"no case can be asked here: {reasons}")
     platforms = tuple(sorted({case.backend for case in cases}))
     for name in platforms:
         open_backend(name)
     captured = environment.capture(platforms)
     with locked(folder):
-        journal = Journal(journal_path(folder), header_line(cases, captured))
+        journal = Journal(journal_path(folder), header_line([case.id for case in cases], captured))
         entries = resumable(folder, journal, resume)
         entries |= _unseen([case for case in cases if case.id in lost], catalogue, lost)
         if begun is not None:
@@ -85,7 +94,7 @@ def record(
             "environment": dataclasses.asdict(captured),
             "date": now(),
             "asked": asked,
-            "left_out": left_out,
+            "left_out": list(left_out),
             "machine_faults": [
                 key for key in sorted(entries) if machine_fault(entries[key].outcome)
             ],
@@ -100,6 +109,63 @@ def record(
                 is_whole=is_whole,
             )
         journal.path.unlink()  # the disk has the folder by now
+    return open_store(folder)
+
+
+def finish(journals: Sequence[Path], folder: Path, asked: str) -> Store:
+    """Make a recording of what journals hold, in the new `folder`; they stay where they are.
+
+    What was asked for and not recorded any more is not in it, as if it had not been asked for. Of
+    the lowered programs it says nothing: they are of the environment, which may not be this one.
+
+    asked: what the provenance says of the selection.
+
+    Raises:
+        GoldenError: a journal is missing or damaged, two are of different environments or have
+            different outcomes of one case, or the folder is not empty.
+        EmptySelection: they hold no case.
+    """
+    entries: dict[str, Entry] = {}
+    first: Header | None = None
+    for path in journals:
+        header, found = read_journal(path)
+        first = first or header
+        if faults := differences(first.environment, header.environment):
+            raise GoldenError(
+                f"{path} was recorded elsewhere than {journals[0]} ({'; '.join(faults)}): make a "
+                "recording of each"
+            )
+        for key, entry in found.items():
+            if key in entries and entries[key].outcome != entry.outcome:
+                raise GoldenError(
+                    f"{path} has another outcome of {key} than an earlier journal: they are of two "
+                    "recordings, so make a recording of each"
+                )
+        entries |= found
+    if first is None or not entries:
+        raise EmptySelection(f"{', '.join(map(str, journals))}: no case was recorded yet")
+    return write_recording(folder, list(entries.values()), first.environment, asked)
+
+
+def write_recording(folder: Path, entries: list[Entry], made_in: Environment, asked: str) -> Store:
+    """Write what was observed elsewhere as a new recording, which does not say what is lowered.
+
+    Raises:
+        GoldenError: the folder is not empty, or the disk refuses.
+    """
+    provenance = {
+        "environment": dataclasses.asdict(made_in),
+        "date": now(),
+        "asked": asked,
+        "left_out": [],
+        "machine_faults": [
+            entry.id
+            for entry in sorted(entries, key=lambda entry: entry.id)
+            if machine_fault(entry.outcome)
+        ],
+    }
+    with locked(folder), writing(folder), atomic_folder(folder) as draft:
+        write_store(draft, entries, kind=RECORDING, provenance=[provenance])
     return open_store(folder)
 
 
@@ -150,19 +216,24 @@ def _unseen(
     return entries
 
 
-def _without_absent_flax(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], list[str]]:
+def _without_absent(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], dict[str, str]]:
+    """Return the cases that can be asked here; and why not, by initializer, of those that cannot.
+
+    Those are what only Flax has, where none is installed.
+    """
     names = sorted({case.problem.initializer for case in cases})
-    left_out = [name for name in names if _needs_absent_flax(catalogue.lookup(name))]
+    reasons = {name: _why_absent(catalogue.lookup(name)) for name in names}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
     return [case for case in cases if case.problem.initializer not in left_out], left_out
 
 
-def _needs_absent_flax(spec: InitializerSpec) -> bool:
-    if not any(name.startswith("flax.") for name in spec.public_names):
-        return False
+def _why_absent(spec: InitializerSpec) -> str:
     try:
         spec.build()
-    except ModuleNotFoundError as error:
-        return (error.name or "").partition(".")[0] == "flax"
+    except InitializerUnavailable as error:
+        return str(error)
+    except Absent:  # a package that is broken can be mended
+        raise
     except Exception:  # an outcome of its cases, recorded as such
-        return False
-    return False
+        return ""
+    return ""

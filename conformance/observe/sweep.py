@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from conformance.cases.catalogue import Initializer, InitializerSpec
 from conformance.cases.sweeps import log2_points
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.errors import NotElementwise, SweepError
+from conformance.core.errors import Absent, NotElementwise, SweepError
 from conformance.core.formats import FORMATS
 from conformance.core.ids import Case
 from conformance.core.lattice import Sweep, lattice_words
@@ -50,7 +50,7 @@ def sweep(spec: InitializerSpec, case: Case, executor: Executor) -> Sweep:
             initializer, key = spec.build(), lattice_key(log2_points(case))
             _require_one_word_each(initializer, case, key)
             array = executor.execute(_call(initializer, case), key)
-        except NotElementwise:
+        except (NotElementwise, Absent):
             raise
         except Exception as error:
             raise SweepError(f"{case.id} raised {type(error).__name__}: {error}") from error

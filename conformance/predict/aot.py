@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from conformance.core.errors import CompilerAbsent, UnknownTarget
+from conformance.core.installation import extra_command
+from conformance.observe import lowering
 from conformance.observe.jax_compat import topology
 
 INSTANCES = ("1x1x1", "1x1", "1")
@@ -55,8 +57,7 @@ def _cuda_arguments(name: str) -> dict[str, str]:
             f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
             "description to conformance/predict/ptx/targets"
         )
-    text = (resources.files("conformance.predict.ptx") / "targets" / f"{name}.txtpb").read_text()
-    return {"target_config": text, "topology": INSTANCES[0]}
+    return {"target_config": _description(name), "topology": INSTANCES[0]}
 
 
 def _tpu_arguments(name: str) -> dict[str, str]:
@@ -88,12 +89,13 @@ class Target:
     """A device that is compiled for.
 
     name: `h100`, or a TPU topology such as `v5e:1x1`. kind: what JAX calls the device.
-    handle: the described device, for JAX.
+    compute_capability: of a CUDA device, as in `9.0`. handle: the described device, for JAX.
     """
 
     platform: str
     name: str
     kind: str
+    compute_capability: str = ""
     handle: Any = dataclasses.field(repr=False)
 
 
@@ -118,6 +120,19 @@ class Compiled:
         """Return a digest of the optimized program, free of names of files, lines and scopes."""
         return hashlib.sha256(stripped(self.hlo).encode()).hexdigest()[:16]
 
+    def fields(self, lowered: str) -> dict[str, str]:
+        """Return what of it is accepted, and compared. lowered: of what JAX lowered."""
+        code = {"code_bytes": str(self.code_bytes)}
+        if self.ptx:
+            # Kernels are compiled side by side, and come in the order in which they are done.
+            code = {"ptx": lowering.fingerprint("\n".join(sorted(self.ptx)))}
+        return {
+            "lowered": lowered,
+            "hlo": self.fingerprint,
+            **code,
+            "temp_bytes": str(self.temp_bytes),
+        }
+
 
 def stripped(hlo: str) -> str:
     """Return HLO text without what moves when nothing that computes has changed.
@@ -129,6 +144,43 @@ def stripped(hlo: str) -> str:
     text = re.sub(r"^HloModule [^,\n]*", "HloModule", text)
     tables = r"^(FileNames|FunctionNames|FileLocations|StackFrames)\n(.+\n)*"
     return re.sub(tables, "", text, flags=re.MULTILINE)
+
+
+TPU_KINDS = {
+    "TPU v4": "v4-1x1x1",
+    "TPU v5 lite": "v5e-1x1",
+    "TPU v5e": "v5e-1x1",
+    "TPU v5": "v5p-1x1x1",
+    "TPU v5p": "v5p-1x1x1",
+    "TPU v6 lite": "v6e-1x1",
+    "TPU v6e": "v6e-1x1",
+    "TPU7": "tpu7x-1x1x1",
+    "TPU7x": "tpu7x-1x1x1",
+}
+"""How JAX calls the devices of topologies that are compiled for; jax-ml/jax, jax/_src/tpu_info."""
+
+
+def described(platform: str, device: Any) -> str:
+    """Return the file name of the target that is described like a device; "" for none.
+
+    XLA compiles for a compute capability, so an H200 is described as the H100 is.
+    """
+    if platform == "tpu":
+        return TPU_KINDS.get(device.device_kind, "")
+    capability = getattr(device, "compute_capability", None)
+    names = (name for name in target_names() if capability == _capability(_description(name)))
+    return next(names, "")
+
+
+def _capability(text: str) -> str:
+    """Return the compute capability in the description of a CUDA device, as in `9.0`."""
+    found = re.search(r"cuda_compute_capability \{ major: (\d+)(?: minor: (\d+))?", text)
+    return f"{found[1]}.{found[2] or 0}" if found else ""
+
+
+def _description(name: str) -> str:
+    folder = resources.files("conformance.predict.ptx") / "targets"
+    return (folder / f"{name}.txtpb").read_text()
 
 
 def versions(platform: str) -> str:
@@ -158,7 +210,7 @@ def open_target(platform: str, name: str) -> Target:
     if not any(importlib.util.find_spec(module) for module in compiler.modules):
         raise CompilerAbsent(
             f"compiling for {platform} needs {' or '.join(compiler.modules)}, which is not "
-            f"installed: pip install 'initializer-conformance[{compiler.extra}]'"
+            f"installed: {extra_command(compiler.extra)}"
         )
     arguments = compiler.arguments(name)
     try:
@@ -179,7 +231,13 @@ def open_target(platform: str, name: str) -> Target:
             f"{platform} target {name!r} is refused by its compiler: {text}"
         ) from error
     device: Any = described.devices[0]
-    return Target(platform=platform, name=name, kind=device.device_kind, handle=device)
+    return Target(
+        platform=platform,
+        name=name,
+        kind=device.device_kind,
+        compute_capability=getattr(device, "compute_capability", ""),
+        handle=device,
+    )
 
 
 def lower(target: Target, function: Callable[..., Any], arguments: Sequence[Any]) -> Any:

@@ -59,17 +59,7 @@ class Row:
         """What of it is accepted, and compared."""
         if self.compiled is None:
             return {"error": self.error}
-        made = self.compiled
-        code = {"code_bytes": str(made.code_bytes)}
-        if made.ptx:
-            # Kernels are compiled side by side, and come in the order in which they are done.
-            code = {"ptx": lowering.fingerprint("\n".join(sorted(made.ptx)))}
-        return {
-            "lowered": self.lowered,
-            "hlo": made.fingerprint,
-            **code,
-            "temp_bytes": str(made.temp_bytes),
-        }
+        return self.compiled.fields(self.lowered)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

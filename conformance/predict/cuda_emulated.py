@@ -34,6 +34,9 @@ KEY = "key"
 """What chains call the words of the key."""
 
 
+Prepared = tuple[ptx.Chain, Mapping[str, Array], bool]
+"""The programs of a case, their arguments, and whether the array is weakly typed."""
+
 TRANSFORMS = {name: EXECUTED[name] for name in ("eager", "legacy_key", "vmap", "jit")}
 """How each transform asks. All run operation by operation, as JAX dispatches them; a function under
 `jit` is one operation."""
@@ -59,6 +62,7 @@ class CudaEmulatedBackend:
         self.device = target.kind
         self._target = target
         self._programs: dict[str, ptx.Program] = {}
+        self._last: tuple[Case, Prepared] | None = None
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Predict the case; what tracing, compiling and emulating raise is an outcome."""
@@ -118,14 +122,17 @@ class CudaEmulatedBackend:
         chain, _ = self._chain(function, key)
         return chain.run({KEY: physical(key)})
 
-    def _prepared(
-        self, case: Case, spec: InitializerSpec
-    ) -> tuple[ptx.Chain, Mapping[str, Array], bool]:
-        """Return the programs of the case, their arguments, and whether the array is weakly typed.
+    def _prepared(self, case: Case, spec: InitializerSpec) -> Prepared:
+        """Return what the case runs; what was prepared last is kept, since lowering takes longest.
 
         Raises:
             ValueError: emulated devices know no such transform.
         """
+        if self._last is None or self._last[0] != case:
+            self._last = case, self._prepare(case, spec)
+        return self._last[1]
+
+    def _prepare(self, case: Case, spec: InitializerSpec) -> Prepared:
         problem = case.problem
         if case.transform not in TRANSFORMS:
             raise ValueError(

@@ -8,16 +8,30 @@ something open. The first recording made on such a device confirms them or refut
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.selection import Selection, select
 from conformance.core.arrays import Array, returned, thin
 from conformance.core.budgets import BudgetTable
-from conformance.core.files import atomic_folder, writing
-from conformance.core.ids import Case, Problem
-from conformance.core.records import Budget, Drift, Entry, Observation, Outcome, Raised, Returned
+from conformance.core.errors import GoldenError
+from conformance.core.files import atomic_folder, remove, require_new, writing
+from conformance.core.ids import Case, Problem, Tier
+from conformance.core.records import (
+    COMPUTE_CAPABILITY,
+    Budget,
+    Drift,
+    Entry,
+    Environment,
+    Observation,
+    Outcome,
+    Raised,
+    Returned,
+)
+from conformance.core.settings import differences
 from conformance.core.words import counted
 from conformance.judge.budgets import budget_for
 from conformance.judge.verdict import compare
@@ -27,7 +41,7 @@ from conformance.oracle import OracleUnavailable, solve
 from conformance.predict import aot, ptx
 from conformance.predict.cuda_emulated import CudaEmulatedBackend
 from conformance.store.entries import HIGHEST, LOWEST, PREDICTED, entry_of
-from conformance.store.read import Store
+from conformance.store.read import Store, open_store
 from conformance.store.write import now, write_store
 
 PLATFORM = "cuda"
@@ -164,20 +178,152 @@ def store(
         GoldenError: the folder is not empty, the disk refuses, or a golden cannot be read.
     """
     kept = [one for one in judged if not _is_beyond(one.observation.outcome)]
-    entries = [_entry(one, catalogue, goldens) for one in kept]
-    provenance = {
-        "environment": dataclasses.asdict(environment.capture(())),
-        "date": now(),
-        "predicted_for": f"{target.kind} ({target.name})",
-        "open_elements": {one.observation.case.id: one.n_open for one in kept if one.n_open},
-    }
-    with writing(folder), atomic_folder(folder) as draft:
-        write_store(draft, entries, kind=PREDICTED, provenance=[provenance])
-        for name in (LOWEST, HIGHEST):
-            bounds = [_bound(one, name, catalogue) for one in kept if _needs_bounds(one)]
-            if bounds:
-                write_store(draft / name, bounds, kind=PREDICTED, provenance=[provenance])
-    return len(entries)
+    bounded = [one for one in kept if _needs_bounds(one)]
+    predicted = Predictions(
+        entries=[_entry(one, catalogue, goldens) for one in kept],
+        bounds={
+            name: [_bound(one, name, catalogue) for one in bounded] for name in (LOWEST, HIGHEST)
+        },
+        open_elements={one.observation.case.id: one.n_open for one in kept if one.n_open},
+        asked=_asked([one.observation.case for one in judged]),
+    )
+    predicted.write(folder, target)
+    return len(predicted.entries)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """A set of predictions.
+
+    bounds: of the cases that are open element by element, by store. asked: which cases were asked
+    for, of which some may be beyond the emulator.
+    """
+
+    entries: list[Entry]
+    bounds: Mapping[str, list[Entry]]
+    open_elements: Mapping[str, int]
+    asked: str
+
+    def write(self, folder: Path, target: aot.Target) -> None:
+        """Write the set as a new store.
+
+        Raises:
+            GoldenError: the folder is not empty, or the disk refuses.
+        """
+        provenance = {
+            "environment": dataclasses.asdict(_environment(target)),
+            "date": now(),
+            "predicted_for": f"{target.kind} ({target.name})",
+            "open_elements": dict(self.open_elements),
+            "asked": self.asked,
+        }
+        with writing(folder), atomic_folder(folder) as draft:
+            write_store(draft, self.entries, kind=PREDICTED, provenance=[provenance])
+            for name, bounds in self.bounds.items():
+                if bounds:
+                    write_store(draft / name, bounds, kind=PREDICTED, provenance=[provenance])
+
+
+def _environment(target: aot.Target) -> Environment:
+    """Return what decides about the bits: what compiles here, and for which device."""
+    device = {f"{PLATFORM}.{COMPUTE_CAPABILITY}": target.compute_capability}
+    return dataclasses.replace(environment.capture(()), devices=device)
+
+
+# --- Part by part --------------------------------------------------------------------------------
+Told = Callable[[Sequence[Judged]], None]
+
+
+def parts_folder(folder: Path) -> Path:
+    """Return where unfinished predictions of `folder` keep their parts."""
+    return folder.with_name(f"{folder.name}.parts")
+
+
+def store_by_parts(
+    cases: Sequence[Case],
+    target: aot.Target,
+    catalogue: Catalogue,
+    folder: Path,
+    goldens: Store,
+    measured: BudgetTable,
+    *,
+    resume: bool,
+    told: Told,
+) -> int:
+    """Predict the cases, one compile group after the other, and store them; return how many.
+
+    Each group is on the disk before the next one begins, so that predictions that were killed go on
+    with `resume`. Those of the quick tier come first. told: called after each group.
+
+    Raises:
+        GoldenError: the folder is not empty, there are parts and `resume` was not asked for, or
+            they were made otherwise; or the disk refuses.
+    """
+    require_new(folder)
+    parts = parts_folder(folder)
+    if parts.exists() and not resume:
+        raise GoldenError(
+            f"{parts} holds unfinished predictions: go on with them by --resume, or delete it to "
+            "begin anew"
+        )
+    made = []
+    for name, mine in _groups(cases, catalogue):
+        part = parts / name
+        if part.exists():
+            _require_same(open_store(part), target, mine)
+        else:
+            judged = list(judge(mine, target, catalogue, measured))
+            store(judged, target, catalogue, part, goldens)
+            told(judged)
+        made.append(part)
+    joined = _joined(made, _asked(cases))
+    joined.write(folder, target)
+    remove(parts)
+    return len(joined.entries)
+
+
+def _groups(cases: Iterable[Case], catalogue: Catalogue) -> list[tuple[str, list[Case]]]:
+    """Return the compile groups, by name, those with cases of the quick tier first."""
+    quick = {case.problem for case in select(catalogue, Selection(tier=Tier.QUICK))}
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.group, []).append(case)
+    return sorted(
+        groups.items(), key=lambda each: quick.isdisjoint(case.problem for case in each[1])
+    )
+
+
+def _require_same(part: Store, target: aot.Target, cases: Sequence[Case]) -> None:
+    faults = differences(part.environment, _environment(target))
+    if (was := part.latest.get("asked")) != (now := _asked(cases)):
+        faults.append(f"asked for: {was} -> {now}")
+    if faults:
+        raise GoldenError(
+            f"{part.folder} was predicted otherwise ({'; '.join(faults[:3])}): restore that, or "
+            f"delete {part.folder.parent} to begin anew"
+        )
+
+
+def _asked(cases: Iterable[Case]) -> str:
+    """Return how many cases are asked for, and the digest of their ids on the device."""
+    ids = sorted(dataclasses.replace(case, backend=PLATFORM).id for case in cases)
+    return f"{counted(len(ids), 'case')} {hashlib.sha256(chr(10).join(ids).encode()).hexdigest()}"
+
+
+def _joined(parts: Iterable[Path], asked: str) -> Predictions:
+    stores = [open_store(part) for part in parts]
+    bounds: dict[str, list[Entry]] = {LOWEST: [], HIGHEST: []}
+    for each in stores:
+        for name in each.bound_names():
+            bounds[name] += open_store(each.folder / name).entries()
+    return Predictions(
+        entries=[entry for each in stores for entry in each.entries()],
+        bounds=bounds,
+        open_elements={
+            key: count for each in stores for key, count in each.latest["open_elements"].items()
+        },
+        asked=asked,
+    )
 
 
 def _entry(one: Judged, catalogue: Catalogue, goldens: Store) -> Entry:

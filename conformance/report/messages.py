@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from conformance.cases.catalogue import registering_module
 from conformance.core.ids import Tier
 from conformance.core.records import CaseResult, CheckResult, Remedy, Status, Yardstick
 
@@ -33,19 +34,27 @@ def sources_of(result: CaseResult) -> list[str]:
 
 
 def way_out(remedy: Remedy, option: str) -> str:
-    """Return the command that gives the golden sets of the option another yardstick."""
+    """Return the command that gives the golden sets of the option another yardstick.
+
+    What a program registered by itself is known to no command: it is imported first. And it gets a
+    set of its own, beside the shipped one.
+    """
     if remedy.yardstick is Yardstick.WHOLE:
         return (
             "record both sides whole, under each JAX with `conformance record "
             f"{remedy.case} --whole --out DIR`, and give the two folders to `conformance compare`"
         )
+    command = "conformance"
+    if module := registering_module(remedy.initializer):
+        command = f'python -c "import {module}, conformance.__main__"'
+        option = option or " --golden my_golden"
     if remedy.yardstick is Yardstick.BUDGET:
         return (
-            f"measure it with `conformance law --initializer {remedy.initializer} "
+            f"measure it with `{command} law --initializer {remedy.initializer} "
             f"--dtype {remedy.dtype} --backend {remedy.backend}{option} --write-budgets`"
         )
     tier = " --tier full" if remedy.tier == Tier.FULL else ""
     return (
-        f"record another with `conformance goldens stage --initializer {remedy.initializer}{tier}"
+        f"record another with `{command} goldens stage --initializer {remedy.initializer}{tier}"
         f"{option} --reason '...'`, and review what it stages"
     )

@@ -39,14 +39,23 @@ def bench_of(options: Options, catalogue: Catalogue, goldens: Stack, ledger: Led
 def evaluate(case: Case, bench: Bench, observer: Observer) -> CaseResult:
     """Observe the case on its backend, look up its golden, and judge.
 
+    Raises:
+        Absent: the backend has no device in this process, or nobody here has the initializer.
+        StoreError: the golden or a budget cannot be read.
+    """
+    return judged(observer.observe(case, bench.specs[case.problem.initializer]), bench, observer)
+
+
+def judged(observation: Observation, bench: Bench, observer: Observer) -> CaseResult:
+    """Return the verdict on what was observed here, beside its golden.
+
     Stages are looked into where the outcome is not the golden's: they say what differs first.
 
     Raises:
-        BackendUnavailable: the backend has no device in this process.
         StoreError: the golden or a budget cannot be read.
     """
+    case = observation.case
     spec = bench.specs[case.problem.initializer]
-    observation = observer.observe(case, spec)
     golden = bench.goldens.golden(case.problem.id, case.backend, installed_jax())
     if golden is None or not is_as_before(observation.outcome, golden.outcome):
         observation = observer.in_full(observation, spec)

@@ -19,11 +19,10 @@ from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.planes import tier_of
 from conformance.cases.selection import blocks, select
 from conformance.core.errors import (
-    BackendUnavailable,
+    Absent,
     FleetUnavailable,
     GoldenError,
     SelectionError,
-    StoreError,
 )
 from conformance.core.ids import Block, Case, Tier, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
@@ -245,10 +244,10 @@ class Session:
             yield each
 
     def verdict(self, case: Case) -> Verdict:
-        """Evaluate the case; an absent backend or a broken golden is the reason of no verdict."""
+        """Evaluate the case; what is absent, as a backend or a golden, is the reason of none."""
         try:
             result, values = self.evaluate(case)
-        except (BackendUnavailable, StoreError) as error:
+        except Absent as error:
             return Verdict(case=case, reason=str(error))
         return Verdict(case=case, row=values, text=self.failure_text(result, values.rerun))
 

@@ -39,6 +39,7 @@ from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import compare_matrices
 from conformance.judge.drift import classify, first_differing_stage
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
+from conformance.judge.drift.refuted import Assumption, fallen
 from conformance.judge.verdict import compare
 from conformance.observe.lowering import program_key
 from conformance.observe.record import failed_by_the_machine
@@ -55,6 +56,7 @@ from conformance.store.entries import (
 from conformance.store.read import Store, open_store
 from conformance.upgrade.cause import Finding, cause_by_programs
 from conformance.upgrade.factored import matrix_of
+from conformance.upgrade.predicted import Test, test_of
 
 ANY = "any"
 """Backend and transform of a golden, which answers for all of them."""
@@ -72,13 +74,14 @@ class Pair:
 
     definition: what the initializer is declared to be, or of a model's parameter which orthogonal
         matrix it is; None where nobody says so. deviation: how it differs from what the first side
-        permits, if that is a set of predictions.
+        permits, if that is a set of predictions. fallen: the assumption of it that is refuted.
     """
 
     case: Case
     drift: Drift
     definition: Definition | None = None
     deviation: Deviation | None = None
+    fallen: Assumption | None = None
 
     @property
     def name(self) -> str:
@@ -103,6 +106,7 @@ class Comparison:
     before, after: what the two sides are called. lost, new: cases that only the one side holds.
     unseen: cases that the machine failed on a side, and how: nothing is known of them.
     causes: of the drift of some cases, by id. defaults: what changed defaults have to do with it.
+    test: what puts predictions to the test, where a recording is held against them.
     """
 
     before: str
@@ -114,13 +118,15 @@ class Comparison:
     unseen: Mapping[str, str] = dataclasses.field(default_factory=dict)
     causes: Mapping[str, Finding] = dataclasses.field(default_factory=dict)
     defaults: tuple[str, ...] = ()
+    test: Test | None = None
 
     @property
     def remarks(self) -> list[str]:
         """What no class tells: changed defaults, and exceptions that only speak otherwise."""
         n_reworded = sum(pair.drift.detail == REWORDED for pair in self.pairs)
         reworded = f"{counted(n_reworded, self.unit)}: {REWORDED}, which is no drift"
-        return [*self.defaults, *([reworded] if n_reworded else [])]
+        of_test = [self.test.remark] if self.test and self.test.remark else []
+        return [*of_test, *self.defaults, *([reworded] if n_reworded else [])]
 
     @property
     def differences(self) -> list[str]:
@@ -135,7 +141,7 @@ class Comparison:
     @property
     def is_test(self) -> bool:
         """Whether a recording is held against predictions."""
-        return any(pair.deviation is not None for pair in self.pairs)
+        return self.test is not None
 
     def counts(self) -> dict[DriftClass, int]:
         """Return how many pairs each class has, harmless first; all classes."""
@@ -195,6 +201,9 @@ def compare_stores(
             f"{names[0]} or {names[1]} holds {LAYERS}: goldens of layers are of no cases; "
             "`conformance goldens review` compares them with what is staged"
         )
+    test = None
+    if (before.kind, after.kind) == (PREDICTED, RECORDING):
+        test = test_of(before, after, names, catalogue)
     cases = [_cases(store, other) for store, other in ((before, after), (after, before))]
     if only:
         cases = [{key: held[key] for key in only if key in held} for held in cases]
@@ -214,6 +223,7 @@ def compare_stores(
         new=tuple(sorted(cases[1].keys() - cases[0].keys())),
         unseen=unseen,
         causes=_causes(pairs, before, after),
+        test=test,
     )
 
 
@@ -301,13 +311,14 @@ def _pair(name: str, case: Case, before: Store, after: Store, catalogue: Catalog
     initializer = case.problem.initializer
     spec = catalogue.lookup(initializer) if initializer in catalogue else None
     drift = _drift(case, actual.outcome, expected.outcome, spec)
-    is_test = (before.kind, after.kind) == (PREDICTED, RECORDING)
-    return Pair(
+    pair = Pair(
         case=case,
         drift=_with_stage(drift, actual, expected),
         definition=None if spec is None else spec.definition,
-        deviation=_deviation(actual, expected, before) if is_test else None,
     )
+    if (before.kind, after.kind) == (PREDICTED, RECORDING):
+        return _tested(pair, actual, expected, before)
+    return pair
 
 
 def _drift(case: Case, actual: Outcome, expected: Outcome, spec: InitializerSpec | None) -> Drift:
@@ -342,11 +353,23 @@ def _goldens() -> Store:
     return open_store(shipped())
 
 
-def _deviation(actual: Entry, predicted: Entry, predictions: Store) -> Deviation:
+def _tested(pair: Pair, actual: Entry, predicted: Entry, predictions: Store) -> Pair:
+    """Return the pair with how it lies to what is permitted, and what falls where it does not."""
     permitted = Permitted(
         digests=tuple(predicted.extra.get("permitted", ())), bounds=predictions.bounds(predicted.id)
     )
-    return deviation(actual.outcome, predicted.outcome, permitted)
+    found = deviation(actual.outcome, predicted.outcome, permitted)
+    if not found.n_decided:
+        return dataclasses.replace(pair, deviation=found)
+    golden = _goldens().golden(pair.case.problem.id, BASE)
+    assumption = fallen(
+        actual.outcome,
+        predicted.outcome,
+        permitted,
+        pair.drift.drift_class,
+        on_cpu=golden.outcome if golden else None,
+    )
+    return dataclasses.replace(pair, deviation=found, fallen=assumption)
 
 
 def _with_stage(drift: Drift, actual: Entry, expected: Entry) -> Drift:

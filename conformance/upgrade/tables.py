@@ -19,7 +19,7 @@ from typing import Any
 
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file
-from conformance.core.ids import format_shape
+from conformance.core.ids import Problem, format_shape, parse_case
 from conformance.core.records import STAGES, Drift, DriftClass
 from conformance.core.settings import differing
 from conformance.core.ulp import INCOMPARABLE
@@ -30,7 +30,7 @@ from conformance.report.markdown import ISSUE_BYTES, fitted, table_section
 from conformance.report.tables import Table, filled
 from conformance.store.entries import TREE
 from conformance.upgrade.cause import Finding
-from conformance.upgrade.compare import Pair
+from conformance.upgrade.compare import Comparison, Pair
 from conformance.upgrade.policy import Verdict, worst_first
 
 PROOF_LENGTH = 180
@@ -67,6 +67,7 @@ class PairRow:
     worst_after: str | None
     n_open: int | None
     n_decided: int | None
+    fallen: str | None
     cause: str | None
     proof: str | None
     detail: str
@@ -111,6 +112,7 @@ def _pair_row(verdict: Verdict, pair: Pair, *, is_allowed: bool) -> PairRow:
         worst_after=_value(drift.worst_actual),
         n_open=None if pair.deviation is None else pair.deviation.n_open,
         n_decided=None if pair.deviation is None else pair.deviation.n_decided,
+        fallen=None if pair.fallen is None else pair.fallen.value,
         cause=cause.cause.value if cause else None,
         proof=cause.proof if cause else None,
         detail=drift.detail,
@@ -141,6 +143,7 @@ def summaries(verdict: Verdict) -> list[Table]:
     if any(pair.case.backend == TREE for pair in comparison.pairs):
         axes = [("dtype", lambda pair: pair.case.problem.dtype)]
     return [
+        _tested(comparison),
         _deviations(comparison.pairs),
         _by_class(comparison.pairs),
         *(_by(axis, key, comparison.pairs) for axis, key in axes if drifted),
@@ -175,15 +178,81 @@ def _environment(verdict: Verdict) -> Table:
     return _table("What differs between the sides", ("fact", "before", "after"), lines)
 
 
+def _tested(comparison: Comparison) -> Table:
+    """Return how many predictions of each family and dtype are confirmed and refuted.
+
+    The last column names the first assumption that fell, of the case with most decided elements.
+    """
+    head = ("family", "dtype", "predicted", "confirmed", "permitted", "refuted")
+    title = "Predictions by family and dtype"
+    found: dict[tuple[str, str], _Tested] = {}
+    if comparison.test is None:
+        return _table(title, head, [])
+    families = comparison.test.families
+
+    def of(problem: Problem) -> _Tested:
+        family = families.get(problem.initializer, problem.initializer)
+        return found.setdefault((family, problem.dtype), _Tested())
+
+    for pair in comparison.pairs:
+        of(pair.case.problem).add(pair)
+    for key in (*comparison.lost, *comparison.unseen):
+        of(parse_case(key).problem).n_absent += 1
+    for key in comparison.new:
+        of(parse_case(key).problem).n_new += 1
+    lines = [(*key, *one.cells) for key, one in sorted(found.items())]
+    return _table(title, (*head, "not recorded", "not predicted", "first that fell"), lines)
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class _Tested:
+    """What became of the predictions of one family and dtype. worst: the most refuted pair."""
+
+    n_exact: int = 0
+    n_open: int = 0
+    n_refuted: int = 0
+    n_absent: int = 0
+    n_new: int = 0
+    worst: Pair | None = None
+
+    def add(self, pair: Pair) -> None:
+        """Count a pair."""
+        assert pair.deviation is not None
+        self.n_refuted += bool(pair.deviation.n_decided)
+        self.n_open += bool(pair.deviation.n_open and not pair.deviation.n_decided)
+        self.n_exact += not (pair.deviation.n_open or pair.deviation.n_decided)
+        if pair.fallen and (self.worst is None or _n_decided(pair) > _n_decided(self.worst)):
+            self.worst = pair
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The cells of a row, behind family and dtype."""
+        tested = (self.n_exact, self.n_open, self.n_refuted)
+        counts = (sum(tested) + self.n_absent, *tested, self.n_absent, self.n_new)
+        first = str(self.worst.fallen) if self.worst else "-"
+        return (*(str(count or "-") for count in counts), first)
+
+
+def _n_decided(pair: Pair) -> int:
+    return pair.deviation.n_decided if pair.deviation else 0
+
+
 def _deviations(pairs: Sequence[Pair]) -> Table:
     """Return how cases lie to their predictions, refuted ones first; not those as predicted."""
     found = [(pair, pair.deviation) for pair in pairs if pair.deviation]
     found = [(pair, one) for pair, one in found if one.n_open or one.n_decided]
     found.sort(key=lambda each: (-each[1].n_decided, -each[1].n_open, each[0].name))
     lines = [
-        (pair.name, "REFUTED" if one.n_decided else "permitted", str(one)) for pair, one in found
+        (
+            pair.name,
+            "REFUTED" if one.n_decided else "permitted",
+            str(one),
+            str(pair.fallen or "-"),
+        )
+        for pair, one in found
     ]
-    return _table("Beside the predictions", ("case", "verdict", "elements"), lines)
+    head = ("case", "verdict", "elements", "what fell")
+    return _table("Beside the predictions", head, lines)
 
 
 def _by_class(pairs: Sequence[Pair]) -> Table:

@@ -26,7 +26,7 @@ from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import Tier, parse_case
 from conformance.core.laws import Normal
 from conformance.core.records import Returned
-from conformance.observe import environment, programs
+from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS
@@ -343,16 +343,6 @@ def test_a_spec_that_raises_while_building_fails_by_name(
 
     assert code == 1
     assert "the `build` of its spec raised RuntimeError: no such layer" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("registered")
-def test_a_name_that_is_registered_twice_is_a_wrong_call(
-    run_cases: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    catalogue.register("zeros", lambda: dict)
-
-    assert main([*run_cases, ZEROS]) == 4
-    assert "initializer 'zeros' is registered twice" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -770,7 +760,7 @@ def test_what_is_unusual_is_named_with_its_consequence(
 def test_what_the_numbers_depend_on_is_shown_as_known_or_unknown(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conformance.observe.lapack.facts", lambda: {"lapack_kernel": "Haswell"})
+    monkeypatch.setattr(lapack, "facts", lambda: {"lapack_kernel": "Haswell"})
 
     main(["doctor", "--golden", str(golden)])
 
@@ -793,8 +783,8 @@ def test_the_doctor_tells_on_which_compiled_programs_a_run_would_rest(
 def test_where_nothing_tells_the_lapack_the_doctor_says_what_would(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("conformance.observe.lapack.facts", dict)
-    monkeypatch.setattr("conformance.observe.lapack.WITNESS", "no_such_package")
+    monkeypatch.setattr(lapack, "facts", dict)
+    monkeypatch.setattr(lapack, "WITNESS", "no_such_package")
 
     main(["doctor", "--golden", str(golden)])
 
@@ -805,7 +795,7 @@ def test_another_kernel_than_the_goldens_is_named(
     golden: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     was = environment.host_facts()["lapack_kernel"]
-    monkeypatch.setattr("conformance.observe.lapack.facts", lambda: {"lapack_kernel": "SkylakeX"})
+    monkeypatch.setattr(lapack, "facts", lambda: {"lapack_kernel": "SkylakeX"})
 
     main(["doctor", "--golden", str(golden)])
 

@@ -76,6 +76,7 @@ def test_an_option_may_say_what_the_default_is() -> None:
         ("run lecun_normal-float32-64x32-s0-cpu-eager", "backend", []),
         ("run --resume reports/x", "tier", None),
         ("merge a b", "tier", None),
+        ("record --out new --finish a b", "tier", None),
         ("goldens stage --layer Dense", "tier", None),
         ("goldens stage --backend cuda", "backend", []),
         ("goldens stage --all", "tier", "quick"),

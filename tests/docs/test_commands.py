@@ -27,6 +27,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
 from conformance.cli.main import main, parse
 from conformance.core.errors import ExitCode
+from conformance.observe.pod import spread_cases
 from conformance.run import declared, options
 from tests import ROOT
 
@@ -146,6 +147,8 @@ def test_a_command_is_understood(command: Command, monkeypatch: pytest.MonkeyPat
     words = list(command.words)
     if words[:2] == ["python", "-m"]:
         words = words[2:]
+    if words[:2] == ["python", "-c"] and words[2].endswith(", conformance.__main__"):
+        words = ["conformance", *words[3:]]
     if words[:2] == ["uv", "run"]:
         words = words[words.index("conformance") :]
     if words[0] == "python":
@@ -157,7 +160,9 @@ def test_a_command_is_understood(command: Command, monkeypatch: pytest.MonkeyPat
 def understand_conformance(words: list[str], _: pytest.MonkeyPatch) -> None:
     arguments = parse(words)
     brings_its_own = {"--golden", "--overlay", "--recording"} & set(words)
-    if words[0] in ("run", "record", "list") and not brings_its_own:
+    if "--coordinator" in words:
+        spread_cases(load_catalogue(), options.read_arguments(arguments).on())
+    elif words[0] in ("run", "record", "list") and not brings_its_own:
         select(load_catalogue(), options.read_arguments(arguments).on("cpu"))
 
 

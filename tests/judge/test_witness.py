@@ -16,6 +16,7 @@ from conformance.core.formats import fusings
 from conformance.core.ids import Problem, parse_problem
 from conformance.core.laws import Declared, NominalMoments, TruncatedNormal
 from conformance.core.records import Budget, Drift, DriftClass
+from conformance.judge.checks import oracle
 from conformance.judge.verdict import compare
 from conformance.oracle import Solution, solve
 from conformance.oracle.blocks import Answers
@@ -181,7 +182,7 @@ def test_the_oracle_is_asked_once_a_way_of_fusing(monkeypatch: pytest.MonkeyPatc
         asked.append(problem)
         return solve(problem, *arguments, **options)
 
-    monkeypatch.setattr("conformance.judge.checks.oracle.solve", counted)
+    monkeypatch.setattr(oracle, "solve", counted)
     found = compared(one_ulp(defined(), 1, 2), one_ulp(defined(), 5))
 
     assert found.drift_class is DriftClass.ROUNDING

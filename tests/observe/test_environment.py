@@ -25,6 +25,7 @@ from conformance.core.settings import (
     told,
     unusual,
 )
+from conformance.observe import environment as observed_environment
 from conformance.observe.environment import (
     CONFIG,
     FORBIDDEN_BY,
@@ -140,7 +141,7 @@ def test_a_recording_on_cuda_knows_driver_and_libraries(monkeypatch: pytest.Monk
     device = types.SimpleNamespace(device_kind="NVIDIA H100", client=client)
     monkeypatch.setattr(jax, "devices", lambda _: [device])
     facts = {"driver": "580.82.07", "cudnn": "91200"}
-    monkeypatch.setattr("conformance.observe.environment.cuda_facts", lambda: facts)
+    monkeypatch.setattr(observed_environment, "cuda_facts", lambda: facts)
 
     devices = device_facts(("cuda",))
 

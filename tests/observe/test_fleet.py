@@ -17,6 +17,7 @@ from conformance.cases.selection import Selection, select
 from conformance.cli import main
 from conformance.core.errors import FleetUnavailable
 from conformance.core.ids import Case, Tier, parse_case
+from conformance.core.installation import extra_command
 from conformance.core.records import Environment, Returned
 from conformance.merge import read_sources
 from conformance.observe import fleet
@@ -244,7 +245,7 @@ def test_without_the_extra_the_command_says_what_installs_it(
     words = ["run", "--fleet", "auto", "--backend", "cpu", "--tier", "quick"]
 
     assert main([*words, "--reports", str(tmp_path)]) == 3
-    assert "pip install 'initializer-conformance[fleet]'" in capsys.readouterr().err
+    assert f"--fleet needs Ray: {extra_command('fleet')}" in capsys.readouterr().err
 
 
 def test_a_fleet_needs_its_backends_named(

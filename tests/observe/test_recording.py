@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import importlib
 import itertools
 import os
 import signal
@@ -16,10 +17,18 @@ from typing import Any
 import jax
 import pytest
 
-from conformance.cases.catalogue import Catalogue, InitializerSpec
+from conformance.cases.builtin import builtin_specs
+from conformance.cases.catalogue import Catalogue
 from conformance.cli import main
-from conformance.core.errors import EmptySelection, GoldenError, JournalError
+from conformance.core.errors import (
+    EmptySelection,
+    GoldenError,
+    InitializerUnavailable,
+    JournalError,
+    PackageBroken,
+)
 from conformance.core.ids import Case, parse_case
+from conformance.core.installation import extra_command
 from conformance.core.laws import Normal
 from conformance.core.machine import machine_fault
 from conformance.core.records import Raised
@@ -190,50 +199,68 @@ def test_what_cannot_be_lowered_has_no_fingerprint(catalogue: Catalogue, folder:
 # --- What is not there ---------------------------------------------------------------------------
 
 
-def flax_spec(name: str, missing: str) -> InitializerSpec:
-    def build() -> Any:
-        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
-
-    return InitializerSpec(
-        name=name,
-        build=build,
-        definition=None,
-        family="constant",
-        public_names=(f"flax.linen.initializers.{name}",),
-    )
+def flax_case(catalogue: Catalogue) -> Case:
+    """Return the case of an initializer that only flax.nnx has."""
+    catalogue.add(next(spec for spec in builtin_specs() if spec.name == "zeros_init_nnx"))
+    return parse_case("zeros_init_nnx-float32-2-s0-cpu-eager")
 
 
+@pytest.fixture(params=["flax", "flax.nnx"])
+def absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what of Flax cannot be imported: none is installed, or one that has no nnx yet."""
+    for name in {request.param, "flax.nnx"}:
+        monkeypatch.setitem(sys.modules, name, None)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("absent")
 def test_initializers_of_an_absent_flax_are_left_out_by_name(
     catalogue: Catalogue, folder: Path
 ) -> None:
-    catalogue.add(flax_spec("theirs", "flax"))
-    theirs = parse_case("theirs-float32-2-s0-cpu-eager")
+    theirs = flax_case(catalogue)
 
     store = record([*CASES, theirs], catalogue, folder)
 
     assert store.ids() == [case.id for case in CASES]
-    assert store.provenance[0]["left_out"] == ["theirs"]
+    assert store.provenance[0]["left_out"] == ["zeros_init_nnx"]
 
 
-def test_a_flax_that_is_broken_is_not_absent(catalogue: Catalogue, folder: Path) -> None:
-    catalogue.add(flax_spec("theirs", "msgpack"))
-    theirs = parse_case("theirs-float32-2-s0-cpu-eager")
+def test_a_flax_that_is_broken_is_told_before_anything_is_recorded(
+    catalogue: Catalogue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Flax 0.12.0 beside JAX 0.10: its cases would fail as if initializers had changed."""
+    real = importlib.import_module
+    module = compile("from jax import nothing_of_the_kind", "flax/nnx/__init__.py", "exec")
 
-    store = record([*CASES, theirs], catalogue, folder)
+    def broken(name: str) -> Any:
+        if name == "flax.nnx":
+            exec(module, {"__name__": name})  # noqa: S102  # it is ours
+        return real(name)
 
-    outcome = store.observation(theirs.id).outcome
-    assert isinstance(outcome, Raised)
-    assert outcome.exception == "SpecError"
-    assert "msgpack" in outcome.message
+    theirs = flax_case(catalogue)
+    monkeypatch.setattr(importlib, "import_module", broken)
+
+    with pytest.raises(PackageBroken, match=r"flax is installed and cannot be imported \(ImportE"):
+        record([*CASES, theirs], catalogue, folder)
+
+    assert not folder.exists()
 
 
+@pytest.mark.usefixtures("absent")
 def test_nothing_but_an_absent_flax_is_an_empty_selection(
     catalogue: Catalogue, folder: Path
 ) -> None:
-    catalogue.add(flax_spec("theirs", "flax"))
+    told = r"asked here: flax\.nnx\.initializers is not here: flax \S+ is .* Install flax>=0\.9"
+    with pytest.raises(EmptySelection, match=told):
+        record([flax_case(catalogue)], catalogue, folder)
 
-    with pytest.raises(EmptySelection, match="Flax is not installed, and only it has theirs"):
-        record([parse_case("theirs-float32-2-s0-cpu-eager")], catalogue, folder)
+
+@pytest.mark.usefixtures("absent")
+def test_a_case_of_an_absent_flax_has_no_verdict(catalogue: Catalogue) -> None:
+    case = flax_case(catalogue)
+
+    with pytest.raises(InitializerUnavailable, match="flax\\.nnx\\.initializers is not here"):
+        Observer().observe(case, catalogue.lookup(case.problem.initializer))
 
 
 def test_an_absent_backend_fails_before_anything_is_written(
@@ -633,8 +660,7 @@ def test_what_judging_needs_is_told_with_what_installs_it(
 
     assert done.returncode == 3
     assert done.stderr == (
-        f"conformance: this needs {package}, which is not installed: "
-        "pip install 'initializer-conformance[judge]'\n"
+        f"conformance: this needs {package}, which is not installed: {extra_command('judge')}\n"
     )
 
 

@@ -230,6 +230,8 @@ def test_a_table_lines_up() -> None:
         (["--platform", "tpu", "--predict"], "only CUDA is predicted"),
         (["--platform", "tpu", "--record", "x"], "only CUDA is predicted"),
         (["--platform", "tpu", "--accept"], "--accept needs --reason '...'"),
+        (["--platform", "cuda", "--resume"], "name their folder by --record"),
+        (["--platform", "cuda", "--record", "x", "--out", "y"], "--record predicts, and keeps no"),
     ],
 )
 def test_options_of_another_platform_are_a_wrong_call(
@@ -253,6 +255,7 @@ def test_the_command_without_a_compiler_is_the_fault_of_the_machine(
 
 def arguments(**fields: Any) -> argparse.Namespace:
     given = {"platform": "cuda", "target": None, "topology": None, "predict": False, "record": None}
+    given |= {"resume": False, "out": None}
     return argparse.Namespace(**{**given, "accept": False, "reason": "", **fields})
 
 
@@ -260,6 +263,32 @@ def test_several_topologies_are_separated_by_commas() -> None:
     asked = arguments(platform="tpu", topology="v5e:1x1, v4:1x1x1")
 
     assert command._targets(asked) == ["v5e:1x1", "v4:1x1x1"]
+
+
+# --- Devices that are here -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("platform", "facts", "name"),
+    [
+        ("cuda", {"device_kind": "NVIDIA H200", "compute_capability": "9.0"}, "h100"),
+        ("cuda", {"device_kind": "NVIDIA A100", "compute_capability": "8.0"}, "a100"),
+        ("cuda", {"device_kind": "NVIDIA B200", "compute_capability": "10.0"}, "b200"),
+        ("cuda", {"device_kind": "NVIDIA L4", "compute_capability": "8.9"}, ""),
+        ("tpu", {"device_kind": "TPU v5 lite"}, "v5e-1x1"),
+        ("tpu", {"device_kind": "TPU v2"}, ""),
+        ("cpu", {"device_kind": "cpu"}, ""),
+    ],
+)
+def test_a_device_is_the_target_of_its_compute_capability_or_generation(
+    platform: str, facts: dict[str, str], name: str
+) -> None:
+    assert aot.described(platform, argparse.Namespace(**facts)) == name
+
+
+@pytest.mark.parametrize("name", sorted(set(aot.TPU_KINDS.values())))
+def test_programs_of_each_tpu_that_is_known_by_name_are_kept(name: str) -> None:
+    assert (ROOT / "golden" / "compiled" / f"{name}.json").exists()
 
 
 # --- Accepted programs ---------------------------------------------------------------------------

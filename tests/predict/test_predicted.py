@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,21 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import main
 from conformance.core.arrays import Array, returned, whole
+from conformance.core.errors import NoTest
 from conformance.core.ids import Case, parse_case
 from conformance.core.paths import MANIFEST, shipped
 from conformance.core.records import DriftClass, Entry, Returned
+from conformance.judge.drift.refuted import Assumption
 from conformance.store.entries import PREDICTED, RECORDING
 from conformance.store.read import open_store
 from conformance.store.write import write_store
 from conformance.upgrade.compare import compare_folders
+from conformance.upgrade.predicted import CAPABILITY
 from tests import ROOT
 
-H100, A100 = (ROOT / "golden" / "predicted" / name for name in ("h100", "a100"))
+H100, A100, H100_EARLIER = (
+    ROOT / "golden" / "predicted" / name for name in ("h100", "a100", "h100@0.11.2")
+)
 
 # --- The kept predictions ------------------------------------------------------------------------
 
@@ -33,14 +40,18 @@ SCALED = parse_case("glorot_uniform-float32-64x32-s0-cuda-eager")
 """All elements open, but only together."""
 
 
-@pytest.mark.parametrize("folder", [H100, A100], ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", [H100, A100, H100_EARLIER], ids=lambda path: path.name)
 def test_the_kept_predictions_are_intact_and_say_what_they_are(folder: Path) -> None:
     store, provenance = open_store(folder), json.loads((folder / "provenance.json").read_text())
 
     assert main(["goldens", "verify", "--golden", str(folder)]) == 0
     assert store.kind == PREDICTED
-    assert folder.name.upper() in provenance[-1]["predicted_for"]
-    assert "jax-cuda13-plugin" in provenance[-1]["environment"]["packages"]
+    device, _, release = folder.name.partition("@")
+    assert device.upper() in provenance[-1]["predicted_for"]
+    packages = provenance[-1]["environment"]["packages"]
+    assert {packages[name] for name in ("jax", "jaxlib", "jax-cuda13-plugin")} == {
+        release or "0.12.0.1"
+    }
 
 
 def array_of(case: Case) -> Array:
@@ -69,9 +80,17 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recorded(folder: Path, of: Path, changes: dict[str, Array]) -> Path:
-    """Write what a GPU would have recorded that returned all as predicted but for some arrays."""
+def recorded(
+    folder: Path, of: Path, changes: dict[str, Array], **environment: dict[str, str]
+) -> Path:
+    """Write what a GPU would have recorded that returned all as predicted but for some arrays.
+
+    environment: facts that are otherwise there than where the predictions were made.
+    """
     predicted = open_store(of)
+    captured = dict(predicted.latest["environment"])
+    for section, facts in environment.items():
+        captured[section] = {**captured[section], **facts}
     entries = [
         Entry(
             id=entry.id,
@@ -81,7 +100,8 @@ def recorded(folder: Path, of: Path, changes: dict[str, Array]) -> Path:
         )
         for entry in predicted.entries()
     ]
-    write_store(folder, entries, kind=RECORDING, provenance=predicted.provenance)
+    provenance = {**predicted.latest, "environment": captured, "machine_faults": []}
+    write_store(folder, entries, kind=RECORDING, provenance=[provenance])
     return folder
 
 
@@ -115,7 +135,7 @@ def test_a_decided_element_that_differs_refutes_by_name(
     text = capsys.readouterr().out
     assert "NOT CONFIRMED" in text
     assert "1 refuted" in text
-    assert f"{TAIL.id}  REFUTED  differs in 1 element, 1 decided" in text
+    assert f"{TAIL.id}  REFUTED  differs in 1 element, 1 decided  {Assumption.ROUNDING}" in text
 
 
 @pytest.mark.parametrize(("is_within", "code"), [(True, 0), (False, 1)])
@@ -211,3 +231,122 @@ def test_an_a100_is_predicted_to_return_other_bfloat16_normals_and_equal_uniform
     assert not comparison.is_test
     assert {"glorot_uniform", "he_uniform", "lecun_uniform", "uniform"} <= equal
     assert not {"normal", "lecun_normal", "he_normal", "truncated_normal"} & equal
+
+
+# --- What a recording may be wrong in -------------------------------------------------------------
+
+
+def words_of(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_predictions_are_counted_by_family_and_dtype(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One is refuted, by a device that contracts as XLA's CPU does: its array is the golden."""
+    golden = open_store(shipped()).entry(TAIL.problem.id)
+    assert golden is not None
+    assert isinstance(golden.outcome, Returned)
+    recording = recorded(tmp_path / "gpu", few, {TAIL.id: whole(golden.outcome)})
+
+    assert main(["compare", str(few), str(recording)]) == 1
+    text = words_of(capsys)
+    n_normal = sum(key.startswith("normal") and "-float32-" in key for key in open_store(few).ids())
+    line = f"normal float32 {n_normal} {n_normal - 1} - 1 - - {Assumption.CONTRACTION}"
+    assert line in text
+    assert "family dtype predicted confirmed permitted refuted not recorded not predicted" in text
+
+
+def test_a_gpu_of_another_name_answers_for_the_capability(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded(tmp_path / "gpu", few, {}, devices={"cuda.kind": "NVIDIA H200"})
+
+    assert main(["compare", str(few), str(recording)]) == 0
+    said = "NVIDIA H200 answers for NVIDIA H100 80GB HBM3 (h100): both are of compute capability"
+    assert said in words_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("section", "facts", "words"),
+    [
+        ("devices", {CAPABILITY: "8.0"}, "cuda.compute_capability: 9.0 -> 8.0"),
+        ("packages", {"jaxlib": "0.11.2"}, "jaxlib: 0.12.0.1 -> 0.11.2"),
+        ("config", {"XLA_FLAGS": "--xla_gpu_ftz=true"}, "XLA_FLAGS: not stated -> --xla_gpu_ftz"),
+        ("config", {"jax_enable_x64": "True"}, "jax_enable_x64: False -> True"),
+    ],
+)
+def test_what_was_not_predicted_is_no_test(
+    few: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    section: str,
+    facts: dict[str, str],
+    words: str,
+) -> None:
+    """Not even if every bit is as predicted."""
+    recording = recorded(tmp_path / "gpu", few, {}, **{section: facts})
+
+    assert main(["compare", str(few), str(recording)]) == NoTest.exit_code
+    said = capsys.readouterr().err
+    assert f"{recording} neither confirms nor refutes {few}" in said
+    assert words in said
+    assert "conformance compile --platform cuda --target DEVICE --record DIR" in said
+
+
+def test_the_set_that_is_meant_is_named(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded(tmp_path / "gpu", few, {}, devices={CAPABILITY: "8.0"})
+
+    assert main(["compare", str(H100), str(recording)]) == NoTest.exit_code
+    assert f"compare it with {A100}" in capsys.readouterr().err
+
+
+def test_a_recording_that_does_not_say_its_capability_is_no_test(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = recorded(tmp_path / "gpu", few, {})
+    path = recording / "provenance.json"
+    path.write_text(path.read_text().replace(CAPABILITY, "cuda.other"))
+
+    assert main(["compare", str(few), str(recording)]) == NoTest.exit_code
+    said = capsys.readouterr().err
+    assert "cuda.compute_capability: 9.0 -> not stated" in said
+    assert "record it anew with this version, on a CUDA device" in said
+
+
+def test_what_a_truncated_recording_lacks_is_counted_and_what_nobody_predicted(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predicted = open_store(few)
+    kept = [entry for entry in predicted.entries() if "-float16-" in entry.id]
+    more = kept[0]
+    unasked = dataclasses.replace(more, id=more.id.replace("-64x32-s0-", "-64x32-s3-"))
+    write_store(tmp_path / "gpu", [*kept, unasked], kind=RECORDING, provenance=predicted.provenance)
+
+    assert main(["compare", str(few), str(tmp_path / "gpu")]) == 3
+    text = words_of(capsys)
+    n_uniform = sum(key.startswith("uniform") and "-float32-" in key for key in predicted.ids())
+    assert f"uniform float32 {n_uniform} - - - {n_uniform} - -" in text
+    family = more.shard.partition("/")[0]
+    assert re.search(rf"{family} float16 (\d+) \1 - - - 1 -", text)
+
+
+def test_an_earlier_release_differs_in_eager_normals_whose_scale_is_rounded() -> None:
+    """It multiplied by sqrt(2) and by the scale, one after the other: two are powers of two."""
+    comparison = compare_folders(H100_EARLIER, H100, load_catalogue())
+
+    pairs = comparison.pairs
+    moved = {pair.case for pair in pairs if pair.drift.drift_class is not DriftClass.IDENTICAL}
+    assert {case.transform for case in moved} == {"eager"}
+    assert {case.problem.initializer for case in moved} == {
+        *("normal", "normal_0.02", "normal_large", "normal_tiny"),
+        *("scaling_fan_avg_normal", "scaling_fan_geo_avg_normal", "scaling_fan_out_normal"),
+    }
+    same = {pair.case for pair in pairs} - moved
+    assert {"normal_1", "scaling_fan_in_normal"} <= {
+        case.problem.initializer for case in same if case.transform == "eager"
+    }
+    assert len(moved) == 7 * 3  # in three dtypes
+    assert max(pair.drift.max_ulp or 0 for pair in pairs) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import main
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError
-from conformance.core.ids import Case, Problem
+from conformance.core.ids import Case, Problem, parse_case
 from conformance.core.paths import shipped
 from conformance.core.records import Drift, DriftClass, Observation, Raised, Returned
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
@@ -24,7 +25,9 @@ from conformance.store.verify import verify
 
 PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
 CASE = Case(problem=PROBLEM, backend="cuda", transform="jit")
-TARGET = aot.Target(platform="cuda", name="h100", kind="NVIDIA H100", handle=None)
+TARGET = aot.Target(
+    platform="cuda", name="h100", kind="NVIDIA H100", compute_capability="9.0", handle=None
+)
 ZEROS = np.zeros((64, 32), np.float32)
 
 
@@ -136,6 +139,135 @@ def test_a_set_of_predictions_names_cases(tmp_path: Path) -> None:
 
     with pytest.raises(GoldenError, match=r"cannot be read .entries: "):
         open_store(tmp_path / "out")
+
+
+# --- Part by part --------------------------------------------------------------------------------
+
+ASKED = [
+    parse_case(f"normal-float32-{shape}-s0-cuda-emulated-{transform}")
+    for shape in ("17x13", "64x32")
+    for transform in ("jit", "eager")
+]
+
+
+class KilledError(Exception):
+    """Stands for whatever ends a process."""
+
+
+class Predictor:
+    """Predicts zeros of which each second case is open; ends after `n_groups` groups."""
+
+    def __init__(self, n_groups: int) -> None:
+        self.groups: list[str] = []
+        self._n_groups = n_groups
+
+    def __call__(self, cases: Sequence[Case], *_: object) -> Iterator[predictions.Judged]:
+        """Yield what is predicted of the cases of one group."""
+        if len(self.groups) == self._n_groups:
+            raise KilledError
+        self.groups.append(cases[0].group)
+        for case in cases:
+            array = returned(np.zeros(case.problem.shape, np.float32))
+            yield dataclasses.replace(
+                judged(array, n_open=3 * (case.transform == "jit")),
+                observation=dataclasses.replace(
+                    judged(array).observation,
+                    outcome=array,
+                    case=dataclasses.replace(case, backend="cuda"),
+                ),
+            )
+
+
+def by_parts(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    n_groups: int = 99,
+    resume: bool = False,
+    target: aot.Target = TARGET,
+    asked: Sequence[Case] = ASKED,
+) -> Predictor:
+    predictor = Predictor(n_groups)
+    monkeypatch.setattr(predictions, "judge", predictor)
+    predictions.store_by_parts(
+        asked,
+        target,
+        load_catalogue(),
+        folder,
+        open_store(shipped()),
+        {},  # type: ignore[arg-type]  # nothing is judged
+        resume=resume,
+        told=lambda _: None,
+    )
+    return predictor
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "provenance.json"
+    }
+
+
+def test_predictions_that_were_killed_go_on_where_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_parts(tmp_path / "once", monkeypatch)
+    with pytest.raises(KilledError):
+        by_parts(tmp_path / "out", monkeypatch, n_groups=2)
+    assert not (tmp_path / "out").exists()
+
+    rest = by_parts(tmp_path / "out", monkeypatch, resume=True)
+
+    assert len(rest.groups) == 2
+    assert content(tmp_path / "out") == content(tmp_path / "once")
+    assert set(open_store(tmp_path / "out").ids()) == {
+        case.id.replace("cuda-emulated", "cuda") for case in ASKED
+    }
+    assert len(open_store(tmp_path / "out").latest["open_elements"]) == 2
+    assert not predictions.parts_folder(tmp_path / "out").exists()
+
+
+def test_the_quick_tier_is_predicted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = by_parts(tmp_path / "out", monkeypatch).groups
+
+    assert ["64x32" in group for group in groups] == [True, True, False, False]
+
+
+def test_parts_are_not_gone_on_with_unasked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(KilledError):
+        by_parts(tmp_path / "out", monkeypatch, n_groups=1)
+
+    with pytest.raises(GoldenError, match=r"out\.parts holds unfinished predictions: .*--resume"):
+        by_parts(tmp_path / "out", monkeypatch)
+
+
+def test_parts_of_another_device_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = dataclasses.replace(TARGET, compute_capability="8.0")
+    with pytest.raises(KilledError):
+        by_parts(tmp_path / "out", monkeypatch, n_groups=1)
+
+    with pytest.raises(
+        GoldenError, match=r"predicted otherwise \(cuda\.compute_capability: 9\.0 -> 8\.0"
+    ):
+        by_parts(tmp_path / "out", monkeypatch, resume=True, target=other)
+
+
+def test_parts_of_another_selection_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of which only a part was asked for would be taken for the whole."""
+    more = dataclasses.replace(ASKED[2], problem=dataclasses.replace(PROBLEM, seed=1))
+    with pytest.raises(KilledError):
+        by_parts(tmp_path / "out", monkeypatch, n_groups=2)
+
+    with pytest.raises(GoldenError, match=r"asked for: 1 case \w+ -> 2 cases"):
+        by_parts(tmp_path / "out", monkeypatch, resume=True, asked=[*ASKED, more])
 
 
 # --- What is permitted ---------------------------------------------------------------------------

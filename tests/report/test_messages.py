@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cases import catalogue
 from conformance.core.paths import golden_option
 from conformance.core.records import Remedy, Yardstick
 from conformance.report.messages import way_out
@@ -34,3 +35,17 @@ from conformance.report.messages import way_out
 )
 def test_a_way_out_names_the_set_that_judged(remedy: Remedy, expected: str) -> None:
     assert way_out(remedy, golden_option(Path("sets/mine"))) == expected
+
+
+def test_what_a_module_registers_is_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command knows it otherwise; and the shipped set is no place for its goldens."""
+    monkeypatch.setattr(catalogue, "_REGISTERED", [])
+    catalogue.register("mine", lambda: lambda *_: None)
+    remedy = Remedy(yardstick=Yardstick.GOLDEN, initializer="mine", tier="quick")
+
+    told = way_out(remedy, "")
+
+    assert told == (
+        f'record another with `python -c "import {__name__}, conformance.__main__" goldens stage '
+        "--initializer mine --golden my_golden --reason '...'`, and review what it stages"
+    )

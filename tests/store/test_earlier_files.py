@@ -19,7 +19,6 @@ from nightly import read_merge
 from conformance.cli import main
 from conformance.cli.history import last_changes
 from conformance.core.errors import ConformanceError
-from conformance.core.ids import parse_case
 from conformance.core.paths import BUDGETS, LOWERING, PENDING, shipped
 from conformance.core.records import Raised, Returned
 from conformance.core.versions import FORMATS, Format
@@ -145,7 +144,7 @@ def test_what_is_pending_can_be_accepted(folder: Path) -> None:
 
 def test_an_unfinished_recording_goes_on(folder: Path) -> None:
     environment = open_store(folder / "recording").environment
-    header = header_line([parse_case(case) for case in CASES], environment)
+    header = header_line(CASES, environment)
 
     assert len(Journal(folder / "unfinished.journal", header).read()) == 3
 
@@ -188,7 +187,7 @@ def raised(form: Format) -> Iterator[None]:
 
 def read_journal(folder: Path) -> object:
     environment = open_store(folder / "recording").environment
-    header = header_line([parse_case(case) for case in CASES], environment)
+    header = header_line(CASES, environment)
     return Journal(folder / "unfinished.journal", header).read()
 
 

@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the CPU's and the oracle's",
     )
     parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="cuda: store the predictions in DIR"
+        "--record", type=Path, metavar="DIR", help="cuda: predict, and store that in the new DIR"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the predictions of DIR that were killed"
     )
     parser.add_argument(
         "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"

@@ -18,6 +18,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true", help="go on with the recording of DIR that was killed"
     )
     parser.add_argument(
+        "--finish",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="PATH",
+        help="record nothing: make the recording of DIR of what journals of killed ones hold, or "
+        "of the parts that a folder holds of a pod",
+    )
+    parser.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="record what this process of a pod holds of sharded arrays; process 0 listens there",
+    )
+    parser.add_argument(
+        "--process", metavar="I/N", help="with --coordinator: which process this is, from 0/N on"
+    )
+    parser.add_argument(
         "--whole", action="store_true", help="store all elements, however large an array is"
     )
     declared.add_selection_options(parser.add_argument)

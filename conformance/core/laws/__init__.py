@@ -20,6 +20,7 @@ from conformance.core.laws.truncated_normal import (
 from conformance.core.laws.uniform import Uniform
 from conformance.core.laws.variance_scaling import (
     COMPLEX_TRUNCATED_STDDEV,
+    MODES,
     UNITS,
     Axes,
     VarianceScaling,
@@ -29,6 +30,7 @@ from conformance.core.laws.variance_scaling import (
 
 __all__ = [
     "COMPLEX_TRUNCATED_STDDEV",
+    "MODES",
     "TRUNCATED_STDDEV",
     "UNITS",
     "Axes",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import math
+import numbers
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -23,6 +24,13 @@ Reals = npt.NDArray[np.float64]
 def squared(number: float) -> float:
     """Return the square: infinite, and no error, beyond 1e154."""
     return number * number
+
+
+def unfit_number(name: str, value: object) -> str:
+    """Return why the value of a field is no finite number; "" if it is one."""
+    if isinstance(value, numbers.Real) and math.isfinite(value):
+        return ""
+    return f"{name}={value!r} is no finite number"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,14 @@ class Definition(abc.ABC):
     __slots__ = ()
 
     family: ClassVar[str] = "custom"
+
+    @property
+    def fault(self) -> str:
+        """Return why nothing can be what the fields define, with the value; "" where that can be.
+
+        Whoever registers is told. Numbers that were computed, as those of `times`, are not asked.
+        """
+        return ""
 
     @property
     def unit(self) -> Law | None:
@@ -111,6 +127,19 @@ class Law(Definition):
     factor_name: ClassVar[str] = "scale"
     is_open: ClassVar[bool] = False
     takes_complex: ClassVar[bool] = False
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with factor and bounds."""
+        name, factor = self.factor_name, self.factor
+        if fault := unfit_number(name, factor):
+            return fault
+        if name == "stddev" and factor < 0:
+            return f"stddev={factor!r} is no standard deviation: write 0 or more"
+        lower, upper = self.support
+        if not lower < upper:
+            return f"nothing lies in ({lower!r}, {upper!r}): lower must be less than upper"
+        return ""
 
     @property
     @abc.abstractmethod

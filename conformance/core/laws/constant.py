@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from typing import ClassVar
 
 from conformance.core.laws.base import Definition, NominalMoments
@@ -18,6 +19,13 @@ class Constant(Definition):
     value: complex | tuple[object, ...]
 
     family: ClassVar[str] = "constant"
+
+    @property
+    def fault(self) -> str:
+        """Return that the value is neither a number nor a tuple, where it is not."""
+        if isinstance(self.value, numbers.Complex | tuple):
+            return ""
+        return f"value={self.value!r} is no number: write one, or a (nested) tuple of numbers"
 
     def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments | None:
         """Return the value with no variance; None for an array of several."""

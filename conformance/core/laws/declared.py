@@ -14,6 +14,13 @@ class Declared(Definition):
 
     moments: Callable[[tuple[int, ...]], NominalMoments]
 
+    @property
+    def fault(self) -> str:
+        """Return that the moments are no function of a shape, where they are none."""
+        if callable(self.moments):
+            return ""
+        return f"moments={self.moments!r} is no function: write one from a shape to NominalMoments"
+
     def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
         """Return what the user says of the shape."""
         del is_complex

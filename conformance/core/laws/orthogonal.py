@@ -6,7 +6,13 @@ import dataclasses
 import math
 from typing import ClassVar
 
-from conformance.core.laws.base import Definition, NominalMoments, Sampler, squared
+from conformance.core.laws.base import (
+    Definition,
+    NominalMoments,
+    Sampler,
+    squared,
+    unfit_number,
+)
 from conformance.core.laws.normal import Normal
 
 
@@ -16,6 +22,13 @@ class Matrix(Definition):
     __slots__ = ()
 
     family: ClassVar[str] = "orthogonal"
+
+    scale: float
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with the scale."""
+        return unfit_number("scale", self.scale)
 
     def sampler(self, shape: tuple[int, ...]) -> Sampler:
         """Return how the normals of the tall matrix are drawn."""

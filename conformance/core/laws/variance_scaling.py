@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from conformance.core.laws.base import Definition, Law, NominalMoments
+from conformance.core.errors import unknown
+from conformance.core.laws.base import Definition, Law, NominalMoments, unfit_number
 from conformance.core.laws.normal import Normal
 from conformance.core.laws.truncated_normal import TRUNCATED_STDDEV, TruncatedNormal
 from conformance.core.laws.uniform import Uniform
@@ -28,6 +29,8 @@ UNITS: Mapping[str, Law] = {
     "uniform": Uniform(scale=1.0, lower=-1.0),
 }
 """The unit variate of each distribution."""
+
+MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 
 ROUNDINGS = {"uniform": 3, "normal": 2, "truncated_normal": 4}
 """Of the factor: of the variance; three times it; its root; the truncation constant; the quotient.
@@ -51,6 +54,19 @@ class VarianceScaling(Definition):
     batch_axis: Axes = ()
 
     family: ClassVar[str] = "variance_scaling"
+
+    @property
+    def fault(self) -> str:
+        """Return what is wrong with scale, mode or distribution."""
+        if fault := unfit_number("scale", self.scale):
+            return fault
+        if self.scale < 0:
+            return f"scale={self.scale!r} makes a negative variance: write 0 or more"
+        if self.mode not in MODES:
+            return unknown("mode", self.mode, MODES)
+        if self.distribution not in UNITS:
+            return unknown("distribution", self.distribution, UNITS)
+        return ""
 
     @property
     def scale_roundings(self) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, as_dtype, digest, returned
+from conformance.core.errors import Absent
 from conformance.core.ids import Case
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends.pjrt import sampler_for
@@ -146,6 +147,8 @@ class ExportedBackend:
         problem = case.problem
         try:
             function = TRANSFORMS[case.transform](spec.build(), problem, [])
+        except Absent:
+            raise
         except Exception as error:
             message = f"{type(error).__name__}: {error}"
             return Raised(exception="SpecError", message=message), None

@@ -13,7 +13,7 @@ import numpy as np
 from conformance.cases.backends import installed, lookup
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, returned
-from conformance.core.errors import BackendUnavailable, nearest
+from conformance.core.errors import Absent, BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
 from conformance.core.ids import SHARDED, Block, Case, Problem
 from conformance.core.laws import Sampler, sampler_of
@@ -81,6 +81,8 @@ class PjrtBackend:
             )
         try:
             call = TRANSFORMS[case.transform](spec.build(), case.problem, self._devices)
+        except Absent:
+            raise
         except Exception as error:
             refusal = Raised(exception="SpecError", message=f"{type(error).__name__}: {error}")
             return self._observation(case, refusal, None, 0.0)

@@ -76,11 +76,13 @@ MOST_CHOICES = 5**5
 class Step:
     """One kernel of the program: what it reads, by name, and what it writes.
 
-    Without a kernel it copies what it reads, or `part` of that.
+    Without a kernel it copies what it reads, or `part` of that. dials: its approximate
+    instructions, in groups that are varied as one; found once, for a prediction runs it often.
     """
 
     kernel: Kernel | None = None
     launch: Launch | None = None
+    dials: tuple[influence.Sites, ...] = ()
     part: tuple[slice, ...] = ()
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -153,8 +155,7 @@ class Program:
         return [
             [(number, index) for index in group]
             for number, step in enumerate(self.steps)
-            if step.kernel
-            for group in influence.dials(step.kernel)
+            for group in step.dials
         ]
 
     def _run_step(
@@ -269,7 +270,8 @@ class _Loading:
         if part := _sliced(found, self._hlo):
             return Step(part=part, reads=reads, writes=writes)
         kernel, launch = _launched(found["name"], self._kernels, self.launches)
-        return Step(kernel=kernel, launch=launch, reads=reads, writes=writes)
+        dials = influence.dials(kernel)
+        return Step(kernel=kernel, launch=launch, dials=dials, reads=reads, writes=writes)
 
 
 def _sliced(found: re.Match[str], hlo: str) -> tuple[slice, ...]:

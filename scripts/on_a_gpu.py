@@ -1,0 +1,73 @@
+"""Ask a device that is lent for minutes all that it can tell: `python scripts/on_a_gpu.py OUT`.
+
+Nothing needs to be installed but JAX with the device's plugin and safetensors: see
+docs/first-gpu.md. Run it again with the same OUT to go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # nothing is installed
+
+from conformance.core.errors import ConformanceError, ExitCode
+from conformance.core.paths import shipped
+from conformance.predict.visit import BUDGET_S, TOPICS, Progress, Visit, open_predictions
+from conformance.store.read import open_store
+
+EVERY_S = 5.0
+
+
+class Line:
+    """Says every few seconds how far a visit is."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        """Note that a question is answered."""
+        now = time.monotonic()
+        if now - self._said >= EVERY_S or progress.number == progress.total:
+            self._said = now
+            print(progress, flush=True)
+
+
+def main() -> int:
+    """Visit; MISSING when something is left to ask."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the journals")
+    parser.add_argument("--backend", default="cuda", help="cuda (default), tpu, rocm or cpu")
+    parser.add_argument("--budget", type=float, default=BUDGET_S, metavar="S", help="seconds")
+    parser.add_argument(
+        "--predicted",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="default: of cuda, what is kept",
+    )
+    parser.add_argument(
+        "--topic", action="append", choices=TOPICS, help="ask this alone; may be repeated"
+    )
+    asked = parser.parse_args()
+    try:
+        predictions = list(map(open_store, asked.predicted or []))
+        if asked.predicted is None and asked.backend == "cuda":
+            predictions = open_predictions(shipped())
+        visit = Visit(asked.out, asked.backend, predictions=predictions, budget_s=asked.budget)
+        print(visit.heading, flush=True)
+        is_whole = True
+        for tally in visit.run(Line(), asked.topic or TOPICS):
+            print(tally, flush=True)
+            is_whole &= tally.is_whole
+    except ConformanceError as error:
+        print(f"on_a_gpu: {error}", file=sys.stderr)
+        return error.exit_code
+    print("all is answered" if is_whole else "time is over: run it again with the same OUT")
+    return ExitCode.of(missing=not is_whole)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

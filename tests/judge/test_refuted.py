@@ -1,0 +1,113 @@
+"""Which assumption of a prediction an array refutes: each planted, and told from the others."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from conformance.core.arrays import Array, returned
+from conformance.core.records import DriftClass, Outcome, Raised
+from conformance.judge.drift.permitted import Permitted
+from conformance.judge.drift.refuted import Assumption, fallen
+from tests import ROOT
+
+UNIT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+SCALE = np.float32(0.07)
+PREDICTED = UNIT * SCALE
+BY_DIGEST = Permitted(digests=(returned(PREDICTED).sha256,))
+
+
+def found(
+    actual: Array | Outcome,
+    predicted: Array = PREDICTED,
+    permitted: Permitted = BY_DIGEST,
+    drift_class: DriftClass = DriftClass.ROUNDING,
+    on_cpu: Array | None = None,
+) -> Assumption:
+    outcome = returned(actual) if isinstance(actual, np.ndarray) else actual
+    cpu = None if on_cpu is None else returned(on_cpu)
+    return fallen(outcome, returned(predicted), permitted, drift_class, on_cpu=cpu)
+
+
+def step(array: Array, places: slice | int) -> Array:
+    moved = array.copy().reshape(-1)
+    moved[places] = np.nextafter(moved[places], np.float32(np.inf))
+    return moved.reshape(array.shape)
+
+
+def test_an_exception_another_dtype_and_another_shape_are_another_program() -> None:
+    assert found(Raised(exception="E", message="")) is Assumption.PROGRAM
+    assert found(PREDICTED.astype(np.float16)) is Assumption.PROGRAM
+    assert found(PREDICTED.T.copy()) is Assumption.PROGRAM
+    assert found(dataclasses.replace(returned(PREDICTED), weak_type=True)) is Assumption.PROGRAM
+
+
+def test_other_numbers_are_another_stream() -> None:
+    other = found(PREDICTED[::-1].copy(), drift_class=DriftClass.STREAM)
+
+    assert other is Assumption.STREAM
+
+
+def test_zeros_in_place_of_subnormals_are_flushed() -> None:
+    tiny = np.float32(1e-40)
+    predicted = PREDICTED.copy()
+    predicted[0, :3] = tiny
+    flushed = predicted.copy()
+    flushed[0, :3] = 0
+
+    assert found(flushed, predicted) is Assumption.SUBNORMALS
+    flushed[1, 1] = 0  # that was no subnormal
+    assert found(flushed, predicted) is not Assumption.SUBNORMALS
+
+
+def test_what_the_cpu_returns_is_contracted() -> None:
+    on_cpu = step(PREDICTED, slice(0, 900))
+    half = step(PREDICTED, slice(0, 400))
+
+    assert found(on_cpu, on_cpu=on_cpu) is Assumption.CONTRACTION
+    assert found(half, on_cpu=on_cpu) is Assumption.CONTRACTION
+    assert found(step(PREDICTED, 2000), on_cpu=on_cpu) is Assumption.ROUNDING
+
+
+def test_an_open_element_beyond_its_interval_is_an_instruction_beyond_its_bound() -> None:
+    bounds = Permitted(bounds=(returned(PREDICTED), returned(step(PREDICTED, 5))))
+
+    assert found(step(step(PREDICTED, 5), 5), permitted=bounds) is Assumption.BOUND
+    assert found(step(step(PREDICTED, 5), 6), permitted=bounds) is Assumption.ROUNDING
+
+
+@pytest.mark.parametrize("n_ulp", [3, -3, 1000])
+def test_another_scale_is_one_factor(n_ulp: int) -> None:
+    other = SCALE * np.float32(1 + n_ulp * 2.0**-23)
+
+    assert found(UNIT * other) is Assumption.SCALE
+
+
+def test_a_scale_that_is_not_the_same_for_all_elements_is_no_factor() -> None:
+    """A third of the elements saw another quotient: an instruction that depends on its thread."""
+    mixed = PREDICTED.copy()
+    mixed[:48] *= np.float32(1 + 2.0**-18)
+
+    assert found(mixed) is Assumption.ROUNDING
+
+
+def test_one_element_is_no_factor() -> None:
+    assert found(step(PREDICTED, 7)) is Assumption.ROUNDING
+
+
+def test_a_difference_that_no_sample_holds_is_what_is_left() -> None:
+    predicted = dataclasses.replace(returned(PREDICTED), bits=PREDICTED.tobytes()[:4], stride=2048)
+
+    outcome = fallen(
+        returned(step(PREDICTED, 7)), predicted, Permitted(), DriftClass.ROUNDING, on_cpu=None
+    )
+
+    assert outcome is Assumption.ROUNDING
+
+
+def test_each_assumption_is_in_the_document() -> None:
+    text = (ROOT / "docs" / "cuda-predicted.md").read_text(encoding="utf-8")
+
+    assert [each.value for each in Assumption if f"| {each.value} |" not in text] == []
