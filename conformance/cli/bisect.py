@@ -13,9 +13,9 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
+from conformance.cli.arguments.gate import SELECTION
 from conformance.cli.gate import (
     KEPT,
-    SELECTION,
     asked_from,
     extra_from,
     registry_from,
