@@ -39,6 +39,7 @@ COMMANDS = {
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
+    "faults": "plant faults on purpose, and show which check each of them dies of",
     "lowering": "compare the programs that JAX lowers with the accepted ones",
     "compile": "compile for an accelerator that is not here, and predict CUDA's bits",
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",

@@ -110,6 +110,7 @@ BISECTION = Format(name="bisection")
 HISTORY = Format(name="history")
 LAWS = Format(name="laws")
 AUDIT = Format(name="audit")
+FAULTS = Format(name="kill matrix")
 LOWERING = Format(name="lowering")
 LISTING = Format(name="listing")
 DOCTOR = Format(name="doctor")
@@ -120,6 +121,6 @@ SURVEY = Format(name="survey")
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
-    *(BISECTION, HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
+    *(BISECTION, HISTORY, LAWS, AUDIT, FAULTS, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

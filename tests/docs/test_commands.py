@@ -58,6 +58,7 @@ NEEDS = {
     "conformance merge *": "recordings of several machines: see tests/merge",
     "conformance compare *": "two recordings: see test_compare",
     "conformance history *": "several runs: see test_history",
+    "conformance faults -n 2": "minutes: see tests/planted",
     "conformance lowering": "a minute: see test_lowering",
     "* law --backend stablehlo": "minutes",
     "* --tier quick": "minutes; tox runs the same",

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conformance.cli import audit, bisect, cache, doctor, history, law, lowering
+from conformance.cli import audit, bisect, cache, doctor, faults, history, law, lowering
 from conformance.cli import compile as compiling
 from conformance.cli import list as listing
 from conformance.cli.main import ARGUMENTS, COMMANDS
@@ -28,6 +28,8 @@ from conformance.curate.stage import Stage
 from conformance.flax.audit import Audit, Audited
 from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
+from conformance.planted.matrix import Matrix
+from conformance.planted.record import Tried
 from conformance.report.as_json import to_json as run_json
 from conformance.report.rows import COLUMNS, Column
 from conformance.report.run import Run
@@ -150,6 +152,10 @@ DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
     ),
     "Laws": (versions.LAWS, lambda: law.to_json([])),
     "An audit": (versions.AUDIT, lambda: audit.as_json(NO_PARAMETERS)),
+    "Planted faults": (
+        versions.FAULTS,
+        lambda: faults.as_json(Matrix(tried=(), is_whole=False)),
+    ),
     "Lowered programs": (
         versions.LOWERING,
         lambda: lowering.to_json(Accepted(versions="", reason="", lines={}), [], "", 0),
@@ -179,6 +185,10 @@ def test_every_field_of_a_parameter_of_an_audit_is_listed() -> None:
     listed = names("Parameters of an audit")
 
     assert listed == [each.name for each in dataclasses.fields(Audited)]
+
+
+def test_every_field_of_a_planted_fault_is_listed() -> None:
+    assert names("A planted fault") == [each.name for each in dataclasses.fields(Tried)]
 
 
 def test_every_command_that_writes_json_is_listed_and_no_other() -> None:

@@ -71,7 +71,8 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
 
     Under a factor of 1 no rounding can cross a bound, so the interval is the documented one: open
     for truncated normals, without its upper end for uniforms. Else a bound gives way by the
-    roundings of the factor and of the product.
+    roundings of the factor and of the product. -0.0 lies below the bound 0, as it does in the total
+    order of IEEE 754 (2019, section 5.10).
     """
     values = evidence.sweep.values.astype(np.float64)
     nominal, law = evidence.reference.nominal, evidence.reference.law
@@ -86,6 +87,8 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
         upper = nominal.upper + slack * abs(nominal.upper)
         outside = (values < lower) | (values > upper)
         interval = f"[{nominal.lower:.9g}, {nominal.upper:.9g}], widened by {roundings} roundings"
+    if nominal.lower == 0:
+        outside |= (values == 0) & np.signbit(values)
     return _every_point(evidence, BOUNDS, outside, f"lies outside {interval}")
 
 
