@@ -8,7 +8,9 @@ import dataclasses
 import json
 from collections.abc import Generator
 
-from conformance.cli.output import STDOUT, add_form_options, tell, write_all, write_page
+from conformance.cli.arguments.forms import STDOUT
+from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.core.versions import FAULTS
 from conformance.planted.apart import tried_apart, tried_here
@@ -22,30 +24,17 @@ from conformance.report.escape import markdown_cell
 from conformance.run import options
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which faults, how they run, and the forms of the table."""
-    parser.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="faults by name or kind, as in 'rbg_*' or law; may be given more than once",
-    )
-    options.add_workers_option(parser.add_argument)
-    options.add_worker_options(parser.add_argument)
-    add_form_options(parser, "json", "markdown")
-    options.add_folder_option(parser.add_argument)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Print a line a fault, then each check with what it alone kills; see `Matrix.code`."""
     known = known_faults()
     faults = chosen(known, arguments.only)
     is_text = STDOUT not in (arguments.json, arguments.markdown)
     found = []
-    with contextlib.closing(_trials(arguments, faults)) as trials:
-        for each in trials:
+    trials = contextlib.closing(_trials(arguments, faults))
+    with Progress("tried") as progress, trials as tried:
+        for each in progress.over(tried, len(faults), name=_name):
             if is_text:
+                progress.clear()
                 kind, name, tier, said = line_of(each)
                 print(f"{kind:11}{name:50}{tier:10}{said}", flush=True)
             found.append(each)
@@ -60,6 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
     )
     files.append(lambda: write_page(page_of(matrix), arguments.reports))
     return ExitCode.first(matrix.code, write_all(files))
+
+
+def _name(tried: Tried) -> str:
+    return tried.name
 
 
 def _trials(

@@ -102,6 +102,8 @@ ENVIRONMENT = Format(
 MISSING = Format(
     name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
 )
+RUN = Format(name="run")
+COMPILATION = Format(name="compilation")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent before 2")
 BISECTION = Format(name="bisection")

@@ -28,7 +28,7 @@ from conformance.cases.selection import select
 from conformance.cli.main import main, parse
 from conformance.core.errors import ExitCode
 from conformance.observe.pod import spread_cases
-from conformance.run import options
+from conformance.run import declared, options
 from tests import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -173,9 +173,7 @@ def understand_pytest(words: list[str], _: pytest.MonkeyPatch) -> None:
     parser.add_argument("-n")
     parser.add_argument("-p")
     parser.add_argument("package", choices=["conformance"])
-    options.add_selection_options(parser.add_argument)
-    options.add_judging_options(parser.add_argument)
-    options.add_report_options(parser.add_argument)
+    declared.add_pytest_options(parser.add_argument)
     arguments = parser.parse_args(words)
     selection = options.read_arguments(arguments).on("cpu")
     if arguments.p is None and not arguments.overlay:  # else others bring what is selected

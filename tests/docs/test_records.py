@@ -15,10 +15,12 @@ import pandas as pd
 import pytest
 
 from conformance.cli import audit, bisect, cache, doctor, faults, history, law, lowering
+from conformance.cli import compile as compiling
 from conformance.cli import list as listing
-from conformance.cli.main import COMMANDS
+from conformance.cli.main import ARGUMENTS, COMMANDS
 from conformance.cli.reviewed import review_json
 from conformance.core import versions
+from conformance.core.errors import ExitCode
 from conformance.core.records import Environment
 from conformance.core.versions import Format
 from conformance.curate.review import Review
@@ -28,7 +30,9 @@ from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
 from conformance.planted.matrix import Matrix
 from conformance.planted.record import Tried
+from conformance.report.as_json import to_json as run_json
 from conformance.report.rows import COLUMNS, Column
+from conformance.report.run import Run
 from conformance.store.accepted import Accepted
 from conformance.upgrade.bisect import Found
 from conformance.upgrade.compare import Comparison
@@ -113,11 +117,21 @@ NOTHING_STAGED = Review(
     removed=(),
     orphans=(),
 )
+NOTHING_RUN = Run(
+    run_id="",
+    command="",
+    folder=ROOT,
+    rows=(),
+    expected=(),
+    environment=NOTHING_STAGED.environment,
+    elapsed_s=0.0,
+)
 NOTHING_HERE = doctor.Examined(
     packages={},
     devices={},
     host={},
     config={},
+    configuration={},
     programs=[],
     backends=[],
     unusual=[],
@@ -146,6 +160,8 @@ DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
         versions.LOWERING,
         lambda: lowering.to_json(Accepted(versions="", reason="", lines={}), [], "", 0),
     ),
+    "A run as a document": (versions.RUN, lambda: run_json(NOTHING_RUN, ExitCode.OK)),
+    "A compilation": (versions.COMPILATION, lambda: compiling.to_json([], [], "", ExitCode.OK)),
     "A list": (versions.LISTING, lambda: listing.to_json("cases", [], [])),
     "What is here": (versions.DOCTOR, lambda: doctor.to_json(NOTHING_HERE)),
     "The cache": (versions.CACHE, lambda: cache.to_json([])),
@@ -188,7 +204,7 @@ def taking(option: str) -> Iterator[str]:
     """Yield the commands of the program that take an option, and the actions of commands."""
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"conformance.cli.{name}").add_arguments(parser)
+        importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(parser)
         for path, each in [(name, parser), *within(name, parser)]:
             if option in each._option_string_actions:
                 yield path
