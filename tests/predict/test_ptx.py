@@ -605,8 +605,10 @@ def test_a_sum_towards_zero_never_overflows_to_infinity() -> None:
 
 def test_not_a_number_is_the_canonical_one() -> None:
     product = rounding.multiply(f32([math.inf]), f32([0.0]))
+    total = rounding.add(f32([math.inf]), f32([-math.inf]))
 
     assert product.view(np.uint32) == 0x7FFFFFFF
+    assert total.view(np.uint32) == 0x7FFFFFFF
 
 
 @pytest.mark.parametrize(("a", "b"), list(itertools.product([0.0, -0.0, 1.0], repeat=2)))
