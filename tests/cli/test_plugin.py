@@ -40,14 +40,16 @@ register("greedy", lambda: exhaust)
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a golden set, after a run of the command line has imported all that a run needs.
+    """Return a golden set, after a run has imported all that it and its rows need.
 
-    A pytest run in this process forgets what it imports, and extension modules load only once.
+    A pytest run in this process forgets what it imports, and extension modules load only once, as
+    pandas registers its types with Arrow only once.
     """
     folder = tmp_path_factory.mktemp("set")
     golden = small_golden.write(folder / "golden", *CASES)
-    words = ["--golden", str(golden), "--reports", str(folder), "--in-process"]
+    words = ["--golden", str(golden), "--reports", str(folder / "reports"), "--in-process"]
     assert main(["run", *CASES, *words]) == 0
+    read_run(*(folder / "reports").iterdir())
     return golden
 
 
