@@ -8,6 +8,7 @@ path of its folder. Only then do its options exist, so they clash with no other 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import copy
 import json
@@ -77,31 +78,58 @@ def moved(argument: str) -> str:
     return MOVED.sub(r"\g<package>\g<mark>suite\g<mark>\g<name>", argument)
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
-) -> None:
-    """Declare the options, if the run may be about this package.
+) -> Generator[None, None, None]:
+    """Declare the options, if the run may be about this package, before conftest files are read.
 
     Values of options that do not exist yet look like positional arguments here, so the folders of
     the ini file count even where an argument was given; and pytest would look for conftest files
     beside the folder that `--golden` names, so it gets the arguments parsed anew.
+
+    Raises:
+        pytest.UsageError: a conftest file, or another plug-in, has an option of the same name.
     """
     args[:] = map(moved, args)
     folder, known = early_config.invocation_params.dir, early_config.known_args_namespace
     arguments = [*known.file_or_dir, *early_config.getini("testpaths"), str(folder)]
     if not is_addressed(arguments, folder):
+        yield
         return
-    from conformance.run import options
+    from conformance.run import declared
 
     group = parser.getgroup("conformance", "numerical conformance of initializers")
-    options.add_selection_options(group.addoption)
-    options.add_judging_options(group.addoption)
-    options.add_report_options(group.addoption)
-    options.add_deadline_option(group.addoption)
-    again = parser.parse_known_args(args, copy.copy(early_config.option))
-    again.confcutdir = known.confcutdir
-    early_config.known_args_namespace = again
+    with _refusing_clashes(folder):
+        declared.add_pytest_options(group.addoption)
+        again = parser.parse_known_args(args, copy.copy(early_config.option))
+        again.confcutdir = known.confcutdir
+        early_config.known_args_namespace = again
+        yield
+
+
+@contextlib.contextmanager
+def _refusing_clashes(folder: Path) -> Iterator[None]:
+    """Let a run end with one line where an option of ours is declared by somebody else too."""
+    try:
+        yield
+    except (ValueError, argparse.ArgumentError) as error:
+        if (name := _ours(str(error))) is None:
+            raise
+        raise pytest.UsageError(
+            f"conformance has an option {name}, and so has a conftest.py of {folder} or another "
+            "plug-in: use `conformance run`, which loads neither, or leave it out by --noconftest "
+            "or `-p no:NAME`"
+        ) from error
+
+
+def _ours(text: str) -> str | None:
+    """Return which option of ours a text names, or None."""
+    from conformance.run import declared
+
+    ours: list[str] = []
+    declared.add_pytest_options(lambda *names, **_: ours.extend(names))
+    return next((name for name in re.findall(r"--[a-z][\w-]*", text) if name in ours), None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -246,7 +274,7 @@ class Controller:
     def __init__(self, config: pytest.Config, session: Session) -> None:
         from conformance.report.recorder import RunRecorder
         from conformance.run.gathering import Gathering
-        from conformance.run.interruption import no_early_success, termination_as_interruption
+        from conformance.run.interruption import no_early_success, orderly_interruption
 
         self._config = config
         self._session = session
@@ -257,7 +285,7 @@ class Controller:
         self._ending = self._lost = ""
         self._n_idle_losses = 0
         stack = contextlib.ExitStack()
-        stack.enter_context(termination_as_interruption())
+        stack.enter_context(orderly_interruption())
         stack.enter_context(no_early_success())
         config.add_cleanup(stack.close)
 

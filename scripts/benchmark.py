@@ -16,8 +16,9 @@ than a green one. Three runs of the tier and two of a sample:
     JAX      what JAX's own test of its initializers does (tests/nn_test.py: shape and dtype), and
              all checks of ours, over cells that both have
 
-Then one case by `conformance run` with its programs kept, beside JAX and one draw; and a range of
-seeds, by default a million cases, on two workers: time, and the most memory of each process.
+Then all help, with its byte code kept, beside a Python that does nothing; one case by `conformance
+run` with its programs kept, beside JAX and one draw; and a range of seeds, by default a million
+cases, on two workers: time, and the most memory of each process.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
+from conformance.cli.main import COMMANDS
 from conformance.core.ids import Case, Tier, format_shape
 from conformance.core.laws import expected_error
 from conformance.core.paths import shipped
@@ -363,6 +365,20 @@ def start_lines(scratch: Path) -> list[Line]:
     return [Line(what=what, figure=figure, aim="at most 1.5")]
 
 
+def help_lines() -> list[Line]:
+    """Measure what the slowest help costs, in starts of a Python that does nothing."""
+    empty = min(run_python(["-c", "pass"]).cpu_s for _ in range(9))
+    asked = [["--help"], *([name, "--help"] for name in COMMANDS)]
+    took = {
+        " ".join(words): min(run_python(["-m", "conformance", *words]).cpu_s for _ in range(5))
+        for words in asked
+    }
+    slowest = max(took, key=took.__getitem__)
+    figure = f"{took[slowest] / empty:.1f} (`conformance {slowest}`, {1e3 * took[slowest]:.0f} ms)"
+    what = "the slowest help / `python -c pass`, in CPU"
+    return [Line(what=what, figure=figure, aim="at most 7")]
+
+
 def import_lines() -> list[Line]:
     """Return what `import conformance` costs beside a Python that does nothing."""
     bare, ours = (least_of(10, ["-c", code]).cpu_s for code in ("pass", "import conformance"))
@@ -623,7 +639,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> None:
     """Measure, then print the table."""
     options, load_before = parsed(arguments), os.getloadavg()[0]
-    lines = [*import_lines(), *oracle_lines(), *law_lines(), *block_lines()]
+    lines = [*import_lines(), *help_lines(), *oracle_lines(), *law_lines(), *block_lines()]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         lines += [*start_lines(scratch), *scale_lines(scratch, options.seeds), *jax_lines(scratch)]

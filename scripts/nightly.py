@@ -54,8 +54,27 @@ class Job:
     machine: str
 
 
+WRONG_CALL = 4
+"""As `conformance` has it: 1 would be drift."""
+
+
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the step that the first word names."""
+    """Run the step that the first word names; what is wrong with the call is a line, and 4."""
+    try:
+        return run(words)
+    except SystemExit as error:
+        if not isinstance(error.code, str):
+            raise
+        print(error.code, file=sys.stderr)
+        return WRONG_CALL
+
+
+def run(words: Sequence[str] | None) -> int:
+    """Run the step that the first word names.
+
+    Raises:
+        SystemExit: a file or a name is wrong, with what to say of it.
+    """
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     steps = parser.add_subparsers(dest="step", required=True)
     step = steps.add_parser("plan")

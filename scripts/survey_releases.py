@@ -14,7 +14,7 @@ from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.gate import Status
+from conformance.cli.progress import Progress
 from conformance.core.ids import Tier
 from conformance.observe.child.flax_keys import TARGET
 from conformance.upgrade import survey
@@ -44,9 +44,9 @@ def _survey(oldest: str) -> survey.Survey:
     listed = list_releases("jax", registry)
     names = listed.between(oldest, listed.latest)
     quick = tuple(select(catalogue, Selection(tier=Tier.QUICK)))
-    with passing_folder() as passing, Status() as status:
+    with passing_folder() as passing, Progress() as progress:
         cases, keys = (
-            Releases("jax", registry, asked, catalogue, status, passing)
+            Releases("jax", registry, asked, catalogue, progress.say, passing)
             for asked in (Asked(cases=quick), Asked(target=TARGET))
         )
         described = f"the quick tier, {len(quick)} cases, called eagerly on the CPU"

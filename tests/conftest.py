@@ -44,6 +44,8 @@ OF_ANY_SIZE = {
 COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 """So that no test leaves anything in the user's cache."""
 
+OPTIMIZATION = "--xla_backend_optimization_level"
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Force host devices, and let workers and children share byte code and compiled programs."""
@@ -51,8 +53,16 @@ def pytest_configure(config: pytest.Config) -> None:
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
-    if hasattr(config, "workerinput"):
-        return
+    # CUDA's compiler is asked for what it writes on the way, so it must run, and as ever.
+    must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
+    if not hasattr(config, "workerinput"):
+        share(config, is_compiling=must_compile)
+    if not must_compile and not is_controller(config):
+        compile_quickly()
+
+
+def share(config: pytest.Config, *, is_compiling: bool) -> None:
+    """Name the folders of byte code and of programs, before JAX looks for them."""
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     if sys.dont_write_bytecode:
@@ -60,12 +70,32 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.setenv(BYTE_CODE, _folder_of_byte_code(config))
     if PROGRAMS in os.environ:
         return
-    # CUDA's compiler is asked for what it writes on the way, so it must run.
-    must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
-    is_kept = config.pluginmanager.has_plugin("cacheprovider") and not must_compile
+    is_kept = config.pluginmanager.has_plugin("cacheprovider") and not is_compiling
     settings = {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE} if is_kept else COMPILE_ANEW
     for name, value in settings.items():
         patch.setenv(name, value)
+
+
+def is_controller(config: pytest.Config) -> bool:
+    """Return whether other processes run the tests."""
+    return bool(getattr(config.option, "tx", None)) and not hasattr(config, "workerinput")
+
+
+def compile_quickly() -> None:
+    """Let XLA unroll and inline less in this process: it gives the same bits in less time.
+
+    A draw of shape 3x3x4x8 is compiled in 0.3 s of CPU instead of 3. XLA reads its flags once, when
+    JAX first asks for its devices: no child inherits this one, and no record shows it. What a child
+    draws is compared with it in test_compiled_quickly.py; and the goldens were made without it.
+    """
+    import jax
+
+    flags = os.environ["XLA_FLAGS"]
+    if OPTIMIZATION in flags:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION}=1")
+        jax.devices()
 
 
 def _folder_of_byte_code(config: pytest.Config) -> str:

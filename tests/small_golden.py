@@ -26,6 +26,11 @@ def observed(case: Case, catalogue: Catalogue) -> Observation:
     return observer.with_stages(observer.observe(case, spec), spec)
 
 
+def outcome_of(case: Case, catalogue: Catalogue) -> Outcome:
+    """Return what a case returns here; stages, which take a program each, are not asked for."""
+    return Observer().observe(case, catalogue.lookup(case.problem.initializer)).outcome
+
+
 def write(folder: Path, *case_ids: str, is_recording: bool = False, jax: str = "") -> Path:
     """Write what the cases return here, as goldens of their problems or as a recording.
 

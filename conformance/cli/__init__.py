@@ -3,4 +3,10 @@
 Each command is one file of this folder, imported when it is called for.
 """
 
-from conformance.cli.main import main as main
+import sys
+
+try:
+    from conformance.cli.main import main as main
+except KeyboardInterrupt:  # before `main` can say so
+    print("conformance: interrupted", file=sys.stderr)
+    sys.exit(130)

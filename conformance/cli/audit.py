@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from conformance.cli.output import add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.versions import AUDIT
@@ -17,7 +17,6 @@ from conformance.core.words import counted
 from conformance.report.aligned import aligned
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
-from conformance.run import options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,32 +28,6 @@ COLUMNS = (
     *("parameter", "shape", "dtype", "draw", "initializer", "fan in", "gain"),
     *("std", "expected", "moves"),
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the target and how to show the result."""
-    parser.add_argument(
-        "target",
-        metavar="PACKAGE.MODULE:FUNCTION",
-        help="function that returns a module (linen, nnx, Equinox, Haiku) with inputs, or a tree",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")
-    parser.add_argument(
-        "--abstract",
-        action="store_true",
-        help="run nothing: what the programs say of a model that does not fit, without its values",
-    )
-    parser.add_argument(
-        "--ledger", type=Path, metavar="FILE", help="faults that are known, as [[known]] tables"
-    )
-    parser.add_argument(
-        "--baseline",
-        type=Path,
-        metavar="FILE",
-        help="audit that --json wrote, perhaps under another JAX: tell what changed, by class",
-    )
-    add_form_options(parser, "json")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:

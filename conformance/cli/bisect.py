@@ -13,23 +13,22 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
+from conformance.cli.arguments.gate import SELECTION
 from conformance.cli.gate import (
-    SELECTION,
-    Status,
-    add_asked_arguments,
-    add_release_arguments,
+    KEPT,
     asked_from,
     extra_from,
     registry_from,
 )
-from conformance.cli.output import add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.records import Drift, DriftClass
 from conformance.core.versions import BISECTION
 from conformance.core.words import counted
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
-from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
@@ -40,28 +39,6 @@ from conformance.upgrade.tables import distance_text
 
 N_SHOWN = 5
 CHANGELOG = "https://docs.jax.dev/en/latest/changelog.html"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the releases, what is looked at, and what counts as a change."""
-    add_release_arguments(parser)
-    add_asked_arguments(parser)
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="ID", help="look at this case"
-    )
-    parser.add_argument("--all", action="store_true", help="find every change, not the first")
-    parser.add_argument(
-        "--class",
-        dest="at_least",
-        default=DriftClass.ROUNDING.value,
-        choices=[name.value for name in DriftClass][1:],
-        help="smallest class that counts as a change (default: rounding)",
-    )
-    parser.add_argument(
-        "--changelog", type=Path, metavar="FILE", help="JAX's CHANGELOG.md, to quote from"
-    )
-    add_form_options(parser, "json")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,13 +53,14 @@ def run(arguments: argparse.Namespace) -> int:
     if CURRENT in (arguments.before, last):
         raise SelectionError("bisect goes over releases: give versions, or --to latest")
     names = listed.between(arguments.before, last)
-    with passing_folder() as passing, Status() as status:
+    kept = telling_what_is_kept(lambda: KEPT)
+    with kept, passing_folder() as passing, Progress() as progress:
         releases = Releases(
             arguments.package,
             registry,
             asked,
             catalogue,
-            status,
+            progress.say,
             passing,
             extra=extra_from(arguments),
         )
@@ -91,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             releases.probe,
             releases.compare,
             at_least=DriftClass(arguments.at_least),
-            say=_say,
+            say=progress.tell,
         )
         found = _explained(search.all() if arguments.all else search.first(), releases)
     files = tell(
@@ -149,10 +127,6 @@ def _explained(found: Found, releases: Releases) -> Found:
         for point in found.points
     )
     return dataclasses.replace(found, points=tuple(points))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:

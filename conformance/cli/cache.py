@@ -8,38 +8,20 @@ import json
 import sys
 from collections.abc import Iterable
 
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode, SelectionError, unknown
-from conformance.core.paths import cache_folder
+from conformance.core.paths import CACHE_KINDS, cache_folder
 from conformance.core.versions import CACHE
 from conformance.core.words import counted
 from conformance.upgrade import cache
-
-DAYS = 30
-"""An entry that was of no use for so long goes, unless another number is asked for."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what to do, with which kinds, and how old they must be."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="show each entry, its size and when it was of use")
-    pruning = actions.add_parser("prune", help="remove what was of no use for long")
-    for action in (listing, pruning):
-        action.add_argument(
-            "--kind", action="append", default=[], help=f"of {', '.join(cache.KINDS)}; repeat it"
-        )
-    add_form_options(listing, "json")
-    pruning.add_argument(
-        "--older-than", type=int, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List or prune; MISSING where something could not be removed."""
     for kind in arguments.kind:
-        if kind not in cache.KINDS:
-            raise SelectionError(unknown("kind", kind, cache.KINDS))
-    kinds = arguments.kind or list(cache.KINDS)
+        if kind not in CACHE_KINDS:
+            raise SelectionError(unknown("kind", kind, CACHE_KINDS))
+    kinds = arguments.kind or list(CACHE_KINDS)
     entries = list(cache.kept(kinds))
     if arguments.action == "list":
         files = tell(arguments, lambda: to_text(entries, kinds), json=lambda: to_json(entries))
@@ -56,9 +38,9 @@ def to_text(entries: Iterable[cache.Kept], kinds: Iterable[str]) -> str:
         sizes[entry.kind] += entry.size_bytes
         name = f"{entry.kind}/{entry.path.name}"
         lines.append(f"{_size(entry.size_bytes):>8}  {entry.used:%Y-%m-%d}  {name}")
-    lines += [f"{_size(size):>8}  {kind}: {cache.KINDS[kind]}" for kind, size in sizes.items()]
+    lines += [f"{_size(size):>8}  {kind}: {CACHE_KINDS[kind]}" for kind, size in sizes.items()]
     folder = cache_folder("").resolve()
-    total = "in" if len(sizes) == len(cache.KINDS) else "of these kinds in"
+    total = "in" if len(sizes) == len(CACHE_KINDS) else "of these kinds in"
     return "\n".join([*lines, f"{_size(sum(sizes.values())):>8}  {total} {folder}", ""])
 
 

@@ -6,43 +6,15 @@ import argparse
 import datetime
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cli.output import add_form_options, tell, write_all, write_page, write_text
+from conformance.cli.output import tell, write_all, write_page, write_text
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
-from conformance.core.records import DriftClass
-from conformance.run import options
 from conformance.upgrade import policy, tables
-from conformance.upgrade.compare import compare_stores, open_sides
+from conformance.upgrade.compare import Pair, compare_stores, open_sides
 from conformance.upgrade.outside import explained
 from conformance.upgrade.page import page_of
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two sides, the policy and the outputs."""
-    parser.add_argument("before", type=Path, help="recording or golden set to compare with")
-    parser.add_argument("after", type=Path, help="recording or golden set that is compared")
-    add_verdict_arguments(parser)
-
-
-def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the policy and the outputs, which `gate` takes too."""
-    parser.add_argument(
-        "--max-drift",
-        choices=[name.value for name in DriftClass],
-        help="worst class that passes (default: the policy's, else rounding)",
-    )
-    parser.add_argument(
-        "--policy",
-        type=Path,
-        metavar="FILE",
-        help="TOML file with [tool.conformance] (default: ./pyproject.toml, if it has that)",
-    )
-    add_form_options(parser, "json", "markdown")
-    for name in ("csv", "parquet"):
-        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help="write every case to FILE")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,8 +23,20 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue()
     stores = open_sides(arguments.before, arguments.after)
     names = (str(arguments.before), str(arguments.after))
-    comparison = explained(compare_stores(*stores, catalogue, names=names), stores, catalogue)
+    with Progress("compared") as progress:
+        watch = functools.partial(progress.over, name=_name, is_bad=_is_drift)
+        comparison = compare_stores(*stores, catalogue, names=names, watch=watch)
+        progress.say("looking for the causes")
+        comparison = explained(comparison, stores, catalogue)
     return report(policy.judge(comparison, rules, datetime.date.today()), arguments)
+
+
+def _name(pair: Pair) -> str:
+    return pair.name
+
+
+def _is_drift(pair: Pair) -> bool:
+    return bool(pair.drift.drift_class.rank)
 
 
 def report(

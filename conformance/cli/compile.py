@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
+from conformance.cli.arguments.compile import DEFAULTS
 from conformance.cli.main import say_waiting
+from conformance.cli.output import tell, write_all
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.ids import Case, Problem
-from conformance.core.paths import BUDGETS, COMPILED, golden_folder, shipped
+from conformance.core.paths import BUDGETS, golden_folder, shipped
+from conformance.core.versions import COMPILATION
 from conformance.core.words import counted
 from conformance.predict import aot, compiled
 from conformance.predict.compiled import (
@@ -28,41 +34,8 @@ from conformance.run import options
 from conformance.store.budgets import load as load_budgets
 from conformance.store.read import open_store
 
-DEFAULTS = {"cuda": "h100", "tpu": "v5e:1x1"}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the targets, the selection and what is made of the programs."""
-    parser.add_argument("--platform", required=True, choices=aot.COMPILERS)
-    parser.add_argument(
-        "--target", help=f"cuda: the device, of {', '.join(aot.target_names())} (default: h100)"
-    )
-    parser.add_argument(
-        "--topology", help="tpu: topologies, comma-separated, as in v5e:1x1,v4:1x1x1 (v5e:1x1)"
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="store PTX and HLO in DIR")
-    parser.add_argument(
-        "--predict",
-        action="store_true",
-        help="cuda: emulate the PTX of the selected cases, and show how the device's bits lie to "
-        "the CPU's and the oracle's",
-    )
-    parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="cuda: predict, and store that in the new DIR"
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the predictions of DIR that were killed"
-    )
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    parser.add_argument(
-        "--accept",
-        action="store_true",
-        help=f"store these programs in DIR/{COMPILED}, instead of comparing with it",
-    )
-    parser.add_argument("--reason", default="", help="why they are right; kept with them")
-    options.add_selection_options(parser.add_argument)
+if TYPE_CHECKING:
+    from conformance.predict.predictions import Judged
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -82,36 +55,59 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.record:
         return _record(arguments, targets[0], catalogue)
     problems = _problems(arguments, catalogue)
+    asked = itertools.product(targets, problems)
+    compiling = (compiled_row(problem, target, catalogue) for target, problem in asked)
     rows = []
-    for target in targets:
-        for problem in problems:
-            row = compiled_row(problem, target, catalogue)
+    with Progress("compiled") as progress:
+        for row in progress.over(compiling, len(targets) * len(problems), name=_name):
             rows.append(row)
             if arguments.out:
-                store_programs(row, arguments.out / compiled.folder_name(target.name))
-    print(table(COLUMNS, map(cells, rows)))
-    for line in summary(rows):
-        print(line)
-    is_wrong = any(row.is_wrong for row in rows) | _settle(rows, arguments)
-    if arguments.predict:
-        _predict(arguments, targets[0], catalogue)
-    return ExitCode.of(failed=is_wrong)
+                store_programs(row, arguments.out / compiled.folder_name(row.target))
+    settled, is_other = _settle(rows, arguments)
+    predicted = _predict(arguments, targets[0], catalogue) if arguments.predict else ""
+    code = ExitCode.of(failed=is_other or any(row.is_wrong for row in rows))
+    files = tell(
+        arguments,
+        lambda: "\n".join([table(COLUMNS, map(cells, rows)), *summary(rows), *settled, predicted]),
+        json=lambda: to_json(rows, settled, predicted, code),
+    )
+    return ExitCode.first(code, write_all(files))
 
 
-def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> bool:
-    """Accept the rows of each target, or compare them; return whether one is wrongly another."""
+def to_json(rows: Sequence[Row], settled: Sequence[str], predicted: str, code: ExitCode) -> str:
+    """Return the same as one JSON document; the cells of a row by the names of its columns."""
+    document = {
+        "code": code,
+        "rows": [dict(zip(COLUMNS, cells(row), strict=True)) for row in rows],
+        "summary": list(summary(rows)),
+        "settled": settled,
+        "predicted": predicted.splitlines(),
+    }
+    return json.dumps(COMPILATION.stamped(document), indent=1) + "\n"
+
+
+def _name(row: Row) -> str:
+    return f"{row.problem.id} for {row.target}"
+
+
+def _case(judged: Judged) -> str:
+    return judged.observation.case.id
+
+
+def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> tuple[list[str], bool]:
+    """Accept the rows of each target, or compare them; return how, and whether one is wrong."""
     golden = golden_folder(arguments.golden)
     here = aot.versions(arguments.platform)
-    is_wrong = False
+    texts, is_wrong = [], False
     for name in dict.fromkeys(row.target for row in rows):
         mine = [row for row in rows if row.target == name]
         if arguments.accept:
-            print(compiled.accept(golden, name, mine, here, arguments.reason, say_waiting))
+            texts.append(compiled.accept(golden, name, mine, here, arguments.reason, say_waiting))
             continue
         found = compiled.compare(golden, name, mine, here)
-        print(found.text)
+        texts.append(found.text)
         is_wrong |= found.is_wrong
-    return is_wrong
+    return texts, is_wrong
 
 
 def _targets(arguments: argparse.Namespace) -> list[str]:
@@ -136,14 +132,20 @@ def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Probl
     return sorted({case.problem for case in select_for_goldens(catalogue, selection)})
 
 
-def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> None:
+def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> str:
+    """Predict the cases, and store them if asked; return how they lie to the CPU's bits."""
     from conformance.predict import predictions
 
-    measured = load_budgets(shipped() / BUDGETS)
-    judged = list(predictions.judge(_cases(arguments, catalogue), target, catalogue, measured))
-    print()
-    print(table(predictions.COLUMNS, map(predictions.cells, judged)))
-    print(predictions.summary(judged))
+    cases, measured = _cases(arguments, catalogue), load_budgets(shipped() / BUDGETS)
+    judging = predictions.judge(cases, target, catalogue, measured)
+    with Progress("predicted") as progress:
+        judged = list(progress.over(judging, len(cases), name=_case))
+    lines = [
+        "",
+        table(predictions.COLUMNS, map(predictions.cells, judged)),
+        predictions.summary(judged),
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _record(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> int:

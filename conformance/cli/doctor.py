@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from conformance.cases.backends import HERE, BackendSpec, installed
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
+from conformance.core.configuration import configured
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import golden_folder
 from conformance.core.records import Environment
@@ -22,14 +23,6 @@ from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
 from conformance.report.aligned import aligned
 from conformance.store.read import open_store
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the golden set whose environment this one is compared with."""
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,6 +47,7 @@ class Examined:
     devices: Mapping[str, str]
     host: Mapping[str, str]
     config: Mapping[str, str]
+    configuration: Mapping[str, str]
     programs: list[str]
     backends: list[str]
     unusual: list[str]
@@ -70,6 +64,7 @@ def examined(golden: Path) -> tuple[Examined, GoldenError | None]:
         devices=here.devices,
         host=told(here.host),
         config=here.config,
+        configuration=configuration_told(),
         programs=programs.lines(here),
         backends=backend_lines(),
         unusual=[*unusual(here), *_untold(here)],
@@ -85,10 +80,19 @@ def examined(golden: Path) -> tuple[Examined, GoldenError | None]:
     return dataclasses.replace(found, unlike_golden=unlike, unlike_layers=others), None
 
 
+def configuration_told() -> dict[str, str]:
+    """Return the options whose defaults are set, each with its value and by what."""
+    return {
+        f"--{name}": f"{','.join(setting.texts)} ({setting.source})"
+        for name, setting in configured().items()
+    }
+
+
 def to_text(found: Examined) -> str:
     """Return each section under its title."""
     sections = {
         **{name: aligned(list(getattr(found, name).items())) for name in FACTS},
+        "configuration": aligned(list(found.configuration.items())) or ["nothing"],
         "compiled programs": found.programs,
         "backends": found.backends,
         "unusual": found.unusual or ["nothing"],

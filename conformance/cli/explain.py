@@ -14,11 +14,6 @@ from conformance.run import options
 from conformance.run.explain import explanation
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the case."""
-    parser.add_argument("case", metavar="CASE", help="case id, as `conformance list` prints it")
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run the case here and print every stage; that it differs is no failure of this command."""
     catalogue = load_catalogue()

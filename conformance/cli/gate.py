@@ -4,70 +4,25 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import sys
-import time
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
-from conformance.cli.compare import add_verdict_arguments, report
+from conformance.cli.arguments.gate import SELECTION
+from conformance.cli.compare import report
+from conformance.cli.progress import Progress
 from conformance.core.errors import SelectionError
-from conformance.core.ids import Tier
 from conformance.observe.child import flax_keys
 from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.upgrade import gate
 from conformance.upgrade.policy import load_policy
 from conformance.upgrade.recordings import Asked
 from conformance.upgrade.releases import Registry, parse_side
 
-SELECTION = ("initializer", "dtype", "shape", "seed", "key", "prng", "transform")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the sides, what is recorded on both, the policy and the outputs."""
-    add_release_arguments(parser)
-    add_asked_arguments(parser)
-    add_verdict_arguments(parser)
-
-
-def add_release_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the two sides and where releases come from, which `bisect` takes too."""
-    sides = "a release, `current`, `latest`, a file of constraints, or wheels joined by commas"
-    parser.add_argument("--from", dest="before", required=True, metavar="SIDE", help=sides)
-    parser.add_argument("--to", dest="after", required=True, metavar="SIDE", help=sides)
-    parser.add_argument(
-        "--package", choices=("jax", "flax"), default="jax", help="what is upgraded"
-    )
-    parser.add_argument("--pre", action="store_true", help="take development releases too")
-    parser.add_argument("--index", metavar="URL", help="another index, of nightly builds, say")
-
-
-def add_asked_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is recorded: on the CPU, since that is what every release can install."""
-    parser.set_defaults(backend=["cpu"])
-    for name in SELECTION:
-        text = options.LIST_OPTIONS[name]
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
-        )
-    parser.add_argument(
-        "--tier", default=Tier.QUICK.value, help="quick (default: minutes), standard or full"
-    )
-    parser.add_argument(
-        "--target",
-        metavar="PACKAGE.MODULE:FUNCTION",
-        help="look at the parameters that this function returns, instead of initializers",
-    )
-    parser.add_argument(
-        "--with",
-        dest="extra",
-        action="append",
-        default=[],
-        metavar="REQUIREMENT",
-        help="package or folder that the target needs, installed beside every release; repeat it",
-    )
-    options.add_deadline_option(parser.add_argument)
+KEPT = "what was recorded is kept, and the same command goes on from there"
+"""Said of an interruption: environments and recordings are in the user's cache."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -81,8 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     request = gate.Gate(
         sides=(before, after), asked=asked, registry=registry, extra=extra_from(arguments)
     )
-    with Status() as status:
-        verdict = gate.run(request, catalogue, policy, datetime.date.today(), status)
+    with telling_what_is_kept(lambda: KEPT), Progress() as progress:
+        verdict = gate.run(request, catalogue, policy, datetime.date.today(), progress.say)
     return report(verdict, arguments, notes=gate.notes(request, verdict))
 
 
@@ -114,28 +69,3 @@ def extra_from(arguments: argparse.Namespace) -> tuple[str, ...]:
     return tuple(
         str(Path(text).absolute()) if Path(text).exists() else text for text in arguments.extra
     )
-
-
-class Status:
-    """One line on stderr that says how far a command is: in place on a terminal, else at times."""
-
-    def __init__(self) -> None:
-        self._in_place = sys.stderr.isatty()
-        self._said_s = 0.0
-        self._text = ""
-
-    def __enter__(self) -> Status:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._in_place and self._text:
-            sys.stderr.write("\n")
-
-    def __call__(self, text: str) -> None:
-        """Show the text, unless it was shown already or another was a moment ago."""
-        time_s = time.monotonic()
-        if text == self._text or time_s - self._said_s < (0.1 if self._in_place else 15.0):
-            return
-        self._said_s, self._text = time_s, text
-        sys.stderr.write(f"\r\x1b[2K{text[:150]}" if self._in_place else f"{text}\n")
-        sys.stderr.flush()

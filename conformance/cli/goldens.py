@@ -9,14 +9,15 @@ import shlex
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
-from conformance.cli.output import add_form_options, tell, write_all, write_page
-from conformance.cli.progress import ProgressLine
+from conformance.cli.arguments.goldens import SCOPE
+from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.cli.record import record_supervised, say_failed
 from conformance.cli.reviewed import (
     entry_lines,
@@ -29,7 +30,7 @@ from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
 from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
-from conformance.core.records import BASE
+from conformance.core.records import BASE, Entry
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import (
@@ -49,107 +50,10 @@ from conformance.curate.stage import (
 )
 from conformance.observe.record import record
 from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.store.read import Store, open_store
 from conformance.store.stack import Stack, open_stack
 from conformance.store.textconv import textconv
-
-SCOPE = ("initializer", "dtype", "shape", "seed", "key", "prng")
-"""Options that narrow what is staged."""
-
-COMMANDS = {
-    "stage": "record a scope and put it beside the set for review",
-    "review": "show what accepting would change, by class of drift",
-    "accept": "merge what is pending into the set",
-    "reject": "drop what is pending",
-    "pending": "say what is pending",
-    "prune": "remove what no tier and no layer asks for any more",
-    "verify": "check all that the set holds",
-    "textconv": "print a shard as text, for git diff",
-    "install-textconv": "make git diff show shards as text in this clone",
-}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the subcommands."""
-    commands = parser.add_subparsers(dest="goldens_command", required=True, metavar="COMMAND")
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        if name in ("textconv", "install-textconv"):
-            continue
-        command.add_argument(
-            "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-        )
-        command.add_argument(
-            "--overlay",
-            action="append",
-            default=[],
-            metavar="DIR",
-            help="golden set that lies on that one; may be repeated: the last one is changed",
-        )
-    _add_stage_arguments(commands.choices["stage"])
-    commands.choices["accept"].add_argument(
-        "--from",
-        dest="recording",
-        type=Path,
-        metavar="RECORDING",
-        help="stage and accept in one step what this recording holds of --backend",
-    )
-    for name in ("stage", "accept"):
-        commands.choices[name].add_argument(
-            "--backend", dest="maker", help="whose answers they are (default: those of the cpu)"
-        )
-        commands.choices[name].add_argument(
-            "--release", default="", help="of JAX, as in 0.10: they count under it alone"
-        )
-    for name in ("review", "accept", "reject"):
-        commands.choices[name].add_argument(
-            "patterns",
-            nargs="*",
-            metavar="PATTERN",
-            help="only pending goldens whose id matches, as in 'lecun_*-bfloat16-*'; the others "
-            "stay pending (default: all)",
-        )
-    review_options = commands.choices["review"].add_argument
-    review_options(
-        "--interactive",
-        action="store_true",
-        help="show one kind of change after the other, and ask whether to accept it",
-    )
-    add_form_options(commands.choices["review"], "json")
-    options.add_folder_option(review_options)
-    commands.choices["verify"].add_argument(
-        "--judge",
-        action="store_true",
-        help="also hold every golden to its definition, and no two keys to one array (minutes)",
-    )
-    for name in ("accept", "prune"):
-        commands.choices[name].add_argument("--reason", default="", help="why; kept for ever")
-    commands.choices["textconv"].add_argument("file", type=Path, help="a .safetensors shard")
-
-
-def _add_stage_arguments(command: argparse.ArgumentParser) -> None:
-    for name in SCOPE:
-        text = options.LIST_OPTIONS[name]
-        command.add_argument(f"--{name}", action="append", default=[], help=text)
-    command.add_argument("--all", action="store_true", help="every problem of the tier")
-    command.add_argument(
-        "--layer",
-        action="append",
-        default=[],
-        help="names or glob patterns of Flax's layers, whose parameters are staged instead; "
-        "--dtype then names what they are asked for",
-    )
-    command.add_argument("--tier", default=None, help="quick, standard (default) or full")
-    command.set_defaults(transform=[], backend=[], shard="1/1")
-    options.add_worker_options(command.add_argument)
-    command.add_argument("--reason", default="", help="why the goldens change; kept for ever")
-    command.add_argument(
-        "--from",
-        dest="recording",
-        type=Path,
-        metavar="RECORDING",
-        help="stage this recording, instead of recording here and now",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -180,20 +84,30 @@ def _verify(folder: Path, *, judges: bool) -> int:
         print(fault, file=sys.stderr)
     wrong = 0
     if judges and not found.faults:
-        for fault in judged_faults(folder, load_catalogue(), load_ledger()):
-            print(fault, file=sys.stderr)
-            wrong += 1
+        with Progress("judged") as progress:
+            watch = functools.partial(progress.over, name=_id)
+            for fault in judged_faults(folder, load_catalogue(), load_ledger(), watch):
+                progress.tell(fault)
+                wrong += 1
     if wrong:
         print(f"{folder}: {counted(wrong, 'golden')} wrong", file=sys.stderr)
         return ExitCode.FAILED
     if found.faults:
         print(f"{folder}: {counted(len(found.faults), 'fault')}", file=sys.stderr)
         return ExitCode.MISSING
-    held = ", ".join(f"{count} {what}" for what, count in found.held.items())
+    held = ", ".join(_held(what, count) for what, count in found.held.items())
     print(f"{folder}: all is as it was stored: {held}")
     if found.absent:
         print(f"{folder} has no {', '.join(found.absent)}, as a set may")
     return ExitCode.OK
+
+
+def _held(what: str, count: int) -> str:
+    """Return how many there are of a kind of thing, which goes by its plural."""
+    if what.startswith("of them"):
+        return f"{count} {what}"
+    noun, of, owner = what.partition(" of ")
+    return counted(count, f"{noun.removesuffix('s')}{of}{owner}", what)
 
 
 def _install_textconv() -> int:
@@ -215,6 +129,17 @@ def _install_textconv() -> int:
 
 def _stage(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
+    with telling_what_is_kept(lambda: "nothing is staged, and nothing has changed"):
+        failed = _staged(folder, below, arguments)
+    print(review_text(_reviewed(folder, below)))
+    option = _option(arguments)
+    print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
+    say_failed(failed)
+    return ExitCode.of(missing=bool(failed))
+
+
+def _staged(folder: Path, below: Stack | None, arguments: argparse.Namespace) -> Mapping[str, str]:
+    """Stage what was asked for; return those that ended their process, and how."""
     catalogue, overlay = load_catalogue(), _overlay(arguments)
     failed: Mapping[str, str] = {}
     if arguments.layer:
@@ -236,17 +161,13 @@ def _stage(arguments: argparse.Namespace) -> int:
             below=below,
             recorder=_recorder(arguments),
         )
-    print(review_text(review(folder, catalogue, below)))
-    option = _option(arguments)
-    print(f"accept it with `conformance goldens accept{option}`, or drop it with `... reject`")
-    say_failed(failed)
-    return ExitCode.of(missing=bool(failed))
+    return failed
 
 
 def _recorder(arguments: argparse.Namespace) -> Recorder:
     """Return what records here, or in a worker, in which a case may crash."""
     if options.runs_here(arguments):
-        return functools.partial(record, progress=ProgressLine())
+        return _record_here
 
     def recorder(cases: list[Case], _: Catalogue, folder: Path) -> Store:
         given = {**options.nothing_given(), "cases": [case.id for case in cases]}
@@ -255,6 +176,11 @@ def _recorder(arguments: argparse.Namespace) -> Recorder:
         return open_store(folder)
 
     return recorder
+
+
+def _record_here(cases: list[Case], catalogue: Catalogue, folder: Path) -> Store:
+    with Progress("recorded") as progress:
+        return record(cases, catalogue, folder, progress=progress)
 
 
 def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, str]:
@@ -268,23 +194,23 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, s
     if any(getattr(arguments, name) for name in rest):
         raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
     asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
-    progress = ProgressLine("initialized")
     is_here = options.runs_here(arguments)
-    return record_and_stage_layers(
-        folder,
-        asked_layers(asked["layer"]),
-        asked_dtypes(asked["dtype"]),
-        scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
-        reason=arguments.reason,
-        observer=Here(progress=progress)
-        if is_here
-        else Apart(progress=progress, timeout_s=arguments.case_timeout),
-    )
+    with Progress("initialized") as progress:
+        return record_and_stage_layers(
+            folder,
+            asked_layers(asked["layer"]),
+            asked_dtypes(asked["dtype"]),
+            scope=" ".join(f"--{name} {','.join(found)}" for name, found in asked.items() if found),
+            reason=arguments.reason,
+            observer=Here(progress=progress)
+            if is_here
+            else Apart(progress=progress, timeout_s=arguments.case_timeout),
+        )
 
 
 def _review(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
-    reviewed = review(folder, load_catalogue(), below, arguments.patterns)
+    reviewed = _reviewed(folder, below, arguments.patterns)
     if arguments.interactive:
         return _decide(reviewed, folder, below)
     files = tell(
@@ -293,6 +219,16 @@ def _review(arguments: argparse.Namespace) -> int:
     page = review_page(reviewed, folder, _option(arguments))
     files.append(lambda: write_page(page, arguments.reports))
     return ExitCode.first(ExitCode.OK, write_all(files))
+
+
+def _reviewed(folder: Path, below: Stack | None, patterns: Sequence[str] = ()) -> Review:
+    with Progress("reviewed") as progress:
+        watch = functools.partial(progress.over, name=_id)
+        return review(folder, load_catalogue(), below, patterns, watch)
+
+
+def _id(entry: Entry) -> str:
+    return entry.id
 
 
 def _decide(reviewed: Review, folder: Path, below: Stack | None) -> int:
@@ -419,6 +355,7 @@ def _place(arguments: argparse.Namespace) -> tuple[Path, Stack | None]:
     folder = [golden, *overlays][-1].resolve()  # a link stays where it is
     if done := recover(folder):
         print(done, file=sys.stderr)
+    print(f"golden set: {folder}", file=sys.stderr)
     return folder, open_stack(golden, overlays[:-1]) if overlays else None
 
 

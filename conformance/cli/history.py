@@ -8,12 +8,11 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from conformance.cli.output import add_form_options, tell, write_all, write_text
+from conformance.cli.output import tell, write_all, write_text
 from conformance.core.errors import ExitCode, UnfinishedRunWarning
 from conformance.core.records import MACHINE, Status
 from conformance.core.versions import HISTORY
@@ -25,14 +24,6 @@ from conformance.report.run import NO_GOLDEN
 from conformance.report.tables import Table
 
 CASE = ["backend", "case"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the folder of runs and the output."""
-    parser.add_argument("reports", type=Path, help="the folder that `--reports` named")
-    add_form_options(parser, "json")
-    text = "also write a page that shows the classes run by run"
-    parser.add_argument("--page", type=Path, metavar="FILE", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
+from typing import Protocol
 
+from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.main import say_waiting
-from conformance.cli.output import STDOUT, add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
+from conformance.cli.terminal import fitting, hidden_note, width_of
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
@@ -19,38 +22,8 @@ from conformance.core.versions import LAWS
 from conformance.report.aligned import markdown_line
 from conformance.run import options
 from conformance.run.page import page_of
-from conformance.run.sweeping import SweepVerdict, joined, verdicts_apart, verdicts_here
+from conformance.run.sweeping import Step, SweepVerdict, joined, verdicts_apart, verdicts_here
 from conformance.store.budgets import stacked, update
-
-SCOPE = ("initializer", "dtype", "transform", "backend")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the selection, the budgets and the form of the table."""
-    for name in SCOPE:
-        text = options.LIST_OPTIONS[name]
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
-        )
-    parser.add_argument("--tier", default=None, help="quick, standard (default) or full")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument(
-        "--golden",
-        default=None,
-        metavar="DIR",
-        help="golden set with the budgets (default: shipped)",
-    )
-    options.add_overlay_option(parser.add_argument)
-    parser.add_argument("--ledger", default=None, metavar="FILE", help="known limitations")
-    parser.add_argument(
-        "--write-budgets",
-        action="store_true",
-        help=f"store the worst errors in {BUDGETS} of the last overlay, or of the golden set",
-    )
-    parser.add_argument("--reason", default="", help="why a budget may grow; kept with it")
-    options.add_worker_options(parser.add_argument)
-    add_form_options(parser, "json")
-    options.add_folder_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,14 +35,22 @@ def run(arguments: argparse.Namespace) -> int:
             f"{sets[0]} holds no {BUDGETS} to judge by: name a golden set, or measure with "
             "--write-budgets"
         )
-    table = Table(is_markdown=arguments.markdown)
+    table: Table = MarkdownTable() if arguments.markdown else PlainTable()
     is_text = arguments.json != STDOUT
-    found = []
-    with contextlib.closing(_verdicts(arguments)) as verdicts:
-        for each in verdicts:
+    found, n_failed = [], 0
+    with (
+        Progress("swept", bad="failed") as progress,
+        contextlib.closing(_verdicts(arguments)) as verdicts,
+    ):
+        for number, step in enumerate(verdicts, start=1):
+            n_failed += step.verdict.code == ExitCode.FAILED
             if is_text:
-                table.add(each.head, each.rows)
-            found.append(each)
+                progress.clear()
+                table.add(step.verdict.head, step.verdict.rows)
+            progress(number, step.total, step, n_failed)
+            found.append(step.verdict)
+    if is_text:
+        table.end()
     code = ExitCode.first(*(each.code for each in found), ExitCode.OK)
     if arguments.write_budgets and all(each.measured for each in found):
         below = stacked(asked.golden_folder, asked.overlays)
@@ -82,33 +63,86 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _verdicts(arguments: argparse.Namespace) -> Generator[SweepVerdict, None, None]:
+def _verdicts(arguments: argparse.Namespace) -> Generator[Step, None, None]:
     given, is_measuring = options.given(arguments), arguments.write_budgets
     if options.runs_here(arguments):
         return verdicts_here(given, is_measuring=is_measuring)
     return verdicts_apart(given, is_measuring=is_measuring, timeout_s=arguments.case_timeout)
 
 
-@dataclasses.dataclass(slots=True, kw_only=True)
-class Table:
+class Table(Protocol):
     """Prints rows as they come, and their head wherever it changes."""
 
-    is_markdown: bool
-    head: tuple[str, ...] = ()
-
-    def add(self, head: tuple[str, ...], rows: Sequence[Iterable[str]]) -> None:
+    def add(self, head: tuple[str, ...], rows: Sequence[Sequence[str]]) -> None:
         """Print the rows, if there are any, after their head if it is not the last one printed."""
+
+    def end(self) -> None:
+        """Say what was not shown."""
+
+
+class MarkdownTable:
+    """Of Markdown."""
+
+    def __init__(self) -> None:
+        self._head: tuple[str, ...] = ()
+
+    def add(self, head: tuple[str, ...], rows: Sequence[Sequence[str]]) -> None:
+        """Print the rows as lines of a Markdown table."""
         if not rows:
             return
-        print_row = print_markdown if self.is_markdown else print_plain
-        if head != self.head:
-            print("\n" if self.head else "", end="")
-            print_row(head)
-            if self.is_markdown:
-                print_row(["---"] * len(head))
-            self.head = head
+        if head != self._head:
+            print("\n" if self._head else "", end="")
+            print(markdown_line(head))
+            print(markdown_line(["---"] * len(head)))
+            self._head = head
         for row in rows:
-            print_row(row)
+            print(markdown_line(row), flush=True)
+
+    def end(self) -> None:
+        """Say nothing: all was shown."""
+
+
+class PlainTable:
+    """Of columns of a fixed width: those that fit the terminal, and elsewhere all."""
+
+    def __init__(self) -> None:
+        self._head: tuple[str, ...] = ()
+        self._note = ""
+        self._shown: list[int] = []
+        self._widths: list[int] = []
+
+    def add(self, head: tuple[str, ...], rows: Sequence[Sequence[str]]) -> None:
+        """Print the rows, two blanks at least between columns."""
+        if not rows:
+            return
+        if head != self._head:
+            print("\n" if self._head else "", end="")
+            self._begin(head)
+        for row in rows:
+            self._print(row)
+
+    def end(self) -> None:
+        """Say how to see the columns that did not fit."""
+        if self._note:
+            print(self._note)
+
+    def _begin(self, head: tuple[str, ...]) -> None:
+        self._head = head
+        self._widths = [WIDTHS.get(name, OF_A_FIGURE) for name in head]
+        self._shown = fitting(self._widths, width_of(sys.stdout))
+        elsewhere = "--markdown, --json FILE or the page"
+        self._note = hidden_note(len(self._shown), len(head), elsewhere) or self._note
+        self._print(head)
+
+    def _print(self, row: Sequence[str]) -> None:
+        cells = [row[number].ljust(self._widths[number]) for number in self._shown]
+        print("  ".join(cells).rstrip(), flush=True)
+
+
+WIDTHS = {"initializer": 24, "dtype": 9, "transform": 9, "verdict": 6}
+OF_A_FIGURE = 12
+"""Widths of columns; of figures the longest is `-0.003921568`, the longest name of one the same. A
+cell that is longer moves the rest of its row."""
 
 
 def to_json(found: Iterable[SweepVerdict]) -> str:
@@ -150,14 +184,3 @@ def write_budgets(
     table = update(path, measured, reason, say_waiting, below)
     print(f"{len(measured)} budgets measured, {len(table.measurements)} now in {path}")
     return ExitCode.OK
-
-
-def print_plain(row: Iterable[str]) -> None:
-    """Print the row in columns of fixed width."""
-    first, *others = row
-    print(f"{first:38}" + "".join(f"{text:13}" for text in others).rstrip(), flush=True)
-
-
-def print_markdown(row: Iterable[str]) -> None:
-    """Print the row as one of a Markdown table."""
-    print(markdown_line(row), flush=True)

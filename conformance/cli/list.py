@@ -11,28 +11,13 @@ from conformance.cases.backends import installed
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
 from conformance.core.versions import LISTING
 from conformance.run import options
 
 BACKENDS = "backends"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is listed, and the selection."""
-    parser.description = (
-        "List what a selection holds, one a line. Lists cases on the CPU unless --backend says "
-        "otherwise, whatever devices are present; never starts JAX."
-    )
-    kind = parser.add_mutually_exclusive_group()
-    for name, (_, text) in KINDS.items():
-        kind.add_argument(f"--{name}", dest="kind", action="store_const", const=name, help=text)
-    text = "backends by name: what `auto` makes of each, who brings it, what installs it"
-    kind.add_argument(f"--{BACKENDS}", dest="kind", action="store_const", const=BACKENDS, help=text)
-    options.add_selection_options(parser.add_argument)
-    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         catalogue = load_catalogue()
         selection = options.read_arguments(arguments).on("cpu")
-        entries, notes = KINDS[kind][0](catalogue, select(catalogue, selection)), []
+        entries, notes = OF_CASES[kind](catalogue, select(catalogue, selection)), []
     files = tell(
         arguments,
         functools.partial(to_text, entries, notes),
@@ -102,8 +87,8 @@ def _cases(_: Catalogue, cases: list[Case]) -> Entries:
     return [{"id": case.id} for case in cases]
 
 
-KINDS: dict[str, tuple[Callable[[Catalogue, list[Case]], Entries], str]] = {
-    "cases": (_cases, "case ids (default), as `conformance run` takes them"),
-    "problems": (_problems, "problem ids: what goldens are kept for"),
-    "initializers": (_initializers, "name, family, smallest tier and definition, between tabs"),
+OF_CASES: dict[str, Callable[[Catalogue, list[Case]], Entries]] = {
+    "cases": _cases,
+    "problems": _problems,
+    "initializers": _initializers,
 }

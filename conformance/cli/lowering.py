@@ -9,7 +9,8 @@ import sys
 
 from conformance.cases.builtin import builtin_specs
 from conformance.cli.main import say_waiting
-from conformance.cli.output import add_form_options, tell, write_all
+from conformance.cli.output import tell, write_all
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.core.files import writing
 from conformance.core.inventory import changing
@@ -21,18 +22,6 @@ from conformance.observe import lowering
 from conformance.observe.lowering import ACCEPT
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Change, Lines
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the golden set, and what it takes to change it."""
-    parser.add_argument(
-        "--golden", default=None, metavar="DIR", help="golden set (default: the shipped one)"
-    )
-    parser.add_argument(
-        "--accept", action="store_true", help=f"store today's fingerprints in DIR/{FILE}"
-    )
-    parser.add_argument("--reason", default="", help="why they are right; kept with them")
-    add_form_options(parser, "json")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -84,8 +73,12 @@ def to_json(known: Accepted, changed: list[Change], here: str, n_found: int) -> 
 
 def lowered() -> Lines:
     """Return the fingerprints of all builtin initializers, as lowered here."""
-    return {
-        key: programs
-        for spec in builtin_specs()
-        for key, programs in lowering.fingerprints(spec).items()
-    }
+    specs = list(builtin_specs())
+    with Progress("lowered") as progress:
+        each = progress.over(map(lowering.fingerprints, specs), len(specs), name=_name)
+        return {key: programs for found in each for key, programs in found.items()}
+
+
+def _name(found: Lines) -> str:
+    """Return the initializer that was lowered: what its lines begin with."""
+    return next(iter(found), "").partition(" ")[0]

@@ -6,22 +6,27 @@ import argparse
 import importlib
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
+from conformance.cli.configured import Configurable
 from conformance.cli.output import standard_output
 from conformance.core.errors import (
     ConformanceError,
     ExitCode,
     SelectionError,
-    Terminated,
     nearest,
     unknown,
 )
 from conformance.core.imports import told
 from conformance.core.paths import empty
 from conformance.report.escape import printable
-from conformance.run.interruption import no_early_success, termination_as_interruption
+from conformance.run.interruption import (
+    exit_code,
+    no_early_success,
+    orderly_interruption,
+    say_ended,
+)
 
 COMMANDS = {
     "run": "run cases and report the verdict",
@@ -34,14 +39,19 @@ COMMANDS = {
     "goldens": "review, accept, reject, prune and verify golden sets",
     "list": "list initializers, problems or cases",
     "law": "sweep initializers over every random word and show their exact laws",
+    "faults": "plant faults on purpose, and show which check each of them dies of",
     "lowering": "compare the programs that JAX lowers with the accepted ones",
     "compile": "compile for an accelerator that is not here, and predict CUDA's bits",
     "audit": "audit the initial parameters of a model: keys, laws, fans, duplicates",
     "explain": "show the stages of one case beside the oracle's",
     "cache": "list and clear what earlier commands left in the user's cache",
+    "completion": "print a script with which a shell completes commands and options",
     "doctor": "show what in this environment can change numbers",
 }
-"""Command names and their one-line help; `conformance.cli.<name>` implements each."""
+"""Command names and their one-line help; `ARGUMENTS.<name>` says what each takes,
+and `conformance.cli.<name>` does it."""
+
+ARGUMENTS = "conformance.cli.arguments"
 
 EXAMPLES = """
 examples:
@@ -74,6 +84,11 @@ class Parser(argparse.ArgumentParser):
         near = [f"--{name}" for name in nearest(option.lstrip("-"), known)]
         hint = f"did you mean {' or '.join(near)}?" if near else see
         return f"option {option!r} is unknown: {hint}"
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice, and say which one may be meant."""
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, unknown("value", value, list(action.choices)))
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the message, and exit."""
@@ -113,17 +128,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        with no_early_success(), termination_as_interruption(), standard_output() as output:
+        with no_early_success(), orderly_interruption(), standard_output() as output:
             refuse_empty(words)
             arguments = parse(words)
             code: int = _module(arguments.command).run(arguments)
             output.flush()
-    except Terminated:
-        print("conformance: terminated", file=sys.stderr)
-        return ExitCode.TERMINATED
-    except KeyboardInterrupt:
-        print("conformance: interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+    except KeyboardInterrupt as error:
+        say_ended(error)
+        return exit_code(error)
     except ConformanceError as error:
         print(f"conformance: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -153,23 +165,38 @@ def refuse_empty(words: list[str]) -> None:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """Return the parsed command line; only the module of the command that it names is imported."""
-    parser = Parser(
-        prog="conformance", description="Numerical conformance of JAX and Flax initializers."
-    )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    """Return the parsed command line; only what the command that it names takes is imported.
+
+    Raises:
+        SelectionError: what is configured is wrong.
+    """
     chosen = next((word for word in words if not word.startswith("-")), None)
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        if name == chosen:
-            _module(name).add_arguments(command)
+    parser, commands = program([chosen] if chosen in COMMANDS else [])
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(ExitCode.USAGE, EXAMPLES)
     if chosen is not None and chosen not in COMMANDS:
         parser.error(unknown("command", chosen, list(COMMANDS)))
-    return parser.parse_args(words)
+    configurable = [Configurable(command) for command in commands]
+    arguments = parser.parse_args(words)
+    for each in configurable:
+        each.fill(arguments)
+    return arguments
+
+
+def program(names: Collection[str]) -> tuple[Parser, list[Parser]]:
+    """Return the parser of all commands, and those of the named ones, which alone know options."""
+    parser = Parser(
+        prog="conformance", description="Numerical conformance of JAX and Flax initializers."
+    )
+    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+    known = [commands.choices[name] for name in names]
+    for name in names:
+        importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(commands.choices[name])
+    return parser, known
 
 
 def say_waiting(holder: str) -> None:

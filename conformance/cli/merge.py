@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import functools
-from pathlib import Path
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.output import add_form_options, tell, write_all, write_page
+from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Tier
 from conformance.judge.rules import load_ledger
 from conformance.merge import (
     Merged,
+    ProblemClasses,
     Question,
     Referee,
     golden_place,
@@ -29,26 +30,6 @@ from conformance.run.evaluate import bench_of
 from conformance.store.stack import open_stack
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what is merged, what is expected, what judges it and what is written."""
-    parser.add_argument(
-        "folders",
-        nargs="+",
-        type=Path,
-        metavar="DIR",
-        help="a recording, a run's reports, or a folder that holds the shards of one machine",
-    )
-    parser.add_argument(
-        "--tier", help="every place must have all cases of this tier (default: what any place has)"
-    )
-    options.add_judging_options(parser.add_argument)
-    parser.add_argument(
-        "--mixed", action="store_true", help="take verdicts by different goldens, ledgers, policies"
-    )
-    add_form_options(parser, "json", "markdown")
-    options.add_folder_option(parser.add_argument)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Merge and report; MISSING where something could not be read."""
     catalogue = load_catalogue()
@@ -56,12 +37,15 @@ def run(arguments: argparse.Namespace) -> int:
     expected = _questions(asked.tier, catalogue)
     goldens = open_stack(asked.golden_folder, asked.overlays)
     bench = bench_of(asked, catalogue, goldens, load_ledger(asked.ledger_file))
-    sources = read_sources(arguments.folders, bench)
+    with Progress("reading") as progress:
+        sources = read_sources(arguments.folders, bench, progress.over)
     place = golden_place(goldens.base)
     referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=place)
     rules = "" if arguments.mixed else mixed(sources.facts)
     faults = [*sources.faults, *([rules] if rules else [])]
-    merged = merge(sources.facts, referee, expected=expected, faults=faults)
+    with Progress("merged", bad="not the same everywhere") as progress:
+        watch = functools.partial(progress.over, name=_name, is_bad=_differs)
+        merged = merge(sources.facts, referee, expected=expected, faults=faults, watch=watch)
     files = tell(
         arguments,
         functools.partial(to_text, merged),
@@ -71,6 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
     code = _exit_code(merged)
     files.append(functools.partial(write_page, page_of(merged, code), arguments.reports))
     return ExitCode.first(code, write_all(files))
+
+
+def _name(found: ProblemClasses) -> str:
+    return found.problem.id
+
+
+def _differs(found: ProblemClasses) -> bool:
+    """Return whether not all places have the same bits."""
+    return len(found.classes) > 1
 
 
 def _exit_code(merged: Merged) -> ExitCode:

@@ -11,25 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from conformance.cli.arguments.forms import STDOUT
 from conformance.core.errors import ExitCode, ReportError, cannot_write
-from conformance.core.files import replace_file
 from conformance.core.imports import told
 from conformance.report.escape import printable
 
 if TYPE_CHECKING:
     from conformance.report.page.model import Page
 
-STDOUT = "-"
-"""The name of a file that stands for standard output."""
-
 Render = Callable[[], str]
-
-
-def add_form_options(parser: argparse.ArgumentParser, *forms: str) -> None:
-    """Declare in which forms, beside text, a command tells all that it found."""
-    for form in forms:
-        text = f"write all of it as {form} to FILE; `{STDOUT}` prints that instead of the text"
-        parser.add_argument(f"--{form}", metavar="FILE", help=text)
 
 
 def tell(arguments: argparse.Namespace, text: Render, **forms: Render) -> list[Callable[[], None]]:
@@ -141,6 +131,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ReportError: the place takes no file.
     """
+    # Here, not above, as hashing is what takes longest of help.
+    from conformance.core.files import replace_file
+
     try:
         replace_file(path, text.encode(errors="backslashreplace"))
     except OSError as error:

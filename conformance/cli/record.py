@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import select
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.core.errors import (
     ExitCode,
     GoldenError,
@@ -31,51 +31,22 @@ from conformance.observe.process import SHARDS, force_host_devices
 from conformance.observe.record import failed_by_the_machine, finish, record, write_recording
 from conformance.observe.worker import Answered, Voice, supervised
 from conformance.run import options
+from conformance.run.interruption import telling_what_is_kept
 from conformance.store.read import Store, open_store
 
 SHOWN = 20
 """Cases that the machine failed and that are printed."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the selection and where the recording goes."""
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="case ids, instead of a selection")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="new folder to record into", type=Path
-    )
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with the recording of DIR that was killed"
-    )
-    parser.add_argument(
-        "--finish",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="PATH",
-        help="record nothing: make the recording of DIR of what journals of killed ones hold, or "
-        "of the parts that a folder holds of a pod",
-    )
-    parser.add_argument(
-        "--coordinator",
-        metavar="HOST:PORT",
-        help="record what this process of a pod holds of sharded arrays; process 0 listens there",
-    )
-    parser.add_argument(
-        "--process", metavar="I/N", help="with --coordinator: which process this is, from 0/N on"
-    )
-    parser.add_argument(
-        "--whole", action="store_true", help="store all elements, however large an array is"
-    )
-    options.add_selection_options(parser.add_argument)
-    options.add_worker_options(parser.add_argument)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Record the selected cases; MISSING when the machine failed one of them.
 
     Raises:
-        SelectionError: cases are to be recorded and journals finished.
+        SelectionError: cases are to be recorded and journals finished, or the folder to record
+            into is the current one.
     """
+    if not arguments.out.name:
+        raise SelectionError(f"--out {arguments.out} is no new folder: name one, as in recording")
     if arguments.finish:
         return _finish(arguments)
     if arguments.coordinator or arguments.process:
@@ -87,15 +58,23 @@ def run(arguments: argparse.Namespace) -> int:
         "whole": arguments.whole,
     }
     try:
-        if options.runs_here(arguments):
-            _record(asked, progress=ProgressLine())
-        else:
-            record_supervised(asked, arguments.case_timeout)
-    except (KeyboardInterrupt, JournalError, WorkerGone):
-        if (journal := journal_path(arguments.out)).exists():
-            print(f"{journal} keeps the rows so far: go on with --resume", file=sys.stderr)
+        with telling_what_is_kept(lambda: _kept(arguments.out)):
+            if options.runs_here(arguments):
+                with Progress("recorded") as progress:
+                    _record(asked, progress=progress)
+            else:
+                record_supervised(asked, arguments.case_timeout)
+    except (JournalError, WorkerGone):
+        if kept := _kept(arguments.out):
+            print(kept, file=sys.stderr)
         raise
     return report(open_store(arguments.out))
+
+
+def _kept(out: Path) -> str:
+    """Return how to go on with what was recorded so far, if anything was."""
+    journal = journal_path(out)
+    return f"{journal} keeps the rows so far: go on with --resume" if journal.exists() else ""
 
 
 def _finish(arguments: argparse.Namespace) -> int:
@@ -135,14 +114,10 @@ def _record_parts(arguments: argparse.Namespace) -> int:
         raise SelectionError("a pod is of one backend: name it by --backend")
     catalogue = load_catalogue()
     cases = spread_cases(catalogue, given.on())
-    path = record_parts(
-        cases,
-        catalogue,
-        arguments.out,
-        seat,
-        asked=given.asked.text,
-        progress=ProgressLine(),
-    )
+    with Progress("recorded") as progress:
+        path = record_parts(
+            cases, catalogue, arguments.out, seat, asked=given.asked.text, progress=progress
+        )
     print(f"recorded parts of {counted(len(cases), 'case')} in {path}")
     return ExitCode.OK
 
@@ -185,11 +160,11 @@ def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice
 
 def record_supervised(asked: Mapping[str, Any], timeout_s: float) -> None:
     """Record in a worker; one that dies costs the case that it was in. asked: as `run` asks."""
-    progress = ProgressLine()
-    with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
-        for event in events:
+    events = contextlib.closing(supervised(TASK, asked, timeout_s))
+    with Progress("recorded") as progress, events as told:
+        for event in told:
             if isinstance(event, Answered):
-                progress(**event.answer, case=parse_case(event.case))
+                progress(**event.answer, what=parse_case(event.case))
 
 
 def report(store: Store) -> int:

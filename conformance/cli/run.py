@@ -11,55 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.backends import installed
-from conformance.cli.progress import ProgressLine
+from conformance.cli.arguments.forms import STDOUT
+from conformance.cli.arguments.run import add_arguments as declare
+from conformance.cli.output import tell, write_all
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
+from conformance.core.words import counted
 from conformance.judge.alpha import allocation_text
+from conformance.report.as_json import to_json
 from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
 from conformance.run import options, resuming
+from conformance.run.interruption import telling_what_is_kept
 from conformance.run.isolated import Isolated
 from conformance.run.resuming import Begun
 from conformance.run.session import Fleet, Recorded, Session, Verdict
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the cases, the selection, what judges them and what is written."""
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="case ids, instead of a selection")
-    parser.add_argument(
-        "--recording",
-        type=Path,
-        metavar="DIR",
-        help="judge this recording, made anywhere, instead of running here",
-    )
-    parser.add_argument(
-        "--fleet",
-        metavar="ADDRESS",
-        help="run on this Ray cluster (`auto`: the one that this node belongs to)",
-    )
-    parser.add_argument(
-        "--fleet-timeout",
-        type=float,
-        default=600.0,
-        metavar="S",
-        help="seconds for one attempt at one compile group (default: 600)",
-    )
-    parser.add_argument(
-        "--resume",
-        type=Path,
-        metavar="DIR",
-        help="go on with the run in DIR, reports/<run>, as it was begun: it takes no selection",
-    )
-    options.add_selection_options(parser.add_argument)
-    options.add_judging_options(parser.add_argument)
-    options.add_report_options(parser.add_argument)
-    options.add_worker_options(parser.add_argument)
-    options.add_workers_option(parser.add_argument)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -91,20 +63,21 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
         done = resuming.take_up(folder, in_blocks=in_blocks)
         recorder = RunRecorder(folder=folder.parent, command=command, run_id=folder.name)
         recorder.take_up(done.rows, done.plain)
-        session = _session(arguments, begun.given, recorder.run_id, done.units)
+        given = {**begun.given, "case-timeout": arguments.case_timeout}
+        session = _session(arguments, given, recorder.run_id, done.units)
         with contextlib.closing(session):
             session.validate_files()
             resuming.require_same(folder, begun, session.environment, session.judged_by)
             return _report(arguments, session, recorder)
 
 
-RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report")
+RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report", "json")
 """Options that say how cases are run, and not which or by what they are judged."""
 
 
 def _require_alone(arguments: argparse.Namespace) -> None:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    declare(parser)
     for name, default in vars(parser.parse_args([])).items():
         if name not in RESUMED_WITH and (value := getattr(arguments, name)) != default:
             raise SelectionError(
@@ -114,12 +87,14 @@ def _require_alone(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
-    for line in (*unusual(session.environment), *installed().faults()):
-        print(f"note: {line}")
-    print(allocation_text())
+    is_text = arguments.json != STDOUT
+    notes = [f"note: {line}" for line in (*unusual(session.environment), *installed().faults())]
+    if is_text:
+        print("\n".join([*notes, allocation_text()]))
     ending = "the run was interrupted"
     try:
-        judge(session.prepared(), recorder)
+        with telling_what_is_kept(lambda: _kept(recorder)):
+            judge(session.prepared(), recorder, is_told=is_text)
         ending = ""
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason
         ending = str(error)
@@ -132,29 +107,44 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             matrices=session.matrices,
             junit=arguments.junit_report,
         )
-        print("\n".join(recorder.summary_lines()))
-    return ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
+        code = ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
+        files = tell(
+            arguments,
+            lambda: "\n".join([*recorder.summary_lines(), ""]),
+            json=lambda: to_json(finished, code),
+        )
+        code = ExitCode.first(code, write_all(files))
+    return code
 
 
-def judge(session: Session, recorder: RunRecorder) -> None:
-    """Take the verdict on every case, and print what is wrong as it comes."""
+def _kept(recorder: RunRecorder) -> str:
+    """Return what an interruption leaves, and how to go on if there is a way."""
+    kept = f"{counted(recorder.n_rows, 'verdict')} kept in {recorder.folder}"
+    if not resuming.is_noted(recorder.folder):
+        return kept
+    words = shlex.join(["conformance", "run", "--resume", str(recorder.folder)])
+    return f"{kept}: `{words}` goes on"
+
+
+def judge(session: Session, recorder: RunRecorder, *, is_told: bool) -> None:
+    """Take the verdict on every case; is_told: print what is wrong as it comes."""
     n_judged, n_shown, n_drifted = recorder.n_rows, 0, 0
     n_cases = n_judged + session.n_cases
-    progress = ProgressLine("judged", n_judged)
-    for verdict in session.verdicts():
-        if isinstance(verdict, Lots):
-            recorder.add_lots(verdict)
-            n_judged += verdict.n_rows
-            progress(n_judged, n_cases, verdict.block.case, n_drifted)
-            continue
-        text = _taken(verdict, session, recorder)
-        n_judged += 1
-        n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
-        progress(n_judged, n_cases, verdict.case, n_drifted)
-        if text:
-            n_shown += 1
-            progress.clear()
-            _show(text, n_shown)
+    with Progress("judged", n_judged) as progress:
+        for verdict in session.verdicts():
+            if isinstance(verdict, Lots):
+                recorder.add_lots(verdict)
+                n_judged += verdict.n_rows
+                progress(n_judged, n_cases, verdict.block.case, n_drifted)
+                continue
+            text = _taken(verdict, session, recorder)
+            n_judged += 1
+            n_drifted += verdict.row is not None and is_noteworthy(verdict.row)
+            progress(n_judged, n_cases, verdict.case, n_drifted)
+            if text and is_told:
+                n_shown += 1
+                progress.clear()
+                _show(text, n_shown)
 
 
 def _taken(verdict: Verdict, session: Session, recorder: RunRecorder) -> str:

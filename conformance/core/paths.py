@@ -30,6 +30,19 @@ SHIPPED = PACKAGE.parent / "golden"
 PACKAGED = PACKAGE / "_golden"
 """Where the shipped set lies: beside the package in a checkout, within it once installed."""
 
+CACHE_KINDS = {
+    "environments": "one release of JAX or Flax and what it needs",
+    "recordings": "what a release returned on this machine",
+    "recorders": "the part of this package that records, by its content",
+    "plans": "what a side installs",
+    "releases": "lists of releases",
+    "libraries": "what proofs of causes need",
+    "logs": "last words of recorders",
+    "programs": "compiled programs of runs in one environment",
+    "passing": "what a command that was killed recorded for itself",
+}
+"""Folders of the cache, and what their entries are."""
+
 
 def cache_folder(kind: str) -> Path:
     """Return the folder of the user's cache that holds things of this kind."""

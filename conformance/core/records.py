@@ -11,6 +11,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from conformance.core.drift_class import DriftClass as DriftClass
 from conformance.core.ids import Case
 from conformance.core.reading import Figure
 
@@ -28,33 +29,6 @@ MACHINE = "machine"
 
 STAGES = ("key", "bits", "uniform", "unit", "scaled")
 """How a seed becomes an array: key words, random words, uniforms, unit variates, the result."""
-
-
-class DriftClass(enum.StrEnum):
-    """What kind of change lies between two outcomes, from harmless to serious."""
-
-    IDENTICAL = "identical"
-    ROUNDING = "rounding"
-    BIASED = "biased"
-    """No more than rounding may move an element, but all went one way, or by another mode."""
-
-    TRANSFORM = "transform"
-    STREAM = "stream"
-    LAW = "law"
-    STRUCTURAL = "structural"
-    CONTRACT = "contract"
-    UNKNOWN = "unknown"
-    """Not all elements were seen, and those that were do not settle it."""
-
-    @property
-    def rank(self) -> int:
-        """Severity: 0 for identical, growing."""
-        return list(DriftClass).index(self)
-
-    @property
-    def keeps_stream(self) -> bool:
-        """Whether the same elements were drawn, so that a distance between two says something."""
-        return self in (DriftClass.ROUNDING, DriftClass.BIASED, DriftClass.TRANSFORM)
 
 
 class Status(enum.StrEnum):

@@ -102,6 +102,8 @@ ENVIRONMENT = Format(
 MISSING = Format(
     name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
 )
+RUN = Format(name="run")
+COMPILATION = Format(name="compilation")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent before 2")
 BISECTION = Format(name="bisection")
@@ -110,6 +112,7 @@ LAWS = Format(name="laws")
 AUDIT = Format(
     name="audit", newest=2, older="written only; version 1 guessed laws and fans from the values"
 )
+FAULTS = Format(name="kill matrix")
 LOWERING = Format(name="lowering")
 LISTING = Format(name="listing")
 DOCTOR = Format(name="doctor")
@@ -120,6 +123,6 @@ SURVEY = Format(name="survey")
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
-    *(BISECTION, HISTORY, LAWS, AUDIT, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
+    *(BISECTION, HISTORY, LAWS, AUDIT, FAULTS, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

@@ -18,6 +18,7 @@ from conformance.core.ids import Case, Problem
 from conformance.core.laws import expected_error
 from conformance.core.paths import BUDGETS
 from conformance.core.records import BASE, Entry, Observation, Returned, Status
+from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.judge.checks.statistics import is_no_accident
 from conformance.judge.ledger import Ledger
@@ -26,7 +27,9 @@ from conformance.store.entries import problem_of
 from conformance.store.read import open_store
 
 
-def judged_faults(folder: Path, catalogue: Catalogue, ledger: Ledger) -> Iterator[str]:
+def judged_faults(
+    folder: Path, catalogue: Catalogue, ledger: Ledger, watch: Watch[Entry] = unwatched
+) -> Iterator[str]:
     """Yield what is wrong with each golden of a set that is, one line or more.
 
     Raises:
@@ -40,13 +43,18 @@ def judged_faults(folder: Path, catalogue: Catalogue, ledger: Ledger) -> Iterato
         budgets=budgets.load(folder / BUDGETS),
     )
     jax_version = store.environment.packages["jax"]
-    for key, faults in doubts(store.entries(), catalogue, bench, BASE, jax_version):
+    for key, faults in doubts(store.entries(), catalogue, bench, BASE, jax_version, watch):
         text = "\n".join(faults)
         yield f"the golden {key} is wrong: {text}"
 
 
 def doubts(
-    entries: Iterable[Entry], catalogue: Catalogue, bench: Bench, backend: str, jax_version: str
+    entries: Iterable[Entry],
+    catalogue: Catalogue,
+    bench: Bench,
+    backend: str,
+    jax_version: str,
+    watch: Watch[Entry] = unwatched,
 ) -> Iterator[tuple[str, list[str]]]:
     """Yield the id of each golden that something speaks against, with all that does.
 
@@ -55,7 +63,7 @@ def doubts(
     """
     known = [entry for entry in entries if _is_known(entry, catalogue)]
     twins = _twins(known, catalogue)
-    for entry in known:
+    for entry in watch(known, len(known)):
         found = _failed_checks(entry, bench, backend, jax_version)
         if entry.id in twins:
             found.insert(0, f"it is one array with {twins[entry.id]}: the key is ignored")

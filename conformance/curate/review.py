@@ -19,6 +19,7 @@ from conformance.core.ids import Case, Tier, parse_parameter, parse_problem
 from conformance.core.paths import PENDING, golden_folder, golden_option
 from conformance.core.reading import read_file
 from conformance.core.records import Drift, DriftClass, Entry, Environment, Outcome, Raised
+from conformance.core.watching import Watch, unwatched
 from conformance.curate.doubts import doubts
 from conformance.curate.stage import (
     STAGE,
@@ -98,7 +99,11 @@ def pending(folder: Path) -> Stage | None:
 
 
 def review(
-    folder: Path, catalogue: Catalogue, below: Stack | None = None, patterns: Sequence[str] = ()
+    folder: Path,
+    catalogue: Catalogue,
+    below: Stack | None = None,
+    patterns: Sequence[str] = (),
+    watch: Watch[Entry] = unwatched,
 ) -> Review:
     """Return what accepting the pending goldens would change. below: see `stage`.
 
@@ -110,7 +115,7 @@ def review(
         GoldenError: the set or what is pending is damaged.
     """
     merged = merge(folder, below, patterns)
-    return dataclasses.replace(merged.review(catalogue), doubts=merged.doubts(catalogue))
+    return dataclasses.replace(merged.review(catalogue), doubts=merged.doubts(catalogue, watch))
 
 
 def merge(folder: Path, below: Stack | None = None, patterns: Sequence[str] = ()) -> Merge:
@@ -174,7 +179,7 @@ class Merge:
             n_waiting=len(self.waiting),
         )
 
-    def doubts(self, catalogue: Catalogue) -> Mapping[str, tuple[str, ...]]:
+    def doubts(self, catalogue: Catalogue, watch: Watch[Entry]) -> Mapping[str, tuple[str, ...]]:
         """Return what speaks against the chosen entries, by id: see `curate.doubts`.
 
         Where the set has no budget, the shipped one counts: the law is the same.
@@ -186,7 +191,7 @@ class Merge:
             ledger=load_ledger(),
             budgets=load_budgets(golden_folder(None), [*self._budget_folders(), self.folder]),
         )
-        found = doubts(self.chosen, catalogue, bench, self.stage.backend, jax)
+        found = doubts(self.chosen, catalogue, bench, self.stage.backend, jax, watch)
         return {key: tuple(faults) for key, faults in found}
 
     def _orphans(self, catalogue: Catalogue) -> list[str]:
@@ -257,7 +262,7 @@ class LayerMerge(Merge):
                 f"of {layer} in {dtype} only: name all, as in '{layer}*'"
             )
 
-    def doubts(self, _: Catalogue) -> Mapping[str, tuple[str, ...]]:
+    def doubts(self, _: Catalogue, __: Watch[Entry]) -> Mapping[str, tuple[str, ...]]:
         """Return nothing."""
         return {}  # the suite judges layers by their definitions; their keys are not of a seed
 

@@ -12,6 +12,7 @@ from conformance.core.errors import StoreError
 from conformance.core.ids import Case, Problem
 from conformance.core.prng import Promise, is_promised
 from conformance.core.records import BASE, Budget, Drift, DriftClass, Outcome, Raised, Status
+from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.judge.budgets import budget_for
 from conformance.judge.checks.matrices import SIDES, is_matrix
@@ -223,6 +224,7 @@ def merge(
     *,
     expected: Iterable[Question] = (),
     faults: Iterable[str] = (),
+    watch: Watch[ProblemClasses] = unwatched,
 ) -> Merged:
     """Return the verdict on a set of facts.
 
@@ -234,7 +236,8 @@ def merge(
     contradictory = {(each.case, each.place) for each in conflicts}
     sound = [fact for fact in facts if (fact.case, fact.place) not in contradictory]
     by_problem = sorted(_grouped(sound, lambda fact: fact.problem).items())
-    problems = tuple(_classes(problem, group, referee) for problem, group in by_problem)
+    found = (_classes(problem, group, referee) for problem, group in by_problem)
+    problems = tuple(watch(found, len(by_problem)))
     return Merged(
         places=tuple(sorted({fact.place for fact in facts})),
         n_results=len(by_key),

@@ -18,6 +18,7 @@ from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
 from conformance.core.records import BASE, MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
+from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.merge.facts import Fact, Judgement, Place
 from conformance.merge.judging import judgement
@@ -63,7 +64,9 @@ class Sources:
     faults: tuple[str, ...]
 
 
-def read_sources(folders: Iterable[Path], bench: Bench | None = None) -> Sources:
+def read_sources(
+    folders: Iterable[Path], bench: Bench | None = None, watch: Watch[Path] = unwatched
+) -> Sources:
     """Return what the recordings and runs in the folders say, at whatever depth they lie.
 
     bench: what judges recordings; None leaves them unjudged.
@@ -71,7 +74,8 @@ def read_sources(folders: Iterable[Path], bench: Bench | None = None) -> Sources
     facts: set[Fact] = set()
     outcomes: dict[str, Outcome] = {}
     faults: list[str] = []
-    for folder in sorted({folder.resolve(): folder for folder in folders}.values()):
+    named = sorted({folder.resolve(): folder for folder in folders}.values())
+    for folder in watch(named, len(named)):
         found = list(_sources(folder))
         if not found:
             faults.append(

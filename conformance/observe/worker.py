@@ -22,12 +22,10 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from typing import Any, cast
 
 from conformance.core import errors
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.errors import ConformanceError, WorkerGone
 from conformance.core.imports import told
 from conformance.core.named import function
-
-CASE_TIMEOUT_S = 600.0
-"""Far beyond what any case takes: the slowest program known compiles in seconds."""
 
 SILENT = "silent"
 
@@ -41,10 +39,12 @@ POLL_S = 1.0
 hold its end of the pipe open."""
 
 PROGRAM = (
-    "import json, sys; asked = json.loads(sys.stdin.readline()); sys.path[:] = asked.pop('path'); "
+    "import json, sys; asked = json.loads(sys.stdin.readline() or sys.exit()); "
+    "sys.path[:] = asked.pop('path'); "
     "from conformance.observe.worker import serve; serve(**asked)"
 )
-"""What a worker runs: it finds modules where its parent does."""
+"""What a worker runs: it finds modules where its parent does, and ends with one that ended before
+it asked for anything."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

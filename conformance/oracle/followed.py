@@ -204,8 +204,6 @@ def _cast(value: float, dtype: np.dtype[Any]) -> Reals:
         return np.asarray(value).astype(dtype).astype(np.float64)
 
 
-# In a format of small range a factor may be infinite, and the product with a zero no number.
-@np.errstate(invalid="ignore")
 def followed_value(
     uniform: Reals,
     law: Law,
@@ -218,19 +216,43 @@ def followed_value(
 
     dtype: bfloat16, float16 or float32. XLA's float64 functions are not modelled.
     """
-    scale = followed_scale(definition, shape, dtype)
+    variate = followed_variate(uniform, law, dtype, fused)
+    return followed_product(variate, law, definition, shape, dtype)
+
+
+def followed_variate(
+    uniform: Reals, law: Law, dtype: np.dtype[Any], fused: Collection[str] = FUSED_DTYPES
+) -> Reals:
+    """Return what the last factor multiplies: whatever draws from one range of uniforms shares it.
+
+    That is the unit variate, but of a normal erf_inv: the factor has the sqrt 2.
+    """
     if not isinstance(law, Normal | TruncatedNormal):
-        unit = law.followed(uniform, functools.partial(rounded, dtype=dtype))
-        return round_once(unit * scale, dtype)
+        return law.followed(uniform, functools.partial(rounded, dtype=dtype))
     quantile = rounded(erf_inv_float32(uniform, is_fused="float32" in fused), dtype)
-    sqrt2 = _cast(math.sqrt(2), dtype)
     if isinstance(law, Normal):
-        return round_once(rounded(sqrt2 * scale, dtype) * quantile, dtype)
-    unit = np.clip(rounded(sqrt2 * quantile, dtype), *open_bounds(law, FORMATS[dtype.name]))
-    return round_once(unit * scale, dtype)
+        return quantile
+    unit = rounded(_cast(math.sqrt(2), dtype) * quantile, dtype)
+    return np.clip(unit, *open_bounds(law, FORMATS[dtype.name]))
 
 
-def followed_scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
+# In a format of small range a factor may be infinite, and the product with a zero no number.
+@np.errstate(invalid="ignore")
+def followed_product(
+    variate: Reals,
+    law: Law,
+    definition: Definition,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+) -> Array:
+    """Return the array that the sequence makes of the variates, in the dtype."""
+    scale = _scale(definition, shape, dtype)
+    if isinstance(law, Normal):
+        scale = rounded(_cast(math.sqrt(2), dtype) * scale, dtype)
+    return round_once(scale * variate, dtype)
+
+
+def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
     """Return the last factor, by the dtype's roundings."""
     match definition:
         case Law():

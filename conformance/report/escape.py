@@ -6,7 +6,6 @@ have made. A terminal obeys escape sequences, Markdown loads images, spreadsheet
 
 from __future__ import annotations
 
-import html
 import re
 
 _CONTROLS = re.compile(
@@ -31,6 +30,8 @@ def printable(text: str) -> str:
 
 def markdown_cell(text: str) -> str:
     """Return the text as one line that Markdown shows as it is: no tag, link, image or emphasis."""
+    import html  # here, since help has nothing to do with its table of entities
+
     line = html.escape(" ".join(printable(text).split()), quote=False)
     return _LINK.sub(lambda found: f"&#{ord(found[0])};", _MARKUP.sub(r"\\\1", line))
 

@@ -25,7 +25,8 @@ from conformance.observe.worker import (
 from conformance.report import lots
 from conformance.report.lots import Lots
 from conformance.report.rows import from_json, to_json
-from conformance.run.options import LIST_OPTIONS, read_given
+from conformance.run.declared import LIST_OPTIONS
+from conformance.run.options import read_given
 from conformance.run.scheduling import parts
 from conformance.run.session import Session, Verdict
 

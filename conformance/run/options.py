@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import itertools
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,94 +12,16 @@ from typing import Any
 
 from conformance.cases.catalogue import registered_names
 from conformance.cases.selection import Selection
-from conformance.core.errors import SelectionError
-from conformance.core.formats import DTYPES
-from conformance.core.ids import SHARDED, TRANSFORMS, Tier
+from conformance.core.deadline import CASE_TIMEOUT_S
+from conformance.core.errors import SelectionError, unknown
+from conformance.core.ids import SHARDED, Tier
 from conformance.core.keys import LARGEST, parse_key
 from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
-from conformance.observe.process import force_host_devices, most_workers
-from conformance.observe.worker import CASE_TIMEOUT_S
-
-AUTO = "auto"
-
-DEFAULT_DRIFT = DriftClass.ROUNDING
-"""The worst class of drift that passes, unless somebody says otherwise."""
-
-LONGEST_S = 365 * 24 * 3600.0
-"""The longest deadline; the system's timers take no arbitrary number."""
-
-LIST_OPTIONS: Mapping[str, str] = {
-    "initializer": "names or glob patterns",
-    "dtype": ", ".join(DTYPES),
-    "shape": "sizes joined by x, as in 64x32; or scalar",
-    "seed": "seeds, or ranges of them as in 0:200, which ends before 200",
-    "key": "keys as ids have them: s7.fold5 for fold_in, s7.split3at1 for a child of split, "
-    "k000000010000abcd for the words of a key",
-    "prng": "threefry2x32, rbg, unsafe_rbg, threefry2x32_partitionable, ..._nonpartitionable",
-    "transform": ", ".join(TRANSFORMS),
-    "backend": "cpu, cuda, tpu, another PJRT platform, or what a plug-in brings; stablehlo, iree: "
-    f"without any; {AUTO} takes every device that is present (default)",
-}
-"""Options that take values separated by commas, and may be repeated."""
-
-
-def add_selection_options(add: Callable[..., Any]) -> None:
-    """Declare the selection on an argparse parser or on a pytest option group."""
-    for name, text in LIST_OPTIONS.items():
-        add(f"--{name}", action="append", default=[], metavar=name.upper(), help=text)
-    add("--tier", default=None, help="quick (seconds), standard (default) or full (nightly)")
-    add("--shard", default="1/1", metavar="I/N", help="run the I-th of N parts, by compile group")
-
-
-def add_judging_options(add: Callable[..., Any]) -> None:
-    """Declare what the verdict depends on."""
-    add("--golden", default=None, metavar="DIR", help="golden set to judge by (default: shipped)")
-    add_overlay_option(add)
-    add(
-        "--max-drift",
-        default=DEFAULT_DRIFT.value,
-        choices=[name.value for name in DriftClass],
-        help="worst class of drift that passes (default: rounding)",
-    )
-    add("--ledger", default=None, metavar="FILE", help="known limitations (default: shipped)")
-    text = "another N has the statistical checks draw with other keys (default: 0, the same always)"
-    add("--fresh-seeds", default=None, metavar="N", help=text)
-
-
-def add_overlay_option(add: Callable[..., Any]) -> None:
-    """Declare the golden sets that lie on the one that judges."""
-    text = "golden set of what is otherwise, and its budgets; may be repeated: the last one counts"
-    add("--overlay", action="append", default=[], metavar="DIR", help=text)
-
-
-def add_worker_options(add: Callable[..., Any]) -> None:
-    """Declare how the process is kept that runs the cases of a command."""
-    add_deadline_option(add)
-    text = "run the cases in this process, for a debugger: one that crashes ends the command"
-    add("--in-process", action="store_true", help=text)
-
-
-def add_workers_option(add: Callable[..., Any]) -> None:
-    """Declare how many processes share the cases of a command, by pytest-xdist's name."""
-    text = f"processes that share the cases, or {AUTO}: one for each core (default: 1)"
-    add("-n", "--workers", type=n_workers, default=1, metavar="N", help=text)
-
-
-def n_workers(text: str) -> int:
-    """Return a number of processes, for argparse; accelerators limit what `auto` means.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none.
-    """
-    if text == AUTO:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return min(filter(None, (cores, most_workers())), default=1)
-    if text.isascii() and text.isdigit() and int(text):
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 1 or more, or {AUTO}")
+from conformance.observe.process import force_host_devices
+from conformance.run.declared import AUTO, DEFAULT_DRIFT, LIST_OPTIONS
 
 
 def runs_here(arguments: argparse.Namespace) -> bool:
@@ -113,36 +33,6 @@ def runs_here(arguments: argparse.Namespace) -> bool:
     return arguments.in_process or bool(registered_names())
 
 
-def add_deadline_option(add: Callable[..., Any]) -> None:
-    """Declare how long a case may take."""
-    text = f"seconds after which a case counts as hung (default: {CASE_TIMEOUT_S:g})"
-    add("--case-timeout", type=seconds, default=CASE_TIMEOUT_S, metavar="S", help=text)
-
-
-def seconds(text: str) -> float:
-    """Return a time that has an end, for argparse.
-
-    Raises:
-        argparse.ArgumentTypeError: it has none.
-    """
-    with contextlib.suppress(ValueError):
-        if 0 < (value := float(text)) <= LONGEST_S:
-            return value
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, of a year at most")
-
-
-def add_report_options(add: Callable[..., Any]) -> None:
-    """Declare which reports are written, and where."""
-    add_folder_option(add)
-    add("--junit-report", action="store_true", help="also write junit.xml to the reports")
-
-
-def add_folder_option(add: Callable[..., Any]) -> None:
-    """Declare where every command leaves what it has to show."""
-    text = "reports are written to DIR/<run> (default: reports)"
-    add("--reports", default="reports", metavar="DIR", help=text)
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What the caller asked for, read once at the start: which cases, and judged by what.
@@ -151,6 +41,7 @@ class Options:
         of them. tier: None where none was named, which `asked` takes as the standard one.
     fresh_seeds: what the keys of further draws are derived from, beside the problem.
     golden, ledger: None means the shipped ones. overlays: the golden sets that lie on that one.
+    timeout_s: for a case.
     """
 
     asked: Selection = dataclasses.field(default_factory=lambda: Selection(backends=()))
@@ -160,6 +51,7 @@ class Options:
     max_drift: DriftClass = DEFAULT_DRIFT
     ledger: Path | None = None
     fresh_seeds: int = 0
+    timeout_s: float = CASE_TIMEOUT_S
 
     @property
     def is_auto(self) -> bool:
@@ -238,6 +130,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         max_drift=DriftClass(value("max-drift") or DEFAULT_DRIFT),
         ledger=None if ledger is None else Path(ledger),
         fresh_seeds=_fresh(value("fresh-seeds")),
+        timeout_s=value("case-timeout") or CASE_TIMEOUT_S,
     )
 
 
@@ -261,7 +154,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 def nothing_given() -> dict[str, Any]:
     """Return what `given` tells of a command that was given nothing."""
     names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
-    return dict.fromkeys((*names, "fresh-seeds", "reports", "cases"))
+    return dict.fromkeys((*names, "fresh-seeds", "case-timeout", "reports", "cases"))
 
 
 def read_arguments(arguments: argparse.Namespace) -> Options:
@@ -279,7 +172,7 @@ def read_given(values: Mapping[str, Any]) -> Options:
     Raises:
         SelectionError: a value is empty or cannot be read, or case ids come with --backend.
     """
-    return read(values.__getitem__, values["cases"] or ())
+    return read(values.get, values["cases"] or ())
 
 
 def selection_here(options: Options) -> Selection:
@@ -305,7 +198,8 @@ def may_shard(selection: Selection) -> bool:
 def rerun(words: Sequence[str], options: Options, environment: Environment) -> str:
     """Return the command that repeats what was seen: the words, and all that the verdict hung on.
 
-    That is every judging option and every setting of JAX, XLA and the drivers that is not as usual.
+    That is every judging option, the deadline, and every setting of JAX, XLA and the drivers that
+    is not as usual.
     """
     judging: Mapping[str, Sequence[object]] = {
         "golden": [options.golden],
@@ -313,6 +207,7 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
         "max-drift": [None if options.max_drift is DEFAULT_DRIFT else options.max_drift],
         "ledger": [options.ledger],
         "fresh-seeds": [options.fresh_seeds or None],
+        "case-timeout": [None if options.timeout_s == CASE_TIMEOUT_S else f"{options.timeout_s:g}"],
     }
     parts = [
         [f"--{name}", str(value)]
@@ -339,7 +234,7 @@ def _tier(text: str) -> Tier:
     try:
         return Tier(text)
     except ValueError:
-        raise SelectionError(f"tier {text!r} is unknown: choose from {', '.join(Tier)}") from None
+        raise SelectionError(unknown("tier", text, list(Tier))) from None
 
 
 def _seeds(texts: tuple[str, ...]) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Begun:
     judged_by: str
 
 
+def is_noted(folder: Path) -> bool:
+    """Return whether the run in the folder can be gone on with."""
+    return (folder / BEGUN).exists()
+
+
 def note(folder: Path, begun: Begun) -> None:
     """Write down how a run was begun.
 

@@ -73,6 +73,15 @@ class SweepVerdict:
     curve: Curve | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One sweep that is done, of so many."""
+
+    id: str
+    total: int
+    verdict: SweepVerdict
+
+
 class Sweeps:
     """The sweeps that were asked for, in this process, and what judges them.
 
@@ -238,17 +247,16 @@ def signed(value: float) -> str:
 
 
 # --- Here, or in a worker ------------------------------------------------------------------------
-def verdicts_here(
-    given: Mapping[str, Any], *, is_measuring: bool
-) -> Generator[SweepVerdict, None, None]:
+def verdicts_here(given: Mapping[str, Any], *, is_measuring: bool) -> Generator[Step, None, None]:
     """Yield what comes of each sweep, in this process. given: what `options.given` told."""
     sweeps = Sweeps(read_given(given), is_measuring=is_measuring).prepared()
-    yield from map(sweeps.verdict, sweeps.units.values())
+    for key, unit in sweeps.units.items():
+        yield Step(id=key, total=len(sweeps.units), verdict=sweeps.verdict(unit))
 
 
 def verdicts_apart(
     given: Mapping[str, Any], *, is_measuring: bool, timeout_s: float
-) -> Generator[SweepVerdict, None, None]:
+) -> Generator[Step, None, None]:
     """Yield the same from a worker; of a sweep that ended its process, how.
 
     timeout_s: for a sweep.
@@ -257,23 +265,30 @@ def verdicts_apart(
         ConformanceError: whatever ended the task.
     """
     asked = {"options": given, "is_measuring": is_measuring}
-    reruns: Mapping[str, str] = {}
+    reruns: dict[str, str] = {}
     with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
         for event in events:
             match event:
                 case Began():
-                    reruns = event.facts["reruns"]
+                    # A worker that takes the place of a lost one has fewer.
+                    reruns |= event.facts["reruns"]
                 case Answered():
-                    yield record(SweepVerdict, event.answer)
+                    verdict = record(SweepVerdict, event.answer)
+                    yield Step(id=event.case, total=len(reruns), verdict=verdict)
                 case Lost():
-                    yield SweepVerdict(
-                        head=(),
-                        rows=(),
-                        messages=(f"no verdict on {event.case}: {event.reason}",),
-                        sources=(),
-                        rerun=reruns[event.case],
-                        code=ExitCode.MISSING,
-                    )
+                    verdict = _no_verdict(event, reruns[event.case])
+                    yield Step(id=event.case, total=len(reruns), verdict=verdict)
+
+
+def _no_verdict(lost: Lost, rerun: str) -> SweepVerdict:
+    return SweepVerdict(
+        head=(),
+        rows=(),
+        messages=(f"no verdict on {lost.case}: {lost.reason}",),
+        sources=(),
+        rerun=rerun,
+        code=ExitCode.MISSING,
+    )
 
 
 TASK = "conformance.run.sweeping:sweep"

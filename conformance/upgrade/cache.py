@@ -13,20 +13,7 @@ from pathlib import Path
 
 from conformance.core.errors import StoreError
 from conformance.core.files import locked, remove
-from conformance.core.paths import cache_folder
-
-KINDS = {
-    "environments": "one release of JAX or Flax and what it needs",
-    "recordings": "what a release returned on this machine",
-    "recorders": "the part of this package that records, by its content",
-    "plans": "what a side installs",
-    "releases": "lists of releases",
-    "libraries": "what proofs of causes need",
-    "logs": "last words of recorders",
-    "programs": "compiled programs of runs in one environment",
-    "passing": "what a command that was killed recorded for itself",
-}
-"""Folders of the cache, and what their entries are."""
+from conformance.core.paths import CACHE_KINDS, cache_folder
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +26,7 @@ class Kept:
     used: datetime.datetime
 
 
-def kept(kinds: Iterable[str] = KINDS) -> Iterator[Kept]:
+def kept(kinds: Iterable[str] = CACHE_KINDS) -> Iterator[Kept]:
     """Yield the entries of these kinds, those first that were of no use for longest."""
     for kind in kinds:
         folder = cache_folder(kind)

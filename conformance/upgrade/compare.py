@@ -33,6 +33,7 @@ from conformance.core.records import (
     Returned,
 )
 from conformance.core.settings import differences
+from conformance.core.watching import Watch, unwatched
 from conformance.core.words import counted
 from conformance.judge.budgets import release_budget
 from conformance.judge.checks.matrices import compare_matrices
@@ -184,6 +185,7 @@ def compare_stores(
     *,
     names: tuple[str, str],
     only: Collection[str] = (),
+    watch: Watch[Pair] = unwatched,
 ) -> Comparison:
     """Return the comparison of two stores; see `compare_folders`.
 
@@ -210,7 +212,8 @@ def compare_stores(
     common = sorted(cases[0].keys() & cases[1].keys())
     if not (common or unseen):
         raise EmptySelection(_nothing(names, cases))
-    pairs = [_pair(name, cases[0][name], before, after, catalogue) for name in common]
+    found = (_pair(name, cases[0][name], before, after, catalogue) for name in common)
+    pairs = list(watch(found, len(common)))
     return Comparison(
         before=names[0],
         after=names[1],

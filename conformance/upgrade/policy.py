@@ -19,13 +19,12 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
+from conformance.core.configuration import FILE_NAME, NAMES, TABLE
 from conformance.core.errors import Malformed, PolicyError
 from conformance.core.reading import NAMED, document, naming, record
 from conformance.core.records import DriftClass
 from conformance.core.words import counted
 from conformance.upgrade.compare import Comparison, Pair
-
-FILE_NAME, TABLE = "pyproject.toml", "conformance"
 
 MAX_DRIFT, ALLOW = "max-drift", "allow"
 
@@ -185,7 +184,9 @@ def load_policy(named: Path | None, max_drift: str | None = None) -> DriftPolicy
         tables = _tables(path) if named or path.exists() else {}
         if named and TABLE not in tables:
             raise Malformed(f"it has no table [tool.{TABLE}]")
-        policy = record(DriftPolicy, tables.get(TABLE, {}))
+        table = record(dict[str, Any], tables.get(TABLE, {}))
+        defaults = NAMES.keys() - {MAX_DRIFT}  # of options: see `core.configuration`
+        policy = record(DriftPolicy, {key: table[key] for key in table if key not in defaults})
         for number, allowance in enumerate(policy.allowances, start=1):
             if not allowance.reason.strip():
                 fault = Malformed.value(allowance.reason, "a reason: say why the drift passes")

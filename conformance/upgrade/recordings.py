@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.errors import SideError
 from conformance.core.files import (
     cached_folder,
@@ -34,12 +35,12 @@ from conformance.core.files import (
 )
 from conformance.core.ids import Case
 from conformance.core.paths import PACKAGE, cache_folder
+from conformance.core.watching import pace
 from conformance.core.words import counted
 from conformance.observe.child.__main__ import GONE, REFUSED
 from conformance.observe.environment import environment_variables, host_facts
 from conformance.observe.journal import journal_path
 from conformance.observe.record import failed_by_the_machine
-from conformance.observe.worker import CASE_TIMEOUT_S
 from conformance.store.read import Store, open_store
 from conformance.upgrade.cache import touch
 from conformance.upgrade.environments import Plan, build
@@ -296,6 +297,8 @@ def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[
     stalled: set[Path] = set()
     start = time.monotonic()
     last = {job.folder: (0, start) for job, _ in running}
+    total = sum(job.total for job, _ in running)
+    n_before = sum(job.done() for job, _ in running)
     while any(process.poll() is None for _, process in running):
         for job, process in running:
             done, since = last[job.folder]
@@ -304,8 +307,10 @@ def _wait(running: list[tuple[_Job, subprocess.Popen[bytes]]], say: Say) -> set[
             elif time.monotonic() - since > job.patience_s and process.poll() is None:
                 process.terminate()  # it has a worker to end
                 stalled.add(job.folder)
-        states = (f"{job.plan.name}: {_state(job, process)}" for job, process in running)
-        say(f"{'; '.join(states)}; {time.monotonic() - start:.0f} s")
+        states = "; ".join(f"{job.plan.name}: {_state(job, process)}" for job, process in running)
+        n_done = sum(job.done() for job, _ in running)
+        at_pace = pace(n_done - n_before, total - n_done, time.monotonic() - start)
+        say(", ".join(filter(None, [states, at_pace])))
         time.sleep(0.2)
     return stalled
 

@@ -20,7 +20,7 @@ from conformance.cases import catalogue
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
 from conformance.cli import main
-from conformance.cli.progress import ProgressLine
+from conformance.cli.progress import Progress
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import Tier, parse_case
@@ -169,6 +169,29 @@ def test_a_drift_is_told_by_worst_element_class_stage_and_rerun(
     assert f"64 of 64 elements of {UNIFORM} differ from the golden" in printed
     assert "first differing stage: bits; class: stream" in printed
     assert f"rerun: JAX_THREEFRY_PARTITIONABLE=False conformance run {UNIFORM}" in printed
+
+
+@pytest.mark.parametrize("place", ["-", "run.json"])
+def test_a_run_is_one_json_document_beside_or_instead_of_the_text(
+    place: str,
+    run_cases: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with jax.threefry_partitionable(False):
+        code = main([*run_cases, UNIFORM, ZEROS, "--json", place])
+
+    printed = capsys.readouterr().out
+    document = json.loads(printed if place == "-" else Path(place).read_text())
+    assert (code, document["code"], document["n_judged"]) == (1, 1, 2)
+    (failed,) = document["failed"]
+    assert (failed["case"], failed["drift_class"]) == (UNIFORM, "stream")
+    assert f"conformance run {UNIFORM}" in failed["rerun"]
+    assert document["verdict"].startswith("FAILED: 1 of 2 cases")
+    assert Path(document["folder"]).is_dir()
 
 
 def test_the_rerun_line_repeats_the_failure(
@@ -460,7 +483,7 @@ def test_an_interrupted_run_reports_what_it_has(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressLine, "__call__", interrupt)
+    monkeypatch.setattr(Progress, "__call__", interrupt)
 
     code = main([*run_cases, ZEROS, UNIFORM])
 

@@ -10,7 +10,7 @@ from conformance.cli import main
 from conformance.core.inventory import INVENTORY
 from conformance.core.paths import BUDGETS
 from conformance.observe.backends.pjrt import PjrtBackend
-from conformance.run.sweeping import SweepVerdict
+from conformance.run.sweeping import Step, SweepVerdict
 from conformance.store.budgets import load
 
 WRITE = "--write-budgets"
@@ -154,8 +154,9 @@ def test_no_budget_is_written_where_a_sweep_is_missing(
     lost = SweepVerdict(
         head=(), rows=(), messages=("no verdict on x: why",), sources=(), rerun="again", code=3
     )
+    step = Step(id="x", total=1, verdict=lost)
     monkeypatch.setattr(
-        "conformance.cli.law.verdicts_here", lambda *_, **__: (each for each in [lost])
+        "conformance.cli.law.verdicts_here", lambda *_, **__: (each for each in [step])
     )
 
     code = main([*SMALL, "--golden", str(tmp_path), WRITE])

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from conformance.cli.arguments.forms import add_form_options
 from conformance.cli.output import (
     Output,
-    add_form_options,
     standard_output,
     tell,
     write_all,
     write_text,
 )
 from conformance.core.errors import ExitCode, Terminated
-from conformance.run.interruption import termination_as_interruption
+from conformance.run.interruption import orderly_interruption
 
 ALSO = [f"zeros-{dtype}-64-s0-cpu-eager" for dtype in ("float32", "float16", "bfloat16")]
 DRIFTED = "uniform-float32-64-s0-cpu-eager"
@@ -103,7 +103,7 @@ def test_a_termination_is_an_interruption_and_the_handler_is_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
 
     def run() -> None:
-        with termination_as_interruption():
+        with orderly_interruption():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(10)
 

@@ -40,14 +40,16 @@ register("greedy", lambda: exhaust)
 
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a golden set, after a run of the command line has imported all that a run needs.
+    """Return a golden set, after a run has imported all that it and its rows need.
 
-    A pytest run in this process forgets what it imports, and extension modules load only once.
+    A pytest run in this process forgets what it imports, and extension modules load only once, as
+    pandas registers its types with Arrow only once.
     """
     folder = tmp_path_factory.mktemp("set")
     golden = small_golden.write(folder / "golden", *CASES)
-    words = ["--golden", str(golden), "--reports", str(folder), "--in-process"]
+    words = ["--golden", str(golden), "--reports", str(folder / "reports"), "--in-process"]
     assert main(["run", *CASES, *words]) == 0
+    read_run(*(folder / "reports").iterdir())
     return golden
 
 
@@ -162,13 +164,70 @@ def test_a_run_of_others_leaves_no_trace(pytester: pytest.Pytester) -> None:
 def test_the_plugin_imports_nothing_slow() -> None:
     program = (
         "import sys, conformance.pytest_plugin\n"
-        "print(sorted({'jax', 'numpy', 'pandas', 'flax', 'xdist'} & set(sys.modules)))"
+        "heavy = {'jax', 'numpy', 'pandas', 'flax', 'xdist'}\n"
+        "ours = {name for name in sys.modules if name.startswith('conformance.')}\n"
+        "print(sorted(heavy & set(sys.modules) | ours - {'conformance.pytest_plugin'}))"
     )
     command = [sys.executable, "-c", program]
 
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
 
     assert printed == "[]\n"
+
+
+CLASHING = """
+def pytest_addoption(parser):
+    parser.addoption("--{name}")
+    parser.addoption("--{name}-of-mine")
+"""
+
+
+@pytest.mark.parametrize("name", ["backend", "seed"])
+def test_a_conftest_that_has_an_option_of_ours_is_told_in_one_line(
+    name: str, pytester: pytest.Pytester
+) -> None:
+    pytester.makeconftest(CLASHING.format(name=name))
+
+    outcome = pytester.runpytest_inprocess("--pyargs", "conformance", "--tier", "quick")
+
+    assert outcome.ret == 4
+    (line,) = outcome.stderr.str().split("\n\n")[0].splitlines()
+    assert line.startswith(f"ERROR: conformance has an option --{name}, and so has a conftest.py")
+    assert line.endswith("by --noconftest or `-p no:NAME`")
+
+
+def test_a_plug_in_that_has_an_option_of_ours_is_told_in_one_line(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(seeding=CLASHING.format(name="seed"))
+    pytester.syspathinsert()
+
+    outcome = pytester.runpytest_inprocess("-p", "seeding", "--pyargs", "conformance")
+
+    assert outcome.ret == 4
+    outcome.stderr.fnmatch_lines(["ERROR: conformance has an option --seed, *"])
+
+
+def test_options_that_clash_with_none_of_ours_are_not_our_business(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makeconftest(CLASHING.format(name="mine"))
+    pytester.syspathinsert()
+    pytester.makepyfile(again=CLASHING.format(name="mine"))
+
+    outcome = pytester.runpytest_inprocess("-p", "again", "--pyargs", "conformance")
+
+    outcome.stderr.fnmatch_lines(["ValueError: *--mine*"])
+    assert "conformance has an option" not in outcome.stderr.str()
+
+
+def test_options_of_ours_are_free_where_others_run(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(CLASHING.format(name="backend"))
+    pytester.makepyfile("def test_passes(request): assert request.config.getoption('--backend')")
+
+    outcome = pytester.runpytest_inprocess("--backend", "cuda")
+
+    outcome.assert_outcomes(passed=1)
 
 
 # --- A run ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
+from conformance.cli.goldens import _held
 from conformance.core import inventory
 from conformance.core.errors import BudgetError, GoldenError, StoreError
 from conformance.core.paths import FLAX_TREES, MANIFEST, OVERLAYS, PROVENANCE, shipped
@@ -65,6 +66,14 @@ def test_the_shipped_set_is_sound() -> None:
 
     assert found.faults == ()
     assert found.absent == ()
+
+
+def test_one_of_a_kind_is_told_as_one() -> None:
+    held = {"problems": 1, "parameters of layers": 1, "budgets": 2, "of them with bounds": 1}
+
+    told = [_held(what, count) for what, count in held.items()]
+
+    assert told == ["1 problem", "1 parameter of layers", "2 budgets", "1 of them with bounds"]
 
 
 def test_what_is_held_and_what_is_absent_is_told(golden: Path) -> None:

@@ -24,11 +24,11 @@ from typing import Any, NoReturn
 import pytest
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.selection import select
+from conformance.cases.selection import Selection, select
 from conformance.cli.main import main, parse
 from conformance.core.errors import ExitCode
 from conformance.observe.pod import spread_cases
-from conformance.run import options
+from conformance.run import declared, options
 from tests import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -58,6 +58,7 @@ NEEDS = {
     "conformance merge *": "recordings of several machines: see tests/merge",
     "conformance compare *": "two recordings: see test_compare",
     "conformance history *": "several runs: see test_history",
+    "conformance faults -n 2": "minutes: see tests/planted",
     "conformance lowering": "a minute: see test_lowering",
     "* law --backend stablehlo": "minutes",
     "* --tier quick": "minutes; tox runs the same",
@@ -163,7 +164,13 @@ def understand_conformance(words: list[str], _: pytest.MonkeyPatch) -> None:
     if "--coordinator" in words:
         spread_cases(load_catalogue(), options.read_arguments(arguments).on())
     elif words[0] in ("run", "record", "list") and not brings_its_own:
-        select(load_catalogue(), options.read_arguments(arguments).on("cpu"))
+        understand_selection(options.read_arguments(arguments).on("cpu"))
+
+
+def understand_selection(selection: Selection) -> None:
+    """Select from the real catalogue: of a million seeds the first, as all are read alike."""
+    ranges = tuple(seeds[:1] for seeds in selection.ranges)
+    select(load_catalogue(), dataclasses.replace(selection, ranges=ranges))
 
 
 def understand_pytest(words: list[str], _: pytest.MonkeyPatch) -> None:
@@ -172,13 +179,11 @@ def understand_pytest(words: list[str], _: pytest.MonkeyPatch) -> None:
     parser.add_argument("-n")
     parser.add_argument("-p")
     parser.add_argument("package", choices=["conformance"])
-    options.add_selection_options(parser.add_argument)
-    options.add_judging_options(parser.add_argument)
-    options.add_report_options(parser.add_argument)
+    declared.add_pytest_options(parser.add_argument)
     arguments = parser.parse_args(words)
     selection = options.read_arguments(arguments).on("cpu")
     if arguments.p is None and not arguments.overlay:  # else others bring what is selected
-        select(load_catalogue(), selection)
+        understand_selection(selection)
 
 
 def understand_tox(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select, select_for_goldens
-from conformance.cli.cache import DAYS
+from conformance.cli.arguments.cache import DAYS
 from conformance.core.arrays import FULL_SIZE_LIMIT
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.ids import Case, Tier
 from conformance.core.laws import expected_error
 from conformance.judge.ledger import load
-from conformance.observe.worker import CASE_TIMEOUT_S
 from conformance.report.page.model import MAX_ROWS, N_FAILURES
 from tests import ROOT
 

@@ -35,7 +35,7 @@ README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
 OWN_DOCS = (
     *("how-it-works.md", "reading-a-failure.md", "adding-an-initializer.md", "goldens.md"),
-    "matrices.md",
+    *("matrices.md", "configuration.md"),
 )
 SETUP = "pip install tox tox-uv"
 PROGRAM = Path(sys.executable).with_name("conformance")

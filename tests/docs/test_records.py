@@ -14,11 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conformance.cli import audit, bisect, cache, doctor, history, law, lowering
+from conformance.cli import audit, bisect, cache, doctor, faults, history, law, lowering
+from conformance.cli import compile as compiling
 from conformance.cli import list as listing
-from conformance.cli.main import COMMANDS
+from conformance.cli.main import ARGUMENTS, COMMANDS
 from conformance.cli.reviewed import review_json
 from conformance.core import versions
+from conformance.core.errors import ExitCode
 from conformance.core.records import Environment
 from conformance.core.versions import Format
 from conformance.curate.review import Review
@@ -26,7 +28,11 @@ from conformance.curate.stage import Stage
 from conformance.merge.facts import Merged
 from conformance.merge.text import to_json as merge_json
 from conformance.models.audit import Audit, Audited, Gain
+from conformance.planted.matrix import Matrix
+from conformance.planted.record import Tried
+from conformance.report.as_json import to_json as run_json
 from conformance.report.rows import COLUMNS, Column
+from conformance.report.run import Run
 from conformance.store.accepted import Accepted
 from conformance.upgrade.bisect import Found
 from conformance.upgrade.compare import Comparison
@@ -118,11 +124,21 @@ NOTHING_STAGED = Review(
     removed=(),
     orphans=(),
 )
+NOTHING_RUN = Run(
+    run_id="",
+    command="",
+    folder=ROOT,
+    rows=(),
+    expected=(),
+    environment=NOTHING_STAGED.environment,
+    elapsed_s=0.0,
+)
 NOTHING_HERE = doctor.Examined(
     packages={},
     devices={},
     host={},
     config={},
+    configuration={},
     programs=[],
     backends=[],
     unusual=[],
@@ -143,10 +159,16 @@ DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
     ),
     "Laws": (versions.LAWS, lambda: law.to_json([])),
     "An audit": (versions.AUDIT, lambda: audit.as_json(NO_PARAMETERS)),
+    "Planted faults": (
+        versions.FAULTS,
+        lambda: faults.as_json(Matrix(tried=(), is_whole=False)),
+    ),
     "Lowered programs": (
         versions.LOWERING,
         lambda: lowering.to_json(Accepted(versions="", reason="", lines={}), [], "", 0),
     ),
+    "A run as a document": (versions.RUN, lambda: run_json(NOTHING_RUN, ExitCode.OK)),
+    "A compilation": (versions.COMPILATION, lambda: compiling.to_json([], [], "", ExitCode.OK)),
     "A list": (versions.LISTING, lambda: listing.to_json("cases", [], [])),
     "What is here": (versions.DOCTOR, lambda: doctor.to_json(NOTHING_HERE)),
     "The cache": (versions.CACHE, lambda: cache.to_json([])),
@@ -176,6 +198,10 @@ def test_every_field_of_a_use_is_listed() -> None:
     assert names("Uses of a parameter") == [each.name for each in dataclasses.fields(Gain)]
 
 
+def test_every_field_of_a_planted_fault_is_listed() -> None:
+    assert names("A planted fault") == [each.name for each in dataclasses.fields(Tried)]
+
+
 def test_every_command_that_writes_json_is_listed_and_no_other() -> None:
     told = re.search(r"^\| `--json FILE` \| (.*?) \|", section("Where outputs go"), re.MULTILINE)
     assert told
@@ -189,7 +215,7 @@ def taking(option: str) -> Iterator[str]:
     """Yield the commands of the program that take an option, and the actions of commands."""
     for name in COMMANDS:
         parser = argparse.ArgumentParser()
-        importlib.import_module(f"conformance.cli.{name}").add_arguments(parser)
+        importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(parser)
         for path, each in [(name, parser), *within(name, parser)]:
             if option in each._option_string_actions:
                 yield path

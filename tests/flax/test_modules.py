@@ -280,18 +280,20 @@ def test_an_orthogonal_kernel_is_recognised_and_a_random_one_is_not() -> None:
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["no key", "key"])
 @pytest.mark.parametrize(
-    "array",
+    "made",
     [
-        np.where(np.arange(128) == 100, np.float32("nan"), draw(UNIT_NORMAL, KEY, (128,))),
-        np.where(np.arange(128) == 100, np.float32("inf"), draw(UNIT_NORMAL, KEY, (128,))),
-        np.full(128, np.inf, np.float32),
-        draw(UNIT_NORMAL, KEY, (8, 16)).astype(np.complex64),
-        np.zeros((0, 4), np.float32),
+        lambda: np.where(np.arange(128) == 100, np.float32("nan"), draw(UNIT_NORMAL, KEY, (128,))),
+        lambda: np.where(np.arange(128) == 100, np.float32("inf"), draw(UNIT_NORMAL, KEY, (128,))),
+        lambda: np.full(128, np.inf, np.float32),
+        lambda: draw(UNIT_NORMAL, KEY, (8, 16)).astype(np.complex64),
+        lambda: np.zeros((0, 4), np.float32),
     ],
     ids=["NaN", "inf", "all inf", "complex", "empty"],
 )
-def test_what_no_initializer_returns_is_not_recognised(array: Array, key: Key | None) -> None:
-    assert recognition.recognise(array, key) is recognition.UNKNOWN
+def test_what_no_initializer_returns_is_not_recognised(
+    made: Callable[[], Array], key: Key | None
+) -> None:
+    assert recognition.recognise(made(), key) is recognition.UNKNOWN
 
 
 def test_a_complex_array_has_no_orthogonal_key() -> None:

@@ -8,15 +8,16 @@ import jax
 import pytest
 
 from conformance.cases.builtin import load_catalogue
+from conformance.cases.catalogue import Catalogue
 from conformance.cases.coverage import coverage_cases
 from conformance.core.ids import Case, Tier, parse_case
 from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import DriftClass, Observation, Status
 from conformance.core.settings import installed_jax
 from conformance.judge.verdict import compare
+from conformance.observe.observer import Observer
 from conformance.store import budgets
 from conformance.suite.faults import BY_DESIGN, Fault
-from tests import small_golden
 from tests.benches import bench
 from tests.judge.test_faults import catalogue_with
 
@@ -31,7 +32,7 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 
 @functools.cache
 def designed() -> tuple[Case, ...]:
-    return tuple(coverage_cases(load_catalogue(), Tier.STANDARD, ("cpu",)))
+    return tuple(coverage_cases(catalogue(), Tier.STANDARD, ("cpu",)))
 
 
 def killer(fault: Fault) -> Case:
@@ -46,19 +47,27 @@ def killer(fault: Fault) -> Case:
     )
 
 
+catalogue = functools.cache(load_catalogue)
+
+
+def observed(case: Case, catalogue: Catalogue) -> Observation:
+    """Return what the case returns here, without stages: nothing here asks for the first cause."""
+    return Observer().observe(case, catalogue.lookup(case.problem.initializer))
+
+
 @functools.cache
 def right(case: Case) -> Observation:
-    return small_golden.observed(case, load_catalogue())
+    return observed(case, catalogue())
 
 
 @functools.cache
 def wrong(fault: Fault, case: Case) -> Observation:
-    return small_golden.observed(case, catalogue_with(fault))
+    return observed(case, catalogue_with(fault))
 
 
 def failed(observation: Observation) -> set[str]:
     """Return the checks that fail without a golden, as in a run of these cases."""
-    judging = bench(load_catalogue(), budgets=SHIPPED)
+    judging = bench(catalogue(), budgets=SHIPPED)
     result = judging.judge(observation, installed_jax())
     return {check.check for check in result.checks if check.status is Status.FAILED}
 
@@ -73,7 +82,7 @@ def test_the_case_passes_what_is_right(fault: Fault) -> None:
 
 def test_the_fault_has_its_class_of_drift(fault: Fault) -> None:
     case = killer(fault)
-    spec = load_catalogue().lookup(fault.base)
+    spec = catalogue().lookup(fault.base)
 
     drift = compare(
         wrong(fault, case).outcome, right(case).outcome, spec, problem=case.problem
@@ -88,7 +97,7 @@ def test_no_plain_case_shows_the_fault(fault: Fault, seed: int) -> None:
     plain = parse_case(f"{fault.base}-{fault.dtype}-64x32-s{seed}-cpu-eager")
 
     drift = compare(
-        wrong(fault, plain).outcome, right(plain).outcome, load_catalogue().lookup(fault.base)
+        wrong(fault, plain).outcome, right(plain).outcome, catalogue().lookup(fault.base)
     )
 
     assert drift.drift_class is DriftClass.IDENTICAL
@@ -100,7 +109,7 @@ def test_a_child_that_jax_itself_makes_wrong_is_seen(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(jax.random, "split", lambda key, num: split(key, num)[::-1])
     case = next(each for each in designed() if each.id == SECOND_CHILD)
 
-    assert failed(small_golden.observed(case, load_catalogue())) == {"oracle"}
+    assert failed(observed(case, catalogue())) == {"oracle"}
 
 
 SECOND_CHILD = "normal-float32-64x32-s7.split2at1-cpu-eager"

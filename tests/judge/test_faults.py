@@ -54,9 +54,12 @@ def observed(catalogue: Catalogue, case: Case) -> Observation:
     return small_golden.observed(case, catalogue)
 
 
+catalogue_as_it_is = functools.cache(load_catalogue)
+
+
 @functools.cache
 def right(case: Case) -> Observation:
-    return stored(f"right-{case.id}", lambda: observed(load_catalogue(), case))
+    return stored(f"right-{case.id}", lambda: observed(catalogue_as_it_is(), case))
 
 
 @functools.cache
@@ -81,7 +84,7 @@ def stored(name: str, observe: Callable[[], Observation]) -> Observation:
 
 def catalogue_with(fault: Fault) -> Catalogue:
     """Return a catalogue in which the fault takes the place of what it claims to be."""
-    base = load_catalogue().lookup(fault.base)
+    base = catalogue_as_it_is().lookup(fault.base)
     definition = None if fault.is_undefined else fault.definition or base.definition
     catalogue = Catalogue()
     catalogue.add(
@@ -90,9 +93,16 @@ def catalogue_with(fault: Fault) -> Catalogue:
     return catalogue
 
 
-def judged(fault: Fault, golden: Observation | None) -> CaseResult:
-    """Return the verdict on the fault; without a golden its own outcome was accepted as one."""
-    return verdict(catalogue_with(fault), wrong(fault), golden or wrong(fault))
+@functools.cache
+def judged(fault: Fault) -> CaseResult:
+    """Return the verdict on the fault, by a golden of what it claims to be."""
+    return verdict(catalogue_with(fault), wrong(fault), right(case_of(fault)))
+
+
+@functools.cache
+def judged_as_accepted(fault: Fault) -> CaseResult:
+    """Return the verdict on the fault where its own outcome was accepted as golden."""
+    return verdict(catalogue_with(fault), wrong(fault), wrong(fault))
 
 
 def verdict(catalogue: Catalogue, observation: Observation, golden: Observation) -> CaseResult:
@@ -110,13 +120,13 @@ def fault(request: pytest.FixtureRequest) -> Fault:
 
 
 def test_the_check_that_must_catch_a_fault_does(fault: Fault) -> None:
-    result = judged(fault, right(case_of(fault)))
+    result = judged(fault)
 
     assert fault.caught_by in failed(result)
 
 
 def test_a_fault_has_its_drift_class(fault: Fault) -> None:
-    result = judged(fault, right(case_of(fault)))
+    result = judged(fault)
 
     assert result.drift is not None
     assert result.drift.drift_class is fault.drift
@@ -127,13 +137,14 @@ def test_a_fault_has_its_drift_class(fault: Fault) -> None:
 )
 def test_a_fault_that_was_accepted_as_golden_is_still_caught(fault: Fault) -> None:
     """All but what only the golden can know: what an initializer without definition returns."""
-    assert fault.caught_by in failed(judged(fault, golden=None))
+    assert fault.caught_by in failed(judged_as_accepted(fault))
 
 
 def test_every_check_has_a_fault_that_only_it_catches() -> None:
-    alone = {"values"} if failed(_judged_undefined()) == {"values"} else set()
+    undefined = next(fault for fault in FAULTS if fault.is_undefined)
+    alone = {"values"} if failed(judged(undefined)) == {"values"} else set()
     for fault in FAULTS:
-        if len(caught := failed(judged(fault, golden=None))) == 1:
+        if len(caught := failed(judged_as_accepted(fault))) == 1:
             alone |= caught
 
     assert alone == CHECKS
@@ -145,31 +156,24 @@ def test_every_check_but_values_has_a_fault_of_a_built_in_law_that_only_it_catch
     for fault in FAULTS:
         if fault.definition or fault.is_undefined:
             continue
-        if len(caught := failed(judged(fault, golden=None))) == 1:
+        if len(caught := failed(judged_as_accepted(fault))) == 1:
             alone |= caught
 
     assert alone == CHECKS - {"values"}
 
 
-def _judged_undefined() -> CaseResult:
-    undefined = next(fault for fault in FAULTS if fault.is_undefined)
-    return judged(undefined, right(case_of(undefined)))
-
-
 def test_the_list_of_checks_is_complete() -> None:
     """The names above are those of the checks that run."""
-    result = judged(FAULTS[0], right(case_of(FAULTS[0])))
+    result = judged(FAULTS[0])
 
     assert {check.check for check in result.checks} == CHECKS
     assert len(default_checks(DriftClass.ROUNDING)) == len(CHECKS)
 
 
 def test_right_initializers_pass_every_check() -> None:
-    catalogue = load_catalogue()
-    for fault in FAULTS:
-        observation = right(case_of(fault))
-
-        assert not failed(verdict(catalogue, observation, observation))
+    catalogue = catalogue_as_it_is()
+    for case in {case_of(fault) for fault in FAULTS}:
+        assert not failed(verdict(catalogue, right(case), right(case)))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -182,7 +186,7 @@ def test_faults_that_16_bits_can_show_are_caught_there_by_check_and_class(
 ) -> None:
     fault = dataclasses.replace(_named(name), dtype=dtype)
 
-    result = judged(fault, right(case_of(fault)))
+    result = judged(fault)
 
     assert fault.caught_by in failed(result)
     assert result.drift is not None
@@ -202,14 +206,14 @@ def test_faults_that_16_bits_can_show_are_caught_there_by_check_and_class(
     ],
 )
 def test_a_fault_behind_intact_samplers_is_located_in_the_scaling(name: str) -> None:
-    result = judged(_named(name), right(case_of(_named(name))))
+    result = judged(_named(name))
 
     assert result.drift is not None
     assert result.drift.stage == "scaled"
 
 
 def test_another_key_behind_intact_samplers_is_named_by_the_oracle() -> None:
-    result = judged(_named("key_ignored"), right(case_of(_named("key_ignored"))))
+    result = judged(_named("key_ignored"))
 
     messages = {check.check: check.message for check in result.checks}
     assert "drawn with the key of seed 0" in messages["oracle"]

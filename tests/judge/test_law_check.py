@@ -476,6 +476,13 @@ def test_a_uniform_may_be_zero_and_may_not_be_one() -> None:
     assert "the value lies outside [0, 1)." in bounds_verdict(UNIFORM, 1.0).message
 
 
+def test_minus_zero_lies_below_a_bound_of_zero_and_within_one_below() -> None:
+    assert bounds_verdict(UNIFORM, -0.0).status is Status.FAILED
+    assert "the value lies outside [0, 1)." in bounds_verdict(UNIFORM, -0.0).message
+    assert bounds_verdict(Uniform(scale=-1.0), -0.0).status is Status.PASSED
+    assert bounds_verdict(NORMAL, -0.0).status is Status.PASSED
+
+
 @pytest.mark.parametrize(
     ("definition", "roundings"),
     [

@@ -1020,7 +1020,7 @@ def test_what_is_recorded_is_what_the_transform_draws(prng: str, transform: str)
     """Under vmap rbg draws other bits than without."""
     case = parse_case(f"orthogonal-float32-17x13-s0{prng}-cpu-{transform}")
 
-    outcome = small_golden.observed(case, load_catalogue()).outcome
+    outcome = small_golden.outcome_of(case, load_catalogue())
 
     assert isinstance(outcome, Returned)
     drawn = drawn_by(outcome, PLAIN, None, BUDGET)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from replay_false_alarms import main, table
 
 from conformance.judge.statistics import Matrices
 from conformance.judge.statistics.finding import Finding
 from conformance.judge.statistics.haar import MATRIX_TESTS
 from conformance.judge.statistics.replay import Reals, Replay, replay
-from scripts.replay_false_alarms import main, table
 
 N = 2000
 BAND = math.sqrt(math.log(1e6) / (2 * N))

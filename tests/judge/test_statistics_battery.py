@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
@@ -41,15 +41,15 @@ Change = Callable[[Array], Array]
 def looks(definition: Definition, shape: tuple[int, ...], dtype: str) -> tuple[Array, ...]:
     """Return what the oracle draws for each look of a problem."""
     problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0)
-    return tuple(
-        np.stack([_draw(definition, seed, shape, dtype) for seed in seeds])
-        for seeds in look_seeds(problem)
-    )
+    return tuple(_drawn(definition, seeds, shape, dtype) for seeds in look_seeds(problem))
 
 
-def _draw(definition: Definition, seed: int, shape: tuple[int, ...], dtype: str) -> Array:
-    words = random_bits(seed_key(seed), word_bits(as_dtype(dtype)), shape)
-    followed = solve_words(words, definition, as_dtype(dtype), shape).followed
+def _drawn(
+    definition: Definition, seeds: Iterable[int], shape: tuple[int, ...], dtype: str
+) -> Array:
+    number = as_dtype(dtype)
+    words = [random_bits(seed_key(seed), word_bits(number), shape) for seed in seeds]
+    followed = solve_words(np.stack(words), definition, number, shape).followed
     assert followed is not None
     return followed
 

@@ -43,6 +43,9 @@ UNIT_ROUNDOFFS = {
 }
 
 
+UNIT = Normal(stddev=1.0)
+
+
 def judged(definition: Definition, found: Array | Returned, **asked: Any) -> CheckResult:
     return check_structure(evidence(definition, found, **asked))
 
@@ -222,13 +225,77 @@ def test_an_element_outside_the_bounds_is_told_with_them() -> None:
     assert ROUNDINGS == 6
 
 
-@pytest.mark.parametrize("definition", [Normal(stddev=1.0), scaling("normal")], ids=str)
-def test_a_normal_has_no_bounds(definition: Definition) -> None:
-    assert judged(definition, np.full((4, 6), 1e30, np.float32)).status is Status.PASSED
+def test_a_scaled_normal_reaches_as_many_sigmas() -> None:
+    sigma = math.sqrt(1 / 4)  # by the fan-in of the shape below
+
+    def found(sigmas: float) -> CheckResult:
+        return judged(scaling("normal"), np.full((4, 6), -sigmas * sigma, np.float32))
+
+    assert found(5.419).status is Status.PASSED
+    assert "lies 5.44 sigma from the mean" in found(5.44).message
+
+
+def test_complex_normals_are_judged_by_the_oracle_alone() -> None:
+    assert judged(UNIT, np.full((4, 6), 1e30, np.complex64)).status is Status.PASSED
 
 
 def test_without_elements_there_is_nothing_out_of_bounds() -> None:
     assert judged(DECLARED, np.zeros((0, 4), np.float32)).status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("dtype", "farthest"),
+    [
+        ("bfloat16", -2.890625),
+        ("bfloat16", 2.515625),
+        ("float16", -3.486328125),
+        ("float16", 3.181640625),
+        ("float32", -5.41998291),
+        ("float32", 5.2201128),
+        ("float64", -8.292361),
+        ("float64", 8.160707),
+    ],
+)
+def test_no_normal_lies_beyond_what_the_outermost_word_draws(dtype: str, farthest: float) -> None:
+    """The lattice of the uniform begins next to -1 and ends a step before 1."""
+    within, beyond = (np.array([0.5, x * farthest], as_dtype(dtype)) for x in (0.99, 1.01))
+
+    result = judged(UNIT, beyond)
+
+    assert judged(UNIT, within).status is Status.PASSED
+    assert result.status is Status.FAILED
+    assert "sigma from the mean, and no word draws what lies outside [" in result.message
+
+
+def test_the_reach_of_normals_gives_way_by_the_budget() -> None:
+    budget = Budget(max_ulp=1 << 20, max_ulp_at_sigma=0.0)
+
+    assert judged(UNIT, np.array([5.6], np.float32)).status is Status.FAILED
+    assert judged(UNIT, np.array([5.6], np.float32), budget=budget).status is Status.PASSED
+
+
+def test_minus_zero_lies_below_a_bound_of_zero() -> None:
+    array = np.array([0.5, -0.0, 0.25], np.float32)
+
+    result = judged(Uniform(scale=1.0), array)
+
+    assert result.message == (
+        "mine-float32-3-s0-cpu-eager: 1 element of -0.0 below the law's bound 0.0"
+    )
+    assert judged(Uniform(scale=1.0), abs(array)).status is Status.PASSED
+
+
+@pytest.mark.parametrize(
+    ("definition", "dtype"),
+    [(UNIT, "float32"), (Uniform(scale=-1.0), "bfloat16"), (UNIT, "complex64")],
+    ids=str,
+)
+def test_minus_zero_is_a_value_like_others_where_there_are_negative_ones(
+    definition: Definition, dtype: str
+) -> None:
+    array = np.array([0.0, -0.0, -0.25], as_dtype(dtype))
+
+    assert judged(definition, array).status is Status.PASSED
 
 
 # --- Matrices ------------------------------------------------------------------------------------

@@ -1174,7 +1174,7 @@ def test_a_run_under_another_policy_than_the_merge_gives_no_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reports = ["--reports", str(tmp_path / "in")]
-    assert main(["run", ONE, "--max-drift", "identical", *reports]) == 0
+    assert main(["run", ONE, "--in-process", "--max-drift", "identical", *reports]) == 0
     recording(tmp_path / "in" / "recorded", TWO, outcome=accepted(TWO))
 
     assert main(["merge", str(tmp_path / "in")]) == 3

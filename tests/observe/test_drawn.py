@@ -36,7 +36,7 @@ SHARD = drawn_shard("orthogonal/orthogonal.safetensors")
 
 
 def drawn_of(case: Case) -> bytes | None:
-    outcome = small_golden.observed(case, load_catalogue()).outcome
+    outcome = small_golden.outcome_of(case, load_catalogue())
     assert isinstance(outcome, Returned)
     return outcome.drawn
 

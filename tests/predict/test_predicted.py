@@ -106,13 +106,14 @@ def recorded(
 
 
 def test_a_recording_of_the_predicted_bits_confirms(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recording = recorded(tmp_path / "gpu", H100, {})
+    recording = recorded(tmp_path / "gpu", few, {})
 
-    assert main(["compare", str(H100), str(recording)]) == 0
+    assert main(["compare", str(few), str(recording)]) == 0
     text = capsys.readouterr().out
-    count = len(open_store(H100))
+    count = len(open_store(few))
+    assert count > 100
     assert f"{count} cases: {count} as predicted, 0 differ in open elements only, 0 refuted" in text
 
 

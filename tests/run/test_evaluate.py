@@ -18,12 +18,13 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection
 from conformance.cli import main
+from conformance.core.deadline import CASE_TIMEOUT_S
 from conformance.core.ids import parse_case
 from conformance.core.records import CaseResult, CheckResult, Observation, Status
 from conformance.judge import bench, verdict
 from conformance.observe.observer import Observer
 from conformance.run.evaluate import evaluate
-from conformance.run.options import Options
+from conformance.run.options import Options, nothing_given, read_given
 from conformance.run.session import Session
 from conformance.suite.faults import FAULTS
 from conformance.suite.faults.fault import Wrong, scaled
@@ -222,3 +223,21 @@ def test_fresh_seeds_that_are_no_number_are_refused(
 
     assert code == 4
     assert "--fresh-seeds 'today' is not a whole number of 0 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("timeout_s", "expected"), [(CASE_TIMEOUT_S, NORMAL), (20.0, "--case-timeout 20")]
+)
+def test_a_deadline_that_was_given_is_in_the_command_that_repeats_the_verdict(
+    timeout_s: float, expected: str
+) -> None:
+    options = Options(timeout_s=timeout_s, asked=Selection(cases=(NORMAL,)))
+
+    assert Session(options, "run").rerun(parse_case(NORMAL)).endswith(expected)
+
+
+def test_what_was_given_before_there_was_a_deadline_is_read() -> None:
+    given = nothing_given()
+    del given["case-timeout"]
+
+    assert read_given(given).timeout_s == CASE_TIMEOUT_S

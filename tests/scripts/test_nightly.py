@@ -234,6 +234,18 @@ def test_a_file_of_machines_that_is_wrong_is_refused_by_place(
     assert needed in str(caught.value)
 
 
+def test_a_file_of_machines_that_is_wrong_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1 would be drift."""
+    path = tmp_path / "machines.toml"
+    path.write_text("machine = 3")
+    monkeypatch.setattr(nightly, "MACHINES", path)
+
+    assert nightly.main(["plan"]) == 4
+    assert str(path) in capsys.readouterr().err
+
+
 def test_the_plan_is_made_before_anything_is_installed() -> None:
     """Without site-packages, as on the machine that plans."""
     command = [sys.executable, "-E", "-s", "-S", str(ROOT / "scripts" / "nightly.py"), "plan"]

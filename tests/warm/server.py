@@ -29,6 +29,7 @@ PRELOADED = (
     "jax.export",
     "flax.linen",
     "flax.nnx",
+    "jinja2",
     "ml_dtypes",
     "numpy",
     "pandas",

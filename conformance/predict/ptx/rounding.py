@@ -2,9 +2,9 @@
 
 For the narrower formats float64 carries the exact result: the product of two such numbers fits in
 it, and a sum does as the float64 sum and its error. Rounding that pair first to odd and then to the
-format is one rounding. In float64 itself NumPy rounds sums and products; only the fused product and
-sum has to be made of several. Source: Boldo & Melquiond, Emulation of FMA and Correctly Rounded
-Sums (2008), theorem 1 and algorithm Fma; the error of a sum is Knuth's, The Art of Computer
+format is one rounding. In float32 and float64 NumPy rounds sums and products itself; only the fused
+product and sum has to be made of several. Source: Boldo & Melquiond, Emulation of FMA and Correctly
+Rounded Sums (2008), theorem 1 and algorithm Fma; the error of a sum is Knuth's, The Art of Computer
 Programming 2, section 4.2.2, that of a product Dekker's (1971).
 """
 
@@ -22,6 +22,9 @@ Array = npt.NDArray[Any]
 Wide = npt.NDArray[np.float64]
 
 BFLOAT16, FLOAT64 = np.dtype(ml_dtypes.bfloat16), np.dtype(np.float64)
+NATIVE = (np.dtype(np.float32), FLOAT64)
+"""Formats in which NumPy rounds sums and products once."""
+
 CANONICAL_NAN = {2: 0x7FFF, 4: 0x7FFFFFFF}
 """The NaN that instructions return, by size in bytes. PTX ISA 9.0, 9.7.3 and 9.7.4. In float64 they
 keep a payload, as NumPy does."""
@@ -97,17 +100,18 @@ def _halves(values: Wide) -> tuple[Wide, Wide]:
 
 def add(left: Array, right: Array) -> Array:
     """Return the sum in the operands' format, rounded once."""
-    if left.dtype == FLOAT64:
-        return np.asarray(left + right)
+    if left.dtype in NATIVE:
+        with np.errstate(all="ignore"):
+            return canonical(np.asarray(left + right))
     return nearest(*exact_sum(_wide(left), _wide(right)), left.dtype)
 
 
 def multiply(left: Array, right: Array) -> Array:
     """Return the product in the operands' format, rounded once."""
-    with np.errstate(all="ignore"):
-        product = _wide(left) * _wide(right)
-    if left.dtype == FLOAT64:
-        return product
+    if left.dtype in NATIVE:
+        with np.errstate(all="ignore"):
+            return canonical(np.asarray(left * right))
+    product = _wide(left) * _wide(right)
     return nearest(product, np.zeros_like(product), left.dtype)
 
 

@@ -10,14 +10,16 @@ from conformance.suite.faults.fault import (
     Fault,
     Shape,
     few_bits,
+    mean_off,
     of_array,
     scaled,
     second_half_copied,
-    shifted,
+    variance_off,
 )
 
 
-def _unit_normal(_: Shape) -> NominalMoments:
+def unit_normal(_: Shape) -> NominalMoments:
+    """Return the moments of a normal of 1, and bounds where it hardly ever draws."""
     return NominalMoments(mean=0.0, variance=1.0, lower=-6.0, upper=6.0)
 
 
@@ -29,18 +31,18 @@ FAULTS = (
     Fault(
         name="declared_variance_doubled",
         base="normal_1",
-        wrong=scaled(2**0.5),
+        wrong=variance_off(1.0),
         shape=(256, 64),
-        definition=Declared(moments=_unit_normal),
+        definition=Declared(moments=unit_normal),
         caught_by="moments",
         drift=DriftClass.LAW,
     ),
     Fault(
         name="declared_mean_shifted",
         base="normal_1",
-        wrong=shifted(0.5),
+        wrong=mean_off(0.5),
         shape=(256, 64),
-        definition=Declared(moments=_unit_normal),
+        definition=Declared(moments=unit_normal),
         caught_by="moments",
         drift=DriftClass.LAW,
     ),
@@ -49,6 +51,7 @@ FAULTS = (
         base="normal_1",
         wrong=scaled(10.0),
         definition=Declared(moments=_without_bounds),
+        is_definition=True,
         caught_by="moments",
         drift=DriftClass.LAW,
     ),
@@ -56,7 +59,7 @@ FAULTS = (
         name="declared_second_half_copied",
         base="normal_1",
         wrong=of_array(second_half_copied),
-        definition=Declared(moments=_unit_normal),
+        definition=Declared(moments=unit_normal),
         caught_by="statistics",
         drift=DriftClass.STRUCTURAL,
     ),
@@ -65,7 +68,7 @@ FAULTS = (
         base="normal_1",
         wrong=few_bits,
         dtype="bfloat16",
-        definition=Declared(moments=_unit_normal),
+        definition=Declared(moments=unit_normal),
         caught_by="statistics",
         drift=DriftClass.STREAM,
     ),

@@ -1,57 +1,15 @@
-"""The record of a planted fault, and the ways of being wrong that several kinds share.
-
-Nothing here imports JAX before a fault is built.
-"""
+"""The ways of being wrong that several kinds of fault share."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
 from conformance.cases.catalogue import Initializer
-from conformance.core.laws import Definition
-from conformance.core.records import DriftClass
-
-Shape = tuple[int, ...]
-Wrong = Callable[[Initializer, Any, Shape, Any], Any]
-"""(right initializer, key, shape, dtype) -> what the wrong one returns."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One wrong initializer.
-
-    base: the builtin spec that it claims to be.
-    caught_by: the check that must fail, whatever the goldens say.
-    drift: class of the change from the right initializer's array.
-    key, transform: those that show a fault of BY_DESIGN; "" for whichever key the tier asks there.
-    definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
-    """
-
-    name: str
-    base: str
-    wrong: Wrong
-    caught_by: str
-    drift: DriftClass
-    dtype: str = "float32"
-    shape: Shape = (64, 32)
-    seed: int = 1
-    prng: str = "threefry2x32"
-    key: str = ""
-    transform: str = "eager"
-    definition: Definition | None = None
-    is_undefined: bool = False
-
-    def build(self, right: Initializer) -> Initializer:
-        """Return the wrong initializer, made from the right one."""
-
-        def wrong(key: Any, shape: Shape, dtype: Any, **where: Any) -> Any:
-            told = functools.partial(right, **where) if where else right
-            return self.wrong(told, key, shape, dtype)
-
-        return wrong
+from conformance.planted.fault import Fault as Fault
+from conformance.planted.fault import Graded as Graded
+from conformance.planted.fault import Shape as Shape
+from conformance.planted.fault import Wrong as Wrong
 
 
 def in_float64(array: Any, change: Callable[[Any], Any]) -> Any:
@@ -76,6 +34,49 @@ def shifted(sigmas: float) -> Wrong:
         return in_float64(right(key, shape, dtype), lambda x: x + sigmas * x.std())
 
     return wrong
+
+
+def variance_off(planted: float) -> Graded:
+    """Return the right array, its variance larger by such a part."""
+    return Graded(
+        at=lambda part: scaled((1 + part) ** 0.5), planted=planted, unit="of the variance"
+    )
+
+
+def mean_off(planted: float) -> Graded:
+    """Return `shifted`."""
+    return Graded(at=shifted, planted=planted, unit="sigma")
+
+
+def gain_off(planted: float) -> Graded:
+    """Return the right array, every element larger by such a part."""
+    return Graded(at=lambda part: scaled(1 + part), planted=planted, unit="of each element")
+
+
+def on_host(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a change of a NumPy array as one that a sweep and a compiled program can make.
+
+    What is called back runs in a thread of its own, where x64 need not be on: only where it must.
+    """
+
+    def changed(array: Any) -> Any:
+        import jax
+        import numpy as np
+
+        if isinstance(array, jax.core.Tracer):
+            return jax.pure_callback(lambda values: change(np.asarray(values)), array, array)
+        return jax.numpy.asarray(change(np.asarray(array)))
+
+    return changed
+
+
+def in_float64_on_host(change: Callable[[Any], Any]) -> Wrong:
+    """Return the right array changed in float64, and rounded back once; see `on_host`."""
+    import numpy as np
+
+    return of_array(
+        on_host(lambda array: np.asarray(change(array.astype(np.float64))).astype(array.dtype))
+    )
 
 
 def of_array(change: Callable[[Any], Any]) -> Wrong:

@@ -6,7 +6,15 @@ from typing import Any
 
 from conformance.cases.catalogue import Initializer
 from conformance.core.records import DriftClass
-from conformance.suite.faults.fault import Fault, Shape, of_array, scaled, shifted
+from conformance.suite.faults.fault import (
+    Fault,
+    Shape,
+    gain_off,
+    mean_off,
+    of_array,
+    scaled,
+    variance_off,
+)
 
 
 def _untruncated(_: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
@@ -25,21 +33,21 @@ FAULTS = (
     Fault(
         name="variance_doubled",
         base="he_normal",
-        wrong=scaled(2**0.5),
+        wrong=variance_off(1.0),
         caught_by="oracle",
         drift=DriftClass.LAW,
     ),
     Fault(
         name="variance_off_by_1e_5",
         base="lecun_normal",
-        wrong=scaled(1.00001**0.5),
+        wrong=variance_off(1e-5),
         caught_by="oracle",
         drift=DriftClass.LAW,
     ),
     Fault(
         name="mean_off_by_1e_6_sigma",
         base="lecun_normal",
-        wrong=shifted(1e-6),
+        wrong=mean_off(1e-6),
         caught_by="oracle",
         drift=DriftClass.LAW,
     ),
@@ -60,14 +68,14 @@ FAULTS = (
     Fault(
         name="gain_off_by_1e_4",
         base="glorot_uniform",
-        wrong=scaled(1.0001),
+        wrong=gain_off(1e-4),
         caught_by="oracle",
         drift=DriftClass.LAW,
     ),
     Fault(
         name="float64_gain_off_by_1e_13",
         base="glorot_uniform",
-        wrong=scaled(1 + 1e-13),
+        wrong=gain_off(1e-13),
         dtype="float64",
         caught_by="oracle",
         drift=DriftClass.LAW,

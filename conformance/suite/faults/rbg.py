@@ -8,10 +8,10 @@ from conformance.core.records import DriftClass
 from conformance.suite.faults.fault import (
     Fault,
     few_bits,
+    mean_off,
     of_array,
-    scaled,
     second_half_copied,
-    shifted,
+    variance_off,
 )
 
 
@@ -43,7 +43,7 @@ FAULTS = (
     Fault(
         name="rbg_variance_doubled",
         base="normal_1",
-        wrong=scaled(2**0.5),
+        wrong=variance_off(1.0),
         shape=(256, 64),
         prng="rbg",
         caught_by="moments",
@@ -52,7 +52,7 @@ FAULTS = (
     Fault(
         name="rbg_mean_shifted",
         base="normal_1",
-        wrong=shifted(0.1),
+        wrong=mean_off(0.1),
         shape=(256, 64),
         dtype="bfloat16",
         prng="unsafe_rbg",

@@ -1,0 +1,45 @@
+"""The page of a kill matrix."""
+
+from __future__ import annotations
+
+from conformance.judge.rules import NAMES
+from conformance.planted.matrix import ELSEWHERE, Matrix, cell, tables
+from conformance.planted.record import Tried
+from conformance.report.page.model import Failure, Page, Rows, Tone
+from conformance.report.tables import filled
+
+COLUMNS = ("fault", "kind", "tier", "asked", *NAMES, "unit")
+
+
+def page_of(matrix: Matrix) -> Page:
+    """Return the page: what is wrong, what each check is there for, and fault by check as rows."""
+    tone = Tone.of(matrix.code)
+    of_checks, of_tests, *_ = tables(matrix)
+    wrong = {**matrix.faults, **{each.name: each.lost for each in matrix.lost}}
+    return Page(
+        title=f"{tone.upper()} - planted faults",
+        tone=tone,
+        verdict=f"{tone.upper()}: {matrix.line}",
+        sentence=(
+            "a cell holds the least magnitude that the check killed, or that it killed; a dash "
+            "where it looked and saw nothing"
+        ),
+        failures=tuple(
+            Failure(name=name, message=text, rerun=_rerun(name)) for name, text in wrong.items()
+        ),
+        failed="What survived, or proves nothing",
+        elsewhere=ELSEWHERE,
+        tables=tuple(filled([of_checks, of_tests])),
+        rows=Rows.of(
+            matrix.tried, _values, columns=COLUMNS, filters=("kind", "tier"), elsewhere=ELSEWHERE
+        ),
+    )
+
+
+def _rerun(name: str) -> str:
+    return "conformance faults" if name in NAMES else f"conformance faults --only {name}"
+
+
+def _values(tried: Tried) -> list[str]:
+    cells = (cell(tried, check) for check in NAMES)
+    return [tried.name, tried.kind, tried.tier, tried.question, *cells, tried.unit]
