@@ -177,10 +177,14 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         return [made[name] for name in names]
 
     program = traced(build, key, *arrays)
-    again = traced(lambda *inputs: build(*inputs), key, *arrays)  # JAX knows what it has traced
     roots: list[Formula] = [root_keys(kind.root, _prng(key)), *[FROM_INPUTS] * len(arrays)]
     formulas = dict(zip(names, read(program, roots), strict=True))
-    others = dict(zip(names, read(again, roots), strict=True))
+    outside = {name: _outside(formula, kind.root) for name, formula in formulas.items()}
+    unrepeated: frozenset[str] = frozenset()
+    if any(outside.values()):
+        again = traced(lambda *inputs: build(*inputs), key, *arrays)  # JAX knows what it traced
+        others = dict(zip(names, read(again, roots), strict=True))
+        unrepeated = frozenset(n for n in names if outside[n] != _outside(others[n], kind.root))
     found, reason = _uses(kind, leaves, key, arrays, rebuilt)
     made = [] if abstract else values(program, [key, *map(_real, arrays)])
     return Model(
@@ -191,11 +195,7 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         uses=found,
         no_uses=reason,
         arrays=dict(zip(names, made, strict=False)),
-        unrepeated=frozenset(
-            name
-            for name in names
-            if _outside(formulas[name], kind.root) != _outside(others[name], kind.root)
-        ),
+        unrepeated=unrepeated,
         root=kind.root,
         **_settings(),
     )
@@ -218,10 +218,9 @@ def _uses(
     """Return what the parameters are used for, or why nobody knows."""
     if not kind.inputs:
         return None, "no inputs are given: return them after the module"
-    found = [
-        *_uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=False),
-        *_uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=True),
-    ]
+    found = _uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=False)
+    if {use.parameter for use in found} != set(leaves):
+        found += _uses_of_call(kind, leaves, key, arrays, rebuilt, is_training=True)
     return tuple(dict.fromkeys(found)), ""
 
 

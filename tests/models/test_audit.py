@@ -14,8 +14,9 @@ import pytest
 
 from conformance.cli import main
 from conformance.core.errors import TargetError
+from conformance.core.keys import FOLD, SPLIT, Step
 from conformance.flax.recognition import recognise
-from conformance.models.audit import Audit, Audited, audit
+from conformance.models.audit import Audit, Audited, _is_later_draw, audit
 from conformance.models.model import load
 from tests import audited_models
 
@@ -265,3 +266,14 @@ def test_a_target_that_is_no_model_is_refused_in_one_line(
 
     assert main(["audit", target]) == 4
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_draws_of_another_stream_do_not_move() -> None:
+    """A stream that was split from one key counts for itself, not with that of the root."""
+    child = Step(name=SPLIT, number=2, index=1)
+    first, second = (Step(name=FOLD, number=number) for number in (3, 4))
+
+    assert _is_later_draw(("default", first), ("default", second))
+    assert not _is_later_draw(("default", second), ("default", first))
+    assert not _is_later_draw(("default", first), ("default", child, second))
+    assert not _is_later_draw(("default", child, first), ("default", second))
