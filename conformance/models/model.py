@@ -105,11 +105,8 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
     Raises:
         TargetError: the target cannot be imported, raises, or returns something else.
     """
-    try:
-        import flax  # noqa: F401  # without it neither linen nor NNX is told from anything else
-        import jax
-    except ImportError as error:
-        raise TargetError(f"an audit needs JAX and Flax ({error}): pip install flax") from error
+    import flax  # noqa: F401  # without it neither linen nor NNX is told from anything else
+    import jax
 
     make = load_target(target)
     with blamed(target):

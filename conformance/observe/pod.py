@@ -35,6 +35,7 @@ from conformance.core.records import (
 )
 from conformance.core.settings import differences
 from conformance.core.versions import PARTS
+from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.backends.problem import settings, typed_key
 from conformance.observe.backends.transforms import TRANSFORMS
@@ -267,7 +268,8 @@ def _lost(found: _File | None, cases: Sequence[str]) -> str:
     absent = [key for key in cases if key not in found.rows]
     if not absent:
         return ""
-    return f"was lost before {absent[0]}: {len(absent)} of {len(cases)} cases are not known"
+    total = counted(len(cases), "case")
+    return f"was lost before {absent[0]}: nothing is known of {len(absent)} of {total}"
 
 
 def _joined(key: str, rows: Sequence[_Row], catalogue: Catalogue, folder: Path) -> Entry:

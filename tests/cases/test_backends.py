@@ -14,6 +14,8 @@ from conformance.cases import backends, offers
 from conformance.cases.backends import ENTRY_POINT_GROUP, Backends, Offer
 from conformance.core.errors import BackendUnavailable, CatalogueError
 from conformance.core.ids import parse_case
+from conformance.observe import backends as observe_backends
+from conformance.observe import environment
 from conformance.observe.backends import open_backend, present_backends
 from conformance.observe.environment import capture
 
@@ -54,8 +56,8 @@ def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Back
         found = distributions(path=[str(tmp_path)])
         known = Backends(point for each in found for point in each.entry_points)
         monkeypatch.setattr(backends, "installed", lambda: known)
-        for module in ("conformance.observe.backends", "conformance.observe.environment"):
-            monkeypatch.setattr(f"{module}.installed", lambda: known)
+        for module in (observe_backends, environment):
+            monkeypatch.setattr(module, "installed", lambda: known)
         return known
 
     monkeypatch.delitem(sys.modules, "acme_backend", raising=False)

@@ -354,7 +354,7 @@ def test_a_spec_that_raises_while_building_fails_by_name(
         (["--seed", "9223372036854775808"], "seed 9223372036854775808 is larger than 92233"),
         (["--seed", "5:5"], "seeds '5:5' are none: write the first and the one after the last"),
         (["--seed", "5:x"], "seed 'x' is not a whole number of 0 or more"),
-        (["--tier", "quik"], "tier 'quik' is unknown: choose from quick, standard, full"),
+        (["--tier", "quik"], "tier 'quik' is unknown: did you mean quick?"),
         (["--seed", "-1"], "seed '-1' is not a whole number of 0 or more"),
         (["--shard", "3"], "shard '3' is not understood: write --shard 2/5"),
         (["--shard", "3/2"], "shard 3/2 does not exist"),

@@ -162,6 +162,7 @@ def test_a_law_names_each_lost_sweep_and_judges_the_others(installed: Path) -> N
     for name, case in zip(FEW, map(case_of, FEW), strict=True):
         sweep = f"{name}-bfloat16-11x12-s0-lattice-cpu-eager"
         words = f"--initializer {name} --dtype bfloat16 --backend cpu --transform eager"
+        words += f" --case-timeout {TIMEOUT_S:g}"
         assert (
             f"no verdict on {sweep}: {LOST[case]}\n  rerun: conformance law {words}\n"
         ) in without_ambient(done.stdout)

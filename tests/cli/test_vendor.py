@@ -147,7 +147,7 @@ def test_the_overlay_is_verified_beside_the_set(
 ) -> None:
     assert main(["goldens", "verify", "--golden", str(golden), "--overlay", str(overlay)]) == 0
 
-    assert f"{overlay}: all is as it was stored: 0 problems, 1 budgets" in capsys.readouterr().out
+    assert f"{overlay}: all is as it was stored: 0 problems, 1 budget" in capsys.readouterr().out
 
 
 def test_pytest_takes_the_overlay(golden: Path, overlay: Path, tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_layers_are_staged_and_accepted_by_command(
     said = capsys.readouterr().out
     assert "for the layers: --layer flax.linen.Dense --dtype float32; reason: x" in said
     assert f"pending for the layers of {golden}" in said
-    assert "1 problems, 2 parameters of layers" in said
+    assert "1 problem, 2 parameters of layers" in said
 
 
 @pytest.mark.parametrize(

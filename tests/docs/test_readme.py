@@ -29,7 +29,7 @@ from conformance.suite.faults import FAULTS
 from tests import ROOT
 from tests.benches import bench
 from tests.conftest import without_ambient
-from tests.judge.test_faults import case_of, judged, right
+from tests.judge.test_faults import judged
 
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))}
@@ -244,7 +244,7 @@ def test_an_entry_point_is_found_as_the_docs_say(tmp_path: Path) -> None:
 
 
 def test_every_check_is_explained() -> None:
-    known = {check.check for check in judged(FAULTS[0], right(case_of(FAULTS[0]))).checks}
+    known = {check.check for check in judged(FAULTS[0]).checks}
 
     assert len(known) == len(default_checks(DriftClass.ROUNDING))
     for name in known:
@@ -273,9 +273,7 @@ def test_the_failures_of_the_docs_are_real() -> None:
         if re.match(r" {4}\w+-\w+-[\dx]+-s1(-rbg)?-cpu-eager", line)
     ]
     faults = [fault for fault in FAULTS if fault.name in SHOWN_AS_FAILING]
-    messages = "\n".join(
-        check.message for fault in faults for check in judged(fault, right(case_of(fault))).checks
-    )
+    messages = "\n".join(check.message for fault in faults for check in judged(fault).checks)
 
     assert len(shown) == 10
     for line in shown:

@@ -1234,7 +1234,7 @@ def test_an_unknown_tier_is_a_wrong_call(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["merge", str(tmp_path), "--tier", "all"]) == 4
-    assert "tier 'all' is unknown: choose from quick, standard, full" in capsys.readouterr().err
+    assert "tier 'all' is unknown: choose from full, quick, standard" in capsys.readouterr().err
 
 
 def test_files_are_written_beside_the_text(tmp_path: Path) -> None:

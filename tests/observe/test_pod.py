@@ -212,7 +212,9 @@ def test_a_process_that_was_lost_costs_what_it_had_not_done(
 
     assert main(["record", "--finish", str(parts), "--out", str(tmp_path / "out")]) == 3
     third = json.loads(rows[2])["id"]
-    said = f"process 1 of 2, counted from 0, was lost before {third}: 7 of 9 cases are not known"
+    said = (
+        f"process 1 of 2, counted from 0, was lost before {third}: nothing is known of 7 of 9 cases"
+    )
     assert said in capsys.readouterr().err
     done = {json.loads(row)["id"] for row in rows[:2]}
     assert set(open_store(tmp_path / "out").ids()) == done

@@ -650,7 +650,7 @@ def test_the_command_tells_what_is_unusual_before_it_records(
     [
         (("run", "zeros-float32-64-s0-cpu-eager"), "packaging"),
         (("history", "."), "pandas"),
-        (("audit", "conformance.nothing:make"), "packaging"),
+        (("audit", "conformance.nothing:make"), "flax"),
     ],
 )
 def test_what_judging_needs_is_told_with_what_installs_it(

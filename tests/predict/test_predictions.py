@@ -338,7 +338,7 @@ def test_predictions_that_are_whole_are_verified(
     stored(tmp_path / "out", judged(returned(ZEROS), n_open=3))
 
     assert main(["goldens", "verify", "--golden", str(tmp_path / "out")]) == 0
-    assert "1 predictions, 1 of them with bounds" in capsys.readouterr().out
+    assert "1 prediction, 1 of them with bounds" in capsys.readouterr().out
 
 
 def test_whole_arrays_without_the_predicted_one_are_a_fault(

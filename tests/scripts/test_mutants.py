@@ -196,12 +196,12 @@ def test_judges_that_were_not_found_in_time_are_named_and_nothing_is_judged(
     monkeypatch.setattr(mutants, "KEPT", tmp_path)
     monkeypatch.setattr(mutants, "_watch", lambda *_: _for_ever())
 
-    found = find_judges([], ["model", "ulp"], 1, time.monotonic() + 0.2)
+    found = find_judges([], ["arrays", "ulp"], 1, time.monotonic() + 0.2)
 
     assert found is None
     assert capsys.readouterr().out == (
-        "finding judges: file 1 of 2, test_model.py\n"
-        "time is over before 2 of 2 files were watched, so nothing can be said: test_model.py, "
+        "finding judges: file 1 of 2, test_arrays.py\n"
+        "time is over before 2 of 2 files were watched, so nothing can be said: test_arrays.py, "
         "test_ulp.py. Run it again, it goes on from here\n"
     )
 
