@@ -108,8 +108,20 @@ class Catalogue:
             CatalogueError: there is none; the message offers the nearest names.
         """
         if name not in self._specs:
-            raise CatalogueError(unknown("initializer", name, list(self._specs)))
+            raise CatalogueError(self.unknown(name))
         return self._specs[name]
+
+    def unknown(self, pattern: str) -> str:
+        """Return the message for a name or a pattern that no spec has.
+
+        Specs that stand for a public object of that name, `xavier_normal` say, are what was meant.
+        """
+        meant = [
+            spec.name
+            for spec in self
+            if any(f".{name}".endswith(f".{pattern}") for name in spec.public_names)
+        ]
+        return unknown("initializer", pattern, self._specs, meant=meant)
 
     def by_name(self) -> Mapping[str, InitializerSpec]:
         """Return the specs by name, as they are now."""

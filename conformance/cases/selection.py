@@ -68,6 +68,11 @@ class Selection:
         """The options that ask for this, the shard last; the same for the same cases."""
         if self.cases:
             return _with_shard(f"{counted(len(self.cases), 'case')} by name", self.shard)
+        return _with_shard(f"--tier {self.tier} {self.options}".rstrip(), self.shard)
+
+    @property
+    def options(self) -> str:
+        """The options that name values of the axes."""
         axes = {
             "backend": self.backends,
             "initializer": self.initializers,
@@ -79,8 +84,7 @@ class Selection:
             "transform": self.transforms,
         }
         named = {name: ",".join(sorted(map(str, each))) for name, each in axes.items() if each}
-        parts = [f"--tier {self.tier}", *(f"--{name} {text}" for name, text in named.items())]
-        return _with_shard(" ".join(parts), self.shard)
+        return " ".join(f"--{name} {text}" for name, text in named.items())
 
 
 def _with_shard(text: str, shard: tuple[int, int]) -> str:
@@ -129,7 +133,7 @@ def _by_axes(catalogue: Catalogue, selection: Selection, also: Iterable[Case]) -
         kind, value = missing
         raise SelectionError(  # else it would vanish
             f"no case of tier {selection.tier} has {kind} {value} together with the rest of the "
-            f"selection: {_describe(selection)}. Select it by itself, or take a larger --tier"
+            f"selection: {selection.options}. Select it by itself, or take a larger --tier"
         )
     return list(cases)
 
@@ -169,7 +173,7 @@ def _part(cases: list[Case], selection: Selection) -> list[Case]:
     if mine := _shard(cases, selection.shard):
         return mine
     raise EmptySelection(
-        f"the selection matches no case of tier {selection.tier}: {_describe(selection)}. "
+        f"the selection matches no case: {selection.text}. "
         "Loosen one of these, or take a larger --tier"
     )
 
@@ -236,11 +240,9 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _named_cases(catalogue: Catalogue, selection: Selection) -> list[Case]:
-    others = dataclasses.replace(selection, cases=(), shard=(1, 1), tier=Tier.STANDARD)
-    if others != Selection(backends=selection.backends):
+    if others := dataclasses.replace(selection, backends=()).options:
         raise SelectionError(
-            f"case ids and a selection contradict each other: {_describe(others)}. "
-            "Give either the ids or the selection"
+            f"case ids and {others} contradict each other: give either the ids or the selection"
         )
     try:
         cases = [parse_case(text) for text in selection.cases]
@@ -268,15 +270,18 @@ def _named_otherwise(catalogue: Catalogue, selection: Selection) -> str:
 
 
 def require_known(catalogue: Catalogue, selection: Selection) -> None:
-    """Ensure that every name in the selection is one.
+    """Ensure that every name in the selection is one, without making the cases of a tier.
 
     Raises:
         SelectionError: one is not; the message offers the nearest.
     """
+    if selection.cases:
+        _named_cases(catalogue, selection)
+        return
     names = [spec.name for spec in catalogue]
     for pattern in selection.initializers:
         if not fnmatch.filter(names, pattern):
-            raise SelectionError(unknown("initializer", pattern, names))
+            raise SelectionError(catalogue.unknown(pattern))
     try:
         for shape in selection.shapes:
             parse_shape(shape)
@@ -286,14 +291,15 @@ def require_known(catalogue: Catalogue, selection: Selection) -> None:
     for key, prng in itertools.product(keys, selection.prngs or PRNGS[:1]):
         if fault := unfit(key, prng):
             raise SelectionError(f"{fault}: write as many, or take another --prng")
-    for kind, values, known in (
-        ("dtype", selection.dtypes, DTYPES),
-        ("prng", selection.prngs, PRNGS),
-        ("transform", selection.transforms, TRANSFORMS),
-    ):
-        for value in values:
-            if value not in known:
-                raise SelectionError(unknown(kind, value, list(known)))
+    _require_choices("dtype", selection.dtypes, DTYPES)
+    _require_choices("prng", selection.prngs, PRNGS)
+    _require_choices("transform", selection.transforms, TRANSFORMS)
+
+
+def _require_choices(kind: str, values: Iterable[str], known: Collection[str]) -> None:
+    for value in values:
+        if value not in known:
+            raise SelectionError(unknown(kind, value, known))
 
 
 def require_offered(selection: Selection) -> None:
@@ -323,11 +329,3 @@ def _shard(cases: list[Case], shard: tuple[int, int]) -> list[Case]:
     groups = sorted({case.group for case in cases})
     mine = set(groups[index - 1 :: count])
     return [case for case in cases if case.group in mine]
-
-
-def _describe(selection: Selection) -> str:
-    default = Selection()
-    fields = (field.name for field in dataclasses.fields(selection))
-    chosen = {name: getattr(selection, name) for name in fields}
-    parts = [f"{name}={value}" for name, value in chosen.items() if value != getattr(default, name)]
-    return ", ".join(parts) or "no restriction"

@@ -14,6 +14,7 @@ from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.versions import AUDIT
 from conformance.core.words import counted
+from conformance.observe.target import require_found
 from conformance.report.aligned import aligned
 from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
@@ -32,6 +33,8 @@ COLUMNS = (
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the audit; return 1 if it found a fault, or a change beyond rounding."""
+    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
+    require_found(arguments.target)
     from conformance.models.audit import audit
     from conformance.models.changes import changes, load_audit
     from conformance.models.known import excused, load_known
@@ -39,7 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     entries = load_known(arguments.ledger) if arguments.ledger else ()
     before = load_audit(arguments.baseline) if arguments.baseline else None
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: targets are the user's own modules
     model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
     result = excused(audit(model), entries)
     changed = changes(before, result) if before else ()

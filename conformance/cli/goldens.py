@@ -320,6 +320,7 @@ def _pending(arguments: argparse.Namespace) -> int:
     folder, _ = _place(arguments)
     staged = pending(folder)
     if staged is None:
+        open_store(folder)  # of a set that is not there, this would be no answer
         print(f"nothing is pending in {folder}")
         return ExitCode.OK
     print(f"pending for {staged.target} of {folder}, staged {staged.date}: {staged.scope}")

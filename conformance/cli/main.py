@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
+from conformance import __version__
 from conformance.cli.configured import Configurable
 from conformance.cli.output import standard_output
 from conformance.core.errors import (
@@ -80,8 +81,8 @@ class Parser(argparse.ArgumentParser):
             return f"argument {word!r} is one too many: {see}"
         option = word.partition("=")[0]
         # Without the hyphens, which all options share.
-        known = [each.lstrip("-") for each in self._option_string_actions]
-        near = [f"--{name}" for name in nearest(option.lstrip("-"), known)]
+        known = {each.lstrip("-"): each for each in self._option_string_actions}
+        near = [known[name] for name in nearest(option.lstrip("-"), known)]
         hint = f"did you mean {' or '.join(near)}?" if near else see
         return f"option {option!r} is unknown: {hint}"
 
@@ -91,24 +92,8 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, unknown("value", value, list(action.choices)))
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit."""
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
-
-
-class ShowVersion(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        """Print the version and exit."""
-        import importlib.metadata
-
-        try:
-            version = importlib.metadata.version("initializer-conformance")
-        except importlib.metadata.PackageNotFoundError:
-            version = "of a folder, not installed"
-        print(f"conformance {version}")
-        parser.exit(ExitCode.OK)
+        """Print the message, and where help is; the usage of `run` would hide it, and exit."""
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -189,7 +174,7 @@ def program(names: Collection[str]) -> tuple[Parser, list[Parser]]:
     parser = Parser(
         prog="conformance", description="Numerical conformance of JAX and Flax initializers."
     )
-    parser.add_argument("--version", action=ShowVersion, nargs=0, help="show the version and exit")
+    parser.add_argument("--version", action="version", version=f"conformance {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text, description=f"{text.capitalize()}.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.selection import select
+from conformance.cases.selection import require_known, select
 from conformance.cli.progress import Progress
 from conformance.core.errors import (
     ExitCode,
@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _finish(arguments)
     if arguments.coordinator or arguments.process:
         return _record_parts(arguments)
+    require_known(load_catalogue(), options.read_arguments(arguments).asked)  # before JAX starts
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),

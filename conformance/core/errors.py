@@ -240,21 +240,29 @@ class UnfinishedRunWarning(UserWarning):
 
 
 # --- Messages ------------------------------------------------------------------------------------
-def unknown(kind: str, value: str, known: Iterable[str]) -> str:
-    """Return the message for a value that is not among the known ones, with the nearest of them."""
+def unknown(
+    kind: str, value: str, known: Iterable[str], *, within: str = "", meant: Iterable[str] = ()
+) -> str:
+    """Return the message for a value that is not among the known ones, with the nearest of them.
+
+    within: the longer text that holds the value. meant: what the value is another name of.
+    """
     known = sorted(known)
-    near = nearest(value, known)
-    if near:
-        return f"{kind} {value!r} is unknown: did you mean {' or '.join(near)}?"
+    told = f"{kind} {value!r}" + (f" in {within!r}" if within else "") + " is unknown"
+    if near := list(meant) or nearest(value, known):
+        return f"{told}: did you mean {' or '.join(near)}?"
     rest = f" and {len(known) - N_NAMES} more" if len(known) > N_NAMES else ""
-    return f"{kind} {value!r} is unknown: choose from {', '.join(known[:N_NAMES])}{rest}"
+    return f"{told}: choose from {', '.join(known[:N_NAMES])}{rest}"
 
 
 def nearest(value: str, known: Iterable[str]) -> list[str]:
-    """Return the known values that look most like this one, a pattern's wildcards left out."""
+    """Return the known values that look most like this one, its case and wildcards left out."""
     import difflib
 
-    return difflib.get_close_matches(value.strip("*?"), list(known), n=3)
+    wanted, by_lower = value.strip("*?").lower(), {name.lower(): name for name in known}
+    if wanted in by_lower:
+        return [by_lower[wanted]]
+    return [by_lower[name] for name in difflib.get_close_matches(wanted, by_lower, n=3)]
 
 
 def cannot_write(path: Path, error: OSError, option: str = "") -> ReportError:

@@ -7,6 +7,7 @@ import enum
 import re
 from collections.abc import Iterator
 
+from conformance.core.errors import unknown
 from conformance.core.formats import DTYPES
 from conformance.core.keys import KeySpec, Step, parse_key
 from conformance.core.prng import n_words
@@ -40,6 +41,9 @@ TRANSFORMS = (
 
 EMULATED = "emulated"
 """Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""
+
+EXAMPLE = "lecun_normal-float32-64x32-s0-cpu-eager"
+"""A case id that messages show."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 """What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
@@ -209,9 +213,9 @@ def parse_problem(text: str) -> Problem:
     initializer, dtype, shape = fields[:3]
     prng = fields[4] if len(fields) == 5 else "threefry2x32"
     if dtype not in DTYPES:
-        raise ValueError(f"dtype {dtype!r} in {text!r} is unknown: choose from {', '.join(DTYPES)}")
+        raise ValueError(unknown("dtype", dtype, DTYPES, within=text))
     if prng not in PRNGS:
-        raise ValueError(f"prng {prng!r} in {text!r} is unknown: choose from {', '.join(PRNGS)}")
+        raise ValueError(unknown("prng", prng, PRNGS, within=text))
     key = parse_key(fields[3])
     if fault := unfit(key, prng):
         raise ValueError(f"{fault}, in {text!r}")
@@ -247,10 +251,11 @@ def parse_case(text: str) -> Case:
     if backend == EMULATED:
         problem, _, platform = problem.rpartition("-")
         backend = f"{platform}-{EMULATED}"
+    if not problem:
+        raise ValueError(f"{text!r} is no case id: one reads {EXAMPLE}")
     if tail not in TRANSFORMS:
         raise ValueError(
-            f"transform {tail!r} in {text!r} is unknown: choose from {', '.join(TRANSFORMS)}; "
-            "a case id reads lecun_normal-float32-64x32-s0-cpu-eager"
+            f"a case id reads {EXAMPLE}, and {unknown('transform', tail, TRANSFORMS, within=text)}"
         )
     if not NAME.fullmatch(backend.removesuffix(f"-{EMULATED}")):  # it becomes part of paths
         raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")

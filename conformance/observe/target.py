@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
+import sys
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
@@ -24,9 +26,7 @@ def load_target(name: str) -> Target:
         TargetError: the name is malformed, the module is not found or raises, or holds no such
             function.
     """
-    module_name, _, attribute = name.partition(":")
-    if not (module_name and attribute) or module_name.startswith("."):
-        raise TargetError(f"target {name!r} is not understood: write package.module:function")
+    module_name, attribute = _parts(name)
     way_out = "install what it needs, for the gate by --with REQUIREMENT"
     with blamed(name, "cannot be imported:", way_out):
         module = _imported(name, module_name)
@@ -44,16 +44,39 @@ def load_target(name: str) -> Target:
     return function
 
 
+def require_found(name: str) -> None:
+    """Ensure that the package of a target is there, without importing it or JAX.
+
+    Raises:
+        TargetError: the name is malformed, or there is no such package.
+    """
+    package = _parts(name)[0].partition(".")[0]
+    if package not in sys.modules and importlib.util.find_spec(package) is None:
+        raise _not_found(name, package)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Return the module and the function that a target names."""
+    module_name, _, attribute = name.partition(":")
+    if not (module_name and attribute) or module_name.startswith("."):
+        raise TargetError(f"target {name!r} is not understood: write package.module:function")
+    return module_name, attribute
+
+
+def _not_found(name: str, module: str | None) -> TargetError:
+    return TargetError(
+        f"target {name!r} is not there: no module {module!r} is found; run from the "
+        "folder that holds it, or install it, for the gate by --with REQUIREMENT"
+    )
+
+
 def _imported(name: str, module_name: str) -> Any:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and what it imports is not
-        raise TargetError(
-            f"target {name!r} is not there: no module {error.name!r} is found; run from the "
-            "folder that holds it, or install it, for the gate by --with REQUIREMENT"
-        ) from error
+        raise _not_found(name, error.name) from error
 
 
 def _functions(module: Any) -> list[str]:

@@ -18,6 +18,10 @@ from conformance.core.ids import TRANSFORMS
 
 AUTO = "auto"
 
+MOST_WORKERS = 1024
+"""Processes of one command, each of which holds JAX: 300 GB. A slip of the finger stops a machine
+that is asked for 100,000."""
+
 DEFAULT_DRIFT = DriftClass.ROUNDING
 """The worst class of drift that passes, unless somebody says otherwise."""
 
@@ -98,9 +102,11 @@ def n_workers(text: str) -> int:
         from conformance.observe.process import most_workers  # starts no program, and takes a while
 
         return min(filter(None, (cores, most_workers())), default=1)
-    if text.isascii() and text.isdigit() and int(text):
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_WORKERS:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: 1 or more, or {AUTO}")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no number of processes: 1 to {MOST_WORKERS}, or {AUTO}"
+    )
 
 
 def add_deadline_option(add: Callable[..., Any]) -> None:

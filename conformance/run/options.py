@@ -23,6 +23,10 @@ from conformance.observe.backends import present_backends
 from conformance.observe.process import force_host_devices
 from conformance.run.declared import AUTO, DEFAULT_DRIFT, LIST_OPTIONS
 
+MOST_SEEDS = 100_000_000
+"""Seeds of one range. At 5,000 cells a second, see docs/how-it-works.md, that many take one
+initializer, one dtype and one shape half a day; and what is to be done is listed before it is."""
+
 
 def runs_here(arguments: argparse.Namespace) -> bool:
     """Return whether a command runs its cases in this process.
@@ -107,6 +111,8 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
     lists = {name: values(name, value(name) or []) for name in LIST_OPTIONS}
     if cases and lists["backend"]:
         raise SelectionError("case ids name their backend: leave out --backend")
+    if cases and texts["tier"] is not None:
+        raise SelectionError("case ids are run whatever their tier: leave out --tier")
     golden, ledger = texts["golden"], texts["ledger"]
     read_tier = None if texts["tier"] is None else _tier(texts["tier"])
     asked = Selection(
@@ -263,6 +269,11 @@ def _range(text: str) -> range:
     if not found:
         raise SelectionError(
             f"seeds {text!r} are none: write the first and the one after the last, as in 0:200"
+        )
+    if found.stop - found.start > MOST_SEEDS:
+        raise SelectionError(
+            f"seeds {text!r} are {found.stop - found.start:,}, more than the {MOST_SEEDS:,} of one "
+            "run: ask for fewer, and for the rest in runs of their own"
         )
     return found
 

@@ -359,7 +359,7 @@ def test_a_spec_that_raises_while_building_fails_by_name(
         (["--shard", "3"], "shard '3' is not understood: write --shard 2/5"),
         (["--shard", "3/2"], "shard 3/2 does not exist"),
         ([ZEROS, "--backend", "cpu"], "case ids name their backend: leave out --backend"),
-        ([ZEROS, "--dtype", "float32"], "case ids and a selection contradict each other"),
+        ([ZEROS, "--dtype", "float32"], "case ids and --dtype float32 contradict each other"),
         (["zeros-float32-64-s0"], "transform 's0' in 'zeros-float32-64-s0' is unknown"),
         *(
             ([f"--{name}", text], f"--{name} {text!r} has an empty value: name one, or leave")

@@ -36,7 +36,7 @@ MISTAKES = {
     "run --max-drift rounded": "value 'rounded' is unknown: did you mean rounding",
     "run --seed 5:3": "seeds '5:3' are none: write the first and the one after the last",
     "run --shape 64x": "shape '64x' is not understood: write sizes joined by 'x' (64x32)",
-    "run -n 0": "'0' is no number of processes: 1 or more, or auto",
+    "run -n 0": "'0' is no number of processes: 1 to 1024, or auto",
     "run --fresh-seeds x": "--fresh-seeds 'x' is not a whole number of 0 or more",
     "run --recording r --fleet auto": "--fleet and --recording contradict each other",
     "run --resume r --tier quick": "and --tier quick asks for more: leave it out",
@@ -63,6 +63,23 @@ MISTAKES = {
     "list --transform vmapp": "did you mean vmap?",
     "audit no_such:thing": "no module 'no_such' is found",
     "audit nothing": "'nothing'",
+    "run zeros-float32-7-s0-cpu-eager --dtype float32": "case ids and --dtype float32 contradict",
+    "run zeros-float32-7-s0-cpu-eager --tier quick": "case ids are run whatever their tier",
+    "explain zeros-float33-7-s0-cpu-eager": "'zeros-float33-7-s0' is unknown: did you mean float32",
+    "explain zeros-float32-7-s0-cpu-eagr": "'zeros-float32-7-s0-cpu-eagr' is unknown: did you mean "
+    "eager?",
+    "explain zeros-float32-7-s0-threefri-cpu-eager": "is unknown: did you mean threefry2x32?",
+    "run help": "'help' is no case id: one reads lecun_normal-float32-64x32-s0-cpu-eager",
+    "run --initializer xavier_uniform": "'xavier_uniform' is unknown: did you mean glorot_uniform?",
+    "run --initializer jax.nn.initializers.he_normal": "is unknown: did you mean he_normal?",
+    "run --dtype FLOAT32": "dtype 'FLOAT32' is unknown: did you mean float32?",
+    "run --seed 0:999999999999": "are 999,999,999,999, more than the 100,000,000 of one run",
+    "run -n 100000": "'100000' is no number of processes: 1 to 1024, or auto",
+    "run --n 2": "option '--n' is unknown: did you mean -n?",
+    "run --fleet-timeout -1": "'-1' is no number of seconds above 0",
+    "record zeros-float32-7-s0-cpu-eagr --out x": "did you mean eager?",
+    "record --dtype f32 --out x": "dtype 'f32' is unknown: did you mean float32?",
+    "law --dtype f32": "dtype 'f32' is unknown: did you mean float32?",
     "gate --from 0.10": "the following arguments are required: --to",
     "compare golden": "the following arguments are required: after",
     "cache foo": "value 'foo' is unknown: choose from list, prune",
@@ -79,6 +96,7 @@ ABSENT = {
     "run --resume nodir": "nodir holds no run to go on with, as it has no begun.json",
     "doctor --golden nodir": "nodir holds no manifest.json: name a golden set",
     "goldens verify --golden nodir": "nodir holds no manifest.json: name a golden set",
+    "goldens pending --golden nodir": "nodir holds no manifest.json: name a golden set",
     "goldens textconv nofile": "nofile cannot be shown",
 }
 """What is not there, told so: 3."""
@@ -98,6 +116,23 @@ def test_a_wrong_call_is_told_what_was_meant(
     assert (code, MISTAKES[words] in told) == (4, True), told
     assert "Traceback" not in told
     assert max(map(len, told.splitlines())) < 400
+
+
+@pytest.mark.usefixtures("cold_python")
+@pytest.mark.parametrize(
+    "words", ["audit no_such:thing", "law --dtype f32", "record --dtype f32 --out x", "run --n 2"]
+)
+def test_a_mistake_is_told_before_jax_is_imported(words: str) -> None:
+    done = subprocess.run(  # noqa: S603  # this interpreter
+        [sys.executable, "-X", "importtime", "-m", "conformance", *words.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert (done.returncode, imported & {"jax", "flax"}) == (4, set()), done.stderr[-500:]
+    assert "conformance.core.errors" in imported
 
 
 @pytest.mark.parametrize("words", ABSENT)

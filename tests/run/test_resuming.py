@@ -223,7 +223,7 @@ def test_a_number_of_workers_is_one_or_more(
         main(["run", f"--workers={number}"])
 
     assert raised.value.code == 4
-    assert f"{number!r} is no number of processes: 1 or more, or auto" in capsys.readouterr().err
+    assert f"{number!r} is no number of processes: 1 to 1024, or auto" in capsys.readouterr().err
 
 
 # --- As a user would -----------------------------------------------------------------------------

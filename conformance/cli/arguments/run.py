@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--fleet-timeout",
-        type=float,
+        type=declared.seconds,
         default=600.0,
         metavar="S",
         help="seconds for one attempt at one compile group (default: 600)",
