@@ -110,8 +110,8 @@ if not TYPE_CHECKING:  # to which any name would be one of these
 
 
 def __dir__() -> list[str]:
-    """Return the names that there are, loaded or not."""
-    return sorted({*globals(), *__all__})
+    """Return the names that are of use, loaded or not: what completion in a notebook shows."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 class _Package(types.ModuleType):

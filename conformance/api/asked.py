@@ -38,9 +38,8 @@ def spec_of(initializer: Initializer, definition: Definition | None) -> Initiali
     """Return the spec of a name, or one made for a function.
 
     Raises:
-        CatalogueError: there is no such name, it has a definition of its own, or nothing can be as
-            the definition says.
-        TypeError: the function cannot be called as initializers are.
+        CatalogueError: there is no such name, it has a definition of its own, nothing can be as
+            the definition says, or the function cannot be called as initializers are.
     """
     if isinstance(initializer, str):
         if definition is not None:
@@ -54,7 +53,10 @@ def spec_of(initializer: Initializer, definition: Definition | None) -> Initiali
             f"{initializer!r} is no initializer: pass a function of (key, shape, dtype), or a name "
             "such as 'lecun_normal'"
         )
-    require_initializer(initializer)
+    try:
+        require_initializer(initializer)
+    except TypeError as error:
+        raise CatalogueError(str(error)) from None
     name = getattr(initializer, "__name__", "")
     return users_spec(
         name if NAME.fullmatch(name) else "initializer", lambda: initializer, definition=definition
@@ -177,15 +179,15 @@ def key_of(key: object) -> tuple[str, KeySpec]:
     try:
         if isinstance(key, str):
             return "threefry2x32", parse_key(key)
-        if isinstance(key, int | np.integer):
+        if isinstance(key, int | np.integer) and not isinstance(key, bool) and key >= 0:
             return "threefry2x32", parse_key(f"s{key}")
     except ValueError as error:
         raise SelectionError(str(error)) from None
     found = key_words(key)
     if found is None:
         raise SelectionError(
-            f"key {key!r} is none: write a seed such as 0, a text such as 's0.fold5', or one key "
-            "as jax.random.key makes it"
+            f"key {' '.join(repr(key).split())} is none: write a seed such as 0, a text such as "
+            "'s0.fold5', or one key as jax.random.key makes it"
         )
     prng, words = found
     if prng == "threefry2x32" and words[0] == 0:

@@ -28,6 +28,7 @@ from conformance.cases.sweeps import TRANSFORMS, is_swept, sweep_case
 from conformance.core.arrays import Array, returned
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ReportError, SelectionError, unknown
+from conformance.core.formats import DTYPES
 from conformance.core.ids import Case
 from conformance.core.laws import Definition
 from conformance.core.paths import shipped
@@ -89,8 +90,8 @@ def observe(
         transform: eager, jit, vmap, sharded or another; eager if not given.
 
     Raises:
-        ConformanceError: something asked for is not known or not here; the message says what is.
-        TypeError: the function cannot be called as initializers are.
+        ConformanceError: something asked for is not known or not here, or the function cannot be
+            called as initializers are; the message says what is.
     """
     given = {
         "definition": definition,
@@ -238,8 +239,15 @@ def _outcome(side: object) -> Any:
 
 
 def _as_array(value: object) -> Array:
-    array = np.asarray(value)
-    dtype_of(array.dtype)
+    try:
+        array = np.asarray(value)
+    except TypeError as error:  # a key of JAX is one
+        raise SelectionError(f"compare takes arrays of numbers: {error}") from None
+    if array.dtype.name not in DTYPES:
+        raise SelectionError(
+            f"compare takes arrays of {', '.join(DTYPES)}, and not {type(value).__name__} of dtype "
+            f"{array.dtype.name}; two folders are for `conformance compare`"
+        )
     return array
 
 

@@ -316,14 +316,28 @@ def require_initializer(initializer: Callable[..., Any]) -> None:
     """Ensure that a function takes what initializers are given.
 
     Raises:
-        TypeError: it does not; the message says what that is.
+        TypeError: it does not, or is what builds one; the message says what to pass instead.
     """
+    name = _name_of(initializer)
+    if _is_builder(initializer):
+        raise TypeError(f"{name} builds initializers, and is none: pass what {name}() returns")
     if fault := _unfit_call(initializer, "key", "shape", "dtype"):
         takes = ", ".join(inspect.signature(initializer).parameters)
         raise TypeError(
-            f"{_name_of(initializer)}({takes}) is called as {_name_of(initializer)}(key, shape, "
-            f"dtype), as all initializers are, and cannot be: {fault}"
+            f"{name}({takes}) is called as {name}(key, shape, dtype), as all initializers are, "
+            f"and cannot be: {fault}"
         )
+
+
+def _is_builder(function: Callable[..., Any]) -> bool:
+    """Return whether a function needs no key and takes other things, as `he_normal(in_axis=-2)`."""
+    try:
+        takes = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # a builtin does not say what it takes
+        return False
+    return bool(takes) and all(
+        each.default is not each.empty and each.name not in ("key", "rng") for each in takes
+    )
 
 
 def _unfit_call(function: Callable[..., Any], *arguments: str) -> str:

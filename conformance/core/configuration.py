@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,7 @@ def configured(
 
 
 def _of_file(path: Path) -> dict[str, Setting]:
-    try:
-        if f"tool.{TABLE}" not in path.read_text(encoding="utf-8"):  # whatever else is wrong in it
-            return {}
-    except (OSError, UnicodeDecodeError):
+    if not _concerns_us(path):
         return {}
     with naming(path, SelectionError, WAY_OUT):
         table = record(dict[str, Any], document(path).get("tool", {})).get(TABLE, {})
@@ -93,6 +91,20 @@ def _of_file(path: Path) -> dict[str, Setting]:
         own = {name: value for name, value in table.items() if name != OF_THE_POLICY}
         found = record(Configuration, own)
     return _settings(found, f"{path} [tool.{TABLE}]")
+
+
+def _concerns_us(path: Path) -> bool:
+    """Return whether a file may say something of ours, in whichever way TOML writes a table.
+
+    Whatever else is wrong in it: a file that is no TOML concerns us where the table is in sight.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return TABLE in text and TABLE in tomllib.loads(text).get("tool", {})
+    except tomllib.TOMLDecodeError:
+        return f"tool.{TABLE}" in text
+    except (OSError, UnicodeDecodeError, TypeError):
+        return False
 
 
 def _of_variables(variables: Mapping[str, str]) -> Iterator[tuple[str, Setting]]:

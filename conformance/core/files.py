@@ -194,8 +194,10 @@ def require_new(folder: Path) -> None:
     """Refuse a folder that holds something.
 
     Raises:
-        GoldenError: it does.
+        GoldenError: it does, or is a file.
     """
+    if folder.exists() and not folder.is_dir():
+        raise GoldenError(f"{folder} is a file: name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise GoldenError(f"{folder} is not empty: name a new folder, or remove it first")
 

@@ -213,7 +213,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "dtype": (lambda: conformance.observe("zeros", dtype="float33"), "did you mean float32"),
     "shape": (lambda: conformance.observe("zeros", shape=3.5), "shape 3.5 is none: write a tuple"),  # type: ignore[arg-type]
     "negative": (lambda: conformance.observe("zeros", shape=(-1, 2)), r"shape \(-1, 2\) is none"),
-    "seed": (lambda: conformance.observe("zeros", key=-1), "key 's-1' is not understood"),
+    "seed": (lambda: conformance.observe("zeros", key=-1), "key -1 is none: write a seed"),
     "keys": (
         lambda: conformance.observe("zeros", key=jax.random.split(jax.random.key(0))),
         "is none: write a seed such as 0",
@@ -232,7 +232,25 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "matrix": (lambda: conformance.law("orthogonal"), "orthogonal cannot be swept"),
     "no law": (lambda: conformance.law(small_normal), "registered without a definition. A func"),
     "sweep": (lambda: conformance.law("normal", transform="vmap"), "choose from eager, jit"),
-    "integers": (lambda: conformance.compare(np.arange(3), np.arange(3)), "'int64' is unknown"),
+    "integers": (lambda: conformance.compare(np.arange(3), np.arange(3)), "dtype int64; two fol"),
+    "folders": (lambda: conformance.compare("a", "b"), "not str of dtype .* `conformance compare`"),
+    "a key": (
+        lambda: conformance.compare(jax.random.key(0), jax.random.key(0)),
+        "compare takes arrays of numbers: ",
+    ),
+    "builder": (
+        lambda: conformance.observe(jax.nn.initializers.he_normal),
+        r"he_normal builds initializers, and is none: pass what he_normal\(\) returns",
+    ),
+    "builder of few": (
+        lambda: conformance.observe(jax.nn.initializers.normal),
+        r"normal builds initializers, and is none: pass what normal\(\) returns",
+    ),
+    "truth": (lambda: conformance.observe(small_normal, key=True), "key True is none: write a"),
+    "several keys": (
+        lambda: conformance.observe(small_normal, key=jax.random.split(jax.random.key(0))),
+        r"key Array\(\(2,\), dtype=key<fry>\) overlaying: \[\[",
+    ),
     "folder": (lambda: conformance.load_records("nowhere"), "nowhere is no folder: name the one"),
     "no answer": (
         lambda: conformance.oracle("lecun_normal", shape=(3,)),
@@ -250,7 +268,8 @@ def test_a_wrong_call_is_told_the_value_and_the_way_out(name: str) -> None:
 
 
 def test_a_function_that_takes_something_else_is_told_what_it_is_given() -> None:
-    with pytest.raises(TypeError, match=r"two\(key, shape\) is called as two\(key, shape, dtype\)"):
+    message = r"two\(key, shape\) is called as two\(key, shape, dtype\)"
+    with pytest.raises(ConformanceError, match=message):
         conformance.observe(two)
 
 

@@ -142,6 +142,10 @@ def two(key: Any, shape: tuple[int, ...]) -> Any:
             "two(key, shape) is called as two(key, shape, dtype), as all initializers are, and "
             "cannot be: too many positional arguments",
         ),
+        (
+            jax.nn.initializers.he_normal,
+            "he_normal builds initializers, and is none: pass what he_normal() returns",
+        ),
         (0.5, "must return a function of (key, shape, dtype), and returned a float"),
     ],
 )

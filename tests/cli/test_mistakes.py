@@ -148,6 +148,17 @@ def test_what_is_absent_is_told(
     assert "classes" not in told.out
 
 
+def test_a_file_is_no_folder_to_record_into(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    words = ["record", "--in-process", "zeros-float32-7-s0-cpu-eager", "--out"]
+
+    assert main([*words, str(tmp_path / "file")]) == 3
+
+    assert "file is a file: name a new folder" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("gpu", "did you mean cuda or rocm? Else "), ("stablehlos", "did you mean stablehlo? Else ")],

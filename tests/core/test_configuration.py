@@ -160,3 +160,28 @@ def test_every_key_is_documented() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 
     assert re.findall(r"^\| `([\w-]+)` \| `--\1` \|", text, re.MULTILINE) == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool."conformance"]\ntier = "quick"',
+        'tool.conformance.tier = "quick"',
+        '[tool]\nconformance.tier = "quick"',
+        '[tool]\nconformance = {tier = "quick"}',
+    ],
+)
+def test_a_table_is_found_however_it_is_written(here: Path, text: str) -> None:
+    (here / "pyproject.toml").write_text(text)
+
+    assert configured(here, {})["tier"].texts == ("quick",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[project]\ndependencies = ["conformance"]', '[project\nname = "conformance"', "tool = 3"],
+)
+def test_what_says_nothing_of_ours_is_no_concern(here: Path, text: str) -> None:
+    (here / "pyproject.toml").write_text(text)
+
+    assert configured(here, {}) == {}
