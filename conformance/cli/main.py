@@ -9,7 +9,6 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from conformance import __version__
 from conformance.cli.configured import Configurable
 from conformance.cli.output import standard_output
 from conformance.core.errors import (
@@ -174,7 +173,8 @@ def program(names: Collection[str]) -> tuple[Parser, list[Parser]]:
     parser = Parser(
         prog="conformance", description="Numerical conformance of JAX and Flax initializers."
     )
-    parser.add_argument("--version", action="version", version=f"conformance {__version__}")
+    own = importlib.import_module("conformance")  # above this layer, and loaded before it
+    parser.add_argument("--version", action="version", version=f"conformance {own.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
         commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
