@@ -11,7 +11,7 @@ from conformance.cases.backends import lookup
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import refusal
 from conformance.cases.selection import Selection, require_known, require_offered
-from conformance.core.errors import EmptySelection
+from conformance.core.errors import EmptySelection, listed
 from conformance.core.formats import FORMATS, NARROW_DTYPES, SWEPT_DTYPES
 from conformance.core.ids import LATTICE, STRATA, Case, Problem, Tier
 from conformance.core.lattice import default_log2_points
@@ -69,7 +69,7 @@ def select_sweeps(catalogue: Catalogue, selection: Selection, *, also: bool = Fa
     require_offered(selection)
     cases = law_cases(catalogue, selection)
     if not cases and not also:
-        names = ", ".join(spec.name for spec in catalogue if is_swept(spec))
+        names = listed(spec.name for spec in catalogue if is_swept(spec))
         raise EmptySelection(
             f"the selection matches no sweep of tier {selection.tier}. Transforms: "
             f"{', '.join(TRANSFORMS)}; dtypes: {', '.join(DTYPES[selection.tier])} (quick: "

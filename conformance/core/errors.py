@@ -247,12 +247,18 @@ def unknown(
 
     within: the longer text that holds the value. meant: what the value is another name of.
     """
-    known = sorted(known)
+    known = list(known)
     told = f"{kind} {value!r}" + (f" in {within!r}" if within else "") + " is unknown"
     if near := list(meant) or nearest(value, known):
         return f"{told}: did you mean {' or '.join(near)}?"
+    return f"{told}: choose from {listed(known)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the names in order, those beyond the first N_NAMES as a number."""
+    known = sorted(names)
     rest = f" and {len(known) - N_NAMES} more" if len(known) > N_NAMES else ""
-    return f"{told}: choose from {', '.join(known[:N_NAMES])}{rest}"
+    return f"{', '.join(known[:N_NAMES])}{rest}"
 
 
 def nearest(value: str, known: Iterable[str]) -> list[str]:

@@ -135,6 +135,15 @@ def test_a_mistake_is_told_before_jax_is_imported(words: str) -> None:
     assert "conformance.core.errors" in imported
 
 
+def test_what_cannot_be_swept_is_told_some_that_can(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["law", "--in-process", "--initializer", "zeros"]) == 5
+
+    told = capsys.readouterr().err
+    assert "Initializers that draw one word for each element: glorot_normal, " in told
+    assert " more; and orthogonal, whose matrices are swept over seeds" in told
+    assert len(told) < 700
+
+
 @pytest.mark.parametrize("words", ABSENT)
 def test_what_is_absent_is_told(
     words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
