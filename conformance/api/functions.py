@@ -352,7 +352,7 @@ def explain(observed: Observed) -> Explained:
     definition: VarianceScaling(scale=1.0, mode='fan_in', distribution='truncated_normal'...
     """
     _require_observed("explain", observed)
-    lines = explanation(observed.case, catalogue_of(observed.spec))
+    lines = explanation(observed.case, catalogue_of(observed.spec)).lines()
     return Explained(lines=tuple(lines))
 
 

@@ -112,6 +112,7 @@ LAWS = Format(name="laws")
 AUDIT = Format(
     name="audit", newest=2, older="written only; version 1 guessed laws and fans from the values"
 )
+EXPLANATION = Format(name="explanation")
 FAULTS = Format(name="kill matrix")
 LOWERING = Format(name="lowering")
 LISTING = Format(name="listing")
@@ -123,6 +124,7 @@ SURVEY = Format(name="survey")
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
     *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
-    *(BISECTION, HISTORY, LAWS, AUDIT, FAULTS, LOWERING, LISTING, DOCTOR, CACHE, REVIEW, SURVEY),
+    *(BISECTION, HISTORY, LAWS, AUDIT, EXPLANATION, FAULTS, LOWERING, LISTING, DOCTOR, CACHE),
+    *(REVIEW, SURVEY),
 )
 """All but that of rows: `report.rows.ROWS`, whose version follows from its columns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
@@ -34,27 +35,71 @@ FOLLOWED = "scaled, rounded at every step as JAX does"
 Stages = Mapping[str, Array]
 
 
-def explanation(case: Case, catalogue: Catalogue) -> list[str]:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage: how far apart the two are, and the first elements of each; "" where one has none.
+
+    name: of STAGES, or FOLLOWED.
+    """
+
+    name: str
+    comparison: str
+    observed: str
+    oracle: str
+
+    def lines(self) -> list[str]:
+        """Return it as text."""
+        sides = {"observed": self.observed, "oracle": self.oracle}
+        shown = [f"  {side:8} {elements}" for side, elements in sides.items() if elements]
+        return [f"{self.name}: {self.comparison}", *shown]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What was asked, what the law is, and what each stage gave here and by the oracle.
+
+    facts: lines on the law, on what came back, and on why there is no oracle.
+    """
+
+    case: str
+    device: str
+    definition: str
+    facts: tuple[str, ...]
+    stages: tuple[Stage, ...] = ()
+
+    def lines(self) -> list[str]:
+        """Return it as text."""
+        head = [f"{self.case} on {self.device}", f"definition: {self.definition}", *self.facts]
+        return [*head, *(line for stage in self.stages for line in stage.lines())]
+
+
+def explanation(case: Case, catalogue: Catalogue) -> Explanation:
     """Return what was asked, what the law is, and what each stage gave here and by the oracle."""
     backend, spec = open_backend(case.backend), catalogue.lookup(case.problem.initializer)
     observation = Observer().observe(case, spec)
-    lines = [
-        f"{case.id} on {observation.device}",
-        f"definition: {spec.definition or 'none; only contract and golden are checked'}",
-        *law_lines(spec, case.problem),
-    ]
+    told = Explanation(
+        case=case.id,
+        device=observation.device,
+        definition=str(spec.definition or "none; only contract and golden are checked"),
+        facts=tuple(law_lines(spec, case.problem)),
+    )
     outcome = observation.outcome
     if isinstance(outcome, Raised):
-        return [*lines, *raised_lines(outcome, spec, case.problem)]
+        facts = (*told.facts, *raised_lines(outcome, spec, case.problem))
+        return dataclasses.replace(told, facts=facts)
     observed = {**backend.stage_arrays(case, spec), RESULT: whole(outcome)}
     expected, reason = oracle_stages(spec, case.problem)
-    lines += [sample_line(outcome), *matrix_lines(case, spec, outcome)]
-    lines += [f"no oracle: {reason}"] if reason else []
+    facts = (*told.facts, sample_line(outcome), *matrix_lines(case, spec, outcome))
+    stages = []
     for name in (*STAGES, FOLLOWED):
         seen = observed.get(RESULT if name == FOLLOWED else name)
         if name in expected or (seen is not None and name != FOLLOWED):
-            lines += stage_lines(name, seen, expected.get(name), sigma_of(spec, outcome))
-    return lines
+            stages.append(stage(name, seen, expected.get(name), sigma_of(spec, outcome)))
+    return dataclasses.replace(
+        told,
+        facts=(*facts, f"no oracle: {reason}") if reason else facts,
+        stages=tuple(stages),
+    )
 
 
 def law_lines(spec: InitializerSpec, problem: Problem) -> list[str]:
@@ -158,15 +203,14 @@ def sigma_of(spec: InitializerSpec, outcome: Outcome) -> float:
     return math.sqrt(variance) if variance > 0 else 0.0
 
 
-def stage_lines(
-    name: str, observed: Array | None, expected: Array | None, sigma: float
-) -> list[str]:
-    """Return one stage: how far apart the two are, then the first elements of each."""
-    lines = [f"{name}: {comparison(name, observed, expected, sigma)}"]
-    for side, array in (("observed", observed), ("oracle", expected)):
-        if array is not None:
-            lines.append(f"  {side:8} {first_elements(array)}")
-    return lines
+def stage(name: str, observed: Array | None, expected: Array | None, sigma: float) -> Stage:
+    """Return one stage: how far apart the two are, and the first elements of each."""
+    return Stage(
+        name=name,
+        comparison=comparison(name, observed, expected, sigma),
+        observed="" if observed is None else first_elements(observed),
+        oracle="" if expected is None else first_elements(expected),
+    )
 
 
 def comparison(name: str, observed: Array | None, expected: Array | None, sigma: float) -> str:

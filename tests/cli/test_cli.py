@@ -679,6 +679,19 @@ def test_each_stage_is_shown_beside_the_oracles(capsys: pytest.CaptureFixture[st
     assert "law: mean 0.005, variance 8.33333333e-06, within [0, 0.01]" in printed
 
 
+def test_an_explanation_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+    with jax.threefry_partitionable(False):
+        assert main(["explain", UNIFORM, "--json", "-"]) == 0
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["case"], told["device"]) == (UNIFORM, "cpu")
+    assert "jax_threefry_partitionable" in {each.partition("=")[0] for each in told["unusual"]}
+    seen = {stage["name"]: stage for stage in told["stages"]}
+    assert seen["key"]["comparison"] == "equal"
+    assert seen["key"]["observed"] == seen["key"]["oracle"] != ""
+    assert seen["bits"]["observed"] != seen["bits"]["oracle"]
+
+
 def test_a_stage_that_differs_shows_its_worst_element(capsys: pytest.CaptureFixture[str]) -> None:
     with jax.threefry_partitionable(False):
         printed = explained(capsys, UNIFORM)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conformance.cli import audit, bisect, cache, doctor, faults, history, law, lowering
+from conformance.cli import audit, bisect, cache, doctor, explain, faults, history, law, lowering
 from conformance.cli import compile as compiling
 from conformance.cli import list as listing
 from conformance.cli.main import ARGUMENTS, COMMANDS
@@ -33,6 +33,7 @@ from conformance.planted.record import Tried
 from conformance.report.as_json import to_json as run_json
 from conformance.report.rows import COLUMNS, Column
 from conformance.report.run import Run
+from conformance.run import explain as explaining
 from conformance.store.accepted import Accepted
 from conformance.upgrade.bisect import Found
 from conformance.upgrade.compare import Comparison
@@ -145,6 +146,8 @@ NOTHING_HERE = doctor.Examined(
     golden="",
 )
 
+NOTHING_EXPLAINED = explaining.Explanation(case="", device="", definition="", facts=())
+
 DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
     "A bisection": (
         versions.BISECTION,
@@ -159,6 +162,10 @@ DOCUMENTS: dict[str, tuple[Format, Callable[[], str]]] = {
     ),
     "Laws": (versions.LAWS, lambda: law.to_json([])),
     "An audit": (versions.AUDIT, lambda: audit.as_json(NO_PARAMETERS)),
+    "An explanation": (
+        versions.EXPLANATION,
+        lambda: explain.to_json(NOTHING_EXPLAINED, []),
+    ),
     "Planted faults": (
         versions.FAULTS,
         lambda: faults.as_json(Matrix(tried=(), is_whole=False)),
@@ -196,6 +203,12 @@ def test_every_field_of_a_parameter_of_an_audit_is_listed() -> None:
 
 def test_every_field_of_a_use_is_listed() -> None:
     assert names("Uses of a parameter") == [each.name for each in dataclasses.fields(Gain)]
+
+
+def test_every_field_of_a_stage_is_listed() -> None:
+    listed = names("Stages of an explanation")
+
+    assert listed == [each.name for each in dataclasses.fields(explaining.Stage)]
 
 
 def test_every_field_of_a_planted_fault_is_listed() -> None:
