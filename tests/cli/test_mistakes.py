@@ -119,12 +119,9 @@ def test_a_wrong_call_is_told_what_was_meant(
 
 
 @pytest.mark.usefixtures("cold_python")
-@pytest.mark.parametrize(
-    "words", ["audit no_such:thing", "law --dtype f32", "record --dtype f32 --out x", "run --n 2"]
-)
-def test_a_mistake_is_told_before_jax_is_imported(words: str) -> None:
-    done = subprocess.run(  # noqa: S603  # this interpreter
-        [sys.executable, "-X", "importtime", "-m", "conformance", *words.split()],
+def test_a_target_that_is_not_there_is_told_before_jax_is_imported() -> None:
+    done = subprocess.run(  # this interpreter
+        [sys.executable, "-X", "importtime", "-m", "conformance", "audit", "no_such:thing"],
         capture_output=True,
         text=True,
         check=False,
@@ -133,6 +130,19 @@ def test_a_mistake_is_told_before_jax_is_imported(words: str) -> None:
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert (done.returncode, imported & {"jax", "flax"}) == (4, set()), done.stderr[-500:]
     assert "conformance.core.errors" in imported
+
+
+@pytest.mark.parametrize("words", ["law --dtype f32", "record --dtype f32 --out x"])
+def test_a_mistake_is_told_before_a_worker_is_started(
+    words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.chdir(tmp_path)
+
+    assert main(words.split()) == 4
 
 
 def test_what_cannot_be_swept_is_told_some_that_can(capsys: pytest.CaptureFixture[str]) -> None:
