@@ -177,12 +177,17 @@ def without_ambient(text: str) -> str:
     return text
 
 
-@pytest.fixture(autouse=True)
-def what_the_machine_sets_is_not_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let rerun lines and notes speak of the variables that a test sets, and of no others."""
+@pytest.fixture(scope="session", autouse=True)
+def what_the_machine_sets_is_not_on_record() -> Iterator[None]:
+    """Let rerun lines and notes speak of the variables that a test sets, and of no others.
+
+    For the whole session: what a module shares must not be made under another environment.
+    """
     known = environment.environment_variables
 
     def set_by_the_test() -> dict[str, str]:
         return {name: value for name, value in known().items() if AMBIENT.get(name) != value}
 
-    monkeypatch.setattr(environment, "environment_variables", set_by_the_test)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "environment_variables", set_by_the_test)
+        yield
