@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from conformance.cli.configured import Configurable
-from conformance.cli.output import standard_output
+from conformance.cli.output import Output, standard_output
 from conformance.core.errors import (
     ConformanceError,
     ExitCode,
@@ -114,7 +114,7 @@ def _run(words: list[str]) -> int:
     try:
         with no_early_success(), orderly_interruption(), standard_output() as output:
             refuse_empty(words)
-            arguments = parse(words)
+            arguments = _parsed(words, output)
             code: int = _module(arguments.command).run(arguments)
             output.flush()
     except KeyboardInterrupt as error:
@@ -127,6 +127,18 @@ def _run(words: list[str]) -> int:
         print(f"conformance: {output.fault}", file=sys.stderr)
         return ExitCode.first(code, ExitCode.MISSING)
     return code
+
+
+def _parsed(words: list[str], output: Output) -> argparse.Namespace:
+    """Return the parsed command line; help that cannot be written is no success."""
+    try:
+        return parse(words)
+    except SystemExit as end:
+        output.flush()
+        if end.code != ExitCode.OK or not output.fault:
+            raise
+        print(f"conformance: {output.fault}", file=sys.stderr)
+        raise SystemExit(ExitCode.MISSING) from None
 
 
 def refuse_empty(words: list[str]) -> None:

@@ -124,8 +124,9 @@ def test_drift_is_told_to_the_shell_though_the_reader_has_left(tmp_path: Path) -
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_output_is_the_fault_of_the_machine() -> None:
-    command = [sys.executable, "-m", "conformance", "list", "--tier", "quick"]
+@pytest.mark.parametrize("words", ["list --tier quick", "--help", "law --help", "--version"])
+def test_a_full_output_is_the_fault_of_the_machine(words: str) -> None:
+    command = [sys.executable, "-m", "conformance", *words.split()]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)  # noqa: S603  # ours
 
