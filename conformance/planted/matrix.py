@@ -135,23 +135,30 @@ def _is_swept(tried: Tried) -> bool:
 
 def _of_checks(matrix: Matrix) -> Table:
     kills = collections.Counter(check for each in matrix.tried for check in each.killed_by)
-    lines = tuple(
-        (check, str(kills[check]), str(len(names)), ", ".join(names[:2]))
-        for check, names in matrix.alone.items()
-    )
-    head = ("check", "kills", "alone", "for instance")
-    return Table(title="Checks", head=head, lines=lines, elsewhere=ELSEWHERE)
+    return _of_killers("Checks", ("check", "kills"), kills, matrix.alone)
 
 
 def _of_tests(matrix: Matrix) -> Table:
     """Return what each test of the check `statistics` refuses, and what it alone does."""
     refused = collections.Counter(test for each in matrix.tried for test in each.tests)
+    head = ("test of `statistics`", "refuses")
+    return _of_killers("Statistical tests", head, refused, matrix.alone_of_tests)
+
+
+def _of_killers(
+    title: str,
+    head: tuple[str, str],
+    kills: Mapping[str, int],
+    alone: Mapping[str, Sequence[str]],
+) -> Table:
+    """kills: by name. alone: the faults that nothing else kills, by name."""
     lines = tuple(
-        (test, str(refused[test]), str(len(names)), ", ".join(names[:2]))
-        for test, names in matrix.alone_of_tests.items()
+        (name, str(kills[name]), str(len(faults)), ", ".join(faults[:2]))
+        for name, faults in alone.items()
     )
-    head = ("test of `statistics`", "refuses", "alone", "for instance")
-    return Table(title="Statistical tests", head=head, lines=lines, elsewhere=ELSEWHERE)
+    return Table(
+        title=title, head=(*head, "alone", "for instance"), lines=lines, elsewhere=ELSEWHERE
+    )
 
 
 def _of_faults(title: str, tried: Sequence[Tried], checks: Sequence[str]) -> Table:
