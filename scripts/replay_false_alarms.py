@@ -26,7 +26,7 @@ from conformance.cases.catalogue import InitializerSpec
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case, Problem
 from conformance.judge.checks.statistics import sampled
-from conformance.judge.statistics import look_seeds
+from conformance.judge.statistics import look_keys
 from conformance.judge.statistics.finding import Finding
 from conformance.judge.statistics.replay import Replay, replay
 from conformance.observe.observer import Observer
@@ -70,11 +70,11 @@ def _findings(setting: Problem, spec: InitializerSpec, n: int) -> Iterator[tuple
     for start in range(0, n, BLOCK):
         numbers = range(start, min(start + BLOCK, n))
         problems = [dataclasses.replace(setting, seed=number) for number in numbers]
-        seeds = [look_seeds(problem)[0] for problem in problems]
-        draws = observer.draws(case, spec, list(itertools.chain.from_iterable(seeds)))
+        keys = [look_keys(problem)[0] for problem in problems]
+        draws = observer.draws(case, spec, list(itertools.chain.from_iterable(keys)))
         if draws is None:
             raise RuntimeError(f"{setting.id} cannot be drawn here: conformance explain {case.id}")
-        looks = np.split(draws, np.cumsum([len(each) for each in seeds])[:-1])
+        looks = np.split(draws, np.cumsum([len(each) for each in keys])[:-1])
         for problem, look in zip(problems, looks, strict=True):
             asked = sampled(spec.definition, problem, [look])
             assert asked is not None

@@ -139,6 +139,11 @@ class Case:
         """Return the same case with another seed."""
         return dataclasses.replace(self, problem=dataclasses.replace(self.problem, seed=seed))
 
+    def of_key(self, key: KeySpec) -> Case:
+        """Return the same case with another key."""
+        problem = dataclasses.replace(self.problem, seed=key.seed, words=key.words, steps=key.steps)
+        return dataclasses.replace(self, problem=problem)
+
     def cases(self) -> Iterator[Case]:
         """Yield the case itself: what `Block` has many of."""
         yield self

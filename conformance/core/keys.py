@@ -15,6 +15,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
+WORD_BITS = 32
+
 WORD_DIGITS = 8
 
 LARGEST = 2**63 - 1
@@ -73,6 +75,17 @@ class KeySpec:
         words = "".join(f"{word:0{WORD_DIGITS}x}" for word in self.words)
         root = f"k{words}" if words else f"s{self.seed}"
         return ".".join((root, *(step.text for step in self.steps)))
+
+    def fold_in(self, number: int) -> KeySpec:
+        """Return how the key is made that `jax.random.fold_in` makes of this one."""
+        return self._next(Step(name=FOLD, number=number))
+
+    def split(self, number: int, index: int) -> KeySpec:
+        """Return how child `index` of `jax.random.split(key, number)` is made."""
+        return self._next(Step(name=SPLIT, number=number, index=index))
+
+    def _next(self, step: Step) -> KeySpec:
+        return dataclasses.replace(self, steps=(*self.steps, step))
 
 
 def parse_key(text: str) -> KeySpec:

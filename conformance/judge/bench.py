@@ -32,7 +32,7 @@ class Bench:
     specs: the initializers that are known, by name; see `Catalogue.by_name`.
     max_drift: the worst class of drift that passes.
     by: all that in one line; see `yardstick.judged_by`.
-    fresh: what the keys of further draws are derived from, beside the problem; see `look_seeds`.
+    fresh: what the keys of further draws are derived from, beside the problem; see `look_keys`.
     """
 
     specs: Mapping[str, InitializerSpec]

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array
 from conformance.core.ids import Block, Case, Problem
+from conformance.core.keys import KeySpec
 from conformance.core.laws import DeltaOrthogonal, Orthogonal, expected_error
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends import Backend, open_backend
@@ -84,17 +85,17 @@ class Observer:
             elapsed_s=(time.perf_counter() - start) / 2 / len(block.seeds),
         )
 
-    def draws(self, case: Case, spec: InitializerSpec, seeds: Sequence[int]) -> Array | None:
-        """Return what the case draws under other seeds, along a new first axis.
+    def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> Array | None:
+        """Return what the case draws under other keys, along a new first axis.
 
         One call after the other, since some generators draw other bits for many keys at once. None
         where that is not asked, or not possible: the case's own array is judged without.
         """
         backend, before = self._backend(case), State.now()
-        if not seeds or case.transform == "vmap" or not isinstance(backend, PjrtBackend):
+        if not keys or case.transform == "vmap" or not isinstance(backend, PjrtBackend):
             return None
         try:
-            arrays = backend.draws(case, spec, seeds)
+            arrays = backend.draws(case, spec, keys)
         except Exception:
             return None
         finally:

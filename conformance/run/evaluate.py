@@ -10,7 +10,7 @@ from conformance.core.ids import Case
 from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
-from conformance.judge.checks.statistics import wanted_seeds
+from conformance.judge.checks.statistics import wanted_keys
 from conformance.judge.ledger import Ledger
 from conformance.observe.observer import Observer
 from conformance.run.options import Options
@@ -69,12 +69,12 @@ def further_draws(observation: Observation, bench: Bench, observer: Observer) ->
     spec = bench.specs[case.problem.initializer]
     if not isinstance(outcome, Returned) or outcome.stride != 1:
         return ()
-    seeds = wanted_seeds(spec.definition, case.problem, bench.fresh)
-    others = observer.draws(case, spec, [seed for look in seeds for seed in look][1:])
+    keys = wanted_keys(spec.definition, case.problem, bench.fresh)
+    others = observer.draws(case, spec, [key for look in keys for key in look][1:])
     if others is None:
         return ()
     arrays = np.concatenate([whole(outcome)[None], others])
-    ends = np.cumsum([len(look) for look in seeds])
+    ends = np.cumsum([len(look) for look in keys])
     return tuple(np.split(arrays, ends[:-1]))
 
 

@@ -25,7 +25,7 @@ from conformance.judge.checks.statistics import (
     LARGEST_COPY,
     check_statistics,
     is_no_accident,
-    wanted_seeds,
+    wanted_keys,
 )
 from conformance.oracle import haar
 from tests.evidence import declared, evidence, with_moments
@@ -184,7 +184,7 @@ def seeds(
     seed: int = 0,
 ) -> int:
     problem = Problem(initializer="mine", dtype="float32", shape=shape, seed=seed, prng=prng)
-    return sum(map(len, wanted_seeds(definition, problem, 0)))
+    return sum(map(len, wanted_keys(definition, problem, 0)))
 
 
 def test_as_many_keys_are_asked_as_the_looks_need() -> None:
@@ -205,10 +205,11 @@ def test_of_what_is_not_drawn_no_key_is_asked(definition: Definition | None) -> 
     assert seeds(Uniform(scale=1.0), shape=(0, 8)) == 0
 
 
-def test_of_a_key_that_is_given_by_its_words_no_other_is_asked() -> None:
+def test_of_a_key_that_is_given_by_its_words_others_are_asked_where_no_oracle_answers() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0, words=(3, 9))
 
-    assert wanted_seeds(NORMAL, problem, 0) == []
+    assert wanted_keys(NORMAL, problem, 0) == []
+    assert sum(map(len, wanted_keys(DECLARED, problem, 0))) == 8 + 32 + 128
 
 
 def test_a_law_without_bounds_is_not_tested() -> None:

@@ -12,6 +12,7 @@ from scipy import special
 
 from conformance.core.arrays import Array, as_dtype, widen
 from conformance.core.ids import Problem
+from conformance.core.keys import KeySpec
 from conformance.core.laws import Definition, Normal, TruncatedNormal, Uniform
 from conformance.judge.alpha import STATISTICS
 from conformance.judge.statistics import (
@@ -21,10 +22,11 @@ from conformance.judge.statistics import (
     Matrices,
     decide,
     element_law,
-    look_seeds,
+    look_keys,
     sample_of,
 )
-from conformance.oracle import haar, random_bits, seed_key, solve_words, word_bits
+from conformance.oracle import haar, random_bits, solve_words, word_bits
+from conformance.oracle.initializers import key_of
 
 NORMAL = Normal(stddev=1.0)
 DEFINITIONS = {
@@ -41,14 +43,25 @@ Change = Callable[[Array], Array]
 def looks(definition: Definition, shape: tuple[int, ...], dtype: str) -> tuple[Array, ...]:
     """Return what the oracle draws for each look of a problem."""
     problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0)
-    return tuple(_drawn(definition, seeds, shape, dtype) for seeds in look_seeds(problem))
+    return tuple(_drawn(definition, keys, shape, dtype) for keys in look_keys(problem))
+
+
+def problem_of(shape: tuple[int, ...], key: KeySpec) -> Problem:
+    return Problem(
+        initializer="mine",
+        dtype="float32",
+        shape=shape,
+        seed=key.seed,
+        words=key.words,
+        steps=key.steps,
+    )
 
 
 def _drawn(
-    definition: Definition, seeds: Iterable[int], shape: tuple[int, ...], dtype: str
+    definition: Definition, keys: Iterable[KeySpec], shape: tuple[int, ...], dtype: str
 ) -> Array:
     number = as_dtype(dtype)
-    words = [random_bits(seed_key(seed), word_bits(number), shape) for seed in seeds]
+    words = [random_bits(key_of(problem_of(shape, key)), word_bits(number), shape) for key in keys]
     followed = solve_words(np.stack(words), definition, number, shape).followed
     assert followed is not None
     return followed
@@ -210,38 +223,89 @@ def test_the_smallest_fault_that_is_certain_to_show_does_and_a_quarter_does_not(
 
 
 # --- What is decided -----------------------------------------------------------------------------
-def test_seeds_follow_from_the_problem_and_come_in_pairs_of_one_bits_difference() -> None:
+def pairs(keys: list[list[KeySpec]]) -> list[tuple[KeySpec, KeySpec]]:
+    flat = [key for look in keys for key in look]
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
+def test_keys_follow_from_the_problem_and_none_comes_twice() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
 
-    seeds = look_seeds(problem)
+    keys = look_keys(problem)
 
-    assert [len(look) for look in seeds] == [8, 32, 128]
-    assert seeds == look_seeds(problem)
-    assert seeds[0][0] == 7
-    flat = [seed for look in seeds for seed in look]
-    assert len(set(flat)) == len(flat)
-    assert all((a ^ b).bit_count() == 1 for a, b in zip(flat[::2], flat[1::2], strict=True))
+    assert [len(look) for look in keys] == [8, 32, 128]
+    assert keys == look_keys(problem)
+    assert keys[0][0] == problem.key
+    assert len({key for look in keys for key in look}) == 168
 
 
-def test_fresh_seeds_are_others_but_for_the_problems_own() -> None:
+def test_every_second_pair_of_keys_differs_in_one_bit_and_all_bits_come() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
 
-    one, two = (look_seeds(problem, fresh) for fresh in (0, 20260101))
+    differ = [one.seed ^ two.seed for one, two in pairs(look_keys(problem))[::2]]
+
+    assert set(differ) == {1 << bit for bit in range(32)}
+
+
+def test_the_other_pairs_are_of_one_family() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    first, second = pairs(look_keys(problem))[1:6:2][:2], pairs(look_keys(problem))[5]
+
+    (one, other), (parent, child) = first
+    assert (one.text, other.text) == (f"s{one.seed}.split2at0", f"s{one.seed}.split2at1")
+    assert (parent.text, child.text) == (f"s{parent.seed}", f"s{parent.seed}.split2at0")
+    root = second[0].seed
+    assert [key.text for key in second] == [f"s{root}.fold0", f"s{root}.fold1"]
+
+
+def test_of_a_key_of_words_the_last_bit_is_another() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=0, words=(3, 9))
+
+    assert [key.text for key in look_keys(problem)[0][:2]] == [
+        "k0000000300000009",
+        "k0000000300000008",
+    ]
+
+
+def test_fresh_keys_are_others_but_for_the_problems_own() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    one, two = (look_keys(problem, fresh) for fresh in (0, 20260101))
 
     assert one[0][:2] == two[0][:2]
     assert not set(one[2]) & set(two[2])
 
 
+def as_seeds_only(draw: Callable[[KeySpec], Array], key: KeySpec) -> Array:
+    """Return what an initializer draws that knows no key but those of seeds."""
+    return draw(KeySpec(seed=0) if key.steps else key)
+
+
+def test_an_initializer_that_takes_every_child_for_one_key_is_refused() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+    law = element_law(NORMAL, SMALL, "float32")
+    assert law is not None
+
+    def draw(key: KeySpec) -> Array:
+        return _drawn(NORMAL, [key], SMALL, "float32")[0]
+
+    arrays = np.stack([as_seeds_only(draw, key) for key in look_keys(problem)[0]])
+    decision = decide([sample_of(arrays, law)], TESTS)
+
+    assert {"keys", "copies"} <= refusals(decision)
+
+
 def test_large_arrays_need_one_look_of_two_keys() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=LARGE, seed=7)
 
-    assert [len(look) for look in look_seeds(problem)] == [2]
+    assert [len(look) for look in look_keys(problem)] == [2]
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=(0, 8), seed=7)
 
-    assert look_seeds(problem) == []
+    assert look_keys(problem) == []
 
 
 def test_the_first_look_that_refuses_decides() -> None:

@@ -31,7 +31,7 @@ class Evidence:
     budget: how far a correct result may lie from the exact one on this backend, in this dtype.
     key: of the draw, where it is not that of the problem's seed.
     looks: arrays of other keys, the case's own first, along a new first axis: one array for each
-        look of a statistical decision. Empty where nobody drew more. fresh: see `look_seeds`.
+        look of a statistical decision. Empty where nobody drew more. fresh: see `look_keys`.
     """
 
     spec: InitializerSpec

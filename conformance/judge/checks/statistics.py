@@ -15,6 +15,7 @@ import numpy as np
 from conformance.core.arrays import Array, whole, widen
 from conformance.core.formats import FORMATS
 from conformance.core.ids import Problem
+from conformance.core.keys import KeySpec
 from conformance.core.laws import Constant, Declared, Definition, DeltaOrthogonal, Orthogonal
 from conformance.core.records import CheckResult, Returned, Statistic
 from conformance.core.words import counted
@@ -37,7 +38,7 @@ from conformance.judge.statistics import (
     Test,
     decide,
     element_law,
-    look_seeds,
+    look_keys,
     sample_of,
 )
 
@@ -46,8 +47,8 @@ CHECK = "statistics"
 SIGNS = 45
 """Fair coins that fall alike less often than the error budget allows: 2^-45 is 3e-14."""
 
-CONSTANT = 0
-"""The seed of a key that somebody puts in place of the one that is given, and the only one of the
+CONSTANT = KeySpec(seed=0)
+"""A key that somebody puts in place of the one that is given, and the only one of the
 quick tier: under every other seed the oracle refuses what such a key draws."""
 
 LARGEST_COPY = 1 << 12
@@ -86,19 +87,18 @@ def has_oracle(definition: Definition, problem: Problem) -> bool:
     return problem.prng.startswith("threefry") and not isinstance(definition, Declared)
 
 
-def wanted_seeds(definition: Definition | None, problem: Problem, fresh: int) -> list[list[int]]:
-    """Return the seeds whose arrays a check wants to see, by look, the problem's own first.
+def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> list[list[KeySpec]]:
+    """Return the keys whose arrays a check wants to see, by look, the problem's own first.
 
-    fresh: see `look_seeds`. Nothing where one array says all, where nothing is drawn, or where the
-    key is of no seed.
+    fresh: see `look_keys`. Nothing where one array says all, or where nothing is drawn.
     """
     size = math.prod(problem.shape)
-    if definition is None or isinstance(definition, Constant) or not size or problem.words:
+    if definition is None or isinstance(definition, Constant) or not size:
         return []
-    seeds = look_seeds(problem, fresh)
+    keys = look_keys(problem, fresh)
     if not has_oracle(definition, problem):
-        return seeds
-    return [seeds[0][:2]] if size <= LARGEST_COPY and problem.seed == CONSTANT else []
+        return keys
+    return [keys[0][:2]] if size <= LARGEST_COPY and problem.key == CONSTANT else []
 
 
 def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult:
@@ -111,8 +111,8 @@ def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult
         evidence.spec.definition, case.problem
     ):
         return passed(CHECK)
-    other = look_seeds(case.problem, evidence.fresh)[0][1]
-    pair = f"seeds {case.problem.seed} and {other}"
+    own, other, *_ = look_keys(case.problem, evidence.fresh)[0]
+    pair = f"seeds {own.seed} and {other.seed}"
     return failed(CHECK, f"{case.id}: {pair} return the same array: the key is ignored")
 
 

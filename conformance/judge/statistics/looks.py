@@ -6,12 +6,16 @@ import dataclasses
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from conformance.core.ids import Problem
+from conformance.core.keys import WORD_BITS, KeySpec
 from conformance.judge.alpha import STATISTICS
 from conformance.judge.statistics.finding import Finding, Test
 from conformance.judge.statistics.haar import Matrices
 from conformance.judge.statistics.sample import Sample
+
+Pair: TypeAlias = tuple[KeySpec, KeySpec]
 
 LOOKS = 3
 """A decision's looks: n, 4 n and 16 n elements. `alpha.STATISTICS` counts each as a decision."""
@@ -59,28 +63,62 @@ def look_sizes(size: int) -> list[int]:
     return sizes
 
 
-def look_seeds(problem: Problem, fresh: int = 0) -> list[list[int]]:
-    """Return the seeds of each look, the problem's own first, in pairs that differ in one bit.
+def look_keys(problem: Problem, fresh: int = 0) -> list[list[KeySpec]]:
+    """Return the keys of each look, the problem's own first, in pairs of kin; see `PAIRS`.
 
     They follow from the problem, so that equal inputs give equal verdicts. fresh: another number
-    gives other seeds, for those who run the same every night.
+    gives other keys, for those who run the same every night.
     """
-    seeds: dict[int, None] = {problem.seed: None}
+    keys: dict[KeySpec, None] = {}
     looks, start = [], 0
     for look, count in enumerate(look_sizes(math.prod(problem.shape))):
         number = 0
-        while len(seeds) < start + count:
-            if len(seeds) % 2:  # the partner of the last
-                bit = 1 << (len(seeds) // 2) % 32
-                seeds[list(seeds)[-1] ^ bit] = None
-                continue
-            text = f"{problem.id} look {look} draw {number} fresh {fresh}"
-            digest = hashlib.sha256(text.encode()).digest()
-            seeds[int.from_bytes(digest[:4], "big")] = None
-            number += 1
-        looks.append(list(seeds)[start:])
-        start = len(seeds)
+        while len(keys) < start + count:
+            root = problem.key
+            if keys:
+                text = f"{problem.id} look {look} draw {number} fresh {fresh}"
+                digest = hashlib.sha256(text.encode()).digest()
+                root = KeySpec(seed=int.from_bytes(digest[:4], "big"))
+                number += 1
+            n_pairs = len(keys) // 2
+            pair = PAIRS[n_pairs % len(PAIRS)](root, n_pairs // 2 % WORD_BITS)
+            if keys.keys().isdisjoint(pair):
+                keys.update(dict.fromkeys(pair))
+        looks.append(list(keys)[start:])
+        start = len(keys)
     return looks
+
+
+def _one_bit_apart(key: KeySpec, bit: int) -> Pair:
+    if key.words:
+        *high, low = key.words
+        return key, dataclasses.replace(key, words=(*high, low ^ 1 << bit))
+    return key, dataclasses.replace(key, seed=key.seed ^ 1 << bit)
+
+
+def _siblings_of_split(key: KeySpec, _: int) -> Pair:
+    return key.split(2, 0), key.split(2, 1)
+
+
+def _parent_and_child(key: KeySpec, _: int) -> Pair:
+    return key, key.split(2, 0)
+
+
+def _siblings_of_fold_in(key: KeySpec, _: int) -> Pair:
+    return key.fold_in(0), key.fold_in(1)
+
+
+PAIRS = (
+    _one_bit_apart,
+    _siblings_of_split,
+    _one_bit_apart,
+    _parent_and_child,
+    _one_bit_apart,
+    _siblings_of_fold_in,
+)
+"""How the keys of a pair are kin, (key, bit) -> both, one pair after the other: every second one
+differs in one bit, of the seed or the last word. Each pair has a root of its own, since one key may
+be made in two ways: `fold_in(key, 0)` is `split(key, 2)[0]` where JAX numbers children so."""
 
 
 def decide(looks: Iterable[Sample | Matrices], tests: Sequence[Test]) -> Decision:

@@ -16,6 +16,7 @@ from conformance.core.arrays import Array, returned
 from conformance.core.errors import Absent, BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
 from conformance.core.ids import SHARDED, Block, Case, Problem
+from conformance.core.keys import KeySpec
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.problem import seed_keys, settings, typed_key
@@ -111,13 +112,12 @@ class PjrtBackend:
 
         return draw
 
-    def draws(self, case: Case, spec: InitializerSpec, seeds: Sequence[int]) -> list[Array]:
-        """Return what the case draws under each of some seeds; it raises what the call raises."""
+    def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> list[Array]:
+        """Return what the case draws under each of some keys; it raises what the call raises."""
         problem = case.problem
         call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
         with self._ambient(problem):
-            keys = (typed_key(case.of_seed(seed).problem) for seed in seeds)
-            return [np.asarray(call(key)) for key in keys]
+            return [np.asarray(call(typed_key(case.of_key(key).problem))) for key in keys]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
