@@ -8,6 +8,7 @@ on. For some kernels the number of threads counts as well, from 256 x 256 on.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import importlib
 import importlib.util
@@ -39,12 +40,28 @@ def facts() -> dict[str, str]:
 def _facts() -> Mapping[str, str]:
     # Old SciPy beside a NumPy that it was not built for raises whatever it likes.
     with contextlib.suppress(Exception):
-        # As jaxlib does at the first QR: before that the library may not be loaded.
-        importlib.import_module("scipy.linalg.cython_lapack")
+        _load()
         loaded = importlib.import_module(WITNESS).threadpool_info()
         library = of_scipy(loaded, scipy=_folder("scipy"), numpy=_folder("numpy"))
         return described(library) if library else _accelerate()
     return {}
+
+
+def _load() -> None:
+    """Load the library, as jaxlib does at the first QR by importing what is linked to it here.
+
+    The package of that module takes a third of a second of CPU to import: where its file is there
+    to be seen, it is loaded alone.
+    """
+    if file := _extension():
+        ctypes.CDLL(str(file))
+    else:
+        importlib.import_module("scipy.linalg.cython_lapack")
+
+
+def _extension() -> Path | None:
+    found = list((_folder("scipy") / "linalg").glob("cython_lapack.*.so"))
+    return found[0] if len(found) == 1 else None
 
 
 def _folder(package: str) -> Path:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -110,12 +112,12 @@ def _table(rows: Sequence[Row]) -> pa.Table:
 def _table_of_lots(lots: Sequence[Lot]) -> pa.Table:
     """Return the rows of lots: the row of each, repeated, and the columns in which they differ."""
     number_of_lot = [number for number, lot in enumerate(lots) for _ in lot.seeds]
-    found = _table([lot.row for lot in lots]).take(number_of_lot)
+    found = _table([lot.row for lot in lots]).take(_of_type(number_of_lot, pa.int64()))
     own = [lot.own() for lot in lots]
     for name in OWN:
         values = [value for each in own for value in each[name]]
         place = SCHEMA.get_field_index(name)
-        array = pa.array(values, SCHEMA.types[place])
+        array = _of_type(values, SCHEMA.types[place])
         found = found.set_column(place, SCHEMA.field(place), array)
     return found
 
@@ -124,11 +126,41 @@ def _array(values: list[Any], column: Column) -> pa.Array:
     if column.dtype == TIME:
         values = [dt.datetime.fromisoformat(value) for value in values]
     if column.dtype != CATEGORY:
-        return pa.array(values, _type(column))
+        return _of_type(values, _type(column))
     known = list(column.categories) or list(dict.fromkeys(filter(None, values)))
     number = {value: place for place, value in enumerate(known)}
     return pa.DictionaryArray.from_arrays(
-        pa.array(map(number.get, values), pa.int32()),
-        pa.array(known, pa.string()),
+        _of_type([number.get(value) for value in values], pa.int32()),
+        _of_type(known, pa.string()),
         ordered=bool(column.categories),
     )
+
+
+EPOCH, MICROSECOND = dt.datetime(1970, 1, 1, tzinfo=dt.UTC), dt.timedelta(microseconds=1)
+
+
+def _of_type(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Return `pa.array(values, kind)`, for which PyArrow asks pandas whether the list is a Series.
+
+    Importing pandas takes longer than all else that a run of one case does after JAX. Layout: Arrow
+    Columnar Format, "Physical Memory Layout".
+    """
+    present = np.array([value is not None for value in values], np.bool_)
+    if pa.types.is_string(kind):
+        encoded = [b"" if value is None else value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        content = [pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    elif pa.types.is_boolean(kind):
+        content = [_bits(np.array([bool(value) for value in values], np.bool_))]
+    elif pa.types.is_timestamp(kind):
+        since = [0 if value is None else (value - EPOCH) // MICROSECOND for value in values]
+        content = [pa.py_buffer(np.array(since, np.int64))]
+    else:
+        filled = [0 if value is None else value for value in values]
+        content = [pa.py_buffer(np.array(filled, kind.to_pandas_dtype()))]
+    return pa.Array.from_buffers(kind, len(values), [_bits(present), *content])
+
+
+def _bits(truths: npt.NDArray[np.bool_]) -> pa.Buffer:
+    """Return one bit a value, the first in the lowest of a byte."""
+    return pa.py_buffer(np.packbits(truths, bitorder="little"))

@@ -20,7 +20,6 @@ from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
 from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
-from conformance.report.junit import write_junit
 from conformance.report.lots import LOTS_FILE, Lots, read_lots, rows_of, told
 from conformance.report.markdown import markdown
 from conformance.report.rows import Row, to_json
@@ -171,6 +170,9 @@ class RunRecorder:
         self._write(PAGE, html(page_of_run(run)))
 
     def _write_junit(self, run: Run) -> None:
+        # Here, not above: what writes XML imports what fetches it from the web.
+        from conformance.report.junit import write_junit
+
         lots = (lot for block in self._lots() for lot in block.lots)
         plain = ((case, lot.row.elapsed_s) for lot in lots for case in lot.cases())
         with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import subprocess
@@ -47,6 +48,30 @@ def test_the_library_of_this_process_is_known() -> None:
     assert known["lapack_threads"].isdigit()
 
 
+@pytest.mark.usefixtures("unasked")
+def test_where_the_file_is_not_to_be_seen_its_module_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_file = lapack.facts()
+    lapack._facts.cache_clear()
+    asked: list[str] = []
+    monkeypatch.setattr(lapack, "_extension", lambda: None)
+    monkeypatch.setattr(lapack.importlib, "import_module", noting(asked))
+
+    assert lapack.facts() == by_file
+    assert "scipy.linalg.cython_lapack" in asked
+
+
+def noting(asked: list[str]) -> Any:
+    real = importlib.import_module
+
+    def import_module(name: str) -> Any:
+        asked.append(name)
+        return real(name)
+
+    return import_module
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the kernel is one of x86-64")
 def test_kernel_and_threads_are_those_that_variables_ask_for() -> None:
     program = "from conformance.observe import lapack; print(lapack.facts())"
@@ -65,11 +90,13 @@ def test_kernel_and_threads_are_those_that_variables_ask_for() -> None:
 
 
 @pytest.mark.usefixtures("unasked")
-@pytest.mark.parametrize("absent", ["threadpoolctl", "scipy.linalg.cython_lapack"])
+@pytest.mark.parametrize("absent", ["threadpoolctl", "scipy"])
 def test_without_scipy_or_threadpoolctl_nothing_is_known(
     absent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, absent, None)
+    # What is imported already is no proof that a new process finds it.
+    monkeypatch.setitem(sys.modules, "scipy.linalg.cython_lapack", None)
 
     assert lapack.facts() == {}
 

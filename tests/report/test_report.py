@@ -10,6 +10,7 @@ import doctest
 import errno
 import html
 import json
+import math
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ from conformance.core.records import (
 from conformance.core.settings import DEFAULT_CONFIG, LATE_FACTS
 from conformance.core.ulp import INCOMPARABLE
 from conformance.judge.verdict import unjudged
-from conformance.report import frames
+from conformance.report import frames, parquet
 from conformance.report.drift_csv import from_csv, to_csv
 from conformance.report.explained import roundings_explained
 from conformance.report.frames import frame, read_drift, read_run, read_runs
@@ -675,10 +677,45 @@ def test_a_disk_that_fills_up_at_the_end_is_a_clear_error(
 
 
 @pytest.mark.usefixtures("cold_python")
-def test_recording_rows_does_not_wait_for_pandas() -> None:
-    program = "import sys, conformance.report.recorder; print('pandas' in sys.modules)"
+def test_reports_are_written_without_pandas(tmp_path: Path) -> None:
+    recorded(tmp_path, failure(), result(seed=1))
+    (rows,) = tmp_path.rglob("rows.jsonl")
+    program = f"""
+import sys
+from pathlib import Path
+from conformance.report.parquet import write_records
+from conformance.report.rows import from_json
+rows = [from_json(line) for line in Path({str(rows)!r}).read_text().splitlines()]
+write_records(rows, (), Path({str(tmp_path)!r}) / "again.parquet")
+print({{"pandas", "scipy.special", "urllib.request"}} & set(sys.modules))
+"""
 
-    assert output_of(program, dict(os.environ)) == "False\n"
+    assert output_of(program, dict(os.environ)) == "set()\n"
+    again = pd.read_parquet(tmp_path / "again.parquet")
+    pd.testing.assert_frame_equal(again, pd.read_parquet(rows.with_name("records.parquet")))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["a", None, "", "ä\n", None], pa.string()),
+        ([True, None, False] * 5, pa.bool_()),
+        ([1, None, -(2**63)], pa.int64()),
+        ([2**64 - 1, None, 0], pa.uint64()),
+        ([1.5, None, -math.inf, -0.0], pa.float64()),
+        ([dt.datetime(2026, 1, 2, 3, 4, 5, 6, dt.UTC), None], pa.timestamp("us", tz="UTC")),
+        ([0, None, 2], pa.int32()),
+        ([], pa.string()),
+        ([None], pa.bool_()),
+    ],
+    ids=str,
+)
+def test_an_array_is_what_pyarrow_makes_of_the_values(values: list[Any], kind: pa.DataType) -> None:
+    found = parquet._of_type(values, kind)
+
+    found.validate(full=True)
+    assert found.equals(pa.array(values, kind))
+    assert found.null_count == values.count(None)
 
 
 # --- the verdict --------------------------------------------------------------------------------

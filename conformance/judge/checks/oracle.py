@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from conformance.core.arrays import Array, as_dtype, digest, flat, returned
 from conformance.core.formats import fusings
@@ -169,7 +169,7 @@ def _other_mode(evidence: Evidence, definition: Definition, outcome: Returned) -
 
 def is_by_flips(n_off: Any, size: int) -> Any:
     """Return whether intact kernels round so many of the elements otherwise, but for chance."""
-    chance = special.bdtrc(np.maximum(n_off, 1) - 1, size, FLIPS_PER_POINT)
+    chance = scipy.special.bdtrc(np.maximum(n_off, 1) - 1, size, FLIPS_PER_POINT)
     return (np.asarray(n_off) == 0) | (chance >= DRIFT.alpha)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from conformance.core.arrays import WIDENED, in_parts, widen
 from conformance.judge.alpha import DRIFT
@@ -49,13 +49,13 @@ def certainty(n: int) -> float:
     Student's t of n - 2 degrees of freedom at the share of the budget. Source for the ratio of two
     standard deviations of pairs: Pitman, A note on normal correlation, Biometrika 31 (1939).
     """
-    return -float(special.stdtrit(n - 2, DRIFT.alpha / 2))
+    return -float(scipy.special.stdtrit(n - 2, DRIFT.alpha / 2))
 
 
 @functools.lru_cache(maxsize=4096)
 def rank_certainty(n: int) -> float:
     """Return the t of a rank correlation of n pairs beyond which they are one stream."""
-    return -float(special.stdtrit(n - 2, DRIFT.alpha / 2 / RANK_TAIL))
+    return -float(scipy.special.stdtrit(n - 2, DRIFT.alpha / 2 / RANK_TAIL))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +219,7 @@ def ways(actual: Values, expected: Values) -> tuple[Any, npt.NDArray[np.intp]]:
 def is_one_way(n_moved: Any, counts: npt.NDArray[np.intp]) -> Any:
     """Return whether too many elements of a row went one way; see `ways`."""
     most = np.maximum(counts.max(axis=0), 1)
-    chance = special.bdtrc(most - 1, np.maximum(n_moved, 1), ONE_WAY)
+    chance = scipy.special.bdtrc(most - 1, np.maximum(n_moved, 1), ONE_WAY)
     return (np.asarray(n_moved) >= FEWEST) & (chance < DRIFT.alpha / len(WAYS))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from conformance.core.lattice import FIBONACCI
 from conformance.judge.alpha import CERTAIN, STATISTICS
@@ -109,8 +109,8 @@ def _atoms(sample: Sample) -> Finding | None:
         shares = np.diff(law.upto, prepend=0.0)
         counts = np.bincount(law.indices(sample.values.ravel()), minlength=len(shares))
         p = 2 * np.minimum(
-            special.bdtr(counts, size, shares),
-            np.where(counts > 0, special.bdtrc(np.maximum(counts, 1) - 1, size, shares), 1.0),
+            scipy.special.bdtr(counts, size, shares),
+            np.where(counts > 0, scipy.special.bdtrc(np.maximum(counts, 1) - 1, size, shares), 1.0),
         )
         index = int(p.argmin())
         assert law.points is not None
@@ -125,8 +125,8 @@ def _atoms(sample: Sample) -> Finding | None:
     starts = np.flatnonzero(np.diff(sample.ordered, prepend=-np.inf) > 0)
     counts = np.diff(np.append(starts, size))
     most = int(counts.max(initial=1))
-    ways = float(special.gammaln(size + 1) - special.gammaln(most + 1))
-    ways -= float(special.gammaln(size - most + 1))
+    ways = float(scipy.special.gammaln(size + 1) - scipy.special.gammaln(most + 1))
+    ways -= float(scipy.special.gammaln(size - most + 1))
     log_p = ways + (most - 1) * math.log(law.heaviest)
     value = float(sample.ordered[starts[int(counts.argmax())]])
     return Finding(

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from conformance.core.arrays import as_dtype, widen
 from conformance.core.formats import FORMATS
@@ -101,10 +101,10 @@ def _cumulative(law: Law, unit: Reals) -> Reals:
     """Return the law's distribution function; of normals by SciPy, a hundred times as fast."""
     match law:
         case Normal():
-            return np.asarray(special.ndtr(unit))
+            return np.asarray(scipy.special.ndtr(unit))
         case TruncatedNormal():
-            below, above = special.ndtr(np.array(law.support))
-            return np.asarray((special.ndtr(unit) - below) / (above - below))
+            below, above = scipy.special.ndtr(np.array(law.support))
+            return np.asarray((scipy.special.ndtr(unit) - below) / (above - below))
         case _:
             return law.cdf(unit)
 

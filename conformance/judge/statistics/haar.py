@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from conformance.judge.alpha import CERTAIN, STATISTICS
 from conformance.judge.bounds import bernstein, bernstein_bound
@@ -56,8 +56,8 @@ def _coins(heads: int, count: int) -> Finding:
     certain += math.sqrt(math.log(2 / CERTAIN) / (2 * count))
     return Finding(
         statistic=heads / count - 0.5,
-        p_value=min(1.0, 2 * float(special.bdtr(tails, count, 0.5))),
-        beyond=2 * float(special.bdtr(tails - 1, count, 0.5)) if tails else 0.0,
+        p_value=min(1.0, 2 * float(scipy.special.bdtr(tails, count, 0.5))),
+        beyond=2 * float(scipy.special.bdtr(tails - 1, count, 0.5)) if tails else 0.0,
         certain=certain,
     )
 
