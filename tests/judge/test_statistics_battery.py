@@ -288,7 +288,8 @@ def test_an_initializer_that_takes_every_child_for_one_key_is_refused() -> None:
     assert law is not None
 
     def draw(key: KeySpec) -> Array:
-        return _drawn(NORMAL, [key], SMALL, "float32")[0]
+        array: Array = _drawn(NORMAL, [key], SMALL, "float32")[0]
+        return array
 
     arrays = np.stack([as_seeds_only(draw, key) for key in look_keys(problem)[0]])
     decision = decide([sample_of(arrays, law)], TESTS)

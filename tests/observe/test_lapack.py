@@ -56,7 +56,7 @@ def test_where_the_file_is_not_to_be_seen_its_module_is_imported(
     lapack._facts.cache_clear()
     asked: list[str] = []
     monkeypatch.setattr(lapack, "_extension", lambda: None)
-    monkeypatch.setattr(lapack.importlib, "import_module", noting(asked))
+    monkeypatch.setattr(importlib, "import_module", noting(asked))
 
     assert lapack.facts() == by_file
     assert "scipy.linalg.cython_lapack" in asked
