@@ -14,7 +14,9 @@ def bernstein(size: Any, mean: Any, variance: float, reach: float) -> Any:
     variance: of a term. reach: its largest size. Any of the first two may be an array.
 
     P <= 2 exp(-n t^2 / (2 variance + 2 reach t / 3)). Source: Boucheron, Lugosi & Massart,
-    Concentration Inequalities (2013), section 2.8.
+    Concentration Inequalities (2013), section 2.8. So it is for complex terms, the variance being
+    the mean of |term|^2, as in any Hilbert space: Pinelis, Optimum bounds for the distributions of
+    martingales in Banach spaces, Annals of Probability 22 (1994), section 3.
     """
     deviation = np.abs(mean)
     with np.errstate(invalid="ignore", divide="ignore"):
