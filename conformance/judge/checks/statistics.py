@@ -95,10 +95,11 @@ def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> 
     size = math.prod(problem.shape)
     if definition is None or isinstance(definition, Constant) or not size:
         return []
-    keys = look_keys(problem, fresh)
     if not has_oracle(definition, problem):
-        return keys
-    return [keys[0][:2]] if size <= LARGEST_COPY and problem.key == CONSTANT else []
+        return look_keys(problem, fresh)
+    if size > LARGEST_COPY or problem.key != CONSTANT:
+        return []
+    return [look_keys(problem, fresh)[0][:2]]
 
 
 def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult:

@@ -70,13 +70,13 @@ def look_keys(problem: Problem, fresh: int = 0) -> list[list[KeySpec]]:
     gives other keys, for those who run the same every night.
     """
     keys: dict[KeySpec, None] = {}
-    looks, start = [], 0
+    looks, start, asked = [], 0, problem.id
     for look, count in enumerate(look_sizes(math.prod(problem.shape))):
         number = 0
         while len(keys) < start + count:
             root = problem.key
             if keys:
-                text = f"{problem.id} look {look} draw {number} fresh {fresh}"
+                text = f"{asked} look {look} draw {number} fresh {fresh}"
                 digest = hashlib.sha256(text.encode()).digest()
                 root = KeySpec(seed=int.from_bytes(digest[:4], "big"))
                 number += 1
