@@ -12,9 +12,8 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.offers import refusal
 from conformance.cases.selection import Selection, require_known, require_offered
 from conformance.core.errors import EmptySelection, listed
-from conformance.core.formats import FORMATS, NARROW_DTYPES, SWEPT_DTYPES
+from conformance.core.formats import FORMATS, NARROW_DTYPES, SWEPT_DTYPES, default_log2_points
 from conformance.core.ids import LATTICE, STRATA, Case, Problem, Tier
-from conformance.core.lattice import default_log2_points
 from conformance.core.laws import expected_error
 
 TRANSFORMS = ("eager", "jit")

@@ -195,6 +195,14 @@ LOG2_LATTICE = {8: 7, 16: 10, 32: 23, 64: 52}
 """Points of the whole lattice by width of the word, as a power of two. Of 8 bits 7 count in
 bfloat16; a format of fewer mantissa bits has the same point several times."""
 
+LOG2_STRATA = 20
+"""Strata of a float64 sweep, as a power of two."""
+
+
+def default_log2_points(bits: int) -> int:
+    """Return the points of a sweep on a fast backend, as a power of two."""
+    return LOG2_STRATA if bits == 64 else LOG2_LATTICE[bits]
+
 
 def is_complex(dtype: str) -> bool:
     """Return whether the dtype is a complex one; no other need be a format of ours."""

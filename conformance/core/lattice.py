@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array
-from conformance.core.formats import FORMATS, LOG2_LATTICE
+from conformance.core.formats import FORMATS, LOG2_LATTICE, default_log2_points
 from conformance.core.ids import Case
 
 
@@ -21,9 +21,6 @@ def word_bits(dtype: np.dtype[Any]) -> int:
     """Return the width of the word that JAX draws for one real of the dtype."""
     return FORMATS[dtype.name].word_bits
 
-
-LOG2_STRATA = 20
-"""Strata of a float64 sweep, as a power of two."""
 
 FIBONACCI = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, made odd."""
@@ -52,11 +49,6 @@ class Point:
     fraction: float
     actual: float
     expected: float
-
-
-def default_log2_points(bits: int) -> int:
-    """Return the points of a sweep on a fast backend, as a power of two."""
-    return LOG2_STRATA if bits == 64 else LOG2_LATTICE[bits]
 
 
 def lattice_words(bits: int, log2_count: int | None = None) -> Array:

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from conformance.core.formats import WIDE_DTYPES
+from conformance.core.formats import WIDE_DTYPES, default_log2_points
 from conformance.core.ids import LATTICE, PRNGS
-from conformance.core.lattice import default_log2_points, spread
+from conformance.core.lattice import spread
 
 
 def mlir_modules() -> tuple[Any, Any]:

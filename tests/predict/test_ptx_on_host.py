@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array
-from conformance.core.formats import LOG2_LATTICE
-from conformance.core.lattice import LOG2_STRATA
+from conformance.core.formats import LOG2_LATTICE, LOG2_STRATA
 from conformance.predict import ptx
 from conformance.predict.ptx import program as programs
 from tests import ROOT

@@ -11,14 +11,15 @@ import abc
 import dataclasses
 import math
 import numbers
-from typing import Any, ClassVar, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from conformance.core.formats import Format
 
-Reals = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Reals: TypeAlias = "npt.NDArray[np.float64]"
 
 
 def squared(number: float) -> float:

@@ -6,9 +6,8 @@ import dataclasses
 import math
 from typing import Any, ClassVar
 
-import numpy as np
-
 from conformance.core.formats import Format
+from conformance.core.later import np
 from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 
 

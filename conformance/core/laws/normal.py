@@ -6,17 +6,15 @@ import dataclasses
 import math
 from typing import ClassVar
 
-import numpy as np
-
 from conformance.core.formats import Format
+from conformance.core.later import np
 from conformance.core.laws.base import Law, NominalMoments, Reals, squared
-
-_erfc = np.frompyfunc(math.erfc, 1, 1)
 
 
 def cumulative(unit: Reals) -> Reals:
     """Return the mass of a standard normal up to each number."""
-    return np.asarray(_erfc(-unit / math.sqrt(2)) / 2, np.float64)
+    erfc = np.frompyfunc(math.erfc, 1, 1)
+    return np.asarray(erfc(-unit / math.sqrt(2)) / 2, np.float64)
 
 
 def log_density(unit: Reals) -> Reals:

@@ -7,8 +7,7 @@ import functools
 import math
 from typing import ClassVar
 
-import numpy as np
-
+from conformance.core.later import np
 from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 from conformance.core.laws.normal import cumulative, log_density
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar
 
-import numpy as np
-
 from conformance.core.formats import Format
+from conformance.core.later import np
 from conformance.core.laws.base import Law, NominalMoments, Reals, squared
 
 

@@ -72,11 +72,13 @@ def on_host(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def in_float64_on_host(change: Callable[[Any], Any]) -> Wrong:
     """Return the right array changed in float64, and rounded back once; see `on_host`."""
-    import numpy as np
 
-    return of_array(
-        on_host(lambda array: np.asarray(change(array.astype(np.float64))).astype(array.dtype))
-    )
+    def changed(array: Any) -> Any:
+        import numpy as np
+
+        return np.asarray(change(array.astype(np.float64))).astype(array.dtype)
+
+    return of_array(on_host(changed))
 
 
 def of_array(change: Callable[[Any], Any]) -> Wrong:

@@ -13,11 +13,12 @@ from conformance.suite.faults.fault import Fault, Shape, Wrong, in_float64
 
 def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
     """Return a large array changed only where the sample that goldens keep of it does not look."""
-    import numpy as np
-
-    from conformance.core.arrays import returned, sampled
 
     def wrong(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+        import numpy as np
+
+        from conformance.core.arrays import returned, sampled
+
         array = right(key, shape, dtype)
         stride = sampled(returned(np.asarray(array))).stride
 
