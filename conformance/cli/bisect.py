@@ -13,7 +13,6 @@ from pathlib import Path
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import Selection, select
-from conformance.cli.arguments.gate import SELECTION
 from conformance.cli.gate import (
     KEPT,
     asked_from,
@@ -22,7 +21,7 @@ from conformance.cli.gate import (
 )
 from conformance.cli.output import tell, write_all, write_page
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, SelectionError
+from conformance.core.errors import ExitCode
 from conformance.core.records import Drift, DriftClass
 from conformance.core.versions import BISECTION
 from conformance.core.words import counted
@@ -33,7 +32,7 @@ from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_ent
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
 from conformance.upgrade.recordings import Asked, passing_folder
-from conformance.upgrade.releases import CURRENT, LATEST, list_releases
+from conformance.upgrade.releases import LATEST, list_releases
 from conformance.upgrade.series import Releases
 from conformance.upgrade.tables import distance_text
 
@@ -50,8 +49,6 @@ def run(arguments: argparse.Namespace) -> int:
     if listed.note:
         print(listed.note, file=sys.stderr)
     last = listed.latest if arguments.after == LATEST else arguments.after
-    if CURRENT in (arguments.before, last):
-        raise SelectionError("bisect goes over releases: give versions, or --to latest")
     names = listed.between(arguments.before, last)
     kept = telling_what_is_kept(lambda: KEPT)
     with kept, passing_folder() as passing, Progress() as progress:
@@ -132,9 +129,6 @@ def _explained(found: Found, releases: Releases) -> Found:
 def _asked(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     if not arguments.case:
         return asked_from(arguments, catalogue)
-    others = ("target", *SELECTION)
-    if narrowed := [name for name in others if getattr(arguments, name)]:
-        raise SelectionError(f"--case and --{narrowed[0]} contradict each other: give one")
     cases = select(catalogue, Selection(cases=tuple(arguments.case)))
     return Asked(cases=tuple(cases), timeout_s=arguments.case_timeout)
 

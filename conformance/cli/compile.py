@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.selection import select_for_goldens
-from conformance.cli.arguments.compile import DEFAULTS
+from conformance.cli.arguments.compile import targets as targets_of
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, SelectionError
+from conformance.core.errors import ExitCode
 from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS, golden_folder, shipped
 from conformance.core.versions import COMPILATION
@@ -44,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     FAILED when something failed that should not have, or is not what the same versions made before.
 
     Raises:
-        SelectionError: the options contradict each other, or what is to be accepted is wrong.
+        SelectionError: what is to be accepted is wrong.
         CompilerAbsent: the platform's compiler is not installed.
         UnknownTarget: a target is unknown.
         GoldenError: what is accepted cannot be read.
     """
-    names = _targets(arguments)
+    names = targets_of(arguments)
     catalogue = load_catalogue()
     targets = [aot.open_target(arguments.platform, name) for name in names]
     if arguments.record:
@@ -108,23 +108,6 @@ def _settle(rows: Sequence[Row], arguments: argparse.Namespace) -> tuple[list[st
         texts.append(found.text)
         is_wrong |= found.is_wrong
     return texts, is_wrong
-
-
-def _targets(arguments: argparse.Namespace) -> list[str]:
-    is_cuda = arguments.platform == "cuda"
-    if arguments.topology if is_cuda else arguments.target:
-        wrong, right = ("topology", "target") if is_cuda else ("target", "topology")
-        raise SelectionError(f"--{wrong} is not for {arguments.platform}: name it by --{right}")
-    if not is_cuda and (arguments.predict or arguments.record):
-        raise SelectionError("only CUDA is predicted: leave out --predict and --record")
-    if arguments.resume and not arguments.record:
-        raise SelectionError("--resume goes on with predictions: name their folder by --record")
-    if arguments.record and (arguments.out or arguments.accept):
-        raise SelectionError("--record predicts, and keeps no programs: leave out --out, --accept")
-    if arguments.accept and not arguments.reason:
-        raise SelectionError("--accept needs --reason '...': why are these programs right?")
-    text = arguments.target if is_cuda else arguments.topology
-    return [name.strip() for name in (text or DEFAULTS[arguments.platform]).split(",")]
 
 
 def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Problem]:

@@ -12,7 +12,6 @@ from conformance.cases.selection import select
 from conformance.cli.arguments.gate import SELECTION
 from conformance.cli.compare import report
 from conformance.cli.progress import Progress
-from conformance.core.errors import SelectionError
 from conformance.observe.child import flax_keys
 from conformance.run import options
 from conformance.run.interruption import telling_what_is_kept
@@ -50,14 +49,11 @@ def asked_from(arguments: argparse.Namespace, catalogue: Catalogue) -> Asked:
     """Return what is to be recorded.
 
     Raises:
-        SelectionError: a target beside a selection of cases, or a selection that is none.
+        SelectionError: the selection is none.
     """
-    narrowed = [name for name in SELECTION if getattr(arguments, name)]
-    if arguments.target and narrowed:
-        raise SelectionError(f"--target and --{narrowed[0]} contradict each other: give one")
     if arguments.target:
         return Asked(target=arguments.target, timeout_s=arguments.case_timeout)
-    if arguments.package == "flax" and not narrowed:
+    if arguments.package == "flax" and not any(getattr(arguments, name) for name in SELECTION):
         # Flax takes its initializers from JAX; what is its own is how it derives their keys.
         return Asked(target=flax_keys.TARGET)
     selection = options.selection_here(options.read_arguments(arguments))

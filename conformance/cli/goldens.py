@@ -145,8 +145,6 @@ def _staged(folder: Path, below: Stack | None, arguments: argparse.Namespace) ->
     if arguments.layer:
         failed = _stage_layers(folder, arguments)
     elif arguments.recording:
-        if arguments.all or _narrowed(arguments):
-            raise SelectionError("--from stages the whole recording: leave out --all and the rest")
         recording = open_store(arguments.recording)
         scope = f"recording {arguments.recording.name}"
         stage(folder, recording, scope=scope, reason=arguments.reason, overlay=overlay, below=below)
@@ -185,14 +183,6 @@ def _record_here(cases: list[Case], catalogue: Catalogue, folder: Path) -> Store
 
 def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, str]:
     """Stage layers; return those that ended their process, and how."""
-    if arguments.overlay:
-        raise SelectionError(
-            "--layer stages layers, and no overlay has any: leave out --overlay, or name the set "
-            "that is to hold them with --golden"
-        )
-    rest = ("all", "tier", "recording", "maker", "release", *(set(SCOPE) - {"dtype"}))
-    if any(getattr(arguments, name) for name in rest):
-        raise SelectionError("--layer stages layers, narrowed by --dtype alone: leave out the rest")
     asked = {name: options.values(name, getattr(arguments, name)) for name in ("layer", "dtype")}
     is_here = options.runs_here(arguments)
     with Progress("initialized") as progress:
@@ -277,8 +267,6 @@ def _asked(question: str) -> str:
 
 
 def _accept(arguments: argparse.Namespace) -> int:
-    if bool(arguments.maker) != bool(arguments.recording):
-        raise SelectionError("--backend and --from go together: give both or neither")
     if arguments.recording and not (_overlay(arguments) or arguments.overlay):
         raise SelectionError(
             "what the cpu returns is reviewed before it is accepted: give the recording to "
@@ -286,8 +274,6 @@ def _accept(arguments: argparse.Namespace) -> int:
             "--overlay"
         )
     (folder, below), catalogue = _place(arguments), load_catalogue()
-    if arguments.recording and arguments.patterns:
-        raise SelectionError("--from accepts the whole recording: leave out the patterns")
     if arguments.recording:
         accepted = accept_recording(
             folder,
@@ -296,10 +282,6 @@ def _accept(arguments: argparse.Namespace) -> int:
             overlay=_overlay(arguments),
             reason=arguments.reason,
             below=below,
-        )
-    elif arguments.reason or arguments.release:
-        raise SelectionError(
-            "--reason and --release belong to `stage`; here they are for --from only"
         )
     else:
         accepted = accept(folder, catalogue, below, arguments.patterns)
@@ -380,13 +362,6 @@ def _overlay(arguments: argparse.Namespace) -> str:
 
 
 def _scope(arguments: argparse.Namespace) -> Selection:
-    narrowed = _narrowed(arguments)
-    if bool(narrowed) == arguments.all:
-        found = f"--all beside --{narrowed[0]}" if narrowed else "none"
-        raise SelectionError(
-            f"a scope is needed, and {found} was given: "
-            f"narrow it by {', '.join(f'--{name}' for name in SCOPE)}, or say --all"
-        )
     return options.read_arguments(arguments).on("cpu")
 
 

@@ -10,8 +10,6 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from conformance.cases.builtin import load_catalogue
-from conformance.cases.selection import require_known
 from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all, write_page
@@ -31,7 +29,6 @@ from conformance.store.budgets import stacked, update
 def run(arguments: argparse.Namespace) -> int:
     """Print one row a sweep, then what failed; FAILED if anything did, else MISSING if any is."""
     asked = options.read_arguments(arguments)
-    require_known(load_catalogue(), asked.asked)  # before a worker starts JAX
     sets = [asked.golden_folder, *asked.overlays]
     if not (arguments.write_budgets or any((folder / BUDGETS).exists() for folder in sets)):
         raise GoldenError(

@@ -115,6 +115,7 @@ def _run(words: list[str]) -> int:
         with no_early_success(), orderly_interruption(), standard_output() as output:
             refuse_empty(words)
             arguments = _parsed(words, output)
+            _refuse_mistakes(arguments)
             code: int = _module(arguments.command).run(arguments)
             output.flush()
     except KeyboardInterrupt as error:
@@ -127,6 +128,12 @@ def _run(words: list[str]) -> int:
         print(f"conformance: {output.fault}", file=sys.stderr)
         return ExitCode.first(code, ExitCode.MISSING)
     return code
+
+
+def _refuse_mistakes(arguments: argparse.Namespace) -> None:
+    from conformance.cli.mistakes import refuse_mistakes  # here, not above: help has none
+
+    refuse_mistakes(arguments)
 
 
 def _parsed(words: list[str], output: Output) -> argparse.Namespace:

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.selection import require_known, select
+from conformance.cases.selection import select
 from conformance.cli.progress import Progress
 from conformance.core.errors import (
     ExitCode,
     GoldenError,
     JournalError,
-    SelectionError,
     WorkerGone,
 )
 from conformance.core.ids import Case, parse_case
@@ -39,19 +38,11 @@ SHOWN = 20
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Record the selected cases; MISSING when the machine failed one of them.
-
-    Raises:
-        SelectionError: cases are to be recorded and journals finished, or the folder to record
-            into is the current one.
-    """
-    if not arguments.out.name:
-        raise SelectionError(f"--out {arguments.out} is no new folder: name one, as in recording")
+    """Record the selected cases; MISSING when the machine failed one of them."""
     if arguments.finish:
         return _finish(arguments)
-    if arguments.coordinator or arguments.process:
+    if arguments.coordinator:
         return _record_parts(arguments)
-    require_known(load_catalogue(), options.read_arguments(arguments).asked)  # before JAX starts
     asked = {
         "options": options.given(arguments),
         "out": str(arguments.out),
@@ -79,11 +70,6 @@ def _kept(out: Path) -> str:
 
 
 def _finish(arguments: argparse.Namespace) -> int:
-    given = options.read_arguments(arguments)
-    if given.is_narrowed or given.asked.cases or arguments.resume:
-        raise SelectionError(
-            "--finish takes what journals hold: leave out the selection and --resume"
-        )
     folders = [path for path in arguments.finish if path.is_dir()]
     if len(folders) == len(arguments.finish) == 1:
         return _finish_pod(folders[0], arguments.out)
@@ -106,13 +92,9 @@ def _finish_pod(folder: Path, out: Path) -> int:
 
 def _record_parts(arguments: argparse.Namespace) -> int:
     """Record what this process of a pod holds, here: JAX knows its devices from the start."""
-    if not (arguments.coordinator and arguments.process):
-        raise SelectionError("--coordinator HOST:PORT and --process I/N are named together")
     seat = seat_of(arguments.coordinator, arguments.process)
     force_host_devices(count=SHARDS // seat.count)
     given = options.read_arguments(arguments)
-    if given.is_auto:
-        raise SelectionError("a pod is of one backend: name it by --backend")
     catalogue = load_catalogue()
     cases = spread_cases(catalogue, given.on())
     with Progress("recorded") as progress:

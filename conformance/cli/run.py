@@ -12,10 +12,9 @@ from typing import Any
 
 from conformance.cases.backends import installed
 from conformance.cli.arguments.forms import STDOUT
-from conformance.cli.arguments.run import add_arguments as declare
 from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, SelectionError, WorkerGone
+from conformance.core.errors import ExitCode, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
 from conformance.core.words import counted
@@ -43,7 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     given = options.given(arguments)
     session = _session(arguments, given, recorder.run_id)
     with contextlib.closing(session), contextlib.ExitStack() as held:
-        session.validate_selection()
         session.validate_files()
         recorder.prepare()
         if not _is_elsewhere(arguments):
@@ -55,7 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace, command: str) -> int:
     """Go on with a run, as it was begun."""
-    _require_alone(arguments)
     folder: Path = arguments.resume
     begun = resuming.read(folder)
     with locked(folder):
@@ -69,21 +66,6 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
             session.validate_files()
             resuming.require_same(folder, begun, session.environment, session.judged_by)
             return _report(arguments, session, recorder)
-
-
-RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report", "json")
-"""Options that say how cases are run, and not which or by what they are judged."""
-
-
-def _require_alone(arguments: argparse.Namespace) -> None:
-    parser = argparse.ArgumentParser()
-    declare(parser)
-    for name, default in vars(parser.parse_args([])).items():
-        if name not in RESUMED_WITH and (value := getattr(arguments, name)) != default:
-            raise SelectionError(
-                f"--resume goes on with what the run was asked, and --{name.replace('_', '-')} "
-                f"{value} asks for more: leave it out, or begin anew, without --resume"
-            )
 
 
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
@@ -171,13 +153,6 @@ def _session(
     done: Collection[str] = (),
 ) -> Session:
     asked = options.read_given(given)
-    if arguments.fleet and arguments.recording:
-        raise SelectionError("--fleet and --recording contradict each other: give one")
-    if arguments.workers > 1 and (_is_elsewhere(arguments) or options.runs_here(arguments)):
-        raise SelectionError(
-            f"-n {arguments.workers} starts workers on this machine, which --fleet, --recording "
-            "and --in-process do not, nor a program that registered initializers: leave it out"
-        )
     if arguments.fleet:
         return Fleet(arguments.fleet, arguments.fleet_timeout, asked, run_id)
     if arguments.recording is not None:

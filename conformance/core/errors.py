@@ -271,6 +271,11 @@ def nearest(value: str, known: Iterable[str]) -> list[str]:
     return [by_lower[name] for name in difflib.get_close_matches(wanted, by_lower, n=3)]
 
 
+def no_reason() -> StagingError:
+    """Return the error that nobody said why goldens change."""
+    return StagingError("no reason is given: say by --reason why the goldens change")
+
+
 def cannot_write(path: Path, error: OSError, option: str = "") -> ReportError:
     """Return the error that says why a report was not written, and what to do.
 

@@ -16,7 +16,7 @@ from conformance.cases.catalogue import Catalogue
 from conformance.cases.offers import is_offered
 from conformance.cases.selection import Selection, select_for_goldens
 from conformance.core import versions
-from conformance.core.errors import GoldenError, StagingError
+from conformance.core.errors import GoldenError, StagingError, no_reason
 from conformance.core.files import at_work, atomic_folder, scratch_folder, write_file, writing
 from conformance.core.ids import Case, parse_case
 from conformance.core.machine import machine_fault
@@ -170,7 +170,7 @@ def stage(
 def require_stageable(folder: Path, reason: str) -> None:
     """Refuse a set that something waits for already, or a change without a reason."""
     if not reason.strip():
-        raise StagingError("no reason is given: say by --reason why the goldens change")
+        raise no_reason()
     if (folder / PENDING).exists():
         raise StagingError(
             f"{folder / PENDING} is waiting already: see it with `conformance goldens review"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from conformance.cli import main
 from conformance.core.errors import nearest, unknown
 from conformance.core.imports import broken
-from tests import ROOT
+from tests import ROOT, warm
 
 MISTAKES = {
     "run lecun_normal": "'lecun_normal' names an initializer, and no case: say --initializer",
@@ -118,18 +119,102 @@ def test_a_wrong_call_is_told_what_was_meant(
     assert max(map(len, told.splitlines())) < 400
 
 
-@pytest.mark.usefixtures("cold_python")
-def test_a_target_that_is_not_there_is_told_before_jax_is_imported() -> None:
-    done = subprocess.run(  # this interpreter
-        [sys.executable, "-X", "importtime", "-m", "conformance", "audit", "no_such:thing"],
+LATE = {
+    "compare a b --policy nofile",
+    "run --ledger nofile --initializer zeros",
+}
+"""Wrong calls of which a file tells, and not the words alone."""
+
+TELLS = """
+import json, os, sys
+from conformance.cli import main
+
+for words in json.load(sys.stdin):
+    if not os.fork():
+        try:
+            code = main(words.split())
+        except SystemExit as end:
+            code = end.code
+        heavy = {"numpy", "ml_dtypes", "scipy", "pandas", "jax", "flax"} & sys.modules.keys()
+        os.write(1, f"{json.dumps([words, code, sorted(heavy)])}\\n".encode())
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, list[str]]]:
+    """Return how each wrong call ended in a Python of its own, and what heavy it had imported."""
+    folder = tmp_path_factory.mktemp("cold")
+    (folder / "file").touch()
+    done = subprocess.run(  # noqa: S603  # this interpreter
+        [warm.COLD, "-c", TELLS],
+        input=json.dumps(sorted({*MISTAKES, *UNWRITABLE})),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:2]])},
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
     )
+    told = map(json.loads, done.stdout.splitlines())
+    return {words: (code, heavy) for words, code, heavy in told}
 
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert (done.returncode, imported & {"jax", "flax"}) == (4, set()), done.stderr[-500:]
-    assert "conformance.core.errors" in imported
+
+@pytest.mark.parametrize("words", sorted(MISTAKES.keys() - LATE))
+def test_a_mistake_is_told_before_anything_heavy_is_imported(
+    words: str, imported: dict[str, tuple[int, list[str]]]
+) -> None:
+    assert imported[words] == (4, [])
+
+
+def test_what_needs_numpy_is_seen_to_import_it(
+    imported: dict[str, tuple[int, list[str]]],
+) -> None:
+    code, heavy = imported["compare a b --policy nofile"]
+
+    assert (code, "numpy" in heavy) == (4, True)
+
+
+UNWRITABLE = {
+    "run --initializer zeros --json .": "cannot be written to .: Is a directory.",
+    "run --initializer zeros --reports file": "cannot be written to file: Not a directory.",
+    "history . --page .": "choose another with --page",
+    "compare a b --csv .": "choose another with --csv",
+    "compare a b --parquet file/x": "cannot be written to file/x: Not a directory.",
+    "merge a --markdown .": "choose another with --markdown",
+    "audit os:getcwd --json file/sub/x": "cannot be written to file/sub/x: Not a directory.",
+    "compile --platform cuda --out file": "choose another with --out",
+    "record zeros-float32-7-s0-cpu-eager --out file": "file is a file: name a new folder",
+}
+"""What cannot be written, told before there is anything to write: 3."""
+
+
+@pytest.mark.parametrize("words", UNWRITABLE)
+def test_a_place_that_takes_no_report_is_told_before_the_work(
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    imported: dict[str, tuple[int, list[str]]],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+
+    assert main(words.split()) == 3
+
+    told = capsys.readouterr()
+    assert (UNWRITABLE[words] in told.err, told.out) == (True, ""), told.err
+    assert imported[words] == (3, [])
+
+
+def test_a_pipe_takes_a_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["list", "--initializer", "zeros", "--json", "/dev/null"]) == 0
+
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("words", ["law --dtype f32", "record --dtype f32 --out x"])

@@ -44,3 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", help="why they are right; kept with them")
     declared.add_selection_options(parser.add_argument)
     add_form_options(parser, "json")
+
+
+def targets(arguments: argparse.Namespace) -> list[str]:
+    """Return the devices that are compiled for, by name."""
+    text = arguments.target if arguments.platform == "cuda" else arguments.topology
+    return [name.strip() for name in (text or DEFAULTS[arguments.platform]).split(",")]
