@@ -63,8 +63,39 @@ examples:
 """
 
 
+class Once(argparse._StoreAction):
+    """Takes the value of an option, and no other one after it: the last would win unseen."""
+
+    _given: Any = None
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the value.
+
+        Raises:
+            argparse.ArgumentError: another one was given before.
+        """
+        if self._given not in (None, values):
+            raise argparse.ArgumentError(
+                self, f"given twice, as {self._given} and as {values}: give one"
+            )
+        if option_string is not None:
+            self._given = values
+        super().__call__(parser, namespace, values, option_string)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that tells a wrong call in its own words, with the exit code of all wrong calls."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for name in (None, "store"):
+            self.register("action", name, Once)
 
     def parse_known_args(self, *arguments: Any) -> tuple[Any, list[str]]:  # type: ignore[override]
         """Parse, and refuse what is left: the command that was given knows its own options."""

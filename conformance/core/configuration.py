@@ -18,12 +18,12 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from conformance.core.drift_class import DriftClass
 from conformance.core.errors import Malformed, SelectionError
 from conformance.core.ids import Tier
-from conformance.core.reading import NAMED, document, naming, record
+from conformance.core.reading import NAMED, naming, record, toml
 
 FILE_NAME, TABLE = "pyproject.toml", "conformance"
 
@@ -47,7 +47,7 @@ class Configuration:
     overlay: tuple[str, ...] | None = None
     reports: str | None = None
     tier: Tier | None = None
-    workers: int | None = None
+    workers: int | Literal["auto"] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def _of_file(path: Path) -> dict[str, Setting]:
     if not _concerns_us(path):
         return {}
     with naming(path, SelectionError, WAY_OUT):
-        table = record(dict[str, Any], document(path).get("tool", {})).get(TABLE, {})
+        table = record(dict[str, Any], toml(path).get("tool", {})).get(TABLE, {})
         if not isinstance(table, dict):
             raise Malformed.value(table, "a table").within(f"tool.{TABLE}")
         own = {name: value for name, value in table.items() if name != OF_THE_POLICY}

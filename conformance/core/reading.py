@@ -51,16 +51,24 @@ def read_file(
         return record(kind, form.content(document(path), path, error))
 
 
+def toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds, whatever it is called.
+
+    Raises:
+        OSError, ValueError: it cannot be read as such.
+    """
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def document(path: Path) -> Any:
     """Return what a JSON or TOML file holds.
 
     Raises:
         OSError, RecursionError, ValueError: it cannot be read as such.
     """
-    text = path.read_text(encoding="utf-8")
     if path.suffix == ".toml":
-        return tomllib.loads(text)
-    return parse_json(text)
+        return toml(path)
+    return parse_json(path.read_text(encoding="utf-8"))
 
 
 def parse_json(text: str) -> Any:
@@ -119,7 +127,9 @@ def _parser(hint: Any) -> Parser:
     if origin is Annotated:
         return _figure if AS_TEXT in arguments else _parser(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return _optional(hint)
+        return _any_of(*typing.get_args(hint))
+    if origin is typing.Literal:
+        return functools.partial(_one_of, arguments)
     if origin is tuple:
         return _list(*arguments)
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -200,10 +210,30 @@ def _list(item: Any, *others: Any) -> Parser:
     return parse
 
 
-def _optional(hint: Any) -> Parser:
-    (inner,) = (each for each in typing.get_args(hint) if each is not types.NoneType)
-    parse_inner = _parser(inner)
-    return lambda value: None if value is None else parse_inner(value)
+def _any_of(*hints: Any) -> Parser:
+    """Return the parser of what is of one type or another; null where one of them is None.
+
+    The first of them says what is wrong where none takes the value.
+    """
+    first, *others = (_parser(hint) for hint in hints if hint is not types.NoneType)
+    is_optional = types.NoneType in hints
+
+    def parse(value: Any) -> Any:
+        if value is None and is_optional:
+            return None
+        for each in others:
+            with contextlib.suppress(Malformed):
+                return each(value)
+        return first(value)
+
+    return parse
+
+
+def _one_of(known: tuple[str, ...], value: Any) -> str:
+    text: str = _text(value)
+    if text not in known:
+        raise Malformed(unknown("value", text, known))
+    return text
 
 
 def _member(kind: type[enum.Enum], value: Any) -> Any:

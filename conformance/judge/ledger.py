@@ -22,7 +22,7 @@ from conformance.core.errors import LedgerError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import LATTICE, PRNGS, STRATA, TRANSFORMS, Case
 from conformance.core.paths import LEDGER
-from conformance.core.reading import document, naming, record
+from conformance.core.reading import naming, record, toml
 from conformance.core.records import CheckResult, Observation, Raised, Status
 
 LIKENESS = 0.75
@@ -216,7 +216,7 @@ def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
     """
     way_out = "put it right; an entry is a [[limitation]] or a [[finding]] table"
     with naming(path, LedgerError, way_out):
-        file = record(_File, document(path))
+        file = record(_File, toml(path))
     for kind, entries in (("limitation", file.limitation), ("finding", file.finding)):
         ids = [entry.id for entry in entries]
         if twice := [name for name in ids if ids.count(name) > 1]:

@@ -11,7 +11,7 @@ import fnmatch
 from pathlib import Path
 
 from conformance.core.errors import LedgerError
-from conformance.core.reading import document, naming, record
+from conformance.core.reading import naming, record, toml
 from conformance.models.audit import Audit, Audited
 
 
@@ -42,7 +42,7 @@ def load_known(path: Path) -> tuple[Known, ...]:
     """
     way_out = "put it right; an entry is a [[known]] table with parameter, fault and reason"
     with naming(path, LedgerError, way_out):
-        entries = record(_File, document(path)).known
+        entries = record(_File, toml(path)).known
     for entry in entries:
         for field in dataclasses.fields(entry):
             if not getattr(entry, field.name).strip():

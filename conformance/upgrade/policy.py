@@ -21,7 +21,7 @@ from typing import Any
 
 from conformance.core.configuration import FILE_NAME, NAMES, TABLE
 from conformance.core.errors import Malformed, PolicyError
-from conformance.core.reading import NAMED, document, naming, record
+from conformance.core.reading import NAMED, naming, record, toml
 from conformance.core.records import DriftClass
 from conformance.core.words import counted
 from conformance.upgrade.compare import Comparison, Pair
@@ -196,4 +196,4 @@ def load_policy(named: Path | None, max_drift: str | None = None) -> DriftPolicy
 
 def _tables(path: Path) -> dict[str, Any]:
     """Return the tables of all tools."""
-    return record(dict[str, Any], document(path).get("tool", {}))
+    return record(dict[str, Any], toml(path).get("tool", {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,19 @@ def test_a_variable_goes_before_the_file_and_an_option_before_both(
     assert (found("run")["tier"], found("run")["backend"]) == ("full", ["iree", "cpu"])
 
 
+@pytest.mark.parametrize("where", ["file", "variable"])
+def test_as_many_workers_as_there_are_cores_can_be_set(
+    where: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(5), raising=False)
+    if where == "file":
+        (here / "pyproject.toml").write_text('[tool.conformance]\nworkers = "auto"\n')
+    else:
+        monkeypatch.setenv("CONFORMANCE_WORKERS", "auto")
+
+    assert found("run")["workers"] == 5
+
+
 def test_an_option_may_say_what_the_default_is() -> None:
     assert found(f"run --case-timeout {CASE_TIMEOUT_S:g}")["case_timeout"] == CASE_TIMEOUT_S
     assert found("run --max-drift rounding")["max_drift"] == "rounding"
@@ -120,6 +134,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(
         ("CONFORMANCE_CASE_TIMEOUT", "soon", "'soon' is not a number"),
         ("CONFORMANCE_CASE_TIMEOUT", "0", "'0' is no number of seconds above 0"),
         ("CONFORMANCE_WORKERS", "0", "'0' is no number of processes"),
+        ("CONFORMANCE_WORKERS", "many", "'many' is not an integer"),
     ],
 )
 def test_a_variable_that_is_wrong_is_refused_by_name(
