@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import importlib
 import json
 import re
 import shlex
@@ -167,6 +168,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except SelectionError as error:
         raise pytest.UsageError(str(error)) from error
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None:
+        _require_jax()
     part: Controller | Worker
     if worker is None:
         session = Session(asked, new_run_id(), pytest_words=_call_of_pytest(config))
@@ -180,6 +183,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Faults(), "conformance-faults")
     if asked.narrows_cases:
         config.pluginmanager.register(Narrowed(), "conformance-narrowed")
+
+
+def _require_jax() -> None:
+    """End a run in one line where JAX cannot be imported, as with a jaxlib of another release.
+
+    It would end in an error for each file, or for each worker, of which none names the reason.
+    """
+    from conformance.core.imports import told
+
+    try:
+        importlib.import_module("jax")
+    except Exception as error:
+        if (known := told(error)) is None:
+            raise
+        pytest.exit(f"conformance: {known}", returncode=known.exit_code)
 
 
 def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:

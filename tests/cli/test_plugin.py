@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from conformance.pytest_plugin import is_addressed, moved
 from conformance.report.frames import read_run
 from conformance.report.recorder import RECORDS, ROWS
 from conformance.run.scheduling import compile_group, cost
-from tests import small_golden
+from tests import ROOT, small_golden
 
 pytest_plugins = ["pytester"]
 
@@ -173,6 +174,26 @@ def test_the_plugin_imports_nothing_slow() -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
 
     assert printed == "[]\n"
+
+
+@pytest.mark.usefixtures("cold_python")
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_a_jax_that_cannot_be_imported_is_one_line(workers: list[str], tmp_path: Path) -> None:
+    (tmp_path / "jax.py").write_text("raise RuntimeError('jaxlib is newer than jax')\n")
+    words = ["-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "conformance", *workers]
+    done = subprocess.run(  # noqa: S603  # this interpreter
+        [sys.executable, *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Exit: conformance: jax is installed and cannot be imported (Runtime")
+    assert list(tmp_path.glob("reports*")) == []
 
 
 CLASHING = """
