@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from conformance.cli.output import tell, write_all, write_page
+from conformance.cli.progress import Progress
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.versions import AUDIT
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from conformance.models.audit import Audit, Audited
     from conformance.models.changes import Change
 
+ELSEWHERE = "--json FILE, the page or a pipe"
+
 COLUMNS = (
-    *("parameter", "shape", "dtype", "draw", "initializer", "fan in", "gain"),
-    *("std", "expected", "moves"),
+    *("parameter", "initializer", "shape", "dtype", "draw", "fan in", "gain", "moves"),
+    *("std", "expected"),
 )
+"""In the order in which a narrow terminal shows them, but for the last, which it keeps."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,12 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     entries = load_known(arguments.ledger) if arguments.ledger else ()
     before = load_audit(arguments.baseline) if arguments.baseline else None
-    model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
-    result = excused(audit(model), entries)
+    with Progress("audited") as progress:
+        progress.say(f"tracing and initializing {arguments.target}")
+        model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
+        result = excused(audit(model, progress.over), entries)
     changed = changes(before, result) if before else ()
     files = tell(
         arguments,
-        lambda: "\n".join([*as_text(result, changed), ""]),
+        lambda width: "\n".join([*as_text(result, changed, width), ""]),
         json=lambda: as_json(result),
     )
     failed = bool(result.n_faults) or not all(change.is_passing for change in changed)
@@ -93,10 +99,13 @@ def as_json(result: Audit) -> str:
     return json.dumps(AUDIT.stamped(document), indent=1) + "\n"
 
 
-def as_text(result: Audit, changed: Sequence[Change] = ()) -> list[str]:
-    """Return the table, and under it every fault, known fault, note and change."""
+def as_text(result: Audit, changed: Sequence[Change] = (), width: int | None = None) -> list[str]:
+    """Return the table, and under it every fault, known fault, note and change.
+
+    width: of the terminal, which the table fits.
+    """
     rows = [COLUMNS, *(_cells(parameter) for parameter in result.parameters)]
-    lines = aligned(rows)
+    lines = aligned(rows, width=width, elsewhere=ELSEWHERE)
     lines += _remarks(result, "faults") + [f"fault  {_outlived(each)}" for each in result.outlived]
     lines += _remarks(result, "known") + _remarks(result, "notes")
     lines += [f"change  {each.path}: {_told(each)}" for each in changed]
@@ -124,15 +133,15 @@ def _remarks(result: Audit, kind: str) -> list[str]:
 def _cells(parameter: Audited) -> tuple[str, ...]:
     return (
         parameter.path,
+        parameter.initializer,
         format_shape(parameter.shape),
         parameter.dtype,
         parameter.draw,
-        parameter.initializer,
         _number(parameter.fan_in),
         _number(parameter.gain),
+        str(parameter.n_moved or ""),
         _number(parameter.actual_std),
         _expectation(parameter),
-        str(parameter.n_moved or ""),
     )
 
 

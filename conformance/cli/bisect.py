@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = _explained(search.all() if arguments.all else search.first(), releases)
     files = tell(
         arguments,
-        functools.partial(_text, found, arguments),
+        lambda _: _text(found, arguments),
         json=functools.partial(to_json, found, arguments),
     )
     code = ExitCode.of(failed=bool(found.points))

@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     kinds = arguments.kind or list(CACHE_KINDS)
     entries = list(cache.kept(kinds))
     if arguments.action == "list":
-        files = tell(arguments, lambda: to_text(entries, kinds), json=lambda: to_json(entries))
+        files = tell(arguments, lambda _: to_text(entries, kinds), json=lambda: to_json(entries))
         return ExitCode.first(ExitCode.OK, write_all(files))
     if arguments.older_than < 0:
         raise SelectionError(f"--older-than {arguments.older_than} is no number of days")

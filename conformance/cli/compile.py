@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from conformance.cases.builtin import load_catalogue
@@ -15,6 +16,7 @@ from conformance.cli.arguments.compile import targets as targets_of
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
+from conformance.cli.terminal import width_of
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case, Problem
 from conformance.core.paths import BUDGETS, golden_folder, shipped
@@ -30,6 +32,7 @@ from conformance.predict.compiled import (
     summary,
     table,
 )
+from conformance.report.aligned import wrapped
 from conformance.run import options
 from conformance.store.budgets import load as load_budgets
 from conformance.store.read import open_store
@@ -64,12 +67,18 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.out:
                 store_programs(row, arguments.out / compiled.folder_name(row.target))
     settled, is_other = _settle(rows, arguments)
-    predicted = _predict(arguments, targets[0], catalogue) if arguments.predict else ""
+    predicted = _predict(arguments, targets[0], catalogue) if arguments.predict else _nothing
     code = ExitCode.of(failed=is_other or any(row.is_wrong for row in rows))
     files = tell(
         arguments,
-        lambda: "\n".join([table(COLUMNS, map(cells, rows)), *summary(rows), *settled, predicted]),
-        json=lambda: to_json(rows, settled, predicted, code),
+        lambda width: "\n".join(
+            [
+                table(COLUMNS, map(cells, rows), width),
+                *(line for text in (*summary(rows), *settled) for line in wrapped(text, width)),
+                predicted(width),
+            ]
+        ),
+        json=lambda: to_json(rows, settled, predicted(None), code),
     )
     return ExitCode.first(code, write_all(files))
 
@@ -115,20 +124,26 @@ def _problems(arguments: argparse.Namespace, catalogue: Catalogue) -> list[Probl
     return sorted({case.problem for case in select_for_goldens(catalogue, selection)})
 
 
-def _predict(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> str:
-    """Predict the cases, and store them if asked; return how they lie to the CPU's bits."""
+def _nothing(_: int | None) -> str:
+    return ""
+
+
+def _predict(
+    arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue
+) -> Callable[[int | None], str]:
+    """Predict the cases; return what tells, for a width, how they lie to the CPU's bits."""
     from conformance.predict import predictions
 
     cases, measured = _cases(arguments, catalogue), load_budgets(shipped() / BUDGETS)
     judging = predictions.judge(cases, target, catalogue, measured)
     with Progress("predicted") as progress:
         judged = list(progress.over(judging, len(cases), name=_case))
-    lines = [
-        "",
-        table(predictions.COLUMNS, map(predictions.cells, judged)),
-        predictions.summary(judged),
-    ]
-    return "\n".join([*lines, ""])
+
+    def told(width: int | None) -> str:
+        shown = table(predictions.COLUMNS, map(predictions.cells, judged), width)
+        return "\n".join(["", shown, *wrapped(predictions.summary(judged), width), ""])
+
+    return told
 
 
 def _record(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalogue) -> int:
@@ -138,8 +153,9 @@ def _record(arguments: argparse.Namespace, target: aot.Target, catalogue: Catalo
     golden = shipped()
 
     def told(judged: Sequence[predictions.Judged]) -> None:
-        print(table(predictions.COLUMNS, map(predictions.cells, judged)))
-        print(predictions.summary(judged), flush=True)
+        width = width_of(sys.stdout)
+        print(table(predictions.COLUMNS, map(predictions.cells, judged), width))
+        print(*wrapped(predictions.summary(judged), width), sep="\n", flush=True)
 
     count = predictions.store_by_parts(
         _cases(arguments, catalogue),

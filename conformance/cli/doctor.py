@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib.util
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,14 +21,16 @@ from conformance.core.versions import DOCTOR
 from conformance.flax.store import open_layers
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import present_backends
-from conformance.report.aligned import aligned
+from conformance.report.aligned import described, wrapped
 from conformance.store.read import open_store
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the facts, then what is unusual, then what differs from where the goldens were made."""
     found, fault = examined(golden_folder(arguments.golden))
-    code = write_all(tell(arguments, lambda: to_text(found), json=lambda: to_json(found)))
+    code = write_all(
+        tell(arguments, functools.partial(to_text, found), json=lambda: to_json(found))
+    )
     if fault is not None:
         raise fault
     return ExitCode.first(ExitCode.OK, code)
@@ -88,11 +90,12 @@ def configuration_told() -> dict[str, str]:
     }
 
 
-def to_text(found: Examined) -> str:
-    """Return each section under its title."""
+def to_text(found: Examined, width: int | None = None) -> str:
+    """Return each section under its title, for a terminal of that width."""
+    room = None if width is None else width - len(INDENT)
     sections = {
-        **{name: aligned(list(getattr(found, name).items())) for name in FACTS},
-        "configuration": aligned(list(found.configuration.items())) or ["nothing"],
+        **{name: described(getattr(found, name).items(), room) for name in FACTS},
+        "configuration": described(found.configuration.items(), room) or ["nothing"],
         "compiled programs": found.programs,
         "backends": found.backends,
         "unusual": found.unusual or ["nothing"],
@@ -101,8 +104,15 @@ def to_text(found: Examined) -> str:
         sections[f"unlike where {found.golden} was made"] = found.unlike_golden or ["nothing"]
     if found.unlike_layers is not None:
         sections["and, besides, where its layers were"] = found.unlike_layers or ["nothing"]
-    lines = [[title, *(f"  {line}" for line in lines)] for title, lines in sections.items()]
-    return "\n".join([*itertools.chain(*lines), ""])
+    lines = []
+    for title, texts in sections.items():
+        lines += [*wrapped(title, width)]
+        lines += [f"{INDENT}{line}" for text in texts for line in wrapped(text, room)]
+    return "\n".join([*lines, ""])
+
+
+INDENT = "  "
+"""Before the lines of a section."""
 
 
 FACTS = ("packages", "devices", "host", "config")

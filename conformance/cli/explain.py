@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     found = explanation(case, catalogue)
     files = tell(
         arguments,
-        lambda: "\n".join([*(f"note: {line}" for line in notes), *found.lines(), ""]),
+        lambda _: "\n".join([*(f"note: {line}" for line in notes), *found.lines(), ""]),
         json=lambda: to_json(found, notes),
     )
     return ExitCode.first(ExitCode.OK, write_all(files))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
+import sys
 from collections.abc import Generator
 
 from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.output import tell, write_all, write_page
 from conformance.cli.progress import Progress
+from conformance.cli.terminal import width_of
 from conformance.core.errors import ExitCode
 from conformance.core.versions import FAULTS
 from conformance.planted.apart import tried_apart, tried_here
@@ -19,7 +22,7 @@ from conformance.planted.known import chosen, known_faults
 from conformance.planted.matrix import Matrix, line_of, tables
 from conformance.planted.page import page_of
 from conformance.planted.record import Tried
-from conformance.report.aligned import aligned, markdown_table
+from conformance.report.aligned import aligned, markdown_table, wrapped
 from conformance.report.escape import markdown_cell
 from conformance.run import options
 
@@ -35,20 +38,31 @@ def run(arguments: argparse.Namespace) -> int:
         for each in progress.over(tried, len(faults), name=_name):
             if is_text:
                 progress.clear()
-                kind, name, tier, said = line_of(each)
-                print(f"{kind:11}{name:50}{tier:10}{said}", flush=True)
+                _print(line_of(each))
             found.append(each)
     order = {fault.name: number for number, fault in enumerate(known)}
     found.sort(key=lambda each: order[each.name])
     matrix = Matrix(tried=tuple(found), is_whole=len(faults) == len(known))
     files = tell(
         arguments,
-        lambda: as_text(matrix),
+        functools.partial(as_text, matrix),
         json=lambda: as_json(matrix),
         markdown=lambda: as_markdown(matrix),
     )
     files.append(lambda: write_page(page_of(matrix), arguments.reports))
     return ExitCode.first(matrix.code, write_all(files))
+
+
+ELSEWHERE = "--json FILE, the page or a pipe"
+
+
+def _print(cells: tuple[str, ...]) -> None:
+    """Print a fault as it comes: on a terminal its name, and what it died of under that."""
+    kind, name, tier, said = cells
+    line, width = f"{kind:11}{name:50}{tier:10}{said}", width_of(sys.stdout)
+    if width is not None and len(line) > width:
+        line = "\n".join([name, *wrapped(f"    {kind}, {tier}: {said}", width)])
+    print(line, flush=True)
 
 
 def _name(tried: Tried) -> str:
@@ -63,13 +77,14 @@ def _trials(
     return tried_apart(faults, n_workers=arguments.workers, timeout_s=arguments.case_timeout)
 
 
-def as_text(matrix: Matrix) -> str:
-    """Return what each check alone kills, what is wrong, and the verdict."""
+def as_text(matrix: Matrix, width: int | None = None) -> str:
+    """Return what each check alone kills, what is wrong, and the verdict, for a terminal."""
     of_checks, of_tests, *_ = tables(matrix)
     lines = [""]
     for table in (of_checks, of_tests):
         if table.lines:
-            lines += [*aligned([table.head, *table.lines]), ""]
+            rows = [table.head, *table.lines]
+            lines += [*aligned(rows, width=width, elsewhere=ELSEWHERE), ""]
     lines += [f"{name} {text}" for name, text in matrix.faults.items()]
     lines += [f"{each.name} was lost: {each.lost}" for each in matrix.lost]
     return "\n".join([*lines, matrix.line, ""])

@@ -204,7 +204,7 @@ def _review(arguments: argparse.Namespace) -> int:
     if arguments.interactive:
         return _decide(reviewed, folder, below)
     files = tell(
-        arguments, lambda: f"{review_text(reviewed)}\n", json=lambda: review_json(reviewed)
+        arguments, lambda _: f"{review_text(reviewed)}\n", json=lambda: review_json(reviewed)
     )
     page = review_page(reviewed, folder, _option(arguments))
     files.append(lambda: write_page(page, arguments.reports))

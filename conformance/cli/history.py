@@ -17,6 +17,7 @@ from conformance.core.errors import ExitCode, UnfinishedRunWarning
 from conformance.core.records import MACHINE, Status
 from conformance.core.versions import HISTORY
 from conformance.core.words import counted
+from conformance.report.aligned import wrapped
 from conformance.report.frames import read_runs
 from conformance.report.page.model import Cell, Heatmap, Page, Tone
 from conformance.report.page.render import html
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     changes = last_changes(rows)
     files = tell(
         arguments,
-        functools.partial(to_text, rows, changes),
+        lambda width: to_text(rows, changes, width),
         json=functools.partial(to_json, rows, changes, unfinished),
     )
     if arguments.page is not None:
@@ -47,14 +48,22 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.first(ExitCode.OK, write_all(files))
 
 
-def to_text(rows: pd.DataFrame, changes: pd.DataFrame) -> str:
-    """Return the last changes by run, newest first, after how many cases never changed."""
+def to_text(rows: pd.DataFrame, changes: pd.DataFrame, width: int | None = None) -> str:
+    """Return the last changes by run, newest first, after how many cases never changed.
+
+    Cases that share the facts that changed with them stand under these. width: of the terminal.
+    """
     steady = counted(_n_steady(rows, changes), "case")
     n_runs = counted(rows["run_id"].nunique(), "run")
     lines = [f"{n_runs}; of the same class in all of them: {steady}"]
     for run_id, changed in changes.groupby("run_id", sort=False):
-        lines += [f"{run_id}:", *(f"  {_text(change)}" for change in changed.itertuples())]
-    return "\n".join([*lines, ""])
+        lines.append(f"{run_id}:")
+        by_facts: dict[str, list[str]] = {}
+        for change in changed.itertuples():
+            by_facts.setdefault(_what_changed(change), []).append(_change(change))
+        for facts, cases in by_facts.items():
+            lines += [f"  {facts}", *(f"    {case}" for case in cases)]
+    return "".join(f"{row}\n" for line in lines for row in wrapped(line, width, indent=6))
 
 
 def to_json(rows: pd.DataFrame, changes: pd.DataFrame, unfinished: Sequence[str]) -> str:
@@ -94,10 +103,11 @@ def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(change: Any) -> str:
-    return (
-        f"{change.case} on {change.backend}: {change.class_before} -> {change.class_after} "
-        f"({_what_changed(change)})"
-    )
+    return f"{_change(change)} ({_what_changed(change)})"
+
+
+def _change(change: Any) -> str:
+    return f"{change.case} on {change.backend}: {change.class_before} -> {change.class_after}"
 
 
 def _what_changed(change: Any) -> str:

@@ -14,12 +14,12 @@ from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all, write_page
 from conformance.cli.progress import Progress
-from conformance.cli.terminal import fitting, hidden_note, width_of
+from conformance.cli.terminal import width_of
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.core.versions import LAWS
-from conformance.report.aligned import markdown_line
+from conformance.report.aligned import fitting, hidden_note, markdown_line
 from conformance.run import options
 from conformance.run.page import page_of
 from conformance.run.sweeping import Step, SweepVerdict, joined, verdicts_apart, verdicts_here
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.write_budgets and all(each.measured for each in found):
         below = stacked(asked.golden_folder, asked.overlays)
         return write_budgets(sets[-1] / BUDGETS, found, arguments.reason, below)
-    files = tell(arguments, lambda: _messages(found), json=lambda: to_json(found))
+    files = tell(arguments, lambda _: _messages(found), json=lambda: to_json(found))
     files.append(lambda: write_page(page_of(found, code), arguments.reports))
     code = ExitCode.first(code, write_all(files))
     if arguments.write_budgets:

@@ -15,6 +15,7 @@ from conformance.cli.output import tell, write_all
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Case
 from conformance.core.versions import LISTING
+from conformance.report.aligned import aligned
 from conformance.run import options
 
 BACKENDS = "backends"
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         entries, notes = OF_CASES[kind](catalogue, select(catalogue, selection)), []
     files = tell(
         arguments,
-        functools.partial(to_text, entries, notes),
+        lambda width: to_text(entries, notes, width),
         json=functools.partial(to_json, kind, entries, notes),
     )
     return ExitCode.first(ExitCode.OK, write_all(files))
@@ -41,9 +42,16 @@ Entries = list[dict[str, str]]
 """What is listed; the values of one stand between tabs in a line."""
 
 
-def to_text(entries: Entries, notes: Sequence[str]) -> str:
-    """Return a line for each entry, then why others are not there."""
-    lines = ["\t".join(entry.values()) for entry in entries]
+def to_text(entries: Entries, notes: Sequence[str], width: int | None = None) -> str:
+    """Return a line for each entry, then why others are not there.
+
+    width: of the terminal, which is shown a table; without one, values stand between tabs.
+    """
+    rows = [list(entry.values()) for entry in entries]
+    if width is None or not rows or len(rows[0]) == 1:
+        lines = ["\t".join(row) for row in rows]
+    else:
+        lines = aligned(rows, width=width, elsewhere="--json - or a pipe")
     return "".join(f"{line}\n" for line in (*lines, *(f"note: {note}" for note in notes)))
 
 

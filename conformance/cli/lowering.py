@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     changed = accepted.changes(known.lines, found)
     files = tell(
         arguments,
-        lambda: to_text(known, changed, here, len(found)),
+        lambda _: to_text(known, changed, here, len(found)),
         json=lambda: to_json(known, changed, here, len(found)),
     )
     code = ExitCode.of(failed=bool(changed) and here == known.versions)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from conformance.cli.arguments.forms import STDOUT
+from conformance.cli.terminal import width_of
 from conformance.core.errors import ExitCode, ReportError, cannot_write
 from conformance.core.imports import told
 from conformance.report.escape import printable
@@ -22,14 +23,21 @@ if TYPE_CHECKING:
 Render = Callable[[], str]
 
 
-def tell(arguments: argparse.Namespace, text: Render, **forms: Render) -> list[Callable[[], None]]:
+def tell(
+    arguments: argparse.Namespace, text: Callable[[int | None], str], **forms: Render
+) -> list[Callable[[], None]]:
     """Print the text, or instead of it the forms that go to standard output.
+
+    text: of so many columns as the terminal has; None: of whole lines, for a file or a pipe.
 
     Returns what writes the others: after the verdict is told, since a file may not take it.
     """
     files = {name: file for name in forms if (file := getattr(arguments, name)) is not None}
     printed = [forms[name] for name, file in files.items() if file == STDOUT]
-    sys.stdout.write("".join(render() for render in printed or [text]))
+    if printed:
+        sys.stdout.write("".join(render() for render in printed))
+    else:
+        sys.stdout.write(text(width_of(sys.stdout)))
     return [
         functools.partial(_write_form, Path(file), forms[name])
         for name, file in files.items()
@@ -67,6 +75,10 @@ class Output:
         if self._stream is not None:
             with self._unless_left(self._stream):
                 self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether somebody looks."""
+        return self._stream is not None and not self._stream.closed and self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -92,7 +92,7 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
         code = ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
         files = tell(
             arguments,
-            lambda: "\n".join([*recorder.summary_lines(), ""]),
+            lambda width: "\n".join([*recorder.summary_lines(width), ""]),
             json=lambda: to_json(finished, code),
         )
         code = ExitCode.first(code, write_all(files))

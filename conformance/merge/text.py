@@ -12,6 +12,7 @@ from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import MERGE
 from conformance.core.words import counted
 from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
+from conformance.report.aligned import wrapped
 from conformance.report.escape import markdown_cell
 from conformance.report.markdown import MAX_BYTES, fitted, table_section
 from conformance.report.tables import Table
@@ -165,7 +166,7 @@ def verdict_line(merged: Merged) -> str:
     return f"PASSED: {results}"
 
 
-def to_text(merged: Merged) -> str:
+def to_text(merged: Merged, width: int | None = None) -> str:
     """Return what a terminal shows: places, who agrees with whom, what is wrong, the verdict."""
     names = place_names(merged.places)
     rows = _place_rows(merged, names) if merged.places else []
@@ -179,7 +180,8 @@ def to_text(merged: Merged) -> str:
         lines += [title, *(f"  {block}" for block in blocks[:N_SHOWN])]
         if len(blocks) > N_SHOWN:
             lines.append(f"  and {len(blocks) - N_SHOWN} more: write them by --json FILE")
-    return "\n".join([*lines, verdict_line(merged), ""])
+    lines.append(verdict_line(merged))
+    return "".join(f"{row}\n" for line in lines for row in wrapped(line, width))
 
 
 def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:

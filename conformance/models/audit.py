@@ -13,7 +13,7 @@ import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from conformance.core.arrays import Array, as_dtype, widen
 from conformance.core.keys import FOLD
 from conformance.core.laws import Constant, Definition, nominal_moments
+from conformance.core.watching import Watch, unwatched
 from conformance.flax.recognition import (
     FEWEST_FOR_A_KEY,
     PREFIX,
@@ -156,9 +157,10 @@ class _Known:
         return tuple(self.name.split("."))
 
 
-def audit(model: Model) -> Audit:
-    """Return the audit of a model."""
-    known = _of_programs(model) if model.formulas else _of_arrays(model)
+def audit(model: Model, watch: Watch[str] = unwatched) -> Audit:
+    """Return the audit of a model. watch: what is passed each parameter, by name, as it is read."""
+    names = watch(sorted(model.leaves), len(model.leaves))
+    known = _of_programs(model, names) if model.formulas else _of_arrays(model, names)
     faults: dict[str, list[str]] = defaultdict(list)
     random = {
         one.name: one.array
@@ -181,12 +183,12 @@ def audit(model: Model) -> Audit:
 # --- What programs say ---------------------------------------------------------------------------
 
 
-def _of_programs(model: Model) -> list[_Known]:
-    names = scopes(model.leaves, separator=model.separator) if model.framework == LINEN else {}
+def _of_programs(model: Model, names: Iterable[str]) -> list[_Known]:
+    known = scopes(model.leaves, separator=model.separator) if model.framework == LINEN else {}
     by_name: dict[str, list[Use]] = defaultdict(list)
     for use in model.uses or ():
         by_name[use.parameter].append(use)
-    return [_of_program(model, name, tuple(by_name[name]), names) for name in sorted(model.leaves)]
+    return [_of_program(model, name, tuple(by_name[name]), known) for name in names]
 
 
 def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[int, str]) -> _Known:
@@ -270,9 +272,9 @@ def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterat
 # --- What arrays say -----------------------------------------------------------------------------
 
 
-def _of_arrays(model: Model) -> list[_Known]:
+def _of_arrays(model: Model, names: Iterable[str]) -> list[_Known]:
     """Return what is known of parameters without programs."""
-    return [_of_array(model, name) for name in sorted(model.leaves)]
+    return [_of_array(model, name) for name in names]
 
 
 def _of_array(model: Model, name: str) -> _Known:

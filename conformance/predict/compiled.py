@@ -25,7 +25,7 @@ from conformance.core.words import counted
 from conformance.judge.ledger import load as load_ledger
 from conformance.observe import lowering
 from conformance.predict import aot, ptx
-from conformance.report.aligned import markdown_line, padded
+from conformance.report.aligned import aligned, markdown_line, padded
 from conformance.store import accepted
 from conformance.store.accepted import Accepted, Change, Lines
 
@@ -238,8 +238,10 @@ def _counts(texts: Sequence[str]) -> tuple[int, int, int]:
     )
 
 
-def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table that lines up in a terminal too."""
+def table(head: Sequence[str], lines: Iterable[Sequence[str]], width: int | None = None) -> str:
+    """Return a table that fits a terminal of that width; without one, a Markdown table."""
+    if width is not None:
+        return "\n".join(aligned([head, *lines], width=width, elsewhere="--json FILE or a pipe"))
     first, *rest = padded([head, *lines])
     rule = ["-" * len(cell) for cell in first]
     return "\n".join(map(markdown_line, [first, rule, *rest]))

@@ -153,9 +153,9 @@ class RunRecorder:
             raise cannot_write(self.folder, error, "--reports DIR") from error
         return run
 
-    def summary_lines(self) -> list[str]:
+    def summary_lines(self, width: int | None = None) -> list[str]:
         """Return what a terminal shows of the finished run; nothing before `finish`."""
-        return terminal_lines(self._run) if self._run else []
+        return terminal_lines(self._run, width) if self._run else []
 
     def _write(self, name: str, text: str) -> None:
         replace_file(self.folder / name, text.encode(errors="backslashreplace"))

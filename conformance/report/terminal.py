@@ -18,12 +18,15 @@ N_INITIALIZERS = 20
 N_CHARACTERS = 160
 
 
-def terminal_lines(run: Run) -> list[str]:
-    """Return the verdict, then what explains it, then where the reports are."""
+def terminal_lines(run: Run, width: int | None = None) -> list[str]:
+    """Return the verdict, then what explains it, then where the reports are.
+
+    width: of the terminal, which the table fits; None: of none.
+    """
     lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *_sentence(run), *notes_on(run)]
     lines += _missing(run)
     if run.failed:
-        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally)]
+        lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally, width)]
         lines += ["", "worst:", *_worst(run)]
     lines += _tolerated(run)
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
@@ -51,7 +54,7 @@ def _missing(run: Run) -> list[str]:
     return lines
 
 
-def _by_initializer(tally: Tally) -> list[str]:
+def _by_initializer(tally: Tally, width: int | None) -> list[str]:
     """Return a table of the initializers that failed; those that did not are one line."""
     groups = group(tally, "initializer")
     bad = {name: mine for name, mine in groups.items() if _n_failed(mine)}
@@ -63,7 +66,7 @@ def _by_initializer(tally: Tally) -> list[str]:
         counts = by_class(bad[name])
         failed = f"{_n_failed(bad[name])}/{counts.total()}"
         rows.append([name, failed, *(str(counts[used_class] or "-") for used_class in used)])
-    lines = aligned(rows, n_left=1)
+    lines = aligned(rows, n_left=1, width=width, elsewhere="summary.md")
     if rest := len(bad) - len(worst):
         lines.append(f"and {rest} more initializers with failures; summary.md lists them")
     if fine := len(groups) - len(bad):

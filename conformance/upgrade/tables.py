@@ -36,6 +36,9 @@ from conformance.upgrade.policy import Verdict, worst_first
 PROOF_LENGTH = 180
 """Characters of a proof; the files hold all."""
 
+INDENT = "  "
+"""Before the lines of a table."""
+
 N_LINES = 20
 """Lines of one table; the files hold the rest."""
 
@@ -367,16 +370,20 @@ def _names(title: str, names: Sequence[str]) -> Table:
 # --- Text and Markdown ---------------------------------------------------------------------------
 
 
-def to_text(verdict: Verdict, notes: Sequence[str] = ()) -> str:
-    """Return the verdict, the notes and the tables for a terminal."""
+def to_text(verdict: Verdict, notes: Sequence[str] = (), width: int | None = None) -> str:
+    """Return the verdict, the notes and the tables, which fit a terminal of that width."""
     parts = ["\n".join([verdict.line, *verdict.comparison.remarks, *notes])]
-    parts += [_aligned(table) for table in tables(verdict)]
+    parts += [_aligned(table, width) for table in tables(verdict)]
     return "\n\n".join(parts) + "\n"
 
 
-def _aligned(table: Table) -> str:
-    rows = aligned([table.head, *table.lines[:N_LINES]])
-    return "\n".join([table.title, *(f"  {row}" for row in rows), *_rest(table)])
+def _aligned(table: Table, width: int | None) -> str:
+    rows = aligned(
+        [table.head, *table.lines[:N_LINES]],
+        width=None if width is None else width - len(INDENT),
+        elsewhere="--csv FILE",
+    )
+    return "\n".join([table.title, *(f"{INDENT}{row}" for row in rows), *_rest(table)])
 
 
 def _rest(table: Table) -> list[str]:

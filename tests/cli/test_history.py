@@ -136,7 +136,7 @@ def test_the_command_prints_the_changes(reports: Path, capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert code == 0
     assert "4 runs; of the same class in all of them: 1 case" in out
-    assert f"{NORMAL} on cpu: rounding -> stream (jax 2.0 -> 3.0)" in out
+    assert f"r3:\n  jax 2.0 -> 3.0\n    {NORMAL} on cpu: rounding -> stream\n" in out
 
 
 def test_runs_that_lack_results_are_named(
@@ -178,10 +178,23 @@ def test_the_fact_that_changed_is_told_and_no_other(
 
     assert main(["history", str(tmp_path)]) == 0
 
-    assert (
-        "identical -> stream (flags none -> jax_threefry_partitionable=False)"
-        in capsys.readouterr().out
-    )
+    told = capsys.readouterr().out
+    change = f"    {NORMAL} on cpu: identical -> stream\n"
+    assert f"  flags none -> jax_threefry_partitionable=False\n{change}" in told
+
+
+def test_cases_that_share_what_changed_stand_under_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = [NORMAL, ZEROS]
+    write_run(tmp_path, "r1", "1.0", dict.fromkeys(both, DriftClass.IDENTICAL))
+    write_run(tmp_path, "r2", "2.0", dict.fromkeys(both, DriftClass.STREAM))
+
+    assert main(["history", str(tmp_path)]) == 0
+
+    _, run, facts, *cases = capsys.readouterr().out.splitlines()
+    assert (run, facts) == ("r2:", "  jax 1.0 -> 2.0")
+    assert cases == [f"    {case} on cpu: identical -> stream" for case in both]
 
 
 def test_a_change_without_a_reason_says_so(
@@ -192,7 +205,8 @@ def test_a_change_without_a_reason_says_so(
 
     assert main(["history", str(tmp_path)]) == 0
 
-    assert "identical -> stream (same environment, jax 1.0)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"  same environment, jax 1.0\n    {NORMAL} on cpu: identical -> stream\n" in told
 
 
 def test_a_page_shows_each_run_of_what_changed(reports: Path, tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def told(*words: str) -> None:
     parser = argparse.ArgumentParser()
     add_form_options(parser, "json", "markdown")
     forms = {"json": lambda: "{}", "markdown": lambda: "| |"}
-    write_all(tell(parser.parse_args(words), lambda: "a verdict", **forms))
+    write_all(tell(parser.parse_args(words), lambda _: "a verdict", **forms))
 
 
 def test_a_form_is_written_beside_the_text(

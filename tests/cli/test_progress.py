@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import pytest
 
 from conformance.cli.progress import CLEAR, Progress
-from conformance.cli.terminal import fitting, hidden_note, width_of
+from conformance.cli.terminal import width_of
 from conformance.core.ids import parse_case
 from conformance.core.watching import pace
 
@@ -197,16 +197,3 @@ def test_a_stream_that_is_no_terminal_has_no_width(screen: tuple[int, int, int])
         assert width_of(stream) == (columns or 80)
 
     assert width_of(io.StringIO()) is None
-
-
-@pytest.mark.parametrize(
-    ("width", "shown"),
-    [(None, [0, 1, 2, 3]), (36, [0, 1, 2, 3]), (35, [0, 1, 3]), (26, [0, 1, 3]), (25, [0, 3])],
-)
-def test_a_table_keeps_its_first_and_last_columns(width: int | None, shown: list[int]) -> None:
-    assert fitting([10, 6, 8, 6], width) == shown
-
-
-def test_columns_that_do_not_fit_are_told() -> None:
-    assert hidden_note(4, 4, "--json") == ""
-    assert hidden_note(3, 4, "--json") == "3 of 4 columns fit this terminal; --json has all"
