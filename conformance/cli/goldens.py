@@ -29,7 +29,7 @@ from conformance.cli.reviewed import (
 from conformance.core.errors import ExitCode, SelectionError
 from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
-from conformance.core.paths import OVERLAY_NAME, golden_folder, golden_option, named
+from conformance.core.paths import OVERLAY_NAME, PENDING, golden_folder, golden_option, named
 from conformance.core.records import BASE, Entry
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
@@ -200,6 +200,7 @@ def _stage_layers(folder: Path, arguments: argparse.Namespace) -> Mapping[str, s
 
 def _review(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
+    _require_set(folder)
     reviewed = _reviewed(folder, below, arguments.patterns)
     if arguments.interactive:
         return _decide(reviewed, folder, below)
@@ -284,6 +285,7 @@ def _accept(arguments: argparse.Namespace) -> int:
             below=below,
         )
     else:
+        _require_set(folder)
         accepted = accept(folder, catalogue, below, arguments.patterns)
     print(review_text(accepted))
     print(f"accepted into {folder}")
@@ -292,6 +294,7 @@ def _accept(arguments: argparse.Namespace) -> int:
 
 def _reject(arguments: argparse.Namespace) -> int:
     folder, below = _place(arguments)
+    _require_set(folder)
     left = reject(folder, below, arguments.patterns)
     rest = f"; {counted(len(left), 'other')} still pending" if left else ""
     print(f"dropped what was pending in {folder}{rest}")
@@ -302,7 +305,7 @@ def _pending(arguments: argparse.Namespace) -> int:
     folder, _ = _place(arguments)
     staged = pending(folder)
     if staged is None:
-        open_store(folder)  # of a set that is not there, this would be no answer
+        _require_set(folder)
         print(f"nothing is pending in {folder}")
         return ExitCode.OK
     print(f"pending for {staged.target} of {folder}, staged {staged.date}: {staged.scope}")
@@ -340,6 +343,16 @@ def _place(arguments: argparse.Namespace) -> tuple[Path, Stack | None]:
         print(done, file=sys.stderr)
     print(f"golden set: {folder}", file=sys.stderr)
     return folder, open_stack(golden, overlays[:-1]) if overlays else None
+
+
+def _require_set(folder: Path) -> None:
+    """Ensure that there is a set of which something may be pending: else that is no answer.
+
+    Raises:
+        GoldenError: there is none.
+    """
+    if not (folder / PENDING).exists():
+        open_store(folder)
 
 
 def _overlays(arguments: argparse.Namespace) -> list[Path]:

@@ -209,6 +209,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(ExitCode.USAGE, EXAMPLES)
+    if chosen is not None and words[0] not in (chosen, "-h", "--help", "--version"):
+        parser.error(f"{words[0]!r} stands before the command: write `conformance run {words[0]}`")
     if chosen is not None and chosen not in COMMANDS:
         parser.error(unknown("command", chosen, list(COMMANDS)))
     configurable = [Configurable(command) for command in commands]

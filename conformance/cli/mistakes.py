@@ -250,6 +250,8 @@ def _refuse_places(arguments: argparse.Namespace) -> None:
 def _places(arguments: argparse.Namespace) -> Iterator[tuple[str, Path, bool]]:
     """Yield what a command is to write: the option, the place, and whether it is a folder."""
     for option in (*FILES, *FOLDERS):
+        if arguments.command == "history" and option == "reports":
+            continue  # which it reads
         value = getattr(arguments, option, None)
         if isinstance(value, str | Path) and str(value) != STDOUT:
             yield option, Path(value), option in FOLDERS

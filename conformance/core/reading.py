@@ -217,6 +217,12 @@ def _any_of(*hints: Any) -> Parser:
     """
     first, *others = (_parser(hint) for hint in hints if hint is not types.NoneType)
     is_optional = types.NoneType in hints
+    words = " or ".join(
+        word
+        for hint in hints
+        if typing.get_origin(hint) is typing.Literal
+        for word in typing.get_args(hint)
+    )
 
     def parse(value: Any) -> Any:
         if value is None and is_optional:
@@ -224,7 +230,10 @@ def _any_of(*hints: Any) -> Parser:
         for each in others:
             with contextlib.suppress(Malformed):
                 return each(value)
-        return first(value)
+        try:
+            return first(value)
+        except Malformed as fault:
+            raise (Malformed(f"{fault} or {words}") if words else fault) from None
 
     return parse
 

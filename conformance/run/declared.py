@@ -115,6 +115,17 @@ def add_deadline_option(add: Callable[..., Any]) -> None:
     add("--case-timeout", type=seconds, default=CASE_TIMEOUT_S, metavar="S", help=text)
 
 
+def whole(text: str) -> int:
+    """Return a whole number, for argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    with contextlib.suppress(ValueError):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+
+
 def seconds(text: str) -> float:
     """Return a time that has an end, for argparse.
 

@@ -67,9 +67,10 @@ class ReleaseList:
             SelectionError: there is no such release; the message offers the nearest.
         """
         if version not in self.versions:
-            recent = self.versions[-1]
+            recent, kind = self.versions[-1], f"{self.package} release"
+            longer = [each for each in self.versions if each.startswith(f"{version}.")]
             raise SelectionError(
-                f"{unknown(f'{self.package} release', version, list(self.versions))} "
+                f"{unknown(kind, version, self.versions, meant=longer[-3:])} "
                 f"(the newest is {recent}; a development release needs --pre)"
             )
         return version

@@ -39,16 +39,20 @@ def write_run(
     classes: dict[str, DriftClass | None],
     outcome: Outcome | None = None,
     config: dict[str, str] | None = None,
+    host: dict[str, str] | None = None,
+    device: str = "cpu",
 ) -> None:
     """Write the rows of a run, as one that was killed leaves them."""
-    environment = Environment(packages={"jax": jax}, config=config or {}, host={}, devices={})
+    environment = Environment(
+        packages={"jax": jax}, config=config or {}, host=host or {}, devices={}
+    )
     lines = []
     for case, drift_class in classes.items():
         observation = Observation(
             case=parse_case(case),
             outcome=outcome or returned(np.zeros(64, np.float32)),
             repeat_sha256=None,
-            device="cpu",
+            device=device,
             elapsed_s=0.0,
         )
         result = CaseResult(
@@ -181,6 +185,26 @@ def test_the_fact_that_changed_is_told_and_no_other(
     told = capsys.readouterr().out
     change = f"    {NORMAL} on cpu: identical -> stream\n"
     assert f"  flags none -> jax_threefry_partitionable=False\n{change}" in told
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"host": {"lapack_kernel": "Katmai"}}, "lapack_kernel Haswell -> Katmai"),
+        ({"device": "TPU v5e"}, "device cpu -> TPU v5e"),
+    ],
+)
+def test_another_lapack_or_device_is_told(
+    changed: dict[str, Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before: dict[str, Any] = {"host": {"lapack_kernel": "Haswell"}}
+    write_run(tmp_path, "r1", "1.0", {NORMAL: DriftClass.IDENTICAL}, **before)
+    write_run(tmp_path, "r2", "1.0", {NORMAL: DriftClass.ROUNDING}, **{**before, **changed})
+
+    assert main(["history", str(tmp_path)]) == 0
+
+    change = f"    {NORMAL} on cpu: identical -> rounding\n"
+    assert f"r2:\n  {told}\n{change}" in capsys.readouterr().out
 
 
 def test_cases_that_share_what_changed_stand_under_it(

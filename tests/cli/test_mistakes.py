@@ -58,6 +58,10 @@ MISTAKES = {
     "completion bsh": "value 'bsh' is unknown: did you mean bash",
     "compare a b --policy nofile": "nofile cannot be read",
     "run --shard 3/2": "3/2",
+    "--tier quick": "'--tier' stands before the command: write `conformance run --tier`",
+    "--no-such run": "'--no-such' stands before the command",
+    "audit json:dumps --seed x": "argument --seed: 'x' is no whole number",
+    "cache prune --older-than soon": "argument --older-than: 'soon' is no whole number",
     "run --tier quick --tier full": "--tier: given twice, as quick and as full: give one",
     "gate --from 0.9 --from 0.10 --to 0.11": "--from: given twice, as 0.9 and as 0.10: give one",
     "run -n 2 --workers 3": "-n/--workers: given twice, as 2 and as 3: give one",
@@ -102,6 +106,10 @@ ABSENT = {
     "goldens verify --golden nodir": "nodir holds no manifest.json: name a golden set",
     "goldens pending --golden nodir": "nodir holds no manifest.json: name a golden set",
     "goldens textconv nofile": "nofile cannot be shown",
+    "goldens review --golden nodir": "nodir holds no manifest.json: name a golden set",
+    "goldens accept --golden nodir": "nodir holds no manifest.json: name a golden set",
+    "goldens reject --golden nodir": "nodir holds no manifest.json: name a golden set",
+    "history pyproject.toml": "pyproject.toml holds no run",
 }
 """What is not there, told so: 3."""
 

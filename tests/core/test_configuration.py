@@ -134,7 +134,7 @@ def test_a_file_that_is_wrong_is_refused_in_one_line(
         ("CONFORMANCE_CASE_TIMEOUT", "soon", "'soon' is not a number"),
         ("CONFORMANCE_CASE_TIMEOUT", "0", "'0' is no number of seconds above 0"),
         ("CONFORMANCE_WORKERS", "0", "'0' is no number of processes"),
-        ("CONFORMANCE_WORKERS", "many", "'many' is not an integer"),
+        ("CONFORMANCE_WORKERS", "many", "'many' is not an integer or auto"),
     ],
 )
 def test_a_variable_that_is_wrong_is_refused_by_name(

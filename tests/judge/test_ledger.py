@@ -16,6 +16,7 @@ from conformance.core.arrays import returned
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import LedgerError
 from conformance.core.ids import parse_case
+from conformance.core.paths import LEDGER as SHIPPED
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
 from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
@@ -523,3 +524,10 @@ def test_an_entry_that_announces_nothing_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="checks is empty, and so is also"):
         load(path)
+
+
+def test_a_ledger_is_toml_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "known-limitations"
+    path.write_bytes(SHIPPED.read_bytes())
+
+    assert load(path) == load(SHIPPED)

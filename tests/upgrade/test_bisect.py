@@ -155,6 +155,11 @@ def test_releases_between_two_include_both() -> None:
     assert LISTED.between("0.4.38", "0.5.1") == ("0.4.38", "0.5.0", "0.5.1")
 
 
+def test_a_release_that_lacks_its_last_number_is_told_those_that_have_it() -> None:
+    with pytest.raises(SelectionError, match=r"'0\.12' is unknown: did you mean 0\.12\.0\?"):
+        LISTED.between("0.4.38", "0.12")
+
+
 def test_an_unknown_release_is_refused_with_the_nearest() -> None:
     with pytest.raises(SelectionError) as caught:
         LISTED.between("0.5.9", "0.12.0")

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PACKAGE.MODULE:FUNCTION",
         help="function that returns a module (linen, nnx, Equinox, Haiku) with inputs, or a tree",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the root key (default: 0)")
+    parser.add_argument(
+        "--seed", type=declared.whole, default=0, help="seed of the root key (default: 0)"
+    )
     parser.add_argument(
         "--abstract",
         action="store_true",

@@ -6,6 +6,7 @@ import argparse
 
 from conformance.cli.arguments.forms import add_form_options
 from conformance.core.paths import CACHE_KINDS
+from conformance.run.declared import whole
 
 DAYS = 30
 """An entry that was of no use for so long goes, unless another number is asked for."""
@@ -22,5 +23,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     add_form_options(listing, "json")
     pruning.add_argument(
-        "--older-than", type=int, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
+        "--older-than", type=whole, default=DAYS, metavar="DAYS", help=f"default: {DAYS}; 0: all"
     )
