@@ -19,7 +19,7 @@ from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.core.versions import LAWS
-from conformance.report.aligned import fitting, hidden_note, markdown_line
+from conformance.report.aligned import fitting, hidden_note, markdown_line, wrapped
 from conformance.run import options
 from conformance.run.page import page_of
 from conformance.run.sweeping import Step, SweepVerdict, joined, verdicts_apart, verdicts_here
@@ -124,7 +124,7 @@ class PlainTable:
     def end(self) -> None:
         """Say how to see the columns that did not fit."""
         if self._note:
-            print(self._note)
+            print(*wrapped(self._note, width_of(sys.stdout)), sep="\n")
 
     def _begin(self, head: tuple[str, ...]) -> None:
         self._head = head

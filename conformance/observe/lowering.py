@@ -17,6 +17,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import as_dtype
+from conformance.core.errors import InitializerUnavailable
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import expected_error
@@ -43,6 +44,9 @@ def fingerprints(spec: InitializerSpec) -> dict[str, dict[str, str]]:
     """Return `initializer dtype` -> platform -> 16 hexadecimal digits, or `raises X`.
 
     Traced once a dtype.
+
+    Raises:
+        InitializerUnavailable: Flax, which has it, is not installed.
     """
     return {f"{spec.name} {dtype}": _by_platform(spec, dtype) for dtype in DTYPES}
 
@@ -52,6 +56,8 @@ def _by_platform(spec: InitializerSpec, dtype: str) -> dict[str, str]:
 
     try:
         traced = jax.jit(_program(spec, dtype), keep_unused=True).trace(_words())
+    except InitializerUnavailable:  # which is no answer: nothing is lowered to another program
+        raise
     except Exception as error:
         return dict.fromkeys(PLATFORMS, f"raises {type(error).__name__}")
     return {platform: _fingerprint(traced, platform) for platform in PLATFORMS}

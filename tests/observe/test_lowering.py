@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cli import main
+from conformance.core.errors import InitializerUnavailable
 from conformance.observe import lowering
 from conformance.observe.lowering import PLATFORMS, fingerprints
 from conformance.store.accepted import Accepted, changes, save
@@ -114,3 +116,13 @@ def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
             "dtype (uniform_1): `conformance lowering` names them"
         ]
     )
+
+
+def test_an_initializer_that_is_not_installed_has_no_program_and_is_no_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without Flax `conformance lowering` told of 12 other programs, and how to accept them."""
+    monkeypatch.setitem(sys.modules, "flax", None)
+
+    with pytest.raises(InitializerUnavailable, match=r"flax\.linen\.initializers is not here"):
+        fingerprints(load_catalogue().lookup("zeros_init_linen"))
