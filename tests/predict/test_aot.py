@@ -12,7 +12,7 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import problems
-from conformance.cli import compile as command
+from conformance.cli.arguments.compile import targets
 from conformance.cli.main import main
 from conformance.core.errors import CompilerAbsent, SelectionError, UnknownTarget
 from conformance.core.ids import Case, Problem, Tier, parse_case
@@ -262,7 +262,7 @@ def arguments(**fields: Any) -> argparse.Namespace:
 def test_several_topologies_are_separated_by_commas() -> None:
     asked = arguments(platform="tpu", topology="v5e:1x1, v4:1x1x1")
 
-    assert command._targets(asked) == ["v5e:1x1", "v4:1x1x1"]
+    assert targets(asked) == ["v5e:1x1", "v4:1x1x1"]
 
 
 # --- Devices that are here -----------------------------------------------------------------------
