@@ -42,7 +42,8 @@ def refuse_mistakes(arguments: argparse.Namespace) -> None:
     """
     if judge := OF_A_COMMAND.get(arguments.command):
         judge(arguments)
-    if hasattr(arguments, "initializer"):
+    # Which layers and dtypes of theirs there are, the installed Flax tells.
+    if hasattr(arguments, "initializer") and not getattr(arguments, "layer", None):
         _refuse_unknown(arguments)
     _refuse_places(arguments)
 
