@@ -245,7 +245,8 @@ OF_A_COMMAND: Mapping[str, Callable[[argparse.Namespace], None]] = {
 def _refuse_places(arguments: argparse.Namespace) -> None:
     for option, path, is_folder in _places(arguments):
         if number := _fault(path, is_folder=is_folder):
-            raise cannot_write(path, OSError(number, os.strerror(number)), f"--{option}")
+            choice = f"--{option} {'DIR' if is_folder else 'FILE'}"
+            raise cannot_write(path, OSError(number, os.strerror(number)), choice)
 
 
 def _places(arguments: argparse.Namespace) -> Iterator[tuple[str, Path, bool]]:
