@@ -34,6 +34,9 @@ EXCEPTIONS = (
 )
 """Exceptions that initializers are known to raise: Python's own, XLA's, and this package's."""
 
+SHIPPED = "shipped"
+"""What a ledger extends that adds to the entries of this package."""
+
 FIGURE_TOLERANCE = 0.01
 """Figures are stated to three digits; a hundredth covers what backends differ in the last."""
 
@@ -136,6 +139,7 @@ class Ledger:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
+    extends: str = ""
     limitation: tuple[Limitation, ...] = ()
     finding: tuple[Finding, ...] = ()
 
@@ -206,7 +210,7 @@ def _changed_figure(
 
 
 def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
-    """Return the ledger in a TOML file.
+    """Return the ledger in a TOML file, after the shipped entries if it says `extends = "shipped"`.
 
     checks: the names of all checks; none are known here, and without them any name is taken.
 
@@ -217,6 +221,17 @@ def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
     way_out = "put it right; an entry is a [[limitation]] or a [[finding]] table"
     with naming(path, LedgerError, way_out):
         file = record(_File, toml(path))
+    if file.extends not in ("", SHIPPED):
+        raise LedgerError(
+            f"{path}: extends = {file.extends!r} is not understood: write {SHIPPED!r} to add these "
+            "entries to those of this package, or leave it out to have these instead"
+        )
+    if file.extends:
+        below = load(LEDGER, checks)
+        limitations, findings = below.limitations, below.findings
+        file = _File(
+            limitation=(*limitations, *file.limitation), finding=(*findings, *file.finding)
+        )
     for kind, entries in (("limitation", file.limitation), ("finding", file.finding)):
         ids = [entry.id for entry in entries]
         if twice := [name for name in ids if ids.count(name) > 1]:

@@ -531,3 +531,43 @@ def test_a_ledger_is_toml_whatever_it_is_called(tmp_path: Path) -> None:
     path.write_bytes(SHIPPED.read_bytes())
 
     assert load(path) == load(SHIPPED)
+
+
+MINE = """
+[[limitation]]
+id = "mine"
+initializer = ["mine"]
+checks = ["values"]
+reason = "known"
+link = "https://example.org"
+"""
+
+
+@pytest.mark.parametrize(("head", "adds"), [('extends = "shipped"', True), ("", False)])
+def test_a_ledger_adds_to_the_shipped_one_or_takes_its_place(
+    head: str, adds: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text(head + MINE)
+
+    ledger = load(path)
+
+    assert ledger.limitations[-1].id == "mine"
+    assert ledger.limitations[:-1] == (load().limitations if adds else ())
+    assert ledger.findings == (load().findings if adds else ())
+
+
+def test_an_id_of_the_shipped_ledger_is_taken(tmp_path: Path) -> None:
+    path, taken = tmp_path / "ledger.toml", load().limitations[0].id
+    path.write_text('extends = "shipped"' + MINE.replace('"mine"', f'"{taken}"', 1))
+
+    with pytest.raises(LedgerError, match=f"limitation id '{taken}' is used twice"):
+        load(path)
+
+
+def test_nothing_else_can_be_extended(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.toml"
+    path.write_text('extends = "theirs"' + MINE)
+
+    with pytest.raises(LedgerError, match="extends = 'theirs' is not understood: write 'shipped'"):
+        load(path)
