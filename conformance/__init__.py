@@ -22,9 +22,12 @@ What there is:
     register(name, build, ...)   make an initializer of yours known to all commands and tests
 
 Definitions say what an initializer must return: `Constant`, `Normal`, `TruncatedNormal`, `Uniform`,
-`Logistic`, `VarianceScaling`, `Orthogonal`, `DeltaOrthogonal`, and `Declared`, by its
-`NominalMoments`, for a law that none of them is. Each answer shows itself, as text in a terminal
-and as a table or a plot in a notebook. What is wrong with a call is a `ConformanceError`.
+`Logistic`, `VarianceScaling`, `ScaledBounds`, `Orthogonal`, `DeltaOrthogonal`, `Identity`, and
+`Declared`, by its `NominalMoments`, for a law that none of them is. Where an initializer goes about
+it otherwise than JAX's, they say so by `drawn_with`, by each `Refusal`, by `fans_by`, as
+`keras_fans`, and by `Rounds`, as `SCALE_ONCE` and `SCALE_STEPWISE`. Each answer shows itself, as
+text in a terminal and as a table or a plot in a notebook. What is wrong with a call is a
+`ConformanceError`.
 
 The command line does all of this for whole matrices of cases: `conformance --help`.
 """
@@ -47,30 +50,43 @@ if TYPE_CHECKING:
     from conformance.cases.catalogue import Catalogue, register
     from conformance.core.errors import ConformanceError
     from conformance.core.laws import (
+        SCALE_ONCE,
+        SCALE_STEPWISE,
         Constant,
         Declared,
         DeltaOrthogonal,
+        Identity,
         Logistic,
         NominalMoments,
         Normal,
         Orthogonal,
+        Refusal,
+        Rounds,
+        ScaledBounds,
         TruncatedNormal,
         Uniform,
         VarianceScaling,
+        keras_fans,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "SCALE_ONCE",
+    "SCALE_STEPWISE",
     "Catalogue",
     "ConformanceError",
     "Constant",
     "Declared",
     "DeltaOrthogonal",
+    "Identity",
     "Logistic",
     "NominalMoments",
     "Normal",
     "Orthogonal",
+    "Refusal",
+    "Rounds",
+    "ScaledBounds",
     "TruncatedNormal",
     "Uniform",
     "VarianceScaling",
@@ -78,6 +94,7 @@ __all__ = [
     "compare",
     "explain",
     "judge",
+    "keras_fans",
     "law",
     "load_records",
     "observe",

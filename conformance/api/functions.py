@@ -24,7 +24,7 @@ from conformance.api.asked import (
 )
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.offers import refuse
-from conformance.cases.sweeps import TRANSFORMS, is_swept, sweep_case
+from conformance.cases.sweeps import TRANSFORMS, is_swept, sweep_case, unswept_reason
 from conformance.core.arrays import Array, returned
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ReportError, SelectionError, unknown
@@ -280,10 +280,10 @@ def law(
     """
     spec = spec_of(initializer, definition)
     if not is_swept(spec) or spec.definition is None:
-        reason = spec.no_oracle or "it draws no word for each element"
         raise SelectionError(
-            f"{spec.name} cannot be swept: {reason}. A function of yours needs definition=, such "
-            "as Normal(stddev=0.02); matrices and constants have no law of single elements"
+            f"{spec.name} cannot be swept: {unswept_reason(spec)}. A function of yours needs "
+            "definition=, such as Normal(stddev=0.02); matrices and constants have no law of "
+            "single elements"
         )
     if transform not in TRANSFORMS:
         raise SelectionError(unknown("transform", transform, TRANSFORMS))

@@ -259,8 +259,8 @@ def require_definition(definition: object) -> None:
     if definition is None:
         return
     if isinstance(definition, laws.Definition):
-        if definition.fault:
-            raise CatalogueError(f"{definition}: {definition.fault}")
+        if fault := definition.fault or definition.fault_of_ways:
+            raise CatalogueError(f"{definition}: {fault}")
         return
     names = [name for name in laws.__all__ if _is_definition(getattr(laws, name))]
     if isinstance(definition, type):

@@ -10,6 +10,8 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from conformance.cases.builtin import load_catalogue
+from conformance.cases.sweeps import unswept
 from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.main import say_waiting
 from conformance.cli.output import tell, write_all, write_page
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
             found.append(step.verdict)
     if is_text:
         table.end()
+    for line in unswept(load_catalogue(), asked.asked):
+        print(line, file=sys.stderr)
     code = ExitCode.first(*(each.code for each in found), ExitCode.OK)
     if arguments.write_budgets and all(each.measured for each in found):
         below = stacked(asked.golden_folder, asked.overlays)

@@ -13,6 +13,7 @@ The words of a key are eight hexadecimal digits each, the high one first: two of
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 WORD_BITS = 32
@@ -109,6 +110,33 @@ def parse_key(text: str) -> KeySpec:
         words=tuple(int(word, 16) for word in words),
         steps=tuple(_parse_step(step, text) for step in steps),
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Descent:
+    """How the key that draws is made, where an initializer draws with another than it is given.
+
+    root: what it makes a key of, whatever it is given; None where it starts from that.
+    steps: from the root on.
+    """
+
+    root: KeySpec | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@functools.lru_cache(maxsize=256)
+def parse_descent(text: str) -> Descent:
+    """Return what a text such as `split2at1`, `s7.fold5` or "" says of the key that draws.
+
+    Raises:
+        ValueError: it says nothing of the kind; the message says which part, and how it is written.
+    """
+    if not text:
+        return Descent()
+    if not _ROOT.fullmatch(text.partition(".")[0]):
+        return Descent(steps=tuple(_parse_step(step, text) for step in text.split(".")))
+    key = parse_key(text)
+    return Descent(root=dataclasses.replace(key, steps=()), steps=key.steps)
 
 
 def _parse_step(step: str, text: str) -> Step:

@@ -106,7 +106,8 @@ def _judged(
     rows = arrays.reshape(len(seeds), -1)
     at_sigma = np.zeros(len(seeds))
     if isinstance(definition, Constant):
-        value = np.full(1, definition.value).astype(rows.dtype)
+        every = np.broadcast_to(definition.values(problem.shape), problem.shape)
+        value = every.astype(rows.dtype).reshape(-1)
         return Plain(is_right=(_bits(rows) == _bits(value)).all(axis=1), at_sigma=at_sigma)
     moments = nominal_moments(definition, problem.shape, problem.dtype)
     assert moments is not None

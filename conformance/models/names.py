@@ -129,8 +129,23 @@ def _named(scaled: Scaled) -> Iterator[tuple[str, float, str]]:
         yield "uniform of +-fan_in**-0.5 (PyTorch)", 1 / 3, "fan_in"
 
 
-def _asked(scale: float, mode: str, scaled: Scaled, **axes: Axes) -> VarianceScaling:
-    return VarianceScaling(scale=scale, mode=mode, distribution=scaled.distribution, **axes)
+def _asked(
+    scale: float,
+    mode: str,
+    scaled: Scaled,
+    *,
+    in_axis: Axes = -2,
+    out_axis: Axes = -1,
+    batch_axis: Axes = (),
+) -> VarianceScaling:
+    return VarianceScaling(
+        scale=scale,
+        mode=mode,
+        distribution=scaled.distribution,
+        in_axis=in_axis,
+        out_axis=out_axis,
+        batch_axis=batch_axis,
+    )
 
 
 def _has(asked: VarianceScaling, scaled: Scaled, shape: tuple[int, ...], dtype: str) -> bool:

@@ -227,6 +227,15 @@ class Program:
     constants: Mapping[Value, Any]
     operations: tuple[Operation, ...]
 
+    def needed(self) -> Program:
+        """Return the program without the operations that none of its outputs depends on."""
+        wanted, kept = set(self.outputs), []
+        for operation in reversed(self.operations):
+            if wanted.intersection(operation.outputs):
+                wanted.update(operation.inputs)
+                kept.append(operation)
+        return dataclasses.replace(self, operations=tuple(reversed(kept)))
+
     def all_operations(self) -> Iterator[Operation]:
         """Yield its operations, each followed by those of the programs in it.
 

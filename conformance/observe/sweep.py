@@ -41,7 +41,7 @@ def sweep(spec: InitializerSpec, case: Case, executor: Executor) -> Sweep:
     """Run the unmodified initializer over all words, on the executor.
 
     Raises:
-        NotElementwise: it draws other than one word per element.
+        NotElementwise: it draws other than one word per element, or with another key.
         SweepError: it raised, or returned another dtype or shape.
     """
     start = time.perf_counter()
@@ -80,13 +80,21 @@ def _call(initializer: Initializer, case: Case) -> Any:
 
 
 def _require_one_word_each(initializer: Initializer, case: Case, key: Any) -> None:
-    """Raise unless the traced program draws once: a word of the usual width for each element."""
+    """Raise unless the traced program draws once: a word of the usual width for each element.
+
+    And with the key that is given, or one that is made of it: no other's words are the lattice's.
+    """
     problem = case.problem
     program = traced(lambda key: initializer(key, problem.shape, as_dtype(problem.dtype)), key)
+    operations = [each for each in program.needed().all_operations() if each.name == "random_bits"]
+    if operations and all(each.inputs[0].form.dtype != key.dtype for each in operations):
+        raise NotElementwise(
+            f"{problem.initializer} draws nothing from the key that it is given, but with a key of "
+            "its own: it has no law over keys. If that is meant, say which by `drawn_with`, as in "
+            "drawn_with='s7' for jax.random.key(7); each of its arrays is then held to that key"
+        )
     draws = [
-        (operation.parameters["bit_width"], math.prod(operation.parameters["shape"]))
-        for operation in program.all_operations()
-        if operation.name == "random_bits"
+        (each.parameters["bit_width"], math.prod(each.parameters["shape"])) for each in operations
     ]
     needed = (FORMATS[problem.dtype].word_bits, math.prod(problem.shape))
     if draws != [needed]:

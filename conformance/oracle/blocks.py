@@ -18,7 +18,14 @@ from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import Definition, law_of
 from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings, followed_uniform, followed_value
-from conformance.oracle.initializers import CHUNK, OracleUnavailable, draw, layout_of, solve_words
+from conformance.oracle.initializers import (
+    CHUNK,
+    OracleUnavailable,
+    draw,
+    drawing_key,
+    layout_of,
+    solve_words,
+)
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Words, seed_key
 
@@ -49,8 +56,9 @@ class Answers:
             raise OracleUnavailable(f"{problem.id} is not drawn as one real after the other")
         self._law, self._definition, self._shape = law, definition, problem.shape
         self._is_compiled = is_compiled
-        keys = np.stack([seed_key(seed, x64=problem.dtype in WIDE_DTYPES) for seed in seeds])
         layout = layout_of(problem, default=True)
+        given = (seed_key(seed, x64=problem.dtype in WIDE_DTYPES) for seed in seeds)
+        keys = np.stack([drawing_key(definition, key, partitionable=layout) for key in given])
         self._words: Words = draw(keys, problem.shape, self._dtype, partitionable=layout)
 
     def expected(self) -> Array:

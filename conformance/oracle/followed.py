@@ -146,7 +146,8 @@ def _uniform_range(
     law: Law, dtype: np.dtype[Any], *, folded: ErfErrors | None
 ) -> tuple[float, float]:
     if not isinstance(law, TruncatedNormal):
-        return law.uniform_range(FORMATS[dtype.name])
+        lower, upper = law.uniform_range(FORMATS[dtype.name])
+        return float(_cast(lower, dtype)), float(_cast(upper, dtype))
     if folded is None:
         return _erf_of(law.lower, dtype), _erf_of(law.upper, dtype)
     return _folded_erf_of(law.lower, dtype, folded[0]), _folded_erf_of(law.upper, dtype, folded[1])
@@ -245,15 +246,27 @@ def followed_product(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
 ) -> Array:
-    """Return the array that the sequence makes of the variates, in the dtype."""
+    """Return the array that the sequence makes of the variates, in the dtype.
+
+    Whether the factor of a normal takes the sqrt(2), or the variate, the definition says.
+    """
     scale = _scale(definition, shape, dtype)
     if isinstance(law, Normal):
-        scale = rounded(_cast(math.sqrt(2), dtype) * scale, dtype)
+        root = _cast(math.sqrt(2), dtype)
+        if definition.rounds.of_unit:
+            variate = rounded(root * variate, dtype)
+        else:
+            scale = rounded(root * scale, dtype)
     return round_once(scale * variate, dtype)
 
 
 def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
-    """Return the last factor, by the dtype's roundings."""
+    """Return the last factor, by the dtype's roundings: those of the definition, or JAX's."""
+    if definition.rounds.factor is not None:
+        steps = definition.rounds.factor(
+            definition, shape, lambda step: rounded(np.asarray(step, np.float64), dtype)
+        )
+        return np.asarray(steps, np.float64)
     match definition:
         case Law():
             return _cast(definition.factor, dtype)

@@ -10,7 +10,13 @@ import numpy as np
 from conformance.core.arrays import Array
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition
-from conformance.oracle.initializers import OracleUnavailable, key_of, layout_of, solve
+from conformance.oracle.initializers import (
+    OracleUnavailable,
+    drawing_key,
+    key_of,
+    layout_of,
+    solve,
+)
 from conformance.oracle.threefry import Key, fold_in, seed_key, split
 
 
@@ -19,14 +25,18 @@ def other_draws(
 ) -> Iterator[tuple[str, tuple[Array, ...]]]:
     """Yield what else may have been drawn, in words, and the arrays that the oracle has for it.
 
-    key: of the draw, where it is not that of the problem's seed.
+    key: that the initializer is given, where it is not that of the problem's seed.
 
     Raises:
         OracleUnavailable: the oracle has no answer to the problem.
     """
     layout = layout_of(problem, default=True)
-    is_given = key is not None or not problem.key.is_seed
-    own = key_of(problem) if key is None else key
+    handed = key_of(problem) if key is None else key
+    own = drawing_key(definition, handed, partitionable=layout)
+    is_given = key is not None or not problem.key.is_seed or bool(definition.drawn_with)
+    if definition.drawn_with:
+        definition = dataclasses.replace(definition, drawn_with="")
+        yield "drawn with the key that was given", _answers(definition, problem, handed)
     for name, other in _other_keys(problem, own, layout, given=is_given):
         yield f"drawn with {name}", _answers(definition, problem, other)
     forced = f"threefry2x32_{'non' if layout else ''}partitionable"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from conformance.core.arrays import Array, as_dtype, centred, in_shape
 from conformance.core.formats import FORMATS, FUSED_DTYPES, WIDE_DTYPES
 from conformance.core.ids import Problem, format_shape
-from conformance.core.keys import FOLD
+from conformance.core.keys import FOLD, KeySpec, Step, parse_descent
 from conformance.core.lattice import word_bits
 from conformance.core.laws import (
     Constant,
@@ -75,7 +75,8 @@ def solve(
 ) -> Solution:
     """Return the answer to a problem whose initializer has the definition.
 
-    key: of the draw, where it is not that of the problem.
+    key: that the initializer is given, where it is not that of the problem; it may draw with
+        another, see `drawing_key`.
     partitionable: the layout behind the plain name `threefry2x32`; suffixed names state theirs.
     x64: whether JAX keeps seeds beyond 32 bits. The wide dtypes always run so.
     fused: the formats whose multiply-adds the device fuses; they change `uniform` and `followed`.
@@ -92,6 +93,7 @@ def solve(
     layout = layout_of(problem, default=partitionable)
     if key is None:
         key = key_of(problem, x64=x64, partitionable=layout)
+    key = drawing_key(definition, key, x64=x64, partitionable=layout)
     match definition:
         case Orthogonal():
             return _orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
@@ -141,11 +143,25 @@ def key_of(problem: Problem, *, x64: bool = False, partitionable: bool = True) -
     x64: whether JAX keeps seeds beyond 32 bits; see `solve`. partitionable: the layout, which
     decides how the children of a key are numbered.
     """
-    if problem.words:
-        key = np.array(problem.words, np.uint32)
-    else:
-        key = seed_key(problem.seed, x64=x64 or problem.dtype in WIDE_DTYPES)
-    for step in problem.steps:
+    root = _root_key(problem.key, x64=x64 or problem.dtype in WIDE_DTYPES)
+    return _descended(root, problem.steps, partitionable=partitionable)
+
+
+def drawing_key(
+    definition: Definition, key: Key, *, x64: bool = False, partitionable: bool = True
+) -> Key:
+    """Return the key that draws where an initializer of the definition is given this one."""
+    descent = parse_descent(definition.drawn_with)
+    root = key if descent.root is None else _root_key(descent.root, x64=x64)
+    return _descended(root, descent.steps, partitionable=partitionable)
+
+
+def _root_key(spec: KeySpec, *, x64: bool) -> Key:
+    return np.array(spec.words, np.uint32) if spec.words else seed_key(spec.seed, x64=x64)
+
+
+def _descended(key: Key, steps: tuple[Step, ...], *, partitionable: bool) -> Key:
+    for step in steps:
         if step.name == FOLD:
             key = fold_in(key, step.number)
         else:
@@ -248,7 +264,7 @@ def _complex_stages(words: Words, law: Law, dtype: np.dtype[Any]) -> Solution:
 
 
 def _constant(definition: Constant, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Solution:
-    value = np.asarray(definition.value)
+    value = definition.values(shape)
     wide = value.astype(np.complex128) if dtype.kind == "c" else value.real.astype(np.float64)
     full = np.broadcast_to(wide, shape).copy()
     expected = round_once(full, dtype)
@@ -303,6 +319,7 @@ def solve_normals(
     layout = layout_of(problem, default=partitionable)
     if key is None:
         key = key_of(problem, partitionable=layout)
+    key = drawing_key(definition, key, partitionable=layout)
     return _normals(key, tall_shape(problem.shape, definition), dtype, partitionable=layout)
 
 

@@ -144,7 +144,9 @@ def test_a_wrong_law_writes_no_budget(tmp_path: Path, capsys: pytest.CaptureFixt
     code = main(["law", HERE, *arguments, "--golden", str(tmp_path), "--ledger", str(empty), WRITE])
 
     assert code == 1
-    assert "sets no budget until this is explained" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "sets no budget until this is explained" in told
+    assert 'and prng = ["lattice"]' in told
     assert not (tmp_path / BUDGETS).exists()
 
 

@@ -292,11 +292,11 @@ def test_in_16_bits_the_division_by_a_constant_is_a_product_before_it_is_folded(
     transform: str,
 ) -> None:
     """The float16 erf of 1.625 / sqrt 2 is one ULP more by the quotient than by the product."""
-    bounds = {"lower": 1.625, "upper": 3.0}
+    law = TruncatedNormal(stddev=1.0, lower=1.625, upper=3.0)
     spec = InitializerSpec(
         name="truncated_normal_1_625",
-        build=lambda: jax.nn.initializers.truncated_normal(1.0, **bounds),
-        definition=TruncatedNormal(stddev=1.0, **bounds),
+        build=lambda: jax.nn.initializers.truncated_normal(1.0, lower=law.lower, upper=law.upper),
+        definition=law,
         family="truncated_normal",
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from conformance.core.formats import is_complex
 from conformance.core.laws.base import Definition, Law, NominalMoments, Reals, Sampler
-from conformance.core.laws.constant import Constant
+from conformance.core.laws.constant import Constant, Identity
 from conformance.core.laws.declared import Declared
 from conformance.core.laws.logistic import Logistic
 from conformance.core.laws.normal import Normal
@@ -23,14 +23,29 @@ from conformance.core.laws.variance_scaling import (
     MODES,
     UNITS,
     Axes,
+    Fans,
+    ScaledBounds,
     VarianceScaling,
     fans,
+    keras_fans,
     scaled_variance,
+)
+from conformance.core.laws.ways import (
+    AS_JAX,
+    KNOWN_ROUNDS,
+    SCALE_ONCE,
+    SCALE_STEPWISE,
+    Refusal,
+    Rounds,
 )
 
 __all__ = [
+    "AS_JAX",
     "COMPLEX_TRUNCATED_STDDEV",
+    "KNOWN_ROUNDS",
     "MODES",
+    "SCALE_ONCE",
+    "SCALE_STEPWISE",
     "TRUNCATED_STDDEV",
     "UNITS",
     "Axes",
@@ -38,6 +53,8 @@ __all__ = [
     "Declared",
     "Definition",
     "DeltaOrthogonal",
+    "Fans",
+    "Identity",
     "Law",
     "Logistic",
     "Matrix",
@@ -45,13 +62,17 @@ __all__ = [
     "Normal",
     "Orthogonal",
     "Reals",
+    "Refusal",
+    "Rounds",
     "Sampler",
+    "ScaledBounds",
     "TruncatedNormal",
     "Uniform",
     "VarianceScaling",
     "expected_error",
     "fans",
     "has_bounds",
+    "keras_fans",
     "law_of",
     "nominal_moments",
     "sampler_of",
@@ -91,6 +112,9 @@ def expected_error(definition: Definition | None, shape: tuple[int, ...], dtype:
     """Return the name of the exception that the call must raise, or None if it must return.
 
     These are the documented refusals: too few dimensions for a fan, for an orthogonal matrix or for
-    a delta-orthogonal kernel; complex dtypes where the law is real only.
+    a delta-orthogonal kernel; complex dtypes where the law is real only. Or those that the
+    definition states.
     """
-    return None if definition is None else definition.refusal(shape, is_complex=is_complex(dtype))
+    if definition is None:
+        return None
+    return definition.refused(shape, dtype, is_complex=is_complex(dtype))

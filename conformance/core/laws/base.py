@@ -14,6 +14,8 @@ import numbers
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from conformance.core.formats import Format
+from conformance.core.keys import parse_descent
+from conformance.core.laws.ways import AS_JAX, Refusal, Rounds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,17 +62,29 @@ class Sampler:
     shape: tuple[int, ...]
     lower: float = -math.inf
     upper: float = math.inf
+    drawn_with: str = ""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Definition(abc.ABC):
     """What an initializer must return. Subclasses are frozen records.
 
     family: the folder of the goldens of JAX's own initializers, and the unit of their budgets.
+
+    The fields say where an initializer goes about it otherwise than those of JAX.
+
+    drawn_with: how the key that draws is made of the one that is given, as ids have keys:
+        `split2at1` for the second of split(key), `fold5.split2at0`; or a key of its own, `s7`,
+        `k0000000700000000`. Empty: the key itself.
+    refusals: which calls must raise; the first that holds says what. None: those of JAX.
+    rounds: the order in which the factor and the product are rounded.
     """
 
-    __slots__ = ()
-
     family: ClassVar[str] = "custom"
+
+    drawn_with: str = dataclasses.field(default="", repr=False)
+    refusals: tuple[Refusal, ...] | None = dataclasses.field(default=None, repr=False)
+    rounds: Rounds = dataclasses.field(default=AS_JAX, repr=False)
 
     @property
     def fault(self) -> str:
@@ -79,6 +93,29 @@ class Definition(abc.ABC):
         Whoever registers is told. Numbers that were computed, as those of `times`, are not asked.
         """
         return ""
+
+    @property
+    def fault_of_ways(self) -> str:
+        """Return why nothing can go about it so, with the value; "" where something can."""
+        try:
+            parse_descent(self.drawn_with)
+        except (AttributeError, ValueError) as error:
+            return f"drawn_with={self.drawn_with!r}: {error}"
+        if not (self.refusals is None or isinstance(self.refusals, tuple)):
+            return f"refusals={self.refusals!r} is no tuple: write (Refusal(...),), or ()"
+        for each in self.refusals or ():
+            if not isinstance(each, Refusal):
+                return f"refusals has {each!r}, which is no Refusal"
+            if each.fault:
+                return each.fault
+        if not isinstance(self.rounds, Rounds):
+            return f"rounds={self.rounds!r} is no Rounds: write SCALE_ONCE, or one of your own"
+        return ""
+
+    @property
+    def draws_as_given(self) -> bool:
+        """Return whether the key that is given decides what is drawn."""
+        return parse_descent(self.drawn_with).root is None
 
     @property
     def unit(self) -> Law | None:
@@ -101,13 +138,27 @@ class Definition(abc.ABC):
 
     def sampler(self, shape: tuple[int, ...]) -> Sampler | None:
         """Return how the elements are drawn; None where nothing is drawn or nobody knows how."""
-        if self.unit is None:
-            return None
-        lower, upper = self.unit.support
-        return Sampler(kind=self.unit.drawn_by, shape=shape, lower=lower, upper=upper)
+        return None if self.unit is None else self._sampler_of(self.unit, shape)
+
+    def _sampler_of(self, unit: Law, shape: tuple[int, ...]) -> Sampler:
+        """Return how elements of this unit variate are drawn."""
+        lower, upper = unit.support
+        return Sampler(
+            kind=unit.drawn_by, shape=shape, lower=lower, upper=upper, drawn_with=self.drawn_with
+        )
+
+    def refused(self, shape: tuple[int, ...], dtype: str, *, is_complex: bool) -> str | None:
+        """Return the name of the exception that a call must raise, or None if it must return."""
+        if self.refusals is None:
+            return self.refusal(shape, is_complex=is_complex)
+        found = (each.exception for each in self.refusals if each.holds(shape, dtype))
+        return next(found, None)
 
     def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
-        """Return the name of the exception that the call must raise, or None if it must return."""
+        """Return the name of the exception that JAX's own must raise, or None if they must return.
+
+        It holds where `refusals` says nothing.
+        """
         del shape, is_complex
         return None
 

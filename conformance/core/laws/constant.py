@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
 
 from conformance.core.laws.base import Definition, NominalMoments
 
@@ -27,6 +30,11 @@ class Constant(Definition):
             return ""
         return f"value={self.value!r} is no number: write one, or a (nested) tuple of numbers"
 
+    def values(self, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Return what is broadcast to the shape, before it is rounded to the dtype."""
+        del shape
+        return np.asarray(self.value)
+
     def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments | None:
         """Return the value with no variance; None for an array of several."""
         del shape, is_complex
@@ -41,6 +49,30 @@ class Constant(Definition):
         if isinstance(self.value, tuple) and not _broadcasts(self.value, shape):
             return "ValueError"
         return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Identity(Constant):
+    """`value` times the identity: ones where the last two indices are the same, whatever others.
+
+    A wide or a tall matrix has zeros beyond its square.
+    """
+
+    value: complex | tuple[object, ...] = 1.0
+
+    def values(self, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Return the matrix of the last two axes."""
+        rows, columns = shape[-2:]
+        return np.asarray(np.eye(rows, columns) * np.asarray(self.value))
+
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> None:
+        """Return None: elements follow no common law."""
+        del shape, is_complex
+
+    def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
+        """Return ValueError for what is no matrix."""
+        del is_complex
+        return "ValueError" if len(shape) < 2 else None
 
 
 def _broadcasts(value: tuple[object, ...], shape: tuple[int, ...]) -> bool:

@@ -32,7 +32,9 @@ class Matrix(Definition):
 
     def sampler(self, shape: tuple[int, ...]) -> Sampler:
         """Return how the normals of the tall matrix are drawn."""
-        return Sampler(kind=Normal.drawn_by, shape=tall_shape(shape, self))
+        return Sampler(
+            kind=Normal.drawn_by, shape=tall_shape(shape, self), drawn_with=self.drawn_with
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

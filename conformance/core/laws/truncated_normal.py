@@ -41,7 +41,7 @@ class TruncatedNormal(Law):
 
     def times(self, factor: float) -> TruncatedNormal:
         """Return the same truncation of a normal of another standard deviation."""
-        return dataclasses.replace(self, stddev=factor)
+        return TruncatedNormal(stddev=factor, lower=self.lower, upper=self.upper)
 
     def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
         """Return the moments between the bounds."""

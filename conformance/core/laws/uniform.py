@@ -41,7 +41,7 @@ class Uniform(Law):
 
     def times(self, factor: float) -> Uniform:
         """Return the uniform between the same bounds under another scale."""
-        return dataclasses.replace(self, scale=factor)
+        return Uniform(scale=factor, lower=self.lower, upper=self.upper)
 
     def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
         """Return the middle, and a twelfth of the width squared."""

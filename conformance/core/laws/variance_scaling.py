@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from conformance.core.errors import unknown
-from conformance.core.laws.base import Definition, Law, NominalMoments, unfit_number
+from conformance.core.laws.base import (
+    Definition,
+    Law,
+    NominalMoments,
+    Sampler,
+    unfit_number,
+)
 from conformance.core.laws.normal import Normal
 from conformance.core.laws.truncated_normal import TRUNCATED_STDDEV, TruncatedNormal
 from conformance.core.laws.uniform import Uniform
+from conformance.core.laws.ways import Rounded, Rounds
 
 Axes = int | tuple[int, ...]
+
+Fans = Callable[[tuple[int, ...]], tuple[float, float]]
+"""(fan_in, fan_out) of a shape."""
 
 # |z|^2 is exponential with mean 1; cut at t it has the mean 1 - t exp(-t) / (1 - exp(-t)).
 COMPLEX_TRUNCATED_STDDEV = math.sqrt(1 - 4 * math.exp(-4) / -math.expm1(-4))
@@ -37,6 +47,12 @@ ROUNDINGS = {"uniform": 3, "normal": 2, "truncated_normal": 4}
 """
 
 
+def _one(definition: Definition, shape: tuple[int, ...], rounded: Rounded) -> float:
+    """Return the factor of what is drawn as it is."""
+    del definition, shape, rounded
+    return 1.0
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VarianceScaling(Definition):
     """Mean 0 and variance scale / fan, elementwise.
@@ -44,6 +60,8 @@ class VarianceScaling(Definition):
     mode: fan_in, fan_out, fan_avg (arithmetic mean) or fan_geo_avg (geometric mean).
     distribution: `truncated_normal` (at 2 sigma, rescaled to keep the variance), `normal` or
     `uniform`. Source: LeCun et al. 1998, Glorot & Bengio 2010, He et al. 2015.
+    fans_by: another rule than that of `jax.nn.initializers`, such as `keras_fans`. It has fans for
+    every shape, or `refusals` says for which it has none.
     """
 
     scale: float
@@ -52,6 +70,7 @@ class VarianceScaling(Definition):
     in_axis: Axes = -2
     out_axis: Axes = -1
     batch_axis: Axes = ()
+    fans_by: Fans | None = dataclasses.field(default=None, repr=False)
 
     family: ClassVar[str] = "variance_scaling"
 
@@ -66,6 +85,8 @@ class VarianceScaling(Definition):
             return unknown("mode", self.mode, MODES)
         if self.distribution not in UNITS:
             return unknown("distribution", self.distribution, UNITS)
+        if not (self.fans_by is None or callable(self.fans_by)):
+            return f"fans_by={self.fans_by!r} is no function: write one from a shape to two fans"
         return ""
 
     @property
@@ -112,6 +133,8 @@ class VarianceScaling(Definition):
     def refusal(self, shape: tuple[int, ...], *, is_complex: bool) -> str | None:
         """Return what too few dimensions for a fan must raise."""
         del is_complex
+        if self.fans_by is not None:
+            return None
         if self.in_axis == -2 and len(shape) < 2:
             return "ValueError"
         try:
@@ -121,8 +144,35 @@ class VarianceScaling(Definition):
         return None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledBounds(VarianceScaling):
+    """The uniform law of that variance, drawn between its two bounds instead of scaled.
+
+    As in `jax.random.uniform(key, shape, dtype, -bound, bound)`. Each bound is rounded.
+    """
+
+    distribution: str = "uniform"
+    rounds: Rounds = dataclasses.field(default=Rounds(factor=_one), repr=False)
+
+    @property
+    def fault(self) -> str:
+        """Return that the distribution is another, where it is."""
+        if self.distribution != "uniform":
+            return f"distribution={self.distribution!r} is not drawn between bounds: leave it out"
+        return super(ScaledBounds, self).fault
+
+    def law(self, shape: tuple[int, ...], *, is_complex: bool) -> Law:
+        """Return the uniform between the bounds."""
+        bound = super(ScaledBounds, self).law(shape, is_complex=is_complex).factor
+        return Uniform(scale=1.0, lower=-bound, upper=bound)
+
+    def sampler(self, shape: tuple[int, ...]) -> Sampler:
+        """Return the sampler with the bounds of the shape."""
+        return self._sampler_of(self.law(shape, is_complex=False), shape)
+
+
 def fans(shape: Sequence[int], definition: VarianceScaling) -> tuple[float, float]:
-    """Return (fan_in, fan_out): axis sizes times the receptive field.
+    """Return (fan_in, fan_out): axis sizes times the receptive field, or by the definition's rule.
 
     Axes that are neither in, out nor batch make up the receptive field of a convolution. Every
     dimension of size 0 makes both fans 0.
@@ -130,6 +180,8 @@ def fans(shape: Sequence[int], definition: VarianceScaling) -> tuple[float, floa
     Raises:
         IndexError: an axis lies outside the shape.
     """
+    if definition.fans_by is not None:
+        return definition.fans_by(tuple(shape))
     sizes = [
         math.prod(shape[axis] for axis in ((axes,) if isinstance(axes, int) else axes))
         for axes in (definition.in_axis, definition.out_axis, definition.batch_axis)
@@ -137,6 +189,20 @@ def fans(shape: Sequence[int], definition: VarianceScaling) -> tuple[float, floa
     denominator = math.prod(sizes)
     receptive_field = math.prod(shape) / denominator if denominator else 0.0
     return sizes[0] * receptive_field, sizes[1] * receptive_field
+
+
+def keras_fans(shape: tuple[int, ...]) -> tuple[float, float]:
+    """Return the fans of Keras and Haiku: scalars and vectors have some, and none is less than 1.
+
+    Source: `keras.src.initializers.random_initializers.compute_fans`, whose callers take
+    max(1, fan); Haiku's `_compute_fans` is the same.
+    """
+    if len(shape) < 2:
+        fan_in = fan_out = math.prod(shape)
+    else:
+        receptive_field = math.prod(shape[:-2])
+        fan_in, fan_out = (size * receptive_field for size in shape[-2:])
+    return max(1, fan_in), max(1, fan_out)
 
 
 def scaled_variance(shape: Sequence[int], definition: VarianceScaling) -> float:

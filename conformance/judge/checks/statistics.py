@@ -90,10 +90,13 @@ def has_oracle(definition: Definition, problem: Problem) -> bool:
 def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> list[list[KeySpec]]:
     """Return the keys whose arrays a check wants to see, by look, the problem's own first.
 
-    fresh: see `look_keys`. Nothing where one array says all, or where nothing is drawn.
+    fresh: see `look_keys`. Nothing where one array says all, or where nothing is drawn with the key
+    that is given.
     """
     size = math.prod(problem.shape)
     if definition is None or isinstance(definition, Constant) or not size:
+        return []
+    if not definition.draws_as_given:
         return []
     if not has_oracle(definition, problem):
         return look_keys(problem, fresh)

@@ -67,7 +67,7 @@ def check_structure(evidence: Evidence, definition: Definition, outcome: Returne
 
 def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     dtype = as_dtype(outcome.dtype)
-    value = np.asarray(definition.value).astype(dtype)
+    value = definition.values(outcome.shape).astype(dtype)
     every = np.broadcast_to(value, outcome.shape).ravel()
     expected, actual = every[:: outcome.stride], flat(outcome)
     # By bits: -0.0 equals 0.0, and is another constant.

@@ -8,6 +8,7 @@ what was asked for by more than the lattice can: where a lattice is too coarse t
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection, Iterator, Mapping
 
@@ -18,6 +19,7 @@ from conformance.core.arrays import Array
 from conformance.core.formats import fusings
 from conformance.core.ids import STRATA, Case
 from conformance.core.lattice import Point
+from conformance.core.laws import KNOWN_ROUNDS
 from conformance.core.records import Budget, CheckResult, Remedy, Yardstick
 from conformance.core.ulp import ulp_at, ulp_distance, unit_roundoff
 from conformance.judge.checks.base import Check, check, failed, passed
@@ -69,17 +71,18 @@ def check_finite(evidence: LawEvidence) -> CheckResult:
 def check_bounds(evidence: LawEvidence) -> CheckResult:
     """Ensure that no point of the lattice lies outside the law's bounds.
 
-    Under a factor of 1 no rounding can cross a bound, so the interval is the documented one: open
-    for truncated normals, without its upper end for uniforms. Else a bound gives way by the
-    roundings of the factor and of the product. -0.0 lies below the bound 0, as it does in the total
-    order of IEEE 754 (2019, section 5.10).
+    Under a factor of 1 no rounding can cross a bound of the dtype, so the interval is the
+    documented one: open for truncated normals, without its upper end for uniforms. Else a bound
+    gives way by the roundings of the factor and of the product. -0.0 lies below the bound 0, as it
+    does in the total order of IEEE 754 (2019, section 5.10).
     """
     values = evidence.sweep.values.astype(np.float64)
     nominal, law = evidence.reference.nominal, evidence.reference.law
     if law.factor == 1:
-        too_low = values <= nominal.lower if law.is_open else values < nominal.lower
-        outside = too_low | (values >= nominal.upper)
-        interval = f"{'(' if law.is_open else '['}{nominal.lower:g}, {nominal.upper:g})"
+        dtype = evidence.sweep.values.dtype
+        lower, upper = round_once(np.array([nominal.lower, nominal.upper]), dtype).astype(float)
+        outside = (values <= lower if law.is_open else values < lower) | (values >= upper)
+        interval = f"{'(' if law.is_open else '['}{lower:g}, {upper:g})"
     else:
         roundings = evidence.definition.scale_roundings + 1
         slack = roundings * unit_roundoff(evidence.sweep.values.dtype)
@@ -317,8 +320,19 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
         f"nearest at every step gives; kernels of float32 accuracy explain {allowed}.",
         f"  worst: {point.ulp:.6g} ULP at {_place(point)}",
         *_values(point),
+        *_other_rounds(evidence, allowed),
     ]
     return failed(SEQUENCE, "\n".join(lines), metrics)
+
+
+def _other_rounds(evidence: LawEvidence, allowed: int) -> Iterator[str]:
+    """Yield which other order of roundings the points are of, where they are of one."""
+    fused = fusings(evidence.sweep.values.dtype.name)
+    for name, rounds in KNOWN_ROUNDS.items():
+        definition = dataclasses.replace(evidence.definition, rounds=rounds)
+        other = dataclasses.replace(evidence, definition=definition)
+        if min(_off_sequence(other, each)[2] for each in fused) <= allowed:
+            yield f"  they are what rounds={name} gives: the definition may say so, if it is meant"
 
 
 def _off_sequence(

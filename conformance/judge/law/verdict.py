@@ -99,11 +99,16 @@ def observation_of(
 
 # --- Budgets -------------------------------------------------------------------------------------
 def require_fit(result: LawResult) -> LawResult:
-    """Return the result, if its errors may become a budget."""
+    """Return the result, if its errors may become a budget.
+
+    A failure that a ledger announces is explained.
+    """
     for check in result.result.checks:
         if check.status is Status.FAILED and check.check != ACCURACY:
             raise UnfitForBudget(
-                f"{result.case.id} sets no budget until this is explained:\n{check.message}"
+                f"{result.case.id} sets no budget until this is explained:\n{check.message}\n"
+                "  If it is known and stays, announce it in a --ledger: a [[limitation]] with "
+                f'checks = ["{check.check}"] and prng = ["{result.case.problem.prng}"]'
             )
     return result
 

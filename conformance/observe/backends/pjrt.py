@@ -20,7 +20,7 @@ from conformance.core.keys import KeySpec
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.problem import seed_keys, settings, typed_key
-from conformance.observe.backends.stages import DRAWS, stage_arrays, stage_digests
+from conformance.observe.backends.stages import DRAWS, normals, stage_arrays, stage_digests
 from conformance.observe.backends.transforms import TRANSFORMS, Call, mapped, one_call
 from conformance.observe.jax_compat import platforms
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
@@ -145,14 +145,12 @@ class PjrtBackend:
         Eager or compiled they may round otherwise, and under vmap some PRNGs draw other bits.
         Within the compiled initializer the compiler may round them otherwise still.
         """
-        import jax
-
         problem = case.problem
         sampler = sampler_of(spec.definition, problem.shape)
         if sampler is None:
             return None
         tall = dataclasses.replace(problem, shape=sampler.shape)
-        call = one_call(case.transform, jax.random.normal, tall, self._devices)
+        call = one_call(case.transform, normals(tall, sampler.drawn_with), tall, self._devices)
         with self._ambient(problem):
             return np.asarray(call(self._key(problem)))
 

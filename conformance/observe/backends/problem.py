@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import Problem
-from conformance.core.keys import FOLD
+from conformance.core.keys import FOLD, KeySpec, Step, parse_descent
 from conformance.observe.jax_compat import x64
 
 
@@ -33,14 +33,29 @@ def typed_key(problem: Problem) -> Any:
 
     To be called within `settings`, since how children of a key are numbered is one of them.
     """
+    return _descended(_root_key(problem, problem.key), problem.steps)
+
+
+def drawing_key(problem: Problem, key: Any, drawn_with: str) -> Any:
+    """Return the key that draws where an initializer is given this one; see `Definition`."""
+    descent = parse_descent(drawn_with)
+    root = key if descent.root is None else _root_key(problem, descent.root)
+    return _descended(root, descent.steps)
+
+
+def _root_key(problem: Problem, spec: KeySpec) -> Any:
     import jax
 
-    if problem.words:
-        words = jax.numpy.asarray(np.array(problem.words, np.uint32))
-        key = jax.random.wrap_key_data(words, impl=_implementation(problem))
-    else:
-        key = seed_key(problem, problem.seed)
-    for step in problem.steps:
+    if not spec.words:
+        return seed_key(problem, spec.seed)
+    words = jax.numpy.asarray(np.array(spec.words, np.uint32))
+    return jax.random.wrap_key_data(words, impl=_implementation(problem))
+
+
+def _descended(key: Any, steps: tuple[Step, ...]) -> Any:
+    import jax
+
+    for step in steps:
         if step.name == FOLD:
             key = jax.random.fold_in(key, step.number)
         else:

@@ -1,6 +1,6 @@
 """The stages between a seed and an array, as a backend itself computes them.
 
-The samplers of `jax.random` are called one by one with the problem's key: what the initializers do
+The samplers of `jax.random` are called one by one with the key that draws: what the initializers do
 in one go. A digest of each stage is enough to name the first that differs.
 """
 
@@ -17,6 +17,7 @@ from conformance.core.formats import FORMATS
 from conformance.core.ids import Problem
 from conformance.core.lattice import word_bits
 from conformance.core.laws import Sampler
+from conformance.observe.backends.problem import drawing_key
 
 
 def stage_digests(key: Any, problem: Problem, sampler: Sampler) -> dict[str, str]:
@@ -35,6 +36,7 @@ def staged(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Any]:
     import jax
 
     dtype = as_dtype(problem.dtype)
+    key = drawing_key(problem, key, sampler.drawn_with)
     draw = DRAWS[sampler.kind]
     bits = jax.random.bits(key, sampler.shape, f"u{word_bits(dtype) // 8}")
     uniform = jax.random.uniform(key, sampler.shape, dtype, *draw.between(sampler, dtype))
@@ -44,6 +46,16 @@ def staged(key: Any, problem: Problem, sampler: Sampler) -> dict[str, Any]:
         "uniform": uniform,
         "unit": draw.unit(key, sampler, dtype),
     }
+
+
+def normals(problem: Problem, drawn_with: str) -> Callable[..., Any]:
+    """Return `jax.random.normal`, drawing with what an initializer makes of the key it is given."""
+    import jax
+
+    def normal(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        return jax.random.normal(drawing_key(problem, key, drawn_with), shape, dtype)
+
+    return normal if drawn_with else jax.random.normal
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
