@@ -32,6 +32,7 @@ def _nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
 DEFINITIONS: dict[str, tuple[Any, str]] = {
     "a name": ("normal", r"not 'normal': did you mean Normal\(\.\.\.\)\?"),
     "a name that is none": ("truncated_norml", r"did you mean TruncatedNormal\(\.\.\.\)\?"),
+    "key": (Normal(stddev=1, drawn_with="spilt2"), "'spilt2' in key 'spilt2' is not understood"),
     "a number": (0.5, r"not 0\.5: use Constant, Declared, DeltaOrthogonal"),
     "a class": (Normal, "not the class Normal itself: call it with its arguments"),
     "negative": (Normal(stddev=-1), "stddev=-1 is no standard deviation: write 0 or more"),
