@@ -175,7 +175,7 @@ class Drift:
     deviation. Both are None where no comparison by element was possible. `stage` is the first of
     STAGES that differs, when something could tell. `scale` is the factor between them, where the
     law's scale has changed and the stream has not. `detail` says what changed, where, and with what
-    certainty.
+    certainty; `mismatch` is a map of where, see `geometry.mismatch`.
     """
 
     drift_class: DriftClass
@@ -190,6 +190,7 @@ class Drift:
     stage: str | None = None
     scale: float | None = None
     detail: str = ""
+    mismatch: str = ""
 
     @property
     def extent(self) -> str:

@@ -339,6 +339,12 @@ class Row:
         "formula tells",
         lambda found: None if math.isnan(found.certain) else found.certain,
     )
+    mismatch: OptionalText = _of_drift(
+        "where elements differ: the array as a matrix, and of each of its fields the share that "
+        "differs, from 0 for none to f for all",
+        lambda drift: drift.mismatch or None,
+        since=5,
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from conformance.judge.drift.geometry import (
     Mask,
     describe_blocks,
     describe_places,
+    mismatch,
     reordering,
 )
 
@@ -365,3 +366,50 @@ def test_new_values_are_no_copies() -> None:
     actual = np.r_[expected[:500], other[:100], expected[600:]]
 
     assert reordering(actual, expected) == ""
+
+
+# --- Maps -----------------------------------------------------------------------------------------
+
+
+def masked(*shape: int, **places: tuple[slice | int, ...]) -> Mask:
+    mask = np.zeros(shape, dtype=bool)
+    for place in places.values():
+        mask[place] = True
+    return mask
+
+
+def test_a_map_of_few_elements_has_a_digit_for_each() -> None:
+    assert mismatch(masked(2, 3, one=(0, 1), row=(1,))) == "2x3 0f0/fff"
+
+
+def test_a_map_of_many_elements_has_shares() -> None:
+    """48 rows make 24 fields of 2, and of 2 x 2 elements one is a quarter, three are three."""
+    digits = mismatch(masked(48, 4, one=(0, 0), three=(46, slice(None)), more=(47, 3)))
+
+    size, lines = digits.split(" ")
+    first, *between, last = lines.split("/")
+    assert size == "48x4"
+    assert first == "8000"
+    assert set(between) == {"0000"}
+    assert last == "888f"
+
+
+def test_the_last_axis_is_across_and_a_vector_is_one_row() -> None:
+    assert mismatch(masked(2, 2, 3, last=(1, 1, 2))).startswith("4x3 000/000/000/00f")
+    assert mismatch(masked(3, first=(0,))) == "1x3 f00"
+
+
+def test_fields_are_at_most_24_along_an_axis_and_hold_each_element() -> None:
+    mask = masked(1000, 37, all_but_one=(slice(None),))
+    mask[999, 36] = False
+
+    lines = mismatch(mask).split(" ")[1].split("/")
+    assert [len(line) for line in lines] == [24] * 24
+    assert "".join(lines) == "f" * (24 * 24 - 1) + "e"
+
+
+def test_there_is_no_map_where_nothing_or_everything_differs() -> None:
+    assert mismatch(masked(4, 4)) == ""
+    assert mismatch(masked(4, 4, all=(slice(None),))) == ""
+    assert mismatch(np.ones((), dtype=bool)) == ""
+    assert mismatch(np.zeros((0, 4), dtype=bool)) == ""

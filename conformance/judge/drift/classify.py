@@ -433,6 +433,7 @@ def _described(pair: _Pair, change: _Change) -> Drift:
         worst_actual=_scalar(pair.actual.ravel()[worst]),
         worst_expected=_scalar(pair.expected.ravel()[worst]),
         detail=detail,
+        mismatch="" if pair.is_sample else geometry.mismatch(pair.different),
     )
 
 

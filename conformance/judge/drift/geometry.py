@@ -19,6 +19,9 @@ MOST_RUNS = 3
 FEWEST_COPIED = 16
 """Least number of elements that are told to be copies of others."""
 
+MOST_FIELDS = 24
+"""Fields of a map along an axis: more say little more, and each is a character of a row."""
+
 MOST_AXES = 5
 """Axes up to which every order is tried: 120 orders."""
 
@@ -129,6 +132,32 @@ def describe_places(different: Mask, expected: Array) -> str:
         _magnitude(different.reshape(-1), expected.reshape(-1)),
     )
     return next((pattern for pattern in patterns if pattern), "scattered")
+
+
+def mismatch(different: Mask) -> str:
+    """Return a coarse map of where elements differ; "" where none do, or all.
+
+    As in `64x32 f0/07`: of the array as a matrix, its last axis across and all others down, as
+    JAX takes a kernel's fans; then its rows of fields, from the top, each of which stands for a
+    part of the matrix, all of nearly one size. A digit is 0 where no element of the field differs,
+    f where all do, and between them the hexadecimal number that grows with their share.
+    """
+    count = int(np.count_nonzero(different))
+    if not count or count == different.size:
+        return ""
+    matrix = different.reshape(-1, different.shape[-1])
+    down, across = (_starts(size) for size in matrix.shape)
+    counts = np.add.reduceat(np.add.reduceat(matrix, down, 0, np.int64), across, 1)
+    sizes = np.outer(np.diff([*down, len(matrix)]), np.diff([*across, matrix.shape[1]]))
+    digits = np.where(counts == sizes, 15, np.where(counts, 1 + 14 * counts // sizes, 0))
+    lines = ("".join(f"{digit:x}" for digit in line) for line in digits.tolist())
+    return f"{matrix.shape[0]}x{matrix.shape[1]} {'/'.join(lines)}"
+
+
+def _starts(size: int) -> list[int]:
+    """Return where the fields of an axis begin, of which there are at most MOST_FIELDS."""
+    n_fields = min(size, MOST_FIELDS)
+    return [size * field // n_fields for field in range(n_fields)]
 
 
 def describe_blocks(actual: Sequence[str], expected: Sequence[str], size: int) -> str:
