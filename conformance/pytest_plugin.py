@@ -460,7 +460,7 @@ class Controller:
         """Write the reports, whether or not every case left a row, and settle the exit code."""
         ending = self._ending or _ending(session)
         if self._n_idle_losses:
-            self._gathering.faults.append(f"a worker was lost between tests: {self._lost}")
+            self._gathering.lose(f"a worker was lost between tests: {self._lost}")
         with self._refusing():
             self._gathering.finish(ending=ending, junit=self._config.getoption("--junit-report"))
         session.exitstatus = settled(session.exitstatus, self._gathering.exit_code)

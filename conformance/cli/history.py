@@ -19,6 +19,7 @@ from conformance.core.versions import HISTORY
 from conformance.core.words import counted
 from conformance.report.aligned import wrapped
 from conformance.report.frames import read_runs
+from conformance.report.nights import FACTS, what_changed
 from conformance.report.page.model import Cell, Heatmap, Page, Tone
 from conformance.report.page.render import html
 from conformance.report.run import NO_GOLDEN
@@ -60,7 +61,7 @@ def to_text(rows: pd.DataFrame, changes: pd.DataFrame, width: int | None = None)
         lines.append(f"{run_id}:")
         by_facts: dict[str, list[str]] = {}
         for change in changed.itertuples():
-            by_facts.setdefault(_what_changed(change), []).append(_change(change))
+            by_facts.setdefault(_why(change), []).append(_change(change))
         for facts, cases in by_facts.items():
             lines += [f"  {facts}", *(f"    {case}" for case in cases)]
     return "".join(f"{row}\n" for line in lines for row in wrapped(line, width, indent=6))
@@ -81,10 +82,6 @@ def _n_steady(rows: pd.DataFrame, changes: pd.DataFrame) -> int:
     return len(rows[CASE].drop_duplicates()) - len(changes)
 
 
-FACTS = ("jax", "jaxlib", "flags", "lapack_kernel", "lapack_threads", "xla_isa", "device", "cpu")
-"""Columns of a row that may be why its class is another."""
-
-
 def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the last time that each case had another class than in the run before, newest first.
 
@@ -103,25 +100,19 @@ def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(change: Any) -> str:
-    return f"{_change(change)} ({_what_changed(change)})"
+    return f"{_change(change)} ({_why(change)})"
 
 
 def _change(change: Any) -> str:
     return f"{change.case} on {change.backend}: {change.class_before} -> {change.class_after}"
 
 
-def _what_changed(change: Any) -> str:
-    """Return the facts that changed with the class; else that none of them did, under which JAX."""
-    pairs = [
-        (name, getattr(change, f"{name}_before"), getattr(change, f"{name}_after"))
-        for name in FACTS
-    ]
-    told = [
-        f"{name} {before or 'none'} -> {after or 'none'}"
-        for name, before, after in pairs
-        if before != after
-    ]
-    return ", ".join(told) or f"same environment, jax {change.jax_after}"
+def _why(change: Any) -> str:
+    """Return the facts that changed with the class."""
+    before, after = (
+        {name: getattr(change, f"{name}_{side}") for name in FACTS} for side in ("before", "after")
+    )
+    return what_changed(before, after)
 
 
 N_CASES, N_RUNS = 200, 30

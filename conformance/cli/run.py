@@ -21,6 +21,7 @@ from conformance.core.words import counted
 from conformance.judge.alpha import allocation_text
 from conformance.report.as_json import to_json
 from conformance.report.lots import Lots
+from conformance.report.page.model import Figure
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
 from conformance.run import options, resuming
@@ -74,10 +75,12 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     if is_text:
         print("\n".join([*notes, allocation_text()]))
     ending = "the run was interrupted"
+    laws: tuple[Figure, ...] = ()
     try:
         with telling_what_is_kept(lambda: _kept(recorder)):
             judge(session.prepared(), recorder, is_told=is_text)
         ending = ""
+        laws = session.laws(recorder.failed)
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason
         ending = str(error)
     finally:  # an interrupted run is reported too, as incomplete
@@ -87,15 +90,15 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
             ending=ending,
             golden_environment=session.golden_environment,
             matrices=session.matrices,
+            laws=laws,
             junit=arguments.junit_report,
         )
-        code = ExitCode.of(failed=bool(finished.failed), missing=bool(finished.missing))
         files = tell(
             arguments,
             lambda width: "\n".join([*recorder.summary_lines(width), ""]),
-            json=lambda: to_json(finished, code),
+            json=lambda: to_json(finished, finished.code),
         )
-        code = ExitCode.first(code, write_all(files))
+        code = ExitCode.first(finished.code, write_all(files))
     return code
 
 

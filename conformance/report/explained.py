@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from conformance.core.causes import LAPACK_FACTS, known_isa_difference, known_lapack_difference
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import unusual
-from conformance.report.headline import sides
+from conformance.report import nights
+from conformance.report.headline import TOLD_CODE, sides
 from conformance.report.rows import Row
 from conformance.report.run import Run
 
@@ -33,10 +34,21 @@ class Reason:
 def notes_on(run: Run) -> list[str]:
     """Return what a reader must know before the tables: reasons of roundings, and overlays.
 
-    Of a run that failed it is also what both sides were.
+    Of a run that failed it is also since when, and what both sides were; of one that passed with
+    drift both sides, where they are of other code.
     """
-    lines = [*roundings_explained(run), *overlays_told(run)]
-    return [*lines, *sides(run)] if run.failed else lines
+    since = nights.told(run.failed, run.nights)
+    lines = [*since, *roundings_explained(run), *overlays_told(run)]
+    return [*lines, *sides(run)] if run.failed or _drifted_with_code(run) else lines
+
+
+def _drifted_with_code(run: Run) -> bool:
+    """Return whether a case drifted under other versions than those of the goldens."""
+    there = run.golden_environment
+    if there is None or not run.noteworthy:
+        return False
+    here = run.environment.packages
+    return any(here.get(name) != there.packages.get(name) for name in TOLD_CODE)
 
 
 def written_notes(run: Run) -> list[str]:

@@ -29,6 +29,9 @@ DID = {
 ARE_CODE = ("jax", "jaxlib", "flax", "numpy", "scipy", "ml_dtypes")
 """Packages that compute numbers."""
 
+TOLD_CODE = ("jax", "jaxlib", "flax")
+"""Those that a summary names of both sides."""
+
 ARE_HARDWARE = ("isa", "xla_isa", "lapack", "lapack_kernel", "lapack_threads", "libc")
 """Facts of a host that may move the last digits, and no more."""
 
@@ -94,7 +97,7 @@ def sides(run: Run) -> list[str]:
 
 def _told(environment: Environment) -> str:
     packages, host = environment.packages, told(environment.host)
-    code = [f"{name} {packages[name]}" for name in ("jax", "jaxlib", "flax") if name in packages]
+    code = [f"{name} {packages[name]}" for name in TOLD_CODE if name in packages]
     lapack = dict.fromkeys((host["lapack"], host["lapack_kernel"]))
     kinds = [value for name, value in environment.devices.items() if name.endswith(".kind")]
     hardware = dict.fromkeys([*kinds, *([host["cpu"]] if "cpu" in host else [])])

@@ -35,9 +35,9 @@ def write_junit(run: Run, plain: Iterable[tuple[str, float]], out: io.TextIOBase
     xml.begin(
         "testsuite",
         name="conformance",
-        tests=str(run.n_judged + len(missing)),
-        failures=str(len(run.failed)),
-        errors=str(len(missing)),
+        tests=str(run.n_judged + len(missing) + len(run.others) + len(run.unjudged)),
+        failures=str(len(run.failed) + len(run.others)),
+        errors=str(len(missing) + len(run.unjudged)),
         skipped=str(sum(run.limitations.values())),
         time=f"{run.elapsed_s:.3f}",
     )
@@ -50,9 +50,11 @@ def write_junit(run: Run, plain: Iterable[tuple[str, float]], out: io.TextIOBase
     for case, elapsed_s in plain:
         xml.element("testcase", **_named(case, elapsed_s))
     for case, reason in missing:
-        xml.begin("testcase", **_named(case, 0.0))
-        xml.element("error", message=_clean(reason))
-        xml.end("testcase")
+        _write_other(xml, case, "error", reason)
+    for test, said in run.others.items():
+        _write_other(xml, test, "failure", said)
+    for said in run.unjudged:
+        _write_other(xml, "no verdict", "error", said)
     xml.end("testsuite")
     xml.end("testsuites")
 
@@ -94,6 +96,13 @@ def _write_case(xml: _Xml, row: Row) -> None:
         xml.element("failure", text, message=headline)
     else:
         xml.element("skipped", message=headline)
+    xml.end("testcase")
+
+
+def _write_other(xml: _Xml, name: str, tag: str, said: str) -> None:
+    """Write what has no row: a case without a result, or a test of no case."""
+    xml.begin("testcase", **_named(name, 0.0))
+    xml.element(tag, message=_clean(said))
     xml.end("testcase")
 
 

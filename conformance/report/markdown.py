@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from conformance.report.aligned import markdown_line, markdown_table
 from conformance.report.escape import markdown_cell, printable
@@ -61,6 +61,7 @@ def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     text += sentence + "".join(f"\n{markdown_cell(line)}\n" for line in written_notes(run))
     sections = [table_section(table) for table in tables(run)]
     sections += [_messages(run)] if run.failed else []
+    sections += [_others(run)] if run.others or run.unjudged else []
     return fitted(text, sections, max_bytes, elsewhere="The files beside summary.md have")
 
 
@@ -101,14 +102,19 @@ def table_section(table: Table, max_blocks: int = N_BLOCKS) -> Section:
 
 def _messages(run: Run) -> Section:
     # <pre> instead of a fence: no message can end it early, and GitHub escapes nothing in it.
-    texts = (f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed)
+    texts = [f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed]
+    return _said("What failed", texts, elsewhere="drift.csv")
+
+
+def _others(run: Run) -> Section:
+    texts = [*(f"{test}\n{said}" for test, said in run.others.items()), *run.unjudged]
+    return _said("Besides cases", texts, elsewhere="the output of pytest")
+
+
+def _said(title: str, texts: Iterable[str], *, elsewhere: str) -> Section:
     blocks = (f"<pre>{html.escape(printable(text), quote=False)}</pre>\n\n" for text in texts)
     return Section(
-        title="What failed",
-        head="",
-        blocks=tuple(blocks),
-        max_blocks=N_MESSAGES,
-        elsewhere="drift.csv",
+        title=title, head="", blocks=tuple(blocks), max_blocks=N_MESSAGES, elsewhere=elsewhere
     )
 
 

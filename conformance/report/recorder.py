@@ -12,8 +12,9 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from conformance.core import versions
 from conformance.core.errors import cannot_write
@@ -22,9 +23,13 @@ from conformance.core.records import Environment
 from conformance.report.drift_csv import to_csv
 from conformance.report.lots import LOTS_FILE, Lots, read_lots, rows_of, told
 from conformance.report.markdown import markdown
+from conformance.report.nights import nights_before
 from conformance.report.rows import Row, to_json
-from conformance.report.run import MISSING, Key, Run
+from conformance.report.run import MISSING, Key, Run, is_failed, worst_first
 from conformance.report.terminal import terminal_lines
+
+if TYPE_CHECKING:
+    from conformance.report.page.model import Figure
 
 ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 PAGE = "index.html"
@@ -69,6 +74,11 @@ class RunRecorder:
         self._append(ROWS, to_json(row))
         self._rows.append(row)
 
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows so far of cases that failed, worst first."""
+        return worst_first(filter(is_failed, self._rows))
+
     def add_lots(self, block: Lots) -> None:
         """Append what a block came to, and remember no more than how many rows there are.
 
@@ -108,6 +118,9 @@ class RunRecorder:
         ending: str = "",
         golden_environment: Environment | None = None,
         matrices: Collection[str] = (),
+        others: Mapping[str, str] | None = None,
+        unjudged: Iterable[str] = (),
+        laws: Sequence[Figure] = (),
         junit: bool = False,
     ) -> Run:
         """Write the reports and return the run; without rows it writes the summary of a failure.
@@ -116,12 +129,12 @@ class RunRecorder:
 
         expected: ids of all cases that were to run, but for those of an earlier part. ending: why
             the run ended early, if it did.
-        golden_environment, matrices: see `Run`.
+        golden_environment, matrices, others, unjudged: see `Run`. laws: plots for the page.
 
         Raises:
             ReportError: a file cannot be written.
         """
-        self._run = run = Run(
+        run = Run(
             run_id=self.run_id,
             command=self._command,
             folder=self.folder,
@@ -135,7 +148,10 @@ class RunRecorder:
             ending=ending,
             golden_environment=golden_environment,
             matrices=frozenset(matrices),
+            others=others or {},
+            unjudged=tuple(dict.fromkeys(unjudged)),
         )
+        self._run = run = dataclasses.replace(run, nights=nights_before(self.folder, run.failed))
         facts = versions.ENVIRONMENT.stamped(dataclasses.asdict(environment))
         missing = versions.MISSING.stamped({"missing": run.missing_by_reason})
         try:
@@ -143,7 +159,7 @@ class RunRecorder:
             self._write("environment.json", json.dumps(facts, indent=1))
             self._write(MISSING, json.dumps(missing, indent=1))
             self._write("summary.md", markdown(run))
-            self._write_page(run)
+            self._write_page(run, laws)
             self._write(DRIFT, to_csv(run.noteworthy))
             if junit:
                 self._write_junit(run)
@@ -160,14 +176,14 @@ class RunRecorder:
     def _write(self, name: str, text: str) -> None:
         replace_file(self.folder / name, text.encode(errors="backslashreplace"))
 
-    def _write_page(self, run: Run) -> None:
+    def _write_page(self, run: Run, laws: Sequence[Figure]) -> None:
         if importlib.util.find_spec("jinja2") is None:
             return
         # Here, not above: who records alone needs no templates.
         from conformance.report.page.of_run import page_of_run
         from conformance.report.page.render import html
 
-        self._write(PAGE, html(page_of_run(run)))
+        self._write(PAGE, html(page_of_run(run, laws)))
 
     def _write_junit(self, run: Run) -> None:
         # Here, not above: what writes XML imports what fetches it from the web.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from conformance.core.errors import ExitCode
 from conformance.core.records import MACHINE, DriftClass, Environment, Status
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.words import counted
@@ -41,6 +42,19 @@ Tally = Mapping[Key, int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What a case came to in one run, and what it ran in, by column; None where nobody knows."""
+
+    run_id: str
+    drift_class: str
+    facts: Mapping[str, str | None]
+
+
+Nights = Mapping[str, Sequence[Night]]
+"""By case, oldest first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """The rows of one run and what was asked of it.
 
@@ -51,6 +65,9 @@ class Run:
         it was whole, which explains the others; "" where nobody knows, or it did not.
     golden_environment: where the goldens were made that judged it, if they say. matrices: names of
         the initializers that factor a matrix.
+    nights: what the failed cases were in the runs before; see `nights_before`.
+    others: what tests of no case that failed said, as those of laws, by their names. unjudged: why
+        such tests, or processes between tests, came to no verdict.
     """
 
     run_id: str
@@ -65,6 +82,18 @@ class Run:
     ending: str = ""
     golden_environment: Environment | None = None
     matrices: frozenset[str] = frozenset()
+    nights: Nights = dataclasses.field(default_factory=dict)
+    others: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    unjudged: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> ExitCode:
+        """What the run comes to."""
+        return ExitCode.of(
+            failed=bool(self.failed or self.others),
+            missing=bool(self.missing or self.unjudged),
+            empty=not self.n_judged,
+        )
 
     @property
     def judged(self) -> tuple[Row, ...]:
@@ -100,7 +129,7 @@ class Run:
     @property
     def failed(self) -> tuple[Row, ...]:
         """The rows of failed cases, worst first."""
-        return worst_first(row for row in self.judged if row.status == Status.FAILED)
+        return worst_first(filter(is_failed, self.rows))
 
     @property
     def noteworthy(self) -> tuple[Row, ...]:
@@ -116,16 +145,32 @@ class Run:
     @property
     def verdict(self) -> str:
         """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
-        expected = counted(len(self.expected) + sum(self.plain.values()), "case")
-        lost = f"{len(self.missing)} of {expected} left no result"
-        if self.failed:
-            failed = f"FAILED: {len({row.case for row in self.failed})} of {self._judged_in_words}"
-            return f"{failed}; INCOMPLETE: {lost}" if self.missing else failed
-        if self.missing:
-            return f"INCOMPLETE: {lost}; none of the other {self.n_judged} failed"
+        lost = "; ".join(self._lost_in_words)
+        if self.failed or self.others:
+            failed = f"FAILED: {self._failed_in_words}"
+            return f"{failed}; INCOMPLETE: {lost}" if lost else failed
+        if lost:
+            rest = f"none of the other {self.n_judged} failed"
+            all_judged = f"{self._judged_in_words}, {self.classes_in_words}"
+            return f"INCOMPLETE: {lost}; {rest if self.missing else all_judged}"
         if not self.n_judged:
             return "INCOMPLETE: no case was compared"
         return f"PASSED: {self._judged_in_words}, {self.classes_in_words}"
+
+    @property
+    def _failed_in_words(self) -> str:
+        """How many cases failed of how many, and how many tests besides."""
+        cases = f"{len({row.case for row in self.failed})} of {self._judged_in_words}"
+        others = counted(len(self.others), "test")
+        return f"{cases}, and {others} besides" if self.others else cases
+
+    @property
+    def _lost_in_words(self) -> list[str]:
+        """How many cases, and what else, came to no verdict."""
+        expected = counted(len(self.expected) + sum(self.plain.values()), "case")
+        cases = f"{len(self.missing)} of {expected} left no result"
+        others = f"{counted(len(self.unjudged), 'other')} came to no verdict"
+        return [*([cases] if self.missing else []), *([others] if self.unjudged else [])]
 
     @property
     def _judged_in_words(self) -> str:
@@ -139,6 +184,11 @@ class Run:
         """The counts by class, as in `4001 identical, 22 rounding`."""
         counts = by_class(self.tally)
         return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
+
+
+def is_failed(row: Row) -> bool:
+    """Return whether the case has a verdict, and failed."""
+    return row.status == Status.FAILED and row.failed_checks != MACHINE
 
 
 def is_noteworthy(row: Row) -> bool:
@@ -156,7 +206,12 @@ def class_of(row: Row) -> str:
 
     An array that is as its golden may be wrong; one that has none need not be nameless.
     """
-    found = [each for each in (row.drift_class, row.departs_by) if each is not None]
+    return worst_class(row.drift_class, row.departs_by)
+
+
+def worst_class(*classes: str | None) -> str:
+    """Return the worst of the classes that are there, or `no golden`."""
+    found = [each for each in classes if each is not None]
     return max(found, key=CLASSES.index, default=NO_GOLDEN)
 
 

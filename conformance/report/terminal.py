@@ -14,6 +14,7 @@ from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, grou
 N_WORST = 5
 N_MISSING = 10
 N_REASONS = 3
+N_OTHERS = 5
 N_INITIALIZERS = 20
 N_CHARACTERS = 160
 
@@ -28,6 +29,7 @@ def terminal_lines(run: Run, width: int | None = None) -> list[str]:
     if run.failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally, width)]
         lines += ["", "worst:", *_worst(run)]
+    lines += _others(run)
     lines += _tolerated(run)
     lines += [f"limited by the ledger: {n} x {name}" for name, n in run.limitations.items()]
     lines.append(f"reports: {run.folder}")
@@ -52,6 +54,16 @@ def _missing(run: Run) -> list[str]:
     if (rest := len(groups) - N_REASONS) > 0:
         lines.append(f"  and cases for {counted(rest, 'more reason')}; summary.md names them")
     return lines
+
+
+def _others(run: Run) -> list[str]:
+    """Return the tests of no case that failed; pytest has shown what they say."""
+    if not run.others:
+        return []
+    shown = [f"  {test}" for test in list(run.others)[:N_OTHERS]]
+    rest = len(run.others) - len(shown)
+    more = [f"  and {rest} more; summary.md names them"] if rest else []
+    return ["failed besides cases:", *shown, *more]
 
 
 def _by_initializer(tally: Tally, width: int | None) -> list[str]:

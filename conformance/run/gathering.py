@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Block, Case, parse_case
 from conformance.core.records import MACHINE, Environment
-from conformance.core.words import counted
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable
 from conformance.report import lots
@@ -39,7 +38,8 @@ class Gathering:
         self.interrupted = self.terminated = False
         self._session = session
         self._recorder = recorder
-        self._failed_others: set[str] = set()
+        self._others: dict[str, str] = {}
+        self._unjudged: list[str] = []
         self._environment: Environment | None = None
         self._run: Run | None = None
 
@@ -87,8 +87,15 @@ class Gathering:
         if unit := self.cases.get(test):
             for case in unit.cases():
                 self._recorder.miss(case.id, why)
-        elif not is_fault:
-            self._failed_others.add(test)
+        elif is_fault:
+            self._unjudged.append(why)
+        else:
+            self._others[test] = why
+
+    def lose(self, why: str) -> None:
+        """Note what came to no verdict and is no test."""
+        self.faults.append(why)
+        self._unjudged.append(why)
 
     def ran_in(self, text: str) -> None:
         """Take the environment of a process; the first that comes stands for all."""
@@ -117,6 +124,9 @@ class Gathering:
                 ending=ending,
                 golden_environment=self._session.golden_environment,
                 matrices=self._session.matrices,
+                others=self._others,
+                unjudged=self._unjudged,
+                laws=() if ending else self._session.laws(self._recorder.failed),
                 junit=junit,
             )
 
@@ -129,19 +139,15 @@ class Gathering:
     @property
     def exit_code(self) -> ExitCode:
         """What the run comes to; cases that nobody ran are missing once it is finished."""
-        has_failed = bool(self._run and self._run.failed)
+        has_failed = bool(self._others or (self._run and self._run.failed))
         is_whole = self._run is None or not self._run.missing
         return ExitCode.of(
             terminated=self.terminated,
             interrupted=self.interrupted,
-            failed=has_failed or bool(self._failed_others),
+            failed=has_failed,
             missing=bool(self.faults) or not is_whole,
         )
 
     def lines(self) -> Sequence[str]:
         """Return the faults, and what a terminal shows of the finished run."""
-        shown = self._recorder.summary_lines()
-        n_others = len(self._failed_others)
-        others = f"and failed besides cases: {counted(n_others, 'test')}, see above"
-        also = [others] if n_others else []
-        return [*dict.fromkeys(self.faults), *shown, *(also if shown else [])]
+        return [*dict.fromkeys(self.faults), *self._recorder.summary_lines()]

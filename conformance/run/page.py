@@ -29,7 +29,7 @@ def page_of(found: Sequence[SweepVerdict], code: ExitCode) -> Page:
         failures=tuple(failure for each in bad for failure in _failures(each)),
         elsewhere=ELSEWHERE,
         tables=tuple(filled(_tables(found))),
-        figures=tuple(_figures(found)),
+        figures=tuple(figures_of(found)),
     )
 
 
@@ -53,7 +53,7 @@ def _tables(found: Iterable[SweepVerdict]) -> Iterator[Table]:
         yield Table(title=title, head=head, lines=tuple(rows), elsewhere=ELSEWHERE)
 
 
-def _figures(found: Iterable[SweepVerdict]) -> Iterator[Figure]:
+def figures_of(found: Iterable[SweepVerdict]) -> Iterator[Figure]:
     """Yield plots of the laws, one for transforms that agree; those that failed come first."""
     groups: dict[tuple[object, ...], list[SweepVerdict]] = {}
     for each in sorted(found, key=lambda each: not each.code):

@@ -44,6 +44,7 @@ from conformance.store.stack import Stack, open_stack
 if TYPE_CHECKING:
     from conformance.judge.bench import Bench
     from conformance.judge.ledger import Ledger
+    from conformance.report.page.model import Figure
     from conformance.run.matrix_sweep import MatrixSweep
 
 NOWHERE = Environment(packages={}, config={}, host={}, devices={})
@@ -277,6 +278,13 @@ class Session:
             asked=self._asked,
         )
 
+    def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
+        """Return plots of the laws of what failed, swept where the cases ran."""
+        from conformance.run.laws import laws_of
+
+        here = self.has_run or bool(registered_names())
+        return laws_of(failed, self.options, self.catalogue, here=here)
+
     def failure_text(self, result: CaseResult, rerun: str) -> str:
         """Return what the failed checks say, and how to run the case again; "" if none failed."""
         if result.status is not Status.FAILED:
@@ -354,6 +362,11 @@ class Recorded(Session):
         """The environment that the recording was made in."""
         return self._recording.environment
 
+    def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
+        """Return nothing: what was observed elsewhere is not to be swept here."""
+        del failed
+        return ()
+
     def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
         """Judge the recorded observation of the case, by the JAX version that made it.
 
@@ -398,6 +411,11 @@ class Fleet(Session):
         self._address = address
         self._timeout_s = timeout_s
         self._arrived: dict[str, fleet.Arrival] = {}
+
+    def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
+        """Return nothing: what was observed elsewhere is not to be swept here."""
+        del failed
+        return ()
 
     @functools.cached_property
     def selected(self) -> list[Case | Block]:

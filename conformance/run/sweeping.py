@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import functools
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any
 
 from conformance.cases.builtin import load_catalogue
@@ -85,12 +85,14 @@ class Step:
 class Sweeps:
     """The sweeps that were asked for, in this process, and what judges them.
 
-    is_measuring: measure for budgets, instead of judging by those that there are.
+    is_measuring: measure for budgets, instead of judging by those that there are. only: the ids of
+        those that count; () for all.
     """
 
-    def __init__(self, options: Options, *, is_measuring: bool) -> None:
+    def __init__(self, options: Options, *, is_measuring: bool, only: Collection[str] = ()) -> None:
         self._options = options
         self._is_measuring = is_measuring
+        self._only = only
 
     @functools.cached_property
     def units(self) -> dict[str, Case | MatrixSweep]:
@@ -103,7 +105,7 @@ class Sweeps:
         matrices = matrix_sweeps(selection)
         cases = select_sweeps(self._catalogue, selection, also=bool(matrices))
         units: list[Case | MatrixSweep] = [*cases, *matrices]
-        return {each.id: each for each in units}
+        return {each.id: each for each in units if not self._only or each.id in self._only}
 
     @functools.cached_property
     def _catalogue(self) -> Catalogue:
@@ -247,15 +249,20 @@ def signed(value: float) -> str:
 
 
 # --- Here, or in a worker ------------------------------------------------------------------------
-def verdicts_here(given: Mapping[str, Any], *, is_measuring: bool) -> Generator[Step, None, None]:
-    """Yield what comes of each sweep, in this process. given: what `options.given` told."""
-    sweeps = Sweeps(read_given(given), is_measuring=is_measuring).prepared()
+def verdicts_here(
+    given: Mapping[str, Any], *, is_measuring: bool, only: Collection[str] = ()
+) -> Generator[Step, None, None]:
+    """Yield what comes of each sweep, in this process. given: what `options.given` told.
+
+    only: see `Sweeps`.
+    """
+    sweeps = Sweeps(read_given(given), is_measuring=is_measuring, only=only).prepared()
     for key, unit in sweeps.units.items():
         yield Step(id=key, total=len(sweeps.units), verdict=sweeps.verdict(unit))
 
 
 def verdicts_apart(
-    given: Mapping[str, Any], *, is_measuring: bool, timeout_s: float
+    given: Mapping[str, Any], *, is_measuring: bool, timeout_s: float, only: Collection[str] = ()
 ) -> Generator[Step, None, None]:
     """Yield the same from a worker; of a sweep that ended its process, how.
 
@@ -264,7 +271,7 @@ def verdicts_apart(
     Raises:
         ConformanceError: whatever ended the task.
     """
-    asked = {"options": given, "is_measuring": is_measuring}
+    asked = {"options": given, "is_measuring": is_measuring, "only": [*only]}
     reruns: dict[str, str] = {}
     with contextlib.closing(supervised(TASK, asked, timeout_s)) as events:
         for event in events:
@@ -297,7 +304,8 @@ TASK = "conformance.run.sweeping:sweep"
 def sweep(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Sweep, in a worker, what comes after the lost ones."""
     options = read_given(asked["options"])
-    sweeps = Sweeps(options, is_measuring=asked["is_measuring"]).prepared()
+    of_which = {"is_measuring": asked["is_measuring"], "only": asked["only"]}
+    sweeps = Sweeps(options, **of_which).prepared()
     left = left_after(lost, list(sweeps.units))
     voice.begin(left, reruns={key: sweeps.rerun(sweeps.units[key]) for key in left})
     for key in left:

@@ -488,6 +488,23 @@ def test_reports_that_cannot_be_written_end_the_run(conform: Conform, tmp_path: 
     assert outcome.ret == 3
 
 
+def test_a_failed_test_of_no_case_is_in_the_reports(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """As a law's is: the page said PASSED where the exit code said 1."""
+    other = pytester.makepyfile("def test_other(): assert False, 'the law is wrong'")
+
+    outcome = conform(str(other))
+
+    assert outcome.ret == 1
+    outcome.stdout.fnmatch_lines(
+        ["FAILED: 0 of 3 cases, and 1 test besides, in *", "failed besides cases:", "*::test_other"]
+    )
+    page = (conform.folder() / "index.html").read_text()
+    assert "FAILED: 0 of 3 cases, and 1 test besides" in page
+    assert "the law is wrong" in page
+
+
 # --- Initializers of users -----------------------------------------------------------------------
 
 DOUBLED = """

@@ -101,3 +101,14 @@ def test_what_is_written_begins_with_what_is_unusual() -> None:
     assert note in written_notes(run)[: -len(notes_on(run))]
     assert note in page_of_run(run).notes
     assert f"\n{markdown_cell(note)}\n" in markdown(run)
+
+
+def test_drift_that_passed_under_other_versions_names_both_sides() -> None:
+    drift = Drift(drift_class=DriftClass.ROUNDING, max_ulp=1, max_ulp_at_sigma=1.0)
+    old = {"packages": {**ENVIRONMENT.packages, "jax": "0.10.2"}}
+
+    drifted, clean = run_of(result(drift=drift)), run_of(result())
+
+    assert any("jax 0.10.2" in line for line in notes_on(judged_elsewhere(drifted, **old)))
+    assert notes_on(judged_elsewhere(drifted)) == []
+    assert notes_on(judged_elsewhere(clean, **old)) == []

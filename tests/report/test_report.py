@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.core import versions
-from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.errors import ExitCode, ReportError, UnfinishedRunWarning
 from conformance.core.ids import Case, Problem
 from conformance.core.records import (
     CaseResult,
@@ -1222,3 +1222,78 @@ def test_reading_a_finished_run_warns_of_nothing(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_run(folder)
+
+
+# --- Tests of no case -----------------------------------------------------------------------------
+
+OTHERS = {"test_law.py::test_law[normal]": "the mean is off\n  rerun: conformance law"}
+
+
+def test_a_failed_test_of_no_case_fails_the_run_in_every_report(tmp_path: Path) -> None:
+    """It failed `pytest`, and left a page that said PASSED."""
+    recorder = recorded(tmp_path, result(), others=OTHERS, junit=True)
+    verdict = "FAILED: 0 of 1 case, and 1 test besides"
+
+    shown, page = recorder.summary_lines(), (recorder.folder / "index.html").read_text()
+    assert shown[0].startswith(f"{verdict}, in ")
+    assert "failed besides cases:" in shown
+    assert "  test_law.py::test_law[normal]" in shown
+    assert verdict in page
+    assert '<header class="failed">' in page
+    assert "the mean is off" in page
+    text = (recorder.folder / "summary.md").read_text()
+    assert text.startswith(f"# {verdict}")
+    assert "## Besides cases" in text
+    assert "the mean is off" in text
+    suite = parse(recorder.folder / "junit.xml")[0]
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    assert [each.get("message") for each in suite.iter("failure")] == list(OTHERS.values())
+
+
+def test_what_came_to_no_verdict_and_is_no_case_leaves_the_run_incomplete(tmp_path: Path) -> None:
+    recorder = recorded(tmp_path, result(), unjudged=["no device", "no device"], junit=True)
+    verdict = "INCOMPLETE: 1 other came to no verdict; 1 case, 1 identical"
+
+    page = (recorder.folder / "index.html").read_text()
+    assert recorder.summary_lines()[0].startswith(f"{verdict}, in ")
+    assert '<header class="incomplete">' in page
+    assert "no device" in page
+    assert "no device" in (recorder.folder / "summary.md").read_text()
+    suite = parse(recorder.folder / "junit.xml")[0]
+    assert [each.get("message") for each in suite.iter("error")] == ["no device"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "code"),
+    [
+        ({}, "PASSED: 1 case, 1 identical", ExitCode.OK),
+        ({"others": {"a": "", "b": ""}}, "FAILED: 0 of 1 case, and 2 tests besides", 1),
+        (
+            {"others": {"a": ""}, "unjudged": ("x", "y")},
+            "FAILED: 0 of 1 case, and 1 test besides; INCOMPLETE: 2 others came to no verdict",
+            ExitCode.FAILED,
+        ),
+        (
+            {"unjudged": ("x",), "expected": ("lost", "lost too")},
+            "INCOMPLETE: 2 of 2 cases left no result; 1 other came to no verdict; none of the "
+            "other 1 failed",
+            ExitCode.MISSING,
+        ),
+    ],
+)
+def test_a_verdict_counts_what_is_no_case(
+    changes: dict[str, Any], verdict: str, code: ExitCode
+) -> None:
+    run = run_of(result(), **changes)
+
+    assert (run.verdict, run.code) == (verdict, code)
+
+
+def test_the_terminal_names_a_few_tests_of_no_case() -> None:
+    lines = terminal_lines(run_of(result(), others={f"test {n}": "" for n in range(9)}))
+
+    assert lines[2:8] == [*(f"  test {n}" for n in range(5)), "  and 4 more; summary.md names them"]
+
+
+def test_a_run_of_nothing_is_no_success() -> None:
+    assert run_of().code is ExitCode.EMPTY

@@ -63,14 +63,27 @@ def facts_of(here: Environment, there: Environment | None) -> Iterator[Fact]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """One run of a history: its id, and the class of the case in it."""
+
+    run_id: str
+    drift_class: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One thing that failed: what, in which class, what is said of it, what shows it again."""
+    """One thing that failed: what, in which class, what is said of it, what shows it again.
+
+    nights: its class in the last runs, this one last; since: in words, since when it is that.
+    """
 
     name: str
     message: str
     drift_class: str = ""
     facts: str = ""
     rerun: str = ""
+    nights: tuple[Night, ...] = ()
+    since: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +130,7 @@ class Heatmap:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A plot: an SVG document, and in words what it shows."""
+    """A plot: an SVG document, empty where there is none, and in words what it shows."""
 
     title: str
     svg: bytes

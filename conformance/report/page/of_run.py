@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from conformance.core.errors import ExitCode
 from conformance.core.records import DriftClass, Status
 from conformance.report.explained import written_notes
 from conformance.report.headline import headline
+from conformance.report.nights import since_when
 from conformance.report.page.model import (
     Cell,
     Failure,
+    Figure,
     Heatmap,
+    Night,
     Page,
     Rows,
     Tone,
     distances,
     facts_of,
 )
+from conformance.report.page.pairs import maps_of, table_of
 from conformance.report.rows import Row
 from conformance.report.run import NO_GOLDEN, Run, by_class, class_of, ulp_text, worst_first
 from conformance.report.tables import filled, summaries
@@ -34,26 +37,38 @@ SEVERITY = (NO_GOLDEN, *map(str, DriftClass))
 FILTERS = ("initializer", "dtype", "backend", "transform", "status", "class")
 
 
-def page_of_run(run: Run) -> Page:
-    """Return the page of a run: failures first, then where they are, then all rows."""
-    code = ExitCode.of(failed=bool(run.failed), missing=bool(run.missing), empty=not run.n_judged)
+def page_of_run(run: Run, laws: Sequence[Figure] = ()) -> Page:
+    """Return the page of a run: failures first, then where they are, then all rows.
+
+    laws: plots of what failed, where somebody swept it.
+    """
     return Page(
-        tone=Tone.of(code),
+        tone=Tone.of(run.code),
         title=f"{run.verdict.partition(':')[0]} - {run.run_id}",
         verdict=run.verdict,
         sentence=headline(run),
         notes=tuple(written_notes(run)),
         facts=tuple(facts_of(run.environment, run.golden_environment)),
-        counts={name: n for name, n in by_class(run.tally).items() if n},
-        failures=tuple(map(_failure, run.failed)),
+        counts=_counts(run),
+        failures=(*(_failure(row, run) for row in run.failed), *_others(run)),
         elsewhere="drift.csv",
         heatmaps=tuple(_heatmaps(run)),
-        tables=tuple(filled(summaries(run))),
+        figures=tuple(sorted((*laws, *maps_of(run)), key=lambda figure: figure.title)),
+        tables=tuple(filled([table_of(run), *summaries(run)])),
         rows=_rows(run),
     )
 
 
-def _failure(row: Row) -> Failure:
+def _counts(run: Run) -> dict[str, int]:
+    """Return the cases by class, the worst first."""
+    found = by_class(run.tally)
+    return {name: found[name] for name in reversed(SEVERITY) if found[name]}
+
+
+def _failure(row: Row, run: Run) -> Failure:
+    before = run.nights.get(row.case, ())
+    nights = [Night(run_id=each.run_id, drift_class=each.drift_class) for each in before]
+    now = Night(run_id=run.run_id, drift_class=class_of(row))
     stage = f"first differing stage {row.stage}" if row.stage else ""
     facts = (f"failed {row.failed_checks}", ulp_text(row), stage)
     return Failure(
@@ -62,7 +77,17 @@ def _failure(row: Row) -> Failure:
         facts="; ".join(filter(None, facts)),
         message=row.messages,
         rerun=row.rerun,
+        nights=(*nights, now) if nights else (),
+        since=since_when(row, before),
     )
+
+
+def _others(run: Run) -> Iterable[Failure]:
+    """Yield the tests of no case that failed or came to no verdict."""
+    for test, said in run.others.items():
+        yield Failure(name=test, message=said)
+    for said in run.unjudged:
+        yield Failure(name="no verdict", message=said)
 
 
 # --- Heatmaps ------------------------------------------------------------------------------------

@@ -17,6 +17,9 @@ SETTINGS: dict[Any, Any] = {
 }
 """Text stays text, which is small and can be read by all; the same plot gives the same bytes."""
 
+MOST = 15
+"""The digit of a field of a map in which all elements differ."""
+
 INK, IDEAL, WORST = "#57606a", "#b3202c", "#0550ae"
 
 
@@ -42,6 +45,27 @@ def law(
         for axes in (left, right):
             axes.legend(frameon=False, fontsize=7)
             axes.spines[["top", "right"]].set_visible(False)
+        return _svg(canvas)
+
+
+def mismatch(fields: Sequence[Sequence[int]], size: tuple[int, int]) -> bytes:
+    """Return a map of where a matrix differs. fields: their digits, 0 to 15, by rows."""
+    rows, columns = size
+    with rc_context(SETTINGS):
+        canvas = Canvas(figsize=(3.6, 2.4), layout="constrained")
+        axes = canvas.subplots()
+        shown = axes.imshow(
+            fields,
+            cmap="magma_r",
+            vmin=0,
+            vmax=MOST,
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0, columns, rows, 0),
+        )
+        axes.set(xlabel="last axis", ylabel="all others")
+        bar = canvas.colorbar(shown, ticks=[0, MOST])
+        bar.set_ticklabels(["none", "all"])
         return _svg(canvas)
 
 

@@ -27,6 +27,9 @@ HERE = files(__package__)
 SCRIPTS = ("vendor/dataTables.min.js", "templates/page.js")
 STYLES = ("vendor/dataTables.dataTables.min.css", "templates/page.css")
 
+N_OPEN = 10
+"""Failures that stand before the heatmap, a line each; the others open on a click."""
+
 N_TABLE_LINES = 200
 """Lines of one table that somebody may still scroll through; the files beside the page hold all."""
 
@@ -50,6 +53,7 @@ def html(page: Page) -> str:
             style=style,
             packed=packed(page.rows) if page.rows else "",
             n_failures=N_FAILURES,
+            n_open=N_OPEN,
             n_table_lines=N_TABLE_LINES,
         )
     )
