@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conformance.report.page.model import Rows
-from conformance.report.page.render import html
+from conformance.report.page.model import Failure, Night, Page, Rows
+from conformance.report.page.render import N_OPEN, html
 
 from .test_page import EVIL, page
 
@@ -176,12 +176,68 @@ def test_it_can_be_used_by_keyboard(tab: Tab) -> None:
     assert set(shown(tab, 3)) == {"float32"}
 
 
+def many_failures() -> Page:
+    nights = tuple(
+        Night(run_id=f"run {n}", drift_class=name) for n, name in enumerate(("identical", "stream"))
+    )
+    failures = (
+        Failure(name=f"case {n}", message=f"what {n}", drift_class="stream", nights=nights)
+        for n in range(N_OPEN + 2)
+    )
+    return page(failures=tuple(failures), rows=ROWS)
+
+
+@pytest.fixture
+def long_tab(browser: Browser, tmp_path: Path) -> Iterator[Tab]:
+    """A tab that shows a page of more failures than stand there at once."""
+    path = tmp_path / "index.html"
+    path.write_text(html(many_failures()), encoding="utf-8")
+    opened = browser.new_page()
+    opened.goto(path.as_uri())
+    opened.wait_for_selector("body[data-ready]")
+    yield opened
+    opened.close()
+
+
+def test_failures_beyond_a_few_open_on_a_key(long_tab: Tab) -> None:
+    others = long_tab.locator("details.others > summary")
+    last = long_tab.locator("summary code").last
+    assert others.inner_text() == "2 others"
+    assert not last.is_visible()
+
+    others.focus()
+    long_tab.keyboard.press("Enter")
+
+    assert last.is_visible()
+
+
+def test_on_paper_each_failure_is_whole(long_tab: Tab) -> None:
+    last = long_tab.locator("pre").last
+    assert not last.is_visible()
+
+    long_tab.emulate_media(media="print")
+
+    assert last.is_visible()
+    assert not long_tab.locator("#rows").is_visible()
+
+
+def test_a_history_is_drawn_in_the_colors_of_its_classes(long_tab: Tab) -> None:
+    colors = (
+        long_tab.locator(".nights")
+        .first.locator("i")
+        .evaluate_all("marks => marks.map(mark => getComputedStyle(mark).backgroundColor)")
+    )
+    badge = long_tab.locator(".badge.c-stream").first
+    assert colors[1] == badge.evaluate("badge => getComputedStyle(badge).backgroundColor")
+    assert colors[0] != colors[1]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_issue(browser: Browser, tmp_path: Path, scheme: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     path = tmp_path / "index.html"
-    path.write_text(html(page(rows=ROWS)), encoding="utf-8")
+    path.write_text(html(many_failures()), encoding="utf-8")
     # Axe is injected as a script, which the page's own policy forbids.
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     tab = context.new_page()
