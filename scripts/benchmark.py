@@ -18,7 +18,8 @@ than a green one. Three runs of the tier and two of a sample:
 
 Then all help, with its byte code kept, beside a Python that does nothing; one case by `conformance
 run` with its programs kept, beside JAX and one draw; and a range of seeds, by default a million
-cases, on two workers: time, and the most memory of each process.
+cases, on two workers: time, and the most memory of each process. Last the page of a run: its size,
+and how long a browser takes to open it, beside an empty one.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from typing import Any
 
 import compile_meter
 import numpy as np
+import page_meter
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
@@ -387,6 +389,23 @@ def import_lines() -> list[Line]:
     return [Line(what=what, figure=figure, aim="at most 3")]
 
 
+def page_lines() -> list[Line]:
+    """Return what pages of many rows weigh, and how long they take to open beside an empty one."""
+    try:
+        empty, *pages = page_meter.measured()
+    except LookupError as error:
+        return [Line(what="opening a page", figure=f"not measured: {error}")]
+    return [
+        Line(
+            what=f"the page of {page.name}: size, and opening it / an empty one",
+            figure=f"{page.size_bytes / 1e6:.2f} MB, {page.elapsed_s / empty.elapsed_s:.1f} "
+            f"({page.elapsed_s:.2f} s / {empty.elapsed_s:.2f} s)",
+            aim="below 2 MB",
+        )
+        for page in pages
+    ]
+
+
 def least_of(n: int, words: Sequence[str]) -> Timing:
     """Return the fastest of n runs of Python."""
     return min((run_python(words) for _ in range(n)), key=lambda timing: timing.wall_s)
@@ -643,7 +662,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         lines += [*start_lines(scratch), *scale_lines(scratch, options.seeds), *jax_lines(scratch)]
-        lines = [*tier_lines(options, scratch), *lines]
+        lines = [*tier_lines(options, scratch), *lines, *page_lines()]
     print(f"{headline(load_before)}\n\n{table(lines)}")
 
 

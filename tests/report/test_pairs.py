@@ -19,7 +19,6 @@ PARTLY = dataclasses.replace(
     detail="only [16:32] of axis 1",
 )
 ROUNDING = Drift(drift_class=DriftClass.ROUNDING, n_elements=2048, n_different=2, max_ulp=1)
-COLUMN_ERROR = {"column_error": 3.5}
 
 
 def line(run: Run) -> dict[str, str]:
@@ -40,7 +39,10 @@ def test_a_pair_is_counted_by_class_and_by_first_stage() -> None:
 
 
 def test_the_worst_backward_errors_of_a_matrix_are_shown() -> None:
-    rounded = {"drift": ROUNDING, "metrics": {"gram_error": 1.0, "column_error": 2.0}}
+    rounded: dict[str, Any] = {
+        "drift": ROUNDING,
+        "metrics": {"gram_error": 1.0, "column_error": 2.0},
+    }
     checks = result(seed=0, **rounded), result(seed=1, drift=ROUNDING, metrics=COLUMN_ERROR)
     run = run_of(*(named(each, "oracle") for each in checks))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import benchmark
 import compile_meter
+import page_meter
 import pytest
 
 from conformance.cases.builtin import load_catalogue
@@ -16,6 +17,7 @@ from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
 from conformance.core.ids import format_shape, parse_case
 from conformance.core.laws import expected_error
+from tests.report.test_report import as_row, result
 
 CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
 
@@ -184,3 +186,22 @@ def test_a_run_that_ends_otherwise_is_not_timed(
 def test_a_wrong_call_is_not_timed(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"exit code 4, not timed:(?s:.*)unrecognized arguments"):
         benchmark.run_pytest(["--no-such-option"], {}, tmp_path)
+
+
+def test_the_pages_have_the_rows_that_they_are_named_for() -> None:
+    row = as_row(result())
+
+    many = page_meter.run_of(row, 200, 20)
+    more = page_meter.run_of(row, 20, 20, n_plain=980)
+
+    assert (many.n_judged, len(many.failed), len(many.rows)) == (200, 20, 200)
+    assert (more.n_judged, len(more.failed), len(more.rows)) == (1000, 20, 20)
+    assert len(set(many.expected)) == 200
+
+
+def test_a_page_is_not_measured_without_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_meter, "CHROMIUM", ("no-such-browser",))
+
+    (line,) = benchmark.page_lines()
+
+    assert line.figure.startswith("not measured: Chromium or ")
