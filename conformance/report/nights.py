@@ -110,8 +110,15 @@ def since_when(row: Row, nights: Sequence[Night]) -> str:
 def what_changed(before: Mapping[str, str | None], after: Mapping[str, str | None]) -> str:
     """Return the FACTS that changed; else that none of them did, under which JAX."""
     changed = [
-        f"{name} {before.get(name) or 'none'} -> {after.get(name) or 'none'}"
+        f"{name} {_without(was, now) or 'none'} -> {_without(now, was) or 'none'}"
         for name in FACTS
-        if (before.get(name) or "") != (after.get(name) or "")
+        if (was := before.get(name) or "") != (now := after.get(name) or "")
     ]
     return ", ".join(changed) or f"same environment, jax {after.get('jax')}"
+
+
+def _without(flags: str, others: str) -> str:
+    """Return the flags that are not among the others; of what is no flags, all."""
+    if "=" not in f"{flags}{others}":
+        return flags
+    return " ".join(flag for flag in flags.split() if flag not in others.split())
