@@ -26,6 +26,9 @@ COLUMNS = (
     *("case", "class", "ULP", "ULP of sigma", "cause", "excuse", "place"),
     *("initializer", "dtype", "transform"),
 )
+N_FAULTS = 10
+"""Folders that are named at once where they could not be read; a table has all."""
+
 FILTERS = ("class", "cause", "place", "initializer", "dtype", "transform")
 
 
@@ -53,6 +56,8 @@ def page_of(merged: Merged, code: ExitCode) -> Page:
         title=f"{verdict_line(merged).partition(':')[0]} - merge",
         tone=Tone.of(code),
         verdict=verdict_line(merged),
+        sentence=_sentence(merged, names),
+        notes=merged.faults[:N_FAULTS],
         counts=collections.Counter(each.drift_class for each in seen),
         failures=tuple(_failures(merged, names)),
         elsewhere="what --json writes",
@@ -60,6 +65,20 @@ def page_of(merged: Merged, code: ExitCode) -> Page:
         tables=tuple(tables(merged, names)),
         rows=_rows(seen),
     )
+
+
+def _sentence(merged: Merged, names: Mapping[Place, str]) -> str:
+    """Return where most of what failed did; else where most is missing, and such as what; or ""."""
+    bad = [place for _, place, _ in (*merged.failed, *merged.beyond)]
+    if bad:
+        place, n = collections.Counter(bad).most_common(1)[0]
+        return f"{n} of {len(bad)} failed at {names[place]}"
+    lost = {place: cases for place, cases in merged.missing.items() if cases}
+    if not lost:
+        return ""
+    place = max(lost, key=lambda each: len(lost[each]))
+    n, example = len(lost[place]), lost[place][0]
+    return f"{n} of {merged.n_missing} missing are so at {names[place]}, such as {example}"
 
 
 def _seen(merged: Merged, names: Mapping[Place, str]) -> Iterator[_Seen]:

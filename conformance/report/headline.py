@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Sequence
 
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import CONSEQUENCES, Difference, differing, repeats_setting, told
@@ -14,7 +15,7 @@ N_FACTS = 2
 
 DID = {
     DriftClass.IDENTICAL: "returned the golden's bits and failed a check",
-    DriftClass.ROUNDING: "rounded otherwise than the goldens",
+    DriftClass.ROUNDING: "rounded otherwise",
     DriftClass.BIASED: "rounded one way, or by another mode",
     DriftClass.TRANSFORM: "made other numbers of the same random bits",
     DriftClass.STREAM: "returned another stream",
@@ -38,6 +39,10 @@ ARE_HARDWARE = ("isa", "xla_isa", "lapack", "lapack_kernel", "lapack_threads", "
 ROUNDS = (DriftClass.ROUNDING, DriftClass.BIASED, DriftClass.TRANSFORM, DriftClass.UNKNOWN)
 
 
+SIDES = ("here", "where the goldens were made")
+"""What the two sides of a run are called in its sentence."""
+
+
 def headline(run: Run) -> str:
     """Return what most failed cases did, and what differs from where the goldens were made.
 
@@ -47,40 +52,55 @@ def headline(run: Run) -> str:
     What differs is said, not that it is the cause: a rerun without it proves that. "" where nothing
     failed.
     """
-    if not run.failed:
+    classes = [class_of(row) for row in run.failed]
+    return happened(classes, run.n_judged, run.environment, run.golden_environment)
+
+
+def happened(
+    classes: Sequence[str],
+    n_cases: int,
+    here: Environment,
+    there: Environment | None,
+    names: tuple[str, str] = SIDES,
+) -> str:
+    """Return what most of what drifted did, of so many cases, and what differs there; or "".
+
+    classes: of what drifted. there: the other side; None where nobody knows. names: what the two
+    sides are called.
+    """
+    if not classes:
         return ""
-    classes = collections.Counter(map(class_of, run.failed))
-    worst, n = classes.most_common(1)[0]
-    sentence = f"{n} of {counted(run.n_judged, 'case')} {DID[worst]}"
-    if run.golden_environment is None or worst == NO_GOLDEN:
+    most, n = collections.Counter(classes).most_common(1)[0]
+    sentence = f"{n} of {counted(n_cases, 'case')} {DID[most]}"
+    if there is None or most == NO_GOLDEN:
         return sentence
-    return f"{sentence}: {_facts(suspects(run, worst))}"
+    return f"{sentence}: {_facts(suspects(here, there, most), names)}"
 
 
-def suspects(run: Run, drift_class: str) -> list[Difference]:
-    """Return of what differs from where the goldens were made that which such drift can come of.
+def suspects(here: Environment, there: Environment, drift_class: str) -> list[Difference]:
+    """Return of what differs between two sides that which such drift can come of.
 
     Settings before versions, and those before the hardware, which can only round otherwise.
     """
-    assert run.golden_environment is not None
-    found = [
-        each
-        for each in differing(run.environment, run.golden_environment)
-        if not repeats_setting(each.name, run.environment.config)
-    ]
+    found = [each for each in differing(here, there) if not repeats_setting(each.name, here.config)]
     matter = (CONSEQUENCES.keys(), ARE_CODE, *((ARE_HARDWARE,) if drift_class in ROUNDS else ()))
     return [each for names in matter for each in found if each.name in names]
 
 
-def _facts(differences: list[Difference]) -> str:
+def _facts(differences: list[Difference], names: tuple[str, str]) -> str:
+    here, there = names
     if not differences:
-        return "nothing that is known to matter differs from where the goldens were made"
+        return f"nothing that is known to matter differs {_between(names)}"
     named = " and ".join(
-        f"{each.name} is {each.left} here, {each.right}" for each in differences[:N_FACTS]
+        f"{each.name} is {each.left} {here}, {each.right}" for each in differences[:N_FACTS]
     )
     rest = len(differences) - N_FACTS
     more = f", and {counted(rest, 'other fact')} differ" if rest > 0 else ""
-    return f"{named} where the goldens were made{more}"
+    return f"{named} {there}{more}"
+
+
+def _between(names: tuple[str, str]) -> str:
+    return f"from {names[1]}" if names == SIDES else "between the sides"
 
 
 def sides(run: Run) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
 from conformance.core.records import DriftClass
+from conformance.report.headline import happened
 from conformance.report.page.model import (
     Cell,
     Failure,
@@ -51,11 +52,19 @@ def page_of(verdict: Verdict, code: ExitCode, notes: Sequence[str] = ()) -> Page
 
 
 def _sentence(verdict: Verdict) -> str:
-    """Return by whose doing most of what drifted did, as far as it was found out."""
-    causes = [verdict.comparison.causes.get(pair.name) for pair in verdict.beyond]
+    """Return by whose doing most of what drifted did; else what it did, and what differs."""
+    comparison = verdict.comparison
+    causes = [comparison.causes.get(pair.name) for pair in verdict.beyond]
     known = [each for each in causes if each is not None]
     if not known:
-        return ""
+        before, after = comparison.environments
+        return happened(
+            [pair.drift.drift_class for pair in verdict.beyond],
+            len(comparison.pairs),
+            after,
+            before,
+            (f"in {comparison.after}", f"in {comparison.before}"),
+        )
     most = max(known, key=known.count)
     return f"{known.count(most)} of {len(causes)} drifted by {most.cause}: {most.cause.meaning}"
 

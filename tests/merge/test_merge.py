@@ -21,6 +21,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
 from conformance.cli import main
 from conformance.core.arrays import returned, whole
+from conformance.core.errors import ExitCode
 from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.machine import machine_fault
 from conformance.core.paths import LEDGER, MANIFEST, shipped
@@ -52,6 +53,7 @@ from conformance.merge import (
     mixed,
     read_sources,
 )
+from conformance.merge.page import N_FAULTS, page_of
 from conformance.merge.sources import lost_shards
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
 from conformance.report.recorder import RunRecorder
@@ -1245,3 +1247,34 @@ def test_files_are_written_beside_the_text(tmp_path: Path) -> None:
 
     assert json.loads(paths[0].read_text())["is_clean"] is True
     assert paths[1].read_text().startswith("# PASSED")
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def test_the_page_says_where_most_is_missing() -> None:
+    """Its first screen said how many, and neither where nor which."""
+    found = dataclasses.replace(
+        merged(fact(CPU), fact(CUDA)),
+        missing={CPU: ("a", "b"), CUDA: ("c",)},
+        faults=("x",) * 99,
+    )
+    name = place_names(found.places)[CPU]
+
+    page = page_of(found, ExitCode.MISSING)
+
+    assert page.sentence == f"2 of 3 missing are so at {name}, such as a"
+    assert page.notes == ("x",) * N_FAULTS
+
+
+def test_the_page_says_where_most_failed_whatever_is_missing() -> None:
+    bad = tuple((case, CUDA, "wrong") for case in "abc")
+    found = dataclasses.replace(
+        merged(fact(CPU), fact(CUDA)),
+        failed=(*bad, ("a", CPU, "wrong")),
+        missing={CPU: ("d",)},
+    )
+    name = place_names(found.places)[CUDA]
+
+    assert page_of(found, ExitCode.FAILED).sentence == f"3 of 4 failed at {name}"
+    assert page_of(merged(fact(CPU), fact(CUDA)), ExitCode.OK).sentence == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import re
@@ -16,13 +17,14 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import main
 from conformance.core.arrays import returned
-from conformance.core.errors import EmptySelection, GoldenError, PolicyError
+from conformance.core.errors import EmptySelection, ExitCode, GoldenError, PolicyError
 from conformance.core.paths import MANIFEST, PROVENANCE
 from conformance.core.records import DriftClass, Entry, Raised
 from conformance.report.markdown import ISSUE_BYTES
 from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
 from conformance.store.write import write_store
 from conformance.upgrade.compare import Comparison, compare_folders
+from conformance.upgrade.page import page_of
 from conformance.upgrade.policy import (
     Allowance,
     DriftPolicy,
@@ -638,3 +640,30 @@ def test_an_output_that_cannot_be_written_is_an_error(
 
     assert code == 3
     assert "where.csv" in capsys.readouterr().err
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def test_the_page_says_what_drifted_and_what_differs_where_no_cause_is_known(
+    streams: Comparison,
+) -> None:
+    """A drift of contract has no cause that programs tell: the page had no sentence at all."""
+    before, after = streams.environments
+    old = dataclasses.replace(before, packages={**before.packages, "jax": "0.11.2"})
+    comparison = dataclasses.replace(streams, environments=(old, after), causes={})
+
+    page = page_of(verdict_on(comparison), ExitCode.FAILED)
+
+    n = len(verdict_on(comparison).beyond)
+    assert page.sentence == (
+        f"{n} of {len(streams.pairs)} cases returned another stream: "
+        f"jax is {after.packages['jax']} in {streams.after}, 0.11.2 in {streams.before}"
+    )
+    assert len(page.failures) == n
+
+
+def test_the_page_of_nothing_beyond_the_policy_has_no_sentence(streams: Comparison) -> None:
+    clean = verdict_on(streams, DriftPolicy(max_drift=DriftClass.STREAM))
+
+    assert page_of(clean, ExitCode.OK).sentence == ""
