@@ -19,6 +19,7 @@ from conformance.core.settings import unusual
 from conformance.core.versions import REVIEW
 from conformance.core.words import counted
 from conformance.curate.review import Review
+from conformance.report.headline import side
 from conformance.report.page.model import Failure, Page, Tone, facts_of
 
 SHOWN = 10
@@ -34,6 +35,7 @@ def review_text(reviewed: Review) -> str:
     lines = [
         *(f"note: {line}" for line in unusual(reviewed.environment)),
         f"for {staged.target}: {staged.scope}; reason: {staged.reason}",
+        *_sides(reviewed),
         "class      problems",
     ]
     lines += [f"{name:<10} {count:>8}" for name, count in reviewed.counts().items()]
@@ -46,6 +48,14 @@ def review_text(reviewed: Review) -> str:
     if reviewed.n_waiting:
         lines.append(f"{counted(reviewed.n_waiting, 'other')} not shown; they stay pending")
     return "\n".join(lines)
+
+
+def _sides(reviewed: Review) -> list[str]:
+    """Return what made the set and what made what is staged, where there is a set."""
+    there = reviewed.golden_environment
+    if there is None:
+        return []
+    return [f"set: {side(there)}", f"staged: {side(reviewed.environment)}"]
 
 
 def review_json(reviewed: Review) -> str:
@@ -163,7 +173,8 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
         sentence=f"reason: {reviewed.stage.reason}",
         notes=(reviewed.stage.scope, *unusual(reviewed.environment)),
         counts=reviewed.counts(),
-        facts=tuple(facts_of(reviewed.environment, None)),
+        sides=("where it was staged", "where the set was made"),
+        facts=tuple(facts_of(reviewed.environment, reviewed.golden_environment)),
         failures=tuple(failures),
         failed="What would change",
         elsewhere="`conformance goldens review PATTERN` in a terminal",

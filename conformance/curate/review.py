@@ -54,7 +54,8 @@ class Change:
 class Review:
     """What accepting would change.
 
-    environment: where what is staged was recorded. changes: by id, for what the set holds already.
+    environment: where what is staged was recorded; golden_environment: where the set was, if there
+    is one. changes: by id, for what the set holds already.
     new: what it does not hold yet. removed: what an overlay no longer needs, since the backend now
     agrees with the set itself, and what a layer no longer has. orphans: what the set holds and no
     tier and no layer asks for; only `prune` removes them. doubts: by id, why something staged may
@@ -70,6 +71,7 @@ class Review:
     orphans: tuple[str, ...]
     doubts: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     n_waiting: int = 0
+    golden_environment: Environment | None = None
 
     @property
     def drifts(self) -> Mapping[str, Drift]:
@@ -177,6 +179,7 @@ class Merge:
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
             orphans=tuple(self._orphans(catalogue)),
             n_waiting=len(self.waiting),
+            golden_environment=before.environment if (before := self.old or self.base) else None,
         )
 
     def doubts(self, catalogue: Catalogue, watch: Watch[Entry]) -> Mapping[str, tuple[str, ...]]:

@@ -111,11 +111,12 @@ def sides(run: Run) -> list[str]:
     One line alone where nobody knows where the goldens were made.
     """
     there = run.golden_environment
-    lines = [f"here: {_told(run.environment)}"]
-    return [*lines, f"goldens: {_told(there)}"] if there is not None else lines
+    lines = [f"here: {side(run.environment)}"]
+    return [*lines, f"goldens: {side(there)}"] if there is not None else lines
 
 
-def _told(environment: Environment) -> str:
+def side(environment: Environment) -> str:
+    """Return what numbers depend on most, in one line."""
     packages, host = environment.packages, told(environment.host)
     code = [f"{name} {packages[name]}" for name in TOLD_CODE if name in packages]
     lapack = dict.fromkeys((host["lapack"], host["lapack_kernel"]))

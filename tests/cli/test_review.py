@@ -97,8 +97,11 @@ def test_a_review_is_told_and_shown(golden: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().out
     assert "DOUBTFUL, a golden must not be wrong: normal 1" in told
     assert "the mean is 1, 100 sigma from the law's" in told
+    assert "\nset: jax " in told
+    assert "\nstaged: jax " in told
     (page,) = golden.parent.glob("reports/*/index.html")
     text = page.read_text()
+    assert '<th scope="row">jax</th><td>0.12.0.1</td><td>0.12.0.1</td>' in text
     for part in (
         "PENDING for the set: 1 identical, 1 rounding, 1 law",
         "What would change",

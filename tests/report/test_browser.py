@@ -162,8 +162,28 @@ def test_a_command_is_copied(tab: Tab) -> None:
     assert tab.evaluate("window.copied") == "run a"
 
 
+def test_a_command_is_copied_where_there_are_no_rows(browser: Browser, tmp_path: Path) -> None:
+    """As on the page of a review, of a law or of an audit."""
+    path = tmp_path / "index.html"
+    path.write_text(html(page(rows=None)), encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("body[data-ready]")
+    tab.evaluate(
+        "() => { navigator.clipboard.writeText = async (text) => { window.copied = text; }; }"
+    )
+
+    tab.locator(".rerun button").click()
+
+    assert tab.evaluate("window.copied") == "run a"
+    tab.close()
+
+
 def test_the_page_never_scrolls_sideways_on_a_telephone(tab: Tab) -> None:
     tab.set_viewport_size({"width": 390, "height": 800})
+    tab.locator("select[name=dtype]").evaluate(
+        "(node, text) => node.add(new Option(text))", "x" * 99
+    )
 
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
 

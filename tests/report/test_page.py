@@ -200,11 +200,18 @@ def test_nothing_is_fetched() -> None:
         assert not any(key.startswith("on") or key == "style" for key in attributes)
 
 
-def test_a_page_without_rows_has_no_script() -> None:
-    document = Document(to_html(page(rows=None)))
+def test_a_page_without_rows_and_commands_has_no_script() -> None:
+    text = to_html(page(rows=None, failures=()))
 
-    assert "script" not in [name for name, _ in document.elements]
-    assert "script-src 'none'" in html.unescape(to_html(page(rows=None)))
+    assert "script" not in [name for name, _ in Document(text).elements]
+    assert "script-src 'none'" in html.unescape(text)
+
+
+def test_a_page_without_rows_has_the_script_of_buttons_alone() -> None:
+    (script,) = Document(to_html(page(rows=None))).bodies["script"]
+
+    assert "copyButton" in script
+    assert "DataTables" not in script.partition("new DataTable")[0]
 
 
 def unpacked(text: str) -> Any:

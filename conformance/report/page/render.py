@@ -24,7 +24,8 @@ from conformance.report.page.model import N_FAILURES, Page, Rows
 
 HERE = files(__package__)
 
-SCRIPTS = ("vendor/dataTables.min.js", "templates/page.js")
+TABLES, OURS = "vendor/dataTables.min.js", "templates/page.js"
+SCRIPTS = (TABLES, OURS)
 STYLES = ("vendor/dataTables.dataTables.min.css", "templates/page.css")
 
 N_OPEN = 10
@@ -36,7 +37,7 @@ N_TABLE_LINES = 200
 
 def html(page: Page) -> str:
     """Return the page as one HTML document."""
-    script = _text(SCRIPTS) if page.rows is not None else ""
+    script = _text(_scripts(page))
     style = _text(STYLES)
     policy = (
         f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
@@ -57,6 +58,13 @@ def html(page: Page) -> str:
             n_table_lines=N_TABLE_LINES,
         )
     )
+
+
+def _scripts(page: Page) -> tuple[str, ...]:
+    """Return the scripts that the page has a use for: of a table, or of buttons alone."""
+    if page.rows is not None:
+        return SCRIPTS
+    return (OURS,) if any(failure.rerun for failure in page.failures) else ()
 
 
 @functools.cache

@@ -40,7 +40,10 @@
   }
 
   const packed = document.getElementById("packed");
-  if (!packed) return;
+  if (!packed) {
+    document.body.dataset.ready = "true";
+    return;
+  }
 
   const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
