@@ -13,8 +13,9 @@ from conformance.report.headline import headline
 from conformance.report.run import Run
 from conformance.report.tables import Table, tables
 
-MAX_BYTES = 2**20
-"""GitHub drops a larger step summary as a whole: docs.github.com, "Adding a job summary"."""
+MAX_BYTES = 2**18
+"""A quarter of what the summary of a step may have before GitHub drops it as a whole: a step may
+append those of several runs. docs.github.com, "Adding a job summary"."""
 
 ISSUE_BYTES = 2**16 - 1
 """GitHub refuses the text of an issue or a comment of more characters; bytes are never fewer."""
