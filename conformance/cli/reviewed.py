@@ -42,6 +42,7 @@ def review_text(reviewed: Review) -> str:
     for drift_class in list(DriftClass)[1:]:
         lines += _class_lines(drift_class, reviewed.drifts)
     lines += _doubts(reviewed)
+    lines += _parted(reviewed)
     lines += _named("new", reviewed.new)
     lines += _named("removed, equal to the set itself or no longer there", reviewed.removed)
     lines += _named("orphans, kept until `conformance goldens prune`", reviewed.orphans)
@@ -72,6 +73,7 @@ def review_json(reviewed: Review) -> str:
         "removed": reviewed.removed,
         "orphans": reviewed.orphans,
         "doubts": dict(reviewed.doubts),
+        "parted": reviewed.parted,
         "n_waiting": reviewed.n_waiting,
     }
     return json.dumps(REVIEW.stamped(document), indent=1, allow_nan=False) + "\n"
@@ -101,6 +103,15 @@ def _doubts(reviewed: Review) -> list[str]:
     for key in list(found)[:SHOWN]:
         lines += [f"  {key}: {fault}".replace("\n", "\n    ") for fault in found[key]]
     return [*lines, *_rest(len(found))]
+
+
+def _parted(reviewed: Review) -> list[str]:
+    """Return what the set would no longer agree in, and the way out."""
+    found = reviewed.parted
+    if not found:
+        return []
+    lines = [f"PARTED, stage what draws alike together: {counted(len(found), 'stage')}"]
+    return [*lines, *(f"  {fault}" for fault in found[:SHOWN]), *_rest(len(found))]
 
 
 def kinds_of(reviewed: Review) -> dict[str, list[str]]:
@@ -171,7 +182,7 @@ def review_page(reviewed: Review, folder: Path, option: str) -> Page:
         tone=Tone.of(ExitCode.of(failed=bool(reviewed.doubts))),
         verdict=f"PENDING for {reviewed.stage.target}: {counts}",
         sentence=f"reason: {reviewed.stage.reason}",
-        notes=(reviewed.stage.scope, *unusual(reviewed.environment)),
+        notes=(reviewed.stage.scope, *unusual(reviewed.environment), *_parted(reviewed)),
         counts=reviewed.counts(),
         sides=("where it was staged", "where the set was made"),
         facts=tuple(facts_of(reviewed.environment, reviewed.golden_environment)),

@@ -28,6 +28,7 @@ from conformance.curate.stage import (
     open_if_there,
     stacked,
 )
+from conformance.curate.verify import stage_faults
 from conformance.flax import store as layers
 from conformance.flax.store import Earlier
 from conformance.flax.verdict import parameter_drift
@@ -55,12 +56,12 @@ class Review:
     """What accepting would change.
 
     environment: where what is staged was recorded; golden_environment: where the set was, if there
-    is one. changes: by id, for what the set holds already.
-    new: what it does not hold yet. removed: what an overlay no longer needs, since the backend now
-    agrees with the set itself, and what a layer no longer has. orphans: what the set holds and no
-    tier and no layer asks for; only `prune` removes them. doubts: by id, why something staged may
-    be no golden at all; see `curate.doubts`. n_waiting: of how many others nothing is said here,
-    which stay pending.
+    is one. changes: by id, for what the set holds already. new: what it does not hold yet. removed:
+    what an overlay no longer needs, since the backend now agrees with the set itself, and what a
+    layer no longer has. orphans: what the set holds and no tier and no layer asks for; only `prune`
+    removes them. doubts: by id, why something staged may be no golden at all; see `curate.doubts`.
+    parted: which problems that draw alike would no longer agree in a stage, since not all of them
+    are staged. n_waiting: of how many others nothing is said here, which stay pending.
     """
 
     stage: Stage
@@ -70,6 +71,7 @@ class Review:
     removed: tuple[str, ...]
     orphans: tuple[str, ...]
     doubts: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    parted: tuple[str, ...] = ()
     n_waiting: int = 0
     golden_environment: Environment | None = None
 
@@ -178,6 +180,7 @@ class Merge:
             new=tuple(new),
             removed=tuple(key for key in self.old_ids() if key not in self.merged),
             orphans=tuple(self._orphans(catalogue)),
+            parted=tuple(self._parted(catalogue)),
             n_waiting=len(self.waiting),
             golden_environment=before.environment if (before := self.old or self.base) else None,
         )
@@ -196,6 +199,12 @@ class Merge:
         )
         found = doubts(self.chosen, catalogue, bench, self.stage.backend, jax, watch)
         return {key: tuple(faults) for key, faults in found}
+
+    def _parted(self, catalogue: Catalogue) -> list[str]:
+        """Return what `verify` would name once this is accepted, and does not yet."""
+        before = self.old.entries() if self.old else ()
+        known = set(stage_faults(before, catalogue))
+        return [each for each in stage_faults(self.merged.values(), catalogue) if each not in known]
 
     def _orphans(self, catalogue: Catalogue) -> list[str]:
         return orphans(self.base, catalogue) if self.base else []
@@ -283,6 +292,9 @@ class LayerMerge(Merge):
             catalogue=catalogue,
             budgets=self._budgets,
         )
+
+    def _parted(self, _: Catalogue) -> list[str]:
+        return []  # parameters keep no stages
 
     def _orphans(self, _: Catalogue) -> list[str]:
         return [key for key in layers.orphans(self.old_ids()) if key in self.merged]

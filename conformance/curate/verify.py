@@ -12,7 +12,7 @@ import datetime
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue
@@ -168,7 +168,9 @@ def _store_faults(store: Store, catalogue: Catalogue) -> Iterator[str]:
         yield f"{store.folder / MANIFEST}: the kind is {store.kind}, not {GOLDEN}"
         return
     yield from (f"{store.folder / PROVENANCE}: {fault}" for fault in _provenance_faults(store))
-    yield from (f"{store.folder / MANIFEST}: {fault}" for fault in _stage_faults(store, catalogue))
+    yield from (
+        f"{store.folder / MANIFEST}: {fault}" for fault in stage_faults(_readable(store), catalogue)
+    )
 
 
 def _check_layers(folder: Path) -> tuple[int | None, list[str]]:
@@ -200,10 +202,10 @@ def _provenance_faults(store: Store | Earlier) -> Iterator[str]:
             yield f"record {number} has the date {record.get('date')!r}, which is none"
 
 
-def _stage_faults(store: Store, catalogue: Catalogue) -> Iterator[str]:
+def stage_faults(entries: Iterable[Entry], catalogue: Catalogue) -> Iterator[str]:
     """Yield what no digest of a stage can be, and which problems that draw alike disagree."""
     alike: dict[tuple[object, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for entry in _readable(store):
+    for entry in entries:
         for name, digest in entry.stages.items():
             if name not in STAGES or not STAGE_DIGEST.fullmatch(digest):
                 yield f"the stage {name} of {entry.id} has the digest {digest!r}, which is none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -183,3 +184,55 @@ def test_a_review_is_told_to_programs_too(golden: Path, capsys: pytest.CaptureFi
     assert classes == {SAME: "identical", NUDGED: "rounding", ANOTHER: "law"}
     assert document["counts"] == {"identical": 1, "rounding": 1, "law": 1}
     assert list(document["doubts"]) == [ANOTHER]
+
+
+ALIKE = (SAME, NUDGED)
+"""Problems that scale one unit variate."""
+
+
+OTHER_DIGEST = "0" * 8
+
+
+def staged_anew(folder: Path, *ids: str) -> Path:
+    """Return a set of ALIKE, for which these are pending with another unit variate."""
+    shipped, golden = open_store(golden_folder(None)), folder / "golden"
+    entries = [entry for key in ALIKE if (entry := shipped.entry(key))]
+    write_store(golden, entries, kind=GOLDEN, provenance=[{"environment": ENVIRONMENT}])
+    recorded = [
+        dataclasses.replace(
+            entry,
+            id=f"{entry.id}-cpu-eager",
+            extra={
+                "stages": {**entry.stages, "unit": OTHER_DIGEST},
+                "repeat_sha256": getattr(entry.outcome, "sha256", None),
+            },
+        )
+        for entry in entries
+        if entry.id in ids
+    ]
+    made = [{"environment": ENVIRONMENT, "left_out": []}]
+    write_store(folder / "recording", recorded, kind=RECORDING, provenance=made)
+    stage(golden, open_store(folder / "recording"), scope="all", reason="a test")
+    return golden
+
+
+def test_a_review_says_what_would_no_longer_agree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was accepted without a word, and `verify` refused the set afterwards."""
+    golden = staged_anew(tmp_path, ALIKE[0])
+
+    assert review(golden) == 0
+
+    told = capsys.readouterr().out
+    assert "PARTED, stage what draws alike together: 1 stage\n  the stage unit of " in told
+    (page,) = golden.parent.glob("reports/*/index.html")
+    assert "PARTED, stage what draws alike together: 1 stage" in page.read_text()
+
+
+def test_what_is_staged_together_is_not_parted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert review(staged_anew(tmp_path, *ALIKE)) == 0
+
+    assert "PARTED" not in capsys.readouterr().out
