@@ -23,27 +23,31 @@ RECORDS = "records.parquet"
 N_NIGHTS = 30
 """Runs that are looked into, the newest."""
 
+N_CASES = 1000
+"""Failed cases that are looked for, the worst: a million would be looked for among millions."""
+
 FACTS = ("jax", "jaxlib", "flags", "lapack_kernel", "lapack_threads", "xla_isa", "device", "cpu")
 """Columns of a row that may be why its class is another."""
 
 CLASSES = ("drift_class", "departs_by")
 
 
-def nights_before(folder: Path, rows: Collection[Row]) -> dict[str, tuple[Night, ...]]:
-    """Return what the cases of the rows were in the newest runs before that in `folder`.
+def nights_before(folder: Path, failed: Sequence[Row]) -> dict[str, tuple[Night, ...]]:
+    """Return what the first N_CASES of the rows were in the newest runs before that in `folder`.
 
     Run ids sort by time. A case that is in none of them is not there, and so are all of them where
     pyarrow is not installed. A file that no reader of Parquet takes for one counts as no run:
     `conformance history` is who says so.
     """
-    if not rows or importlib.util.find_spec("pyarrow") is None:
+    cases = {row.case for row in failed[:N_CASES]}
+    if not cases or importlib.util.find_spec("pyarrow") is None:
         return {}
     earlier = sorted(
         path for path in folder.parent.glob(f"*/{RECORDS}") if path.parent.name < folder.name
     )
     found: dict[str, list[Night]] = {}
     for path in earlier[-N_NIGHTS:]:
-        for case, night in dict(_read(path, {row.case for row in rows})).items():
+        for case, night in dict(_read(path, cases)).items():
             found.setdefault(case, []).append(night)
     return {case: tuple(nights) for case, nights in found.items()}
 
@@ -76,10 +80,12 @@ def told(failed: Sequence[Row], nights: Nights) -> list[str]:
     14 of 14 failed cases are new: of another class in the run before, 20261129T0143...; since
     then jax 0.11.2 -> 0.12.0.1
     """
-    since = collections.Counter(since_when(row, nights.get(row.case, ())) for row in failed)
+    worst = failed[:N_CASES]
+    since = collections.Counter(since_when(row, nights.get(row.case, ())) for row in worst)
     known = {text: n for text, n in since.items() if text}
+    which = "the worst " if len(worst) < len(failed) else ""
     return [
-        f"{n} of {counted(len(failed), 'failed case')}: {text}"
+        f"{n} of {which}{counted(len(worst), 'failed case')}: {text}"
         for text, n in sorted(known.items(), key=lambda pair: -pair[1])[:N_TOLD]
     ]
 

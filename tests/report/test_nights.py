@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from conformance.core.records import CaseResult, DriftClass, Status
+from conformance.report import nights
 from conformance.report.explained import notes_on
 from conformance.report.nights import N_NIGHTS, nights_before, since_when
 from conformance.report.page.of_run import page_of_run
@@ -102,6 +103,16 @@ def test_the_newest_runs_are_looked_into(tmp_path: Path) -> None:
         (tmp_path / f"night-{number:02}" / path.name).write_bytes(path.read_bytes())
 
     assert len(nights_before(tmp_path / "night-99", [NEW])[NEW.case]) == N_NIGHTS
+
+
+def test_of_very_many_failures_the_worst_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nights, "N_CASES", 2)
+    night(tmp_path, 1, *(result(seed=seed) for seed in range(5)))
+    folder = night(tmp_path, 2, *(failure(seed) for seed in range(5)))
+
+    assert "2 of the worst 2 failed cases: stream since" in (folder / "summary.md").read_text()
 
 
 def test_a_run_of_which_nothing_failed_reads_nothing(
