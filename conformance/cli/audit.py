@@ -87,6 +87,7 @@ def page_of(result: Audit, target: str, code: ExitCode, changed: Sequence[Change
         title=f"{tone.upper()} - audit of {target}",
         tone=tone,
         verdict=f"{tone.upper()}: {target}: {as_text(result)[-1]}",
+        notes=(result.versions,),
         failures=faults,
         elsewhere=elsewhere,
         tables=tuple(filled(tables)),

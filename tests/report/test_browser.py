@@ -253,6 +253,24 @@ def test_a_history_is_drawn_in_the_colors_of_its_classes(long_tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_buttons_that_lead_nowhere_are_legible(
+    browser: Browser, tmp_path: Path, scheme: Any
+) -> None:
+    """Those of the first page were black in the dark; axe asks nothing of what is disabled."""
+    path = tmp_path / "index.html"
+    path.write_text(html(page(rows=ROWS)), encoding="utf-8")
+    tab = browser.new_page(color_scheme=scheme)
+    tab.goto(path.as_uri())
+    tab.wait_for_selector("body[data-ready]")
+    color = "element => getComputedStyle(element).color"
+    disabled = tab.locator(".dt-paging-button.disabled").first.evaluate(color)
+    quiet = tab.locator(".quiet").first.evaluate(color)
+    tab.close()
+
+    assert disabled == quiet
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_issue(browser: Browser, tmp_path: Path, scheme: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
