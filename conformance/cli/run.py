@@ -80,7 +80,7 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
         with telling_what_is_kept(lambda: _kept(recorder)):
             judge(session.prepared(), recorder, is_told=is_text)
         ending = ""
-        laws = session.laws(recorder.failed)
+        laws = _laws(session, recorder)
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason
         ending = str(error)
     finally:  # an interrupted run is reported too, as incomplete
@@ -100,6 +100,14 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
         )
         code = ExitCode.first(finished.code, write_all(files))
     return code
+
+
+def _laws(session: Session, recorder: RunRecorder) -> tuple[Figure, ...]:
+    """Return plots of the laws of what failed, which takes some seconds where anything did."""
+    with Progress("swept") as progress:
+        if failed := recorder.failed:
+            progress.say("sweeping the laws of what failed")
+        return session.laws(failed)
 
 
 def _kept(recorder: RunRecorder) -> str:
