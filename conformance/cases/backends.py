@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from conformance.core.errors import BackendUnavailable, CatalogueError
 from conformance.core.formats import DTYPES, FORMATS, is_complex
-from conformance.core.ids import EMULATED, NAME, PRNGS
+from conformance.core.ids import PRNGS, is_backend
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -81,6 +81,33 @@ class BackendSpec:
     origin: str = HERE
 
 
+_IREE = BackendSpec(
+    name="iree",
+    open="conformance.observe.backends.iree:open_backend",
+    offer=Offer(
+        reason="it compiles the exported program, for one device, for which eager and jit are "
+        "one; and each compiler implements rng_bit_generator as it likes"
+    ),
+    hint="pip install iree-base-compiler iree-base-runtime, the extra [iree] of this package",
+    packages=("iree-base-compiler", "iree-base-runtime"),
+    is_executor=True,
+)
+
+
+def _iree(
+    driver: str, *, needs: str, offer: Offer | None = _IREE.offer, resource: str = "GPU"
+) -> BackendSpec:
+    """Return IREE on the devices of one of its drivers."""
+    return dataclasses.replace(
+        _IREE,
+        name=f"iree-{driver}",
+        offer=offer,
+        hint=f"{_IREE.hint}, and {needs}",
+        resource=resource,
+        facts=f"conformance.observe.backends.iree:{driver}_facts",
+    )
+
+
 OURS = (
     BackendSpec(name="cpu", has_host_devices=True),
     BackendSpec(
@@ -117,17 +144,23 @@ OURS = (
         strata=Strata(),  # at 40 us a point
         is_executor=True,
     ),
-    BackendSpec(
-        name="iree",
-        open="conformance.observe.backends.iree:open_backend",
+    _IREE,
+    _iree(
+        "vulkan",
         offer=Offer(
+            dtypes=tuple(
+                name for name in EXECUTED_DTYPES if (FORMATS[name].real or name) != "float64"
+            ),
             reason="it compiles the exported program, for one device, for which eager and jit are "
-            "one; and each compiler implements rng_bit_generator as it likes"
+            "one; each compiler implements rng_bit_generator as it likes; and the exp and log of "
+            "SPIR-V take no float64",
         ),
-        hint="pip install iree-base-compiler iree-base-runtime, the extra [iree] of this package",
-        packages=("iree-base-compiler", "iree-base-runtime"),
-        is_executor=True,
+        needs="the Vulkan driver of a GPU, or Mesa's for this CPU: "
+        "apt-get install mesa-vulkan-drivers libvulkan1",
+        resource="CPU",
     ),
+    _iree("cuda", needs="NVIDIA's driver, where `nvidia-smi` shows a GPU"),
+    _iree("hip", needs="ROCm, where `rocminfo` shows a GPU"),
     BackendSpec(
         name="cuda-emulated",
         open="conformance.predict.cuda_emulated:open_backend",
@@ -214,7 +247,7 @@ def _loaded(entry_point: EntryPoint) -> BackendSpec:
         raise _broken(entry_point, f"it is a {type(spec).__name__}, no BackendSpec")
     if spec.name != entry_point.name:
         raise _broken(entry_point, f"it declares the backend {spec.name!r}, unlike its own name")
-    if not NAME.fullmatch(spec.name.removesuffix(f"-{EMULATED}")):
+    if not is_backend(spec.name):
         raise _broken(entry_point, "its name cannot be part of a case id: use letters, digits, '_'")
     found = entry_point.dist
     packages = (*([found.name] if found else []), *spec.packages)

@@ -39,14 +39,14 @@ TRANSFORMS = (
 )
 """Ways of asking. None may change the answer. All but `legacy_key` pass a typed key."""
 
-EMULATED = "emulated"
-"""Second word of the one kind of backend whose name has two, as in `cuda-emulated`."""
-
 EXAMPLE = "lecun_normal-float32-64x32-s0-cpu-eager"
 """A case id that messages show."""
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 """What an initializer may be called. Hyphens separate the fields of an id, so no name holds one."""
+
+TWO_WORDS = re.compile(rf"iree-{NAME.pattern}|{NAME.pattern}-emulated")
+"""Backends whose names hold a hyphen all the same, as `iree-vulkan` and `cuda-emulated` do."""
 
 
 class Tier(enum.StrEnum):
@@ -245,6 +245,11 @@ def unfit(key: KeySpec, prng: str) -> str:
     )
 
 
+def is_backend(name: str) -> bool:
+    """Return whether a backend may be called so: whether an id can hold it."""
+    return bool(NAME.fullmatch(name) or TWO_WORDS.fullmatch(name))
+
+
 def parse_case(text: str) -> Case:
     """Return the case whose id is `text`.
 
@@ -253,16 +258,16 @@ def parse_case(text: str) -> Case:
     """
     problem, _, tail = text.rpartition("-")
     problem, _, backend = problem.rpartition("-")
-    if backend == EMULATED:
-        problem, _, platform = problem.rpartition("-")
-        backend = f"{platform}-{EMULATED}"
+    before, _, word = problem.rpartition("-")
+    if TWO_WORDS.fullmatch(f"{word}-{backend}"):
+        problem, backend = before, f"{word}-{backend}"
     if not problem:
         raise ValueError(f"{text!r} is no case id: one reads {EXAMPLE}")
     if tail not in TRANSFORMS:
         raise ValueError(
             f"a case id reads {EXAMPLE}, and {unknown('transform', tail, TRANSFORMS, within=text)}"
         )
-    if not NAME.fullmatch(backend.removesuffix(f"-{EMULATED}")):  # it becomes part of paths
+    if not is_backend(backend):  # it becomes part of paths
         raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")
     return Case(problem=parse_problem(problem), backend=backend, transform=tail)
 

@@ -76,6 +76,10 @@ CONSEQUENCES: Mapping[str, str] = {
     "libtpu_init_args": "TPU compiler flags may change rounding",
     "nvidia_tf32_override": "GPU matrix products may be cut to 10 bits of mantissa",
     **dict.fromkeys(
+        ("iree_vulkan_target", "iree_cuda_target", "iree_hip_target"),
+        "IREE compiles for this chip instead of the usual one",
+    ),
+    **dict.fromkeys(
         ("openblas_coretype", "mkl_cbwr", "mkl_enable_instructions", "blis_arch_type", "flexiblas"),
         "it chooses LAPACK's kernel, and so the last digits of orthogonal matrices",
     ),

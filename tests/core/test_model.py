@@ -14,6 +14,7 @@ from conformance.core.ids import (
     Problem,
     Tier,
     format_shape,
+    is_backend,
     parse_case,
     parse_problem,
     parse_shape,
@@ -111,11 +112,29 @@ def test_an_id_names_the_prng_where_it_is_not_the_usual(prng: str, text: str) ->
     assert parse_problem(text) == problem
 
 
-def test_an_emulated_backend_has_two_words() -> None:
-    case = parse_case("zeros-float32-4-s0-rbg-cuda-emulated-jit")
+@pytest.mark.parametrize("backend", ["cuda-emulated", "iree-vulkan", "iree-cuda"])
+@pytest.mark.parametrize("problem", ["zeros-float32-4-s0", "zeros-float32-4-s0-rbg"])
+def test_some_backends_have_two_words(backend: str, problem: str) -> None:
+    case = parse_case(f"{problem}-{backend}-jit")
 
-    assert (case.backend, case.problem.prng) == ("cuda-emulated", "rbg")
-    assert case.id == "zeros-float32-4-s0-rbg-cuda-emulated-jit"
+    assert case == Case(problem=parse_problem(problem), backend=backend, transform="jit")
+    assert case.id == f"{problem}-{backend}-jit"
+    assert is_backend(backend)
+
+
+@pytest.mark.parametrize("text", ["zeros-float32-4-s0-cuda-jit", "iree-float32-4-s0-iree-jit"])
+def test_others_have_one(text: str) -> None:
+    case = parse_case(text)
+
+    assert case.backend in ("cuda", "iree")
+    assert case.id == text
+
+
+@pytest.mark.parametrize(
+    "name", ["my-chip", "iree-", "iree-vulkan-2", "-emulated", "cuda-emulated\n"]
+)
+def test_an_id_cannot_hold_any_other_backend(name: str) -> None:
+    assert not is_backend(name)
 
 
 @pytest.mark.parametrize(

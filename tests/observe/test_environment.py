@@ -26,6 +26,7 @@ from conformance.core.settings import (
     unusual,
 )
 from conformance.observe import environment as observed_environment
+from conformance.observe.backends.iree import GPUS
 from conformance.observe.environment import (
     CONFIG,
     FORBIDDEN_BY,
@@ -83,6 +84,7 @@ def test_a_seed_offset_is_told() -> None:
         ("OPENBLAS_CORETYPE", "Prescott", True),
         ("OPENBLAS_NUM_THREADS", "1", True),
         ("OMP_NUM_THREADS", "1", True),
+        ("IREE_VULKAN_TARGET", "rdna3", True),
     ],
 )
 def test_a_variable_is_told_if_it_can_matter(name: str, value: str, is_told: bool) -> None:
@@ -170,8 +172,8 @@ def test_a_multiply_add_that_xla_must_not_fuse_is_told() -> None:
 LAPACK_VARIABLES = ("OPENBLAS_CORETYPE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_CBWR")
 
 
-@pytest.mark.parametrize("name", LAPACK_VARIABLES)
-def test_what_chooses_kernel_or_threads_is_on_record(
+@pytest.mark.parametrize("name", [*LAPACK_VARIABLES, *(gpu.variable for gpu in GPUS.values())])
+def test_what_chooses_kernel_or_threads_or_chip_is_on_record(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "1")
