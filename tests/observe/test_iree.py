@@ -314,7 +314,7 @@ def test_no_call_on_vulkan_depends_on_where_an_array_lies(vulkan: ExportedBacken
     program = export(lambda key: jax.random.bits(key, (64,)), key)
     options = (f"{iree.GPUS[vulkan.name].option}=turing", *iree.EVERYWHERE)
 
-    found = []
+    found: list[Array] = []
     for n_bytes in range(0, 40_000, 1000):
         held.append(np.empty(n_bytes, np.uint8))  # moves what is allocated next
         found += iree.run(program, key_data(key), options, iree.GPUS[vulkan.name])
@@ -336,6 +336,7 @@ def test_a_variance_that_is_2_percent_off_fails_on_vulkan(
 
     swept = law.sweep(wrong, sweep_case(right, "float16", vulkan.name, "eager"), vulkan)
 
+    assert right.definition
     results = judge_law(gather(right.definition, swept, FORGIVING))
     failed = {result.check for result in results if result.status is Status.FAILED}
     assert ("law_variance" in failed) == (factor == 1.01)
