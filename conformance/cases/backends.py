@@ -273,9 +273,9 @@ def _distribution(entry_point: EntryPoint) -> str:
 @functools.cache  # what is installed does not change, and is asked about for every case
 def installed() -> Backends:
     """Return the backends of this installation."""
-    import importlib.metadata
+    from conformance.core.installation import entry_points  # importlib.metadata takes a while
 
-    return Backends(importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
+    return Backends(entry_points(ENTRY_POINT_GROUP))
 
 
 def lookup(name: str) -> BackendSpec:

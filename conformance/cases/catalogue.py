@@ -196,11 +196,11 @@ def add_registered(catalogue: Catalogue) -> None:
     Raises:
         CatalogueError: a name is taken; an entry point cannot be loaded or raises.
     """
-    import importlib.metadata  # half of what `import conformance` would cost
+    from conformance.core.installation import entry_points  # importlib.metadata takes a while
 
     for each in _REGISTERED:
         catalogue.add(each.spec)
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+    for entry_point in entry_points(ENTRY_POINT_GROUP):
         try:
             entry_point.load()(catalogue)
         except Exception as error:

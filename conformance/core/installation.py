@@ -1,10 +1,13 @@
-"""How this program was installed, and hence the command that adds a part of it."""
+"""What is installed: what distributions bring to this program, and how it came here itself."""
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import shlex
+import sys
+from importlib.metadata import EntryPoints
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -12,6 +15,18 @@ from urllib.request import url2pathname
 from conformance.core.paths import PACKAGE
 
 NAME = "initializer-conformance"
+
+
+def entry_points(group: str) -> EntryPoints:
+    """Return the entry points of a group, of all that is installed."""
+    return _entry_points(tuple(sys.path)).select(group=group)
+
+
+@functools.cache  # 20 ms each time, for every file of entry points there is
+def _entry_points(path: tuple[str, ...]) -> EntryPoints:
+    """Return all entry points that are found along the path, which is sys.path."""
+    del path
+    return importlib.metadata.entry_points()
 
 
 def extra_command(extra: str) -> str:

@@ -7,10 +7,10 @@ what is wrong on purpose: no run pays for it.
 from __future__ import annotations
 
 import fnmatch
-import importlib.metadata
 from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint
 
+from conformance.core import installation
 from conformance.core.errors import CatalogueError, SelectionError, unknown
 from conformance.planted.fault import Fault
 
@@ -28,9 +28,8 @@ def known_faults() -> tuple[Fault, ...]:
         CatalogueError: an entry point cannot be loaded or names something else, or two faults share
             a name.
     """
-    entry_points = (OURS, *importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
     faults: dict[str, Fault] = {}
-    for entry_point in entry_points:
+    for entry_point in (OURS, *installation.entry_points(ENTRY_POINT_GROUP)):
         for fault in _loaded(entry_point):
             if fault.name in faults:
                 raise CatalogueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 from pathlib import Path
@@ -56,3 +57,32 @@ def test_of_files_that_nobody_installed_the_name_is_all_there_is(
     monkeypatch.setattr(importlib.metadata, "distribution", absent)
 
     assert extra_command("judge") == "pip install 'initializer-conformance[judge]'"
+
+
+def test_what_a_longer_path_brings_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Entry points are looked up once for each sys.path, not once and for all."""
+    before = installation.entry_points("acme")
+    metadata = tmp_path / "acme-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[acme]\nx = json:loads\n[other]\ny = json:dumps\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    found = installation.entry_points("acme")
+
+    assert not before
+    assert [(each.name, each.load()) for each in found] == [("x", json.loads)]
+
+
+def test_of_all_groups_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    known = importlib.metadata.entry_points
+    monkeypatch.setattr(
+        installation, "_entry_points", functools.cache(installation._entry_points.__wrapped__)
+    )
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda: calls.append(1) or known())
+
+    for group in ("one", "two", "one"):
+        installation.entry_points(group)
+
+    assert len(calls) == 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import re
 from importlib.metadata import EntryPoint
 
 import pytest
 
+from conformance.core import installation
 from conformance.core.errors import CatalogueError, SelectionError
 from conformance.judge.rules import NAMES
 from conformance.planted.fault import Fault
@@ -23,7 +23,7 @@ TAKEN = (Fault(name="all_nan", base="normal", wrong=scaled(2.0), caught_by="orac
 def bring(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Install a distribution, as it were, that brings a sequence of this module."""
     brought = EntryPoint(name="acme", value=f"{__name__}:{name}", group=ENTRY_POINT_GROUP)
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [brought])  # noqa: ARG005
+    monkeypatch.setattr(installation, "entry_points", lambda group: [brought])  # noqa: ARG005
 
 
 def test_there_are_many_of_all_kinds_and_each_claims_a_check_that_there_is() -> None:
