@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import py_compile
 import shutil
 import sys
 import tempfile
@@ -45,7 +46,9 @@ def python() -> Iterator[str]:
         return
     folder = Path(tempfile.mkdtemp(prefix="warm-"))  # a socket's path is short
     program = folder / "python"
-    words = f"{COLD} -IS {HERE / 'client.py'} {COLD} {folder} {os.getpid()}"
+    for name in ("client", "server"):  # a script would be compiled anew for each process
+        py_compile.compile(str(HERE / f"{name}.py"), str(folder / f"{name}.pyc"), doraise=True)
+    words = f"{COLD} -IS {folder / 'client.pyc'} {COLD} {folder} {os.getpid()}"
     program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     program.chmod(0o755)
     client.server_for(str(folder))

@@ -1,6 +1,6 @@
 """A process that has imported what takes long, and forks for each client.
 
-Usage: server.py SOCKET OWNER. It ends when OWNER does, or its socket is removed.
+Usage: server.pyc SOCKET OWNER. It ends when OWNER does, or its socket is removed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import gc
 import importlib.machinery
 import io
-import json
+import marshal
 import os
 import runpy
 import select
@@ -107,7 +107,7 @@ class Server:
         if pid == 0:
             self._forget()
             client.close()
-            request: dict[str, Any] = json.loads(data)
+            request: dict[str, Any] = marshal.loads(data)  # noqa: S302  # our own client's
             _take(files, request["files"])
             return request
         for file in files:
@@ -160,6 +160,13 @@ def become(request: Mapping[str, Any]) -> None:
     os.umask(request["umask"])
     os.environ.clear()
     os.environ.update(request["environ"])
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if number not in request["files"]:
+            setattr(sys, name, None)
+            setattr(sys, f"__{name}__", None)
+        elif number and request["is_unbuffered"]:
+            setattr(sys, name, unbuffered(number, getattr(sys, name)))
+            setattr(sys, f"__{name}__", getattr(sys, name))
     sys.orig_argv[:] = [request["executable"], *request["words"]]
     folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     sys.path[:1] = found = list(dict.fromkeys(map(os.path.abspath, folders)))
@@ -171,13 +178,6 @@ def become(request: Mapping[str, Any]) -> None:
         is_on = TRUTH[is_partitionable.lower()]
         jax.config.update("jax_threefry_partitionable", is_on)  # type: ignore[no-untyped-call]  # as above
     sys.executable = request["executable"]
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if number not in request["files"]:
-            setattr(sys, name, None)
-            setattr(sys, f"__{name}__", None)
-        elif number and request["is_unbuffered"]:
-            setattr(sys, name, unbuffered(number, getattr(sys, name)))
-            setattr(sys, f"__{name}__", getattr(sys, name))
 
 
 def unbuffered(number: int, buffered: TextIO) -> TextIO:
