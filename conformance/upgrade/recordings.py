@@ -48,7 +48,9 @@ from conformance.upgrade.rerun import Interpreter
 
 RECORDER = (
     "conformance.observe.child.__main__",
+    "conformance.observe.child.apart",
     "conformance.observe.child.flax_keys",
+    "conformance.observe.child.parameters",
     "conformance.upgrade.qr",
 )
 """What runs in the environment of a release. Only these modules and what they import are given to

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import cast
 
 import pytest
 
+from conformance.core.named import function
 from conformance.observe.child import __main__ as child
 from conformance.observe.child import parameters
 from conformance.observe.child.__main__ import GONE
 from conformance.observe.worker import Voice
+from conformance.upgrade.recordings import recorder
 from tests import deadly
 
 TARGETS = """
@@ -76,3 +79,21 @@ def test_the_deadline_of_a_target_is_that_of_each_parameter_of_each_call(asked: 
     )
 
     assert voice.said == ["begin", *["go_on"] * 4, "answer"]
+
+
+@pytest.mark.parametrize("task", [child.CASES, child.TARGET])
+def test_what_its_worker_runs_is_given_to_a_release(task: str) -> None:
+    """No import says so: the process that starts a worker does without what that imports."""
+    assert callable(function(task))
+    assert task.partition(":")[0] in recorder()
+
+
+@pytest.mark.usefixtures("cold_python")
+def test_what_waits_for_a_worker_imports_no_arrays() -> None:
+    program = f"import sys, {child.__name__}; print({{'jax', 'numpy'}} & sys.modules.keys())"
+
+    done = subprocess.run(  # noqa: S603  # ours
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "set()\n"

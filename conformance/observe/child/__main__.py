@@ -23,8 +23,11 @@ from conformance.core.errors import (
     TargetError,
     WorkerGone,
 )
-from conformance.observe.child import apart, exports, parameters
 from conformance.observe.worker import Lost, supervised
+
+CASES = "conformance.observe.child.apart:record_cases"
+TARGET = "conformance.observe.child.parameters:record_apart"
+"""What a worker records. What it imports for that, this process does without: it only waits."""
 
 REFUSED = 7
 """Exit code: what was asked for cannot be recorded, and the last line of stderr says why."""
@@ -47,14 +50,20 @@ def main(request_file: str) -> int:
 
 
 def _answer(request: dict[str, Any]) -> None:
-    out = Path(request["out"])
-    if "run" in request:
-        _write(exports.run_all(request["run"]), out)
-    elif "export" in request:
-        catalogue, cases = apart.asked_cases(request["export"])
-        _write(exports.export_all(cases, catalogue), out)
+    if "run" in request or "export" in request:
+        _write(_exported(request), Path(request["out"]))
     else:
-        _record(parameters.TASK if "target" in request else apart.TASK, request)
+        _record(TARGET if "target" in request else CASES, request)
+
+
+def _exported(request: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Return what exported programs return here, or the programs of cases, by case."""
+    from conformance.observe.child import apart, exports
+
+    if "run" in request:
+        return exports.run_all(request["run"])
+    catalogue, cases = apart.asked_cases(request["export"])
+    return exports.export_all(cases, catalogue)
 
 
 def _record(task: str, request: dict[str, Any]) -> None:
@@ -72,7 +81,7 @@ def _record(task: str, request: dict[str, Any]) -> None:
                 raise WorkerGone(f"target {event.case!r}: {event.reason}")
 
 
-def _write(answers: Iterable[tuple[str, exports.Answer]], out: Path) -> None:
+def _write(answers: Iterable[tuple[str, Any]], out: Path) -> None:
     """Write each answer at once: the next case may crash the process."""
     with out.open("w", encoding="utf-8") as stream:
         for answer in answers:

@@ -13,8 +13,6 @@ from conformance.core.ids import Case
 from conformance.observe.record import record
 from conformance.observe.worker import Voice
 
-TASK = "conformance.observe.child.apart:record_cases"
-
 
 def asked_cases(ids: Sequence[str]) -> tuple[Catalogue, list[Case]]:
     """Return this release's catalogue, and the cases of it that the ids name."""

@@ -26,8 +26,6 @@ from conformance.observe.worker import Voice
 from conformance.store.entries import TREE, parameter_id
 from conformance.store.write import write_one_by_one
 
-TASK = "conformance.observe.child.parameters:record_apart"
-
 
 def record_apart(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Record a target, as a task of a worker; the deadline is that of each parameter."""
