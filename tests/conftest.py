@@ -7,6 +7,7 @@ those that tests start share what they import: see warm/.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -44,6 +45,8 @@ OF_ANY_SIZE = {
 COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 """So that no test leaves anything in the user's cache."""
 
+PYTHON = pytest.StashKey[str]()
+
 OPTIMIZATION = "--xla_backend_optimization_level"
 
 
@@ -55,8 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Error reading persistent compilation cache")
     # CUDA's compiler is asked for what it writes on the way, so it must run, and as ever.
     must_compile = importlib.util.find_spec("jax_cuda13_plugin") is not None
-    if not hasattr(config, "workerinput"):
+    if is_worker(config):
+        config.stash[PYTHON] = config.workerinput["python"]  # type: ignore[attr-defined]  # of xdist
+    else:
         share(config, is_compiling=must_compile)
+        config.stash[PYTHON] = started_python(config)
     if not must_compile and not is_controller(config):
         compile_quickly()
 
@@ -76,9 +82,28 @@ def share(config: pytest.Config, *, is_compiling: bool) -> None:
         patch.setenv(name, value)
 
 
+def started_python(config: pytest.Config) -> str:
+    """Return a Python that has imported JAX before, for all processes that run tests."""
+    if config.getoption("--cold"):
+        return warm.COLD
+    stack = contextlib.ExitStack()
+    config.add_cleanup(stack.close)
+    return stack.enter_context(warm.python())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["python"] = node.config.stash[PYTHON]
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Return whether another process asked this one to run tests."""
+    return hasattr(config, "workerinput")
+
+
 def is_controller(config: pytest.Config) -> bool:
     """Return whether other processes run the tests."""
-    return bool(getattr(config.option, "tx", None)) and not hasattr(config, "workerinput")
+    return bool(getattr(config.option, "tx", None)) and not is_worker(config)
 
 
 def compile_quickly() -> None:
@@ -151,11 +176,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def warm_python(request: pytest.FixtureRequest) -> Iterator[None]:
     """Start processes of a Python that has imported JAX before."""
-    if request.config.getoption("--cold"):
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch, warm.python() as program:
-        patch.setattr(sys, "executable", program)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", request.config.stash[PYTHON])
         yield
 
 
