@@ -411,6 +411,26 @@ def test_a_machine_that_fuses_otherwise_than_those_measured_is_held_to_its_own_s
     assert result.status is (Status.FAILED if n_steps else Status.PASSED)
 
 
+def test_a_fault_shows_at_its_worst_point_and_no_law_is_followed_whole_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    followed: list[int] = []
+
+    def noting(words: Any, *others: Any, **options: Any) -> Any:
+        followed.append(words.size)
+        return solve_words(words, *others, **options)
+
+    monkeypatch.setattr(law, "solve_words", noting)
+    values = right(NORMAL, "float32").values.copy()
+    values[99] *= 2
+    sweep = dataclasses.replace(right(NORMAL, "float32"), values=values)
+
+    result = check_accuracy(gather(NORMAL, sweep, Budget(max_ulp=91, max_ulp_at_sigma=2.0)))
+
+    assert result.status is Status.FAILED
+    assert max(followed) <= 2  # the worst beyond a sigma, and the worst nearer to zero
+
+
 def test_without_a_budget_no_accuracy_passes() -> None:
     result = judged_accuracy(accuracy(0.0, 0.0), None)
 

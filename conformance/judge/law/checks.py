@@ -44,6 +44,12 @@ ORACLE_ERROR = 5 * 2.0**-52
 """Relative error of the oracle's unrounded values; see `oracle.unit_variate`."""
 
 
+Places = slice | npt.NDArray[np.intp]
+"""Of points in a sweep."""
+
+EVERYWHERE = slice(None)
+
+
 def judge_law(evidence: LawEvidence) -> tuple[CheckResult, ...]:
     """Return the result of every check of the law."""
     return tuple(each(evidence) for each in LAW_CHECKS)
@@ -252,7 +258,7 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
         )
         if point and point.ulp > limit
     ]
-    if not over or _is_fused_otherwise(evidence, budget):
+    if not over or _is_fused_otherwise(evidence, budget, [point for point, _, _ in over]):
         return passed(ACCURACY, metrics)
     lines = [f"the law of {evidence.sweep.case.id} is further from the definition than its budget."]
     for point, unit, limit in over:
@@ -261,22 +267,39 @@ def check_accuracy(evidence: LawEvidence) -> CheckResult:
     return failed(ACCURACY, "\n".join(lines), metrics)
 
 
-def _is_fused_otherwise(evidence: LawEvidence, budget: Budget) -> bool:
+def _is_fused_otherwise(evidence: LawEvidence, budget: Budget, worst: Collection[Point]) -> bool:
     """Return whether all points are within the budget of the sequence, fused the other way.
 
     And more of them are just what that gives than what the usual one does: else a fault on a
-    machine that fuses would have the room between both.
+    machine that fuses would have the room between both. The worst points come first, where a fault
+    shows: to follow a whole law takes longer than all else that judges it.
     """
-    values, reference = evidence.sweep.values, evidence.reference
-    usual, followed = (_followed(evidence, each) for each in fusings(values.dtype.name))
-    if usual is None or followed is None:
+    words, values = evidence.sweep.words, evidence.sweep.values
+    usual, other = fusings(values.dtype.name)
+    places = np.flatnonzero(np.isin(words, np.array([it.word for it in worst], words.dtype)))
+    if not _is_within(evidence, budget, _followed(evidence, other, places), places):
         return False
-    distance = ulp_distance(values, followed)
-    if np.count_nonzero(distance) >= np.count_nonzero(ulp_distance(values, usual)):
+    followed = _followed(evidence, other)
+    if followed is None or not _is_within(evidence, budget, followed):
         return False
-    at_value = distance <= np.uint64(budget.max_ulp)
+    n_off, n_off_usual = (
+        np.count_nonzero(ulp_distance(values, each))
+        for each in (followed, _followed(evidence, usual))
+        if each is not None
+    )
+    return n_off < n_off_usual
+
+
+def _is_within(
+    evidence: LawEvidence, budget: Budget, followed: Array | None, places: Places = EVERYWHERE
+) -> bool:
+    """Return whether the values there are within the budget of the followed ones."""
+    if followed is None:
+        return False
+    values, reference = evidence.sweep.values[places], evidence.reference
+    at_value = ulp_distance(values, followed) <= np.uint64(budget.max_ulp)
     at_sigma = ulp_at(values, followed, scale=reference.sigma) <= budget.max_ulp_at_sigma
-    is_beyond = np.abs(reference.unit * reference.law.factor) >= reference.sigma
+    is_beyond = np.abs(reference.unit[places] * reference.law.factor) >= reference.sigma
     return bool(np.where(is_beyond, at_value, at_sigma).all())
 
 
@@ -348,11 +371,13 @@ def _off_sequence(
     return followed, distance, int(np.count_nonzero(distance))
 
 
-def _followed(evidence: LawEvidence, fused: Collection[str]) -> Array | None:
+def _followed(
+    evidence: LawEvidence, fused: Collection[str], places: Places = EVERYWHERE
+) -> Array | None:
     """Return what JAX's sequence gives at the points; None of a format that nobody followed."""
-    sweep = evidence.sweep
-    shape, dtype = sweep.case.problem.shape, sweep.values.dtype
-    return solve_words(sweep.words, evidence.definition, dtype, shape, fused=fused).followed
+    words, dtype = evidence.sweep.words[places], evidence.sweep.values.dtype
+    shape = evidence.sweep.case.problem.shape
+    return solve_words(words, evidence.definition, dtype, shape, fused=fused).followed
 
 
 def _place(point: Point) -> str:
