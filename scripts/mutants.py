@@ -479,7 +479,7 @@ def run_all(
 # --- Who judges ----------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judges:
     """The tests that judge: how long each takes, and which lines it executes."""
 
@@ -494,22 +494,32 @@ class Judges:
         line tells. A statement that is executed at import is judged by all that the module's
         functions are.
         """
-        lines, parts = self.lines.get(mutant.path, {}), Path(mutant.path).with_suffix("").parts
+        return self._of(mutant.path, mutant.lines)
 
-        def is_own(test: str) -> bool:
-            words = Path(test.partition("::")[0]).stem.removeprefix("test_").split("_")
-            return all(any(part.startswith(word) for part in parts) for word in words)
-
-        first, last = mutant.lines
+    @functools.cache  # noqa: B019  # for as long as the run: many mutants change one statement
+    def _of(self, path: str, changed: tuple[int, int]) -> list[str]:
+        lines, own = self.lines.get(path, {}), self._own(path)
+        first, last = changed
         found = frozenset[str]().union(*(lines.get(n, frozenset()) for n in range(first, last + 1)))
         if "" in found:
             found = frozenset[str]().union(*lines.values())
         files = {name.removesuffix("::") for name in found if name.endswith("::")}
         by_file = {test for test in self.took if test.partition("::")[0] in files}
         return sorted(
-            (found | by_file | set(filter(is_own, self.took))) & self.took.keys(),
-            key=lambda test: (test not in found, not is_own(test), self.took[test]),
+            (found | by_file | own) & self.took.keys(),
+            key=lambda test: (test not in found, test not in own, self.took[test]),
         )
+
+    @functools.cache  # noqa: B019  # as above
+    def _own(self, path: str) -> frozenset[str]:
+        """Return the tests of the module's name."""
+        parts = Path(path).with_suffix("").parts
+
+        def is_own(test: str) -> bool:
+            words = Path(test.partition("::")[0]).stem.removeprefix("test_").split("_")
+            return all(any(part.startswith(word) for part in parts) for word in words)
+
+        return frozenset(filter(is_own, self.took))
 
 
 def find_judges(
