@@ -91,9 +91,9 @@ JUDGES = (
     *("check_oracle", "check_statistics", "classify"),
     *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
     *("law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
-    *("model", "module_checks", "moments", "oracle_*", "permitted", "predicted", "reading"),
-    *("recognition", "sampler", "stages", "statistics*", "structure", "ulp", "values", "verdict"),
-    "witness",
+    *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
+    *("reading", "recognition", "refuted", "replay", "rules", "sampler", "stages"),
+    *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 

@@ -21,6 +21,7 @@ from conformance.judge.drift.statistics import (
     certainty,
     compare_laws,
     fit,
+    is_one_way,
     is_reordered,
     is_same_stream,
     kolmogorov_bound,
@@ -503,3 +504,25 @@ def test_a_scale_without_scatter_is_exact_to_the_sums(
 
     assert not any(line.is_scaled(6 * unit) for line in moved)
     assert all(line.is_scaled(2 * unit - SUMMATION) for line in moved)
+
+
+@pytest.mark.parametrize("size", [0, 1, 16, 58, 59, 2048])
+def test_elements_go_one_way_where_chance_hardly_lets_them(size: int) -> None:
+    """Of right results six in ten did at most: 0.6^59 is below a fourth of the share, 0.6^58 above.
+
+    Four ways are looked at, and the outermost decides.
+    """
+    ways = np.array([size, 0, size // 2, size - size // 2])
+
+    assert is_one_way(size, ways) == (size >= 59)
+    assert (0.6**size < DRIFT.alpha / 4) == (size >= 59)
+
+
+def test_as_many_as_right_results_send_one_way_are_no_way() -> None:
+    moved = 1000
+    exact = [float(scipy.stats.binom.sf(most - 1, moved, 0.6)) for most in range(moved + 1)]
+    first = next(most for most, chance in enumerate(exact) if chance < DRIFT.alpha / 4)
+
+    found = is_one_way(np.full(2, moved), np.array([[first - 1, first], [0, 0], [0, 0], [0, 0]]))
+
+    assert found.tolist() == [False, True]
