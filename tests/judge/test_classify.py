@@ -465,6 +465,17 @@ def test_a_bias_may_be_up_or_down_whatever_the_sign(sign: int, way: str) -> None
     )
 
 
+def test_a_few_elements_that_grew_alike_are_no_other_scale_of_all() -> None:
+    """Forty units each are little more than one on average of all: the way is told, and no law."""
+    steps = np.zeros(2048)
+    steps[:64] = 40
+
+    found = moved_by(steps)
+
+    assert found.drift_class is BIASED
+    assert f"64 of 64 {DIFFER} away from zero" in found.detail
+
+
 def test_what_two_right_machines_differ_by_is_no_bias() -> None:
     """58 % of 1385 elements went one way where IREE keeps bfloat16 in float32."""
     steps = np.zeros(2048, np.int32)
