@@ -191,6 +191,16 @@ def test_as_many_keys_are_asked_as_the_looks_need() -> None:
     assert seeds(DECLARED, "threefry2x32") == 8 + 32 + 128
 
 
+def test_every_key_is_another_and_of_a_seed_of_32_bits() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0, prng="rbg")
+
+    looks = wanted_keys(NORMAL, problem, 0)
+
+    keys = [key for look in looks for key in look]
+    assert len(set(keys)) == len(keys)
+    assert 2**31 <= max(key.seed for key in keys) < 2**32
+
+
 def test_where_an_oracle_answers_one_other_key_is_asked_of_small_arrays() -> None:
     assert seeds(NORMAL, "threefry2x32") == 2
     assert seeds(NORMAL, "threefry2x32", (4096,)) == 2

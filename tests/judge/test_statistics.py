@@ -17,6 +17,7 @@ from conformance.judge.drift.statistics import (
     FEWEST_FOR_LAWS,
     RANK_TAIL,
     SUMMATION,
+    Line,
     Values,
     certainty,
     compare_laws,
@@ -526,3 +527,26 @@ def test_as_many_as_right_results_send_one_way_are_no_way() -> None:
     found = is_one_way(np.full(2, moved), np.array([[first - 1, first], [0, 0], [0, 0], [0, 0]]))
 
     assert found.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("slack_in_units", [0, 1])
+def test_a_slope_may_be_off_by_its_slack_and_eight_units_of_summation(slack_in_units: int) -> None:
+    """Numbers beyond 1 are two units apart, so that either slack sees one side of the bound."""
+    unit, n = 2.0**-53, FEWEST
+
+    def is_scaled(n_units: int) -> bool:
+        line = Line(shift=0.0, scale=1 + n_units * unit, shift_error=0.0, scale_error=0.0, n=n)
+        return bool(line.is_scaled(slack_in_units * unit))
+
+    assert not is_scaled(8)
+    assert is_scaled(10)
+
+
+def test_values_are_those_of_the_other_sample_where_more_than_half_are() -> None:
+    """1,000 in both, and 500 in either alone: half of all 2,000 that there are."""
+    expected = np.arange(1500.0)
+    half = np.concatenate([expected[:1000], np.arange(2000.0, 2500.0)])
+    more = np.concatenate([expected[:1001], np.arange(2000.0, 2499.0)])
+
+    assert not is_reordered(half, expected, 0.0)
+    assert is_reordered(more, expected, 0.0)
