@@ -104,6 +104,17 @@ def test_constants_and_users_laws_have_the_default() -> None:
     assert budget_for(mine, case, Measured()) == DEFAULT_BUDGET
 
 
+def test_where_the_oracle_foretells_every_bit_nothing_is_allowed() -> None:
+    case = parse_case("normal-float8_e4m3-64x32-s0-cpu-eager")
+    measured = Measured()
+
+    assert budget_for(CATALOGUE.lookup("normal"), case, measured) == Budget(
+        max_ulp=0, max_ulp_at_sigma=0.0
+    )
+    assert measured.asked == []
+    assert budget_for(CATALOGUE.lookup("normal"), case, None) == DEFAULT_BUDGET
+
+
 def test_matrices_of_two_releases_need_no_sweep_of_their_backend() -> None:
     """What was drawn is on record for both, and theory bounds what QR makes of it."""
     case = parse_case("orthogonal-float32-64x32-s0-tpu-eager")
