@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
+from importlib.metadata import EntryPoints
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,14 +76,19 @@ def test_what_a_longer_path_brings_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_of_all_groups_files_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+    calls = 0
     known = importlib.metadata.entry_points
-    monkeypatch.setattr(
-        installation, "_entry_points", functools.cache(installation._entry_points.__wrapped__)
-    )
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda: calls.append(1) or known())
+
+    def counting() -> EntryPoints:
+        nonlocal calls
+        calls += 1
+        return known()
+
+    anew = functools.cache(installation._entry_points.__wrapped__)
+    monkeypatch.setattr(installation, "_entry_points", anew)
+    monkeypatch.setattr(importlib.metadata, "entry_points", counting)
 
     for group in ("one", "two", "one"):
         installation.entry_points(group)
 
-    assert len(calls) == 1
+    assert calls == 1
