@@ -287,7 +287,7 @@ def _is_fused_otherwise(evidence: LawEvidence, budget: Budget, worst: Collection
         for each in (followed, _followed(evidence, usual))
         if each is not None
     )
-    return n_off < n_off_usual
+    return bool(n_off < n_off_usual)
 
 
 def _is_within(
