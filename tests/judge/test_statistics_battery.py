@@ -363,3 +363,20 @@ def test_every_test_of_matrices_sees_a_fault() -> None:
     seen = set().union(*(tests for _, tests in MATRIX_FAULTS.values()))
 
     assert seen == {test.name for test in MATRIX_TESTS}
+
+
+def test_two_draws_are_enough_to_be_alike() -> None:
+    definition = DEFINITIONS["normal"]
+    law = element_law(definition, (8,), "float32")
+    assert law is not None
+    assert law.heaviest is not None
+    (array,) = looks(definition, (8,), "float32")[0][:1]
+    (copies,) = (test for test in TESTS if test.name == "copies")
+
+    found = copies.measure(sample_of(np.stack([array, array]), law))
+    alone = copies.measure(sample_of(array[None], law))
+
+    assert found is not None
+    assert found.statistic == 0.5
+    assert found.p_value == pytest.approx(law.heaviest**8, rel=1e-12)
+    assert alone is None or alone.p_value == 1.0
