@@ -380,3 +380,13 @@ def test_two_draws_are_enough_to_be_alike() -> None:
     assert found.statistic == 0.5
     assert found.p_value == pytest.approx(law.heaviest**8, rel=1e-12)
     assert alone is None or alone.p_value == 1.0
+
+
+def test_the_square_of_a_uniform_score_has_the_moments_of_the_uniform_law() -> None:
+    """Of U - 1/2: the fourth moment is 1/80, the second 1/12, and the largest square 1/4."""
+    law = element_law(DEFINITIONS["normal"], (8,), "float32")
+    assert law is not None
+
+    assert law.square.mean == 1 / 12
+    assert law.square.variance == pytest.approx(1 / 80 - 1 / 12**2, rel=1e-12)
+    assert law.square.reach == pytest.approx(1 / 4 - 1 / 12, rel=1e-12)
