@@ -386,7 +386,9 @@ def test_the_square_of_a_uniform_score_has_the_moments_of_the_uniform_law() -> N
     """Of U - 1/2: the fourth moment is 1/80, the second 1/12, and the largest square 1/4."""
     law = element_law(DEFINITIONS["normal"], (8,), "float32")
     assert law is not None
+    square = law.square
+    assert square is not None
 
-    assert law.square.mean == 1 / 12
-    assert law.square.variance == pytest.approx(1 / 80 - 1 / 12**2, rel=1e-12)
-    assert law.square.reach == pytest.approx(1 / 4 - 1 / 12, rel=1e-12)
+    assert square.mean == 1 / 12
+    assert square.variance == pytest.approx(1 / 80 - 1 / 12**2, rel=1e-12)
+    assert square.reach == pytest.approx(1 / 4 - 1 / 12, rel=1e-12)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
+from conformance.core.later import np
 from conformance.core.laws.base import Definition, NominalMoments
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
