@@ -191,16 +191,19 @@ def registering_module(name: str) -> str:
 
 
 def add_registered(catalogue: Catalogue) -> None:
-    """Add what `register` and installed entry points offer.
+    """Add what installed entry points and `register` offer.
+
+    A module of an entry point may register the same as it is imported, for those who import it
+    themselves: then the entry point counts.
 
     Raises:
         CatalogueError: a name is taken; an entry point cannot be loaded or raises.
     """
     from conformance.core.installation import entry_points  # importlib.metadata takes a while
 
-    for each in _REGISTERED:
-        catalogue.add(each.spec)
-    for entry_point in entry_points(ENTRY_POINT_GROUP):
+    installed = entry_points(ENTRY_POINT_GROUP)
+    modules = {entry_point.module for entry_point in installed}
+    for entry_point in installed:
         try:
             entry_point.load()(catalogue)
         except Exception as error:
@@ -208,6 +211,9 @@ def add_registered(catalogue: Catalogue) -> None:
                 f"entry point {entry_point.name} = {entry_point.value} of {ENTRY_POINT_GROUP} "
                 f"could not register: {type(error).__name__}: {error}"
             ) from error
+    for each in _REGISTERED:
+        if each.module not in modules or each.spec.name not in catalogue:
+            catalogue.add(each.spec)
 
 
 # --- What users say of theirs --------------------------------------------------------------------
