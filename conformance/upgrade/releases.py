@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
-from conformance.core.errors import SelectionError, SideError, unknown
+from conformance.core.errors import SelectionError, SideError, nearest, unknown
 from conformance.core.files import replace_file
 from conformance.core.paths import cache_folder
 from conformance.observe.lapack import WITNESS
@@ -69,6 +69,7 @@ class ReleaseList:
         if version not in self.versions:
             recent, kind = self.versions[-1], f"{self.package} release"
             longer = [each for each in self.versions if each.startswith(f"{version}.")]
+            longer = longer or nearest(version, (LATEST, CURRENT))
             raise SelectionError(
                 f"{unknown(kind, version, self.versions, meant=longer[-3:])} "
                 f"(the newest is {recent}; a development release needs --pre)"

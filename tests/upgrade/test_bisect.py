@@ -165,6 +165,8 @@ def test_an_unknown_release_is_refused_with_the_nearest() -> None:
         LISTED.between("0.5.9", "0.12.0")
 
     assert "jax release '0.5.9' is unknown: did you mean 0.5" in str(caught.value)
+    with pytest.raises(SelectionError, match=r"'lastest' is unknown: did you mean latest\?"):
+        LISTED.require("lastest")
     assert "the newest is 0.12.0; a development release needs --pre" in str(caught.value)
 
 
