@@ -53,7 +53,9 @@ def way_out(remedy: Remedy, option: str) -> str:
             f"measure it with `{command} law --initializer {remedy.initializer} "
             f"--dtype {remedy.dtype} --backend {remedy.backend}{option} --write-budgets`"
         )
-    tier = " --tier full" if remedy.tier == Tier.FULL else ""
+    # Goldens of their own start with the tier of the case: the default one takes minutes.
+    named = {Tier.QUICK, Tier.FULL} if module else {Tier.FULL}
+    tier = f" --tier {remedy.tier}" if remedy.tier in named else ""
     return (
         f"record another with `{command} goldens stage --initializer {remedy.initializer}{tier}"
         f"{option} --reason '...'`, and review what it stages"

@@ -38,7 +38,10 @@ def test_a_way_out_names_the_set_that_judged(remedy: Remedy, expected: str) -> N
 
 
 def test_what_a_module_registers_is_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command knows it otherwise; and the shipped set is no place for its goldens."""
+    """No command knows it otherwise; the shipped set is no place for its goldens.
+
+    And it is recorded in the tier that was run: the default one takes minutes.
+    """
     monkeypatch.setattr(catalogue, "_REGISTERED", [])
     catalogue.register("mine", lambda: lambda *_: None)
     remedy = Remedy(yardstick=Yardstick.GOLDEN, initializer="mine", tier="quick")
@@ -47,5 +50,6 @@ def test_what_a_module_registers_is_imported_first(monkeypatch: pytest.MonkeyPat
 
     assert told == (
         f'record another with `python -c "import {__name__}, conformance.__main__" goldens stage '
-        "--initializer mine --golden my_golden --reason '...'`, and review what it stages"
+        "--initializer mine --tier quick --golden my_golden --reason '...'`, and review what it "
+        "stages"
     )
