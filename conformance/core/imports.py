@@ -33,9 +33,12 @@ def broken(error: Exception) -> PackageBroken | None:
     """
     if isinstance(error, ModuleNotFoundError) and error.name in NEEDED:
         return None
-    package = next(filter(None, map(_importing, _frames(error.__traceback__))), "")
-    if not package:
+    frames = [frame for frame in _frames(error.__traceback__) if _importing(frame)]
+    if not frames:
         return None
+    # Flax imports JAX: to blame is the last whose import as a whole is under way.
+    roots = [frame for frame in frames if frame.f_globals["__name__"] in NEEDED]
+    package = _importing((roots or frames[:1])[-1])
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return PackageBroken(
         f"{package} is installed and cannot be imported ({text}): install versions that belong "

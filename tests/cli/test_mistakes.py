@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -322,6 +323,33 @@ def test_a_package_that_cannot_be_imported_is_one_line(
     assert done.returncode == 3, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"conformance: {package} is installed and cannot be imported (Runtime")
+
+
+def test_the_package_to_blame_is_not_the_one_that_imports_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flax imports JAX; but what is gone from a JAX that is loaded, an older Flax asks for."""
+    for name, text in {
+        "layers_of_broken/__init__.py": "import broken_arrays",
+        "broken_arrays/__init__.py": "import broken_arrays.core",
+        "broken_arrays/core.py": "raise RuntimeError('mismatch')",
+        "layers_of_whole/__init__.py": "import whole_arrays.gone",
+        "whole_arrays/__init__.py": "",
+        "whole_arrays/gone.py": "raise RuntimeError('removed')",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    packages = sorted(each.name for each in tmp_path.iterdir())
+    monkeypatch.setattr("conformance.core.imports.NEEDED", packages)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    blamed = []
+    for name in ("layers_of_broken", "layers_of_whole"):
+        with pytest.raises(RuntimeError) as raised:
+            importlib.import_module(name)
+        blamed.append(str(broken(raised.value)).split()[0])
+
+    assert blamed == ["broken_arrays", "layers_of_whole"]
 
 
 def test_a_defect_of_this_program_is_no_broken_package() -> None:
