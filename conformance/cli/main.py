@@ -229,7 +229,7 @@ def program(names: Collection[str]) -> tuple[Parser, list[Parser]]:
     parser.add_argument("--version", action="version", version=f"conformance {own.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in COMMANDS.items():
-        commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+        commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     known = [commands.choices[name] for name in names]
     for name in names:
         importlib.import_module(f"{ARGUMENTS}.{name}").add_arguments(commands.choices[name])

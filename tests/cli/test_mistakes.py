@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conformance.cli import main
+from conformance.cli.main import COMMANDS
 from conformance.core.errors import nearest, unknown
 from conformance.core.imports import broken
 from tests import ROOT, warm
@@ -350,6 +351,17 @@ def test_the_package_to_blame_is_not_the_one_that_imports_it(
         blamed.append(str(broken(raised.value)).split()[0])
 
     assert blamed == ["broken_arrays", "layers_of_whole"]
+
+
+@pytest.mark.parametrize("name", ["lowering", "compile"])
+def test_help_spells_names_as_they_are(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+
+    told = " ".join(capsys.readouterr().out.split())
+    text = COMMANDS[name]
+    assert f"{text[0].upper()}{text[1:]}." in told
+    assert "write all of it as JSON to FILE" in told
 
 
 def test_a_defect_of_this_program_is_no_broken_package() -> None:
