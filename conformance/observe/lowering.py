@@ -17,7 +17,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import as_dtype
-from conformance.core.errors import InitializerUnavailable
+from conformance.core.errors import InitializerUnavailable, PackageBroken
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import expected_error
@@ -47,6 +47,7 @@ def fingerprints(spec: InitializerSpec) -> dict[str, dict[str, str]]:
 
     Raises:
         InitializerUnavailable: Flax, which has it, is not installed.
+        PackageBroken: it is, and cannot be imported.
     """
     return {f"{spec.name} {dtype}": _by_platform(spec, dtype) for dtype in DTYPES}
 
@@ -56,7 +57,7 @@ def _by_platform(spec: InitializerSpec, dtype: str) -> dict[str, str]:
 
     try:
         traced = jax.jit(_program(spec, dtype), keep_unused=True).trace(_words())
-    except InitializerUnavailable:  # which is no answer: nothing is lowered to another program
+    except (InitializerUnavailable, PackageBroken):  # no answer: there is no program
         raise
     except Exception as error:
         return dict.fromkeys(PLATFORMS, f"raises {type(error).__name__}")

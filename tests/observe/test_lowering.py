@@ -13,7 +13,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cli import main
-from conformance.core.errors import InitializerUnavailable
+from conformance.core.errors import InitializerUnavailable, PackageBroken
 from conformance.observe import lowering
 from conformance.observe.lowering import PLATFORMS, fingerprints
 from conformance.store.accepted import Accepted, changes, save
@@ -116,6 +116,16 @@ def test_a_run_tells_in_one_line_what_another_jax_lowers_otherwise(
             "dtype (uniform_1): `conformance lowering` names them"
         ]
     )
+
+
+def test_a_package_that_cannot_be_imported_is_no_other_program() -> None:
+    def build() -> Any:
+        raise PackageBroken("flax is installed and cannot be imported")
+
+    spec = dataclasses.replace(load_catalogue().lookup("zeros"), build=build)
+
+    with pytest.raises(PackageBroken, match="flax is installed"):
+        fingerprints(spec)
 
 
 def test_an_initializer_that_is_not_installed_has_no_program_and_is_no_change(
