@@ -361,6 +361,10 @@ def load_records(folder: str | os.PathLike[str] = "reports") -> pd.DataFrame:
 
     folder: of one run, or the folder of reports, of which all runs are read, oldest first.
 
+    >>> rows = conformance.load_records("reports")  # of `conformance run zeros-...-eager ones-...`
+    >>> rows.groupby("initializer", observed=True)["drift_class"].max().to_dict()
+    {'ones': 'identical', 'zeros': 'identical'}
+
     Raises:
         ReportError: there is no run, or one that this version cannot read.
     """

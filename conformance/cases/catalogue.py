@@ -151,10 +151,12 @@ def register(
 ) -> None:
     """Register an initializer of yours, for all commands and tests of this process.
 
-        def small_normal(key, shape, dtype="float32"):
-            return jax.random.normal(key, shape, dtype) * jax.numpy.asarray(0.125, dtype)
-
-        register("small_normal", lambda: small_normal, definition=Normal(stddev=0.125))
+    >>> def small_normal(key, shape, dtype="float32"):
+    ...     return jax.random.normal(key, shape, dtype) * jax.numpy.asarray(0.125, dtype)
+    >>> law = conformance.Normal(stddev=0.125)
+    >>> conformance.register("small_normal", lambda: small_normal, definition=law)
+    >>> conformance.observe("small_normal", shape=(64, 32)).array.shape
+    (64, 32)
 
     Args:
         name: what its cases and goldens are called by; no other initializer may have it.

@@ -24,6 +24,7 @@ from conformance.cli.arguments.run import add_arguments as declare_run
 from conformance.core.errors import SelectionError, cannot_write, no_reason
 from conformance.core.files import require_new
 from conformance.observe.target import require_found
+from conformance.predict.targets import require_known as require_known_target
 from conformance.run import options
 
 FILES = ("json", "markdown", "csv", "parquet", "page")
@@ -162,6 +163,8 @@ def _compile(arguments: argparse.Namespace) -> None:
         raise SelectionError("--accept needs --reason '...': why are these programs right?")
     if not all(targets(arguments)):
         raise SelectionError(f"a device without a name is among {targets(arguments)}: leave it out")
+    for name in targets(arguments):
+        require_known_target(arguments.platform, name)
     if arguments.record and not arguments.resume:
         require_new(arguments.record)
 

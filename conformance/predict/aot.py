@@ -15,7 +15,6 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from conformance.core.errors import CompilerAbsent, UnknownTarget
 from conformance.core.installation import extra_command
 from conformance.observe import lowering
 from conformance.observe.jax_compat import topology
+from conformance.predict.targets import description, require_known, target_names
 
 INSTANCES = ("1x1x1", "1x1", "1")
 """What one chip is called in a TPU topology of three, two or one dimensions."""
@@ -45,26 +45,11 @@ class Compiler:
     dumps: bool = False
 
 
-def target_names() -> list[str]:
-    """Return the CUDA devices whose description comes with this package."""
-    folder = resources.files("conformance.predict.ptx") / "targets"
-    return sorted(path.name.removesuffix(".txtpb") for path in folder.iterdir())
-
-
 def _cuda_arguments(name: str) -> dict[str, str]:
-    if name not in target_names():
-        raise UnknownTarget(
-            f"cuda target {name!r} is unknown: choose from {', '.join(target_names())}, or add its "
-            "description to conformance/predict/ptx/targets"
-        )
-    return {"target_config": _description(name), "topology": INSTANCES[0]}
+    return {"target_config": description(name), "topology": INSTANCES[0]}
 
 
 def _tpu_arguments(name: str) -> dict[str, str]:
-    if not re.fullmatch(r"[\w]+:\d+(x\d+)*", name):
-        raise UnknownTarget(
-            f"tpu topology {name!r} is not understood: write generation:shape, as in v5e:1x1"
-        )
     return {"topology_name": name}
 
 
@@ -168,7 +153,7 @@ def described(platform: str, device: Any) -> str:
     if platform == "tpu":
         return TPU_KINDS.get(device.device_kind, "")
     capability = getattr(device, "compute_capability", None)
-    names = (name for name in target_names() if capability == _capability(_description(name)))
+    names = (name for name in target_names() if capability == _capability(description(name)))
     return next(names, "")
 
 
@@ -176,11 +161,6 @@ def _capability(text: str) -> str:
     """Return the compute capability in the description of a CUDA device, as in `9.0`."""
     found = re.search(r"cuda_compute_capability \{ major: (\d+)(?: minor: (\d+))?", text)
     return f"{found[1]}.{found[2] or 0}" if found else ""
-
-
-def _description(name: str) -> str:
-    folder = resources.files("conformance.predict.ptx") / "targets"
-    return (folder / f"{name}.txtpb").read_text()
 
 
 def versions(platform: str) -> str:
@@ -212,6 +192,7 @@ def open_target(platform: str, name: str) -> Target:
             f"compiling for {platform} needs {' or '.join(compiler.modules)}, which is not "
             f"installed: {extra_command(compiler.extra)}"
         )
+    require_known(platform, name)
     arguments = compiler.arguments(name)
     try:
         described = topology(platform, arguments)

@@ -14,6 +14,7 @@ from conformance.cli.arguments import compile as of_compile
 from conformance.cli.arguments import list as of_list
 from conformance.cli.main import COMMANDS
 from conformance.predict import aot
+from conformance.predict.targets import target_names
 
 NAMES_ONLY = """
 import contextlib, io, sys
@@ -55,4 +56,4 @@ def test_what_can_be_listed_is_declared() -> None:
 
 def test_a_device_is_proposed_for_each_platform_that_can_be_compiled_for() -> None:
     assert list(of_compile.DEFAULTS) == list(aot.COMPILERS)
-    assert of_compile.DEFAULTS["cuda"] in aot.target_names()
+    assert of_compile.DEFAULTS["cuda"] in target_names()

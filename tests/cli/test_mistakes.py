@@ -49,6 +49,8 @@ MISTAKES = {
     "explain zeros-float32-7-s0-cpu": "transform 'cpu' in 'zeros-float32-7-s0-cpu' is unknown",
     "record zeros-float32-7-s0-cpu-eager --out .": "--out . is no new folder: name one",
     "compile --platform tpus": "value 'tpus' is unknown: did you mean tpu?",
+    "compile --platform cuda --target h1000": "cuda target 'h1000' is unknown: choose from",
+    "compile --platform tpu --topology v5e": "write generation:shape, as in v5e:1x1",
     "compile --platform cuda --topology v5e:1x1": "--topology is not for cuda: name it by --target",
     "goldens stage --reason x": "a scope is needed, and none was given",
     "goldens accept --backend cuda": "--backend and --from go together: give both or neither",

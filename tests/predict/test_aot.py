@@ -21,6 +21,7 @@ from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.predict import aot, ptx
 from conformance.predict import compiled as programs
 from conformance.predict.compiled import _counts, summary, table
+from conformance.predict.targets import target_names
 from conformance.store.accepted import load as load_accepted
 from tests import ROOT
 
@@ -115,7 +116,7 @@ def test_a_compiler_that_another_process_holds_is_told_with_the_way_out(
 
 def test_every_described_device_says_its_compute_capability() -> None:
     folder = ROOT / "conformance" / "predict" / "ptx" / "targets"
-    texts = [(folder / f"{name}.txtpb").read_text() for name in aot.target_names()]
+    texts = [(folder / f"{name}.txtpb").read_text() for name in target_names()]
 
     assert texts
     assert all("cuda_compute_capability" in text for text in texts)
