@@ -168,13 +168,12 @@ def read(program: Program, inputs: Sequence[Formula]) -> list[Formula]:
 def values(program: Program, inputs: Sequence[Any]) -> list[Array]:
     """Return the outputs for these inputs: only the operations that they need are run.
 
-    Each is run by itself, and calls whole, as JAX runs a program that nobody compiles.
+    Each is run by itself, and calls and loops whole, as JAX runs a program that nobody compiles:
+    with all that goes in, though what is needed of their outputs may depend on less.
     """
-    wanted = frozenset(range(len(program.outputs)))
     known: dict[Value, Any] = dict(program.constants)
     known.update(zip(program.inputs, inputs, strict=True))
-    for number in sorted(_Reader().needed(program, wanted)):
-        operation = program.operations[number]
+    for operation in program.needed().operations:
         made = operation.run(*(known[value] for value in operation.inputs))
         known.update(zip(operation.outputs, made, strict=True))
     return [np.asarray(known[value]) for value in program.outputs]
@@ -222,10 +221,6 @@ class _Reader:
             place: known.get(program.outputs[place], Unknown("a value that is not in the program"))
             for place in wanted
         }
-
-    def needed(self, program: Program, wanted: Wanted) -> Iterable[int]:
-        """Return the numbers of the operations that the wanted outputs need."""
-        return self._slice(program, wanted)[0]
 
     # --- Which operations are needed -------------------------------------------------------------
 

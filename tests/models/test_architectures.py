@@ -38,6 +38,14 @@ def test_every_kernel_of_a_healthy_architecture_has_a_fan_and_no_fault(name: str
     assert all(one.fan_in for one in parameters if one.path.endswith("kernel"))
 
 
+def test_values_are_confirmed_where_a_scanned_block_is_also_given_data() -> None:
+    result = audit(load(f"{HERE}:decoder"))
+
+    drawn = [one for one in result.parameters if one.key]
+    assert result.n_faults == 0
+    assert all(one.n_compared and one.digest for one in drawn)
+
+
 def test_the_default_of_an_einsum_over_heads_is_a_fault() -> None:
     assert row("gemma", "query.kernel").faults == (
         "wrong fan: gain 0.25: as if fan-in were 128, not 32: axis 0 counted",
