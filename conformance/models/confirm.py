@@ -11,7 +11,14 @@ import numpy as np
 
 from conformance.core.arrays import Array, as_dtype, widen
 from conformance.core.lattice import word_bits
-from conformance.core.laws import Definition, Law, Normal, Orthogonal
+from conformance.core.laws import (
+    Definition,
+    Law,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+)
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.models.formula import HAAR, Drawn, Formula, Joined
@@ -100,9 +107,18 @@ def _compared(array: Array, drawn: Drawn, law: LawRead, words: Array) -> Confirm
     chosen = words.reshape(-1)[where]
     dtype, definition = as_dtype(law.drawn_dtype), law.definition
     assert isinstance(definition, Law)
-    exact = max(_n_equal(actual, each) for each in _followed(chosen, definition, law, dtype))
-    value = solve_words(chosen, definition, dtype, ()).value + law.shift
+    definition, sign = (_mirrored(definition), -1) if law.is_mirrored else (definition, 1)
+    followed = _followed(chosen, definition, law, dtype)
+    exact = max(_n_equal(actual, sign * each) for each in followed)
+    value = sign * solve_words(chosen, definition, dtype, ()).value + law.shift
     return _judged(actual, value, exact, law)
+
+
+def _mirrored(definition: Law) -> Law:
+    """Return the law of the negatives."""
+    if isinstance(definition, TruncatedNormal | Uniform):
+        return dataclasses.replace(definition, lower=-definition.upper, upper=-definition.lower)
+    return definition
 
 
 def _judged(actual: Array, value: Array, n_exact: int, law: LawRead) -> Confirmed:

@@ -29,12 +29,14 @@ class LawRead:
 
     definition: None where it is unknown; `reason` then says why.
     shift: what is added to every element of a normal, which no definition here has.
+    is_mirrored: the values fall as the random words rise: `-normal(...)`, of the same law.
     drawn_dtype: in which the unit variate is drawn; "" of constants. casts: dtypes that came after.
     drawn_shape: what one key draws, before it is moved.
     """
 
     definition: Definition | None = None
     shift: float = 0.0
+    is_mirrored: bool = False
     drawn_dtype: str = ""
     casts: tuple[str, ...] = ()
     drawn_shape: tuple[int, ...] = ()
@@ -122,6 +124,7 @@ def _of_drawn(formula: Drawn) -> LawRead:
     return LawRead(
         definition=definition,
         shift=reader.shift(),
+        is_mirrored=reader.is_mirrored(definition),
         drawn_dtype=reader.dtype,
         casts=tuple(reader.casts),
         drawn_shape=formula.drawn_shape,
@@ -262,6 +265,13 @@ class _Steps:
     def shift(self) -> float:
         """Return what is added to a normal."""
         return 0.0 if self.variate == "uniform" else self.offset
+
+    def is_mirrored(self, definition: Definition) -> bool:
+        """Return whether the law is that of the negative of what rises with the words."""
+        is_told = isinstance(definition, Orthogonal) or (
+            isinstance(definition, Uniform) and definition.scale < 0
+        )
+        return self.scale < 0 and not is_told
 
     def definition(self) -> Definition:
         """Return the law that the steps come to."""

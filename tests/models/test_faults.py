@@ -109,6 +109,26 @@ def test_values_are_confirmed_by_the_oracle_and_one_that_is_other_is_not(dtype: 
     )
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda key: -jax.nn.initializers.lecun_normal()(key, (16, 8)),
+        lambda key: -0.5 * jax.random.normal(key, (16, 8)),
+        lambda key: 1 - jax.random.uniform(key, (16, 8)),
+        lambda key: -jax.random.uniform(key, (16, 8), minval=-1.0, maxval=3.0),
+        lambda key: -jax.random.truncated_normal(key, -1.0, 3.0, (16, 8)),
+        lambda key: -jax.nn.initializers.orthogonal()(key, (16, 8)),
+    ],
+)
+def test_a_draw_whose_sign_is_changed_is_confirmed(draw: Any) -> None:
+    key = jax.random.key(7)
+    formula = read(traced(draw, key), [root_keys("key", "fry")])[0]
+
+    found = confirmed(np.asarray(draw(key)), formula, root="key", seed=7, partitionable=LAYOUT)
+
+    assert (found.n, found.is_right) == (128, True)
+
+
 def test_another_seed_confirms_nothing() -> None:
     formula, values = formula_and_values("float32")
 
