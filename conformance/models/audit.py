@@ -31,7 +31,7 @@ from conformance.flax.recognition import (
 )
 from conformance.models.arrays import found as found_of_arrays
 from conformance.models.confirm import confirmed
-from conformance.models.faults import faults_of_law, faults_of_values
+from conformance.models.faults import faults_of_law, faults_of_numbers, faults_of_values
 from conformance.models.gains import gain_of
 from conformance.models.keys import do_overlap, draws_of, keys_of, label, n_copies, scopes, words_of
 from conformance.models.law import LawRead, law_read, text_of
@@ -390,9 +390,14 @@ def _row(model: Model, one: _Known, known: Sequence[_Known], faults: Sequence[st
         n_equal=one.n_equal,
         n_moved=_n_moved(model, one, known),
         digest="" if one.array is None else hashlib.sha256(one.array.tobytes()).hexdigest(),
-        faults=(*faults, *one.faults, *_narrow(one, known)),
+        faults=(*faults, *one.faults, *_narrow(one, known), *_no_numbers(one)),
         notes=(*one.notes, *_bias_notes(one, exact)),
     )
+
+
+def _no_numbers(one: _Known) -> Iterator[str]:
+    if one.array is not None:
+        yield from faults_of_numbers(one.array, is_random=one.is_random)
 
 
 def _stddev(array: Array | None) -> float | None:

@@ -61,6 +61,14 @@ def faults_of_values(array: Array, law: LawRead, found: Confirmed) -> Iterator[s
         yield from _beyond(array, law)
 
 
+def faults_of_numbers(array: Array, *, is_random: bool) -> Iterator[str]:
+    """Yield the fault of values that are no numbers; a constant may be infinite, as of a mask."""
+    values = widen(array)
+    n_bad = int((~np.isfinite(values) if is_random else np.isnan(values)).sum())
+    if n_bad:
+        yield f"{n_bad} of {array.size} values are NaN" + (" or infinite" if is_random else "")
+
+
 def _beyond(array: Array, law: LawRead) -> Iterator[str]:
     """Yield the fault of values beyond the bounds; on a bound, to which a draw rounds, is right."""
     assert law.definition is not None

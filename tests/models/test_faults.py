@@ -12,7 +12,7 @@ import pytest
 
 from conformance.core.laws import Constant, Normal, TruncatedNormal, Uniform
 from conformance.models.confirm import Confirmed, confirmed
-from conformance.models.faults import faults_of_law, faults_of_values
+from conformance.models.faults import faults_of_law, faults_of_numbers, faults_of_values
 from conformance.models.formula import Formula, read, root_keys
 from conformance.models.law import LawRead, law_read
 from conformance.models.model import Leaf
@@ -127,6 +127,24 @@ def test_a_draw_whose_sign_is_changed_is_confirmed(draw: Any) -> None:
     found = confirmed(np.asarray(draw(key)), formula, root="key", seed=7, partitionable=LAYOUT)
 
     assert (found.n, found.is_right) == (128, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "is_random", "told"),
+    [
+        ([0.5, np.nan], True, ["1 of 2 values are NaN or infinite"]),
+        ([0.5, np.inf], True, ["1 of 2 values are NaN or infinite"]),
+        ([np.nan, np.nan], False, ["2 of 2 values are NaN"]),
+        ([-np.inf, 0.0], False, []),
+        ([0.5, 1.5], True, []),
+    ],
+)
+def test_values_that_are_no_numbers_are_a_fault(
+    values: list[float], is_random: bool, told: list[str]
+) -> None:
+    array = np.array(values, np.float32)
+
+    assert list(faults_of_numbers(array, is_random=is_random)) == told
 
 
 def test_another_seed_confirms_nothing() -> None:
