@@ -38,6 +38,8 @@ SUMS = ("add", "sub", "add_any")
 SUMMED = (CONTRACTION, CONVOLUTION)
 """The uses that have a fan which a variance should follow."""
 
+MODULATED = "multiplied by data before it is summed"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Use:
@@ -718,7 +720,11 @@ def _select(follower: _Follower, operation: Operation, operands: list[Term]) -> 
 
 def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
     contracted, _ = operation.parameters["dimension_numbers"]
-    sides = zip(operands, map(tuple, contracted), strict=True)
+    sides = list(zip(operands, map(tuple, contracted), strict=True))
+    for term, axes in sides:
+        if isinstance(term, View) and _is_modulated(term, axes):
+            follower.unknown(term, operation.name, MODULATED)
+            return DATA
     parameters = [each for each in sides if isinstance(each[0], View | Together | Mixed)]
     if len(parameters) == 2 or any(isinstance(t, View) and t.is_met for t, _ in parameters):
         return None
@@ -733,6 +739,15 @@ def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]
             follower.unknown(term, operation.name)
         _dotted(follower, operation, term, axes)
     return DATA
+
+
+def _is_modulated(view: View, summed: Iterable[int]) -> bool:
+    """Return whether data multiplied a kernel before some of its axes are summed over.
+
+    A scale, which has one axis, multiplies data: what is summed then is no part of it.
+    """
+    n_axes = len({atom.axis for atoms in view.axes for atom in atoms if atom.axis >= 0})
+    return view.is_met and n_axes > 1 and bool(_axes_of(view, summed))
 
 
 def _dotted(
@@ -778,6 +793,9 @@ def _contracted(
 
 def _convolution(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
     left, kernel = operands
+    if isinstance(kernel, View) and _is_modulated(kernel, range(len(kernel.axes))):
+        follower.unknown(kernel, operation.name, MODULATED)
+        return DATA
     if not isinstance(left, Data | Known) or not isinstance(kernel, View) or kernel.is_met:
         return None
     parameters = operation.parameters

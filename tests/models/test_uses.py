@@ -134,6 +134,14 @@ UNKNOWN: dict[str, tuple[Callable[..., Any], tuple[Shape, ...], str]] = {
         ((16, 8),), "callback",
     ),
     "a constant added": (lambda w, x: x @ (w + 1), ((16, 8),), "a constant is added"),
+    "dropped out": (lambda w, x: x @ (w * (x[0][:, None] > 0)), ((16, 8),), "multiplied by data"),
+    "modulated": (
+        lambda w, x: jnp.einsum("bi,bij->bj", x, w * x[:, :, None]), ((16, 8),), "multiplied by",
+    ),
+    "a convolution, modulated": (
+        lambda w, x: conv(x.reshape(1, 1, 2, 16), w * x[0][:, None]),
+        ((1, 1, 16, 8),), "multiplied by data",
+    ),
     "padded": (lambda w, x: x @ jnp.pad(w, ((0, 4), (0, 0))), ((12, 8),), "pad"),
     "branches that differ": (
         lambda w, x: x @ lax.cond(x.sum() > 0, lambda: w, lambda: w.T), ((16, 16),), "branches",
@@ -162,7 +170,11 @@ def test_a_tied_table_has_two_uses() -> None:
 
 
 @pytest.mark.parametrize(
-    "lookup", [lambda w, i: jnp.take(w, i, axis=0), lambda w, i: jax.nn.one_hot(i, 10) @ w]
+    "lookup",
+    [
+        lambda w, i: jnp.take(w, i, axis=0),
+        lambda w, i: jax.nn.one_hot(i, 10) @ w,
+    ],
 )
 def test_a_lookup_sums_nothing_and_its_result_is_data(lookup: Callable[..., Any]) -> None:
     each = found(lambda w, v, i: lookup(w, i) @ v, ((10, 4), (4, 3)), TOKENS)
@@ -219,6 +231,12 @@ def test_what_is_looked_up_enters_a_loop_as_data() -> None:
     each = found(model, ((10, 4), (4, 4)), TOKENS)
 
     assert [(use.kind, use.fan_in) for use in each] == [("lookup", 1), ("contraction", 4)]
+
+
+def test_a_scale_of_what_is_then_summed_is_met_by_itself() -> None:
+    each = found(lambda s, x: (s * x) @ x.T, ((16,),), X)
+
+    assert [use.kind for use in each] == ["elementwise"]
 
 
 def test_what_is_returned_without_meeting_data_is_unknown() -> None:
