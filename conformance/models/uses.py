@@ -425,6 +425,8 @@ def _without_parameters(operation: Operation, operands: list[Term]) -> list[Term
         return [SOME_CONSTANT] * n_outputs
     if operation.name == "eq":
         return [Data(is_choice=True)] * n_outputs
+    if operation.name == "mul" and any(isinstance(each, Known) for each in operands):
+        return [each for each in operands if isinstance(each, Data)]  # a choice, scaled, is one
     passes = {"convert_element_type", "reshape", "transpose", "squeeze", "broadcast_in_dim"}
     if operation.name in passes and isinstance(operands[0], Data):
         return [operands[0]] * n_outputs

@@ -174,6 +174,7 @@ def test_a_tied_table_has_two_uses() -> None:
     [
         lambda w, i: jnp.take(w, i, axis=0),
         lambda w, i: jax.nn.one_hot(i, 10) @ w,
+        lambda w, i: (2 * jax.nn.one_hot(i, 10)) @ w,
     ],
 )
 def test_a_lookup_sums_nothing_and_its_result_is_data(lookup: Callable[..., Any]) -> None:
