@@ -21,6 +21,7 @@ from scipy import special, stats
 from conformance.core.arrays import Array, as_tall, widen
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import (
+    TRUNCATED_STDDEV,
     UNITS,
     Definition,
     Law,
@@ -95,6 +96,12 @@ SCALINGS = {
     "lecun of fan_out": (1.0, "fan_out"),
     "he of fan_out": (2.0, "fan_out"),
 }
+
+OF_OTHERS = {
+    "truncated_normal": {"lecun_normal without its correction (Haiku)": TRUNCATED_STDDEV**2},
+    "uniform": {"uniform of +-fan_in**-0.5 (PyTorch)": 1 / 3},
+}
+"""By distribution, the scales of fan_in that other libraries draw by default."""
 
 FAN_OUT_IS_A_FAULT = ("lecun of fan_out", "he of fan_out")
 
@@ -345,11 +352,21 @@ def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Rec
             initializer=name, definition=definition, fan=fan, is_exact=is_exact, fault=fault
         )
     natural = [each for each in found.values() if not each.fault]
+    if not is_exact:
+        natural.sort(key=lambda each: abs(_logarithm(each, array.shape) - math.log(stddev)))
     if found:
         return natural or list(found.values())
     # Both signs of a symmetric law are one law, of which initializers name the positive factor.
     law = unit.times(abs(scale) if unit.is_symmetric else scale)
     return [Recognised(initializer=law.call, definition=law, is_exact=is_exact)]
+
+
+def _logarithm(recognised: Recognised, shape: tuple[int, ...]) -> float:
+    """Return the logarithm of the stddev by the definition."""
+    assert recognised.definition is not None
+    moments = nominal_moments(recognised.definition, shape)
+    assert moments is not None
+    return math.log(moments.variance) / 2
 
 
 @functools.cache
@@ -393,6 +410,12 @@ def _scalings(
             base, _, side = name.partition(" ")
             full_name = f"{base}_{suffix}" + (f" {side}" if side else "")
             yield full_name, definition, fan, name not in FAN_OUT_IS_A_FAULT
+    for name, scale in OF_OTHERS.get(kind, {}).items():
+        for in_axis, out_axis in ((-2, -1), (-1, -2)):  # PyTorch and Equinox store (out, in)
+            definition = VarianceScaling(
+                scale=scale, mode="fan_in", distribution=kind, in_axis=in_axis, out_axis=out_axis
+            )
+            yield name, definition, fans(shape, definition)[0], True
 
 
 def _axes(shape: tuple[int, ...]) -> list[tuple[Any, Any]]:

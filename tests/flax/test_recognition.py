@@ -249,6 +249,24 @@ def test_a_scaling_is_named_with_its_fan(
     )
 
 
+@pytest.mark.parametrize("key", [KEY, None])
+@pytest.mark.parametrize(
+    ("definition", "shape", "name"),
+    [
+        (TruncatedNormal(stddev=0.25), (16, 32), "lecun_normal without its correction (Haiku)"),
+        (Uniform(scale=0.125, lower=-1.0), (64, 48), "uniform of +-fan_in**-0.5 (PyTorch)"),
+        (Uniform(scale=8**-0.5, lower=-1.0), (32, 8), "uniform of +-fan_in**-0.5 (PyTorch)"),
+    ],
+)
+def test_scalings_of_other_libraries_are_named_and_of_values_alone_the_nearest_first(
+    definition: Definition, shape: tuple[int, ...], name: str, key: Key | None
+) -> None:
+    found = recognise(drawn(definition, shape), key)
+
+    assert found.initializer.split(" or ")[0] == name
+    assert found.fault == ""
+
+
 @pytest.mark.parametrize("distribution", ["truncated_normal", "uniform"])
 @pytest.mark.parametrize(("base", "scale"), [("lecun", 1.0), ("he", 2.0)])
 def test_the_fan_of_the_wrong_side_is_a_fault(base: str, scale: float, distribution: str) -> None:
