@@ -234,7 +234,7 @@ def test_the_command_prints_the_table_and_the_faults_and_exits_1(
 
     out = capsys.readouterr().out
     assert code == 1
-    assert "block1.x.kernel  16x16  float32  block1/x #1  lecun_normal or glorot_normal" in out
+    assert "block1.x.kernel  lecun_normal or glorot_normal  16x16  float32  block1/x #1" in out
     assert "fault  block.1x.kernel: key collision: drawn from the key of block1.x.kernel" in out
     assert out.endswith("linen, seed 0: 4 parameters, 4 faults\n")
 
