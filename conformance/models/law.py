@@ -84,7 +84,8 @@ def law_read(formula: Formula) -> LawRead:
         case Drawn():
             return _of_drawn(formula)
         case Joined(parts=parts):
-            laws = list(dict.fromkeys(map(law_read, parts)))
+            each = (dataclasses.replace(law_read(part), is_mirrored=False) for part in parts)
+            laws = list(dict.fromkeys(each))
             if len(laws) == 1:
                 return laws[0]
             told = ", ".join(dict.fromkeys(each.reason or text_of(each) for each in laws))

@@ -129,6 +129,16 @@ def test_a_draw_whose_sign_is_changed_is_confirmed(draw: Any) -> None:
     assert (found.n, found.is_right) == (128, True)
 
 
+def test_a_draw_beside_its_negative_has_one_law() -> None:
+    def draw(key: Any) -> Any:
+        half = jax.random.normal(key, (8, 8))
+        return jnp.concatenate([half, -half])
+
+    formula = read(traced(draw, jax.random.key(7)), [root_keys("key", "fry")])[0]
+
+    assert law_read(formula).definition == Normal(stddev=1.0)
+
+
 @pytest.mark.parametrize(
     ("values", "is_random", "told"),
     [
