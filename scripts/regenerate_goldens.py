@@ -18,8 +18,10 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 def regenerate(words: Sequence[str]) -> int:
-    """Stage what the words ask for, of which a --golden is the one that counts."""
-    return main(["goldens", "stage", "--golden", str(GOLDEN), *words])
+    """Stage what the words ask for, in the set that they name or else in that of the checkout."""
+    is_named = any(word.partition("=")[0] == "--golden" for word in words)
+    own = () if is_named else ("--golden", str(GOLDEN))
+    return main(["goldens", "stage", *own, *words])
 
 
 if __name__ == "__main__":

@@ -613,7 +613,7 @@ def test_a_place_that_cannot_be_written_keeps_no_rows(
 
     said = capsys.readouterr().err
     assert code == 3
-    assert f"{tmp_path}/file/x cannot be written: " in said
+    assert f"cannot be written to {tmp_path}/file/x: " in said
     assert "keeps the rows" not in said
 
 

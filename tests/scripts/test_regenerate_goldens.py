@@ -10,9 +10,6 @@ import regenerate_goldens
 from conformance.core import paths
 from tests import ROOT
 
-UNKNOWN = ["--initializer", "no_such_one", "--reason", "none"]
-"""Refused once the set is known, so that nothing is staged."""
-
 
 @pytest.fixture(autouse=True)
 def installed_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -20,13 +17,29 @@ def installed_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setattr(paths, "PACKAGED", tmp_path)
 
 
-def test_the_set_beside_the_script_is_the_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert regenerate_goldens.regenerate(UNKNOWN) == 4
+def asked(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """Return what the command is asked."""
+    told: list[str] = []
 
-    assert f"golden set: {ROOT / 'golden'}\n" in capsys.readouterr().err
+    def main(given: list[str]) -> int:
+        told.extend(given)
+        return 0
+
+    monkeypatch.setattr(regenerate_goldens, "main", main)
+    assert regenerate_goldens.regenerate(words) == 0
+    return told
 
 
-def test_another_set_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert regenerate_goldens.regenerate([*UNKNOWN, "--golden", str(tmp_path / "mine")]) == 4
+def test_the_set_beside_the_script_is_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = asked(monkeypatch, "--dtype", "float32")
 
-    assert f"golden set: {tmp_path / 'mine'}\n" in capsys.readouterr().err
+    assert told == ["goldens", "stage", "--golden", str(ROOT / "golden"), "--dtype", "float32"]
+
+
+@pytest.mark.parametrize("words", [("--golden", "mine"), ("--golden=mine",)], ids=str)
+def test_another_set_may_be_named(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asked(monkeypatch, *words) == ["goldens", "stage", *words]
+
+
+def test_a_call_that_is_wrong_is_refused() -> None:
+    assert regenerate_goldens.regenerate(["--initializer", "no_such_one", "--reason", "none"]) == 4

@@ -146,18 +146,23 @@ def mismatch(different: Mask) -> str:
     if not count or count == different.size:
         return ""
     matrix = different.reshape(-1, different.shape[-1])
-    down, across = (_starts(size) for size in matrix.shape)
-    counts = np.add.reduceat(np.add.reduceat(matrix, down, 0, np.int64), across, 1)
-    sizes = np.outer(np.diff([*down, len(matrix)]), np.diff([*across, matrix.shape[1]]))
-    digits = np.where(counts == sizes, 15, np.where(counts, 1 + 14 * counts // sizes, 0))
-    lines = ("".join(f"{digit:x}" for digit in line) for line in digits.tolist())
+    digits = [[_share(field) for field in _parts(strip.T)] for strip in _parts(matrix)]
+    lines = ("".join(f"{digit:x}" for digit in line) for line in digits)
     return f"{matrix.shape[0]}x{matrix.shape[1]} {'/'.join(lines)}"
 
 
-def _starts(size: int) -> list[int]:
-    """Return where the fields of an axis begin, of which there are at most MOST_FIELDS."""
-    n_fields = min(size, MOST_FIELDS)
-    return [size * field // n_fields for field in range(n_fields)]
+def _parts(matrix: Mask) -> list[Mask]:
+    """Return at most MOST_FIELDS parts of the first axis, one after the other; views."""
+    size = len(matrix)
+    n_parts = min(size, MOST_FIELDS)
+    ends = [size * part // n_parts for part in range(n_parts + 1)]
+    return [matrix[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _share(field: Mask) -> int:
+    """Return 0 where no element is set, 15 where all are, and 1 to 14 between."""
+    count = int(np.count_nonzero(field))
+    return 15 if count == field.size else min(count, 1) + 14 * count // field.size
 
 
 def describe_blocks(actual: Sequence[str], expected: Sequence[str], size: int) -> str:

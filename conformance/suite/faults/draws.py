@@ -248,6 +248,16 @@ def _never_drawn(array: Any) -> Any:
     return np.where(array == values[index], values[index - 1], array)
 
 
+def _children_are_one(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    """Return the right array for keys of seeds of 32 bits, and that of key 0 for all others."""
+    import jax
+    import jax.numpy as jnp
+
+    words = jax.random.key_data(key)
+    words = jnp.where(words[0] == 0, words, jnp.zeros_like(words))
+    return right(jax.random.wrap_key_data(words, impl=jax.random.key_impl(key)), shape, dtype)
+
+
 def _key_ignored(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
     import jax
 
@@ -434,6 +444,7 @@ FAULTS = (
         Graded(at=_partly_of_one_key, planted=0.3, unit="correlation"),
         drift=DriftClass.TRANSFORM,
     ),
+    _fault("children_are_one", _children_are_one, base="normal", drift=DriftClass.IDENTICAL),
     _fault(
         "orthogonal_with_positive_diagonal",
         _of_values(_positive_diagonals),

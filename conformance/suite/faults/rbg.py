@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from conformance.cases.catalogue import Initializer
 from conformance.core.records import DriftClass
 from conformance.suite.faults.fault import (
     Fault,
-    Shape,
     few_bits,
     mean_off,
     of_array,
@@ -41,25 +39,7 @@ def _in_bfloat16(array: Any) -> Any:
     return array.astype("bfloat16").astype(array.dtype)
 
 
-def _children_are_one(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
-    """Return the right array for keys of seeds of 32 bits, and that of key 0 for all others."""
-    import jax
-    import jax.numpy as jnp
-
-    words = jax.random.key_data(key)
-    words = jnp.where(words[0] == 0, words, jnp.zeros_like(words))
-    return right(jax.random.wrap_key_data(words, impl=jax.random.key_impl(key)), shape, dtype)
-
-
 FAULTS = (
-    Fault(
-        name="rbg_children_are_one",
-        base="normal",
-        wrong=_children_are_one,
-        prng="rbg",
-        caught_by="statistics",
-        drift=DriftClass.IDENTICAL,
-    ),
     Fault(
         name="rbg_variance_doubled",
         base="normal_1",
