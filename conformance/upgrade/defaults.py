@@ -18,6 +18,8 @@ from conformance.upgrade.compare import Comparison, compare_stores, key_of
 from conformance.upgrade.environments import Plan
 from conformance.upgrade.recordings import Asked, Say, record_sides
 
+NOT_THE_REASON = "brings none of the old bits back (tried): not the reason"
+
 CHANGED = frozenset(DriftClass) - {DriftClass.IDENTICAL, DriftClass.CONTRACT}
 """What another value of a setting may undo; whether a call raises is left to the contract."""
 
@@ -62,5 +64,5 @@ def tried(
         told = f"brings the old bits back in {n_back} of {total} that drifted (tried)"
         yield (
             f"the default of {name} changed from {old} to {new}: {setting} "
-            f"{told if n_back else 'brings none of the old bits back (tried): not the reason'}"
+            f"{told if n_back else NOT_THE_REASON}"
         )

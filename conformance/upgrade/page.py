@@ -20,7 +20,8 @@ from conformance.report.page.model import (
 )
 from conformance.report.tables import filled
 from conformance.store.entries import TREE
-from conformance.upgrade.compare import Pair
+from conformance.upgrade.compare import Comparison, Pair
+from conformance.upgrade.defaults import NOT_THE_REASON
 from conformance.upgrade.policy import Verdict, worst_first
 from conformance.upgrade.tables import distance_text, summaries
 
@@ -33,16 +34,16 @@ FILTERS = ("class", "allowed", "cause", "initializer", "dtype", "transform")
 
 def page_of(verdict: Verdict, code: ExitCode, notes: Sequence[str] = ()) -> Page:
     """Return the page of a verdict. code: what it comes to."""
-    comparison = verdict.comparison
+    comparison, sentence = verdict.comparison, _sentence(verdict)
     return Page(
         title=verdict.line.partition(":")[0] + f" - {comparison.before} -> {comparison.after}",
         tone=Tone.of(code),
         verdict=verdict.line,
-        sentence=_sentence(verdict),
-        notes=(*comparison.remarks, *notes),
+        sentence=sentence,
+        notes=(*(each for each in comparison.remarks if each != sentence), *notes),
         sides=(comparison.before, comparison.after),
         facts=tuple(facts_of(*comparison.environments)),
-        counts={name.value: n for name, n in comparison.counts().items() if n},
+        counts={name.value: n for name, n in reversed(comparison.counts().items()) if n},
         failures=tuple(_failure(verdict, pair) for pair in verdict.beyond),
         elsewhere="what --csv writes",
         heatmaps=tuple(_heatmaps(comparison.pairs)),
@@ -52,21 +53,32 @@ def page_of(verdict: Verdict, code: ExitCode, notes: Sequence[str] = ()) -> Page
 
 
 def _sentence(verdict: Verdict) -> str:
-    """Return by whose doing most of what drifted did; else what it did, and what differs."""
+    """Return which default brings old bits back; else who made most drift; else what it did.
+
+    A program that is another one is what a changed default comes to, and names no setting.
+    """
     comparison = verdict.comparison
+    reasons = [each for each in comparison.defaults if not each.endswith(NOT_THE_REASON)]
+    if verdict.beyond and reasons:
+        return reasons[0]
     causes = [comparison.causes.get(pair.name) for pair in verdict.beyond]
     known = [each for each in causes if each is not None]
     if not known:
-        before, after = comparison.environments
-        return happened(
-            [pair.drift.drift_class for pair in verdict.beyond],
-            len(comparison.pairs),
-            after,
-            before,
-            (f"in {comparison.after}", f"in {comparison.before}"),
-        )
+        return did(verdict.beyond, comparison)
     most = max(known, key=known.count)
     return f"{known.count(most)} of {len(causes)} drifted by {most.cause}: {most.cause.meaning}"
+
+
+def did(drifted: Iterable[Pair], comparison: Comparison) -> str:
+    """Return what most of what drifted did, and what differs between the sides that matters."""
+    before, after = comparison.environments
+    return happened(
+        [pair.drift.drift_class for pair in drifted],
+        len(comparison.pairs),
+        after,
+        before,
+        (f"in {comparison.after}", f"in {comparison.before}"),
+    )
 
 
 def _failure(verdict: Verdict, pair: Pair) -> Failure:

@@ -24,6 +24,7 @@ from conformance.report.markdown import ISSUE_BYTES
 from conformance.store.entries import GOLDEN, RECORDING, TREE, parameter_id
 from conformance.store.write import write_store
 from conformance.upgrade.compare import Comparison, compare_folders
+from conformance.upgrade.defaults import NOT_THE_REASON
 from conformance.upgrade.page import page_of
 from conformance.upgrade.policy import (
     Allowance,
@@ -667,3 +668,27 @@ def test_the_page_of_nothing_beyond_the_policy_has_no_sentence(streams: Comparis
     clean = verdict_on(streams, DriftPolicy(max_drift=DriftClass.STREAM))
 
     assert page_of(clean, ExitCode.OK).sentence == ""
+
+
+def test_the_page_has_the_default_that_brings_old_bits_back_for_its_sentence(
+    streams: Comparison,
+) -> None:
+    """It was a note under 'drifted by lowering: JAX lowers another program', which it explains."""
+    other = f"the default of jax_enable_x64 changed from 0 to 1: JAX_ENABLE_X64=0 {NOT_THE_REASON}"
+    reason = (
+        "the default of jax_threefry_partitionable changed from False to True: "
+        "JAX_THREEFRY_PARTITIONABLE=False brings the old bits back in 1 of 1 case that drifted "
+        "(tried)"
+    )
+    comparison = dataclasses.replace(streams, defaults=(other, reason))
+
+    page = page_of(verdict_on(comparison), ExitCode.FAILED)
+
+    assert page.sentence == reason
+    assert page.notes == (other,)
+
+
+def test_the_page_counts_the_worst_class_first(streams: Comparison) -> None:
+    page = page_of(verdict_on(streams), ExitCode.FAILED)
+
+    assert list(page.counts) == ["stream", "identical"]
