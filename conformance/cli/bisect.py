@@ -9,6 +9,7 @@ import functools
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
@@ -25,12 +26,13 @@ from conformance.core.errors import ExitCode
 from conformance.core.records import Drift, DriftClass
 from conformance.core.versions import BISECTION
 from conformance.core.words import counted
-from conformance.report.page.model import Failure, Page, Tone
+from conformance.report.page.model import Failure, Page, Tone, facts_of
 from conformance.report.tables import Table, filled
 from conformance.run.interruption import telling_what_is_kept
 from conformance.upgrade.bisect import ChangePoint, Found, Search, changelog_entries
 from conformance.upgrade.cause import Finding
 from conformance.upgrade.compare import Comparison
+from conformance.upgrade.page import did
 from conformance.upgrade.recordings import Asked, passing_folder
 from conformance.upgrade.releases import LATEST, list_releases
 from conformance.upgrade.series import Releases
@@ -75,12 +77,16 @@ def run(arguments: argparse.Namespace) -> int:
         json=functools.partial(to_json, found, arguments),
     )
     code = ExitCode.of(failed=bool(found.points))
-    files.append(lambda: write_page(_page(found, arguments, code), arguments.reports))
+    files.append(lambda: write_page(page_of(found, arguments, code), arguments.reports))
     return ExitCode.first(code, write_all(files))
 
 
-def _page(found: Found, arguments: argparse.Namespace, code: ExitCode) -> Page:
-    """Return the page of a search: each change with its worst class, and the cases that changed."""
+def page_of(found: Found, arguments: argparse.Namespace, code: ExitCode) -> Page:
+    """Return the page of a search: each change with its worst class, and the cases that changed.
+
+    The sentence is of the first change. The sides are those of all of them: the release before the
+    first, and the one of the last.
+    """
     package = arguments.package
     searched = f"{package} {arguments.before} .. {arguments.after}"
     first = [f"{package} {point.before} -> {point.after}" for point in found.points]
@@ -101,12 +107,23 @@ def _page(found: Found, arguments: argparse.Namespace, code: ExitCode) -> Page:
             elsewhere=elsewhere,
         ),
     ]
+    sides: dict[str, Any] = {}
+    if found.points:
+        start, end = found.points[0], found.points[-1]
+        before, after = start.comparison.environments[0], end.comparison.environments[1]
+        sides = {
+            "sentence": did(start.changed, start.comparison),
+            "sides": (f"{package} {start.before}", f"{package} {end.after}"),
+            "facts": tuple(facts_of(before, after)),
+        }
     return Page(
+        **sides,
         title=f"bisect {searched}",
         tone=Tone.of(code),
         verdict=f"CHANGED: {', '.join(first)}" if first else _no_change(arguments),
         notes=(f"searched: {searched}",),
         failures=tuple(_failure(point, package, arguments.changelog) for point in found.points),
+        failed="What changed",
         elsewhere=elsewhere,
         tables=tuple(filled(tables)),
     )
@@ -159,6 +176,7 @@ def _point_lines(point: ChangePoint, package: str, changelog: Path | None) -> li
     lines += [f"  {pair.name}: {_change_text(pair.drift)}" for pair in point.changed[:N_SHOWN]]
     if (rest := len(point.changed) - N_SHOWN) > 0:
         lines.append(f"  and {counted(rest, 'more case')}")
+    lines.append(f"  {did(point.changed, point.comparison)}")
     lines += _cause_lines(point.comparison)
     lines += _changelog_lines(point, package, changelog)
     return lines

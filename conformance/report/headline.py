@@ -91,12 +91,15 @@ def _facts(differences: list[Difference], names: tuple[str, str]) -> str:
     here, there = names
     if not differences:
         return f"nothing that is known to matter differs {_between(names)}"
+    # Where the goldens were made is long, and said once.
+    each_there, at_end = ("", f" {there}") if names == SIDES else (f" {there}", "")
     named = " and ".join(
-        f"{each.name} is {each.left} {here}, {each.right}" for each in differences[:N_FACTS]
+        f"{each.name} is {each.left} {here}, {each.right}{each_there}"
+        for each in differences[:N_FACTS]
     )
     rest = len(differences) - N_FACTS
     more = f", and {counted(rest, 'other fact')} differ" if rest > 0 else ""
-    return f"{named} {there}{more}"
+    return f"{named}{at_end}{more}"
 
 
 def _between(names: tuple[str, str]) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from conformance.core.errors import SelectionError, SideError
+from conformance.cli.bisect import page_of
+from conformance.core.errors import ExitCode, SelectionError, SideError
 from conformance.core.ids import parse_case
 from conformance.core.records import Drift, DriftClass, Environment
 from conformance.upgrade.bisect import Found, Search, changelog_entries
@@ -191,3 +194,42 @@ def test_the_entries_that_may_explain_a_change_are_quoted(tmp_path: Path) -> Non
     entries = changelog_entries(path, "0.5.0")
 
     assert entries == ["Enable `jax_threefry_partitionable` by default."]
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def test_the_page_names_both_sides_and_what_differs() -> None:
+    """It said which release, and neither what the case did there nor in which environment."""
+    (point,) = World([(0, 0, 0), (0, 1, 0)]).search().first().points
+    sides = [
+        dataclasses.replace(
+            NOWHERE, packages={"jax": release}, config={"jax_threefry_partitionable": is_on}
+        )
+        for release, is_on in (("0.0.0", "False"), ("0.1.0", "True"))
+    ]
+    comparison = dataclasses.replace(point.comparison, environments=(sides[0], sides[1]))
+    found = Found(points=(dataclasses.replace(point, comparison=comparison),), failures={})
+    asked = argparse.Namespace(
+        package="jax", before="0.0.0", after="0.1.0", changelog=None, at_least="rounding"
+    )
+
+    page = page_of(found, asked, ExitCode.FAILED)
+
+    assert page.sentence == (
+        "1 of 1 case returned another stream: jax_threefry_partitionable is True in 0.1.0, "
+        "False in 0.0.0 and jax is 0.1.0 in 0.1.0, 0.0.0 in 0.0.0"
+    )
+    assert page.sides == ("jax 0.0.0", "jax 0.1.0")
+    assert {"jax", "jax_threefry_partitionable"} == {fact.name for fact in page.differing}
+    assert page.sentence in page.failures[0].message
+
+
+def test_the_page_of_no_change_has_no_sides() -> None:
+    found = Found(points=(), failures={})
+    asked = argparse.Namespace(package="jax", before="0.0.0", after="0.1.0", at_least="rounding")
+
+    page = page_of(found, asked, ExitCode.OK)
+
+    assert (page.sentence, page.facts) == ("", ())
+    assert page.verdict.startswith("no change of class rounding")
