@@ -16,6 +16,7 @@ from conformance.cli.progress import Progress
 from conformance.cli.terminal import width_of
 from conformance.core.errors import ExitCode
 from conformance.core.versions import FAULTS
+from conformance.observe.environment import unstarted
 from conformance.planted.apart import tried_apart, tried_here
 from conformance.planted.fault import Fault
 from conformance.planted.known import chosen, known_faults
@@ -49,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         json=lambda: as_json(matrix),
         markdown=lambda: as_markdown(matrix),
     )
-    files.append(lambda: write_page(page_of(matrix), arguments.reports))
+    files.append(lambda: write_page(page_of(matrix, unstarted()), arguments.reports))
     return ExitCode.first(matrix.code, write_all(files))
 
 

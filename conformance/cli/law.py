@@ -21,6 +21,7 @@ from conformance.core.budgets import BudgetTable
 from conformance.core.errors import ExitCode, GoldenError
 from conformance.core.paths import BUDGETS
 from conformance.core.versions import LAWS
+from conformance.observe.environment import unstarted
 from conformance.report.aligned import fitting, hidden_note, markdown_line, wrapped
 from conformance.run import options
 from conformance.run.page import page_of
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         below = stacked(asked.golden_folder, asked.overlays)
         return write_budgets(sets[-1] / BUDGETS, found, arguments.reason, below)
     files = tell(arguments, lambda _: _messages(found), json=lambda: to_json(found))
-    files.append(lambda: write_page(page_of(found, code), arguments.reports))
+    files.append(lambda: write_page(page_of(found, code, unstarted()), arguments.reports))
     code = ExitCode.first(code, write_all(files))
     if arguments.write_budgets:
         print("\nno budgets were written: what is missing could be the worst", file=sys.stderr)

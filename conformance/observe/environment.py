@@ -117,6 +117,16 @@ def ambient() -> Environment:
     )
 
 
+def unstarted() -> Environment:
+    """Return the same with the versions of packages and with what is known of LAPACK."""
+    return Environment(
+        packages=package_versions(),
+        config=environment_variables(),
+        host=host_facts(),
+        devices={},
+    )
+
+
 def environment_variables() -> dict[str, str]:
     """Return the variables that XLA, JAX and the drivers read."""
     return {name: value for name, value in sorted(os.environ.items()) if VARIABLES.fullmatch(name)}

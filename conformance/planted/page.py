@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from conformance.core.records import Environment
 from conformance.judge.rules import NAMES
 from conformance.planted.matrix import ELSEWHERE, Matrix, cell, tables
 from conformance.planted.record import Tried
-from conformance.report.page.model import Failure, Page, Rows, Tone
+from conformance.report.page.model import ONE_SIDE, Failure, Page, Rows, Tone, facts_of
 from conformance.report.tables import filled
 
 COLUMNS = ("fault", "kind", "tier", "asked", *NAMES, "unit")
 
 
-def page_of(matrix: Matrix) -> Page:
-    """Return the page: what is wrong, what each check is there for, and fault by check as rows."""
+def page_of(matrix: Matrix, environment: Environment) -> Page:
+    """Return the page: what is wrong, what each check is there for, and fault by check as rows.
+
+    environment: where the faults were tried.
+    """
     tone = Tone.of(matrix.code)
     of_checks, of_tests, *_ = tables(matrix)
     wrong = {**matrix.faults, **{each.name: each.lost for each in matrix.lost}}
@@ -24,6 +28,8 @@ def page_of(matrix: Matrix) -> Page:
             "a cell holds the least magnitude that the check killed, or that it killed; a dash "
             "where it looked and saw nothing"
         ),
+        sides=ONE_SIDE,
+        facts=tuple(facts_of(environment, None)),
         failures=tuple(
             Failure(name=name, message=text, rerun=_rerun(name)) for name, text in wrong.items()
         ),

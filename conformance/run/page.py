@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.core.errors import ExitCode
+from conformance.core.records import Environment
 from conformance.core.words import counted
-from conformance.report.page.model import Failure, Figure, Page, Tone
+from conformance.report.page.model import ONE_SIDE, Failure, Figure, Page, Tone, facts_of
 from conformance.report.tables import Table, filled
 from conformance.run.sweeping import SweepVerdict
 
@@ -17,8 +18,8 @@ N_FIGURES = 30
 ELSEWHERE = "what the command prints"
 
 
-def page_of(found: Sequence[SweepVerdict], code: ExitCode) -> Page:
-    """Return the page of sweeps that were judged. code: what they come to."""
+def page_of(found: Sequence[SweepVerdict], code: ExitCode, environment: Environment) -> Page:
+    """Return the page of sweeps that were judged, here. code: what they come to."""
     bad = [each for each in found if each.code]
     verdict = f"{counted(len(bad), 'sweep')} of {len(found)}"
     tone = Tone.of(code)
@@ -26,6 +27,8 @@ def page_of(found: Sequence[SweepVerdict], code: ExitCode) -> Page:
         title=f"{tone.upper()} - laws",
         tone=tone,
         verdict=f"{tone.upper()}: {verdict if bad else counted(len(found), 'sweep')}",
+        sides=ONE_SIDE,
+        facts=tuple(facts_of(environment, None)),
         failures=tuple(failure for each in bad for failure in _failures(each)),
         elsewhere=ELSEWHERE,
         tables=tuple(filled(_tables(found))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,13 @@ def test_nothing_to_sweep_is_an_empty_run(capsys: pytest.CaptureFixture[str]) ->
 
     assert code == 5
     assert "matches no sweep" in capsys.readouterr().err
+
+
+def test_the_page_names_the_versions_and_the_machine(tmp_path: Path) -> None:
+    assert main([*SMALL, "--transform", "jit", "--reports", str(tmp_path)]) == 0
+
+    (page,) = tmp_path.glob("*/index.html")
+    text = page.read_text()
+    version = importlib.metadata.version("jaxlib")
+    assert f'<th scope="row">jaxlib</th><td>{version}</td></tr>' in text
+    assert '<th scope="row">machine</th>' in text

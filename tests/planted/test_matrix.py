@@ -9,6 +9,7 @@ import pytest
 
 from conformance.cli.faults import as_json, as_markdown, as_text
 from conformance.core.errors import ExitCode
+from conformance.core.records import Environment
 from conformance.judge.rules import NAMES
 from conformance.planted.matrix import STATISTICAL, Matrix, cell, line_of, tables
 from conformance.planted.page import page_of
@@ -28,6 +29,9 @@ def tried(name: str, *killers: str, **fields: object) -> Tried:
         passed=("structure",),
     )
     return dataclasses.replace(died, **fields)  # type: ignore[arg-type]  # of the test
+
+
+HERE = Environment(packages={"jax": "0.12.3"}, config={}, host={"cpu": "made-up"}, devices={})
 
 
 EVERY_CHECK = tuple(tried(f"only_{check}", check) for check in NAMES)
@@ -101,7 +105,7 @@ def test_what_is_wrong_with_a_fault_fails_and_is_told(fault: Tried, text: str) -
     assert found.code is ExitCode.FAILED
     assert found.faults == {"a": text}
     assert f"a {text}" in as_text(found)
-    assert text in html(page_of(found))
+    assert text in html(page_of(found, HERE))
 
 
 def test_a_check_that_kills_none_alone_fails_a_whole_matrix_only() -> None:
@@ -165,5 +169,13 @@ def test_all_forms_name_every_fault() -> None:
     document = json.loads(as_json(found))
 
     assert [each["name"] for each in document["faults"]] == [each.name for each in EVERY_CHECK]
-    for form in (as_markdown(found), html(page_of(found))):
+    for form in (as_markdown(found), html(page_of(found, HERE))):
         assert all(each.name in form for each in EVERY_CHECK)
+
+
+def test_the_page_names_where_the_faults_were_tried_and_no_other_side() -> None:
+    shown = html(page_of(matrix(tried("a", "oracle")), HERE))
+
+    assert "<td>0.12.3</td></tr>" in shown
+    assert "<td>made-up</td></tr>" in shown
+    assert "where the goldens were made" not in shown

@@ -20,6 +20,9 @@ N_FAILURES = 200
 MAX_ROWS = 20_000
 """Rows that a browser takes at once."""
 
+ONE_SIDE = ("here", "")
+"""The sides of a page whose facts are compared with nothing."""
+
 Item = TypeVar("Item")
 
 
