@@ -69,7 +69,7 @@ def page_of(merged: Merged, code: ExitCode) -> Page:
 
 def _sentence(merged: Merged, names: Mapping[Place, str]) -> str:
     """Return where most of what failed did; else where most is missing, and such as what; or ""."""
-    bad = [place for _, place, _ in (*merged.failed, *merged.beyond)]
+    bad = [place for _, place in _wrong(merged)]
     if bad:
         place, n = collections.Counter(bad).most_common(1)[0]
         return f"{n} of {len(bad)} failed at {names[place]}"
@@ -104,13 +104,23 @@ def _severity(seen: _Seen) -> tuple[int, float, str, str]:
 
 def _failures(merged: Merged, names: Mapping[Place, str]) -> Iterator[Failure]:
     """Yield what failed, what is beyond the policy, and cases with several results."""
-    for case, place, text in (*merged.failed, *merged.beyond):
-        yield Failure(name=f"{case} at {names[place]}", message=text)
+    for (case, place), said in _wrong(merged).items():
+        yield Failure(name=f"{case} at {names[place]}", message="\n".join(said))
     for each in merged.conflicts:
         message = "\n".join(f"{text} says {', '.join(sources)}" for text, sources in each.claims)
         yield Failure(
             name=f"{each.case} at {names[each.place]}", facts="several results", message=message
         )
+
+
+def _wrong(merged: Merged) -> dict[tuple[str, Place], list[str]]:
+    """Return what is said of each case that failed or is beyond the policy, by case and place."""
+    found: dict[tuple[str, Place], list[str]] = {}
+    for case, place, text in merged.failed:
+        found.setdefault((case, place), []).append(text)
+    for case, place, text in merged.beyond:
+        found.setdefault((case, place), []).append(f"beyond the policy: {text}")
+    return found
 
 
 def _heatmaps(seen: Sequence[_Seen]) -> Iterator[Heatmap]:

@@ -1278,3 +1278,21 @@ def test_the_page_says_where_most_failed_whatever_is_missing() -> None:
 
     assert page_of(found, ExitCode.FAILED).sentence == f"3 of 4 failed at {name}"
     assert page_of(merged(fact(CPU), fact(CUDA)), ExitCode.OK).sentence == ""
+
+
+def test_the_page_counts_a_case_once_that_failed_and_is_beyond_the_policy() -> None:
+    """36 cases that failed by their stream were '72 of 72 failed', each listed twice."""
+    found = dataclasses.replace(
+        merged(fact(CPU), fact(CUDA)),
+        failed=(("a", CUDA, "failed, values"), ("b", CUDA, "failed, oracle")),
+        beyond=(("a", CUDA, "stream"),),
+    )
+    name = place_names(found.places)[CUDA]
+
+    page = page_of(found, ExitCode.FAILED)
+
+    assert page.sentence == f"2 of 2 failed at {name}"
+    assert [(each.name, each.message) for each in page.failures] == [
+        (f"a at {name}", "failed, values\nbeyond the policy: stream"),
+        (f"b at {name}", "failed, oracle"),
+    ]
