@@ -98,7 +98,8 @@ def _facts(differences: list[Difference], names: tuple[str, str]) -> str:
         for each in differences[:N_FACTS]
     )
     rest = len(differences) - N_FACTS
-    more = f", and {counted(rest, 'other fact')} differ" if rest > 0 else ""
+    verb = "differs" if rest == 1 else "differ"
+    more = f", and {counted(rest, 'other fact')} {verb}" if rest > 0 else ""
     return f"{named}{at_end}{more}"
 
 

@@ -204,7 +204,9 @@ def test_the_page_names_both_sides_and_what_differs() -> None:
     (point,) = World([(0, 0, 0), (0, 1, 0)]).search().first().points
     sides = [
         dataclasses.replace(
-            NOWHERE, packages={"jax": release}, config={"jax_threefry_partitionable": is_on}
+            NOWHERE,
+            packages={"jax": release, "jaxlib": release},
+            config={"jax_threefry_partitionable": is_on},
         )
         for release, is_on in (("0.0.0", "False"), ("0.1.0", "True"))
     ]
@@ -218,10 +220,10 @@ def test_the_page_names_both_sides_and_what_differs() -> None:
 
     assert page.sentence == (
         "1 of 1 case returned another stream: jax_threefry_partitionable is True in 0.1.0, "
-        "False in 0.0.0 and jax is 0.1.0 in 0.1.0, 0.0.0 in 0.0.0"
+        "False in 0.0.0 and jax is 0.1.0 in 0.1.0, 0.0.0 in 0.0.0, and 1 other fact differs"
     )
     assert page.sides == ("jax 0.0.0", "jax 0.1.0")
-    assert {"jax", "jax_threefry_partitionable"} == {fact.name for fact in page.differing}
+    assert {"jax", "jaxlib", "jax_threefry_partitionable"} == {fact.name for fact in page.differing}
     assert page.sentence in page.failures[0].message
 
 
