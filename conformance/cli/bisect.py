@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import functools
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,14 @@ def page_of(found: Found, arguments: argparse.Namespace, code: ExitCode) -> Page
 def _failure(point: ChangePoint, package: str, changelog: Path | None) -> Failure:
     first, *others = _point_lines(point, package, changelog)
     worst = point.changed[0].drift.drift_class.value if point.changed else ""
-    return Failure(name=first, drift_class=worst, message="\n".join(map(str.strip, others)))
+    words = ["conformance", "gate", "--from", point.before, "--to", point.after]
+    words += ["--package", package] if package != "jax" else []
+    return Failure(
+        name=first,
+        drift_class=worst,
+        message="\n".join(map(str.strip, others)),
+        rerun=shlex.join(words),
+    )
 
 
 def _explained(found: Found, releases: Releases) -> Found:

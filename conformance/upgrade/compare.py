@@ -84,9 +84,14 @@ class Pair:
     fallen: Assumption | None = None
 
     @property
+    def is_case(self) -> bool:
+        """Whether it is asked in one way of one backend, and can be asked again."""
+        return self.case.transform != ANY
+
+    @property
     def name(self) -> str:
         """The case's id; of a golden the problem's; of a parameter its path."""
-        if self.case.transform != ANY:
+        if self.is_case:
             return self.case.id
         problem, backend = self.case.problem, self.case.backend
         if backend == TREE:

@@ -90,6 +90,7 @@ def _failure(verdict: Verdict, pair: Pair) -> Failure:
         drift_class=pair.drift.drift_class.value,
         facts="; ".join(filter(None, (distance_text(pair.drift), stage))),
         message="\n".join(filter(None, message)),
+        rerun=f"conformance explain {pair.name}" if pair.is_case else "",
     )
 
 

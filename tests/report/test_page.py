@@ -121,7 +121,7 @@ def test_a_page_is_complete_without_scripts() -> None:
         "run a",
         "normal rounding; 1 of 2",
         "float32",
-        "records.parquet beside this page holds the same rows",
+        "records.parquet holds the same rows",
     ):
         assert text in shown
 

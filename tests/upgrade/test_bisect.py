@@ -225,6 +225,7 @@ def test_the_page_names_both_sides_and_what_differs() -> None:
     assert page.sides == ("jax 0.0.0", "jax 0.1.0")
     assert {"jax", "jaxlib", "jax_threefry_partitionable"} == {fact.name for fact in page.differing}
     assert page.sentence in page.failures[0].message
+    assert page.failures[0].rerun == "conformance gate --from 0.0.0 --to 0.1.0"
 
 
 def test_the_page_of_no_change_has_no_sides() -> None:

@@ -662,6 +662,19 @@ def test_the_page_says_what_drifted_and_what_differs_where_no_cause_is_known(
         f"jax is {after.packages['jax']} in {streams.after}, 0.11.2 in {streams.before}"
     )
     assert len(page.failures) == n
+    assert {each.rerun for each in page.failures} == {
+        f"conformance explain {pair.name}" for pair in verdict_on(comparison).beyond
+    }
+
+
+def test_the_page_of_goldens_has_no_case_to_ask_again(streams: Comparison) -> None:
+    case = dataclasses.replace(streams.pairs[0].case, backend="any", transform="any")
+    pair = dataclasses.replace(streams.pairs[0], case=case)
+    comparison = dataclasses.replace(streams, pairs=(pair,), causes={})
+
+    page = page_of(verdict_on(comparison), ExitCode.FAILED)
+
+    assert [each.rerun for each in page.failures] == [""]
 
 
 def test_the_page_of_nothing_beyond_the_policy_has_no_sentence(streams: Comparison) -> None:

@@ -157,7 +157,7 @@ def _rows(run: Run) -> Rows:
         n_others=sum(run.plain.values()),
         columns=COLUMNS,
         filters=FILTERS,
-        elsewhere="records.parquet",
+        elsewhere="records.parquet beside this page",
         command="rerun",
     )
 
