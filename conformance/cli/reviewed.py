@@ -12,18 +12,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from conformance.core.arrays import whole
 from conformance.core.errors import ExitCode
 from conformance.core.ids import format_shape
-from conformance.core.records import Drift, DriftClass, Outcome, Raised
+from conformance.core.records import Drift, DriftClass, Outcome, Raised, Returned
 from conformance.core.settings import unusual
+from conformance.core.ulp import ulp_distance
 from conformance.core.versions import REVIEW
 from conformance.core.words import counted
-from conformance.curate.review import Review
+from conformance.curate.review import Change, Review
 from conformance.report.headline import side
 from conformance.report.page.model import Failure, Page, Tone, facts_of
 
 SHOWN = 10
 """Problems of one class that a review names."""
+
+N_WORST = 5
+"""Elements of one golden that a review shows."""
 
 
 def review_text(reviewed: Review) -> str:
@@ -135,13 +142,29 @@ def entry_lines(reviewed: Review, key: str) -> list[str]:
         if text := _drift_text(drift):
             lines.append(f"    {text}")
         lines += [f"    was {_law_text(change.before)}", f"    is  {_law_text(change.after)}"]
-        if drift.worst_index is not None:
-            lines.append(
-                f"    worst at {drift.worst_index}: {drift.worst_expected!r} -> "
-                f"{drift.worst_actual!r}"
-            )
+        lines += [f"    {line}" for line in _worst_lines(change)]
     lines += [f"    DOUBTFUL: {fault}" for fault in reviewed.doubts.get(key, ())]
     return lines
+
+
+def _worst_lines(change: Change) -> list[str]:
+    """Return the elements that move farthest, in ULP of sigma the first, the others in ULP."""
+    drift, before, after = change.drift, change.before, change.after
+    if drift.worst_index is None:
+        return []
+    lines = [f"worst at {drift.worst_index}: {drift.worst_expected!r} -> {drift.worst_actual!r}"]
+    sides = [side for side in (before, after) if isinstance(side, Returned) and side.stride == 1]
+    if len(sides) < 2:
+        return lines
+    old, new = map(whole, sides)
+    if (old.dtype, old.shape) != (new.dtype, new.shape):
+        return lines
+    moved = ulp_distance(new, old).ravel()
+    for place in np.argsort(moved, kind="stable")[::-1][:N_WORST]:
+        index = tuple(map(int, np.unravel_index(place, old.shape)))
+        if moved[place] and index != drift.worst_index:
+            lines.append(f"then at {index}: {old[index].item()!r} -> {new[index].item()!r}")
+    return lines[:N_WORST]
 
 
 def _law_text(outcome: Outcome) -> str:
