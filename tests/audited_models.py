@@ -186,6 +186,14 @@ def nothing() -> dict[str, Any]:
     return {}
 
 
+def shapes_of_nnx() -> tuple[Any, Any]:
+    return nnx.eval_shape(lambda: Stacked(nnx.Rngs(0))), jnp.ones((2, 16))
+
+
+def shapes_of_a_tree() -> Any:
+    return jax.eval_shape(lambda: {"kernel": jnp.ones((4, 5))})
+
+
 def a_number() -> int:
     return 3
 

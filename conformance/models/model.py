@@ -113,6 +113,7 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
         made = _made(make, jax.random.key(seed))
         kind = _kind(make, made)
         if kind is None:
+            _require_values(jax.tree_util.tree_leaves(made), target)
             return _checked(_of_arrays(made, target, seed), target)
         return _checked(_of_programs(kind, seed, abstract), target)
 
@@ -120,7 +121,20 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
 def _checked(model: Model, target: str) -> Model:
     if not model.leaves:
         raise TargetError(f"target {target!r} has no parameters: nothing to audit")
+    constants = [each for each in model.formulas.values() if isinstance(each, Constant)]
+    _require_values([each.value for each in constants], target)
     return model
+
+
+def _require_values(leaves: Sequence[object], target: str) -> None:
+    import jax
+
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+        raise TargetError(
+            f"target {target!r} returns shapes, as `eval_shape` does, which do not say how they "
+            "are drawn: let it take `rngs` (NNX) or `key`, and return Model(rngs=rngs), x; it is "
+            "traced then, and with --abstract nothing is run"
+        )
 
 
 def _settings() -> dict[str, bool]:

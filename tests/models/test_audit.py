@@ -256,6 +256,8 @@ def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixtur
         (f"{MODELS}:no_inputs", r"no_inputs' returns \(Adding\); needed is a linen module with"),
         (f"{MODELS}:a_number", "a_number' returns int; needed is a linen module"),
         (f"{MODELS}:nothing", "nothing' has no parameters"),
+        (f"{MODELS}:shapes_of_nnx", "shapes_of_nnx' returns shapes, as `eval_shape` does"),
+        (f"{MODELS}:shapes_of_a_tree", "shapes_of_a_tree' returns shapes, as `eval_shape` does"),
     ],
 )
 def test_a_target_that_is_no_model_is_refused_in_one_line(
