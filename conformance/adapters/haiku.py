@@ -9,6 +9,7 @@ from typing import Any
 import haiku as hk
 import numpy as np
 
+from conformance.adapters import MATRIX_REFUSALS
 from conformance.cases.catalogue import Initializer, register
 from conformance.core.laws import (
     SCALE_ONCE,
@@ -18,7 +19,6 @@ from conformance.core.laws import (
     Identity,
     Normal,
     Orthogonal,
-    Refusal,
     Rounds,
     ScaledBounds,
     TruncatedNormal,
@@ -55,16 +55,6 @@ def _row_fans(shape: tuple[int, ...]) -> tuple[float, float]:
     """Return the fans of UniformScaling: all axes but the last are inputs."""
     size = math.prod(shape[:-1])
     return size, size
-
-
-def _is_no_matrix(shape: tuple[int, ...]) -> bool:
-    return len(shape) < 2
-
-
-MATRIX_REFUSALS = (
-    Refusal(exception="ValueError", shapes=_is_no_matrix),
-    Refusal(exception="TypeError", dtypes=("bfloat16", "float16")),  # XLA has no QR in 16 bits
-)
 
 
 def _scaling(mode: str, distribution: str) -> VarianceScaling:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from conformance.adapters import MATRIX_REFUSALS
 from conformance.cases.catalogue import Initializer, register
 from conformance.core.errors import InitializerUnavailable
 from conformance.core.laws import (
@@ -52,10 +53,6 @@ def build(name: str, arguments: dict[str, Any]) -> Initializer:
     return init
 
 
-def _is_no_matrix(shape: tuple[int, ...]) -> bool:
-    return len(shape) < 2
-
-
 def _is_no_plain_matrix(shape: tuple[int, ...]) -> bool:
     return len(shape) != 2
 
@@ -66,11 +63,6 @@ def _scaling(scale: float, mode: str, distribution: str) -> VarianceScaling:
         return ScaledBounds(**fields)
     return VarianceScaling(distribution=distribution, rounds=SCALE_ONCE, **fields)
 
-
-MATRIX_REFUSALS = (
-    Refusal(exception="ValueError", shapes=_is_no_matrix),
-    Refusal(exception="TypeError", dtypes=("bfloat16", "float16")),  # XLA has no QR in 16 bits
-)
 
 DEFINITIONS: dict[str, tuple[str, dict[str, Any], Definition]] = {
     "zeros": ("Zeros", {}, Constant(value=0.0)),
