@@ -36,8 +36,7 @@ from pathlib import Path
 from conformance.core.errors import ExitCode, SelectionError, unknown
 from conformance.observe.environment import host_facts
 from conformance.report.aligned import markdown_line
-from conformance.report.recorder import ROWS
-from conformance.report.run import CLASSES, NO_GOLDEN
+from conformance.report.run import CLASSES, NO_GOLDEN, ROWS
 
 ROOT = Path(__file__).parent.parent
 

@@ -368,7 +368,8 @@ def load_records(folder: str | os.PathLike[str] = "reports") -> pd.DataFrame:
     Raises:
         ReportError: there is no run, or one that this version cannot read.
     """
-    from conformance.report.frames import RECORDS, ROWS, read_run, read_runs
+    from conformance.report.frames import read_run, read_runs
+    from conformance.report.run import RECORDS, ROWS
 
     place = Path(folder)
     if not place.is_dir():

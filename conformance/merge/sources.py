@@ -24,8 +24,8 @@ from conformance.merge.facts import Fact, Judgement, Place
 from conformance.merge.judging import judgement
 from conformance.observe.pod import joined, parts_in
 from conformance.observe.record import write_recording
-from conformance.report.recorder import RECORDS, ROWS
 from conformance.report.rows import environment_values, outcome_text
+from conformance.report.run import RECORDS, ROWS
 from conformance.store.entries import RECORDING
 from conformance.store.read import Store, open_store
 from conformance.store.verify import verify

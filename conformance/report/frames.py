@@ -34,10 +34,8 @@ from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
 from conformance.report.lots import LOTS_FILE, read_lots
 from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
-from conformance.report.run import MISSING
+from conformance.report.run import DRIFT, MISSING, RECORDS, RECORDS_AS_TEXT, ROWS
 
-ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
-RECORDS_AS_TEXT = "records.jsonl"
 N_NAMED = 3
 """Cases that a line about missing ones names."""
 

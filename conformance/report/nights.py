@@ -16,9 +16,7 @@ from typing import Any
 from conformance.core.records import MACHINE
 from conformance.core.words import counted
 from conformance.report.rows import Row
-from conformance.report.run import Night, Nights, class_of, worst_class
-
-RECORDS = "records.parquet"
+from conformance.report.run import RECORDS, Night, Nights, class_of, worst_class
 
 N_NIGHTS = 30
 """Runs that are looked into, the newest."""

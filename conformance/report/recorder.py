@@ -25,16 +25,23 @@ from conformance.report.lots import LOTS_FILE, Lots, read_lots, rows_of, told
 from conformance.report.markdown import markdown
 from conformance.report.nights import nights_before
 from conformance.report.rows import Row, to_json
-from conformance.report.run import MISSING, Key, Run, is_failed, worst_first
+from conformance.report.run import (
+    DRIFT,
+    MISSING,
+    RECORDS,
+    RECORDS_AS_TEXT,
+    ROWS,
+    Key,
+    Run,
+    is_failed,
+    worst_first,
+)
 from conformance.report.terminal import terminal_lines
 
 if TYPE_CHECKING:
     from conformance.report.page.model import Figure
 
-ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
 PAGE = "index.html"
-RECORDS_AS_TEXT = "records.jsonl"
-"""The records where pyarrow is not installed: the same rows, without the dtypes."""
 
 
 class RunRecorder:

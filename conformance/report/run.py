@@ -15,6 +15,12 @@ from conformance.core.ulp import INCOMPARABLE
 from conformance.core.words import counted
 from conformance.report.rows import Row
 
+ROWS, RECORDS, DRIFT = "rows.jsonl", "records.parquet", "drift.csv"
+"""Files of a run: rows as they come, then all of them, and those that drifted."""
+
+RECORDS_AS_TEXT = "records.jsonl"
+"""The records where pyarrow is not installed: the same rows, without the dtypes."""
+
 MISSING = "missing.json"
 """File of a finished run: under `missing`, reason -> the cases that have no result for it."""
 

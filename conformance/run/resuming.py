@@ -17,9 +17,8 @@ from conformance.core.records import MACHINE, Environment
 from conformance.core.settings import differences
 from conformance.core.versions import BEGUN_RUN
 from conformance.report.lots import LOTS_FILE, read_lots
-from conformance.report.recorder import RECORDS, RECORDS_AS_TEXT, ROWS
 from conformance.report.rows import Row, from_json
-from conformance.report.run import MISSING, Key
+from conformance.report.run import MISSING, RECORDS, RECORDS_AS_TEXT, ROWS, Key
 
 BEGUN = "begun.json"
 """File of a run: what it was asked, where it began, and by what it judges."""

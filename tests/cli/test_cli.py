@@ -29,7 +29,7 @@ from conformance.core.records import Returned
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
-from conformance.report.recorder import RECORDS
+from conformance.report.run import RECORDS
 from conformance.run.blocks import IN_BLOCK
 from conformance.run.explain import matrix_lines
 from conformance.run.options import Options

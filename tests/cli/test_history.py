@@ -24,8 +24,8 @@ from conformance.core.records import (
     Status,
 )
 from conformance.judge.verdict import unjudged
-from conformance.report.recorder import ROWS
 from conformance.report.rows import row, to_json
+from conformance.report.run import ROWS
 
 History = Callable[[Path], dict[str, Any]]
 

@@ -16,7 +16,7 @@ from conformance.cli import main
 from conformance.core.ids import Case, parse_case
 from conformance.pytest_plugin import is_addressed, moved
 from conformance.report.frames import read_run
-from conformance.report.recorder import RECORDS, ROWS
+from conformance.report.run import RECORDS, ROWS
 from conformance.run.scheduling import compile_group, cost
 from tests import ROOT, small_golden
 

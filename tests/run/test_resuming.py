@@ -18,7 +18,7 @@ from conformance.core.errors import ReportError
 from conformance.core.files import locked
 from conformance.report.frames import read_run
 from conformance.report.lots import LOTS_FILE
-from conformance.report.recorder import RECORDS, ROWS
+from conformance.report.run import RECORDS, ROWS
 from conformance.run import resuming
 from tests import ROOT, small_golden
 

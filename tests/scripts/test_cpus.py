@@ -15,7 +15,7 @@ import pytest
 from cpus import OVERDUE, PLAN, Line, Machine, Run
 
 from conformance.core.errors import ExitCode, SelectionError
-from conformance.report.recorder import ROWS
+from conformance.report.run import ROWS
 from conformance.suite.faults import FAULTS
 
 AVX2 = "sse4_2 avx avx2 fma"
