@@ -70,7 +70,9 @@ def _run(arguments: argparse.Namespace) -> None:
         _resume(arguments)
     elif not arguments.recording:  # which alone knows what it holds
         asked, catalogue = options.read_arguments(arguments).on("cpu"), load_catalogue()
-        _ = blocks(catalogue, asked) or select(catalogue, asked)
+        # A whole tier has cases: to list them takes a second, and the run does it.
+        if asked != Selection(tier=asked.tier, backends=("cpu",)):
+            _ = blocks(catalogue, asked) or select(catalogue, asked)
 
 
 RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report", "json")
