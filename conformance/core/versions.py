@@ -90,6 +90,7 @@ STAGE = Format(
 
 BUDGETS = Format(name="budgets", older="none is of a matrix")
 PROGRAMS = Format(name="accepted programs")
+KEPT = Format(name="compiled beforehand")
 LAYERS = Format(
     name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
 )
@@ -123,7 +124,7 @@ SURVEY = Format(name="survey")
 
 FORMATS = (
     *(GOLDENS, INVENTORY, RECORDING, PREDICTIONS, PARAMETERS, JOURNAL, PARTS, STAGE),
-    *(BUDGETS, PROGRAMS, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
+    *(BUDGETS, PROGRAMS, KEPT, LAYERS, BEGUN_RUN, LOTS, ENVIRONMENT, MISSING, MERGE, COMPARISON),
     *(BISECTION, HISTORY, LAWS, AUDIT, EXPLANATION, FAULTS, LOWERING, LISTING, DOCTOR, CACHE),
     *(REVIEW, SURVEY),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,10 @@ class Draws:
 
 
 class Observer:
-    """Runs cases, and opens each backend once."""
+    """Runs cases, and opens each backend once, but for those that are open already: `backends`."""
 
-    def __init__(self) -> None:
-        self._backends: dict[str, Backend] = {}
+    def __init__(self, backends: Iterable[Backend] = ()) -> None:
+        self._backends = {backend.name: backend for backend in backends}
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case on its backend, and put back what it changed in this process.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ import numpy as np
 from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, as_dtype, digest, returned
 from conformance.core.errors import Absent
-from conformance.core.ids import Case
+from conformance.core.ids import Case, Problem
+from conformance.core.laws import Sampler
 from conformance.core.records import Observation, Raised, Returned
 from conformance.observe.backends.pjrt import sampler_for
 from conformance.observe.backends.problem import settings, typed_key
@@ -116,15 +117,9 @@ class ExportedBackend:
             return {}
         asked = (problem.dtype, problem.key, problem.prng, drawn)
         if asked not in self._stages:
-            names: list[str] = []
-
-            def draw(key: Any) -> list[Any]:
-                stages = staged(key, problem, drawn)
-                names[:] = stages
-                return list(stages.values())
-
             with settings(problem):
-                arrays = self._results(draw, typed_key(problem))
+                names, program, key = _stage_program(problem, drawn)
+                arrays = program.restore(self._run(program, key_data(key)))
             self._stages[asked] = dict(zip(names, arrays, strict=True))
         return self._stages[asked]
 
@@ -135,12 +130,8 @@ class ExportedBackend:
 
     def execute(self, function: Function, key: Any) -> Array:
         """Return what the function makes of the key, as this executor computes it."""
-        return self._results(function, key)[0]
-
-    def _results(self, function: Function, key: Any) -> list[Array]:
-        program = export(function, key)
-        require_no_custom_call(program)
-        return program.restore(self._run(program, key_data(key)))
+        program = _exported(function, key)
+        return program.restore(self._run(program, key_data(key)))[0]
 
     def _attempt(self, case: Case, spec: InitializerSpec) -> tuple[Returned | Raised, str | None]:
         """Return the outcome, and the digest of a second run of the same program."""
@@ -155,15 +146,49 @@ class ExportedBackend:
         try:
             with settings(problem):
                 key = typed_key(problem)
-                program = export(function, key)
-                require_no_custom_call(program)
+                program = _exported(function, key)
                 first, second = (
                     program.restore(self._run(program, key_data(key)))[0] for _ in range(2)
                 )
+        except Absent:
+            raise
         except Exception as error:
             return Raised(exception=type(error).__name__, message=str(error)), None
         outcome = returned(first, weak_type=program.forms[0].weak_type)
         return outcome, returned(second).sha256
+
+
+def programs(case: Case, spec: InitializerSpec) -> Iterator[Program]:
+    """Yield what `ExportedBackend.observe` runs, and then what `stages` does.
+
+    Raises:
+        Exception: whatever tracing raises, and `UnsupportedOperation`: nothing would be run.
+    """
+    function = TRANSFORMS[case.transform](spec.build(), case.problem, [])
+    with settings(case.problem):
+        yield _exported(function, typed_key(case.problem))
+        if (drawn := sampler_for(case, spec)) is not None:
+            yield _stage_program(case.problem, drawn)[1]
+
+
+def _stage_program(problem: Problem, drawn: Sampler) -> tuple[list[str], Program, Any]:
+    """Return the stages' names, one program of all of them, and its key, under `settings`."""
+    names: list[str] = []
+    key = typed_key(problem)
+
+    def draw(key: Any) -> list[Any]:
+        stages = staged(key, problem, drawn)
+        names[:] = stages
+        return list(stages.values())
+
+    program = _exported(draw, key)
+    return names, program, key
+
+
+def _exported(function: Function, key: Any) -> Program:
+    program = export(function, key)
+    require_no_custom_call(program)
+    return program
 
 
 def export(function: Function, key: Any, platform: str = PLATFORM) -> Program:

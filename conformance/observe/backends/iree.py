@@ -29,6 +29,9 @@ from conformance.observe.backends.exported import ExportedBackend, Program
 
 COMPILER, RUNTIME = "iree-base-compiler", "iree-base-runtime"
 
+Call = Callable[[Array], Sequence[Array]]
+"""Key data -> the words of each result."""
+
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 EVERYWHERE = (
@@ -100,11 +103,19 @@ def open_backend(name: str = "iree") -> ExportedBackend:
     driver, facts = GPUS[name], device_facts(name)
     return ExportedBackend(
         name=name,
-        device=f"iree {driver.code} {facts['target']} ({version}) on {facts['kind']}",
-        runner=functools.partial(
-            run, options=(f"{driver.option}={facts['target']}", *EVERYWHERE), driver=driver
-        ),
+        device=device_text(name, facts["target"], version, facts["kind"]),
+        runner=functools.partial(run, options=options(name, facts["target"]), driver=driver),
     )
+
+
+def options(name: str, chip: str) -> tuple[str, ...]:
+    """Return the compiler's options for a chip of the GPUs of a backend."""
+    return (f"{GPUS[name].option}={chip}", *EVERYWHERE)
+
+
+def device_text(name: str, chip: str, version: str, kind: str) -> str:
+    """Return what rows call a GPU for which this version of the compiler made programs."""
+    return f"iree {GPUS[name].code} {chip} ({version}) on {kind}"
 
 
 def device_facts(name: str) -> dict[str, str]:
@@ -113,6 +124,7 @@ def device_facts(name: str) -> dict[str, str]:
     Raises:
         BackendUnavailable: there is no such GPU, or its chip is not known.
     """
+    require(name, RUNTIME)
     driver, (hal, device) = GPUS[name], _first_device(name)
     told = dict(TOLD.findall(hal.dump_device_info(device["device_id"])))
     chip = os.environ.get(driver.variable) or driver.chip or told.get("gpu-arch-name", "")
@@ -127,7 +139,6 @@ def device_facts(name: str) -> dict[str, str]:
 def _facts(name: str) -> dict[str, str]:
     """Return the same for a record; nothing where there is no such GPU."""
     with contextlib.suppress(BackendUnavailable):
-        _installed(name)
         return device_facts(name)
     return {}
 
@@ -147,14 +158,28 @@ def run(
 
 
 @functools.cache
-def _compiled(
-    text: str, options: tuple[str, ...], driver: Driver
-) -> Callable[[Array], Sequence[Array]]:
-    from iree import compiler, runtime
+def _compiled(text: str, options: tuple[str, ...], driver: Driver) -> Call:
+    return loaded(compiled(text, options, driver), driver)
 
-    binary = compiler.compile_str(
+
+def compiled(text: str, options: tuple[str, ...], driver: Driver) -> bytes:
+    """Return what the runtime loads: a program, compiled with these options.
+
+    Raises:
+        CompilerToolError: as `run`.
+    """
+    from iree import compiler
+
+    binary: bytes = compiler.compile_str(
         text, input_type="stablehlo", target_backends=[driver.code], extra_args=list(options)
     )
+    return binary
+
+
+def loaded(binary: bytes, driver: Driver) -> Call:
+    """Return what runs a compiled program on the first device of the driver."""
+    from iree import runtime
+
     config = _config(driver.name)
     module = runtime.VmModule.copy_buffer(config.vm_instance, binary)
     context = runtime.SystemContext(vm_modules=[module], config=config).vm_context
@@ -219,11 +244,20 @@ def _config(driver: str) -> Any:
 
 def _installed(name: str) -> str:
     """Return the version of the compiler, if it and the runtime are installed."""
+    version, _ = require(name, COMPILER), require(name, RUNTIME)
+    return version
+
+
+def require(name: str, package: str) -> str:
+    """Return the version of a package that the backend needs.
+
+    Raises:
+        BackendUnavailable: it is not installed.
+    """
     try:
-        versions = {package: importlib.metadata.version(package) for package in (COMPILER, RUNTIME)}
+        return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError as error:
         raise _unavailable(name, f"{error.name} is not installed") from error
-    return versions[COMPILER]
 
 
 def _first_device(name: str) -> tuple[Any, Mapping[str, Any]]:
