@@ -13,12 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # nothing is installed
 
-from conformance.core.errors import ConformanceError, ExitCode
+from conformance.core.errors import ConformanceError, ExitCode, SelectionError
 from conformance.core.paths import shipped
 from conformance.predict.visit import BUDGET_S, TOPICS, Progress, Visit, open_predictions
 from conformance.store.read import open_store
 
 EVERY_S = 5.0
+
+RUNTIME = "runtime"
+"""The folder of IREE's runtime, beside the programs."""
 
 
 class Line:
@@ -35,6 +38,18 @@ class Line:
             print(progress, flush=True)
 
 
+def came_along(folder: Path) -> list[Path]:
+    """Return IREE's programs in the folder, and let its runtime be found where none is installed.
+
+    Raises:
+        SelectionError: the folder holds no programs.
+    """
+    sys.path.append(str(folder / RUNTIME))
+    if not (found := sorted(folder.glob("iree-*.zip"))):
+        raise SelectionError(f"--iree {folder} holds no iree-*.zip: see scripts/iree_for_a_gpu.py")
+    return found
+
+
 def main() -> int:
     """Visit; MISSING when something is left to ask."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -49,6 +64,9 @@ def main() -> int:
         help="default: of cuda, what is kept",
     )
     parser.add_argument(
+        "--iree", type=Path, metavar="DIR", help="what scripts/iree_for_a_gpu.py made for a GPU"
+    )
+    parser.add_argument(
         "--topic", action="append", choices=TOPICS, help="ask this alone; may be repeated"
     )
     asked = parser.parse_args()
@@ -56,12 +74,21 @@ def main() -> int:
         predictions = list(map(open_store, asked.predicted or []))
         if asked.predicted is None and asked.backend == "cuda":
             predictions = open_predictions(shipped())
-        visit = Visit(asked.out, asked.backend, predictions=predictions, budget_s=asked.budget)
+        visit = Visit(
+            asked.out,
+            asked.backend,
+            predictions=predictions,
+            kept=came_along(asked.iree) if asked.iree else (),
+            budget_s=asked.budget,
+        )
         print(visit.heading, flush=True)
         is_whole = True
         for tally in visit.run(Line(), asked.topic or TOPICS):
             print(tally, flush=True)
             is_whole &= tally.is_whole
+        for reason in sorted(set(visit.left_out.values())):
+            names = [name for name, why in visit.left_out.items() if why == reason]
+            print(f"left out: {', '.join(sorted(names))}: {reason}")
     except ConformanceError as error:
         print(f"on_a_gpu: {error}", file=sys.stderr)
         return error.exit_code

@@ -72,7 +72,7 @@ def record(
             process records into it.
         JournalError: the disk refuses; what was recorded by then is kept in the journal.
     """
-    cases, left_out = _without_absent(cases, catalogue)
+    cases, left_out = without_absent(cases, catalogue)
     if not cases:
         reasons = "; ".join(sorted(set(left_out.values())))
         raise EmptySelection(f"no case can be asked here: {reasons}")
@@ -216,7 +216,7 @@ def _unseen(
     return entries
 
 
-def _without_absent(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], dict[str, str]]:
+def without_absent(cases: list[Case], catalogue: Catalogue) -> tuple[list[Case], dict[str, str]]:
     """Return the cases that can be asked here; and why not, by initializer, of those that cannot.
 
     Those are what only Flax has, where none is installed.

@@ -6,8 +6,10 @@ that a visit that is stopped at any moment leaves all that it heard, and another
     quick.journal       the quick tier, eager
     predicted.journal   what is predicted for the device, or where nothing is: the standard tier
     laws.journal        whole laws, of every word that a draw can take, by their digests
+    laws.txt            the checks of these laws, which need all of their values
     largest.journal     the quick tier's initializers under the largest 32-bit seed
     layers.journal      the parameters of Flax's layers
+    iree-*.journal      the quick tier by IREE's programs, where they and its runtime came along
     programs.json       what the device's compiler makes of the initializers, as fingerprints
 
 `conformance record --finish` makes a recording of the journals of cases. A law is on record as a
@@ -16,36 +18,50 @@ parameter of the layer `laws.NAME`, since no case id names one.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import itertools
+import textwrap
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.catalogue import Catalogue
+from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection, select, select_for_goldens
 from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import returned
-from conformance.core.errors import SweepError
+from conformance.core.errors import Absent, SweepError
+from conformance.core.files import writing
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Parameter, Tier, parse_case
-from conformance.core.paths import COMPILED, LAYERS, PREDICTIONS, shipped
-from conformance.core.records import COMPUTE_CAPABILITY, Entry, Environment, Outcome, Raised
+from conformance.core.lattice import Sweep
+from conformance.core.paths import BUDGETS, COMPILED, LAYERS, PREDICTIONS, shipped
+from conformance.core.records import (
+    COMPUTE_CAPABILITY,
+    Entry,
+    Environment,
+    Outcome,
+    Raised,
+    Status,
+)
+from conformance.judge.law.accuracy import gather
+from conformance.judge.law.checks import judge_law
 from conformance.observe import environment, lowering
 from conformance.observe.backends import open_backend
+from conformance.observe.backends.kept import open_kept, read_index
 from conformance.observe.backends.problem import settings, typed_key
 from conformance.observe.backends.transforms import eager
 from conformance.observe.journal import Journal, header_line
 from conformance.observe.observer import Observer
+from conformance.observe.record import without_absent
 from conformance.observe.sweep import sweep
 from conformance.observe.worker import set_deadline
-from conformance.predict import aot
+from conformance.predict import aot, cuda_emulated
 from conformance.store.accepted import Accepted, changes, save
 from conformance.store.accepted import load as load_programs
+from conformance.store.budgets import load as load_budgets
 from conformance.store.entries import RECORDING, entry_of, reduced, shard_name
 from conformance.store.read import Store, open_store
 
@@ -61,10 +77,15 @@ LARGEST_WORD = 2**32 - 1
 LAWS = ("lecun_normal", "normal", "glorot_uniform")
 """One of each family that is drawn: truncated normal, normal, uniform."""
 
-TOPICS = ("quick", "predicted", "laws", "largest", "programs", "layers")
+TOPICS = ("quick", "predicted", "laws", "largest", "programs", "layers", "iree")
 """What is asked, in this order: what matters most comes first, and what may not run comes last."""
 
 PROGRAMS = "programs.json"
+
+LAW_TEXTS = "laws.txt"
+
+BUDGETED_AS = {"cuda": cuda_emulated.NAME}
+"""By whose budgets a backend is judged that has none of its own yet."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +98,14 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """Questions that share a journal, the most important first."""
+    """Questions that share a journal, the most important first.
+
+    environment: in which they are answered, where that is not the visit's.
+    """
 
     name: str
     questions: Sequence[Question]
+    environment: Environment | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +166,9 @@ class Visit:
     """A visit to a device of this process, which leaves its journals in a folder.
 
     backend: of JAX. predictions: sets of predictions, of which the ones for the device are put to
-    the test, and where none is, all.
+    the test, and where none is, all. kept: files of programs that IREE compiled beforehand.
+
+    left_out: initializers that cannot be built here, as Flax is not installed, with the reason.
 
     Raises:
         BackendUnavailable: there is no such device here.
@@ -153,6 +180,7 @@ class Visit:
         backend: str,
         *,
         predictions: Sequence[Store],
+        kept: Sequence[Path] = (),
         budget_s: float = BUDGET_S,
         catalogue: Catalogue | None = None,
     ) -> None:
@@ -160,12 +188,14 @@ class Visit:
         self._folder, self._backend, self._budget_s = folder, backend, budget_s
         self._catalogue = catalogue or load_catalogue()
         self._device = open_backend(backend)
-        self._observer = Observer()
+        self._observer, self._kept = Observer(), kept
         self.environment = environment.capture((backend,))
         self._predictions = alike(predictions, self.environment) or list(predictions)
         self._answered = [store for store in self._predictions if answers(store, self.environment)]
+        self._budgets = load_budgets(shipped() / BUDGETS)
         layers = shipped() / LAYERS
-        self._known = [*self._answered, *([open_store(layers)] if layers.exists() else [])]
+        self._expected = [*self._answered, *([open_store(layers)] if layers.exists() else [])]
+        self.left_out: dict[str, str] = {}
 
     @property
     def heading(self) -> str:
@@ -205,6 +235,8 @@ class Visit:
                 yield self._programs(told)
             if "layers" in names:
                 yield self._layers(told)
+            if "iree" in names:
+                yield from (self._by_iree(path, told) for path in self._kept)
         finally:
             set_deadline(0)
 
@@ -243,7 +275,7 @@ class Visit:
                 case,
             )
         )
-        return self._topic("predicted", [case for case in cases if self._is_known(case)])
+        return self._topic("predicted", cases)
 
     def laws(self) -> Topic:
         """Three laws in three dtypes, every word of them, by both ways of asking."""
@@ -271,40 +303,67 @@ class Visit:
         return Topic(
             name=name,
             questions=[
-                Question(id=case.id, ask=functools.partial(self._observed, case)) for case in cases
+                Question(id=case.id, ask=functools.partial(self._observed, case))
+                for case in self._known(cases)
             ],
         )
 
-    def _is_known(self, case: Case) -> bool:
-        """Return whether the initializer can be built here: some need Flax."""
-        if case.problem.initializer not in self._catalogue:
-            return False
-        spec = self._catalogue.lookup(case.problem.initializer)
-        with contextlib.suppress(ModuleNotFoundError):
-            spec.build()
-            return True
-        return False
+    def _known(self, cases: Iterable[Case]) -> list[Case]:
+        """Return the cases whose initializers can be built here, and note why others cannot.
+
+        Some need Flax; some that were asked for elsewhere are not in this catalogue.
+        """
+        mine = [case for case in cases if case.problem.initializer in self._catalogue]
+        known, left_out = without_absent(mine, self._catalogue)
+        self.left_out.update(left_out)
+        return known
 
     # --- What is answered ------------------------------------------------------------------------
-    def _observed(self, case: Case) -> Sequence[Entry]:
+    def _observed(self, case: Case, observer: Observer | None = None) -> Sequence[Entry]:
         spec = self._catalogue.lookup(case.problem.initializer)
-        return [entry_of(self._observer.observe_in_full(case, spec), spec.family)]
+        observed = (observer or self._observer).observe_in_full(case, spec)
+        return [entry_of(observed, spec.family)]
 
     def _swept(self, key: str, case: Case) -> Sequence[Entry]:
         """Return a whole law: its digest, those of its blocks, moments, and a sample."""
         spec = self._catalogue.lookup(case.problem.initializer)
         try:
-            outcome: Outcome = returned(sweep(spec, case, self._device).values)
+            swept = sweep(spec, case, self._device)
+            outcome: Outcome = returned(swept.values)
+            self._note(f"{key}: {self._law_text(spec, swept)}")
         except SweepError as error:
             outcome = Raised(exception=type(error).__name__, message=str(error))
         entry = Entry(id=key, shard=shard_name("laws", spec.name), outcome=outcome)
         return [reduced(entry, RECORDING)]
 
+    def _law_text(self, spec: InitializerSpec, swept: Sweep) -> str:
+        """Return what the checks of the law say: figures, then the messages of those that fail.
+
+        No ledger is asked: reading one needs more than JAX brings.
+        """
+        assert spec.definition is not None
+        backend = BUDGETED_AS.get(self._backend, self._backend)
+        budget = self._budgets.of(backend, spec.name, swept.case.problem.dtype)
+        checks = judge_law(gather(spec.definition, swept, budget))
+        faults = [check for check in checks if check.status is Status.FAILED]
+        names = ", ".join(check.check for check in faults)
+        figures = (
+            f"{name} {value:.3g}" for check in checks for name, value in check.metrics.items()
+        )
+        head = f"{f'fails {names}' if faults else 'passes'}: {', '.join(figures)}"
+        return "\n".join([head, *(textwrap.indent(check.message, "  ") for check in faults)])
+
+    def _note(self, text: str) -> None:
+        """Add to what the checks of laws say, and hand it to the system at once."""
+        path = self._folder / LAW_TEXTS
+        with writing(path), path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{text}\n")
+
     def _asked(self, topic: Topic, told: Told) -> Tally:
         """Ask what no journal answers yet, while there is time."""
         ids = [each.id for each in topic.questions]
         path = self._folder / f"{topic.name}.journal"
-        journal = Journal(path, header_line(ids, self.environment))
+        journal = Journal(path, header_line(ids, topic.environment or self.environment))
         known = journal.read() if path.exists() else {}
         answered = known.keys() | {key.rpartition("/")[0] for key in known}  # layers, by parameters
         todo = [each for each in topic.questions if each.id not in answered]
@@ -342,14 +401,34 @@ class Visit:
 
     def _is_as_predicted(self, entry: Entry) -> bool | None:
         """Return whether the digest is a predicted one, or a layer's golden; None without one."""
-        for store in self._known:
+        for store in self._expected:
             found = store.entry(entry.id)
             if found is None or isinstance(found.outcome, Raised):
                 continue
             return getattr(entry.outcome, "sha256", "") == found.outcome.sha256
         return None
 
-    # --- Layers and programs ---------------------------------------------------------------------
+    # --- IREE, layers and programs ---------------------------------------------------------------
+    def _by_iree(self, path: Path, told: Told) -> Tally:
+        """Ask what IREE compiled beforehand, of the GPU that IREE's own driver finds."""
+        try:
+            index, backend = read_index(path), open_kept(path)
+            observer, here = (
+                Observer([backend]),
+                environment.capture((self._backend, index.backend)),
+            )
+            questions = [
+                Question(id=case.id, ask=functools.partial(self._observed, case, observer))
+                for case in self._known(map(parse_case, index.cases))
+            ]
+            packages = {**here.packages, **index.packages}
+            here = dataclasses.replace(here, packages=packages)
+            return self._asked(
+                Topic(name=index.backend, questions=questions, environment=here), told
+            )
+        except Absent as fault:
+            return Tally(name="iree", n_asked=0, note=f"not asked: {fault}")
+
     def _layers(self, told: Told) -> Tally:
         """Ask every layer of the installed Flax for its parameters, in each dtype."""
         try:
@@ -377,8 +456,8 @@ class Visit:
             return Tally(name=name, n_asked=0, note="nothing was compiled ahead for this device")
         path = shipped() / COMPILED / f"{target.name}.json"
         accepted = load_programs(path, "`conformance compile`")
-        cases = {key: parse_case(f"{key}-{self._backend}-jit") for key in accepted.lines}
-        asked = {key: case for key, case in cases.items() if self._is_known(case)}
+        cases = self._known(parse_case(f"{key}-{self._backend}-jit") for key in accepted.lines)
+        asked = {case.problem.id: case for case in cases}
         found: dict[str, Mapping[str, str]] = {}
         for number, (key, case) in enumerate(asked.items(), start=1):
             if self.is_over:

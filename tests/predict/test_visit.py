@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.metadata
+import importlib.util
 import random
 import signal
 import subprocess
@@ -14,13 +17,15 @@ import numpy as np
 import pytest
 
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.catalogue import Catalogue
+from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cli.main import main
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
 from conformance.core.paths import COMPILED, shipped
 from conformance.core.records import Entry, Environment, Returned
+from conformance.observe.backends import iree
+from conformance.observe.backends.kept import keep, read_index
 from conformance.observe.journal import read_journal
 from conformance.predict import aot, visit
 from conformance.predict.visit import (
@@ -211,6 +216,9 @@ def test_whole_laws_are_asked_for_and_answered_by_their_digest(
     one, two = (each.outcome for each in laws.values())
     assert isinstance(one, Returned)
     assert one == two
+    said = (tmp_path / "laws.txt").read_text().splitlines()
+    assert [line.partition(":")[0] for line in said] == list(laws)
+    assert all(": passes: " in line and "max_ulp_at_sigma 1" in line for line in said), said
     assert len(np.unique(whole(one))) == 128  # all that 7 random bits can say
 
 
@@ -229,6 +237,76 @@ def test_what_the_device_compiles_is_held_to_what_was_compiled_ahead(
     assert set(mine) == {key for key in kept if key.startswith("uniform-")}
     assert all({"lowered", "hlo", "code_bytes"} <= fields.keys() for fields in mine.values())
     assert (tally.is_whole, tally.n_equal, tally.n_unequal) == (True, 0, len(mine))
+
+
+def test_a_wrong_law_is_told_with_the_check_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit, "LAWS", ("uniform",))
+    monkeypatch.setattr(visit, "NARROW_DTYPES", ("float16",))
+    wrong = Catalogue()
+    spec = load_catalogue().lookup("uniform")
+    build = spec.build
+
+    def doubled() -> Initializer:
+        initializer = build()
+        return lambda key, shape, dtype: 2 * initializer(key, shape, dtype)
+
+    wrong.add(dataclasses.replace(spec, build=doubled))
+
+    list(Visit(tmp_path, "cpu", predictions=[], catalogue=wrong).run(untold, ["laws"]))
+
+    said = (tmp_path / "laws.txt").read_text()
+    assert "laws.uniform/float16/jit: fails law_bounds, law_mean, law_variance" in said
+    assert "  the mean of the law of uniform-float16" in said
+
+
+@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
+def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if IREE's CPU were a Vulkan device."""
+    cpu = iree.Driver(
+        name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
+    )
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", cpu)
+    case = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
+    keep(tmp_path / "iree-vulkan.zip", [case], few())
+    index = read_index(tmp_path / "iree-vulkan.zip")
+    monkeypatch.setattr(importlib.metadata, "version", uncompiled)
+    files = [tmp_path / "lost.zip", tmp_path / "iree-vulkan.zip"]
+    found = Visit(tmp_path, "cpu", predictions=[], kept=files, catalogue=few())
+
+    lost, tally = found.run(untold, ["iree"])
+
+    assert str(lost).startswith(f"iree: not asked: {files[0]} cannot be read")
+    assert (tally.name, tally.n_asked, tally.n_answered) == ("iree-vulkan", 1, 1)
+    header, entries = read_journal(tmp_path / "iree-vulkan.journal")
+    assert isinstance(entries[case.id].outcome, Returned)
+    assert header.environment.packages[iree.COMPILER] == index.packages[iree.COMPILER]
+
+
+def uncompiled(name: str) -> str:
+    """Return the version of a package, as where IREE's compiler is not installed."""
+    if name == iree.COMPILER:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return importlib.metadata.distribution(name).version
+
+
+def test_what_only_flax_has_is_left_out_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = few()
+    catalogue.add(load_catalogue().lookup("zeros_init_linen"))
+    for name in ("flax", "flax.linen"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = Visit(tmp_path, "cpu", predictions=[], catalogue=catalogue)
+
+    tallies = list(found.run(untold, ["quick", "largest"]))
+
+    assert [(each.n_asked, each.is_whole) for each in tallies] == [(9, True), (3, True)]
+    assert list(found.left_out) == ["zeros_init_linen"]
+    assert "flax.linen.initializers is not here: flax" in found.left_out["zeros_init_linen"]
 
 
 def test_a_second_visit_asks_nothing_twice(

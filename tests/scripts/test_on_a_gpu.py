@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import iree_for_a_gpu
+import numpy as np
 import on_a_gpu
 import pytest
 
+from conformance.core.ids import parse_case
+from conformance.observe.backends import iree
 from conformance.observe.journal import read_journal
-from conformance.predict.visit import MARGIN_S
+from conformance.predict.visit import MARGIN_S, Tally, Visit
 from tests.predict.test_visit import few
 
 
@@ -46,3 +55,76 @@ def test_a_visit_that_is_whole_says_so(
     assert head.startswith("cpu, jax ")
     assert last == "all is answered"
     assert len(read_journal(tmp_path / "quick.journal")[1]) == 9
+
+
+def test_what_cannot_be_asked_without_flax_is_named_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing(self: Visit, *_: object) -> Iterator[Tally]:
+        self.left_out |= {"zeros_init_nnx": "flax is not installed", "a": "flax is not installed"}
+        yield from ()
+
+    monkeypatch.setattr(Visit, "run", nothing)
+
+    assert visited(monkeypatch, str(tmp_path), "--backend", "cpu") == 0
+    assert "left out: a, zeros_init_nnx: flax is not installed" in capsys.readouterr().out
+
+
+# --- What IREE compiled beforehand ---------------------------------------------------------------
+
+
+def test_a_folder_without_programs_is_no_folder_of_programs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    assert visited(monkeypatch, str(tmp_path), "--backend", "cpu", "--iree", str(tmp_path)) == 4
+    assert "holds no iree-*.zip: see scripts/iree_for_a_gpu.py" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
+def test_the_runtime_that_comes_along_is_whole_and_the_compiler_is_not_there(
+    tmp_path: Path,
+) -> None:
+    iree_for_a_gpu.copy_runtime(tmp_path / on_a_gpu.RUNTIME)
+    code = (
+        "import importlib.metadata as m, iree.runtime as r\n"
+        "print(r.__file__, m.version('iree-base-runtime'), r.get_driver('local-sync'))\n"
+        "import iree.compiler"
+    )
+    needed = tmp_path / "needed"
+    needed.mkdir()
+    for folder in Path(np.__file__).parents[1].iterdir():
+        if folder.name.startswith(("numpy", "ml_dtypes")):
+            (needed / folder.name).symlink_to(folder)
+    found = [str(tmp_path / "runtime"), str(needed)]
+
+    ended = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-S", "-c", code],
+        env={"PYTHONPATH": os.pathsep.join(found)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert ended.stdout.startswith(str(tmp_path / "runtime")), ended.stderr
+    assert "No module named 'iree.compiler'" in ended.stderr
+
+
+@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
+def test_what_is_made_for_a_gpu_is_told_with_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = parse_case("uniform-float16-64x32-s0-iree-vulkan-eager")
+    adreno = dataclasses.replace(iree.GPUS["iree-vulkan"], chip="adreno")
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", adreno)
+    monkeypatch.setattr(iree_for_a_gpu, "BACKENDS", ("iree-vulkan",))
+    monkeypatch.setattr(iree_for_a_gpu, "select", lambda *_: [case])
+    monkeypatch.setattr(sys, "argv", ["iree_for_a_gpu.py", str(tmp_path / "made")])
+
+    assert iree_for_a_gpu.main() == 0
+    said = capsys.readouterr().out
+    assert f"{case.id} is left out, for IREE does not compile it: failed to legalize" in said
+    assert f"{tmp_path / 'made' / 'iree-vulkan.zip'}: 0 cases, 0.0 MiB" in said
+    assert iree_for_a_gpu.main() == 3
+    assert "made is not empty: name a new folder" in capsys.readouterr().err
