@@ -58,6 +58,15 @@ DEFAULT_CONFIG: Mapping[str, str] = {
 """The settings of JAX 0.12. What an older release had by default counts as unusual where it
 differs, as it should: `jax_threefry_partitionable=False` before 0.5.0 is another stream."""
 
+LAPACK_KERNELS = (
+    *("openblas_coretype", "mkl_cbwr", "mkl_enable_instructions", "blis_arch_type", "flexiblas"),
+)
+LAPACK_THREADS = (
+    *("openblas_num_threads", "openblas_default_num_threads", "goto_num_threads"),
+    *("omp_num_threads", "mkl_num_threads", "blis_num_threads", "veclib_maximum_threads"),
+)
+"""Variables that LAPACK reads, and nothing else of what makes numbers here, by lower-case name."""
+
 CONSEQUENCES: Mapping[str, str] = {
     "jax_default_prng_impl": "keys of jax.random.key(seed) draw other bits; cases name their PRNG",
     "jax_threefry_partitionable": "every draw of threefry2x32 is another stream",
@@ -80,14 +89,10 @@ CONSEQUENCES: Mapping[str, str] = {
         "IREE compiles for this chip instead of the usual one",
     ),
     **dict.fromkeys(
-        ("openblas_coretype", "mkl_cbwr", "mkl_enable_instructions", "blis_arch_type", "flexiblas"),
-        "it chooses LAPACK's kernel, and so the last digits of orthogonal matrices",
+        LAPACK_KERNELS, "it chooses LAPACK's kernel, and so the last digits of orthogonal matrices"
     ),
     **dict.fromkeys(
-        (
-            *("openblas_num_threads", "openblas_default_num_threads", "goto_num_threads"),
-            *("omp_num_threads", "mkl_num_threads", "blis_num_threads", "veclib_maximum_threads"),
-        ),
+        LAPACK_THREADS,
         "LAPACK may run on another number of threads, which rounds large orthogonal matrices "
         "otherwise under some kernels",
     ),

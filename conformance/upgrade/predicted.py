@@ -15,7 +15,7 @@ from conformance.core.errors import NoTest
 from conformance.core.ids import parse_case
 from conformance.core.paths import MANIFEST
 from conformance.core.records import COMPUTE_CAPABILITY, Environment
-from conformance.core.settings import HARMLESS_FLAGS
+from conformance.core.settings import HARMLESS_FLAGS, LAPACK_KERNELS, LAPACK_THREADS
 from conformance.store.read import Store, open_store
 
 PLATFORM = "cuda"
@@ -24,8 +24,9 @@ CAPABILITY = f"{PLATFORM}.{COMPUTE_CAPABILITY}"
 
 COMPILERS = ("jax", "jaxlib")
 
-SELECTING = ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES")
-"""Variables that choose devices, and change no program: predictions are made without any."""
+UNRELATED = {"jax_platforms", "cuda_visible_devices", *LAPACK_KERNELS, *LAPACK_THREADS}
+"""Variables, by lower-case name, that change no program of a GPU: they choose devices, or what the
+host's LAPACK does."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def _key(found: Environment) -> dict[str, str]:
     settings = {
         name: " ".join(HARMLESS_FLAGS.sub("", value).split())
         for name, value in found.config.items()
-        if name not in SELECTING
+        if name.lower() not in UNRELATED
     }
     versions = {name: found.packages[name] for name in COMPILERS if name in found.packages}
     capability = {name: found.devices[name] for name in (CAPABILITY,) if name in found.devices}

@@ -17,6 +17,7 @@ from conformance.cli.main import main
 from conformance.core.arrays import Array, returned, whole
 from conformance.core.errors import NoTest
 from conformance.core.ids import Case, parse_case
+from conformance.core.laws import sampler_of
 from conformance.core.paths import MANIFEST, shipped
 from conformance.core.records import DriftClass, Entry, Returned
 from conformance.judge.drift.refuted import Assumption
@@ -52,6 +53,21 @@ def test_the_kept_predictions_are_intact_and_say_what_they_are(folder: Path) -> 
     assert {packages[name] for name in ("jax", "jaxlib", "jax-cuda13-plugin")} == {
         release or "0.12.0.1"
     }
+
+
+def test_an_earlier_release_is_predicted_whole_and_differs_in_eager_normals_alone() -> None:
+    """0.11.2 multiplies by sqrt(2) and by the stddev in turn; under jit XLA joins the two."""
+    comparison = compare_folders(H100_EARLIER, H100, load_catalogue())
+
+    assert (len(comparison.pairs), comparison.lost, comparison.new) == (3447, (), ())
+    moved = [
+        pair for pair in comparison.pairs if pair.drift.drift_class is not DriftClass.IDENTICAL
+    ]
+    assert len(moved) == 292
+    assert {pair.case.transform for pair in moved} == {"eager", "legacy_key"}
+    assert max(pair.drift.max_ulp or 0 for pair in moved) == 2
+    samplers = [sampler_of(pair.definition, pair.case.problem.shape) for pair in moved]
+    assert {sampler.kind for sampler in samplers if sampler} == {"normal"}
 
 
 def array_of(case: Case) -> Array:
@@ -293,6 +309,15 @@ def test_what_was_not_predicted_is_no_test(
     assert f"{recording} neither confirms nor refutes {few}" in said
     assert words in said
     assert "conformance compile --platform cuda --target DEVICE --record DIR" in said
+
+
+@pytest.mark.parametrize("variable", ["JAX_PLATFORMS", "OPENBLAS_CORETYPE", "OMP_NUM_THREADS"])
+def test_what_changes_no_program_of_a_gpu_need_not_be_as_predicted(
+    few: Path, tmp_path: Path, variable: str
+) -> None:
+    recording = recorded(tmp_path / "gpu", few, {}, config={variable: "SomeValue"})
+
+    assert main(["compare", str(few), str(recording)]) == 0
 
 
 def test_the_set_that_is_meant_is_named(
