@@ -7,6 +7,7 @@ something open. The first recording made on such a device confirms them or refut
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import math
@@ -20,6 +21,8 @@ from conformance.core.budgets import BudgetTable
 from conformance.core.errors import GoldenError
 from conformance.core.files import atomic_folder, remove, require_new, writing
 from conformance.core.ids import Case, Problem, Tier
+from conformance.core.inventory import changing
+from conformance.core.paths import MANIFEST, PREDICTIONS
 from conformance.core.records import (
     COMPUTE_CAPABILITY,
     Budget,
@@ -235,8 +238,8 @@ Told = Callable[[Sequence[Judged]], None]
 
 
 def parts_folder(folder: Path) -> Path:
-    """Return where unfinished predictions of `folder` keep their parts."""
-    return folder.with_name(f"{folder.name}.parts")
+    """Return where unfinished predictions of `folder` keep their parts, hidden from sets."""
+    return folder.with_name(f".{folder.name}.parts")
 
 
 def store_by_parts(
@@ -277,9 +280,17 @@ def store_by_parts(
             told(judged)
         made.append(part)
     joined = _joined(made, _asked(cases))
-    joined.write(folder, target)
+    with _listing(folder):
+        joined.write(folder, target)
     remove(parts)
     return len(joined.entries)
+
+
+def _listing(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Let the golden set in which the folder lies, if it does, list what is written there."""
+    golden = folder.absolute().parents[1]
+    is_in_set = folder.parent.name == PREDICTIONS and (golden / MANIFEST).exists()
+    return changing(golden) if is_in_set else contextlib.nullcontext()
 
 
 def _groups(cases: Iterable[Case], catalogue: Catalogue) -> list[tuple[str, list[Case]]]:

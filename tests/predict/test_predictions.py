@@ -12,16 +12,18 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cli.main import main
+from conformance.core import inventory
 from conformance.core.arrays import returned, whole
 from conformance.core.errors import GoldenError
 from conformance.core.ids import Case, Problem, parse_case
-from conformance.core.paths import shipped
+from conformance.core.paths import MANIFEST, PREDICTIONS, shipped
 from conformance.core.records import Drift, DriftClass, Observation, Raised, Returned
 from conformance.judge.drift.permitted import Deviation, Permitted, deviation
 from conformance.predict import aot, predictions, ptx
-from conformance.store.entries import HIGHEST, LOWEST, PREDICTED
+from conformance.store.entries import GOLDEN, HIGHEST, LOWEST, PREDICTED
 from conformance.store.read import Store, open_store
 from conformance.store.verify import verify
+from conformance.store.write import write_store
 
 PROBLEM = Problem(initializer="normal", dtype="float32", shape=(64, 32), seed=0)
 CASE = Case(problem=PROBLEM, backend="cuda", transform="jit")
@@ -227,6 +229,19 @@ def test_predictions_that_were_killed_go_on_where_they_were(
     }
     assert len(open_store(tmp_path / "out").latest["open_elements"]) == 2
     assert not predictions.parts_folder(tmp_path / "out").exists()
+
+
+def test_a_golden_set_lists_what_is_predicted_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_store(tmp_path, [], kind=GOLDEN, provenance=[])
+    inventory.write(tmp_path)
+    folder = tmp_path / PREDICTIONS / "out"
+
+    by_parts(folder, monkeypatch)
+
+    assert inventory.faults(tmp_path) == {}
+    assert f"{PREDICTIONS}/out/{MANIFEST}" in inventory.taken(tmp_path).files
 
 
 def test_the_quick_tier_is_predicted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
