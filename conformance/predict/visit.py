@@ -9,7 +9,7 @@ that a visit that is stopped at any moment leaves all that it heard, and another
     laws.txt            the checks of these laws, which need all of their values
     largest.journal     the quick tier's initializers under the largest 32-bit seed
     layers.journal      the parameters of Flax's layers
-    iree-*.journal      the quick tier by IREE's programs, where they and its runtime came along
+    iree.journal        the quick tier by IREE's programs, where they and its runtime came along
     programs.json       what the device's compiler makes of the initializers, as fingerprints
 
 `conformance record --finish` makes a recording of the journals of cases. A law is on record as a
@@ -32,7 +32,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection, select, select_for_goldens
 from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import returned
-from conformance.core.errors import Absent, SweepError
+from conformance.core.errors import Absent, BackendUnavailable, SweepError
 from conformance.core.files import writing
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Parameter, Tier, parse_case
@@ -236,7 +236,7 @@ class Visit:
             if "layers" in names:
                 yield self._layers(told)
             if "iree" in names:
-                yield from (self._by_iree(path, told) for path in self._kept)
+                yield from self._by_iree(told)
         finally:
             set_deadline(0)
 
@@ -409,25 +409,35 @@ class Visit:
         return None
 
     # --- IREE, layers and programs ---------------------------------------------------------------
-    def _by_iree(self, path: Path, told: Told) -> Tally:
-        """Ask what IREE compiled beforehand, of the GPU that IREE's own driver finds."""
-        try:
-            index, backend = read_index(path), open_kept(path)
-            observer, here = (
-                Observer([backend]),
-                environment.capture((self._backend, index.backend)),
-            )
-            questions = [
+    def _by_iree(self, told: Told) -> Iterator[Tally]:
+        """Ask what IREE compiled beforehand, of the GPUs that IREE's own drivers find."""
+        held, backends = [], []
+        for path in self._kept:
+            try:
+                index, backend = read_index(path), open_kept(path)
+            except Absent as fault:
+                yield Tally(name="iree", n_asked=0, note=f"not asked: {fault}")
+            else:
+                held.append(index)
+                backends.append(backend)
+        if not held:
+            return
+        observer = Observer(backends)
+        asked = self._known(parse_case(key) for index in held for key in index.cases)
+        here = environment.capture((self._backend, *(each.name for each in backends)))
+        compiled_by = {name: text for index in held for name, text in index.packages.items()}
+        topic = Topic(
+            name="iree",
+            questions=[
                 Question(id=case.id, ask=functools.partial(self._observed, case, observer))
-                for case in self._known(map(parse_case, index.cases))
-            ]
-            packages = {**here.packages, **index.packages}
-            here = dataclasses.replace(here, packages=packages)
-            return self._asked(
-                Topic(name=index.backend, questions=questions, environment=here), told
-            )
-        except Absent as fault:
-            return Tally(name="iree", n_asked=0, note=f"not asked: {fault}")
+                for case in asked
+            ],
+            environment=dataclasses.replace(here, packages={**here.packages, **compiled_by}),
+        )
+        try:
+            yield self._asked(topic, told)
+        except BackendUnavailable as fault:
+            yield Tally(name="iree", n_asked=0, note=f"given up: {fault}")
 
     def _layers(self, told: Told) -> Tally:
         """Ask every layer of the installed Flax for its parameters, in each dtype."""

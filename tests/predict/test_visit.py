@@ -56,6 +56,19 @@ def few() -> Catalogue:
     return found
 
 
+def doubled() -> Catalogue:
+    """Return the same catalogue, whose initializer returns twice what it should."""
+    spec = few().lookup("uniform")
+
+    def build() -> Initializer:
+        initializer = spec.build()
+        return lambda key, shape, dtype: 2 * initializer(key, shape, dtype)
+
+    found = Catalogue()
+    found.add(dataclasses.replace(spec, build=build))
+    return found
+
+
 def predictions(folder: Path, **devices: str) -> Store:
     """Write what is "predicted", zeros, for a device."""
     environment = {
@@ -244,21 +257,18 @@ def test_a_wrong_law_is_told_with_the_check_that_fails(
 ) -> None:
     monkeypatch.setattr(visit, "LAWS", ("uniform",))
     monkeypatch.setattr(visit, "NARROW_DTYPES", ("float16",))
-    wrong = Catalogue()
-    spec = load_catalogue().lookup("uniform")
-    build = spec.build
 
-    def doubled() -> Initializer:
-        initializer = build()
-        return lambda key, shape, dtype: 2 * initializer(key, shape, dtype)
-
-    wrong.add(dataclasses.replace(spec, build=doubled))
-
-    list(Visit(tmp_path, "cpu", predictions=[], catalogue=wrong).run(untold, ["laws"]))
+    list(Visit(tmp_path, "cpu", predictions=[], catalogue=doubled()).run(untold, ["laws"]))
 
     said = (tmp_path / "laws.txt").read_text()
     assert "laws.uniform/float16/jit: fails law_bounds, law_mean, law_variance" in said
     assert "  the mean of the law of uniform-float16" in said
+
+
+OF_THE_CPU = iree.Driver(
+    name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
+)
+"""IREE's driver of this CPU, where a GPU's is due."""
 
 
 @pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
@@ -266,10 +276,7 @@ def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if IREE's CPU were a Vulkan device."""
-    cpu = iree.Driver(
-        name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
-    )
-    monkeypatch.setitem(iree.GPUS, "iree-vulkan", cpu)
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", OF_THE_CPU)
     case = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
     keep(tmp_path / "iree-vulkan.zip", [case], few())
     index = read_index(tmp_path / "iree-vulkan.zip")
@@ -280,10 +287,26 @@ def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(
     lost, tally = found.run(untold, ["iree"])
 
     assert str(lost).startswith(f"iree: not asked: {files[0]} cannot be read")
-    assert (tally.name, tally.n_asked, tally.n_answered) == ("iree-vulkan", 1, 1)
-    header, entries = read_journal(tmp_path / "iree-vulkan.journal")
+    assert (tally.name, tally.n_asked, tally.n_answered) == ("iree", 1, 1)
+    header, entries = read_journal(tmp_path / "iree.journal")
     assert isinstance(entries[case.id].outcome, Returned)
     assert header.environment.packages[iree.COMPILER] == index.packages[iree.COMPILER]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
+def test_a_program_that_did_not_come_along_ends_what_is_asked_of_iree_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", OF_THE_CPU)
+    case = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
+    keep(tmp_path / "iree-vulkan.zip", [case], few())
+    files = [tmp_path / "iree-vulkan.zip"]
+    found = Visit(tmp_path, "cpu", predictions=[], kept=files, catalogue=doubled())
+
+    (tally,) = found.run(untold, ["iree"])
+
+    assert str(tally).startswith("iree: given up: ")
+    assert "does not hold the program that is lowered here" in str(tally)
 
 
 def uncompiled(name: str) -> str:
