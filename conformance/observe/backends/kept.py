@@ -21,7 +21,7 @@ from pathlib import Path
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.core.arrays import Array
-from conformance.core.errors import BackendUnavailable, GoldenError
+from conformance.core.errors import BackendUnavailable, GoldenError, Malformed
 from conformance.core.files import atomic_file, writing
 from conformance.core.ids import Case
 from conformance.core.reading import naming, parse_json, record
@@ -127,7 +127,10 @@ def read_index(path: Path) -> Index:
     if (data := _member(path, INDEX)) is None:
         raise GoldenError(f"{path} has no {INDEX}: {WAY_OUT}")
     with naming(path, GoldenError, WAY_OUT):
-        return record(Index, KEPT.content(parse_json(data.decode()), path, GoldenError))
+        index = record(Index, KEPT.content(parse_json(data.decode()), path, GoldenError))
+        if index.backend not in iree.GPUS:
+            raise Malformed.value(index.backend, f"one of {', '.join(iree.GPUS)}").within("backend")
+    return index
 
 
 def open_kept(path: Path) -> ExportedBackend:
