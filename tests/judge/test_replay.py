@@ -27,13 +27,13 @@ def of(p_values: Sequence[float]) -> Replay:
 
 
 def coins(chance: float) -> Replay:
-    """Return the replay of the test of signs, where each is positive with such a chance."""
-    (signs,) = (test for test in MATRIX_TESTS if test.name == "signs")
+    """Return the replay of the test of determinants, each of 1 with such a chance."""
+    (determinants,) = (test for test in MATRIX_TESTS if test.name == "determinants")
     draw = np.random.default_rng(3)
     samples = (
         Matrices(arrays=np.where(draw.random((8, 1, 1)) < chance, 1.0, -1.0)) for _ in range(N)
     )
-    found = [signs.measure(sample) for sample in samples]
+    found = [determinants.measure(sample) for sample in samples]
     return replay([each for each in found if each is not None], uniforms(1))
 
 
