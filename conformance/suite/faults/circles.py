@@ -12,6 +12,7 @@ from typing import Any
 from conformance.cases.catalogue import Initializer
 from conformance.core.records import DriftClass
 from conformance.planted.fault import Fault, Graded, Shape, Wrong
+from conformance.suite.faults.draws import ANY_SEED
 from conformance.suite.faults.fault import of_array
 
 
@@ -131,6 +132,25 @@ def _independent_angles(right: Initializer, key: Any, shape: Shape, dtype: Any) 
     return jnp.asarray(matrix.astype(dtype))
 
 
+def _shared_by_kin(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
+    """Return matrices of which those of keys with about as many bits set share a part.
+
+    Half of the pairs that differ in one bit do. No matrix comes often enough to show by itself.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    n_set = sum(int(word).bit_count() for word in np.asarray(jax.random.key_data(key)))
+    root = jax.random.key(ANY_SEED, impl=str(jax.random.key_impl(key)))
+    own, shared = (
+        np.asarray(right(each, shape, dtype), np.float64)
+        for each in (key, jax.random.fold_in(root, n_set // 4))
+    )
+    matrix, triangle = np.linalg.qr(math.sqrt(0.7) * own + math.sqrt(0.3) * shared)
+    return jnp.asarray((matrix * np.sign(np.diagonal(triangle))).astype(dtype))
+
+
 def _real_matrix(right: Initializer, key: Any, shape: Shape, dtype: Any) -> Any:
     import jax.numpy as jnp
 
@@ -212,6 +232,7 @@ FAULTS = (
     _matrix("always_one_reflection", _changed(_one_reflection), drift=DriftClass.LAW),
     _matrix("of_few_reflections", _few_reflections, drift=DriftClass.LAW),
     _matrix("of_independent_angles", _independent_angles),
+    _matrix("shared_by_kin", _shared_by_kin, drift=DriftClass.TRANSFORM),
     _matrix("that_is_real", _real_matrix, dtype="complex64", drift=DriftClass.LAW),
     _matrix("with_a_real_row", _changed(_phases_fixed), dtype="complex64"),
 )
