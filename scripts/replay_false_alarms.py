@@ -50,14 +50,14 @@ SETTINGS = tuple(
         ("he_uniform", "float16", (16, 8), "rbg"),
         ("normal", "float32", (16, 8), "threefry2x32"),
         ("normal", "complex64", (16, 8), "rbg"),
-        ("lecun_normal", "complex64", (16, 8), "rbg"),
         ("he_uniform", "complex64", (16, 8), "rbg"),
         ("orthogonal", "float32", (8, 8), "rbg"),
         ("orthogonal", "float32", (12, 5), "rbg"),
         ("orthogonal", "complex64", (6, 6), "rbg"),
     )
 )
-"""Each law in each dtype. They are small: there bounds and lattices are at their tightest."""
+"""Each law in each dtype, but complex truncated normals, which are not of theirs (finding 9). They
+are small: there bounds and lattices are at their tightest."""
 
 BLOCK = 1000
 """Replications that are drawn before any is judged: no more memory is needed."""
