@@ -239,6 +239,12 @@ def test_keys_follow_from_the_problem_and_none_comes_twice() -> None:
     assert len({key for look in keys for key in look}) == 168
 
 
+def test_the_keys_of_the_first_look_are_the_same_whoever_wants_no_more() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    assert look_keys(problem, n_looks=1) == look_keys(problem)[:1]
+
+
 def test_every_second_pair_of_keys_differs_in_one_bit_and_all_bits_come() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
 
