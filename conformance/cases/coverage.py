@@ -1,7 +1,8 @@
 """Cases by design: each is there for a kind of fault that the planes of the tiers cannot see.
 
-No golden is stored for them: the oracle says what every element must be. So they are asked only of
-initializers for which it has an answer, and where the definition wants an array.
+No golden is stored for them: the oracle says what every element must be, or where it follows no
+generator, statistics weigh the draws. So they are asked only of initializers for which it has an
+answer, and where the definition wants an array.
 
 The full tier asks all initializers of a family. The standard tier asks a few of each law, since the
 others run the same code. A program that must be compiled is asked in turn: the first law in one
@@ -183,6 +184,20 @@ VISITS = (
         laws=(("normal", "scaling_fan_avg_normal", "orthogonal", "constant"),),
         dtypes=("complex64", "complex128"),
         keys=("s7", "s4294967303", "k123456789abcdef0", "s7.split2at1", "s7.fold5"),
+    ),
+    Visit(
+        sees="large arrays of wide dtypes",
+        laws=(("normal",), ("lecun_normal",), ("uniform",)),
+        dtypes=("float64",),
+        shapes=((1, 65537), (255, 257), (241, 17)),
+        keys=("s7",),
+    ),
+    Visit(
+        sees="complex numbers and matrices whose bits no oracle follows",
+        laws=(("normal", "orthogonal"), ("he_uniform",)),
+        dtypes=("complex64", "complex128"),
+        keys=("s7",),
+        prngs=("rbg", "unsafe_rbg"),
     ),
     # Truncated normals are not to be had in all of these: findings 24 and 25.
     Visit(

@@ -18,7 +18,7 @@ from conformance.core.errors import ExitCode
 from conformance.core.versions import FAULTS
 from conformance.observe.environment import unstarted
 from conformance.planted.apart import tried_apart, tried_here
-from conformance.planted.fault import Fault
+from conformance.planted.fault import Planted
 from conformance.planted.known import chosen, known_faults
 from conformance.planted.matrix import Matrix, line_of, tables
 from conformance.planted.page import page_of
@@ -71,7 +71,7 @@ def _name(tried: Tried) -> str:
 
 
 def _trials(
-    arguments: argparse.Namespace, faults: tuple[Fault, ...]
+    arguments: argparse.Namespace, faults: tuple[Planted, ...]
 ) -> Generator[Tried, None, None]:
     if options.runs_here(arguments):
         return tried_here(faults)

@@ -24,6 +24,9 @@ ZEROS, ONES = Constant(value=0.0), Constant(value=1.0)
 
 PARAM_DTYPES = NARROW_DTYPES
 
+QUICK_LAYERS = ("flax.linen.Dense", "flax.nnx.Linear")
+"""Those of the quick tier; the standard tier has all."""
+
 Builder = Callable[..., Any]
 """Namespace module (and for nnx the Rngs), keyword arguments of the layer -> module."""
 

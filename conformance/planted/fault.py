@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from conformance.cases.catalogue import Catalogue, Initializer, InitializerSpec
 from conformance.core.ids import Case, Problem
@@ -16,6 +16,13 @@ from conformance.core.records import DriftClass
 Shape = tuple[int, ...]
 Wrong = Callable[[Initializer, Any, Shape, Any], Any]
 """(right initializer, key, shape, dtype) -> what the wrong one returns."""
+
+
+LAYER, PROCESS = "layer", "process"
+"""What a fault dies of that no check of a case sees: the claims of its layer, `flax.verdict`, and
+whoever supervises the process of its case, `observe.worker`."""
+
+BEYOND = (LAYER, PROCESS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,7 @@ class Fault:
     definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
     is_definition: whether that definition is what is wrong, and the base's the right one.
     is_swept: whether all words of its draws show it, and no case is asked.
+    ends: what is told of the process that it ends, in part; "" for those that answer.
     """
 
     name: str
@@ -64,6 +72,7 @@ class Fault:
     is_undefined: bool = False
     is_definition: bool = False
     is_swept: bool = False
+    ends: str = ""
 
     def build(self, right: Initializer) -> Initializer:
         """Return the wrong initializer, made from the right one."""
@@ -107,3 +116,22 @@ class Fault:
             steps=key.steps,
         )
         return Case(problem=problem, backend=backend, transform=self.transform)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFault:
+    """One wrong layer of Flax.
+
+    layer: whose claims it is held to. build: makes the wrong one as `flax.layers.Layer.build` does.
+    caught_by, kind: as of `Fault`. dtype: of its parameters.
+    """
+
+    name: str
+    layer: str
+    build: Callable[..., Any]
+    dtype: str = "float32"
+    caught_by: str = LAYER
+    kind: str = ""
+
+
+Planted: TypeAlias = Fault | LayerFault

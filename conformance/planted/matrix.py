@@ -18,10 +18,14 @@ from conformance.judge.checks.values import VALUES
 from conformance.judge.law.checks import ACCURACY
 from conformance.judge.rules import NAMES
 from conformance.judge.statistics import MATRIX_TESTS, TESTS
+from conformance.planted.fault import BEYOND
 from conformance.planted.record import Tried
 from conformance.report.tables import Table
 
 MEMORY = frozenset({VALUES, ACCURACY})
+
+KILLERS = (*NAMES, *BEYOND)
+"""Whatever a fault may die of."""
 
 STATISTICAL = tuple(test.name for test in (*TESTS, *MATRIX_TESTS))
 """The tests of which the check `statistics` is made."""
@@ -74,7 +78,7 @@ class Matrix:
     @property
     def alone(self) -> Mapping[str, tuple[str, ...]]:
         """The faults that a check alone kills, by check; see above."""
-        found: dict[str, list[str]] = {check: [] for check in NAMES}
+        found: dict[str, list[str]] = {check: [] for check in KILLERS}
         for each in self.tried:
             killers = set(each.killed_by)
             sole = killers if killers <= MEMORY else killers - MEMORY
@@ -104,7 +108,7 @@ class Matrix:
             parts.append(f"{len(self.lost)} ended their process")
         if self.is_whole:
             sole = sum(map(bool, self.alone.values()))
-            parts.append(f"{sole} of {len(NAMES)} checks kill one that no other does")
+            parts.append(f"{sole} of {len(KILLERS)} checks kill one that no other does")
             sole = sum(map(bool, self.alone_of_tests.values()))
             parts.append(f"{sole} of {len(STATISTICAL)} statistical tests refuse one alone")
         return "; ".join(parts)
@@ -114,7 +118,8 @@ class Matrix:
 def tables(matrix: Matrix) -> list[Table]:
     """Return the tables: of checks, of statistical tests, and of faults by check."""
     swept = [each for each in matrix.tried if _is_swept(each)]
-    asked = [each for each in matrix.tried if not _is_swept(each)]
+    beyond = [each for each in matrix.tried if each.claim in BEYOND]
+    asked = [each for each in matrix.tried if not _is_swept(each) and each not in beyond]
     of_cases = [check for check in NAMES if not _is_of_laws(check)]
     of_laws = [check for check in NAMES if _is_of_laws(check)]
     return [
@@ -122,6 +127,7 @@ def tables(matrix: Matrix) -> list[Table]:
         _of_tests(matrix),
         _of_faults("Faults in cases", asked, of_cases),
         _of_faults("Faults in sweeps", swept, of_laws),
+        _of_faults("Faults in layers, and of processes", beyond, BEYOND),
     ]
 
 

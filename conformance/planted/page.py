@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from conformance.core.records import Environment
-from conformance.judge.rules import NAMES
-from conformance.planted.matrix import ELSEWHERE, Matrix, cell, tables
+from conformance.planted.matrix import ELSEWHERE, KILLERS, Matrix, cell, tables
 from conformance.planted.record import Tried
 from conformance.report.page.model import ONE_SIDE, Failure, Page, Rows, Tone, facts_of
 from conformance.report.tables import filled
 
-COLUMNS = ("fault", "kind", "tier", "asked", *NAMES, "unit")
+COLUMNS = ("fault", "kind", "tier", "asked", *KILLERS, "unit")
 
 
 def page_of(matrix: Matrix, environment: Environment) -> Page:
@@ -43,9 +42,9 @@ def page_of(matrix: Matrix, environment: Environment) -> Page:
 
 
 def _rerun(name: str) -> str:
-    return "conformance faults" if name in NAMES else f"conformance faults --only {name}"
+    return "conformance faults" if name in KILLERS else f"conformance faults --only {name}"
 
 
 def _values(tried: Tried) -> list[str]:
-    cells = (cell(tried, check) for check in NAMES)
+    cells = (cell(tried, check) for check in KILLERS)
     return [tried.name, tried.kind, tried.tier, tried.question, *cells, tried.unit]

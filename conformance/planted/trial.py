@@ -30,7 +30,8 @@ from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.judge.verdict import judge
 from conformance.observe.observer import Observer
-from conformance.planted.fault import Fault, Graded
+from conformance.planted.fault import Fault, Graded, LayerFault, Planted
+from conformance.planted.layer import tried_layer
 from conformance.planted.record import Tried
 from conformance.planted.search import smallest_killed
 from conformance.run import sweeps
@@ -80,13 +81,15 @@ class Trials:
         self._failed: dict[tuple[Case, object], tuple[str, ...]] = {}
         self._tiers: dict[Tier, dict[str, list[Case]]] = {}
 
-    def tried(self, fault: Fault) -> Tried:
-        """Return what came of the fault.
+    def tried(self, fault: Planted) -> Tried:
+        """Return what came of the fault; of one that ends its process, nothing ever comes.
 
         Raises:
             BackendUnavailable: the backend has no device in this process.
-            ValueError: the fault claims to be an initializer that nobody knows.
+            ValueError: the fault claims to be an initializer or a layer that nobody knows.
         """
+        if isinstance(fault, LayerFault):
+            return tried_layer(fault)
         case = self.question(fault)
         found = self._found(fault, case)
         results, killers = found.checks, failed(found.checks)

@@ -12,13 +12,11 @@ from conformance.core.ids import Tier
 from conformance.core.paths import BUDGETS, LEDGER, golden_folder, golden_option
 from conformance.core.records import DriftClass, Outcome
 from conformance.flax import findings, observe, store
-from conformance.flax.layers import PARAM_DTYPES, Layer
+from conformance.flax.layers import PARAM_DTYPES, QUICK_LAYERS, Layer
 from conformance.flax.verdict import Rules, claim_faults, layer_faults
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import load_ledger
 from conformance.store import budgets
-
-QUICK_LAYERS = ("flax.linen.Dense", "flax.nnx.Linear")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

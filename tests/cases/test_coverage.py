@@ -12,6 +12,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.coverage import KEYS, SIZES, coverage_cases
 from conformance.cases.planes import problems, tier_of
 from conformance.cases.selection import Selection, select, select_for_goldens
+from conformance.core.arrays import FULL_SIZE_LIMIT
 from conformance.core.formats import DTYPES, NARROW_DTYPES
 from conformance.core.ids import TRANSFORMS, Case, Problem, Tier
 from conformance.core.keys import parse_key
@@ -145,6 +146,27 @@ def test_sizes_meet_many_keys() -> None:
     """Nobody asks for all pairs; one key for all would hide what depends on both."""
     for shape in SIZES:
         assert len({case.problem.key for case in asked() if case.problem.shape == shape}) >= 8
+
+
+def test_complex_numbers_and_matrices_are_asked_where_no_oracle_follows() -> None:
+    problems = {case.problem for case in asked() if case.problem.prng.endswith("rbg")}
+
+    assert {(each.initializer, each.prng) for each in problems} == {
+        (name, prng)
+        for name in ("normal", "he_uniform", "orthogonal")
+        for prng in ("rbg", "unsafe_rbg")
+    }
+    assert {each.dtype for each in problems} == {"complex64", "complex128"}
+
+
+def test_each_law_is_asked_for_a_large_array_of_float64() -> None:
+    large = {
+        case.problem.initializer
+        for case in asked()
+        if case.problem.dtype == "float64" and size(case.problem) > FULL_SIZE_LIMIT
+    }
+
+    assert large == {"normal", "lecun_normal", "uniform"}
 
 
 def test_no_case_by_design_waits_for_a_golden() -> None:

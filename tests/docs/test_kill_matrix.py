@@ -45,7 +45,8 @@ def test_the_page_shows_that_the_stated_power_holds() -> None:
     part = PAGE.partition(refresh_faults.POWER)[2].partition(refresh_faults.END)[0]
     shares = re.findall(r"[\d.e-]+: (\S+) \S+ \S+ (\S+)", part)
 
-    assert len(shares) == len(DTYPES) * len(SIZES) * len(PLANTS)
+    # Of each size `atoms` is stated for two dtypes; `collisions` and `extremes` for one.
+    assert len(shares) == len(SIZES) * (len(DTYPES) * (len(PLANTS) - 3) + 4)
     assert {at_the_stated for at_the_stated, _ in shares} == {"100"}
     assert all(float(at_a_quarter) < 5 for _, at_a_quarter in shares)
 

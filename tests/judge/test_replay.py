@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+import replay_false_alarms
 from replay_false_alarms import main, table
 
 from conformance.judge.statistics import Matrices
 from conformance.judge.statistics.finding import Finding
 from conformance.judge.statistics.haar import MATRIX_TESTS
 from conformance.judge.statistics.replay import Reals, Replay, replay
+from conformance.observe.backends.problem import seed_key
 
 N = 2000
 BAND = math.sqrt(math.log(1e6) / (2 * N))
@@ -27,13 +29,13 @@ def of(p_values: Sequence[float]) -> Replay:
 
 
 def coins(chance: float) -> Replay:
-    """Return the replay of the test of signs, where each is positive with such a chance."""
-    (signs,) = (test for test in MATRIX_TESTS if test.name == "signs")
+    """Return the replay of the test of determinants, each of 1 with such a chance."""
+    (determinants,) = (test for test in MATRIX_TESTS if test.name == "determinants")
     draw = np.random.default_rng(3)
     samples = (
         Matrices(arrays=np.where(draw.random((8, 1, 1)) < chance, 1.0, -1.0)) for _ in range(N)
     )
-    found = [signs.measure(sample) for sample in samples]
+    found = [determinants.measure(sample) for sample in samples]
     return replay([each for each in found if each is not None], uniforms(1))
 
 
@@ -93,6 +95,19 @@ def test_a_setting_is_drawn_by_the_unmodified_initializer(
     assert code == 0, out
     assert "1 of 1 settings: orthogonal-float32-8x8-s0-rbg" in out
     assert {line.split()[0] for line in out.splitlines()[2:]} == {t.name for t in MATRIX_TESTS}
+
+
+def test_draws_of_other_keys_than_those_of_a_run_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        replay_false_alarms, "seed_key", lambda problem, seed: seed_key(problem, seed + 1)
+    )
+
+    with pytest.raises(
+        RuntimeError, match=r"normal-float32-16x8-s0-rbg draws another array in a loop"
+    ):
+        main(["--replications", "2", "--only", "normal-float32-16x8-s0-rbg"])
 
 
 def test_nothing_selected_is_not_green() -> None:

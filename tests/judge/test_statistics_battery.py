@@ -239,6 +239,12 @@ def test_keys_follow_from_the_problem_and_none_comes_twice() -> None:
     assert len({key for look in keys for key in look}) == 168
 
 
+def test_the_keys_of_the_first_look_are_the_same_whoever_wants_no_more() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
+
+    assert look_keys(problem, n_looks=1) == look_keys(problem)[:1]
+
+
 def test_every_second_pair_of_keys_differs_in_one_bit_and_all_bits_come() -> None:
     problem = Problem(initializer="mine", dtype="float32", shape=SMALL, seed=7)
 
@@ -318,24 +324,49 @@ def test_the_first_look_that_refuses_decides() -> None:
 
 # --- Matrices ------------------------------------------------------------------------------------
 @functools.cache
-def matrices(rows: int, columns: int) -> Array:
+def matrices(rows: int, columns: int, *, is_complex: bool = False) -> Array:
     rng = np.random.default_rng(5)
-    return np.stack([haar(rng.standard_normal((rows, columns))) for _ in range(128)])
+
+    def normals() -> Array:
+        real = rng.standard_normal((rows, columns))
+        return real + 1j * rng.standard_normal((rows, columns)) if is_complex else real
+
+    return np.stack([haar(normals()) for _ in range(128)])
 
 
 def of_matrices(arrays: Array) -> set[str]:
     return refusals(decide([Matrices(arrays=arrays)], MATRIX_TESTS))
 
 
+@pytest.mark.parametrize("is_complex", [False, True], ids=["orthogonal", "unitary"])
 @pytest.mark.parametrize("size", [(32, 32), (64, 32), (5, 5), (1, 1), (4, 1)], ids=str)
-def test_haar_matrices_pass_every_test(size: tuple[int, int]) -> None:
-    assert not of_matrices(matrices(*size))
+def test_haar_matrices_pass_every_test(size: tuple[int, int], is_complex: bool) -> None:
+    assert not of_matrices(matrices(*size, is_complex=is_complex))
 
 
 def symmetric_reflections(arrays: Array) -> Array:
     halves = arrays[..., :16]
     eye = np.eye(32)
     return np.asarray(eye - 2 * halves @ halves.transpose(0, 2, 1))
+
+
+def of_two_reflections(arrays: Array) -> Array:
+    """Reflections in two random mirrors, rows shuffled and columns negated at random."""
+    rng, (n, size, _) = np.random.default_rng(8), arrays.shape
+    made = np.eye(size) * rng.choice([-1.0, 1.0], (n, 1, size))
+    for mirror in (arrays[..., :1], arrays[..., 1:2]):
+        made = made - 2 * mirror @ (mirror.transpose(0, 2, 1) @ made)
+    return np.stack([rng.permutation(each) for each in made])
+
+
+def of_independent_angles(arrays: Array) -> Array:
+    """Rotations by independent angles in random planes."""
+    rng, (n, size, _) = np.random.default_rng(8), arrays.shape
+    turns = np.exp(2j * np.pi * rng.random((n, 1, size // 2)))
+    one, other = arrays[..., ::2], arrays[..., 1::2]
+    turned = turns * (one - 1j * other)
+    back = (one.transpose(0, 2, 1), other.transpose(0, 2, 1))
+    return np.asarray(turned.real @ back[0] - turned.imag @ back[1])
 
 
 MATRIX_FAULTS: dict[str, tuple[Change, set[str]]] = {
@@ -348,6 +379,10 @@ MATRIX_FAULTS: dict[str, tuple[Change, set[str]]] = {
         {"determinants"},
     ),
     "symmetric": (symmetric_reflections, {"squared_traces"}),
+    "a positive row": (lambda q: q * np.sign(q[:, :1]), {"signs"}),
+    "a positive column": (lambda q: q * np.sign(q[:, :, :1]), {"signs"}),
+    "two reflections": (of_two_reflections, {"normals"}),
+    "angles that do not repel": (of_independent_angles, {"trace_spread"}),
     "ignored key": (lambda q: np.broadcast_to(q[:1], q.shape), {"key_pairs"}),
 }
 
@@ -357,6 +392,41 @@ def test_matrices_that_are_not_haar_are_refused(name: str) -> None:
     change, seen_by = MATRIX_FAULTS[name]
 
     assert seen_by <= of_matrices(change(matrices(32, 32)))
+
+
+def _of_determinant_one(arrays: Array) -> Array:
+    turned = arrays[..., :1] * _phase(np.linalg.det(arrays))
+    return np.concatenate([turned, arrays[..., 1:]], axis=2)
+
+
+def _phase(numbers: Array) -> Array:
+    """Return what turns each matrix by minus the angle of its number."""
+    return np.asarray((np.abs(numbers) / numbers)[:, None, None])
+
+
+UNITARY_FAULTS: dict[str, tuple[Change, set[str]]] = {
+    "orthogonal": (lambda _: matrices(32, 32).astype(complex), {"normals"}),
+    "a real row": (lambda q: q * np.abs(q[:, :1]) / q[:, :1], {"signs"}),
+    "determinants of 1": (_of_determinant_one, {"determinants"}),
+    "a real trace": (lambda q: q * _phase(np.trace(q, axis1=1, axis2=2)), {"traces"}),
+    "ignored key": (lambda q: np.broadcast_to(q[:1], q.shape), {"key_pairs"}),
+}
+
+
+@pytest.mark.parametrize("name", UNITARY_FAULTS)
+def test_unitary_matrices_that_are_not_haar_are_refused(name: str) -> None:
+    change, seen_by = UNITARY_FAULTS[name]
+
+    assert seen_by <= of_matrices(change(matrices(32, 32, is_complex=True)))
+
+
+def test_a_haar_matrix_times_another_triangle_is_a_matrix_of_normals() -> None:
+    for is_complex in (False, True):
+        made = Matrices(arrays=matrices(5, 5, is_complex=is_complex)).normals.arrays
+
+        assert made.shape == ((128, 5, 5, 2) if is_complex else (128, 5, 5))
+        assert abs(made.mean()) < 5 / math.sqrt(made.size)
+        assert abs(made.var() - 1) < 5 * math.sqrt(2 / made.size)
 
 
 def test_every_test_of_matrices_sees_a_fault() -> None:

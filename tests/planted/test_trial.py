@@ -12,13 +12,15 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cli import faults as command
+from conformance.cli.faults import as_text
 from conformance.cli.main import main
 from conformance.core.errors import ExitCode
 from conformance.core.laws import Normal
 from conformance.core.paths import shipped
-from conformance.planted import trial
+from conformance.observe.worker import Lost
+from conformance.planted import apart, trial
 from conformance.planted.apart import try_faults
-from conformance.planted.fault import Fault
+from conformance.planted.fault import LAYER, PROCESS, Fault, LayerFault
 from conformance.planted.matrix import Matrix
 from conformance.planted.record import Tried
 from conformance.planted.trial import Trials
@@ -32,7 +34,7 @@ def trials() -> Trials:
 
 
 def named(name: str) -> Fault:
-    return next(fault for fault in EVERY if fault.name == name)
+    return next(each for each in EVERY if isinstance(each, Fault) and each.name == name)
 
 
 @functools.cache
@@ -122,6 +124,70 @@ def test_a_check_that_is_gone_shows_in_what_it_alone_killed(
     assert Matrix(tried=(found,), is_whole=False).faults == {
         "minus_zero": "was to die of structure, and died of values instead"
     }
+
+
+# --- Layers, and processes that end -------------------------------------------------------------
+def test_a_wrong_layer_dies_of_its_claims() -> None:
+    found = trials().tried(layer("dense_of_another_key"))
+
+    assert (found.killed_by, found.tier, found.right_failed) == ((LAYER,), "quick", ())
+    assert found.says[LAYER].startswith("params.kernel is not VarianceScaling")
+    assert found.question == "flax.linen.Dense/float32"
+
+
+def test_a_right_layer_survives() -> None:
+    right = LayerFault(
+        name="none",
+        layer="flax.nnx.Linear",
+        build=lambda nnx, rngs, **told: nnx.Linear(4, 4, rngs=rngs, **told),
+    )
+
+    found = trials().tried(right)
+
+    assert not found.killed_by
+    text = as_text(Matrix(tried=(found,), is_whole=False))
+    assert "none survived flax.nnx.Linear/float32" in text
+
+
+def test_a_layer_that_nobody_knows_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no layer is called 'flax.linen.Dens'"):
+        trials().tried(dataclasses.replace(layer("dense_refuses"), layer="flax.linen.Dens"))
+
+
+def layer(name: str) -> LayerFault:
+    return next(each for each in EVERY if isinstance(each, LayerFault) and each.name == name)
+
+
+@pytest.mark.parametrize(
+    ("reason", "killers", "lost"),
+    [
+        ("its process was ended by SIGSEGV (Segmentation fault)", (PROCESS,), ""),
+        ("its process was ended by SIGABRT (Aborted)", (), "SIGABRT"),
+    ],
+)
+def test_a_process_is_to_end_as_the_fault_says(
+    monkeypatch: pytest.MonkeyPatch, reason: str, killers: tuple[str, ...], lost: str
+) -> None:
+    def together(task: str, asked: Any, timeout_s: float) -> Any:
+        del task, asked
+        assert timeout_s == apart.HANG_S
+        yield Lost(case="segmentation_fault", reason=reason)
+
+    monkeypatch.setattr(apart, "together", together)
+
+    (found,) = apart.tried_apart([named("segmentation_fault")], n_workers=2, timeout_s=600)
+
+    assert found.killed_by == killers
+    assert lost in found.lost
+    assert bool(found.tier) == bool(killers)
+    assert Matrix(tried=(found,), is_whole=False).faults == {}
+
+
+def test_what_would_end_this_process_is_not_tried_in_it() -> None:
+    (found,) = apart.tried_here([named("exits_with_status_0")])
+
+    assert found.lost == "it ends its process, which is this one: leave out --in-process"
+    assert Matrix(tried=(found,), is_whole=False).code is ExitCode.MISSING
 
 
 # --- The command ---------------------------------------------------------------------------------

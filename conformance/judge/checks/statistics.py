@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -30,12 +31,16 @@ from conformance.judge.checks.base import (
 )
 from conformance.judge.checks.matrices import tall_of
 from conformance.judge.statistics import (
+    CIRCULAR_TESTS,
     MATRIX_TESTS,
     TESTS,
+    Circular,
     Decision,
     Matrices,
     Sample,
     Test,
+    circular_law,
+    circular_of,
     decide,
     element_law,
     look_keys,
@@ -46,6 +51,8 @@ CHECK = "statistics"
 
 SIGNS = 45
 """Fair coins that fall alike less often than the error budget allows: 2^-45 is 3e-14."""
+
+Sampled: TypeAlias = Sample | Circular | Matrices
 
 CONSTANT = KeySpec(seed=0)
 """A key that somebody puts in place of the one that is given, and the only one of the
@@ -60,7 +67,7 @@ above share their sampler, and cost more."""
 def check_statistics(evidence: Evidence, definition: Definition, outcome: Returned) -> CheckResult:
     """Ensure that the draws are of the law and independent, as far as their number can tell.
 
-    Not applicable to constants, to stored samples, and to complex numbers, which have an oracle.
+    Not applicable to constants, and to stored samples.
     """
     case = evidence.observation.case
     if outcome.stride != 1 or outcome.moments.nonfinite or not math.prod(outcome.shape):
@@ -102,7 +109,7 @@ def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> 
         return look_keys(problem, fresh)
     if size > LARGEST_COPY or problem.key != CONSTANT:
         return []
-    return [look_keys(problem, fresh)[0][:2]]
+    return [look_keys(problem, fresh, n_looks=1)[0][:2]]
 
 
 def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult:
@@ -115,7 +122,7 @@ def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult
         evidence.spec.definition, case.problem
     ):
         return passed(CHECK)
-    own, other, *_ = look_keys(case.problem, evidence.fresh)[0]
+    own, other, *_ = look_keys(case.problem, evidence.fresh, n_looks=1)[0]
     pair = f"seeds {own.seed} and {other.seed}"
     return failed(CHECK, f"{case.id}: {pair} return the same array: the key is ignored")
 
@@ -137,12 +144,15 @@ def is_no_accident(definition: Definition | None, problem: Problem) -> bool:
 
 def sampled(
     definition: Definition, problem: Problem, looks: Iterable[Array]
-) -> tuple[Iterator[Sample | Matrices], Sequence[Test]] | None:
+) -> tuple[Iterator[Sampled], Sequence[Test]] | None:
     """Return the sample of each look, and the tests of it; None where there are none."""
-    if FORMATS[problem.dtype].is_complex:
-        return None
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
         return (_matrices(definition, looks), MATRIX_TESTS) if definition.scale else None
+    if FORMATS[problem.dtype].is_complex:
+        circle = circular_law(definition, problem.shape)
+        if circle is None:
+            return None
+        return (circular_of(each, circle) for each in looks), CIRCULAR_TESTS
     law = element_law(definition, problem.shape, problem.dtype)
     return None if law is None else ((sample_of(each, law) for each in looks), TESTS)
 

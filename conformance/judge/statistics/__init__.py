@@ -6,6 +6,10 @@ them with the run's one error budget.
 """
 
 from conformance.judge.statistics.battery import TESTS as TESTS
+from conformance.judge.statistics.circular import CIRCULAR_TESTS as CIRCULAR_TESTS
+from conformance.judge.statistics.circular import Circular as Circular
+from conformance.judge.statistics.circular import circular_law as circular_law
+from conformance.judge.statistics.circular import circular_of as circular_of
 from conformance.judge.statistics.element import ElementLaw as ElementLaw
 from conformance.judge.statistics.element import element_law as element_law
 from conformance.judge.statistics.finding import Test as Test

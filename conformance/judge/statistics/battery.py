@@ -7,6 +7,7 @@ exact, or a bound by an inequality for any sample size, so that shares of 1e-13 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import math
@@ -149,10 +150,13 @@ def _collisions(sample: Sample) -> Finding | None:
     if 2 * mean > size:  # nearly every value is there several times
         return None
     repeated = int(np.count_nonzero(np.diff(sample.ordered) == 0))
-    chance = STATISTICS.evidence
-    certain = mean + math.sqrt(2 * mean * chance) + chance + math.log(2 / CERTAIN)
+    # So many copies are counted whatever else repeats. By Bernstein's bound far fewer than `most`.
+    most = math.ceil(mean + math.sqrt(2 * mean * STATISTICS.evidence) + STATISTICS.evidence)
+    fewest = bisect.bisect_left(
+        range(most), True, key=lambda count: at_least(count, mean) < STATISTICS.alpha
+    )
     return Finding(
-        statistic=repeated / size, p_value=at_least(repeated, mean), certain=certain / size
+        statistic=repeated / size, p_value=at_least(repeated, mean), certain=fewest / size
     )
 
 
@@ -248,7 +252,7 @@ def _lines(sample: Sample) -> Finding | None:
             return f"lines {first[n]} and {second[n]} of axis {axis}"
 
         found.append(_products(sample, sums, counts, counts, name))
-    return _worst(found)
+    return worst(found)
 
 
 def _levels(sample: Sample) -> Finding | None:
@@ -263,7 +267,7 @@ def _levels(sample: Sample) -> Finding | None:
             if term is not None:
                 name = f"{what} of line {{}} of axis {axis} of {size}"
                 found.append(_line_means(values, term, name))
-    return _worst(found)
+    return worst(found)
 
 
 def _line_means(values: Reals, term: Term, name: str) -> Finding:
@@ -280,13 +284,16 @@ def _line_means(values: Reals, term: Term, name: str) -> Finding:
     )
 
 
-def _worst(found: Sequence[Finding | None]) -> Finding | None:
-    """Return the finding of the smallest p-value, times how many there are."""
+def worst(found: Sequence[Finding | None]) -> Finding | None:
+    """Return the finding of the smallest p-value, times how many there are: of several, a bound."""
     known = [each for each in found if each is not None]
     if not known:
         return None
     least = min(known, key=lambda each: each.p_value)
-    return dataclasses.replace(least, p_value=min(1.0, least.p_value * len(known)))
+    if len(known) == 1:
+        return least
+    p_value = min(1.0, least.p_value * len(known))
+    return dataclasses.replace(least, p_value=p_value, beyond=math.nan)
 
 
 def _transposed(sample: Sample) -> Finding | None:
@@ -307,7 +314,7 @@ def _copies(sample: Sample) -> Finding | None:
     r elements equal r others with probability h^r at most, h the heaviest atom.
     """
     shares = [_copied_lines(sample, axis) for axis in range(-1, len(sample.shape))]
-    return _worst(shares)
+    return worst(shares)
 
 
 def _copied_lines(sample: Sample, axis: int) -> Finding | None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from conformance.core.ids import Problem
 from conformance.core.keys import WORD_BITS, KeySpec
 from conformance.judge.alpha import STATISTICS
+from conformance.judge.statistics.circular import Circular
 from conformance.judge.statistics.finding import Finding, Test
 from conformance.judge.statistics.haar import Matrices
 from conformance.judge.statistics.sample import Sample
@@ -63,15 +64,15 @@ def look_sizes(size: int) -> list[int]:
     return sizes
 
 
-def look_keys(problem: Problem, fresh: int = 0) -> list[list[KeySpec]]:
+def look_keys(problem: Problem, fresh: int = 0, *, n_looks: int = LOOKS) -> list[list[KeySpec]]:
     """Return the keys of each look, the problem's own first, in pairs of kin; see `PAIRS`.
 
     They follow from the problem, so that equal inputs give equal verdicts. fresh: another number
-    gives other keys, for those who run the same every night.
+    gives other keys, for those who run the same every night. n_looks: how many are wanted at most.
     """
     keys: dict[KeySpec, None] = {}
     looks, start, asked = [], 0, problem.id
-    for look, count in enumerate(look_sizes(math.prod(problem.shape))):
+    for look, count in enumerate(look_sizes(math.prod(problem.shape))[:n_looks]):
         number = 0
         while len(keys) < start + count:
             root = problem.key
@@ -121,7 +122,7 @@ differs in one bit, of the seed or the last word. Each pair has a root of its ow
 be made in two ways: `fold_in(key, 0)` is `split(key, 2)[0]` where JAX numbers children so."""
 
 
-def decide(looks: Iterable[Sample | Matrices], tests: Sequence[Test]) -> Decision:
+def decide(looks: Iterable[Sample | Circular | Matrices], tests: Sequence[Test]) -> Decision:
     """Return what the looks come to: the first that refuses its draws decides, or the last.
 
     looks: each the draws of its own keys; one at least.
@@ -135,7 +136,7 @@ def decide(looks: Iterable[Sample | Matrices], tests: Sequence[Test]) -> Decisio
     return decision
 
 
-def _look(number: int, sample: Sample | Matrices, tests: Sequence[Test]) -> Decision:
+def _look(number: int, sample: Sample | Circular | Matrices, tests: Sequence[Test]) -> Decision:
     measured = ((test, test.measure(sample)) for test in tests)
     found = tuple((test, finding) for test, finding in measured if finding is not None)
     return Decision(

@@ -6,15 +6,20 @@ harness and `conformance faults` load this: no run pays for it.
 
 import dataclasses
 from types import ModuleType
+from typing import TypeVar
 
+from conformance.planted.fault import LayerFault, Planted
 from conformance.suite.faults import (
     calls,
+    circles,
     constants,
     contract,
     declared,
     draws,
+    endings,
     keys,
     law,
+    layers,
     matrices,
     order,
     places,
@@ -29,16 +34,18 @@ from conformance.suite.faults import (
 )
 from conformance.suite.faults.fault import Fault
 
+AnyFault = TypeVar("AnyFault", Fault, LayerFault)
+
 __all__ = ["BY_DESIGN", "EVERY", "FAULTS", "Fault"]
 
 
 def _of(*kinds: ModuleType) -> tuple[Fault, ...]:
     """Return the faults of some files, of which each is a kind."""
-    return tuple(
-        dataclasses.replace(fault, kind=kind.__name__.rpartition(".")[2])
-        for kind in kinds
-        for fault in kind.FAULTS
-    )
+    return tuple(_named(fault, kind) for kind in kinds for fault in kind.FAULTS)
+
+
+def _named(fault: AnyFault, kind: ModuleType) -> AnyFault:
+    return dataclasses.replace(fault, kind=kind.__name__.rpartition(".")[2])
 
 
 FAULTS = _of(contract, constants, law, stream, order, matrices, declared, rbg, unsampled)
@@ -49,5 +56,17 @@ BY_DESIGN = _of(sizes, keys, transforms, calls)
 SWEPT = _of(swept)
 """Faults that the sweeps of laws show."""
 
-EVERY = (*FAULTS, *_of(draws, places, rounding, settings), *BY_DESIGN, *SWEPT)
+LAYERS = tuple(_named(fault, layers) for fault in layers.FAULTS)
+
+ENDINGS = _of(endings)
+"""Of those the process ends: only workers try them."""
+
+EVERY: tuple[Planted, ...] = (
+    *FAULTS,
+    *_of(draws, circles, places, rounding, settings),
+    *BY_DESIGN,
+    *SWEPT,
+    *LAYERS,
+    *ENDINGS,
+)
 """What `conformance faults` plants."""

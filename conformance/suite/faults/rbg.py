@@ -88,9 +88,9 @@ FAULTS = (
     ),
     Fault(
         name="rbg_complex_variance_doubled",
-        base="normal_1",
+        base="normal",
         wrong=of_array(lambda a: a * 2**0.5),
-        shape=(256, 64),
+        key="s7",
         dtype="complex64",
         prng="rbg",
         caught_by="moments",

@@ -25,7 +25,8 @@ def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
         def changed(wide: Any) -> Any:
             elements = wide.reshape(-1)
             unseen = np.arange(elements.size) % stride != 0
-            elements[unseen] = change(elements[unseen])
+            if unseen.any():
+                elements[unseen] = change(elements[unseen])
             return wide
 
         return in_float64(array, changed)
@@ -46,17 +47,19 @@ def _first(value: Callable[[float], float]) -> Callable[[Any], Any]:
 FAULTS = (
     Fault(
         name="one_unsampled_element_shifted",
-        base="normal",
+        base="lecun_normal",
         wrong=_unseen_by_a_sample(_first(lambda x: x + 0.001)),
-        shape=(100, 100),
+        shape=(255, 257),
+        key="s16777217",
         caught_by="oracle",
         drift=DriftClass.TRANSFORM,
     ),
     Fault(
         name="one_unsampled_element_huge",
-        base="glorot_normal",
+        base="he_normal",
         wrong=_unseen_by_a_sample(_first(lambda _: 1e4)),
-        shape=(100, 100),
+        shape=(1, 65537),
+        key="k123456789abcdef0",
         dtype="float16",
         caught_by="structure",
         drift=DriftClass.TRANSFORM,
@@ -65,7 +68,8 @@ FAULTS = (
         name="one_unsampled_element_not_a_number",
         base="uniform",
         wrong=_unseen_by_a_sample(_first(lambda _: math.nan)),
-        shape=(128, 64),
+        shape=(255, 257),
+        key="s7.fold5",
         dtype="bfloat16",
         caught_by="contract",
         drift=DriftClass.LAW,
@@ -74,16 +78,18 @@ FAULTS = (
         name="unsampled_elements_reversed",
         base="uniform",
         wrong=_unseen_by_a_sample(lambda x: x[::-1].copy()),
-        shape=(128, 64),
-        dtype="float16",
+        shape=(255, 257),
+        key="s7.fold5",
+        dtype="bfloat16",
         caught_by="oracle",
         drift=DriftClass.STRUCTURAL,
     ),
     Fault(
         name="unsampled_elements_scaled",
-        base="he_normal",
+        base="lecun_normal",
         wrong=_unseen_by_a_sample(lambda x: x * (1 + 1e-12)),
-        shape=(241, 17),
+        shape=(255, 257),
+        key="s7",
         dtype="float64",
         caught_by="oracle",
         drift=DriftClass.LAW,
