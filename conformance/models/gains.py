@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from conformance.core.laws import TRUNCATED_STDDEV, Definition, TruncatedNormal
 from conformance.models.names import UNIFORM, Reading, Scaled, is_same, readings, scaled_of
-from conformance.models.uses import SUMMED, UNKNOWN_USE, Use
+from conformance.models.uses import BILINEAR, SUMMED, UNKNOWN_USE, Use
 
 OTHER_MODES: Mapping[str, Callable[[Reading], float]] = {
     "2 / (fan_in + fan_out)": lambda reading: 2 / (reading.fan_in + reading.fan_out),
@@ -26,7 +26,7 @@ OTHER_MODES: Mapping[str, Callable[[Reading], float]] = {
 
 def gain_of(variance: float, use: Use) -> float | None:
     """Return by what a use multiplies the variance of its inputs; None where nothing is summed."""
-    if use.kind not in SUMMED or use.fan_in is None:
+    if use.kind not in (*SUMMED, BILINEAR) or use.fan_in is None:
         return None
     return variance * use.factor**2 * use.fan_in
 
@@ -43,7 +43,25 @@ def fan_fault(
     if scaled is None or not summed or any(use.kind == UNKNOWN_USE for use in uses):
         return ""
     faults = [_fault(definition, scaled, shape, dtype, use) for use in summed]
-    return "" if "" in faults else faults[0]
+    if "" in faults or suited_form(definition, shape, dtype, uses):
+        return ""
+    return faults[0]
+
+
+def suited_form(
+    definition: Definition | None, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
+) -> Use | None:
+    """Return the bilinear form that a scale suits which suits no simple sum; None if none."""
+    scaled = scaled_of(definition)
+    if scaled is None:
+        return None
+    suited = [
+        use
+        for use in uses
+        if use.kind in (*SUMMED, BILINEAR)
+        and _suits(scaled.variance * use.factor**2, scaled.distribution, shape, dtype, use)
+    ]
+    return suited[0] if suited and all(use.kind == BILINEAR for use in suited) else None
 
 
 def _fault(

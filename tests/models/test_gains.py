@@ -147,6 +147,21 @@ def test_a_table_that_serves_two_is_right_if_it_suits_one() -> None:
     assert fault(LECUN(in_axis=1, out_axis=0), (10, 16), tied, X) == ""
 
 
+def bilinear(w: Any, x: Any) -> Any:
+    return jnp.einsum("bi,ijk,bj->bk", x, w, x[:, :6])
+
+
+@pytest.mark.parametrize("axes", [{}, {"batch_axis": 1}])
+def test_a_bilinear_kernel_is_right_by_its_first_sum_and_by_both(axes: Any) -> None:
+    assert fault(LECUN(**axes), (16, 6, 4), bilinear, X) == ""
+
+
+def test_a_bilinear_kernel_that_suits_neither_of_its_sums_is_found() -> None:
+    told = fault(LECUN(batch_axis=0), (16, 6, 4), bilinear, X)
+
+    assert told.startswith("wrong fan: gain 2.67: as if fan-in were 6, not 16")
+
+
 def test_where_one_use_is_unknown_nobody_can_say() -> None:
     def other(w: Any, x: Any) -> Any:
         return x @ w, x @ (w + w.T)
