@@ -374,9 +374,9 @@ FORGETTING = frozenset(
 """Operations after which data are data, whatever they were made of."""
 
 
-def item(pattern: Pattern) -> Pattern:
-    """Return what is left without the first axis."""
-    return kept(pattern[1:])
+def without(pattern: Pattern, axis: int) -> Pattern:
+    """Return what is left at an index of an axis."""
+    return kept(pattern[:axis] + pattern[axis + 1 :])
 
 
 def appended(pattern: Pattern, length: int) -> Pattern:

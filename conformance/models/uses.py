@@ -44,10 +44,20 @@ was made for, that of `x w` or that of `(x w) . y`, the program does not say.
 
 SUMS = ("add", "sub", "add_any")
 
+JOINING = (*SUMS, "concatenate", "select_n")
+"""Operations after which parts are one again, as of a rotation."""
+
 SUMMED = (CONTRACTION, CONVOLUTION)
 """The uses that have a fan which a variance should follow."""
 
+FUSED = "fused"
+"""What was made with it is cut into parts, each of which goes its own way, as q, k and v do."""
+
 MODULATED = "multiplied by data before it is summed"
+
+
+Outputs = tuple[tuple[int, int], ...]
+"""Axes of a parameter, and how many of their elements."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ class Use:
         where outputs differ; from `fan_min` to `fan_max` then. None where unknown.
     axes: those of the parameter that are summed over. field: of these the receptive field.
     factor: what the parameter is multiplied by before. where: the operation.
+    outputs: axes that are not summed over, and how much of each goes the same way.
     reason: why the use is unknown.
     """
 
@@ -69,6 +80,7 @@ class Use:
     axes: tuple[int, ...] = ()
     field: tuple[int, ...] = ()
     factor: float = 1.0
+    outputs: Outputs = ()
     where: str = ""
     reason: str = ""
 
@@ -139,12 +151,14 @@ class Known:
 class Rest:
     """The other axes of a kernel that data were summed with, as axes of what came out.
 
-    fan_in, axes: of that sum. is_met: it was multiplied by other data since.
+    fan_in, axes: of that sum. outputs: what came out of it.
+    is_met: it was multiplied by other data since.
     """
 
     view: View
     fan_in: float
     axes: tuple[int, ...]
+    outputs: Outputs
     is_met: bool = False
 
 
@@ -161,6 +175,16 @@ Term = View | Together | Mixed | Known | Data
 DATA, SOME_CONSTANT = Data(), Known()
 
 
+def _outputs(axes: Iterable[tuple[Atom, ...]]) -> Outputs:
+    """Return how much there is of each axis of a parameter."""
+    sizes: dict[int, int] = {}
+    for atoms in axes:
+        for atom in atoms:
+            if atom.axis >= 0:
+                sizes[atom.axis] = sizes.get(atom.axis, 1) * atom.size
+    return tuple(sorted(sizes.items()))
+
+
 def view_of(parameter: str, shape: Sequence[int]) -> View:
     """Return a parameter as the program gets it."""
     return View(parameter, tuple((Atom(axis, size),) for axis, size in enumerate(shape)))
@@ -172,6 +196,7 @@ def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     for term in follower.run(program, list(inputs)):
         if isinstance(term, Mixed):
             follower.unknown(term, "output")
+        follower.cut([term], "output")
     return list(dict.fromkeys(follower.found))
 
 
@@ -207,6 +232,11 @@ class _Follower:
             found = meeting(self, operation, operands)
         if found is None:
             found = self._no_rule(operation, operands)
+        rests = _rests(operands)
+        if operation.name in SUMS and found == DATA and len(rests) == 1:  # a bias, say
+            ((place, rest),) = rests.items()
+            return [Data(rest=_rests_after(operation, rest, place, operands)[0])]
+        self.cut(operands, operation.name)
         return found if isinstance(found, list) else [found] * n_outputs
 
     def _entered(self, operation: Operation, operands: list[Term]) -> list[Term] | None:
@@ -311,23 +341,33 @@ class _Follower:
 
     def _of_data(self, operation: Operation, operands: list[Term]) -> list[Term]:
         made = _without_parameters(operation, operands)
-        rests = {
-            place: each.rest
-            for place, each in enumerate(operands)
-            if isinstance(each, Data) and each.rest is not None
-        }
+        rests = _rests(operands)
         if operation.name == "dot_general" and all(isinstance(each, Data) for each in operands):
             contracted = operation.parameters["dimension_numbers"][0]
             if len({rest.view.parameter for rest in rests.values()}) == len(rests):
                 for place, rest in rests.items():
                     self.bilinear(rest, operation.name, contracted[place])
-        if len(rests) != 1 or len(made) != 1:
+        if operation.name == "reduce_sum" and rests and rests[0].is_met:
+            self.bilinear(rests[0], operation.name, operation.parameters["axes"])
+        left: list[Rest | None] = [None]
+        if len(rests) == 1:
+            ((place, rest),) = rests.items()
+            left = _rests_after(operation, rest, place, operands)
+        if left == [None]:
+            self.cut(operands, operation.name)
             return made
-        ((place, rest),) = rests.items()
-        if operation.name == "reduce_sum" and rest.is_met:
-            self.bilinear(rest, operation.name, operation.parameters["axes"])
-        left = _rest_after(operation, rest, place, operands)
-        return [dataclasses.replace(each, rest=left) for each in made if isinstance(each, Data)]
+        return [
+            dataclasses.replace(each, rest=rest) if isinstance(each, Data) else each
+            for each, rest in zip(made, left, strict=True)
+        ]
+
+    def cut(self, operands: Sequence[Term], where: str) -> None:
+        """Note that parts of what a kernel made go their own ways, if nothing joins them again."""
+        for rest in _rests(operands).values() if where not in JOINING else ():
+            outputs = _outputs(rest.view.axes)
+            if outputs != rest.outputs:
+                name = rest.view.parameter
+                self.found.append(Use(name, FUSED, outputs=outputs, where=where))
 
     def element(self, term: Term, where: str, kind: str = ELEMENT) -> None:
         """Note that each element of a term meets data by itself."""
@@ -464,9 +504,9 @@ def _item(term: Term) -> Term:
         case Together():
             return _mixed([term], "scan of joined parameters")
         case Known(value=value, pattern=pattern):
-            return Known(value, patterns.item(pattern))
+            return Known(value, patterns.without(pattern, 0))
         case Data(pattern=pattern):
-            return Data(patterns.item(pattern))
+            return Data(patterns.without(pattern, 0))
         case _:
             return term
 
@@ -503,21 +543,32 @@ def _without_parameters(operation: Operation, operands: list[Term]) -> list[Term
     return [Data(pattern)] * n_outputs
 
 
-def _rest_after(
+def _rests(operands: Sequence[Term]) -> dict[int, Rest]:
+    return {
+        place: each.rest
+        for place, each in enumerate(operands)
+        if isinstance(each, Data) and each.rest is not None
+    }
+
+
+def _rests_after(
     operation: Operation, rest: Rest, place: int, operands: Sequence[Term]
-) -> Rest | None:
-    """Return the rest of a kernel in what is but moved, scaled, or multiplied by other data."""
-    view = rest.view
-    if operation.name == "convert_element_type":
-        return rest
-    if MOVES.get(operation.name) is _move:
+) -> list[Rest | None]:
+    """Return the rest of a kernel in what is but moved, scaled, cut, or met with other data."""
+    view, name = rest.view, operation.name
+    if name == "convert_element_type":
+        return [rest]
+    if name in ("split", "unstack"):
+        cut: Any = MOVES[name](operation, [view])
+        return [dataclasses.replace(rest, view=each) for each in cut]
+    if MOVES.get(name) is _move:
         axes = _moved_axes(operation, view.axes)
-        return None if axes is None else dataclasses.replace(rest, view=_with_axes(view, axes))
-    if operation.name != "mul" and not (operation.name == "div" and place == 0):
-        return None
+        return [None if axes is None else dataclasses.replace(rest, view=_with_axes(view, axes))]
+    if name not in ("mul", *SUMS) and not (name == "div" and place == 0):
+        return [None]
     fitted = _fitted(view, shape_of(operation))
-    is_met = rest.is_met or all(isinstance(each, Data) for each in operands)
-    return None if fitted is None else dataclasses.replace(rest, view=fitted, is_met=is_met)
+    is_met = rest.is_met or (name == "mul" and all(isinstance(each, Data) for each in operands))
+    return [None if fitted is None else dataclasses.replace(rest, view=fitted, is_met=is_met)]
 
 
 def _with_axes(view: View, axes: Axes) -> View:
@@ -694,7 +745,8 @@ def _unstack(operation: Operation, operands: list[Term]) -> Any:
     if not isinstance(term, View):
         return None
     axes = (*term.axes[:axis], *term.axes[axis + 1 :])
-    return [dataclasses.replace(term, axes=axes)] * len(operation.outputs)
+    pattern = patterns.without(term.pattern, axis)
+    return [dataclasses.replace(term, axes=axes, pattern=pattern)] * len(operation.outputs)
 
 
 def _concatenate(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
@@ -878,6 +930,7 @@ def _rest(operation: Operation, view: View, *, is_left: bool) -> Rest:
         _with_axes(view, tuple(axes)),
         float(math.prod(atom.size for atom in atoms)),
         tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
+        _outputs(axes),
     )
 
 
@@ -949,6 +1002,7 @@ def _contracted(
         operation.name,
         fan_in=float(math.prod(atom.size for atom in atoms)),
         axes=tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
+        outputs=_outputs(each for each in view.axes if each not in summed),
     )
 
 
