@@ -12,6 +12,7 @@ from conformance.suite.faults import (
     constants,
     contract,
     declared,
+    departures,
     draws,
     keys,
     law,
@@ -49,5 +50,5 @@ BY_DESIGN = _of(sizes, keys, transforms, calls)
 SWEPT = _of(swept)
 """Faults that the sweeps of laws show."""
 
-EVERY = (*FAULTS, *_of(draws, places, rounding, settings), *BY_DESIGN, *SWEPT)
+EVERY = (*FAULTS, *_of(departures, draws, places, rounding, settings), *BY_DESIGN, *SWEPT)
 """What `conformance faults` plants."""
