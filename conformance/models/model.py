@@ -127,7 +127,7 @@ class Kind(Protocol):
         """Return what modules said of the parameters when they were built."""
 
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
-        """Return the outputs of the model with these parameters.
+        """Return the outputs of the model with these parameters, once they were built.
 
         is_training: what flags say that nobody bound.
         """
@@ -542,6 +542,9 @@ class _Linen:
         function = getattr(self._module, method) if isinstance(method, str) else method
         self._function, self._named = function or self._module.__call__, named
         self._dtypes: Mapping[str, str] = {}
+        self._names: list[str] = []
+        self._structure: Any = None
+        self._has_others = False
 
     def facts(self) -> Facts:
         return Facts(dtypes=self._dtypes)
@@ -556,18 +559,22 @@ class _Linen:
         return self._module.init(rngs, *inputs, **self._keywords())
 
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
+        import jax
+
         with linen_dtypes() as self._dtypes:
             variables = self._variables(key, inputs)
-        return _flat(variables.get("params", {}))
+        params = variables.get("params", {})
+        self._names, self._structure = list(_flat(params)), jax.tree_util.tree_structure(params)
+        self._has_others = set(variables) != {"params"}
+        return _flat(params)
 
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
         from flax.core import DenyList
 
-        variables = self._variables(key, inputs)
-        structure = jax.tree_util.tree_structure(variables["params"])
-        names = list(_flat(variables["params"]))
-        params = jax.tree_util.tree_unflatten(structure, [leaves[name] for name in names])
+        variables = self._variables(key, inputs) if self._has_others else {}
+        values = [leaves[name] for name in self._names]
+        params = jax.tree_util.tree_unflatten(self._structure, values)
         rngs = dict.fromkeys(("params", *self._rngs), key)
         return self._module.apply(
             {**variables, "params": params},

@@ -5,6 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -107,6 +112,24 @@ def test_a_module_of_equinox_is_taken_as_it_is() -> None:
 
     assert kernel.initializer == ("uniform of +-fan_in**-0.5 (PyTorch) with in_axis=1, out_axis=0")
     assert audited("equinox_mlp").n_faults == 0
+
+
+def test_a_model_of_billions_is_read_from_its_shapes_in_ten_seconds_and_one_gibibyte() -> None:
+    """By the CPU's time: another process on this machine may take it all."""
+    command = ["-m", "conformance", "audit", f"{HERE}:billions", "--abstract", "--json", "-"]
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen([sys.executable, *command], stdout=out)  # noqa: S603  # ours
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        document = json.load(out)
+
+    sizes = [math.prod(one["shape"]) for one in document["parameters"]]
+    assert (process.returncode, document["n_faults"]) == (0, 0)
+    assert sum(sizes) > 8.5e9
+    assert usage.ru_utime + usage.ru_stime < 10
+    in_bytes = usage.ru_maxrss * (1024 if sys.platform == "linux" else 1)
+    assert in_bytes < 1 << 30
 
 
 # --- Faults that are known, and changes ----------------------------------------------------------
