@@ -234,15 +234,15 @@ def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[i
 def _initializer(law: LawRead, shape: tuple[int, ...], uses: Sequence[Use]) -> str:
     """Return the names of all initializers with the law; its own where libraries have none.
 
-    Axes are read as JAX's defaults do in what was drawn; if none fits, as the parameter is used.
+    Axes are read as JAX's defaults do in what was drawn, and as the parameter is used.
     """
     definition, dtype = law.definition, law.drawn_dtype
     if definition is None or law.shift or isinstance(definition, Constant):
         return text_of(law)
     names = library_names(definition, law.drawn_shape, dtype)
     summed = next((use for use in uses if use.kind in SUMMED), None)
-    if not names and summed and math.prod(law.drawn_shape) == math.prod(shape):
-        names = names_by_axes(definition, shape, dtype, summed.axes)
+    if summed and math.prod(law.drawn_shape) == math.prod(shape):
+        names += names_by_axes(definition, shape, dtype, summed.axes, summed.field, names)
     return " or ".join(names) or text_of(law)
 
 

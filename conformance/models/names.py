@@ -28,11 +28,12 @@ from conformance.core.ulp import unit_roundoff
 NORMAL, TRUNCATED, UNIFORM = "normal", "truncated_normal", "uniform"
 
 FAMILIES = (
-    ("lecun", 1.0, "fan_in"),
-    ("he", 2.0, "fan_in"),
-    ("glorot", 1.0, "fan_avg"),
+    ("lecun_{}", 1.0, "fan_in"),
+    ("he_{}", 2.0, "fan_in"),
+    ("glorot_{}", 1.0, "fan_avg"),
+    ("he_{} by fan_out", 2.0, "fan_out"),
 )
-"""Name, scale and mode of the scalings that have a name in `jax.nn.initializers`."""
+"""Name, scale and mode of the scalings that have a name in `jax.nn.initializers` or in a paper."""
 
 SUFFIXES = {
     TRUNCATED: "normal",  # what JAX calls so is cut at 2 sigma
@@ -98,22 +99,39 @@ def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) ->
 
 
 def names_by_axes(
-    definition: Definition, shape: tuple[int, ...], dtype: str, axes: Sequence[int]
+    definition: Definition,
+    shape: tuple[int, ...],
+    dtype: str,
+    axes: Sequence[int],
+    field: Sequence[int] = (),
+    known: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Return the names, with their axes, of initializers that sum over the axes of the shape."""
+    """Return the names, with their axes, of initializers that sum over the axes of the shape.
+
+    field: of these the receptive field. known: names of initializers that draw the law without
+    being told axes: they are left out. Of each other one the reading with the fewest axes of a
+    batch is named.
+    """
     scaled = scaled_of(definition)
-    if scaled is None:
+    if scaled is None or math.prod(shape) == 0:
         return ()
-    found = []
-    for reading in readings(shape):
-        is_so = all((role == "in") == (axis in axes) for axis, role in enumerate(reading.roles))
-        if is_so and "batch" not in reading.roles:
-            for name, scale, mode in _named(scaled):
-                each = _asked(scale, mode, scaled, **reading.axes)
-                if _has(each, scaled, shape, dtype):
-                    told = ", ".join(f"{key}={_axes(value)}" for key, value in reading.axes.items())
-                    found.append(f"{name} with {told}")
-    return tuple(found)
+    found: dict[str, str] = {}
+    roles = [
+        ("field",) if axis in field else ("in",) if axis in axes else ("out", "batch")
+        for axis in range(len(shape))
+    ]
+    fitting = [
+        reading
+        for reading in readings(shape)
+        if all(role in possible for role, possible in zip(reading.roles, roles, strict=True))
+    ]
+    for reading in sorted(fitting, key=lambda each: each.roles.count("batch")):
+        for name, scale, mode in _named(scaled):
+            each = _asked(scale, mode, scaled, **reading.axes)
+            if name not in found and name not in known and _has(each, scaled, shape, dtype):
+                told = (f"{key}={_axes(value)}" for key, value in reading.axes.items() if value)
+                found[name] = f"{name} with {', '.join(told)}"
+    return tuple(found.values())
 
 
 def _axes(axes: tuple[int, ...]) -> str:
@@ -124,7 +142,7 @@ def _named(scaled: Scaled) -> Iterator[tuple[str, float, str]]:
     """Yield name, scale and mode of the scalings of a distribution that have a name."""
     suffix = SUFFIXES[scaled.distribution]
     for base, scale, mode in FAMILIES:
-        yield f"{base}_{suffix}", scale, mode
+        yield base.format(suffix), scale, mode
     if scaled.distribution == UNIFORM:
         yield "uniform of +-fan_in**-0.5 (PyTorch)", 1 / 3, "fan_in"
 
@@ -169,7 +187,7 @@ class Reading:
         """Return the arguments of an initializer that reads the axes so."""
         return {
             f"{role}_axis": tuple(axis for axis, each in enumerate(self.roles) if each == role)
-            for role in ("in", "out")
+            for role in ("in", "out", "batch")
         }
 
 

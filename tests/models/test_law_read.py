@@ -11,7 +11,7 @@ import pytest
 
 from conformance.models.formula import read, root_keys
 from conformance.models.law import LawRead, law_read, text_of
-from conformance.models.names import library_names
+from conformance.models.names import library_names, names_by_axes
 from conformance.observe.jax_compat import traced
 
 INITIALIZERS = jax.nn.initializers
@@ -111,6 +111,49 @@ def test_all_initializers_of_one_law_are_named() -> None:
         "lecun_normal",
         "glorot_normal",
     )
+
+
+HE, UNIFORM = INITIALIZERS.he_normal, INITIALIZERS.lecun_uniform
+HE_FAN_OUT = INITIALIZERS.variance_scaling(2.0, "fan_out", "truncated_normal")
+
+
+@pytest.mark.parametrize(
+    ("initializer", "shape", "axes", "names"),
+    [
+        (
+            HE(in_axis=1, out_axis=0), (32, 24), (1,),
+            {"he_normal by fan_out", "he_normal with in_axis=1, out_axis=0"},
+        ),
+        (
+            INITIALIZERS.glorot_normal(in_axis=1, out_axis=2, batch_axis=0), (4, 32, 8), (1,),
+            {"glorot_normal with in_axis=1, out_axis=2, batch_axis=0"},
+        ),
+        (HE_FAN_OUT, (3, 3, 8, 20), (0, 1, 2), {"he_normal by fan_out"}),
+        (
+            INITIALIZERS.lecun_normal(), (16, 32), (0,),
+            {"lecun_normal", "he_normal by fan_out"},
+        ),
+        (
+            INITIALIZERS.lecun_normal(), (32, 16), (1,),
+            {"lecun_normal"},
+        ),
+        (
+            INITIALIZERS.variance_scaling(2.0, "fan_out", "uniform", 1, 0), (20, 8, 3, 3),
+            (1, 2, 3), {"he_uniform by fan_out with in_axis=1, out_axis=0"},
+        ),
+        (UNIFORM(), (3, 3, 8, 20), (0, 1, 2), {"lecun_uniform"}),
+    ],
+)  # fmt: skip
+def test_all_names_of_a_law_are_told_with_the_axes_that_they_need(
+    initializer: Any, shape: tuple[int, ...], axes: tuple[int, ...], names: set[str]
+) -> None:
+    found = law(lambda key, _: initializer(key, shape))
+
+    assert found.definition is not None
+    known = library_names(found.definition, shape, "float32")
+    field = axes[1:] if axes == (1, 2, 3) else axes[:2] if len(axes) > 1 else ()
+    explicit = names_by_axes(found.definition, shape, "float32", axes, field, known)
+    assert {*known, *explicit} == names
 
 
 def test_a_normal_that_is_cut_and_not_corrected_has_no_name() -> None:
