@@ -73,7 +73,7 @@ def shapes_traced() -> Iterator[None]:
             return eval_shape(function, *arguments, **keywords)
         return function(*arguments, **keywords)
 
-    jax.eval_shape = through
+    jax.eval_shape = through  # type: ignore[assignment]  # mypy compares the names of arguments
     try:
         yield
     finally:

@@ -139,6 +139,15 @@ class Joined:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """An array at an index of the first axes of zeros, as of a kernel that is a delta in space."""
+
+    part: Drawn
+    index: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Factor:
     """Q of the QR of drawn normals, or a function of its R alone."""
 
@@ -154,7 +163,7 @@ class Unknown:
     reason: str
 
 
-Formula = Constant | Keys | KeyWords | Drawn | Joined | Factor | Unknown
+Formula = Constant | Keys | KeyWords | Drawn | Joined | Placed | Factor | Unknown
 
 FROM_INPUTS = Unknown("made from the inputs of the model")
 
@@ -359,6 +368,8 @@ def _made(operation: Operation, formulas: list[Formula]) -> Formula | tuple[Form
         return _constants(operation, formulas)
     if operation.name == "concatenate":
         return _concatenated(operation, formulas)
+    if operation.name == "scatter":
+        return _placed(operation, formulas)
     return _of_one(operation, formulas)
 
 
@@ -664,6 +675,26 @@ def _indexed(formula: Formula, bounds: tuple[slice, ...], shape: tuple[int, ...]
             return cut or Unknown("split across joined arrays")
         case _:
             return Unknown("split")
+
+
+def _placed(operation: Operation, formulas: list[Formula]) -> Formula:
+    """Return what is drawn in the midst of zeros, whole and in its order, if it is so placed."""
+    zeros, indices, part = formulas
+    if not isinstance(zeros, Constant) or not isinstance(indices, Constant):
+        return Unknown(operation.name)
+    if not isinstance(part, Drawn) or not zeros.is_uniform or zeros.value:
+        return Unknown(operation.name)
+    size, shape = int(np.prod(part.shape)), shape_of(operation)
+    if not 0 < int(np.prod(shape)) <= MOST_COMPUTED:
+        return Unknown(f"{operation.name} into {int(np.prod(shape))} elements")
+    numbers = np.arange(1, size + 1, dtype=np.float64).reshape(part.shape)
+    updates = numbers.astype(zeros.array.dtype)
+    (made,) = computed(operation, [zeros.array, indices.array, updates])
+    n_before = len(shape) - len(part.shape)
+    index = tuple(int(axis[0]) for axis in np.nonzero(made)[:n_before])
+    if np.count_nonzero(made) != size or (made[index] != updates).any():
+        return Unknown(operation.name)
+    return Placed(part, index, shape)
 
 
 # --- Steps that act on elements ------------------------------------------------------------------

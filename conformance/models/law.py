@@ -18,9 +18,16 @@ from scipy import special
 from conformance.core.arrays import as_dtype
 from conformance.core.formats import FORMATS
 from conformance.core.laws import Constant as ConstantLaw
-from conformance.core.laws import Definition, Normal, Orthogonal, TruncatedNormal, Uniform
+from conformance.core.laws import (
+    Definition,
+    DeltaOrthogonal,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+)
 from conformance.core.ulp import unit_roundoff
-from conformance.models.formula import HAAR, Constant, Drawn, Formula, Joined, Rule, Unknown
+from conformance.models.formula import HAAR, Constant, Drawn, Formula, Joined, Placed, Rule, Unknown
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,8 @@ def law_read(formula: Formula) -> LawRead:
             return LawRead(reason="no elements")
         case Drawn():
             return _of_drawn(formula)
+        case Placed():
+            return _of_placed(formula)
         case Joined(parts=parts):
             each = (dataclasses.replace(law_read(part), is_mirrored=False) for part in parts)
             laws = list(dict.fromkeys(each))
@@ -105,8 +114,9 @@ def text_of(law: LawRead) -> str:
             return f"constant({value:g})"
         case TruncatedNormal(stddev=stddev, lower=lower, upper=upper):
             text = f"truncated_normal(stddev={stddev:.4g}, {lower:.4g}, {upper:.4g})"
-        case Orthogonal(scale=scale):
-            text = "orthogonal" + ("" if math.isclose(scale, 1) else f"(scale={scale:.4g})")
+        case Orthogonal(scale=scale) | DeltaOrthogonal(scale=scale):
+            name = "orthogonal" if isinstance(law.definition, Orthogonal) else "delta_orthogonal"
+            text = name + ("" if math.isclose(scale, 1) else f"(scale={scale:.4g})")
         case Normal() | Uniform():
             text = law.definition.call
         case _:
@@ -130,6 +140,17 @@ def _of_drawn(formula: Drawn) -> LawRead:
         casts=tuple(reader.casts),
         drawn_shape=formula.drawn_shape,
     )
+
+
+def _of_placed(formula: Placed) -> LawRead:
+    """Return the law of orthogonal matrices in the centre of zeros; of anything else none."""
+    law, field = _of_drawn(formula.part), formula.shape[:-2]
+    is_delta = formula.index == tuple((size - 1) // 2 for size in field)
+    if is_delta and isinstance(law.definition, Orthogonal):
+        definition = DeltaOrthogonal(scale=law.definition.scale)
+        return dataclasses.replace(law, definition=definition, drawn_shape=formula.shape)
+    reason = f"at {formula.index} in the midst of zeros: {law.reason or text_of(law)}"
+    return dataclasses.replace(law, definition=None, reason=reason)
 
 
 def _affine_step(rule: Rule, number: float) -> tuple[float, float] | None:

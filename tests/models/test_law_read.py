@@ -39,6 +39,10 @@ LAWS: dict[str, tuple[Draw, str]] = {
         "truncated_normal(stddev=0.02, -3, 1)",
     ),
     "orthogonal": (named(INITIALIZERS.orthogonal(2.0)), "orthogonal(scale=2)"),
+    "delta_orthogonal": (
+        lambda key, dtype: INITIALIZERS.delta_orthogonal(2.0)(key, (3, 4, 4, 8), dtype),
+        "delta_orthogonal(scale=2)",
+    ),
     "ends": (
         lambda key, dtype: jax.random.uniform(key, SHAPE, dtype, -0.25, 0.25),
         "uniform(-0.25, 0.25)",
@@ -81,6 +85,18 @@ UNKNOWN: dict[str, tuple[Draw, str]] = {
     "two draws": (
         lambda key, _: sum(jax.random.normal(k, SHAPE) for k in jax.random.split(key)),
         "add of two arrays that are drawn",
+    ),
+    "not in the centre": (
+        lambda key, _: jnp.zeros((3, 8, 4)).at[0].set(INITIALIZERS.orthogonal()(key, (8, 4))),
+        "at (0,) in the midst of zeros: orthogonal",
+    ),
+    "reversed in the centre": (
+        lambda key, _: (
+            jnp.zeros((3, 4, 4))
+            .at[1, jnp.arange(4)[::-1]]
+            .set(INITIALIZERS.orthogonal()(key, (4, 4)))
+        ),
+        "scatter",
     ),
     "permuted": (lambda key, _: jax.random.permutation(key, 16.0 * jnp.arange(16)), "sort"),
     "Q without signs": (

@@ -86,7 +86,8 @@ def _between(variance: float) -> Wrong:
 def _identity(_: Initializer, __: Any, shape: Shape, dtype: Any) -> Any:
     import jax.numpy as jnp
 
-    return jnp.eye(*shape, dtype=dtype)
+    rows, columns = shape
+    return jnp.eye(rows, columns, dtype=dtype)
 
 
 FAULTS = (
