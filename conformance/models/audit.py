@@ -236,7 +236,7 @@ def _initializer(law: LawRead, shape: tuple[int, ...], uses: Sequence[Use]) -> s
 
     Axes are read as JAX's defaults do in what was drawn, and as the parameter is used.
     """
-    definition, dtype = law.definition, law.drawn_dtype
+    definition, dtype = law.scaled or law.definition, law.drawn_dtype
     if definition is None or law.shift or isinstance(definition, Constant):
         return text_of(law)
     names = library_names(definition, law.drawn_shape, dtype)
@@ -258,7 +258,7 @@ def _formula(law: LawRead, dtype: str) -> str:
 def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:
     if name in model.unrepeated:
         yield "made outside the model: another construction gives other values"
-    if law.definition is None:
+    if law.definition is None and law.scaled is None:
         yield f"law unknown: {law.reason}"
     yield from dict.fromkeys(
         f"fan-in unknown: {use.reason}" for use in uses if use.kind == UNKNOWN_USE
@@ -267,7 +267,7 @@ def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterat
         if use.fan_min != use.fan_max and use.fan_min is not None:
             yield f"fan-in from {use.fan_min:g} to {use.fan_max:g}, by the phase of the output"
     leaf = model.leaves[name]
-    if form := suited_form(law.definition, leaf.shape, law.drawn_dtype, uses):
+    if form := suited_form(law.scaled or law.definition, leaf.shape, law.drawn_dtype, uses):
         yield (
             f"a bilinear form: summed over axes {', '.join(map(str, form.axes))} with two data, "
             f"of fan-in {form.fan_in:g}, which its law suits"
@@ -381,7 +381,9 @@ def _narrow(model: Model, one: _Known, known: Sequence[_Known]) -> Iterator[str]
 def _row(model: Model, one: _Known, known: Sequence[_Known], faults: Sequence[str]) -> Audited:
     exact = _exact(one)
     gains = tuple(_gain(one, use) for use in one.uses)
-    form = suited_form(one.law.definition, one.shape, one.law.drawn_dtype, one.uses)
+    form = suited_form(
+        one.law.scaled or one.law.definition, one.shape, one.law.drawn_dtype, one.uses
+    )
     told = [_gain(one, form)] if form else [gain for gain in gains if gain.kind in SUMMED]
     summed = told[0] if told else None
     return Audited(

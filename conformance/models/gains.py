@@ -34,7 +34,7 @@ def gain_of(variance: float, use: Use) -> float | None:
 
 
 def fan_fault(
-    definition: Definition, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
+    definition: Definition | Scaled, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
 ) -> str:
     """Return what is wrong with the scale of a kernel; "" where nothing is, or nobody can say.
 
@@ -63,7 +63,7 @@ def _cut(summed: Sequence[Use], uses: Sequence[Use]) -> list[Use]:
 
 
 def suited_form(
-    definition: Definition | None, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
+    definition: Definition | Scaled | None, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
 ) -> Use | None:
     """Return the bilinear form that a scale suits which suits no simple sum; None if none."""
     scaled = scaled_of(definition)
@@ -79,7 +79,7 @@ def suited_form(
 
 
 def _fault(
-    definition: Definition, scaled: Scaled, shape: tuple[int, ...], dtype: str, use: Use
+    definition: Definition | Scaled, scaled: Scaled, shape: tuple[int, ...], dtype: str, use: Use
 ) -> str:
     variance = scaled.variance * use.factor**2
     if variance == 0 or _suits(variance, scaled.distribution, shape, dtype, use):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from conformance.core.arrays import as_dtype
 from conformance.core.laws import (
+    COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Axes,
     Definition,
@@ -41,6 +42,10 @@ SUFFIXES = {
     UNIFORM: "uniform",
 }
 
+COMPLEX_EXCESS = COMPLEX_TRUNCATED_STDDEV**2 / (1 - 5 * math.exp(-4))
+"""By what the variance of JAX's complex truncated normals is larger than the definition: what is
+named is what JAX draws, see `COMPLEX_TRUNCATED_STDDEV`."""
+
 MOST_ROLES = 4**6
 """Ways to read the axes of a kernel that are tried."""
 
@@ -50,16 +55,20 @@ class Scaled:
     """A law as a variance scaling would draw it: a distribution and a variance.
 
     corrected: False where a normal cut at 2 sigma was not divided by its stddev, 0.8796.
+    is_complex: it is that of complex numbers, |z|^2 on average being the variance.
     """
 
     distribution: str
     variance: float
     corrected: bool = True
+    is_complex: bool = False
 
 
-def scaled_of(definition: Definition | None) -> Scaled | None:
+def scaled_of(definition: Definition | Scaled | None) -> Scaled | None:
     """Return the law as one of variance scaling; None where no variance scaling draws it."""
     match definition:
+        case Scaled():
+            return definition
         case Normal(stddev=stddev):
             return Scaled(NORMAL, stddev**2)
         case TruncatedNormal(stddev=stddev, lower=-2.0, upper=2.0):
@@ -84,7 +93,9 @@ def is_same(variance: float, other: float, dtype: str) -> bool:
     return other > 0 and abs(variance / other - 1) <= accuracy(dtype)
 
 
-def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) -> tuple[str, ...]:
+def library_names(
+    definition: Definition | Scaled, shape: tuple[int, ...], dtype: str
+) -> tuple[str, ...]:
     """Return the names of all initializers that draw just this law in the shape.
 
     shape: in which the key draws, before the layer reshapes it.
@@ -99,7 +110,7 @@ def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) ->
 
 
 def names_by_axes(
-    definition: Definition,
+    definition: Definition | Scaled,
     shape: tuple[int, ...],
     dtype: str,
     axes: Sequence[int],
@@ -168,7 +179,11 @@ def _asked(
 
 def _has(asked: VarianceScaling, scaled: Scaled, shape: tuple[int, ...], dtype: str) -> bool:
     moments = nominal_moments(asked, shape)
-    return moments is not None and is_same(scaled.variance, moments.variance, dtype)
+    if moments is None:
+        return False
+    is_wide = scaled.is_complex and scaled.distribution == TRUNCATED
+    drawn = moments.variance * (COMPLEX_EXCESS if is_wide else 1.0)
+    return is_same(scaled.variance, drawn, dtype)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,47 @@ def other_signs(matrix: Any) -> Any:
     return q * jnp.sign(r[0])
 
 
+COMPLEX: dict[str, tuple[Any, str, str]] = {
+    "normal": (INITIALIZERS.normal(0.02), "complex normal of stddev 0.02", ""),
+    "lecun_normal": (
+        INITIALIZERS.lecun_normal(), "complex truncated_normal of stddev 0.2523", "lecun_normal",
+    ),
+    "he_uniform": (INITIALIZERS.he_uniform(), "complex uniform of stddev 0.3536", "he_uniform"),
+    "not truncated": (
+        INITIALIZERS.variance_scaling(1.0, "fan_in", "normal"), "complex normal of stddev 0.25",
+        "lecun_normal (not truncated)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_the_law_of_complex_numbers_is_read_and_named(name: str) -> None:
+    initializer, text, called = COMPLEX[name]
+
+    found = law(named(initializer), jnp.complex64)
+
+    assert text_of(found) == text
+    assert found.scaled is not None
+    assert called in (*library_names(found.scaled, SHAPE, found.drawn_dtype), "")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda key: jax.random.normal(key, SHAPE, "complex64") ** 2,
+        lambda key: jax.lax.complex(
+            jax.random.normal(key, SHAPE), 2 * jax.random.normal(jax.random.fold_in(key, 1), SHAPE)
+        ),
+        lambda key: jnp.exp(1j * jax.random.normal(key, SHAPE)),
+    ],
+)
+def test_complex_numbers_of_another_law_are_unknown(draw: Any) -> None:
+    found = law(lambda key, _: draw(key))
+
+    assert (found.definition, found.scaled) == (None, None)
+    assert "complex numbers" in found.reason
+
+
 UNKNOWN: dict[str, tuple[Draw, str]] = {
     "clipped": (lambda key, _: jnp.clip(jax.random.normal(key, SHAPE), -2, 2), "max"),
     "gumbel": (lambda key, _: jax.random.gumbel(key, SHAPE), "log"),
