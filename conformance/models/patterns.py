@@ -334,7 +334,7 @@ def _gather(operation: Operation, patterns: Sequence[Pattern]) -> Iterable[Along
     numbers, sizes = operation.parameters["dimension_numbers"], operation.parameters["slice_sizes"]
     dropped = (*numbers.collapsed_slice_dims, *getattr(numbers, "operand_batching_dims", ()))
     left = [
-        each if each.size == size else Along(size, None)
+        each if each.size == size else Along(size, _least(size, each.most))
         for axis, (each, size) in enumerate(zip(patterns[0], sizes, strict=True))
         if axis not in dropped
     ]

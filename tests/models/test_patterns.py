@@ -46,6 +46,9 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "cumulated": lambda i: jnp.cumsum(hot(i), 1),
     "exponential": lambda i: jnp.exp(hot(i)),
     "hyperbolic": lambda i: jnp.tanh(hot(i)),
+    "windows": lambda i: jax.vmap(lambda row, start: lax.dynamic_slice(row, (start,), (2,)))(
+        hot(i)[0], i[0]
+    ),
     "repeated": lambda i: jnp.broadcast_to(hot(i)[:, :, None], (2, 3, 4, 5)),
     "numbers of places": lambda i: jnp.arange(5) + 0 * i[..., None],
     "in a loop": lambda i: lax.map(hot, i),
@@ -84,6 +87,7 @@ def test_what_is_said_of_an_axis_holds_for_the_data(name: str) -> None:
         ("summed", 3),
         ("twice", 2),
         ("where it is", 1),
+        ("windows", 1),
         ("cumulated", None),
         ("smoothed", None),
         ("of an integer that is cut", None),
