@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,13 @@ from conformance.report.page.model import Failure, Page, Tone
 from conformance.report.tables import Table, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from conformance.core.arrays import Array
+    from conformance.core.records import Outcome
     from conformance.models.audit import Audit, Audited
     from conformance.models.changes import Change
+    from conformance.models.kept import Kept
 
 ELSEWHERE = "--json FILE, the page or a pipe"
 
@@ -35,17 +39,19 @@ COLUMNS = (
 def run(arguments: argparse.Namespace) -> int:
     """Print the audit; return 1 if it found a fault, or a change beyond rounding."""
     from conformance.models.audit import audit
-    from conformance.models.changes import changes, load_audit
+    from conformance.models.changes import changes
+    from conformance.models.kept import keep, load_kept
     from conformance.models.known import excused, load_known
     from conformance.models.model import load
 
     entries = load_known(arguments.ledger) if arguments.ledger else ()
-    before = load_audit(arguments.baseline) if arguments.baseline else None
+    before = load_kept(arguments.baseline) if arguments.baseline else None
     with Progress("audited") as progress:
         progress.say(f"tracing and initializing {arguments.target}")
         model = load(arguments.target, seed=arguments.seed, abstract=arguments.abstract)
         result = excused(audit(model, progress.over), entries)
-    changed = changes(before, result) if before else ()
+    pairs = functools.partial(_pair, before, model.arrays)
+    changed = changes(before.audit, result, pairs) if before else ()
     files = tell(
         arguments,
         lambda width: "\n".join([*as_text(result, changed, width), ""]),
@@ -55,7 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
     code = ExitCode.of(failed=failed)
     page = page_of(result, arguments.target, code, changed)
     files.append(lambda: write_page(page, arguments.reports))
+    if arguments.keep:
+        text = as_json(result)
+        files.append(lambda: keep(arguments.keep, arguments.target, text, model.arrays))
     return ExitCode.first(code, write_all(files))
+
+
+def _pair(
+    before: Kept | None, arrays: Mapping[str, Array], path: str
+) -> tuple[Outcome, Outcome] | None:
+    """Return what a parameter was and what it is; None where not both are at hand."""
+    from conformance.core.arrays import returned
+
+    was = before.outcome(path) if before and path in arrays else None
+    return None if was is None else (was, returned(arrays[path]))
 
 
 def page_of(result: Audit, target: str, code: ExitCode, changed: Sequence[Change] = ()) -> Page:

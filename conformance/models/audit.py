@@ -32,7 +32,7 @@ from conformance.flax.recognition import (
 from conformance.models.arrays import found as found_of_arrays
 from conformance.models.confirm import confirmed
 from conformance.models.faults import faults_of_law, faults_of_numbers, faults_of_values
-from conformance.models.gains import gain_of
+from conformance.models.gains import gain_of, suited_form
 from conformance.models.keys import do_overlap, draws_of, keys_of, label, n_copies, scopes, words_of
 from conformance.models.law import LawRead, law_read, text_of
 from conformance.models.model import LINEN, NNX, Model
@@ -73,7 +73,8 @@ class Audited:
     key: the two words in hexadecimal of the first that draws, "" where none is known.
     initializer: all initializers of libraries that have just this law, joined by `or`; else the
         law. formula: the law, its dtypes, and how the values were made.
-    fan_in, gain: of the first use that sums; None where none does or nobody knows.
+    fan_in, gain: of the first use that sums, or of the bilinear form that alone suits the law;
+        None where none does or nobody knows.
     expected_std: of the exact law in the dtype; None where the law is not known.
     std_error: of the actual stddev, were the law right; None where the law is not known.
     n_compared: values that were compared with the oracle's. n_equal: that are bit for bit equal.
@@ -233,15 +234,15 @@ def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[i
 def _initializer(law: LawRead, shape: tuple[int, ...], uses: Sequence[Use]) -> str:
     """Return the names of all initializers with the law; its own where libraries have none.
 
-    Axes are read as JAX's defaults do in what was drawn; if none fits, as the parameter is used.
+    Axes are read as JAX's defaults do in what was drawn, and as the parameter is used.
     """
-    definition, dtype = law.definition, law.drawn_dtype
+    definition, dtype = law.scaled or law.definition, law.drawn_dtype
     if definition is None or law.shift or isinstance(definition, Constant):
         return text_of(law)
     names = library_names(definition, law.drawn_shape, dtype)
     summed = next((use for use in uses if use.kind in SUMMED), None)
-    if not names and summed and math.prod(law.drawn_shape) == math.prod(shape):
-        names = names_by_axes(definition, shape, dtype, summed.axes)
+    if summed and math.prod(law.drawn_shape) == math.prod(shape):
+        names += names_by_axes(definition, shape, dtype, summed.axes, summed.field, names)
     return " or ".join(names) or text_of(law)
 
 
@@ -257,7 +258,7 @@ def _formula(law: LawRead, dtype: str) -> str:
 def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:
     if name in model.unrepeated:
         yield "made outside the model: another construction gives other values"
-    if law.definition is None:
+    if law.definition is None and law.scaled is None:
         yield f"law unknown: {law.reason}"
     yield from dict.fromkeys(
         f"fan-in unknown: {use.reason}" for use in uses if use.kind == UNKNOWN_USE
@@ -265,7 +266,15 @@ def _notes(model: Model, name: str, law: LawRead, uses: Sequence[Use]) -> Iterat
     for use in uses:
         if use.fan_min != use.fan_max and use.fan_min is not None:
             yield f"fan-in from {use.fan_min:g} to {use.fan_max:g}, by the phase of the output"
-    if model.uses is not None and not uses:
+    leaf = model.leaves[name]
+    if form := suited_form(law.scaled or law.definition, leaf.shape, law.drawn_dtype, uses):
+        yield (
+            f"a bilinear form: summed over axes {', '.join(map(str, form.axes))} with two data, "
+            f"of fan-in {form.fan_in:g}, which its law suits"
+        )
+    if leaf.variable:
+        yield f"no parameter (nnx.Param) but a {leaf.variable}"
+    elif model.uses is not None and not uses:
         yield "not used"
 
 
@@ -353,16 +362,17 @@ def _do_overlap(model: Model, name: str, other: str) -> bool:
     return any(do_overlap(*pair) for pair in pairs)
 
 
-def _narrow(one: _Known, known: Sequence[_Known]) -> Iterator[str]:
-    """Yield the fault of a parameter that was cast to less than its layer's others have."""
-    if not one.law.casts:
-        return
-    size = as_dtype(one.dtype).itemsize
-    for other in known:
-        is_wider = other.path[:-1] == one.path[:-1] and as_dtype(other.dtype).itemsize > size
-        if is_wider:
-            yield f"stored in {one.dtype}, beside {other.dtype} of {other.path[-1]}"
-            return
+def _narrow(model: Model, one: _Known, known: Sequence[_Known]) -> Iterator[str]:
+    """Yield the fault of a parameter that holds less than its module declares, or its others."""
+    size, declared = as_dtype(one.dtype).itemsize, model.leaves[one.name].declared
+    if declared and as_dtype(declared).itemsize > size:
+        yield f"stored in {one.dtype}, where its module has a param_dtype of {declared}"
+    elif one.law.casts and not declared:
+        for other in known:
+            is_wider = other.path[:-1] == one.path[:-1] and as_dtype(other.dtype).itemsize > size
+            if is_wider:
+                yield f"stored in {one.dtype}, beside {other.dtype} of {other.path[-1]}"
+                return
 
 
 # --- Rows ----------------------------------------------------------------------------------------
@@ -371,7 +381,11 @@ def _narrow(one: _Known, known: Sequence[_Known]) -> Iterator[str]:
 def _row(model: Model, one: _Known, known: Sequence[_Known], faults: Sequence[str]) -> Audited:
     exact = _exact(one)
     gains = tuple(_gain(one, use) for use in one.uses)
-    summed = next((gain for gain in gains if gain.kind in SUMMED), None)
+    form = suited_form(
+        one.law.scaled or one.law.definition, one.shape, one.law.drawn_dtype, one.uses
+    )
+    told = [_gain(one, form)] if form else [gain for gain in gains if gain.kind in SUMMED]
+    summed = told[0] if told else None
     return Audited(
         path=one.name,
         shape=one.shape,
@@ -390,7 +404,7 @@ def _row(model: Model, one: _Known, known: Sequence[_Known], faults: Sequence[st
         n_equal=one.n_equal,
         n_moved=_n_moved(model, one, known),
         digest="" if one.array is None else hashlib.sha256(one.array.tobytes()).hexdigest(),
-        faults=(*faults, *one.faults, *_narrow(one, known), *_no_numbers(one)),
+        faults=(*faults, *one.faults, *_narrow(model, one, known), *_no_numbers(one)),
         notes=(*one.notes, *_bias_notes(one, exact)),
     )
 

@@ -21,7 +21,7 @@ from conformance.core.laws import (
 )
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.drift.classify import ROUNDINGS
-from conformance.models.formula import HAAR, Drawn, Formula, Joined
+from conformance.models.formula import HAAR, Drawn, Formula, Joined, Placed
 from conformance.models.keys import drawn_size, places, words_of
 from conformance.models.law import LawRead, law_read
 from conformance.oracle import haar, random_bits, solve_words
@@ -81,6 +81,8 @@ def _parts(
             for cut, part in zip(cuts, formula.parts, strict=True):
                 inner = cut.squeeze(formula.axis) if formula.is_stack else cut
                 yield from _parts(inner, part, root, seed, partitionable)
+    if isinstance(formula, Placed):
+        yield from _parts(array[formula.index], formula.part, root, seed, partitionable)
     if not isinstance(formula, Drawn) or drawn_size(formula) > MOST_DRAWN or not array.size:
         return
     law = law_read(formula)

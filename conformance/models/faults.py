@@ -22,6 +22,8 @@ BIASES = ("bias", "b")
 def faults_of_law(name: str, leaf: Leaf, law: LawRead, uses: Sequence[Use]) -> Iterator[str]:
     """Yield what is wrong with a law for what a parameter is used for."""
     definition, is_summed = law.definition, any(use.kind in SUMMED for use in uses)
+    if law.scaled and (fault := fan_fault(law.scaled, leaf.shape, law.drawn_dtype, uses)):
+        yield fault
     if definition is None:
         return
     if isinstance(definition, Constant):

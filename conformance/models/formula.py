@@ -7,7 +7,7 @@ an operation without a rule makes it `Unknown`, with the reason, and never a gue
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,15 @@ class Joined:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """An array at an index of the first axes of zeros, as of a kernel that is a delta in space."""
+
+    part: Drawn
+    index: tuple[int, ...]
+    shape: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Factor:
     """Q of the QR of drawn normals, or a function of its R alone."""
 
@@ -154,7 +163,34 @@ class Unknown:
     reason: str
 
 
-Formula = Constant | Keys | KeyWords | Drawn | Joined | Factor | Unknown
+@dataclasses.dataclass(frozen=True, slots=True)
+class Complexed:
+    """Complex numbers, each made of the elements of one or two drawn real arrays.
+
+    function: of arrays of elements, one for each part, in double precision.
+    """
+
+    parts: tuple[Drawn, ...]
+    function: Callable[..., Array]
+    shape: tuple[int, ...]
+
+
+IN_NUMPY: Mapping[str, Callable[..., Array]] = {
+    "add": np.add,
+    "add_any": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "neg": np.negative,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "complex": lambda real, imaginary: real + 1j * imaginary,
+    "convert_element_type": np.asarray,
+}
+"""What steps on complex numbers do, in double precision."""
+
+Formula = Constant | Keys | KeyWords | Drawn | Joined | Placed | Complexed | Factor | Unknown
 
 FROM_INPUTS = Unknown("made from the inputs of the model")
 
@@ -359,6 +395,8 @@ def _made(operation: Operation, formulas: list[Formula]) -> Formula | tuple[Form
         return _constants(operation, formulas)
     if operation.name == "concatenate":
         return _concatenated(operation, formulas)
+    if operation.name == "scatter":
+        return _placed(operation, formulas)
     return _of_one(operation, formulas)
 
 
@@ -666,10 +704,32 @@ def _indexed(formula: Formula, bounds: tuple[slice, ...], shape: tuple[int, ...]
             return Unknown("split")
 
 
+def _placed(operation: Operation, formulas: list[Formula]) -> Formula:
+    """Return what is drawn in the midst of zeros, whole and in its order, if it is so placed."""
+    zeros, indices, part = formulas
+    if not isinstance(zeros, Constant) or not isinstance(indices, Constant):
+        return Unknown(operation.name)
+    if not isinstance(part, Drawn) or not zeros.is_uniform or zeros.value:
+        return Unknown(operation.name)
+    size, shape = int(np.prod(part.shape)), shape_of(operation)
+    if not 0 < int(np.prod(shape)) <= MOST_COMPUTED:
+        return Unknown(f"{operation.name} into {int(np.prod(shape))} elements")
+    numbers = np.arange(1, size + 1, dtype=np.float64).reshape(part.shape)
+    updates = numbers.astype(zeros.array.dtype)
+    (made,) = computed(operation, [zeros.array, indices.array, updates])
+    n_before = len(shape) - len(part.shape)
+    index = tuple(int(axis[0]) for axis in np.nonzero(made)[:n_before])
+    if np.count_nonzero(made) != size or (made[index] != updates).any():
+        return Unknown(operation.name)
+    return Placed(part, index, shape)
+
+
 # --- Steps that act on elements ------------------------------------------------------------------
 
 
 def _elementwise(operation: Operation, formulas: list[Formula]) -> Formula:
+    if dtype_of(operation).startswith("complex"):
+        return _complexed(operation, formulas)
     places = [i for i, each in enumerate(formulas) if not isinstance(each, Constant)]
     if len(places) > 1:
         return Unknown(f"{operation.name} of two arrays that are drawn")
@@ -682,6 +742,42 @@ def _elementwise(operation: Operation, formulas: list[Formula]) -> Formula:
         return Unknown(f"{operation.name} with a constant that is not the same everywhere")
     rule = Rule(operation.name, place, tuple(c.value for c in others), dtype_of(operation))
     return _ruled(formula, rule, operation)
+
+
+def _complexed(operation: Operation, formulas: list[Formula]) -> Formula:
+    """Return complex numbers made of at most two drawn arrays, and of constants."""
+    step, shape = IN_NUMPY.get(operation.name), shape_of(operation)
+    parts: list[Drawn] = []
+    operands: list[Callable[..., Array]] = []
+    for each in formulas:
+        start = len(parts)
+        match each:
+            case Constant() if each.is_uniform:
+                operands.append(_constantly(complex(each.value)))
+            case Drawn(shape=size) if size == shape:
+                parts.append(each)
+                operands.append(_of_parts(np.asarray, start, start + 1))
+            case Complexed(shape=size) if size == shape:
+                parts += each.parts
+                operands.append(_of_parts(each.function, start, len(parts)))
+            case _:
+                return Unknown(f"{operation.name} of complex numbers")
+    if step is None or len(parts) > 2:
+        return Unknown(f"{operation.name} of complex numbers")
+    made = step
+
+    def function(*arrays: Array) -> Array:
+        return made(*(operand(*arrays) for operand in operands))
+
+    return Complexed(tuple(parts), function, shape)
+
+
+def _constantly(value: complex) -> Callable[..., Array]:
+    return lambda *_: np.asarray(value)
+
+
+def _of_parts(function: Callable[..., Array], start: int, stop: int) -> Callable[..., Array]:
+    return lambda *arrays: function(*arrays[start:stop])
 
 
 def _ruled(formula: Formula, rule: Rule, operation: Operation) -> Formula:

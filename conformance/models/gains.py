@@ -3,18 +3,20 @@
 A kernel of variance s / fan_in keeps the variance of its inputs, times the gain s: 1 (LeCun et al.,
 Efficient BackProp, 1998), 2 before a rectifier (He et al., Delving Deep into Rectifiers, 2015); 1/3
 is the uniform of +-fan_in**-0.5 of PyTorch and Equinox. Glorot & Bengio (2010) take the mean of
-both fans, and He et al. allow 2 / fan_out. Any other gain is told, and is a fault where reading the
+both fans, that of outputs of each part alone where a kernel is fused, as of q, k and v, and He et
+al. allow 2 / fan_out. Any other gain is told, and is a fault where reading the
 axes in another way explains it. 1 / fan_out is such a fault: it is what swapped axes give.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from conformance.core.laws import TRUNCATED_STDDEV, Definition, TruncatedNormal
 from conformance.models.names import UNIFORM, Reading, Scaled, is_same, readings, scaled_of
-from conformance.models.uses import SUMMED, UNKNOWN_USE, Use
+from conformance.models.uses import BILINEAR, FUSED, SUMMED, UNKNOWN_USE, Use
 
 OTHER_MODES: Mapping[str, Callable[[Reading], float]] = {
     "2 / (fan_in + fan_out)": lambda reading: 2 / (reading.fan_in + reading.fan_out),
@@ -26,13 +28,13 @@ OTHER_MODES: Mapping[str, Callable[[Reading], float]] = {
 
 def gain_of(variance: float, use: Use) -> float | None:
     """Return by what a use multiplies the variance of its inputs; None where nothing is summed."""
-    if use.kind not in SUMMED or use.fan_in is None:
+    if use.kind not in (*SUMMED, BILINEAR) or use.fan_in is None:
         return None
     return variance * use.factor**2 * use.fan_in
 
 
 def fan_fault(
-    definition: Definition, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
+    definition: Definition | Scaled, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
 ) -> str:
     """Return what is wrong with the scale of a kernel; "" where nothing is, or nobody can say.
 
@@ -42,12 +44,42 @@ def fan_fault(
     summed = [use for use in uses if use.kind in SUMMED]
     if scaled is None or not summed or any(use.kind == UNKNOWN_USE for use in uses):
         return ""
-    faults = [_fault(definition, scaled, shape, dtype, use) for use in summed]
-    return "" if "" in faults else faults[0]
+    faults = [_fault(definition, scaled, shape, dtype, use) for use in _cut(summed, uses)]
+    if "" in faults or suited_form(definition, shape, dtype, uses):
+        return ""
+    return faults[0]
+
+
+def _cut(summed: Sequence[Use], uses: Sequence[Use]) -> list[Use]:
+    """Return the uses, each for each way in which what comes out is cut, if they are equal parts.
+
+    Of unequal parts no variance suits all, and that of the whole is as right as any.
+    """
+    parts = {use.outputs for use in uses if use.kind == FUSED}
+    sizes = {math.prod(size for _, size in outputs) for outputs in parts}
+    if len(sizes) != 1:
+        return list(summed)
+    return [dataclasses.replace(use, outputs=outputs) for use in summed for outputs in parts]
+
+
+def suited_form(
+    definition: Definition | Scaled | None, shape: tuple[int, ...], dtype: str, uses: Sequence[Use]
+) -> Use | None:
+    """Return the bilinear form that a scale suits which suits no simple sum; None if none."""
+    scaled = scaled_of(definition)
+    if scaled is None:
+        return None
+    suited = [
+        use
+        for use in uses
+        if use.kind in (*SUMMED, BILINEAR)
+        and _suits(scaled.variance * use.factor**2, scaled.distribution, shape, dtype, use)
+    ]
+    return suited[0] if suited and all(use.kind == BILINEAR for use in suited) else None
 
 
 def _fault(
-    definition: Definition, scaled: Scaled, shape: tuple[int, ...], dtype: str, use: Use
+    definition: Definition | Scaled, scaled: Scaled, shape: tuple[int, ...], dtype: str, use: Use
 ) -> str:
     variance = scaled.variance * use.factor**2
     if variance == 0 or _suits(variance, scaled.distribution, shape, dtype, use):
@@ -79,10 +111,17 @@ def _suits(
     right = [scale / use.fan_in for scale in _scales(distribution) if use.fan_in]
     for reading in readings(shape):
         if _is_so(reading, use, shape) and reading.fan_in == use.fan_in and reading.fan_out:
-            right.append(2 / (reading.fan_in + reading.fan_out))
+            right.append(2 / (reading.fan_in + reading.fan_out / _n_parts(reading, use, shape)))
             right.append(2 / reading.fan_out)
             right.append(1 / math.sqrt(reading.fan_in * reading.fan_out))
     return any(is_same(variance, each, dtype) for each in right)
+
+
+def _n_parts(reading: Reading, use: Use, shape: tuple[int, ...]) -> float:
+    """Return into how many parts the outputs of a reading are cut, each of which is a layer."""
+    left = dict(use.outputs)
+    outs = [axis for axis, role in enumerate(reading.roles) if role == "out"]
+    return math.prod(shape[axis] / left.get(axis, 1) for axis in outs) if left else 1.0
 
 
 def _is_so(reading: Reading, use: Use, shape: tuple[int, ...]) -> bool:
@@ -120,9 +159,11 @@ def _explained(
     for name, of in OTHER_MODES.items():
         for reading in near:
             if reading.fan_in and reading.fan_out and is_same(variance, of(reading), dtype):
+                n_parts = _n_parts(reading, use, shape)
+                cut = f", and its outputs are cut into {n_parts:g} parts" if n_parts != 1 else ""
                 yield (
                     f"{told}: its variance is that of {name} with fans {reading.fan_in:g} and "
-                    f"{reading.fan_out:g}; fan-in is {use.fan_in:g}"
+                    f"{reading.fan_out:g}; fan-in is {use.fan_in:g}{cut}"
                 )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from conformance.core.arrays import Array
 from conformance.core.keys import FOLD
-from conformance.models.formula import Drawn, Formula, Joined, Key
+from conformance.models.formula import Complexed, Drawn, Formula, Joined, Key, Placed
 from conformance.oracle import fold_in, linen_fold, seed_key, split
 from conformance.oracle.threefry import Key as Words
 
@@ -29,6 +29,10 @@ def draws_of(formula: Formula | None) -> Iterator[Drawn]:
     match formula:
         case Drawn():
             yield formula
+        case Placed(part=drawn):
+            yield drawn
+        case Complexed(parts=both):
+            yield from both
         case Joined(parts=parts):
             for part in parts:
                 yield from draws_of(part)

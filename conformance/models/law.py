@@ -10,17 +10,38 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import special
 
-from conformance.core.arrays import as_dtype
+from conformance.core.arrays import Array, as_dtype
 from conformance.core.formats import FORMATS
+from conformance.core.laws import (
+    COMPLEX_TRUNCATED_STDDEV,
+    Definition,
+    DeltaOrthogonal,
+    Normal,
+    Orthogonal,
+    TruncatedNormal,
+    Uniform,
+)
 from conformance.core.laws import Constant as ConstantLaw
-from conformance.core.laws import Definition, Normal, Orthogonal, TruncatedNormal, Uniform
 from conformance.core.ulp import unit_roundoff
-from conformance.models.formula import HAAR, Constant, Drawn, Formula, Joined, Rule, Unknown
+from conformance.models.formula import (
+    HAAR,
+    IN_NUMPY,
+    Complexed,
+    Constant,
+    Drawn,
+    Formula,
+    Joined,
+    Placed,
+    Rule,
+    Unknown,
+)
+from conformance.models.names import NORMAL, TRUNCATED, UNIFORM, Scaled
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +53,7 @@ class LawRead:
     is_mirrored: the values fall as the random words rise: `-normal(...)`, of the same law.
     drawn_dtype: in which the unit variate is drawn; "" of constants. casts: dtypes that came after.
     drawn_shape: what one key draws, before it is moved.
+    scaled: the law of complex numbers, of which no definition here is one.
     """
 
     definition: Definition | None = None
@@ -41,6 +63,7 @@ class LawRead:
     casts: tuple[str, ...] = ()
     drawn_shape: tuple[int, ...] = ()
     reason: str = ""
+    scaled: Scaled | None = None
 
     @property
     def is_random(self) -> bool:
@@ -50,6 +73,8 @@ class LawRead:
     @property
     def variance(self) -> float | None:
         """Return the variance of an element by the definition, before any rounding."""
+        if self.scaled:
+            return self.scaled.variance
         if self.definition is None:
             return None
         if isinstance(self.definition, Orthogonal):
@@ -83,6 +108,10 @@ def law_read(formula: Formula) -> LawRead:
             return LawRead(reason="no elements")
         case Drawn():
             return _of_drawn(formula)
+        case Placed():
+            return _of_placed(formula)
+        case Complexed():
+            return _of_complexed(formula)
         case Joined(parts=parts):
             each = (dataclasses.replace(law_read(part), is_mirrored=False) for part in parts)
             laws = list(dict.fromkeys(each))
@@ -98,6 +127,8 @@ def law_read(formula: Formula) -> LawRead:
 
 def text_of(law: LawRead) -> str:
     """Return the law as an expression: `normal(stddev=0.02)`."""
+    if law.scaled:
+        return f"complex {law.scaled.distribution} of stddev {math.sqrt(law.scaled.variance):.4g}"
     match law.definition:
         case None:
             return f"unknown: {law.reason}"
@@ -105,8 +136,9 @@ def text_of(law: LawRead) -> str:
             return f"constant({value:g})"
         case TruncatedNormal(stddev=stddev, lower=lower, upper=upper):
             text = f"truncated_normal(stddev={stddev:.4g}, {lower:.4g}, {upper:.4g})"
-        case Orthogonal(scale=scale):
-            text = "orthogonal" + ("" if math.isclose(scale, 1) else f"(scale={scale:.4g})")
+        case Orthogonal(scale=scale) | DeltaOrthogonal(scale=scale):
+            name = "orthogonal" if isinstance(law.definition, Orthogonal) else "delta_orthogonal"
+            text = name + ("" if math.isclose(scale, 1) else f"(scale={scale:.4g})")
         case Normal() | Uniform():
             text = law.definition.call
         case _:
@@ -130,6 +162,86 @@ def _of_drawn(formula: Drawn) -> LawRead:
         casts=tuple(reader.casts),
         drawn_shape=formula.drawn_shape,
     )
+
+
+def _of_placed(formula: Placed) -> LawRead:
+    """Return the law of orthogonal matrices in the centre of zeros; of anything else none."""
+    law, field = _of_drawn(formula.part), formula.shape[:-2]
+    is_delta = formula.index == tuple((size - 1) // 2 for size in field)
+    if is_delta and isinstance(law.definition, Orthogonal):
+        definition = DeltaOrthogonal(scale=law.definition.scale)
+        return dataclasses.replace(law, definition=definition, drawn_shape=formula.shape)
+    reason = f"at {formula.index} in the midst of zeros: {law.reason or text_of(law)}"
+    return dataclasses.replace(law, definition=None, reason=reason)
+
+
+COMPLEX: Mapping[str, tuple[Callable[[Array, Array], Array], float]] = {
+    NORMAL: (lambda u, v: special.erfinv(2 * u - 1) + 1j * special.erfinv(2 * v - 1), 1.0),
+    TRUNCATED: (
+        lambda u, v: np.sqrt(-np.log(1 - (1 - math.exp(-4)) * u)) * np.exp(2j * math.pi * v),
+        COMPLEX_TRUNCATED_STDDEV**2,
+    ),
+    UNIFORM: (lambda u, v: np.sqrt(u) * np.exp(2j * math.pi * v), 0.5),
+}
+"""How the complex numbers of a distribution are made of two uniforms, and their variance.
+
+Source: `_complex_truncated_normal` and `_complex_uniform` of jax._src.nn.initializers; a normal has
+both parts independent.
+"""
+
+IN_NUMPY_OF_REALS: Mapping[str, Callable[..., Array]] = {
+    **IN_NUMPY,
+    "erf_inv": special.erfinv,
+    "max": np.maximum,
+    "min": np.minimum,
+}
+
+N_COMPARED, COMPLEX_ACCURACY = 61, 1e-4
+"""Points at which complex numbers are compared with those of a distribution; and how nearly, since
+the uniforms of `normal` begin a number above -1. The factor is read at one more point, where what
+that moves the real part up it moves the imaginary part down."""
+
+
+def _of_complexed(formula: Complexed) -> LawRead:
+    """Return which distribution makes the same numbers of the same uniforms, times a factor."""
+    dtypes = {rule.dtype for part in formula.parts for rule in part.rules if rule.dtype in FORMATS}
+    law = LawRead(
+        drawn_dtype=min(dtypes, default="words"),
+        drawn_shape=formula.parts[0].drawn_shape,
+        reason="complex numbers of no known law",
+    )
+    points = (np.arange(N_COMPARED) + 0.5) / N_COMPARED
+    uniforms = [np.append(points, 0.8), np.append(np.roll(points[::-1], 7), 0.2)]
+    try:
+        parts = [_valued(part, u) for part, u in zip(formula.parts, uniforms, strict=True)]
+    except (_NoLawError, ValueError):
+        return law
+    numbers = formula.function(*parts)
+    for distribution, (made, variance) in COMPLEX.items():
+        for pair in (uniforms, uniforms[::-1]):
+            factors = numbers / made(*pair)
+            factor = abs(factors[-1])
+            if np.allclose(factors, factor, rtol=COMPLEX_ACCURACY, atol=0):
+                scaled = Scaled(distribution, float(factor) ** 2 * variance, is_complex=True)
+                return dataclasses.replace(law, scaled=scaled, reason="")
+    return law
+
+
+def _valued(part: Drawn, uniform: Array) -> Array:
+    """Return what a part is where its words are these uniforms; dtypes do not round here."""
+    reader = _Steps(part.width)
+    value = uniform
+    for rule in part.rules[reader.read_uniform(part.rules) :]:
+        step = IN_NUMPY_OF_REALS.get(rule.name)
+        if step is None:
+            raise _NoLawError(rule.name)
+        operands: list[Any] = [np.asarray(each, np.complex128) for each in rule.others]
+        if rule.name in ("max", "min", "erf_inv"):
+            operands = [each.real for each in operands]
+        operands.insert(rule.place, value)
+        value = step(*operands)
+        value = value.real if np.isrealobj(value) or not value.imag.any() else value
+    return value
 
 
 def _affine_step(rule: Rule, number: float) -> tuple[float, float] | None:
@@ -167,10 +279,10 @@ class _Steps:
         Raises:
             _NoLawError: one of them leads to no law that is known.
         """
-        for rule in rules[self._read_uniform(rules) :]:
+        for rule in rules[self.read_uniform(rules) :]:
             self._read(rule)
 
-    def _read_uniform(self, rules: Sequence[Rule]) -> int:
+    def read_uniform(self, rules: Sequence[Rule]) -> int:
         """Read how words become a uniform, and return by how many steps.
 
         Their leading bits become the mantissa of a number in [1, 2), from which 1 is taken.

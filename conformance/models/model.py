@@ -9,8 +9,9 @@ The target takes nothing, `rngs` (NNX) or `key` (Equinox), and returns one of
     a parameter tree, whose keys are then unknown.
 
 Flags and other methods are bound with `functools.partial`, as in `partial(model, train=False), x`,
-`partial(model.encode, scale=2), x` or `partial(model.init, method="encode"), x`. Inputs may be
-shapes (`jax.ShapeDtypeStruct`): nothing is run to read a model.
+`partial(model.encode, scale=2), x` or `partial(model.init, method="encode"), x`; of a Haiku
+transform with its `apply`. Inputs may be shapes (`jax.ShapeDtypeStruct`): nothing is run to read a
+model. What the target makes under `eval_shape` is traced like anything else.
 """
 
 from __future__ import annotations
@@ -25,7 +26,22 @@ import numpy as np
 
 from conformance.core.arrays import Array
 from conformance.core.errors import TargetError
-from conformance.models.formula import FROM_INPUTS, Constant, Formula, read, root_keys, values
+from conformance.models.declared import (
+    is_of_shapes,
+    linen_dtypes,
+    nnx_dtypes,
+    other_variables,
+    shapes_traced,
+)
+from conformance.models.formula import (
+    FROM_INPUTS,
+    Constant,
+    Formula,
+    Unknown,
+    read,
+    root_keys,
+    values,
+)
 from conformance.models.keys import keys_of
 from conformance.models.uses import DATA, Use, uses, view_of
 from conformance.observe.jax_compat import traced
@@ -43,16 +59,25 @@ FLAGS = {
 }
 """Flags that a call may require, and what they are without training."""
 
+ORIGINAL = "_original_fn"
+"""Where the functions of a Haiku transform hold the one that was transformed."""
+
 Leaves = dict[str, Any]
 """Arrays by path, parts joined by dots."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Leaf:
-    """What is known of a parameter from its shape alone."""
+    """What is known of a parameter before its programs are read.
+
+    declared: the `param_dtype` of its module; "" where that has none.
+    variable: its type, if it is a variable of NNX that is no parameter.
+    """
 
     shape: tuple[int, ...]
     dtype: str
+    declared: str = ""
+    variable: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +105,14 @@ class Model:
     partitionable: bool
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What modules say: `param_dtype` by their path, types of other variables by theirs."""
+
+    dtypes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 class Kind(Protocol):
     """How the models of one library are made and called; both are traced."""
 
@@ -90,8 +123,11 @@ class Kind(Protocol):
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         """Return the parameters."""
 
+    def facts(self) -> Facts:
+        """Return what modules said of the parameters when they were built."""
+
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
-        """Return the outputs of the model with these parameters.
+        """Return the outputs of the model with these parameters, once they were built.
 
         is_training: what flags say that nobody bound.
         """
@@ -115,6 +151,10 @@ def load(target: str, *, seed: int = 0, abstract: bool = False) -> Model:
         if kind is None:
             _require_values(jax.tree_util.tree_leaves(made), target)
             return _checked(_of_arrays(made, target, seed), target)
+        if isinstance(kind, _Nnx) and is_of_shapes(_parts(made)[0].module):
+            if kind.is_of_shapes():
+                return _checked(_of_shapes(kind, seed), target)
+            abstract = True
         return _checked(_of_programs(kind, seed, abstract), target)
 
 
@@ -127,9 +167,7 @@ def _checked(model: Model, target: str) -> Model:
 
 
 def _require_values(leaves: Sequence[object], target: str) -> None:
-    import jax
-
-    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in leaves):
+    if is_of_shapes(leaves):
         raise TargetError(
             f"target {target!r} returns shapes, as `eval_shape` does, which do not say how they "
             "are drawn: let it take `rngs` (NNX) or `key`, and return Model(rngs=rngs), x; it is "
@@ -162,7 +200,7 @@ def _of_arrays(made: Any, target: str, seed: int) -> Model:
     return Model(
         framework=framework,
         seed=seed,
-        leaves={name: _leaf(array) for name, array in arrays.items()},
+        leaves={name: _leaf(name, array) for name, array in arrays.items()},
         formulas={},
         uses=found,
         no_uses=reason,
@@ -184,7 +222,7 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
     def build(key: Any, *arrays: Any) -> list[Any]:
         made = kind.build(key, rebuilt(arrays))
         names[:] = sorted(made)
-        leaves.update((name, _leaf(made[name])) for name in names)
+        leaves.update((name, _leaf(name, made[name], kind.facts())) for name in names)
         return [made[name] for name in names]
 
     program = traced(build, key, *arrays)
@@ -207,6 +245,31 @@ def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:
         no_uses=reason,
         arrays=dict(zip(names, made, strict=False)),
         unrepeated=unrepeated,
+        root=kind.root,
+        **_settings(),
+    )
+
+
+SHAPES_ALONE = "made by eval_shape elsewhere: let `make` construct the module, and it is traced"
+
+
+def _of_shapes(kind: _Nnx, seed: int) -> Model:
+    """Return a model of which there are shapes only, and its call: nothing says what is drawn."""
+    import jax
+
+    arrays, rebuilt = _partition(kind.inputs)
+    made = kind.build(jax.random.key(seed), kind.inputs)
+    leaves = {name: _leaf(name, made[name], kind.facts()) for name in sorted(made)}
+    found, reason = _uses(kind, leaves, jax.random.key(seed), arrays, rebuilt)
+    return Model(
+        framework=kind.framework,
+        seed=seed,
+        leaves=leaves,
+        formulas={name: Unknown(SHAPES_ALONE) for name in leaves},
+        uses=found,
+        no_uses=reason,
+        arrays={},
+        unrepeated=frozenset(),
         root=kind.root,
         **_settings(),
     )
@@ -265,8 +328,14 @@ def _real(array: Any) -> Any:
     return array if hasattr(array, "__array__") else jax.numpy.zeros(array.shape, array.dtype)
 
 
-def _leaf(array: Any) -> Leaf:
-    return Leaf(shape=tuple(array.shape), dtype=str(array.dtype))
+def _leaf(name: str, array: Any, facts: Facts | None = None) -> Leaf:
+    facts = facts or Facts()
+    return Leaf(
+        shape=tuple(array.shape),
+        dtype=str(array.dtype),
+        declared=facts.dtypes.get(name.rpartition(".")[0], ""),
+        variable=facts.variables.get(name, ""),
+    )
 
 
 def _shape(shape: tuple[int, ...], dtype: str) -> Any:
@@ -327,12 +396,14 @@ def _made(make: Callable[..., Any], key: Any) -> Any:
 
 
 def _call_target(make: Callable[..., Any], key: Any) -> Any:
+    """Return what the target returns, within a trace."""
     names = _parameters(make)
-    if "rngs" in names:
-        from flax import nnx
+    with shapes_traced():
+        if "rngs" in names:
+            from flax import nnx
 
-        return make(rngs=nnx.Rngs(key))
-    return make(key=key) if "key" in names else make()
+            return make(rngs=nnx.Rngs(key))
+        return make(key=key) if "key" in names else make()
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
@@ -352,6 +423,10 @@ def _parts(made: Any) -> tuple[Called, tuple[Any, ...]]:
     method = "__call__"
     if inspect.ismethod(first):
         method, first = first.__name__, first.__self__
+    if hasattr(first, ORIGINAL) and not _is_transform(first):
+        import haiku
+
+        first = haiku.transform_with_state(getattr(first, ORIGINAL))
     return Called(module=first, method=method, named=named), tuple(inputs)
 
 
@@ -466,6 +541,13 @@ class _Linen:
         named.pop("mutable", None)
         function = getattr(self._module, method) if isinstance(method, str) else method
         self._function, self._named = function or self._module.__call__, named
+        self._dtypes: Mapping[str, str] = {}
+        self._names: list[str] = []
+        self._structure: Any = None
+        self._has_others = False
+
+    def facts(self) -> Facts:
+        return Facts(dtypes=self._dtypes)
 
     def _keywords(self, *, is_training: bool = False) -> dict[str, Any]:
         n_inputs = len(self.inputs)
@@ -477,17 +559,22 @@ class _Linen:
         return self._module.init(rngs, *inputs, **self._keywords())
 
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
-        variables = self._variables(key, inputs)
-        return _flat(variables.get("params", {}))
+        import jax
+
+        with linen_dtypes() as self._dtypes:
+            variables = self._variables(key, inputs)
+        params = variables.get("params", {})
+        self._names, self._structure = list(_flat(params)), jax.tree_util.tree_structure(params)
+        self._has_others = set(variables) != {"params"}
+        return _flat(params)
 
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
         from flax.core import DenyList
 
-        variables = self._variables(key, inputs)
-        structure = jax.tree_util.tree_structure(variables["params"])
-        names = list(_flat(variables["params"]))
-        params = jax.tree_util.tree_unflatten(structure, [leaves[name] for name in names])
+        variables = self._variables(key, inputs) if self._has_others else {}
+        values = [leaves[name] for name in self._names]
+        params = jax.tree_util.tree_unflatten(self._structure, values)
         rngs = dict.fromkeys(("params", *self._rngs), key)
         return self._module.apply(
             {**variables, "params": params},
@@ -503,9 +590,28 @@ class _Nnx:
 
     def __init__(self, make: Callable[..., Any], called: Called, inputs: tuple[Any, ...]) -> None:
         self.inputs, self._make, self._called = inputs, make, called
+        self._facts = Facts()
+
+    def is_of_shapes(self) -> bool:
+        """Return whether even within a trace there are but shapes: it was made elsewhere."""
+        import jax
+
+        found: list[bool] = []
+        traced(lambda key: found.append(is_of_shapes(self._module(key).module)), jax.random.key(0))
+        return found[0]
+
+    def facts(self) -> Facts:
+        return self._facts
 
     def _module(self, key: Any) -> Called:
-        return _parts(_call_target(self._make, key))[0]
+        """Return the module anew: one that was made outside of a trace is not changed within."""
+        import jax
+        from flax import nnx
+
+        called = _parts(_call_target(self._make, key))[0]
+        structure, state = nnx.split(called.module)
+        variables = jax.tree_util.tree_map(lambda leaf: leaf, state)
+        return dataclasses.replace(called, module=nnx.merge(structure, variables))
 
     def _state(self, module: Any) -> Any:
         from flax import nnx
@@ -514,7 +620,11 @@ class _Nnx:
 
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         del inputs
-        return _variables(self._state(self._module(key).module))
+        module = self._module(key).module
+        state = self._state(module)
+        variables = {_path_text(p): kind for p, kind in other_variables(state).items()}
+        self._facts = Facts(dtypes=nnx_dtypes(module), variables=variables)
+        return _variables(state)
 
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
@@ -549,6 +659,9 @@ class _Pytree:
     def __init__(self, make: Callable[..., Any], called: Called, inputs: tuple[Any, ...]) -> None:
         self.inputs, self._make, self._called = inputs, make, called
 
+    def facts(self) -> Facts:
+        return Facts()
+
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
         del inputs
         return _array_leaves(_parts(_call_target(self._make, key))[0].module)
@@ -571,9 +684,18 @@ class _Haiku:
     def __init__(self, transform: Any, called: Called, inputs: tuple[Any, ...]) -> None:
         self.inputs, self._transform, self._named = inputs, transform, called.named
         self._has_state = type(transform).__name__.endswith("WithState")
+        self._function = getattr(transform.init, ORIGINAL, transform.init)
+
+    def facts(self) -> Facts:
+        return Facts()
+
+    def _keywords(self, *, is_training: bool = False) -> dict[str, Any]:
+        n_inputs = len(self.inputs)
+        return _with_flags(self._function, self._named, n_inputs, is_training=is_training)
 
     def _initial(self, key: Any, inputs: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        made = self._transform.init(key, *inputs, **self._named)
+        # Haiku's batch norm makes its averages in training only.
+        made = self._transform.init(key, *inputs, **self._keywords(is_training=True))
         return (made[0], (made[1],)) if self._has_state else (made, ())
 
     def build(self, key: Any, inputs: tuple[Any, ...]) -> Leaves:
@@ -582,9 +704,9 @@ class _Haiku:
     def call(self, leaves: Leaves, key: Any, inputs: tuple[Any, ...], *, is_training: bool) -> Any:
         import jax
 
-        del is_training  # a transform says nothing of the flags that its function takes
         params, state = self._initial(key, inputs)
         structure = jax.tree_util.tree_structure(params)
         values = [leaves[name] for name in _flat(params)]
         params = jax.tree_util.tree_unflatten(structure, values)
-        return self._transform.apply(params, *state, key, *inputs, **self._named)
+        keywords = self._keywords(is_training=is_training)
+        return self._transform.apply(params, *state, key, *inputs, **keywords)

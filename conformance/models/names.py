@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from conformance.core.arrays import as_dtype
 from conformance.core.laws import (
+    COMPLEX_TRUNCATED_STDDEV,
     TRUNCATED_STDDEV,
     Axes,
     Definition,
@@ -28,17 +29,22 @@ from conformance.core.ulp import unit_roundoff
 NORMAL, TRUNCATED, UNIFORM = "normal", "truncated_normal", "uniform"
 
 FAMILIES = (
-    ("lecun", 1.0, "fan_in"),
-    ("he", 2.0, "fan_in"),
-    ("glorot", 1.0, "fan_avg"),
+    ("lecun_{}", 1.0, "fan_in"),
+    ("he_{}", 2.0, "fan_in"),
+    ("glorot_{}", 1.0, "fan_avg"),
+    ("he_{} by fan_out", 2.0, "fan_out"),
 )
-"""Name, scale and mode of the scalings that have a name in `jax.nn.initializers`."""
+"""Name, scale and mode of the scalings that have a name in `jax.nn.initializers` or in a paper."""
 
 SUFFIXES = {
     TRUNCATED: "normal",  # what JAX calls so is cut at 2 sigma
     NORMAL: "normal (not truncated)",
     UNIFORM: "uniform",
 }
+
+COMPLEX_EXCESS = COMPLEX_TRUNCATED_STDDEV**2 / (1 - 5 * math.exp(-4))
+"""By what the variance of JAX's complex truncated normals is larger than the definition: what is
+named is what JAX draws, see `COMPLEX_TRUNCATED_STDDEV`."""
 
 MOST_ROLES = 4**6
 """Ways to read the axes of a kernel that are tried."""
@@ -49,16 +55,20 @@ class Scaled:
     """A law as a variance scaling would draw it: a distribution and a variance.
 
     corrected: False where a normal cut at 2 sigma was not divided by its stddev, 0.8796.
+    is_complex: it is that of complex numbers, |z|^2 on average being the variance.
     """
 
     distribution: str
     variance: float
     corrected: bool = True
+    is_complex: bool = False
 
 
-def scaled_of(definition: Definition | None) -> Scaled | None:
+def scaled_of(definition: Definition | Scaled | None) -> Scaled | None:
     """Return the law as one of variance scaling; None where no variance scaling draws it."""
     match definition:
+        case Scaled():
+            return definition
         case Normal(stddev=stddev):
             return Scaled(NORMAL, stddev**2)
         case TruncatedNormal(stddev=stddev, lower=-2.0, upper=2.0):
@@ -83,7 +93,9 @@ def is_same(variance: float, other: float, dtype: str) -> bool:
     return other > 0 and abs(variance / other - 1) <= accuracy(dtype)
 
 
-def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) -> tuple[str, ...]:
+def library_names(
+    definition: Definition | Scaled, shape: tuple[int, ...], dtype: str
+) -> tuple[str, ...]:
     """Return the names of all initializers that draw just this law in the shape.
 
     shape: in which the key draws, before the layer reshapes it.
@@ -98,22 +110,39 @@ def library_names(definition: Definition, shape: tuple[int, ...], dtype: str) ->
 
 
 def names_by_axes(
-    definition: Definition, shape: tuple[int, ...], dtype: str, axes: Sequence[int]
+    definition: Definition | Scaled,
+    shape: tuple[int, ...],
+    dtype: str,
+    axes: Sequence[int],
+    field: Sequence[int] = (),
+    known: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Return the names, with their axes, of initializers that sum over the axes of the shape."""
+    """Return the names, with their axes, of initializers that sum over the axes of the shape.
+
+    field: of these the receptive field. known: names of initializers that draw the law without
+    being told axes: they are left out. Of each other one the reading with the fewest axes of a
+    batch is named.
+    """
     scaled = scaled_of(definition)
-    if scaled is None:
+    if scaled is None or math.prod(shape) == 0:
         return ()
-    found = []
-    for reading in readings(shape):
-        is_so = all((role == "in") == (axis in axes) for axis, role in enumerate(reading.roles))
-        if is_so and "batch" not in reading.roles:
-            for name, scale, mode in _named(scaled):
-                each = _asked(scale, mode, scaled, **reading.axes)
-                if _has(each, scaled, shape, dtype):
-                    told = ", ".join(f"{key}={_axes(value)}" for key, value in reading.axes.items())
-                    found.append(f"{name} with {told}")
-    return tuple(found)
+    found: dict[str, str] = {}
+    roles = [
+        ("field",) if axis in field else ("in",) if axis in axes else ("out", "batch")
+        for axis in range(len(shape))
+    ]
+    fitting = [
+        reading
+        for reading in readings(shape)
+        if all(role in possible for role, possible in zip(reading.roles, roles, strict=True))
+    ]
+    for reading in sorted(fitting, key=lambda each: each.roles.count("batch")):
+        for name, scale, mode in _named(scaled):
+            each = _asked(scale, mode, scaled, **reading.axes)
+            if name not in found and name not in known and _has(each, scaled, shape, dtype):
+                told = (f"{key}={_axes(value)}" for key, value in reading.axes.items() if value)
+                found[name] = f"{name} with {', '.join(told)}"
+    return tuple(found.values())
 
 
 def _axes(axes: tuple[int, ...]) -> str:
@@ -124,7 +153,7 @@ def _named(scaled: Scaled) -> Iterator[tuple[str, float, str]]:
     """Yield name, scale and mode of the scalings of a distribution that have a name."""
     suffix = SUFFIXES[scaled.distribution]
     for base, scale, mode in FAMILIES:
-        yield f"{base}_{suffix}", scale, mode
+        yield base.format(suffix), scale, mode
     if scaled.distribution == UNIFORM:
         yield "uniform of +-fan_in**-0.5 (PyTorch)", 1 / 3, "fan_in"
 
@@ -150,7 +179,11 @@ def _asked(
 
 def _has(asked: VarianceScaling, scaled: Scaled, shape: tuple[int, ...], dtype: str) -> bool:
     moments = nominal_moments(asked, shape)
-    return moments is not None and is_same(scaled.variance, moments.variance, dtype)
+    if moments is None:
+        return False
+    is_wide = scaled.is_complex and scaled.distribution == TRUNCATED
+    drawn = moments.variance * (COMPLEX_EXCESS if is_wide else 1.0)
+    return is_same(scaled.variance, drawn, dtype)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +202,7 @@ class Reading:
         """Return the arguments of an initializer that reads the axes so."""
         return {
             f"{role}_axis": tuple(axis for axis, each in enumerate(self.roles) if each == role)
-            for role in ("in", "out")
+            for role in ("in", "out", "batch")
         }
 
 

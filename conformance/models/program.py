@@ -42,7 +42,7 @@ ELEMENTWISE = frozenset(
         *("tanh", "sin", "cos", "tan", "logistic", "erf", "erfc", "erf_inv", "nextafter", "floor"),
         *("ceil", "round", "clamp", "is_finite", "not", "and", "or", "xor", "eq", "ne", "lt", "le"),
         *("gt", "ge", "convert_element_type", "shift_left", "shift_right_logical"),
-        *("shift_right_arithmetic", "bitcast_convert_type"),
+        *("shift_right_arithmetic", "bitcast_convert_type", "complex"),
     }
 )
 """Operations that make each element of their output of the same element of their inputs."""

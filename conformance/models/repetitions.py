@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from conformance.core.arrays import Array, widen
 from conformance.models.arrays import has_equal_slices
@@ -74,7 +74,7 @@ def _correlations(random: Mapping[str, Array]) -> Iterator[Fault]:
     if not n_pairs:
         return
     matrix = np.corrcoef([widen(random[name].reshape(-1)[:PREFIX]) for name in long])
-    bound = math.tanh(stats.norm.isf(FALSE_ALARM_RATE / n_pairs / 2) / math.sqrt(PREFIX - 3))
+    bound = math.tanh(-special.ndtri(FALSE_ALARM_RATE / n_pairs / 2) / math.sqrt(PREFIX - 3))
     for first, second in np.argwhere(np.triu(np.abs(matrix) > bound, k=1)):
         pair = (long[first], long[second])
         if _sorted_digest(random[pair[0]]) == _sorted_digest(random[pair[1]]):

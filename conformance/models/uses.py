@@ -8,12 +8,15 @@ the use *unknown*: it never becomes a number.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from conformance.models import patterns
+from conformance.models.patterns import Pattern
 from conformance.models.program import (
     ELEMENTWISE,
     SAME,
@@ -32,13 +35,29 @@ from conformance.observe.jax_compat import Operation, Program, Value
 
 CONTRACTION, CONVOLUTION, LOOKUP = "contraction", "convolution", "lookup"
 ELEMENT, ADDED, UNKNOWN_USE = "elementwise", "added", "unknown"
+BILINEAR = "bilinear"
+"""A contraction whose result is summed with other data over more axes of the kernel.
+
+Its fan is of both sums. It stands beside the use of the first alone: which of the two outputs a law
+was made for, that of `x w` or that of `(x w) . y`, the program does not say.
+"""
 
 SUMS = ("add", "sub", "add_any")
+
+JOINING = (*SUMS, "concatenate", "select_n")
+"""Operations after which parts are one again, as of a rotation."""
 
 SUMMED = (CONTRACTION, CONVOLUTION)
 """The uses that have a fan which a variance should follow."""
 
+FUSED = "fused"
+"""What was made with it is cut into parts, each of which goes its own way, as q, k and v do."""
+
 MODULATED = "multiplied by data before it is summed"
+
+
+Outputs = tuple[tuple[int, int], ...]
+"""Axes of a parameter, and how many of their elements."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +68,7 @@ class Use:
         where outputs differ; from `fan_min` to `fan_max` then. None where unknown.
     axes: those of the parameter that are summed over. field: of these the receptive field.
     factor: what the parameter is multiplied by before. where: the operation.
+    outputs: axes that are not summed over, and how much of each goes the same way.
     reason: why the use is unknown.
     """
 
@@ -60,6 +80,7 @@ class Use:
     axes: tuple[int, ...] = ()
     field: tuple[int, ...] = ()
     factor: float = 1.0
+    outputs: Outputs = ()
     where: str = ""
     reason: str = ""
 
@@ -85,7 +106,7 @@ class View:
     """The elements of one parameter, moved.
 
     is_indexed: data chose an index of some axis. is_shifted: a constant was added.
-    is_met: each element was multiplied by a datum, and awaits its sum.
+    is_met: each element was multiplied by a datum, of this pattern, and awaits its sum.
     """
 
     parameter: str
@@ -94,6 +115,7 @@ class View:
     is_indexed: bool = False
     is_shifted: bool = False
     is_met: bool = False
+    pattern: Pattern = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -119,21 +141,48 @@ class Mixed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Known:
-    """A constant; its value, where it is a single one and known."""
+    """A constant; its value, where it is a single one and known, or else its pattern."""
 
     value: Any = None
+    pattern: Pattern = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rest:
+    """The other axes of a kernel that data were summed with, as axes of what came out.
+
+    fan_in, axes: of that sum. outputs: what came out of it.
+    is_met: it was multiplied by other data since.
+    """
+
+    view: View
+    fan_in: float
+    axes: tuple[int, ...]
+    outputs: Outputs
+    is_met: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Data:
-    """What depends on an input. is_choice: 0 or 1 by a comparison for equality, as one-hot is."""
+    """What depends on an input. rest: of the kernel that made it, while it is but moved."""
 
-    is_choice: bool = False
+    pattern: Pattern = ()
+    rest: Rest | None = None
 
 
 Term = View | Together | Mixed | Known | Data
 
 DATA, SOME_CONSTANT = Data(), Known()
+
+
+def _outputs(axes: Iterable[tuple[Atom, ...]]) -> Outputs:
+    """Return how much there is of each axis of a parameter."""
+    sizes: dict[int, int] = {}
+    for atoms in axes:
+        for atom in atoms:
+            if atom.axis >= 0:
+                sizes[atom.axis] = sizes.get(atom.axis, 1) * atom.size
+    return tuple(sorted(sizes.items()))
 
 
 def view_of(parameter: str, shape: Sequence[int]) -> View:
@@ -147,6 +196,7 @@ def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     for term in follower.run(program, list(inputs)):
         if isinstance(term, Mixed):
             follower.unknown(term, "output")
+        follower.cut([term], "output")
     return list(dict.fromkeys(follower.found))
 
 
@@ -156,7 +206,7 @@ class _Follower:
 
     def run(self, program: Program, inputs: Sequence[Term]) -> list[Term]:
         terms: dict[Value, Term] = {
-            value: Known(_single(array)) for value, array in program.constants.items()
+            value: _constant(array) for value, array in program.constants.items()
         }
         terms.update(zip(program.inputs, inputs, strict=True))
         for operation in live(program):
@@ -173,7 +223,7 @@ class _Follower:
         if operation.name in SAME and len(operands) == n_outputs:
             return operands
         if not any(isinstance(each, View | Together | Mixed) for each in operands):
-            return _without_parameters(operation, operands)
+            return self._of_data(operation, operands)
         operands = self._settled(operation, operands)
         found = None
         if move := MOVES.get(operation.name):
@@ -182,6 +232,11 @@ class _Follower:
             found = meeting(self, operation, operands)
         if found is None:
             found = self._no_rule(operation, operands)
+        rests = _rests(operands)
+        if operation.name in SUMS and found == DATA and len(rests) == 1:  # a bias, say
+            ((place, rest),) = rests.items()
+            return [Data(rest=_rests_after(operation, rest, place, operands)[0])]
+        self.cut(operands, operation.name)
         return found if isinstance(found, list) else [found] * n_outputs
 
     def _entered(self, operation: Operation, operands: list[Term]) -> list[Term] | None:
@@ -203,7 +258,8 @@ class _Follower:
         made = self._until_steady(
             lambda state: self.run(loop.body, [*constants, *state, *slices]), carried
         )
-        return made[: loop.n_carried] + [_appended(each) for each in made[loop.n_carried :]]
+        appended = [_appended(each, loop.length) for each in made[loop.n_carried :]]
+        return made[: loop.n_carried] + appended
 
     def _repeated(self, loop: While, operands: list[Term]) -> list[Term]:
         of_condition = operands[: loop.n_of_condition]
@@ -272,6 +328,47 @@ class _Follower:
                     told = reason or where
                     self.use(view, UNKNOWN_USE, where, reason=told)
 
+    def bilinear(self, rest: Rest, where: str, summed: Iterable[int]) -> None:
+        """Note that what a kernel made is summed with other data over axes, if they are its own."""
+        atoms = [atom for axis in summed for atom in rest.view.axes[axis] if atom.axis >= 0]
+        if atoms and not any(atom.is_part for atom in atoms):
+            fan = rest.fan_in * math.prod(atom.size for atom in atoms)
+            axes = tuple(sorted({*rest.axes, *(atom.axis for atom in atoms)}))
+            view = rest.view
+            self.found.append(
+                Use(view.parameter, BILINEAR, fan, axes=axes, factor=view.factor, where=where)
+            )
+
+    def _of_data(self, operation: Operation, operands: list[Term]) -> list[Term]:
+        made = _without_parameters(operation, operands)
+        rests = _rests(operands)
+        if operation.name == "dot_general" and all(isinstance(each, Data) for each in operands):
+            contracted = operation.parameters["dimension_numbers"][0]
+            if len({rest.view.parameter for rest in rests.values()}) == len(rests):
+                for place, rest in rests.items():
+                    self.bilinear(rest, operation.name, contracted[place])
+        if operation.name == "reduce_sum" and rests and rests[0].is_met:
+            self.bilinear(rests[0], operation.name, operation.parameters["axes"])
+        left: list[Rest | None] = [None]
+        if len(rests) == 1:
+            ((place, rest),) = rests.items()
+            left = _rests_after(operation, rest, place, operands)
+        if left == [None]:
+            self.cut(operands, operation.name)
+            return made
+        return [
+            dataclasses.replace(each, rest=rest) if isinstance(each, Data) else each
+            for each, rest in zip(made, left, strict=True)
+        ]
+
+    def cut(self, operands: Sequence[Term], where: str) -> None:
+        """Note that parts of what a kernel made go their own ways, if nothing joins them again."""
+        for rest in _rests(operands).values() if where not in JOINING else ():
+            outputs = _outputs(rest.view.axes)
+            if outputs != rest.outputs:
+                name = rest.view.parameter
+                self.found.append(Use(name, FUSED, outputs=outputs, where=where))
+
     def element(self, term: Term, where: str, kind: str = ELEMENT) -> None:
         """Note that each element of a term meets data by itself."""
         if isinstance(term, Mixed):
@@ -339,8 +436,12 @@ def _fitted(view: View, shape: tuple[int, ...]) -> View | None:
     return dataclasses.replace(view, axes=axes)
 
 
-def _single(array: Any) -> Any:
-    return np.asarray(array)[()] if np.ndim(array) == 0 and not _is_key(array) else None
+def _constant(array: Any) -> Known:
+    if _is_key(array):
+        return SOME_CONSTANT
+    if np.ndim(array) == 0:
+        return Known(np.asarray(array)[()])
+    return Known(pattern=patterns.of_array(np.asarray(array)))
 
 
 def _is_key(array: Any) -> bool:
@@ -372,17 +473,24 @@ def _widened(old: Term, new: Term) -> Term:
     """Return a term that holds before a turn of a loop and after it."""
     if old == new:
         return old
-    if not any(isinstance(each, View | Together | Mixed) for each in (old, new)):
-        return SOME_CONSTANT if isinstance(old, Known) and isinstance(new, Known) else DATA
+    if isinstance(old, Known | Data) and isinstance(new, Known | Data):
+        return _either(old, new)
     return _mixed([old, new], "changes from turn to turn of a loop")
+
+
+def _either(one: Known | Data, other: Known | Data) -> Term:
+    pattern = patterns.either(one.pattern, other.pattern)
+    is_known = isinstance(one, Known) and isinstance(other, Known)
+    return Known(pattern=pattern) if is_known else Data(pattern)
 
 
 def _one_of(terms: Sequence[Term]) -> Term:
     first, *others = terms
     if all(each == first for each in others):
         return first
-    if not any(isinstance(each, View | Together | Mixed) for each in terms):
-        return DATA
+    data = [each for each in terms if isinstance(each, Known | Data)]
+    if len(data) == len(terms):
+        return Data(functools.reduce(patterns.either, [each.pattern for each in data]))
     return _mixed(terms, "cond: branches that differ")
 
 
@@ -395,8 +503,10 @@ def _item(term: Term) -> Term:
             return Together(tuple(_sliced(part) for part in parts), axis - 1)
         case Together():
             return _mixed([term], "scan of joined parameters")
-        case Known():
-            return SOME_CONSTANT
+        case Known(value=value, pattern=pattern):
+            return Known(value, patterns.without(pattern, 0))
+        case Data(pattern=pattern):
+            return Data(patterns.without(pattern, 0))
         case _:
             return term
 
@@ -405,32 +515,84 @@ def _sliced(view: View) -> View:
     return dataclasses.replace(view, axes=view.axes[1:])
 
 
-def _appended(term: Term) -> Term:
+def _appended(term: Term, length: int) -> Term:
     """Return what a loop collects turn by turn."""
-    if isinstance(term, View | Together):
-        return _mixed([term], "collected by a loop")
-    return SOME_CONSTANT if isinstance(term, Known) else term
+    match term:
+        case View() | Together():
+            return _mixed([term], "collected by a loop")
+        case Known(pattern=pattern):
+            return Known(pattern=patterns.appended(pattern, length))
+        case Data(pattern=pattern):
+            return Data(patterns.appended(pattern, length))
+        case _:
+            return term
 
 
 def _without_parameters(operation: Operation, operands: list[Term]) -> list[Term]:
     """Return what an operation makes of constants and data."""
     n_outputs = len(operation.outputs)
+    pattern = _pattern_after(operation, operands) if n_outputs == 1 else ()
     if all(isinstance(each, Known) for each in operands):
         values = [each.value for each in operands if isinstance(each, Known)]
         is_single = operation.name in ELEMENTWISE and all(v is not None for v in values)
         if is_single and values and not asks_the_world(operation):
             return [Known(each[()]) for each in computed(operation, values)]
         if operation.name in {"broadcast_in_dim", "reshape", "squeeze"}:
-            return [Known(values[0])]
-        return [SOME_CONSTANT] * n_outputs
-    if operation.name == "eq":
-        return [Data(is_choice=True)] * n_outputs
-    if operation.name == "mul" and any(isinstance(each, Known) for each in operands):
-        return [each for each in operands if isinstance(each, Data)]  # a choice, scaled, is one
-    passes = {"convert_element_type", "reshape", "transpose", "squeeze", "broadcast_in_dim"}
-    if operation.name in passes and isinstance(operands[0], Data):
-        return [operands[0]] * n_outputs
-    return [DATA] * n_outputs
+            return [Known(values[0], pattern)]
+        return [Known(pattern=pattern)] * n_outputs
+    return [Data(pattern)] * n_outputs
+
+
+def _rests(operands: Sequence[Term]) -> dict[int, Rest]:
+    return {
+        place: each.rest
+        for place, each in enumerate(operands)
+        if isinstance(each, Data) and each.rest is not None
+    }
+
+
+def _rests_after(
+    operation: Operation, rest: Rest, place: int, operands: Sequence[Term]
+) -> list[Rest | None]:
+    """Return the rest of a kernel in what is but moved, scaled, cut, or met with other data."""
+    view, name = rest.view, operation.name
+    if name == "convert_element_type":
+        return [rest]
+    if name in ("split", "unstack"):
+        cut: Any = MOVES[name](operation, [view])
+        return [dataclasses.replace(rest, view=each) for each in cut]
+    if MOVES.get(name) is _move:
+        axes = _moved_axes(operation, view.axes)
+        return [None if axes is None else dataclasses.replace(rest, view=_with_axes(view, axes))]
+    if name not in ("mul", *SUMS) and not (name == "div" and place == 0):
+        return [None]
+    fitted = _fitted(view, shape_of(operation))
+    is_met = rest.is_met or (name == "mul" and all(isinstance(each, Data) for each in operands))
+    return [None if fitted is None else dataclasses.replace(rest, view=fitted, is_met=is_met)]
+
+
+def _with_axes(view: View, axes: Axes) -> View:
+    return dataclasses.replace(view, axes=axes)
+
+
+def _pattern_after(operation: Operation, operands: Sequence[Term]) -> Pattern:
+    return patterns.after(
+        operation,
+        [
+            _pattern_of(operation, term, tuple(value.form.shape))
+            for term, value in zip(operands, operation.inputs, strict=True)
+            if isinstance(term, Known | Data)
+        ],
+    )
+
+
+def _pattern_of(operation: Operation, term: Known | Data, shape: tuple[int, ...]) -> Pattern:
+    """Return the pattern of an operand; a single number is as long as what meets it."""
+    if term.pattern or isinstance(term, Data) or term.value is None:
+        return term.pattern or patterns.plain(shape)
+    if operation.name in patterns.ELEMENTS:
+        shape = shape_of(operation)
+    return patterns.repeated(shape) if term.value else patterns.zeros(shape)
 
 
 # --- Moves ---------------------------------------------------------------------------------------
@@ -466,7 +628,8 @@ def _move(operation: Operation, operands: list[Term]) -> Term | None:
             axes = _moved_axes(operation, term.axes)
             if axes is None:
                 return None
-            return dataclasses.replace(term, axes=axes)
+            pattern = patterns.after(operation, [term.pattern]) if term.pattern else ()
+            return dataclasses.replace(term, axes=axes, pattern=pattern)
         case Together():
             return _moved_together(operation, term)
         case _:
@@ -582,7 +745,8 @@ def _unstack(operation: Operation, operands: list[Term]) -> Any:
     if not isinstance(term, View):
         return None
     axes = (*term.axes[:axis], *term.axes[axis + 1 :])
-    return [dataclasses.replace(term, axes=axes)] * len(operation.outputs)
+    pattern = patterns.without(term.pattern, axis)
+    return [dataclasses.replace(term, axes=axes, pattern=pattern)] * len(operation.outputs)
 
 
 def _concatenate(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
@@ -652,10 +816,12 @@ def _multiply(operation: Operation, operands: list[Term]) -> Any:
         return _times(view, 1 / number if divides and number else number)
     if not isinstance(other, Data) or divides:
         return None
-    fitted = _fitted(view, shape_of(operation)) if isinstance(view, View) else None
-    if fitted is None or fitted.is_met:
+    shape = shape_of(operation)
+    fitted = _fitted(view, shape) if isinstance(view, View) else None
+    if fitted is None:
         return None
-    return dataclasses.replace(fitted, is_met=True)
+    datum = patterns.product(fitted.pattern, other.pattern, shape)
+    return dataclasses.replace(fitted, is_met=True, pattern=datum)
 
 
 def _times(term: View | Together, number: float) -> View | Together:
@@ -695,7 +861,8 @@ def _reduce_sum(follower: _Follower, operation: Operation, operands: list[Term])
     if not any(atom.axis >= 0 for atoms in summed for atom in atoms):
         follower.element(view, operation.name)
         return DATA
-    _contracted(follower, operation, view, summed)
+    if not _is_chosen(follower, operation, view, view.pattern, axes):
+        _contracted(follower, operation, view, summed)
     return DATA
 
 
@@ -734,13 +901,58 @@ def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]
         other = next(each for each in operands if each is not term)
         if isinstance(other, Known) and other.value != 0:  # of zeros: a state that begins so
             return None
-        if isinstance(other, Data) and other.is_choice and isinstance(term, View):
-            follower.use(term, LOOKUP, operation.name)
-            continue
         if isinstance(term, Mixed):
             follower.unknown(term, operation.name)
+        of_other = contracted[0 if other is operands[0] else 1]
+        if isinstance(other, Data) and _is_chosen(
+            follower, operation, term, other.pattern, of_other
+        ):
+            continue
         _dotted(follower, operation, term, axes)
+        if len(parameters) == 1 and isinstance(term, View):
+            return Data(rest=_rest(operation, term, is_left=term is operands[0]))
     return DATA
+
+
+def _rest(operation: Operation, view: View, *, is_left: bool) -> Rest:
+    """Return what is left of a kernel in its product with data."""
+    (left, right), (left_batch, right_batch) = operation.parameters["dimension_numbers"]
+    summed, batch = (left, left_batch) if is_left else (right, right_batch)
+    free = [a for axis, a in enumerate(view.axes) if axis not in (*summed, *batch)]
+    shape = shape_of(operation)
+    n_others = len(shape) - len(batch) - len(free)
+    start = len(batch) if is_left else len(batch) + n_others
+    axes = [view.axes[axis] for axis in batch]
+    axes += [(Atom(-1, size),) for size in shape[len(batch) :]]
+    axes[start : start + len(free)] = free
+    atoms = [atom for axis in summed for atom in view.axes[axis]]
+    return Rest(
+        _with_axes(view, tuple(axes)),
+        float(math.prod(atom.size for atom in atoms)),
+        tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
+        _outputs(axes),
+    )
+
+
+def _is_chosen(
+    follower: _Follower, operation: Operation, term: Term, pattern: Pattern, axes: Sequence[int]
+) -> bool:
+    """Note what is looked up: of a sum over axes of data but one datum is not 0, as of one-hot.
+
+    Where few are, or nobody knows how many, the use is unknown. Return whether it was noted.
+    """
+    whole = math.prod(pattern[axis].size for axis in axes) if pattern else 1
+    most = patterns.most_summed(pattern, axes) if pattern else whole
+    if most == whole:
+        return False
+    if most is not None and most <= 1:
+        follower.element(term, operation.name, LOOKUP)
+        return True
+    told = "nobody knows how many" if most is None else f"at most {most:g}"
+    follower.unknown(
+        term, operation.name, f"{operation.name}: of {whole} data that it meets {told} are not 0"
+    )
+    return True
 
 
 def _is_modulated(view: View, summed: Iterable[int]) -> bool:
@@ -790,6 +1002,7 @@ def _contracted(
         operation.name,
         fan_in=float(math.prod(atom.size for atom in atoms)),
         axes=tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
+        outputs=_outputs(each for each in view.axes if each not in summed),
     )
 
 

@@ -50,6 +50,7 @@ class Fault:
     drift: class of the change from the right initializer's array; None where it shows in a sweep.
     kind: what faults of its file have in common.
     key, transform: those that show a fault of BY_DESIGN; "" for whichever key the tier asks there.
+    departs: makes the right initializer of the base, if it departs from JAX as `definition` says.
     definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
     is_definition: whether that definition is what is wrong, and the base's the right one.
     is_swept: whether all words of its draws show it, and no case is asked.
@@ -68,6 +69,7 @@ class Fault:
     prng: str = "threefry2x32"
     key: str = ""
     transform: str = "eager"
+    departs: Wrong | None = None
     definition: Definition | None = None
     is_undefined: bool = False
     is_definition: bool = False
@@ -76,12 +78,12 @@ class Fault:
 
     def build(self, right: Initializer) -> Initializer:
         """Return the wrong initializer, made from the right one."""
+        return _changed(self.wrong, right)
 
-        def wrong(key: Any, shape: Shape, dtype: Any, **where: Any) -> Any:
-            told = functools.partial(right, **where) if where else right
-            return self.wrong(told, key, shape, dtype)
-
-        return wrong
+    def _departed(self, base: InitializerSpec) -> InitializerSpec:
+        if not (departs := self.departs):
+            return base
+        return dataclasses.replace(base, build=lambda: _changed(departs, base.build()))
 
     def at(self, magnitude: float) -> Fault:
         """Return the fault of another magnitude; of one without, itself."""
@@ -95,7 +97,7 @@ class Fault:
         Raises:
             ValueError: the catalogue has no such spec.
         """
-        base = catalogue.lookup(self.base)
+        base = self._departed(catalogue.lookup(self.base))
         definition = None if self.is_undefined else self.definition or base.definition
         right = base if self.is_definition else dataclasses.replace(base, definition=definition)
         wrong = dataclasses.replace(
@@ -135,3 +137,13 @@ class LayerFault:
 
 
 Planted: TypeAlias = Fault | LayerFault
+
+
+def _changed(change: Wrong, right: Initializer) -> Initializer:
+    """Return an initializer that does to the right one what the change says."""
+
+    def changed(key: Any, shape: Shape, dtype: Any, **where: Any) -> Any:
+        told = functools.partial(right, **where) if where else right
+        return change(told, key, shape, dtype)
+
+    return changed

@@ -49,6 +49,10 @@ WITHOUT_MEMORY: tuple[Check[Evidence], ...] = tuple(
 )
 
 
+_Asked = tuple[Case, object, object]
+"""A case, and the definition and the function of the right initializer that was asked it."""
+
+
 class _Nothing:
     """Goldens for a bench that is asked for draws only."""
 
@@ -77,8 +81,8 @@ class Trials:
     ) -> None:
         self._catalogue, self._budgets, self._backend = catalogue, budgets, backend
         self._observer = Observer()
-        self._right: dict[tuple[Case, object], Observation] = {}
-        self._failed: dict[tuple[Case, object], tuple[str, ...]] = {}
+        self._right: dict[_Asked, Observation] = {}
+        self._failed: dict[_Asked, tuple[str, ...]] = {}
         self._tiers: dict[Tier, dict[str, list[Case]]] = {}
 
     def tried(self, fault: Planted) -> Tried:
@@ -205,7 +209,7 @@ class Trials:
     def _right_failed(
         self, right: InitializerSpec, case: Case, *, is_swept: bool
     ) -> tuple[str, ...]:
-        asked = (case, right.definition)
+        asked = (case, right.definition, right.build)
         if asked not in self._failed:
             self._failed[asked] = failed(
                 self._found_of(right, right, case, is_swept=is_swept).checks
@@ -213,7 +217,7 @@ class Trials:
         return self._failed[asked]
 
     def _observed(self, right: InitializerSpec, case: Case) -> Observation:
-        asked = (case, right.definition)
+        asked = (case, right.definition, right.build)
         if asked not in self._right:
             self._right[asked] = self._observer.observe(case, right)
         return self._right[asked]

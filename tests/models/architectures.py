@@ -120,6 +120,30 @@ def gemma_put_right(rngs: Any) -> tuple[Any, ...]:
     return _Gemma(rngs, batch_axis=0), _shape(2, 8, 32)
 
 
+class _Wide(nn.Module):
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        y = nn.RMSNorm()(x)
+        x = x + nn.MultiHeadDotProductAttention(num_heads=32, use_bias=False)(y, y)
+        y = nn.RMSNorm()(x)
+        gate = nn.silu(nn.Dense(14336, use_bias=False)(y)) * nn.Dense(14336, use_bias=False)(y)
+        return x + nn.Dense(4096, use_bias=False)(gate)
+
+
+class _Billions(nn.Module):
+    @nn.compact
+    def __call__(self, tokens: Any) -> Any:
+        x = nn.Embed(128256, 4096)(tokens)
+        for _ in range(32):
+            x = _Wide()(x)
+        return nn.Dense(128256, use_bias=False)(nn.RMSNorm()(x))
+
+
+def billions() -> tuple[Any, ...]:
+    """Return a decoder of 8.7 billion parameters, its blocks written out."""
+    return _Billions(), _shape(1, 128, dtype=jnp.int32)
+
+
 class _Upsampler(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:

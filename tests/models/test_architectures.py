@@ -5,11 +5,19 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from conformance.cli import main
+from conformance.core.arrays import returned
 from conformance.core.errors import LedgerError
 from conformance.models.audit import Audit, Audited, audit
 from conformance.models.changes import changes
@@ -109,6 +117,24 @@ def test_a_module_of_equinox_is_taken_as_it_is() -> None:
     assert audited("equinox_mlp").n_faults == 0
 
 
+def test_a_model_of_billions_is_read_from_its_shapes_in_ten_seconds_and_one_gibibyte() -> None:
+    """By the CPU's time: another process on this machine may take it all."""
+    command = ["-m", "conformance", "audit", f"{HERE}:billions", "--abstract", "--json", "-"]
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen([sys.executable, *command], stdout=out)  # noqa: S603  # ours
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        document = json.load(out)
+
+    sizes = [math.prod(one["shape"]) for one in document["parameters"]]
+    assert (process.returncode, document["n_faults"]) == (0, 0)
+    assert sum(sizes) > 8.5e9
+    assert usage.ru_utime + usage.ru_stime < 10
+    in_bytes = usage.ru_maxrss * (1024 if sys.platform == "linux" else 1)
+    assert in_bytes < 1 << 30
+
+
 # --- Faults that are known, and changes ----------------------------------------------------------
 
 ENTRY = """
@@ -161,7 +187,9 @@ def test_an_entry_that_is_not_understood_is_refused(
 def changed(**facts: object) -> list[tuple[str, str]]:
     """Return what changed since an audit of which the first kernel was otherwise."""
     now = audited("gemma")
-    first = dataclasses.replace(now.parameters[0], digest="a", n_compared=9, faults=())
+    first = now.parameters[0]
+    n_all = math.prod(first.shape)
+    first = dataclasses.replace(first, digest="a", n_compared=n_all, faults=())
     now = dataclasses.replace(now, parameters=(first, *now.parameters[1:]))
     was = dataclasses.replace(first, **facts)  # type: ignore[arg-type]  # any field
     before = dataclasses.replace(now, parameters=(was, *now.parameters[1:]))
@@ -173,6 +201,7 @@ def changed(**facts: object) -> list[tuple[str, str]]:
     [
         ({"digest": "b"}, "rounding"),
         ({"digest": "b", "n_compared": 0}, "unknown"),
+        ({"digest": "b", "n_compared": 9}, "unknown"),
         ({"digest": "b", "key": "other"}, "stream"),
         ({"digest": "b", "formula": "normal(stddev=1)"}, "law"),
         ({"digest": "b", "shape": (1,)}, "structural"),
@@ -191,6 +220,57 @@ def test_another_layout_of_words_is_another_stream() -> None:
     before = dataclasses.replace(now, is_partitionable=not now.is_partitionable)
 
     assert {each.drift for each in changes(before, now)} == {"stream"}
+
+
+ENDS = np.tile(np.array([np.inf, -np.inf], np.float32), 16)
+
+
+@pytest.mark.parametrize(
+    ("change", "drift"),
+    [
+        (lambda x: np.nextafter(x, np.float32(np.inf)), "biased"),
+        (lambda x: np.nextafter(x, ENDS), "rounding"),
+        (lambda x: 1.5 * x, "law"),
+        (lambda x: x[:, ::-1], "structural"),
+        (lambda x: x, ""),
+    ],
+)
+def test_of_values_the_class_is_that_of_the_gates_judge(change: Any, drift: str) -> None:
+    array = np.random.default_rng(0).normal(size=(64, 32)).astype(np.float32)
+
+    def pairs(path: str) -> Any:
+        now = np.ascontiguousarray(change(array)).astype(np.float32)
+        return (returned(array), returned(now)) if path == "out.kernel" else None
+
+    now = audited("gemma")
+
+    assert [each.drift for each in changes(now, now, pairs)] == ([drift] if drift else [])
+
+
+def test_the_command_keeps_values_and_judges_those_of_another_day(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, kept = f"{HERE}:gemma_put_right", tmp_path / "before"
+
+    assert main(["audit", target, "--keep", str(kept)]) == 0
+    assert main(["audit", target, "--baseline", str(kept)]) == 0
+    assert "change" not in capsys.readouterr().out
+    assert main(["audit", target, "--seed", "1", "--baseline", str(kept)]) == 1
+    told = capsys.readouterr().out
+    assert "change  query.kernel: stream: " in told
+    assert "elements differ; key " in told
+
+
+def test_a_folder_that_holds_something_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+
+    code = main(["audit", f"{HERE}:gemma_put_right", "--keep", str(tmp_path)])
+
+    assert code == 3
+    assert str(tmp_path) in capsys.readouterr().err
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_the_command_tells_what_changed_since_an_audit_and_exits_1(

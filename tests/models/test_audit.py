@@ -184,7 +184,7 @@ def test_a_float32_draw_that_was_cast_has_the_law_of_float32() -> None:
 
     assert kernel.initializer == "lecun_normal or glorot_normal"
     assert kernel.formula == ("truncated_normal(stddev=0.2842, -2, 2) in float32, cast to bfloat16")
-    assert kernel.faults == ("stored in bfloat16, beside float32 of bias",)
+    assert kernel.faults == ("stored in bfloat16, where its module has a param_dtype of float32",)
     assert kernel.expected_std == pytest.approx(0.25, rel=1e-4)
 
 
@@ -256,7 +256,6 @@ def test_the_command_prints_json_that_says_the_same(capsys: pytest.CaptureFixtur
         (f"{MODELS}:no_inputs", r"no_inputs' returns \(Adding\); needed is a linen module with"),
         (f"{MODELS}:a_number", "a_number' returns int; needed is a linen module"),
         (f"{MODELS}:nothing", "nothing' has no parameters"),
-        (f"{MODELS}:shapes_of_nnx", "shapes_of_nnx' returns shapes, as `eval_shape` does"),
         (f"{MODELS}:shapes_of_a_tree", "shapes_of_a_tree' returns shapes, as `eval_shape` does"),
     ],
 )

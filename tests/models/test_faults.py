@@ -118,9 +118,10 @@ def test_values_are_confirmed_by_the_oracle_and_one_that_is_other_is_not(dtype: 
         lambda key: -jax.random.uniform(key, (16, 8), minval=-1.0, maxval=3.0),
         lambda key: -jax.random.truncated_normal(key, -1.0, 3.0, (16, 8)),
         lambda key: -jax.nn.initializers.orthogonal()(key, (16, 8)),
+        lambda key: jax.nn.initializers.delta_orthogonal()(key, (3, 3, 8, 16)),
     ],
 )
-def test_a_draw_whose_sign_is_changed_is_confirmed(draw: Any) -> None:
+def test_a_draw_that_is_changed_or_placed_is_confirmed(draw: Any) -> None:
     key = jax.random.key(7)
     formula = read(traced(draw, key), [root_keys("key", "fry")])[0]
 

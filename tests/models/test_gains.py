@@ -58,6 +58,33 @@ def fused(w: Any, x: Any) -> Any:
     return [x @ part for part in jnp.split(w, 3, axis=1)]
 
 
+def attention(w: Any, x: Any) -> Any:
+    q, k, v = jnp.split(x @ w + 1.0, 3, axis=-1)
+    return jax.nn.softmax(q @ k.T / 4) @ v
+
+
+def stacked(w: Any, x: Any) -> Any:
+    qkv = jnp.einsum("bi,ico->bco", x, w)
+    return jax.nn.softmax(qkv[:, 0] @ qkv[:, 1].T) @ qkv[:, 2]
+
+
+def three_glorot(key: Any, shape: Shape, dtype: Any) -> Any:
+    keys, width = jax.random.split(key, 3), shape[1] // 3
+    return jnp.concatenate([GLOROT()(each, (shape[0], width), dtype) for each in keys], 1)
+
+
+def rotated(w: Any, x: Any) -> Any:
+    one, other = jnp.split(x @ w, 2, axis=-1)
+    turned = jnp.concatenate([one * 0.6 - other * 0.8, one * 0.8 + other * 0.6], -1)
+    return turned @ turned.T
+
+
+def one_by_one(w: Any, x: Any) -> Any:
+    for number in range(3):
+        x = jnp.tanh(x @ w[number])
+    return x
+
+
 SEQUENCE = abstract((1, 3, 32))
 SMALL = abstract((1, 8, 8, 4))
 
@@ -100,6 +127,17 @@ PLANTED: dict[str, tuple[Any, Any, Shape, Call, Any, str]] = {
     "fused": (
         LECUN(in_axis=1, out_axis=0), LECUN(), (16, 48), fused, X, "as if fan-in were 48, not 16",
     ),
+    "fused, by glorot": (
+        GLOROT(), three_glorot, (16, 48), fused, X,
+        "2 / (fan_in + fan_out) with fans 16 and 48; fan-in is 16, and its outputs are cut into 3",
+    ),
+    "fused, cut after the product": (
+        GLOROT(), three_glorot, (16, 48), attention, X, "outputs are cut into 3 parts",
+    ),
+    "fused, with an axis for the parts": (
+        GLOROT(in_axis=0, out_axis=(1, 2)), GLOROT(in_axis=0, out_axis=2, batch_axis=1),
+        (16, 3, 16), stacked, X, "with fans 16 and 48; fan-in is 16, and its outputs are cut into",
+    ),
     "scanned": (
         LECUN(), LECUN(batch_axis=0), (3, 16, 16), scanned, X,
         "as if fan-in were 48, not 16: axis 0 counted",
@@ -140,11 +178,42 @@ def test_a_stddev_of_ones_own_and_a_gain_of_2_are_no_faults(initializer: Any) ->
     assert fault(initializer, (16, 32), dense, X) == ""
 
 
+@pytest.mark.parametrize(
+    ("initializer", "shape", "call"),
+    [
+        (GLOROT(), (16, 32), rotated),
+        (GLOROT(batch_axis=0), (3, 16, 16), one_by_one),
+        (GLOROT(batch_axis=0), (3, 16, 16), scanned),
+        (GLOROT(), (16, 48), lambda w, x: jnp.split(x @ w, [8, 16], 1)),
+        (LECUN(), (16, 48), attention),
+    ],
+)
+def test_parts_that_are_joined_again_or_stand_alone_are_not_fused(
+    initializer: Any, shape: Shape, call: Call
+) -> None:
+    assert fault(initializer, shape, call, X) == ""
+
+
 def test_a_table_that_serves_two_is_right_if_it_suits_one() -> None:
     def tied(w: Any, x: Any) -> Any:
         return (x @ w.T) @ w
 
     assert fault(LECUN(in_axis=1, out_axis=0), (10, 16), tied, X) == ""
+
+
+def bilinear(w: Any, x: Any) -> Any:
+    return jnp.einsum("bi,ijk,bj->bk", x, w, x[:, :6])
+
+
+@pytest.mark.parametrize("axes", [{}, {"batch_axis": 1}])
+def test_a_bilinear_kernel_is_right_by_its_first_sum_and_by_both(axes: Any) -> None:
+    assert fault(LECUN(**axes), (16, 6, 4), bilinear, X) == ""
+
+
+def test_a_bilinear_kernel_that_suits_neither_of_its_sums_is_found() -> None:
+    told = fault(LECUN(batch_axis=0), (16, 6, 4), bilinear, X)
+
+    assert told.startswith("wrong fan: gain 2.67: as if fan-in were 6, not 16")
 
 
 def test_where_one_use_is_unknown_nobody_can_say() -> None:

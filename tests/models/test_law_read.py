@@ -11,7 +11,7 @@ import pytest
 
 from conformance.models.formula import read, root_keys
 from conformance.models.law import LawRead, law_read, text_of
-from conformance.models.names import library_names
+from conformance.models.names import library_names, names_by_axes
 from conformance.observe.jax_compat import traced
 
 INITIALIZERS = jax.nn.initializers
@@ -39,6 +39,10 @@ LAWS: dict[str, tuple[Draw, str]] = {
         "truncated_normal(stddev=0.02, -3, 1)",
     ),
     "orthogonal": (named(INITIALIZERS.orthogonal(2.0)), "orthogonal(scale=2)"),
+    "delta_orthogonal": (
+        lambda key, dtype: INITIALIZERS.delta_orthogonal(2.0)(key, (3, 4, 4, 8), dtype),
+        "delta_orthogonal(scale=2)",
+    ),
     "ends": (
         lambda key, dtype: jax.random.uniform(key, SHAPE, dtype, -0.25, 0.25),
         "uniform(-0.25, 0.25)",
@@ -74,6 +78,47 @@ def other_signs(matrix: Any) -> Any:
     return q * jnp.sign(r[0])
 
 
+COMPLEX: dict[str, tuple[Any, str, str]] = {
+    "normal": (INITIALIZERS.normal(0.02), "complex normal of stddev 0.02", ""),
+    "lecun_normal": (
+        INITIALIZERS.lecun_normal(), "complex truncated_normal of stddev 0.2523", "lecun_normal",
+    ),
+    "he_uniform": (INITIALIZERS.he_uniform(), "complex uniform of stddev 0.3536", "he_uniform"),
+    "not truncated": (
+        INITIALIZERS.variance_scaling(1.0, "fan_in", "normal"), "complex normal of stddev 0.25",
+        "lecun_normal (not truncated)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_the_law_of_complex_numbers_is_read_and_named(name: str) -> None:
+    initializer, text, called = COMPLEX[name]
+
+    found = law(named(initializer), jnp.complex64)
+
+    assert text_of(found) == text
+    assert found.scaled is not None
+    assert called in (*library_names(found.scaled, SHAPE, found.drawn_dtype), "")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda key: jax.random.normal(key, SHAPE, "complex64") ** 2,
+        lambda key: jax.lax.complex(
+            jax.random.normal(key, SHAPE), 2 * jax.random.normal(jax.random.fold_in(key, 1), SHAPE)
+        ),
+        lambda key: jnp.exp(1j * jax.random.normal(key, SHAPE)),
+    ],
+)
+def test_complex_numbers_of_another_law_are_unknown(draw: Any) -> None:
+    found = law(lambda key, _: draw(key))
+
+    assert (found.definition, found.scaled) == (None, None)
+    assert "complex numbers" in found.reason
+
+
 UNKNOWN: dict[str, tuple[Draw, str]] = {
     "clipped": (lambda key, _: jnp.clip(jax.random.normal(key, SHAPE), -2, 2), "max"),
     "gumbel": (lambda key, _: jax.random.gumbel(key, SHAPE), "log"),
@@ -81,6 +126,18 @@ UNKNOWN: dict[str, tuple[Draw, str]] = {
     "two draws": (
         lambda key, _: sum(jax.random.normal(k, SHAPE) for k in jax.random.split(key)),
         "add of two arrays that are drawn",
+    ),
+    "not in the centre": (
+        lambda key, _: jnp.zeros((3, 8, 4)).at[0].set(INITIALIZERS.orthogonal()(key, (8, 4))),
+        "at (0,) in the midst of zeros: orthogonal",
+    ),
+    "reversed in the centre": (
+        lambda key, _: (
+            jnp.zeros((3, 4, 4))
+            .at[1, jnp.arange(4)[::-1]]
+            .set(INITIALIZERS.orthogonal()(key, (4, 4)))
+        ),
+        "scatter",
     ),
     "permuted": (lambda key, _: jax.random.permutation(key, 16.0 * jnp.arange(16)), "sort"),
     "Q without signs": (
@@ -111,6 +168,49 @@ def test_all_initializers_of_one_law_are_named() -> None:
         "lecun_normal",
         "glorot_normal",
     )
+
+
+HE, UNIFORM = INITIALIZERS.he_normal, INITIALIZERS.lecun_uniform
+HE_FAN_OUT = INITIALIZERS.variance_scaling(2.0, "fan_out", "truncated_normal")
+
+
+@pytest.mark.parametrize(
+    ("initializer", "shape", "axes", "names"),
+    [
+        (
+            HE(in_axis=1, out_axis=0), (32, 24), (1,),
+            {"he_normal by fan_out", "he_normal with in_axis=1, out_axis=0"},
+        ),
+        (
+            INITIALIZERS.glorot_normal(in_axis=1, out_axis=2, batch_axis=0), (4, 32, 8), (1,),
+            {"glorot_normal with in_axis=1, out_axis=2, batch_axis=0"},
+        ),
+        (HE_FAN_OUT, (3, 3, 8, 20), (0, 1, 2), {"he_normal by fan_out"}),
+        (
+            INITIALIZERS.lecun_normal(), (16, 32), (0,),
+            {"lecun_normal", "he_normal by fan_out"},
+        ),
+        (
+            INITIALIZERS.lecun_normal(), (32, 16), (1,),
+            {"lecun_normal"},
+        ),
+        (
+            INITIALIZERS.variance_scaling(2.0, "fan_out", "uniform", 1, 0), (20, 8, 3, 3),
+            (1, 2, 3), {"he_uniform by fan_out with in_axis=1, out_axis=0"},
+        ),
+        (UNIFORM(), (3, 3, 8, 20), (0, 1, 2), {"lecun_uniform"}),
+    ],
+)  # fmt: skip
+def test_all_names_of_a_law_are_told_with_the_axes_that_they_need(
+    initializer: Any, shape: tuple[int, ...], axes: tuple[int, ...], names: set[str]
+) -> None:
+    found = law(lambda key, _: initializer(key, shape))
+
+    assert found.definition is not None
+    known = library_names(found.definition, shape, "float32")
+    field = axes[1:] if axes == (1, 2, 3) else axes[:2] if len(axes) > 1 else ()
+    explicit = names_by_axes(found.definition, shape, "float32", axes, field, known)
+    assert {*known, *explicit} == names
 
 
 def test_a_normal_that_is_cut_and_not_corrected_has_no_name() -> None:

@@ -175,6 +175,13 @@ def test_a_tied_table_has_two_uses() -> None:
         lambda w, i: jnp.take(w, i, axis=0),
         lambda w, i: jax.nn.one_hot(i, 10) @ w,
         lambda w, i: (2 * jax.nn.one_hot(i, 10)) @ w,
+        lambda w, i: jnp.einsum("bv,vd->bd", jax.nn.one_hot(i, 10), w),
+        lambda w, i: jnp.einsum("vd,vb->bd", w, jax.nn.one_hot(i, 10, axis=0)),
+        lambda w, i: jnp.where(i[:, None] == jnp.arange(10), 0.5, 0.0) @ w,
+        lambda w, i: jnp.eye(10)[i] @ w,
+        lambda w, i: (jax.nn.one_hot(i, 10)[:, :, None] * w).sum(1),
+        lambda w, i: (jax.nn.one_hot(i, 10) * (i > 0)[:, None] / 3) @ w,
+        lambda w, i: lax.map(lambda one: jax.nn.one_hot(one, 10) @ w, i),
     ],
 )
 def test_a_lookup_sums_nothing_and_its_result_is_data(lookup: Callable[..., Any]) -> None:
@@ -184,6 +191,61 @@ def test_a_lookup_sums_nothing_and_its_result_is_data(lookup: Callable[..., Any]
         ("0", "lookup", 1),
         ("1", "contraction", 4),
     ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (lambda i: jax.nn.one_hot(i, 5).reshape(1, 10), "of 10 data that it meets at most 2 are"),
+        (lambda i: jax.nn.one_hot(jnp.stack([i] * 3), 10).sum(0), "at most 3 are not 0"),
+        (lambda i: jnp.concatenate([jax.nn.one_hot(i, 5)] * 2, 1), "at most 2 are not 0"),
+        (lambda i: jnp.cumsum(jax.nn.one_hot(i, 10), 0), "nobody knows how many are not 0"),
+        (lambda i: jax.nn.one_hot(i, 10) + 0.1, "nobody knows how many are not 0"),
+        (lambda i: (i[:, None] % 2 == jnp.arange(10) % 2) * 1.0, "nobody knows how many"),
+    ],
+)
+def test_a_sum_over_a_choice_that_is_not_one_hot_is_unknown(
+    chosen: Callable[..., Any], told: str
+) -> None:
+    (use,) = found(lambda w, i: chosen(i) @ w, ((10, 4),), TOKENS)
+
+    assert (use.kind, use.fan_in) == ("unknown", None)
+    assert use.reason.startswith("dot_general: of 10 data that it meets")
+    assert told in use.reason
+
+
+def test_a_mask_of_whole_rows_leaves_the_fan_as_it_is() -> None:
+    (use,) = found(lambda w, x: (x * (x[:, :1] == 0)) @ w, ((16, 4),), X)
+
+    assert (use.kind, use.fan_in) == ("contraction", 16)
+
+
+BILINEAR: dict[str, tuple[Callable[..., Any], Shape, set[tuple[int, ...]]]] = {
+    "an einsum": (
+        lambda w, x: jnp.einsum("bi,ijk,bj->bk", x, w, x[:, :6]), (16, 6, 4), {(0,), (0, 1)},
+    ),
+    "scores": (lambda w, x: (x @ w / 2) @ jnp.tanh(x[:, :6]).T, (16, 6), {(0,), (0, 1)}),
+    "written out": (lambda w, x: ((x @ w) * x[:, :6]).sum(1), (16, 6), {(0,), (0, 1)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BILINEAR)
+def test_a_bilinear_form_has_the_fan_of_its_first_sum_and_that_of_both(name: str) -> None:
+    function, shape, axes = BILINEAR[name]
+
+    each = found(function, (shape,), X)
+
+    assert {(use.kind, use.fan_in) for use in each} == {("contraction", 16), ("bilinear", 96)}
+    assert {use.axes for use in each} == axes
+
+
+def test_products_with_two_data_that_are_then_summed_are_one_contraction() -> None:
+    def form(w: Any, x: Any) -> Any:
+        return (x[:, :, None, None] * w * x[:, None, :6, None]).sum((1, 2))
+
+    (use,) = found(form, ((16, 6, 4),), X)
+
+    assert (use.kind, use.fan_in) == ("contraction", 96)
 
 
 def test_scales_and_biases_meet_each_datum_by_itself() -> None:

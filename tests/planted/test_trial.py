@@ -103,6 +103,28 @@ def test_a_fault_that_is_disarmed_is_a_survivor(name: str) -> None:
     assert Matrix(tried=(found,), is_whole=False).code is ExitCode.FAILED
 
 
+DEPARTURES = [fault.name for fault in EVERY if fault.kind == "departures"]
+
+
+@pytest.mark.parametrize("name", DEPARTURES)
+def test_a_departure_otherwise_than_stated_dies_and_the_stated_one_passes(name: str) -> None:
+    found = tried(name)
+
+    assert found.claim in found.killed_by
+    assert found.right_failed == ()
+    assert found.drift == found.drift_claimed
+
+
+def test_every_way_to_depart_has_a_planted_fault() -> None:
+    assert len(DEPARTURES) == 6
+
+
+# Between bounds JAX's own initializer draws the same, to rounding.
+@pytest.mark.parametrize("name", sorted({*DEPARTURES} - {"bounds_without_the_root_of_3"}))
+def test_a_departure_that_is_stated_and_not_made_is_no_right_twin(name: str) -> None:
+    assert trials().tried(dataclasses.replace(named(name), departs=None)).right_failed
+
+
 def test_a_death_that_the_right_initializer_shares_proves_nothing() -> None:
     """The definition is another one, so that whatever is returned fails."""
     fault = dataclasses.replace(named("seed_is_the_next"), definition=Normal(stddev=3.0))

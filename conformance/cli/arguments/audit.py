@@ -30,8 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         type=Path,
-        metavar="FILE",
-        help="audit that --json wrote, perhaps under another JAX: tell what changed, by class",
+        metavar="PATH",
+        help="what --keep or --json wrote, perhaps under another JAX: tell what changed, by class",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the audit and all values in this new folder, for a later --baseline",
     )
     add_form_options(parser, "json")
     declared.add_folder_option(parser.add_argument)

@@ -15,6 +15,7 @@ from conformance.suite.faults import (
     constants,
     contract,
     declared,
+    departures,
     draws,
     endings,
     keys,
@@ -63,7 +64,7 @@ ENDINGS = _of(endings)
 
 EVERY: tuple[Planted, ...] = (
     *FAULTS,
-    *_of(draws, circles, places, rounding, settings),
+    *_of(departures, draws, circles, places, rounding, settings),
     *BY_DESIGN,
     *SWEPT,
     *LAYERS,

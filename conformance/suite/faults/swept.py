@@ -98,6 +98,11 @@ def _toward_zero(values: Any, stddev: float) -> Any:
     return np.where(is_too_far, np.nextafter(near, np.zeros_like(near)), near)
 
 
+def toward_zero_of(unit: Any, stddev: float) -> Any:
+    """Return a unit variate times a stddev, rounded toward zero."""
+    return on_host(lambda values: _toward_zero(values, stddev))(unit)
+
+
 def _stochastic(values: Any, stddev: float) -> Any:
     """Round up or down by a hash of the exact value, with the chances that have no bias."""
     import numpy as np
