@@ -32,12 +32,11 @@ from conformance.core.formats import DTYPES
 from conformance.core.ids import Case
 from conformance.core.laws import Definition
 from conformance.core.paths import shipped
-from conformance.core.records import BASE, Budget, CaseResult, Observation
+from conformance.core.records import BASE, VALUES, Budget, CaseResult, Observation
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
 from conformance.judge.budgets import budget_for
 from conformance.judge.checks.base import not_applicable
-from conformance.judge.checks.values import VALUES
 from conformance.judge.drift import DEFAULT_BUDGET
 from conformance.judge.law.checks import ACCURACY
 from conformance.judge.law.verdict import LawResult

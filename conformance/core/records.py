@@ -27,6 +27,9 @@ COMPUTE_CAPABILITY = "compute_capability"
 MACHINE = "machine"
 """The check that fails, alone, where memory or a device was wanting: nothing else is known then."""
 
+VALUES = "values"
+"""The check that compares with a golden, which a problem of no tier has not."""
+
 STAGES = ("key", "bits", "uniform", "unit", "scaled")
 """How a seed becomes an array: key words, random words, uniforms, unit variates, the result."""
 

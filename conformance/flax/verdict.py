@@ -21,6 +21,7 @@ from conformance.core.ids import Case, Parameter, Problem
 from conformance.core.laws import Definition
 from conformance.core.records import (
     BASE,
+    VALUES,
     Drift,
     DriftClass,
     Entry,
@@ -36,7 +37,6 @@ from conformance.flax.checks import derived_key, parameter_fault, tree_fault
 from conformance.flax.layers import Claim, Layer
 from conformance.flax.observe import LAYERS, REVEALING, SEED
 from conformance.judge.budgets import Budgets, release_budget
-from conformance.judge.checks.values import VALUES
 from conformance.judge.drift import classify
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks

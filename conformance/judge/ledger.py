@@ -23,7 +23,7 @@ from conformance.core.formats import DTYPES
 from conformance.core.ids import LATTICE, PRNGS, STRATA, TRANSFORMS, Case
 from conformance.core.paths import LEDGER
 from conformance.core.reading import naming, record, toml
-from conformance.core.records import CheckResult, Observation, Raised, Status
+from conformance.core.records import VALUES, CheckResult, Observation, Raised, Status
 
 LIKENESS = 0.75
 """Of two names, by `difflib`: one letter more, less or other, or two swapped, in four and more."""
@@ -163,7 +163,7 @@ def apply(
         for result in results
     )
     limited = {result.check: result for result in marked if result.status is Status.LIMITED}
-    stale = [_stale(entry, observation, limited) for entry in entries]
+    stale = [_stale(entry, observation, limited, _unasked(marked)) for entry in entries]
     return marked + tuple(
         CheckResult(check="ledger", status=Status.FAILED, message=message)
         for message in stale
@@ -175,7 +175,21 @@ def _announcement(entry: Limitation) -> str:
     return f"known limitation {entry.id}: {entry.reason}"
 
 
-def _stale(entry: Limitation, observation: Observation, limited: Mapping[str, CheckResult]) -> str:
+def _unasked(results: Iterable[CheckResult]) -> set[str]:
+    """Return the checks of which nothing follows: that of values, where there can be no golden."""
+    return {
+        result.check
+        for result in results
+        if result.check == VALUES and result.status is Status.NOT_APPLICABLE
+    }
+
+
+def _stale(
+    entry: Limitation,
+    observation: Observation,
+    limited: Mapping[str, CheckResult],
+    unasked: Collection[str],
+) -> str:
     outcome = observation.outcome
     happened = f"raises {outcome.exception}" if isinstance(outcome, Raised) else ""
     if happened != entry.outcome:
@@ -184,7 +198,7 @@ def _stale(entry: Limitation, observation: Observation, limited: Mapping[str, Ch
             f"{entry.outcome or 'returns an array'}, but it {happened or 'returned an array'}. "
             "Narrow or delete the entry"
         )
-    missing = [check for check in entry.checks if check not in limited]
+    missing = [check for check in entry.checks if check not in limited and check not in unasked]
     if missing:
         return (
             f"limitation {entry.id} of ledger.toml no longer happens: {observation.case.id} now "

@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from conformance.core.errors import ExitCode
+from conformance.core.records import VALUES
 from conformance.core.words import counted
-from conformance.judge.checks.values import VALUES
 from conformance.judge.law.checks import ACCURACY
 from conformance.judge.rules import NAMES
 from conformance.judge.statistics import MATRIX_TESTS, TESTS

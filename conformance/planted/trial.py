@@ -19,13 +19,21 @@ from conformance.cases.sweeps import law_cases, sweep_case
 from conformance.core.arrays import Array
 from conformance.core.budgets import BudgetTable
 from conformance.core.ids import Case, Tier
-from conformance.core.records import CaseResult, CheckResult, DriftClass, Entry, Observation, Status
+from conformance.core.records import (
+    VALUES,
+    CaseResult,
+    CheckResult,
+    DriftClass,
+    Entry,
+    Observation,
+    Status,
+)
 from conformance.core.settings import installed_jax
 from conformance.judge.alpha import STATISTICS
 from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Check, Evidence
 from conformance.judge.checks.statistics import CHECK as OF_DRAWS
-from conformance.judge.checks.values import VALUES, values_check
+from conformance.judge.checks.values import values_check
 from conformance.judge.ledger import Ledger
 from conformance.judge.rules import default_checks
 from conformance.judge.verdict import judge

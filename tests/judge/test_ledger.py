@@ -68,6 +68,21 @@ def test_a_limitation_that_no_longer_happens_fails() -> None:
     assert "low-precision of ledger.toml no longer happens" in results[-1].message
 
 
+def test_drift_that_no_golden_can_show_is_no_drift_that_is_gone() -> None:
+    """The other check that says nothing was announced to fail, and did not."""
+    entry = dataclasses.replace(ENTRY, checks=("values", "contract"))
+    values, oracle = (
+        CheckResult(check=name, status=Status.NOT_APPLICABLE) for name in ("values", "oracle")
+    )
+    announced = dataclasses.replace(ENTRY, checks=("oracle", "contract"))
+
+    without = apply((entry,), observation(REFUSED), (FAILED, values))
+    silent = apply((announced,), observation(REFUSED), (FAILED, oracle))
+
+    assert [result.status for result in without] == [Status.LIMITED, Status.NOT_APPLICABLE]
+    assert "now passes oracle" in silent[-1].message
+
+
 def test_a_consequence_is_limited_where_it_shows_and_not_missed_where_it_does_not() -> None:
     entry = dataclasses.replace(ENTRY, also=("structure",))
     structure = CheckResult(check="structure", status=Status.FAILED, message="too large")

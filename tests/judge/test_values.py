@@ -9,9 +9,9 @@ import pytest
 
 from conformance.core.ids import Tier
 from conformance.core.laws import Normal
-from conformance.core.records import Drift, DriftClass, Remedy, Yardstick
+from conformance.core.records import VALUES, Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
-from conformance.judge.checks.values import VALUES, values_check
+from conformance.judge.checks.values import values_check
 from conformance.judge.drift import explain
 from tests.evidence import evidence
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.cases.catalogue import InitializerSpec
 from conformance.cases.planes import tier_of
 from conformance.core.ids import Problem
-from conformance.core.records import CheckResult, Drift, DriftClass, Remedy, Yardstick
+from conformance.core.records import VALUES, CheckResult, Drift, DriftClass, Remedy, Yardstick
 from conformance.judge.checks.base import (
     Check,
     Evidence,
@@ -17,8 +17,6 @@ from conformance.judge.checks.base import (
 from conformance.judge.checks.matrices import SIDES
 from conformance.judge.checks.oracle import is_warning, whole_of
 from conformance.judge.drift import explain
-
-VALUES = "values"
 
 
 def values_check(max_drift: DriftClass) -> Check[Evidence]:
