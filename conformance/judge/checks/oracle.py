@@ -90,7 +90,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
         found = deviation(outcome, solutions, moments, budget=evidence.budget)
     except OracleUnavailable:
         return not_applicable(ORACLE)
-    drift, stages = found.drift, exact_stages(found.solution, case.problem.dtype)
+    drift = found.drift
     metrics = {"oracle_ulp_at_sigma": drift.max_ulp_at_sigma or 0.0}
     if drift.scale is not None:
         metrics["oracle_variance_error"] = drift.scale**2 - 1
@@ -101,7 +101,8 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
         return passed(ORACLE, metrics)
     if drift.n_compared is not None:
         drift = classify_part(drift, outcome, returned(found.reference), found.sigma)
-    stage = drift.stage or first_differing_stage(evidence.observation.stages, stages)
+    exact = exact_stages(found.solution, case.problem.dtype)
+    stage = drift.stage or first_differing_stage(evidence.observation.stages, exact)
     text = explain(dataclasses.replace(drift, stage=stage), case.id)
     text = text.replace("the golden", "the definition")
     if other := _other_draw(evidence, definition, outcome, found):
