@@ -89,7 +89,9 @@ def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     n_finite, sums, lowest, highest = 0, [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
-        for part in _finite_parts(array):
+        # What is one part is made once, though it is wanted twice.
+        kept = () if array.size > WIDENED else tuple(_finite_parts(array))
+        for part in kept or _finite_parts(array):
             size = np.abs(part) if part.dtype.kind == "c" else part
             n_finite += part.size
             sums.append(part.sum())
@@ -99,7 +101,7 @@ def moments_of(array: Array) -> Moments:
             nan = math.nan
             return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
         mean = np.sum(sums) / n_finite
-        squares = [np.sum(np.abs(part - mean) ** 2) for part in _finite_parts(array)]
+        squares = [np.sum(np.abs(part - mean) ** 2) for part in kept or _finite_parts(array)]
         variance = float(np.sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),
@@ -114,7 +116,10 @@ def moments_of(array: Array) -> Moments:
 def _finite_parts(array: Array) -> Iterator[Array]:
     """Yield the finite elements in float64 or complex128, some at a time; nothing without any."""
     for _, part in in_parts(array):
-        if (finite := np.isfinite(part)).any():
+        finite = np.isfinite(part)
+        if finite.all():
+            yield widen(part)
+        elif finite.any():
             yield widen(part[finite])
 
 

@@ -79,11 +79,13 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
         return _check_matrix(evidence, outcome, definition)
     try:
-        solutions = answers(
-            definition,
-            case.problem,
-            key=evidence.key,
-            is_compiled=case.transform in COMPILED,
+        solutions, again = itertools.tee(
+            answers(
+                definition,
+                case.problem,
+                key=evidence.key,
+                is_compiled=case.transform in COMPILED,
+            )
         )
         moments = nominal_moments(definition, outcome.shape, outcome.dtype)
         assert moments is not None
@@ -94,7 +96,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
     metrics = {"oracle_ulp_at_sigma": drift.max_ulp_at_sigma or 0.0}
     if drift.scale is not None:
         metrics["oracle_variance_error"] = drift.scale**2 - 1
-    if is_rounding(drift) and (mode := _other_mode(evidence, definition, outcome)):
+    if is_rounding(drift) and (mode := _other_mode(outcome, again)):
         drift = dataclasses.replace(drift, drift_class=DriftClass.BIASED, detail=mode)
     is_right = is_rounding(drift) or is_warning(drift, case) or _is_of_a_factor(found)
     if is_right and (drift.n_compared is None or _is_as_before(evidence)):
@@ -140,23 +142,19 @@ are computed in float32, within 16 of its ULP by every vendor; 16 * 2**-24 again
 of 2**-11 (float16) is one result in 256 for each of the two functions."""
 
 
-def _other_mode(evidence: Evidence, definition: Definition, outcome: Returned) -> str:
+def _other_mode(outcome: Returned, solutions: Iterable[Solution]) -> str:
     """Return that a 16-bit array follows another mode of rounding than JAX's sequence; "" if not.
 
     But for FLIPS_PER_POINT, and chance, an array is what rounding to nearest at every step gives,
     with or without fused multiply-adds, or what rounding once does. That JAX does not round once,
-    the law's `law_sequence` sees.
+    the law's `law_sequence` sees. solutions: the oracle's answers, see `answers`.
     """
-    case = evidence.observation.case
     dtype = as_dtype(outcome.dtype)
     if dtype.itemsize != 2 or not math.prod(outcome.shape):
         return ""
     actual = flat(outcome)
     fewest = actual.size
-    known = answers(
-        definition, case.problem, key=evidence.key, is_compiled=case.transform in COMPILED
-    )
-    for reference in itertools.chain.from_iterable(map(references, known)):
+    for reference in itertools.chain.from_iterable(map(references, solutions)):
         n_off = int(np.count_nonzero(reference.ravel()[:: outcome.stride] != actual))
         fewest = min(fewest, n_off)
         if is_by_flips(n_off, actual.size):

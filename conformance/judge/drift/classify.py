@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from conformance.core.arrays import (
+    WIDENED,
     Array,
     as_dtype,
     block_digests,
@@ -293,9 +294,9 @@ def _are_alike(array: Array) -> bool:
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    if change := _systematic(pair, lambda: _finite_parts(pair)):
+    if change := _systematic(pair, _numbers(pair)):
         return change
-    if way := statistics.one_way(lambda: _finite_parts(pair, is_all=False)):
+    if way := statistics.one_way(_numbers(pair, is_all=False)):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
@@ -321,8 +322,23 @@ def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
     return None
 
 
+def _numbers(pair: _Pair, *, sign: float = 1.0, is_all: bool = True) -> statistics.Parts:
+    """Return what yields the elements of `_finite_parts`, as often as it is asked.
+
+    A dozen times for one line: what is one part is made once.
+    """
+
+    def parts() -> Iterator[tuple[statistics.Values, statistics.Values]]:
+        return _finite_parts(pair, sign=sign, is_all=is_all)
+
+    if pair.actual.size > WIDENED:
+        return parts
+    kept = tuple(parts())
+    return lambda: iter(kept)
+
+
 def _finite_parts(
-    pair: _Pair, *, sign: float = 1.0, is_all: bool = True
+    pair: _Pair, *, sign: float, is_all: bool
 ) -> Iterator[tuple[statistics.Values, statistics.Values]]:
     """Yield elements of both sides that are numbers, some at a time; the second times the sign.
 
@@ -360,10 +376,10 @@ def _classify_other(pair: _Pair) -> _Change:
 def _classify_same_stream(
     actual: statistics.Values, expected: statistics.Values, pair: _Pair
 ) -> _Change:
-    line = statistics.fit_parts(lambda: _finite_parts(pair, is_all=False))
+    line = statistics.fit_parts(_numbers(pair, is_all=False))
     is_mirrored = line is not None and line.scale < 0
     sign = -1.0 if is_mirrored else 1.0
-    if change := _systematic(pair, lambda: _finite_parts(pair, sign=sign, is_all=False)):
+    if change := _systematic(pair, _numbers(pair, sign=sign, is_all=False)):
         return change
     if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):
         return _Change(drift_class=DriftClass.LAW, detail=fault)
