@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -85,6 +86,22 @@ def test_a_change_is_told_alike_however_large_the_parts(
     assert told(classify(one, two)) == told(whole)
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_told_alike_whether_or_not_its_parts_are_held(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = normals(0)
+    one, two = returned(CHANGES[name](before)), returned(before)
+
+    held = classify(one, two)
+    for module in (arrays, importlib.import_module("conformance.judge.drift.classify")):
+        monkeypatch.setattr(module, "HELD", 0)
+
+    assert str(classify(one, two)) == str(held)
+    assert returned(before) == two
+
+
 def parts_of(one: Values, two: Values) -> Callable[[], Iterator[tuple[Values, Values]]]:
     return lambda: ((left, right) for _, left, right in in_parts(one, two))
 
@@ -140,6 +157,8 @@ def test_a_comparison_takes_a_few_times_the_size_of_an_array_beside_both(
     """In float64, and of all elements at once, it took 19 times and 35 times as much."""
     for module in (arrays, statistics):
         monkeypatch.setattr(module, "WIDENED", 1 << 10)
+    for module in (arrays, importlib.import_module("conformance.judge.drift.classify")):
+        monkeypatch.setattr(module, "HELD", 8 << 10)
     before = np.tile(normals(0), 100) + np.repeat(normals(2)[:100], SIZE)
     one, two = returned(CHANGES[name](before)), returned(before)
     if name == "stream":

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from conformance.core.arrays import (
-    WIDENED,
+    HELD,
     Array,
     as_dtype,
     block_digests,
@@ -81,15 +81,54 @@ def classify_kept(
     budget: Budget = DEFAULT_BUDGET,
 ) -> Drift:
     """Return the class of the change of those elements that both sides keep; see `classify`."""
+    return compare_kept(actual, expected, moments=moments, budget=budget).drift
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """The class of a change, and the largest distance at sigma; of the same array, None.
+
+    describe: makes the drift, which says where elements differ too: of an array that is right,
+        nobody asks.
+    """
+
+    drift_class: DriftClass
+    max_ulp_at_sigma: float | None = None
+    describe: Callable[[], Drift]
+
+    @property
+    def drift(self) -> Drift:
+        """All that is told of the change."""
+        return self.describe()
+
+
+def compare_kept(
+    actual: Returned,
+    expected: Returned,
+    *,
+    moments: NominalMoments | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Comparison:
+    """Return what `classify_kept` finds, but where it is."""
     if fault := _type_fault(actual, expected):
-        return Drift(drift_class=DriftClass.STRUCTURAL, detail=fault)
+        return _told(Drift(drift_class=DriftClass.STRUCTURAL, detail=fault))
     if actual.sha256 == expected.sha256:
-        return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
+        n_elements = math.prod(expected.shape)
+        return _told(Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements))
     stride = max(actual.stride, expected.stride)
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
     is_constant = moments is not None and moments.variance == 0
     pair = _pair(one, two, _sigma(moments, two), budget, is_constant=is_constant)
-    return _described(pair, _classify_values(pair) if pair.n_different else _EQUAL)
+    change = _classify_values(pair) if pair.n_different else _EQUAL
+    return Comparison(
+        drift_class=change.drift_class,
+        max_ulp_at_sigma=pair.max_ulp_at_sigma,
+        describe=lambda: _described(pair, change),
+    )
+
+
+def _told(drift: Drift) -> Comparison:
+    return Comparison(drift_class=drift.drift_class, describe=lambda: drift)
 
 
 def _classify_exceptions(actual: Outcome, expected: Outcome) -> Drift:
@@ -325,16 +364,16 @@ def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
 def _numbers(pair: _Pair, *, sign: float = 1.0, is_all: bool = True) -> statistics.Parts:
     """Return what yields the elements of `_finite_parts`, as often as it is asked.
 
-    A dozen times for one line: what is one part is made once.
+    A dozen times for one line, so they are made once, unless they are too many to be held.
     """
 
     def parts() -> Iterator[tuple[statistics.Values, statistics.Values]]:
         return _finite_parts(pair, sign=sign, is_all=is_all)
 
-    if pair.actual.size > WIDENED:
+    if pair.actual.size > HELD:
         return parts
-    kept = tuple(parts())
-    return lambda: iter(kept)
+    held = tuple(parts())
+    return lambda: iter(held)
 
 
 def _finite_parts(
