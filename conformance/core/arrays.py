@@ -30,7 +30,7 @@ WIDENED = 1 << 18
 """Elements that are held as float64 at a time: of a parameter of gigabytes there is no room for the
 many copies that its moments would take."""
 
-HELD = 8 * WIDENED
+HELD = 1 << 21
 """Elements of the largest array whose parts are all held as float64, if they are wanted again."""
 
 MOST_BLOCKS = 16

@@ -10,7 +10,7 @@ from conformance.core.formats import FORMATS, FUSED_DTYPES
 from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import Definition, Normal, TruncatedNormal, Uniform, VarianceScaling
 from conformance.oracle import initializers
-from conformance.oracle.followed import ErfErrors
+from conformance.oracle.followed import ErfErrors, followed_value
 from conformance.oracle.initializers import solve_words
 
 SHAPE = (48, 5)
@@ -67,11 +67,10 @@ def test_nobody_follows_the_roundings_of_an_array_that_is_as_defined(
 ) -> None:
     """In float32 that takes as long as all else that the oracle does."""
     asked: list[str] = []
-    follow = initializers.followed_value
 
     def noted(*arguments: object) -> object:
         asked.append("followed")
-        return follow(*arguments)  # type: ignore[arg-type]  # as they came
+        return followed_value(*arguments)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr(initializers, "followed_value", noted)
     words = np.arange(64, dtype=np.uint32) << np.uint32(26)
