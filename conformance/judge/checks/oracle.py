@@ -55,7 +55,7 @@ from conformance.judge.drift import (
     Comparison,
     classify_kept,
     classify_part,
-    compare_kept,
+    compare_with,
     explain,
     first_differing_stage,
 )
@@ -281,7 +281,7 @@ def deviation(
     """
 
     def found(solution: Solution, reference: Array) -> Deviation:
-        comparison = compare_kept(outcome, returned(reference), moments=moments, budget=budget)
+        comparison = compare_with(outcome, reference, moments=moments, budget=budget)
         sigma = math.sqrt(moments.variance)
         return Deviation(comparison=comparison, reference=reference, solution=solution, sigma=sigma)
 
