@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import signal
 import time
@@ -71,6 +72,13 @@ def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
         voice.answer(case)
     if asked.get("ends") == "late":
         os._exit(0)
+
+
+def collect(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
+    """Answer whether garbage is collected, after telling whether it was before all was ready."""
+    del asked, lost
+    voice.begin(["collecting"], before=gc.isenabled())
+    voice.answer("collecting", during=gc.isenabled(), n_left_alone=gc.get_freeze_count())
 
 
 def step(_: Mapping[str, Any], __: Mapping[str, str], voice: Voice) -> None:

@@ -30,6 +30,9 @@ WIDENED = 1 << 18
 """Elements that are held as float64 at a time: of a parameter of gigabytes there is no room for the
 many copies that its moments would take."""
 
+HELD = 1 << 21
+"""Elements of the largest array whose parts are all held as float64, if they are wanted again."""
+
 MOST_BLOCKS = 16
 """Parts of an array that is too large to store, each with a digest of its own."""
 
@@ -89,7 +92,8 @@ def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     n_finite, sums, lowest, highest = 0, [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
-        for part in _finite_parts(array):
+        held = () if array.size > HELD else tuple(_finite_parts(array))  # wanted twice
+        for part in held or _finite_parts(array):
             size = np.abs(part) if part.dtype.kind == "c" else part
             n_finite += part.size
             sums.append(part.sum())
@@ -99,7 +103,7 @@ def moments_of(array: Array) -> Moments:
             nan = math.nan
             return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
         mean = np.sum(sums) / n_finite
-        squares = [np.sum(np.abs(part - mean) ** 2) for part in _finite_parts(array)]
+        squares = [np.sum(np.abs(part - mean) ** 2) for part in held or _finite_parts(array)]
         variance = float(np.sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),
@@ -114,7 +118,10 @@ def moments_of(array: Array) -> Moments:
 def _finite_parts(array: Array) -> Iterator[Array]:
     """Yield the finite elements in float64 or complex128, some at a time; nothing without any."""
     for _, part in in_parts(array):
-        if (finite := np.isfinite(part)).any():
+        finite = np.isfinite(part)
+        if finite.all():
+            yield widen(part)
+        elif finite.any():
             yield widen(part[finite])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+import functools
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from conformance.core.arrays import Array, as_dtype, centred, in_shape
 from conformance.core.formats import FORMATS, FUSED_DTYPES, WIDE_DTYPES
 from conformance.core.ids import Problem, format_shape
 from conformance.core.keys import FOLD, KeySpec, Step, parse_descent
-from conformance.core.lattice import word_bits
+from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import (
     Constant,
     Declared,
@@ -34,9 +35,75 @@ from conformance.oracle.threefry import Key, Words, fold_in, random_bits, seed_k
 CHUNK = 1 << 14
 """Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
 
+TABULATED_WORDS = (8, 16)
+"""Bits of the words of which all values are looked up in a table: a thousand at most."""
+
 
 class OracleUnavailable(ValueError):  # noqa: N818 (named like BackendUnavailable)
     """The oracle has no answer to this problem, for the stated reason."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Chain:
+    """JAX's own sequence of roundings, from given words; each part is made when it is asked for.
+
+    Most arrays lie within rounding of the definition, and nobody asks what the sequence gives.
+    law: that of the definition for the shape. The rest: see `solve_words`.
+    """
+
+    words: Words
+    law: Law
+    definition: Definition
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    fused: frozenset[str] = frozenset(FUSED_DTYPES)
+    folded: ErfErrors | None = None
+
+    @functools.cached_property
+    def uniform(self) -> Array:
+        """What `jax.random.uniform` makes of the words; of complex dtypes the two fractions."""
+        if self.dtype.kind == "c":
+            return lattice(self.words, self.dtype)
+        if (table := self.table) is not None:
+            return np.asarray(table.uniform)[self.points]
+        flat, found = self.words.ravel(), np.empty(self.words.size)
+        for part in _parts(flat):
+            found[part] = followed_uniform(
+                flat[part], self.law, self.dtype, self.fused, folded=self.folded
+            )
+        return found.reshape(self.words.shape)
+
+    @functools.cached_property
+    def followed(self) -> Array | None:
+        """What it comes to, in the dtype; None where XLA's functions are not modelled."""
+        if not FORMATS[self.dtype.name].is_followed:
+            return None
+        if (table := self.table) is not None:
+            return np.asarray(table.followed)[self.points]
+        flat, found = self.uniform.ravel(), np.empty(self.words.size, self.dtype)
+        for part in _parts(flat):
+            found[part] = followed_value(
+                flat[part], self.law, self.definition, self.shape, self.dtype, self.fused
+            )
+        return found.reshape(self.words.shape)
+
+    @property
+    def points(self) -> Words:
+        """The place on the lattice of each word."""
+        width = 8 * self.words.dtype.itemsize
+        found: Words = self.words >> self.words.dtype.type(width - mantissa_bits(self.dtype))
+        return found
+
+    @property
+    def table(self) -> Solution | None:
+        """The stages of each point of the lattice; None where looking up saves nothing.
+
+        That is where the lattice has more points than there are words, or than can be kept.
+        """
+        is_few = self.words.size <= 1 << mantissa_bits(self.dtype)  # as those of a table are
+        if is_few or word_bits(self.dtype) not in TABULATED_WORDS:
+            return None
+        return _table(self.definition, self.shape, self.dtype, self.fused, self.folded)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,22 +112,33 @@ class Solution:
 
     key: two 32-bit words.
     bits: the random words, one per element; for complex dtypes two, along a new first axis.
-    uniform: what `jax.random.uniform` makes of them in the dtype, as float64. For complex dtypes
-        the two fractions in [0, 1).
     unit: the variate before scaling, from the bits, without rounding to the dtype on the way.
     value: `unit` scaled, in float64 or complex128.
     expected: `value` rounded once to the dtype: the definition's answer.
-    followed: JAX's sequence of roundings: the answer of JAX if it does what it says. Real dtypes
-        up to float32 only.
+    chain: JAX's sequence of roundings. is_followed: whether it ends in the array itself, and not
+        in what is drawn for a matrix.
     """
 
     key: Key | None
     bits: Words | None
-    uniform: Array | None
     unit: Array | None
     value: Array
     expected: Array
-    followed: Array | None
+    chain: Chain | None
+    is_followed: bool = True
+
+    @property
+    def uniform(self) -> Array | None:
+        """What `jax.random.uniform` makes of the bits in the dtype, as float64.
+
+        For complex dtypes the two fractions in [0, 1).
+        """
+        return None if self.chain is None else self.chain.uniform
+
+    @property
+    def followed(self) -> Array | None:
+        """The answer of JAX if it does what it says; real dtypes up to float32 only."""
+        return None if self.chain is None or not self.is_followed else self.chain.followed
 
 
 def solve(
@@ -210,56 +288,80 @@ def solve_words(
         raise ValueError(
             f"words of {words.dtype} cannot become {dtype}: draw {word_bits(dtype)} bits each"
         )
-    if dtype.kind == "c":
-        return _complex_stages(words, law, dtype)
-    return _real_stages(words, law, definition, dtype, shape_for_fans, fused, folded=folded)
+    chain = Chain(
+        words=words,
+        law=law,
+        definition=definition,
+        dtype=dtype,
+        shape=shape_for_fans,
+        fused=frozenset(fused),
+        folded=folded,
+    )
+    return _complex_stages(chain) if dtype.kind == "c" else _real_stages(chain)
 
 
-def _real_stages(
-    words: Words,
-    law: Law,
-    definition: Definition,
-    dtype: np.dtype[Any],
-    shape: tuple[int, ...],
-    fused: Collection[str],
-    *,
-    folded: ErfErrors | None,
-) -> Solution:
-    """Run all elementwise stages chunk by chunk, so that temporaries stay in cache."""
-    uniform, unit, value = np.empty((3, words.size))
-    expected = np.empty(words.size, dtype)
-    followed = np.empty(words.size, dtype) if FORMATS[dtype.name].is_followed else None
-    flat = words.ravel()
-    for start in range(0, words.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        uniform[part] = followed_uniform(flat[part], law, dtype, fused, folded=folded)
+def _parts(flat: Array) -> Iterator[slice]:
+    """Yield the parts of an array whose temporaries stay in cache."""
+    return (slice(start, start + CHUNK) for start in range(0, flat.size, CHUNK))
+
+
+def _real_stages(chain: Chain) -> Solution:
+    """Run all elementwise stages: chunk by chunk, or by a table where words have few values."""
+    words, law, dtype = chain.words, chain.law, chain.dtype
+    if (table := chain.table) is not None:
+        return _looked_up(chain, table)
+    flat, expected = words.ravel(), np.empty(words.size, dtype)
+    unit, value = np.empty((2, words.size))
+    for part in _parts(flat):
         unit[part] = unit_variate(flat[part], law, dtype)
         np.multiply(unit[part], law.factor, out=value[part])
         expected[part] = round_once(value[part], dtype)
-        if followed is not None:
-            followed[part] = followed_value(uniform[part], law, definition, shape, dtype, fused)
     return Solution(
         key=None,
         bits=words,
-        uniform=uniform.reshape(words.shape),
         unit=unit.reshape(words.shape),
         value=value.reshape(words.shape),
         expected=expected.reshape(words.shape),
-        followed=None if followed is None else followed.reshape(words.shape),
+        chain=chain,
     )
 
 
-def _complex_stages(words: Words, law: Law, dtype: np.dtype[Any]) -> Solution:
-    unit = complex_unit_variate(words, law, dtype)
-    value = unit * law.factor
+def _looked_up(chain: Chain, table: Solution) -> Solution:
+    points = chain.points
     return Solution(
         key=None,
-        bits=words,
-        uniform=lattice(words, dtype),
+        bits=chain.words,
+        unit=np.asarray(table.unit)[points],
+        value=table.value[points],
+        expected=table.expected[points],
+        chain=chain,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _table(
+    definition: Definition,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    fused: frozenset[str],
+    folded: ErfErrors | None,
+) -> Solution:
+    """Return what each lattice point becomes."""
+    kept, width = mantissa_bits(dtype), word_bits(dtype)
+    words = np.arange(1 << kept, dtype=f"u{width // 8}") << np.uint8(width - kept)
+    return solve_words(words, definition, dtype, shape, fused=fused, folded=folded)
+
+
+def _complex_stages(chain: Chain) -> Solution:
+    unit = complex_unit_variate(chain.words, chain.law, chain.dtype)
+    value = unit * chain.law.factor
+    return Solution(
+        key=None,
+        bits=chain.words,
         unit=unit,
         value=value,
-        expected=round_once(value, dtype),
-        followed=None,
+        expected=round_once(value, chain.dtype),
+        chain=chain,
     )
 
 
@@ -268,9 +370,7 @@ def _constant(definition: Constant, shape: tuple[int, ...], dtype: np.dtype[Any]
     wide = value.astype(np.complex128) if dtype.kind == "c" else value.real.astype(np.float64)
     full = np.broadcast_to(wide, shape).copy()
     expected = round_once(full, dtype)
-    return Solution(
-        key=None, bits=None, uniform=None, unit=None, value=full, expected=expected, followed=None
-    )
+    return Solution(key=None, bits=None, unit=None, value=full, expected=expected, chain=None)
 
 
 def _orthogonal(
@@ -290,7 +390,7 @@ def _orthogonal(
     matrix = in_shape(haar(normals.value), shape, definition.column_axis)
     value = definition.scale * matrix
     return dataclasses.replace(
-        normals, value=value, expected=round_once(value, dtype), followed=None
+        normals, value=value, expected=round_once(value, dtype), is_followed=False
     )
 
 

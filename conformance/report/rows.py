@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import json
 import math
 import typing
@@ -51,12 +52,21 @@ OptionalTruth = Annotated[bool | None, "boolean"]
 
 
 # --- What a row is made of -----------------------------------------------------------------------
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Place:
     """What a backend ran in."""
 
     environment: Environment
     backend: str
+
+    @functools.cached_property
+    def values(self) -> Mapping[str, Any]:
+        """The columns that it says, of each row from there: they are read off once."""
+        return {
+            column.name: _coerce(column.placed(self), column)
+            for column in COLUMNS
+            if column.placed is not None
+        }
 
     def package(self, name: str) -> str | None:
         """Return the version of a package there, if it is known."""
@@ -72,7 +82,6 @@ class Told:
     """All that a row is made of; see `row`."""
 
     result: CaseResult
-    place: Place
     run_id: str
     rerun: str
     option: str = ""
@@ -101,7 +110,7 @@ SAYS, VALUE, SINCE, PLACED = "says", "value", "since", "placed"
 
 def _column(
     says: str,
-    value: Callable[[Told], Any],
+    value: Callable[[Told], Any] | None = None,
     *,
     since: int = 1,
     placed: Callable[[Place], Any] | None = None,
@@ -109,7 +118,7 @@ def _column(
     """Declare a column: what it says, how it is read off a result, and since when.
 
     since: the version of the format `rows` in which it came; rows of versions before hold None.
-    placed: how it is read off where a result is from, if that says it all.
+    placed: how it is read off where the result is from, which then says it all.
     """
     metadata = {SAYS: says, VALUE: value, SINCE: since, PLACED: placed}
     if since == 1:
@@ -128,7 +137,7 @@ def _of_drift(says: str, value: Callable[[Drift], Any], *, since: int = 1) -> An
 
 def _of_place(says: str, value: Callable[[Place], Any], *, since: int = 1) -> Any:
     """Declare a column of what the case ran in."""
-    return _column(says, lambda told: value(told.place), since=since, placed=value)
+    return _column(says, since=since, placed=value)
 
 
 def _of_statistic(says: str, value: Callable[[Statistic], Any]) -> Any:
@@ -360,7 +369,7 @@ class Column:
     is_optional: bool
     dtype: str
     says: str
-    value: Callable[[Told], Any]
+    value: Callable[[Told], Any] | None
     placed: Callable[[Place], Any] | None
     categories: tuple[str, ...] = ()
     since: int = 1
@@ -403,7 +412,7 @@ ROWS: Format = Format(
 
 def row(
     result: CaseResult,
-    environment: Environment,
+    place: Place,
     *,
     run_id: str,
     rerun: str,
@@ -413,18 +422,23 @@ def row(
 ) -> Row:
     """Return the row of one verdict, stamped with the present time in UTC.
 
-    rerun: the command that shows the verdict again. option: see `messages_of`.
+    place: where the case ran. rerun: the command that shows the verdict again. option: see
+        `messages_of`.
     """
     told = Told(
         result=result,
-        place=Place(environment=environment, backend=result.observation.case.backend),
         run_id=run_id,
         rerun=rerun,
         option=option,
         judged_by=judged_by,
         asked=asked,
     )
-    return Row(**{column.name: _coerce(column.value(told), column) for column in COLUMNS})
+    own = {
+        column.name: _coerce(column.value(told), column)
+        for column in COLUMNS
+        if column.value is not None
+    }
+    return Row(**place.values, **own)
 
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:

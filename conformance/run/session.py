@@ -35,7 +35,7 @@ from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
 from conformance.report.lots import Lots
 from conformance.report.messages import messages_of, sources_of
-from conformance.report.rows import Row, row
+from conformance.report.rows import Place, Row, row
 from conformance.run.options import Options, may_shard, rerun, selection_here
 from conformance.store.entries import RECORDING
 from conformance.store.read import open_store
@@ -91,6 +91,7 @@ class Session:
         self.options = options
         self._pytest_words = pytest_words
         self.observer = Observer()
+        self._last_place: Place | None = None
         self._asked = options.asked.text
 
     @functools.cached_property
@@ -270,13 +271,24 @@ class Session:
         rerun = self.rerun(result.observation.case)
         return row(
             result,
-            where,
+            self._place(where, result.observation.case.backend),
             run_id=self.run_id,
             rerun=rerun,
-            option=self.options.golden_option,
+            option=self._golden_option,
             judged_by=self.judged_by,
             asked=self._asked,
         )
+
+    def _place(self, where: Environment, backend: str) -> Place:
+        """Return the place that rows are from: the last one's, if it is that."""
+        last = self._last_place
+        if last is None or last.environment is not where or last.backend != backend:
+            last = self._last_place = Place(environment=where, backend=backend)
+        return last
+
+    @functools.cached_property
+    def _golden_option(self) -> str:
+        return self.options.golden_option
 
     def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
         """Return plots of the laws of what failed, swept where the cases ran."""
@@ -289,7 +301,7 @@ class Session:
         """Return what the failed checks say, and how to run the case again; "" if none failed."""
         if result.status is not Status.FAILED:
             return ""
-        messages = messages_of(result, [Status.FAILED], self.options.golden_option)
+        messages = messages_of(result, [Status.FAILED], self._golden_option)
         return printable("\n".join([*messages, *sources_of(result), f"  rerun: {rerun}"]))
 
     def rerun(self, case: Case) -> str:

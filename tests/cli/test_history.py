@@ -24,7 +24,7 @@ from conformance.core.records import (
     Status,
 )
 from conformance.judge.verdict import unjudged
-from conformance.report.rows import row, to_json
+from conformance.report.rows import Place, row, to_json
 from conformance.report.run import ROWS
 
 History = Callable[[Path], dict[str, Any]]
@@ -63,7 +63,8 @@ def write_run(
         )
         if outcome is not None:
             result = unjudged(observation)
-        lines.append(to_json(row(result, environment, run_id=run_id, rerun="")))
+        place = Place(environment=environment, backend=observation.case.backend)
+        lines.append(to_json(row(result, place, run_id=run_id, rerun="")))
     (reports / run_id).mkdir(parents=True)
     (reports / run_id / ROWS).write_text("".join(f"{line}\n" for line in lines))
 

@@ -44,6 +44,7 @@ from conformance.core.records import (
 from conformance.judge.checks import oracle as oracle_check
 from conformance.judge.checks.base import Evidence
 from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
+from conformance.judge.drift import Comparison, geometry
 from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
 from tests.evidence import declared, evidence
 
@@ -240,9 +241,12 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     classes = iter([of_defined, of_followed])
-    monkeypatch.setattr(
-        oracle_check, "classify_kept", lambda *_, **__: Drift(drift_class=next(classes))
-    )
+
+    def compared(*_: object, **__: object) -> Comparison:
+        drift = Drift(drift_class=next(classes))
+        return Comparison(drift_class=drift.drift_class, describe=lambda: drift)
+
+    monkeypatch.setattr(oracle_check, "compare_with", compared)
     solution = solved(LAWS[0], "float32")
     moments = nominal_moments(LAWS[0], SHAPE, "float32")
     assert solution.followed is not None
@@ -253,7 +257,28 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
     told, other = solution.expected, solution.followed
     assert np.array_equal(found.reference, told if is_defined else other)
     assert not np.array_equal(told, other)
-    assert found.drift.drift_class is (of_defined if is_defined else of_followed)
+    assert found.drift_class is (of_defined if is_defined else of_followed)
+
+
+def test_of_an_array_that_is_right_nobody_asks_where_it_differs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To find the places takes as long as to find that all are within the budget."""
+    asked: list[str] = []
+
+    def describe_places(*_: object) -> str:
+        asked.append("places")
+        return ""
+
+    monkeypatch.setattr(geometry, "describe_places", describe_places)
+    array = one_step_off(solved(LAWS[0], "float32").expected)
+
+    right = judged(LAWS[0], array, budget=LOOSE)
+    before = list(asked)
+    wrong = judged(LAWS[0], array, budget=NOTHING)
+
+    assert (right.status, before) == (Status.PASSED, [])
+    assert (wrong.status, asked) == (Status.FAILED, ["places"])
 
 
 def test_the_key_of_the_draw_may_be_another_than_the_seeds() -> None:

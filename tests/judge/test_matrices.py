@@ -674,7 +674,7 @@ def test_the_oracle_draws_with_the_roundings_of_jax_where_it_knows_them(
     normals_ = solve_normals(problem, PLAIN)
 
     followed = drawn_by(golden, PLAIN, problem, BUDGET)
-    unknown = dataclasses.replace(normals_, followed=None)
+    unknown = dataclasses.replace(normals_, is_followed=False)
     monkeypatch.setattr(matrices, "solve_normals", lambda *_, **__: unknown)
     exact = drawn_by(golden, PLAIN, problem, BUDGET)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
+import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -12,8 +14,9 @@ import pytest
 
 from conformance.core import arrays
 from conformance.core.arrays import Array, in_parts, returned
+from conformance.core.laws import NominalMoments
 from conformance.core.records import Drift
-from conformance.judge.drift import classify, geometry, statistics
+from conformance.judge.drift import classify, classify_kept, compare_with, geometry, statistics
 from conformance.judge.drift.statistics import Values
 
 SIZE = 3000
@@ -85,6 +88,41 @@ def test_a_change_is_told_alike_however_large_the_parts(
     assert told(classify(one, two)) == told(whole)
 
 
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_told_alike_whether_or_not_its_parts_are_held(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = normals(0)
+    one, two = returned(CHANGES[name](before)), returned(before)
+
+    held = classify(one, two)
+    for module in (arrays, importlib.import_module("conformance.judge.drift.classify")):
+        monkeypatch.setattr(module, "HELD", 0)
+
+    assert str(classify(one, two)) == str(held)
+    assert returned(before) == two
+
+
+@pytest.mark.parametrize("weak_type", [False, True])
+@pytest.mark.parametrize("variance", [1.0, 0.0, math.inf])
+@pytest.mark.parametrize("name", [*CHANGES, "none"])
+def test_an_array_is_compared_alike_whether_or_not_it_has_a_record(
+    name: str, variance: float, weak_type: bool
+) -> None:
+    """What the oracle says is compared with without a digest and moments of its own."""
+    before = normals(0)
+    actual = returned(CHANGES.get(name, np.copy)(before), weak_type=weak_type)
+    law = NominalMoments(mean=0.0, variance=variance, lower=-math.inf, upper=math.inf)
+
+    found = compare_with(actual, before, moments=law)
+    kept = classify_kept(actual, returned(before), moments=law)
+
+    assert str(found.drift) == str(kept)
+    assert found.drift_class is kept.drift_class
+    assert str(found.max_ulp_at_sigma) == str(kept.max_ulp_at_sigma)
+
+
 def parts_of(one: Values, two: Values) -> Callable[[], Iterator[tuple[Values, Values]]]:
     return lambda: ((left, right) for _, left, right in in_parts(one, two))
 
@@ -140,6 +178,8 @@ def test_a_comparison_takes_a_few_times_the_size_of_an_array_beside_both(
     """In float64, and of all elements at once, it took 19 times and 35 times as much."""
     for module in (arrays, statistics):
         monkeypatch.setattr(module, "WIDENED", 1 << 10)
+    for module in (arrays, importlib.import_module("conformance.judge.drift.classify")):
+        monkeypatch.setattr(module, "HELD", 8 << 10)
     before = np.tile(normals(0), 100) + np.repeat(normals(2)[:100], SIZE)
     one, two = returned(CHANGES[name](before)), returned(before)
     if name == "stream":

@@ -22,6 +22,7 @@ from conformance.judge.statistics import (
     Matrices,
     decide,
     element_law,
+    first_pair,
     look_keys,
     sample_of,
 )
@@ -272,6 +273,24 @@ def test_of_a_key_of_words_the_last_bit_is_another() -> None:
         "k0000000300000009",
         "k0000000300000008",
     ]
+
+
+@pytest.mark.parametrize(
+    "key", [KeySpec(seed=7), KeySpec(words=(1, 2)), KeySpec(seed=3).fold_in(5)]
+)
+@pytest.mark.parametrize("shape", [(2,), SMALL, LARGE])
+def test_the_first_pair_is_known_without_the_looks(key: KeySpec, shape: tuple[int, ...]) -> None:
+    """The next pair of kin is a hundredth of what the looks of a small array take."""
+    problem = Problem(
+        initializer="mine",
+        dtype="float32",
+        shape=shape,
+        seed=key.seed,
+        words=key.words,
+        steps=key.steps,
+    )
+
+    assert list(first_pair(problem)) == look_keys(problem, fresh=20260101)[0][:2]
 
 
 def test_fresh_keys_are_others_but_for_the_problems_own() -> None:

@@ -56,6 +56,7 @@ from conformance.merge import (
 from conformance.merge.page import N_FAULTS, page_of
 from conformance.merge.sources import lost_shards
 from conformance.merge.text import place_names, to_json, to_markdown, to_text, verdict_line
+from conformance.report import rows
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import environment_values, outcome_text, row
 from conformance.store.entries import RECORDING, shard_name
@@ -808,7 +809,8 @@ def run_of(folder: Path, *ids: str, outcome: Outcome = AS_ALWAYS, finish: bool =
         )
         if machine_fault(outcome):
             result = unjudged(observation)
-        recorder.add(row(result, environment_of(), run_id=recorder.run_id, rerun=""))
+        place = rows.Place(environment=environment_of(), backend=observation.case.backend)
+        recorder.add(row(result, place, run_id=recorder.run_id, rerun=""))
     if finish:
         recorder.finish(expected=ids, environment=environment_of())
     return recorder.folder

@@ -68,6 +68,17 @@ def test_each_step_of_a_case_has_a_deadline_of_its_own() -> None:
     assert events("step")[1:] == [Answered(case="stepping", answer={})]
 
 
+def test_garbage_is_collected_once_all_is_prepared() -> None:
+    """And not before: the imports of JAX make a hundred thousand objects, all of which stay."""
+    began, answered = events("collect")
+
+    assert isinstance(began, Began)
+    assert isinstance(answered, Answered)
+    assert began.facts == {"before": False}
+    assert answered.answer["during"]
+    assert answered.answer["n_left_alone"] > 1000
+
+
 def test_a_case_that_is_lost_last_is_told() -> None:
     assert list(reasons("healthy", "exiting")) == ["exiting"]
 

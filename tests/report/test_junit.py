@@ -20,7 +20,7 @@ from conformance.core.records import (
     Status,
 )
 from conformance.report.junit import junit
-from conformance.report.rows import Row, row
+from conformance.report.rows import Place, Row, row
 from conformance.report.run import Run
 
 PASSED, FAILED, LIMITED = Status.PASSED, Status.FAILED, Status.LIMITED
@@ -47,7 +47,8 @@ def judged(seed: int, status: Status = PASSED, message: str = "", check: str = "
         checks=(CheckResult(check=check, status=status, message=message),),
         limitation="known" if status is LIMITED else None,
     )
-    return row(verdict, ENVIRONMENT, run_id="run", rerun=f"conformance run {case_id(seed)}")
+    place = Place(environment=ENVIRONMENT, backend="cpu")
+    return row(verdict, place, run_id="run", rerun=f"conformance run {case_id(seed)}")
 
 
 def run_of(*rows: Row, missing: int = 0, ending: str = "", elapsed_s: float = 1.0) -> Run:

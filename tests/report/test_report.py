@@ -51,7 +51,7 @@ from conformance.report.explained import roundings_explained
 from conformance.report.frames import frame, read_drift, read_run, read_runs
 from conformance.report.markdown import MAX_BYTES, markdown
 from conformance.report.recorder import RunRecorder, run_id_at
-from conformance.report.rows import COLUMNS, Row, from_json, from_texts, row, to_json
+from conformance.report.rows import COLUMNS, Place, Row, from_json, from_texts, row, to_json
 from conformance.report.run import Run
 from conformance.report.terminal import terminal_lines
 
@@ -121,9 +121,13 @@ def failure(seed: int = 0, **changes: Any) -> CaseResult:
     return result(seed=seed, **{**options, **changes})
 
 
+def place_of(environment: Environment) -> Place:
+    return Place(environment=environment, backend="cpu")
+
+
 def as_row(verdict: CaseResult, run_id: str = "run") -> Row:
     rerun = f"conformance run {verdict.observation.case.id}"
-    return row(verdict, ENVIRONMENT, run_id=run_id, rerun=rerun)
+    return row(verdict, place_of(ENVIRONMENT), run_id=run_id, rerun=rerun)
 
 
 def recorded(folder: Path, *verdicts: CaseResult, **finish: Any) -> RunRecorder:
@@ -401,7 +405,7 @@ KNOWING = dataclasses.replace(ENVIRONMENT, host={**ENVIRONMENT.host, **KNOWN})
 
 
 def test_a_row_holds_what_is_known_of_its_host_and_none_for_the_rest() -> None:
-    known = row(result(), KNOWING, run_id="run", rerun="again")
+    known = row(result(), place_of(KNOWING), run_id="run", rerun="again")
 
     assert {name: getattr(known, name) for name in LATE_FACTS} == KNOWN
     assert {getattr(as_row(result()), name) for name in LATE_FACTS} == {None}
@@ -413,7 +417,7 @@ def test_the_facts_of_hosts_came_later_and_what_came_later_is_unknown_by_default
 
 
 def test_a_row_that_was_written_before_a_column_came_is_read_with_its_default() -> None:
-    values = json.loads(to_json(row(result(), KNOWING, run_id="run", rerun="again")))
+    values = json.loads(to_json(row(result(), place_of(KNOWING), run_id="run", rerun="again")))
     old = {name: value for name, value in values.items() if name not in LATE} | {"schema": 1}
 
     assert from_json(json.dumps(old)) == from_json(json.dumps({**old, **dict.fromkeys(LATE)}))
@@ -456,7 +460,7 @@ def test_runs_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
     path = recorded(tmp_path, failure()).folder / "records.parquet"
     pd.read_parquet(path).drop(columns=LATE).assign(schema=1).to_parquet(path, index=False)
     recorder = RunRecorder(folder=tmp_path, command="pytest")
-    recorder.add(row(result(), KNOWING, run_id=recorder.run_id, rerun="again"))
+    recorder.add(row(result(), place_of(KNOWING), run_id=recorder.run_id, rerun="again"))
     recorder.finish(expected=[result().observation.case.id], environment=KNOWING)
 
     kernels = read_runs(tmp_path)["lapack_kernel"]
@@ -481,7 +485,7 @@ def rounded(*initializers: str, host: dict[str, str], golden: dict[str, str] | N
     """Return a run that rounded these on the host, and had one more case that is identical."""
     here = dataclasses.replace(ENVIRONMENT, host=host)
     verdicts = [result("zeros"), *(result(name, drift=ROUNDING) for name in initializers)]
-    rows = tuple(row(verdict, here, run_id="run", rerun="again") for verdict in verdicts)
+    rows = tuple(row(verdict, place_of(here), run_id="run", rerun="again") for verdict in verdicts)
     there = None if golden is None else dataclasses.replace(ENVIRONMENT, host=golden)
     return dataclasses.replace(
         run_of(),

@@ -77,6 +77,16 @@ def test_the_figures_are_of_cases_alone() -> None:
     )
 
 
+def test_what_a_case_takes_beyond_compiling_is_told() -> None:
+    figures = benchmark.OwnFigures(
+        n_cases=2, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[]
+    )
+
+    (line,) = (line for line in figures.lines() if line.what.startswith("beyond XLA"))
+
+    assert line.figure == "500.00 ms"
+
+
 def test_the_naive_sample_holds_no_case_that_must_raise() -> None:
     catalogue = load_catalogue()
     cases = select(catalogue, Selection())

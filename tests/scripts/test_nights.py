@@ -27,7 +27,7 @@ from conformance.core.records import (
     Status,
 )
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import row
+from conformance.report.rows import Place, row
 from tests import ROOT, warm
 from tests.merge.test_merge import AS_ALWAYS, NEW_STREAM
 
@@ -162,7 +162,8 @@ def write_shard(folder: Path, jax: str, cases: dict[str, DriftClass]) -> None:
             checks=(CheckResult(check="values", status=status),),
             drift=Drift(drift_class=drift_class),
         )
-        recorder.add(row(result, environment, run_id=recorder.run_id, rerun=""))
+        place = Place(environment=environment, backend=result.observation.case.backend)
+        recorder.add(row(result, place, run_id=recorder.run_id, rerun=""))
     recorder.finish(expected=list(cases), environment=environment)
     code = int(any(each is not DriftClass.IDENTICAL for each in cases.values()))
     (folder / "code").write_text(f"{code}\n")

@@ -51,7 +51,14 @@ from conformance.judge.checks.matrices import (
     fault_of,
     matrix_errors,
 )
-from conformance.judge.drift import classify_kept, classify_part, explain, first_differing_stage
+from conformance.judge.drift import (
+    Comparison,
+    classify_kept,
+    classify_part,
+    compare_with,
+    explain,
+    first_differing_stage,
+)
 from conformance.oracle import (
     OracleUnavailable,
     Solution,
@@ -79,29 +86,35 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
     if isinstance(definition, Orthogonal | DeltaOrthogonal):
         return _check_matrix(evidence, outcome, definition)
     try:
-        solutions = answers(
-            definition,
-            case.problem,
-            key=evidence.key,
-            is_compiled=case.transform in COMPILED,
+        solutions, again = itertools.tee(
+            answers(
+                definition,
+                case.problem,
+                key=evidence.key,
+                is_compiled=case.transform in COMPILED,
+            )
         )
         moments = nominal_moments(definition, outcome.shape, outcome.dtype)
         assert moments is not None
         found = deviation(outcome, solutions, moments, budget=evidence.budget)
     except OracleUnavailable:
         return not_applicable(ORACLE)
-    drift, stages = found.drift, exact_stages(found.solution, case.problem.dtype)
-    metrics = {"oracle_ulp_at_sigma": drift.max_ulp_at_sigma or 0.0}
+    metrics = {"oracle_ulp_at_sigma": found.comparison.max_ulp_at_sigma or 0.0}
+    mode = _other_mode(outcome, again) if is_rounding(found) else ""
+    if is_rounding(found) and outcome.stride == 1 and not mode:
+        return passed(ORACLE, metrics)
+    drift = found.comparison.drift
     if drift.scale is not None:
         metrics["oracle_variance_error"] = drift.scale**2 - 1
-    if is_rounding(drift) and (mode := _other_mode(evidence, definition, outcome)):
+    if mode:
         drift = dataclasses.replace(drift, drift_class=DriftClass.BIASED, detail=mode)
     is_right = is_rounding(drift) or is_warning(drift, case) or _is_of_a_factor(found)
     if is_right and (drift.n_compared is None or _is_as_before(evidence)):
         return passed(ORACLE, metrics)
     if drift.n_compared is not None:
         drift = classify_part(drift, outcome, returned(found.reference), found.sigma)
-    stage = drift.stage or first_differing_stage(evidence.observation.stages, stages)
+    exact = exact_stages(found.solution, case.problem.dtype)
+    stage = drift.stage or first_differing_stage(evidence.observation.stages, exact)
     text = explain(dataclasses.replace(drift, stage=stage), case.id)
     text = text.replace("the golden", "the definition")
     if other := _other_draw(evidence, definition, outcome, found):
@@ -120,7 +133,7 @@ def _other_draw(
 ) -> str:
     """Return which other draw the array is, in words; "" where none that is known fits."""
     problem = evidence.observation.case.problem
-    if found.drift.drift_class not in (DriftClass.STREAM, DriftClass.STRUCTURAL):
+    if found.drift_class not in (DriftClass.STREAM, DriftClass.STRUCTURAL):
         return ""
     if outcome.stride != 1 or math.prod(outcome.shape) > MOST_TRIED:
         return ""
@@ -139,23 +152,19 @@ are computed in float32, within 16 of its ULP by every vendor; 16 * 2**-24 again
 of 2**-11 (float16) is one result in 256 for each of the two functions."""
 
 
-def _other_mode(evidence: Evidence, definition: Definition, outcome: Returned) -> str:
+def _other_mode(outcome: Returned, solutions: Iterable[Solution]) -> str:
     """Return that a 16-bit array follows another mode of rounding than JAX's sequence; "" if not.
 
     But for FLIPS_PER_POINT, and chance, an array is what rounding to nearest at every step gives,
     with or without fused multiply-adds, or what rounding once does. That JAX does not round once,
-    the law's `law_sequence` sees.
+    the law's `law_sequence` sees. solutions: the oracle's answers, see `answers`.
     """
-    case = evidence.observation.case
     dtype = as_dtype(outcome.dtype)
     if dtype.itemsize != 2 or not math.prod(outcome.shape):
         return ""
     actual = flat(outcome)
     fewest = actual.size
-    known = answers(
-        definition, case.problem, key=evidence.key, is_compiled=case.transform in COMPILED
-    )
-    for reference in itertools.chain.from_iterable(map(references, known)):
+    for reference in itertools.chain.from_iterable(map(references, solutions)):
         n_off = int(np.count_nonzero(reference.ravel()[:: outcome.stride] != actual))
         fewest = min(fewest, n_off)
         if is_by_flips(n_off, actual.size):
@@ -245,10 +254,15 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
 class Deviation:
     """How an array, or what is kept of it, differs from the nearest of the oracle's answers."""
 
-    drift: Drift
+    comparison: Comparison
     reference: Array
     solution: Solution
     sigma: float
+
+    @property
+    def drift_class(self) -> DriftClass:
+        """The class of the difference."""
+        return self.comparison.drift_class
 
 
 def deviation(
@@ -267,17 +281,17 @@ def deviation(
     """
 
     def found(solution: Solution, reference: Array) -> Deviation:
-        drift = classify_kept(outcome, returned(reference), moments=moments, budget=budget)
+        comparison = compare_with(outcome, reference, moments=moments, budget=budget)
         sigma = math.sqrt(moments.variance)
-        return Deviation(drift=drift, reference=reference, solution=solution, sigma=sigma)
+        return Deviation(comparison=comparison, reference=reference, solution=solution, sigma=sigma)
 
     nearest = None
     for solution in solutions:
         for reference in references(solution, is_first=nearest is None):
             here = found(solution, reference)
-            if nearest is None or here.drift.drift_class.rank < nearest.drift.drift_class.rank:
+            if nearest is None or here.drift_class.rank < nearest.drift_class.rank:
                 nearest = here
-            if is_rounding(here.drift):
+            if is_rounding(here):
                 return here
         if solution.followed is None:
             break
@@ -314,14 +328,14 @@ def references(solution: Solution, *, is_first: bool = True) -> Iterator[Array]:
         yield solution.followed
 
 
-def is_rounding(drift: Drift) -> bool:
+def is_rounding(drift: Drift | Deviation) -> bool:
     """Return whether nothing but rounding lies between two arrays."""
     return drift.drift_class.rank <= DriftClass.ROUNDING.rank
 
 
 def _is_of_a_factor(found: Deviation) -> bool:
     """Return whether rounding went one way, and nobody followed it: a factor's moves all alike."""
-    is_biased = found.drift.drift_class is DriftClass.BIASED
+    is_biased = found.drift_class is DriftClass.BIASED
     return is_biased and found.solution.followed is None
 
 

@@ -43,6 +43,7 @@ from conformance.judge.statistics import (
     circular_of,
     decide,
     element_law,
+    first_pair,
     look_keys,
     sample_of,
 )
@@ -109,7 +110,7 @@ def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> 
         return look_keys(problem, fresh)
     if size > LARGEST_COPY or problem.key != CONSTANT:
         return []
-    return [look_keys(problem, fresh, n_looks=1)[0][:2]]
+    return [list(first_pair(problem))]
 
 
 def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult:
@@ -122,7 +123,7 @@ def _of_another_key(evidence: Evidence, looks: tuple[Array, ...]) -> CheckResult
         evidence.spec.definition, case.problem
     ):
         return passed(CHECK)
-    own, other, *_ = look_keys(case.problem, evidence.fresh, n_looks=1)[0]
+    own, other = first_pair(case.problem)
     pair = f"seeds {own.seed} and {other.seed}"
     return failed(CHECK, f"{case.id}: {pair} return the same array: the key is ignored")
 

@@ -62,9 +62,10 @@ def witnessed(
         return None
     if not _is_as_defined(expected, theirs, moments):
         return None
-    if not is_rounding(mine.drift):
-        detail = f"from the definition, which the other side is: {mine.drift.detail}"
-        return dataclasses.replace(mine.drift, detail=detail)
+    if not is_rounding(mine):
+        drift = mine.comparison.drift
+        detail = f"from the definition, which the other side is: {drift.detail}"
+        return dataclasses.replace(drift, detail=detail)
     detail = "every element is as defined; so are those of the other side that are kept"
     kept = classify_kept(actual, expected, moments=moments, budget=budget)
     return dataclasses.replace(kept, drift_class=DriftClass.ROUNDING, scale=None, detail=detail)
@@ -116,6 +117,6 @@ def _rebuilt(part: Returned, solutions: Iterable[Solution]) -> Returned | None:
 def _is_as_defined(part: Returned, found: Deviation, moments: NominalMoments) -> bool:
     """Return whether all that is kept of an array is: elements, and the moments of the whole."""
     defined, sigma = moments_of(found.reference), math.sqrt(moments.variance)
-    if not is_rounding(found.drift) or part.moments.nonfinite != defined.nonfinite:
+    if not is_rounding(found) or part.moments.nonfinite != defined.nonfinite:
         return False
     return not moments_moved(part.moments, defined, sigma, as_dtype(part.dtype))

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from conformance.core.arrays import (
+    HELD,
     Array,
     as_dtype,
     block_digests,
     completed,
     flat,
     in_parts,
+    returned,
     thin,
     whole,
     widen,
@@ -80,15 +82,89 @@ def classify_kept(
     budget: Budget = DEFAULT_BUDGET,
 ) -> Drift:
     """Return the class of the change of those elements that both sides keep; see `classify`."""
+    return compare_kept(actual, expected, moments=moments, budget=budget).drift
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """The class of a change, and the largest distance at sigma; of the same array, None.
+
+    describe: makes the drift, which says where elements differ too: of an array that is right,
+        nobody asks.
+    """
+
+    drift_class: DriftClass
+    max_ulp_at_sigma: float | None = None
+    describe: Callable[[], Drift]
+
+    @property
+    def drift(self) -> Drift:
+        """All that is told of the change."""
+        return self.describe()
+
+
+def compare_kept(
+    actual: Returned,
+    expected: Returned,
+    *,
+    moments: NominalMoments | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+) -> Comparison:
+    """Return what `classify_kept` finds, but where it is."""
     if fault := _type_fault(actual, expected):
-        return Drift(drift_class=DriftClass.STRUCTURAL, detail=fault)
+        return _told(Drift(drift_class=DriftClass.STRUCTURAL, detail=fault))
     if actual.sha256 == expected.sha256:
-        return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
+        n_elements = math.prod(expected.shape)
+        return _told(Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements))
     stride = max(actual.stride, expected.stride)
     one, two = (thin(outcome, stride) for outcome in (actual, expected))
+    read = whole if stride == 1 else flat
     is_constant = moments is not None and moments.variance == 0
-    pair = _pair(one, two, _sigma(moments, two), budget, is_constant=is_constant)
-    return _described(pair, _classify_values(pair) if pair.n_different else _EQUAL)
+    sides = _Sides(
+        actual=read(one),
+        expected=read(two),
+        shape=expected.shape,
+        stride=stride,
+        sigma=_sigma(moments, two),
+        is_constant=is_constant,
+    )
+    return _compared(_pair(sides, budget))
+
+
+def compare_with(
+    actual: Returned, expected: Array, *, moments: NominalMoments, budget: Budget = DEFAULT_BUDGET
+) -> Comparison:
+    """Return what `compare_kept` finds of an array whose own digest and moments nobody needs."""
+    is_kept = actual.stride == 1 and not actual.weak_type
+    if not is_kept or (actual.dtype, actual.shape) != (expected.dtype.name, expected.shape):
+        return compare_kept(actual, returned(expected), moments=moments, budget=budget)
+    if not 0 < moments.variance < math.inf:  # the array's own are the scale
+        return compare_kept(actual, returned(expected), moments=moments, budget=budget)
+    if expected.tobytes() == actual.bits:
+        n_elements = math.prod(actual.shape)
+        return _told(Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements))
+    sides = _Sides(
+        actual=whole(actual),
+        expected=expected,
+        shape=actual.shape,
+        stride=1,
+        sigma=math.sqrt(moments.variance),
+        is_constant=False,
+    )
+    return _compared(_pair(sides, budget))
+
+
+def _compared(pair: _Pair) -> Comparison:
+    change = _classify_values(pair) if pair.n_different else _EQUAL
+    return Comparison(
+        drift_class=change.drift_class,
+        max_ulp_at_sigma=pair.max_ulp_at_sigma,
+        describe=lambda: _described(pair, change),
+    )
+
+
+def _told(drift: Drift) -> Comparison:
+    return Comparison(drift_class=drift.drift_class, describe=lambda: drift)
 
 
 def _classify_exceptions(actual: Outcome, expected: Outcome) -> Drift:
@@ -155,7 +231,6 @@ class _Pair:
     n_different: int
     n_lost: int
     is_within: bool
-    max_ulp: int
     max_ulp_at_sigma: float
     worst: int
     sigma: float
@@ -177,23 +252,33 @@ class _Change:
     stage: str | None = None
 
 
-def _pair(
-    actual: Returned, expected: Returned, sigma: float, budget: Budget, *, is_constant: bool
-) -> _Pair:
-    read = whole if expected.stride == 1 else flat
-    one, two = read(actual), read(expected)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sides:
+    """Two arrays that are to be compared; see `_Pair`."""
+
+    actual: Array
+    expected: Array
+    shape: tuple[int, ...]
+    stride: int
+    sigma: float
+    is_constant: bool
+
+
+def _pair(sides: _Sides, budget: Budget) -> _Pair:
+    one, two = sides.actual, sides.expected
     different = np.zeros(one.shape, dtype=bool)
-    n_lost, is_within, max_ulp = 0, True, 0
+    n_lost, is_within = 0, True
     worst_at_sigma, worst = -math.inf, 0
     for start, left, right in in_parts(one, two):
         marks = different.reshape(-1)[start : start + left.size]
         raw = (part.view(np.uint8).reshape(-1, part.dtype.itemsize) for part in (left, right))
         marks[:] = np.not_equal(*raw).any(axis=1)
         n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
-        ulp, at_sigma = ulp_distance(left, right), ulp_at(left, right, sigma)
-        near = ulp <= np.uint64(budget.max_ulp)
-        is_within &= bool((near | (at_sigma <= budget.max_ulp_at_sigma)).all())
-        max_ulp = max(max_ulp, int(ulp.max()))
+        at_sigma = ulp_at(left, right, sides.sigma)
+        far = ~(at_sigma <= budget.max_ulp_at_sigma)  # no number is far too
+        if is_within and far.any():
+            steps = ulp_distance(left[far], right[far])
+            is_within = bool((steps <= np.uint64(budget.max_ulp)).all())
         place = int(at_sigma.argmax())
         if at_sigma[place] > worst_at_sigma:
             worst_at_sigma, worst = float(at_sigma[place]), start + place
@@ -204,13 +289,12 @@ def _pair(
         n_different=int(np.count_nonzero(different)),
         n_lost=n_lost,
         is_within=is_within,
-        max_ulp=max_ulp,
         max_ulp_at_sigma=worst_at_sigma,
         worst=worst,
-        sigma=sigma,
-        shape=expected.shape,
-        stride=expected.stride,
-        is_constant=is_constant or (two.size != 1 and _are_alike(two)),
+        sigma=sides.sigma,
+        shape=sides.shape,
+        stride=sides.stride,
+        is_constant=sides.is_constant or (two.size != 1 and _are_alike(two)),
         unit=_unit(one, two),
     )
 
@@ -293,9 +377,9 @@ def _are_alike(array: Array) -> bool:
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    if change := _systematic(pair, lambda: _finite_parts(pair)):
+    if change := _systematic(pair, _numbers(pair)):
         return change
-    if way := statistics.one_way(lambda: _finite_parts(pair, is_all=False)):
+    if way := statistics.one_way(_numbers(pair, is_all=False)):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
@@ -321,8 +405,23 @@ def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
     return None
 
 
+def _numbers(pair: _Pair, *, sign: float = 1.0, is_all: bool = True) -> statistics.Parts:
+    """Return what yields the elements of `_finite_parts`, as often as it is asked.
+
+    A dozen times for one line, so they are made once, unless they are too many to be held.
+    """
+
+    def parts() -> Iterator[tuple[statistics.Values, statistics.Values]]:
+        return _finite_parts(pair, sign=sign, is_all=is_all)
+
+    if pair.actual.size > HELD:
+        return parts
+    held = tuple(parts())
+    return lambda: iter(held)
+
+
 def _finite_parts(
-    pair: _Pair, *, sign: float = 1.0, is_all: bool = True
+    pair: _Pair, *, sign: float, is_all: bool
 ) -> Iterator[tuple[statistics.Values, statistics.Values]]:
     """Yield elements of both sides that are numbers, some at a time; the second times the sign.
 
@@ -360,10 +459,10 @@ def _classify_other(pair: _Pair) -> _Change:
 def _classify_same_stream(
     actual: statistics.Values, expected: statistics.Values, pair: _Pair
 ) -> _Change:
-    line = statistics.fit_parts(lambda: _finite_parts(pair, is_all=False))
+    line = statistics.fit_parts(_numbers(pair, is_all=False))
     is_mirrored = line is not None and line.scale < 0
     sign = -1.0 if is_mirrored else 1.0
-    if change := _systematic(pair, lambda: _finite_parts(pair, sign=sign, is_all=False)):
+    if change := _systematic(pair, _numbers(pair, sign=sign, is_all=False)):
         return change
     if is_mirrored and (fault := statistics.compare_laws(actual, expected).fault):
         return _Change(drift_class=DriftClass.LAW, detail=fault)
@@ -427,7 +526,7 @@ def _described(pair: _Pair, change: _Change) -> Drift:
         n_elements=math.prod(pair.shape),
         n_compared=pair.expected.size if pair.is_sample else None,
         n_different=pair.n_different,
-        max_ulp=pair.max_ulp,
+        max_ulp=_max_ulp(pair),
         max_ulp_at_sigma=pair.max_ulp_at_sigma,
         worst_index=tuple(map(int, np.unravel_index(worst * pair.stride, pair.shape))),
         worst_actual=_scalar(pair.actual.ravel()[worst]),
@@ -435,6 +534,12 @@ def _described(pair: _Pair, change: _Change) -> Drift:
         detail=detail,
         mismatch="" if pair.is_sample else geometry.mismatch(pair.different),
     )
+
+
+def _max_ulp(pair: _Pair) -> int:
+    """Return the largest distance at the value."""
+    parts = in_parts(pair.actual, pair.expected)
+    return max(int(ulp_distance(left, right).max()) for _, left, right in parts)
 
 
 def _scalar(value: Array) -> float | complex:

@@ -17,6 +17,7 @@ from conformance.judge.statistics.haar import MATRIX_TESTS as MATRIX_TESTS
 from conformance.judge.statistics.haar import Matrices as Matrices
 from conformance.judge.statistics.looks import Decision as Decision
 from conformance.judge.statistics.looks import decide as decide
+from conformance.judge.statistics.looks import first_pair as first_pair
 from conformance.judge.statistics.looks import look_keys as look_keys
 from conformance.judge.statistics.sample import Sample as Sample
 from conformance.judge.statistics.sample import sample_of as sample_of

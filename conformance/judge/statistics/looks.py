@@ -90,6 +90,11 @@ def look_keys(problem: Problem, fresh: int = 0, *, n_looks: int = LOOKS) -> list
     return looks
 
 
+def first_pair(problem: Problem) -> Pair:
+    """Return the first two keys of `look_keys`: the problem's own, and its next of kin."""
+    return PAIRS[0](problem.key, 0)
+
+
 def _one_bit_apart(key: KeySpec, bit: int) -> Pair:
     if key.words:
         *high, low = key.words

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +26,8 @@ from conformance.observe.backends.stages import DRAWS, normals, stage_arrays, st
 from conformance.observe.backends.transforms import TRANSFORMS, Call, mapped, one_call
 from conformance.observe.jax_compat import platforms
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
+
+T = TypeVar("T")
 
 KEPT_KEYS = 1024
 """Keys that are kept: a tier has a handful of seeds, and of a million each is asked for once."""
@@ -88,9 +92,11 @@ class PjrtBackend:
             refusal = Raised(exception="SpecError", message=f"{type(error).__name__}: {error}")
             return self._observation(case, refusal, None, 0.0)
         start = time.perf_counter()
-        outcome = self._attempt(case, call)
+        outcome = self._attempt(case, call, _as_outcome)
         elapsed_s = time.perf_counter() - start
-        repeat = self._attempt(case, call) if isinstance(outcome, Returned) else None
+        repeat = None
+        if isinstance(outcome, Returned):
+            repeat = self._attempt(case, call, functools.partial(_digest_of, first=outcome))
         return self._observation(case, outcome, repeat, elapsed_s)
 
     def many(self, block: Block, spec: InitializerSpec) -> Callable[[], Many]:
@@ -117,7 +123,7 @@ class PjrtBackend:
         problem = case.problem
         call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
         with self._ambient(problem):
-            return [np.asarray(call(typed_key(case.of_key(key).problem))) for key in keys]
+            return [np.asarray(call(self._key(case.of_key(key).problem))) for key in keys]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
@@ -170,21 +176,24 @@ class PjrtBackend:
         self,
         case: Case,
         outcome: Returned | Raised,
-        repeat: Returned | Raised | None,
+        repeat: str | Raised | None,
         elapsed_s: float,
     ) -> Observation:
         return Observation(
             case=case,
             outcome=outcome,
-            repeat_sha256=repeat.sha256 if isinstance(repeat, Returned) else None,
+            repeat_sha256=repeat if isinstance(repeat, str) else None,
             device=self.device,
             elapsed_s=elapsed_s,
         )
 
-    def _attempt(self, case: Case, call: Callable[[Any], Any]) -> Returned | Raised:
+    def _attempt(
+        self, case: Case, call: Callable[[Any], Any], read: Callable[[Any], T]
+    ) -> T | Raised:
+        """Return what is read of the array that the call returns, or what was raised."""
         try:
             with self._ambient(case.problem):
-                return _as_outcome(call(self._key(case.problem)))
+                return read(call(self._key(case.problem)))
         except Exception as error:
             return Raised(exception=type(error).__name__, message=str(error))
 
@@ -236,9 +245,19 @@ def present_platforms() -> tuple[str, ...]:
 
 
 def _as_outcome(array: Any) -> Returned:
+    values = _values(array)
+    return returned(values, weak_type=bool(getattr(array.aval, "weak_type", False)))
+
+
+def _digest_of(array: Any, first: Returned) -> str:
+    """Return the digest of what a second call returned; that of the first, if the bits are its."""
+    bits = _values(array).tobytes()
+    return first.sha256 if bits == first.bits else hashlib.sha256(bits).hexdigest()
+
+
+def _values(array: Any) -> Array:
     import jax
 
     if not isinstance(array, jax.Array):
         raise TypeError(f"the initializer returned a {type(array).__name__}, not a jax.Array")
-    weak_type = bool(getattr(array.aval, "weak_type", False))
-    return returned(np.asarray(array), weak_type=weak_type)
+    return np.asarray(array)
