@@ -4,6 +4,7 @@
     python scripts/mutants.py conformance/core/ulp.py       of some modules
     python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
     python scripts/mutants.py --again                  those that were not killed when last judged
+    python scripts/mutants.py --again --write          the same, and the table in docs/mutants.md
 
 Cosmic Ray says what can be changed, and how. The tests that execute the changed line judge, and the
 first that fails ends it. No source on disk changes. Where the line is of a function that nothing
@@ -27,6 +28,7 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import datetime
 import difflib
 import fnmatch
 import functools
@@ -34,11 +36,13 @@ import gc
 import hashlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import itertools
 import json
 import math
 import os
+import platform
 import random
 import resource
 import signal
@@ -55,7 +59,7 @@ from typing import Any
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import mutate_code
+from cosmic_ray.mutating import MutationVisitor
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "mutants"
@@ -73,6 +77,9 @@ RESULTS = KEPT / "results"
 """How mutants ended when last judged: a file for each module."""
 
 LISTED = ROOT / "tests" / "mutants.toml"
+
+PAGE = ROOT / "docs" / "mutants.md"
+TABLE, END = "<!-- mutants -->", "<!-- end -->"
 
 MODULES = (
     "core/arrays.py",
@@ -233,10 +240,12 @@ class Mutant:
 
     def source(self) -> str:
         """Return the module with the fault."""
-        changed = mutate_code(_read(self.path), _operator(self.operator), self.occurrence)
-        if changed is None:
+        visitor = MutationVisitor(self.occurrence, _operator(self.operator))
+        changed = visitor.walk(_tree(self.path))
+        _tree.cache_clear()  # it is not what it was
+        if not visitor.mutation_applied:
             raise ValueError(f"{self} changes nothing: the module changed since it was listed")
-        return str(changed)
+        return str(changed.get_code())
 
     def change(self) -> tuple[str, str]:
         """Return what the changed lines say without the fault, and with it."""
@@ -319,6 +328,11 @@ def _function(node: Any) -> str:
 @functools.cache
 def _operator(name: str) -> Any:
     return plugins.get_operator(f"core/{name}")()
+
+
+@functools.cache
+def _tree(path: str) -> Any:
+    return get_ast(_read(path))
 
 
 @functools.cache
@@ -689,6 +703,9 @@ def judged_in_place(
 
     def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
         functions = functions_by_path({mutant.path for mutant in mutants})
+        for path in functions:  # once, and not in each fork
+            _codes_of(path, _read(path))
+            _tree(path)
         gc.collect()
         gc.freeze()
         for number, mutant in enumerate(mutants):
@@ -769,8 +786,8 @@ def functions_by_path(paths: Iterable[str]) -> dict[str, list[types.FunctionType
 def change_in_place(mutant: Mutant, functions: Sequence[types.FunctionType]) -> int:
     """Give functions of the module the code of the mutant; return how many have another now."""
     before, after = (
-        list(_codes(compile(text, str(ROOT / mutant.path), "exec", dont_inherit=True)))
-        for text in (_read(mutant.path), mutant.source())
+        _codes_of(mutant.path, _read(mutant.path)),
+        _codes_of(mutant.path, mutant.source()),
     )
     if [code.co_qualname for code in before] != [code.co_qualname for code in after]:
         return 0
@@ -783,6 +800,11 @@ def change_in_place(mutant: Mutant, functions: Sequence[types.FunctionType]) -> 
                 n_changed += 1
                 break
     return n_changed
+
+
+@functools.cache
+def _codes_of(path: str, text: str) -> list[types.CodeType]:
+    return list(_codes(compile(text, str(ROOT / path), "exec", dont_inherit=True)))
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -828,18 +850,46 @@ def place_of(mutant: Mutant) -> tuple[str, str, str, str]:
     return (mutant.path, mutant.function, before, after)
 
 
-def table(results: Mapping[Mutant, str]) -> str:
-    """Return, by module, how many mutants were killed and how many survive."""
-    rows = []
-    by_path: dict[str, list[str]] = collections.defaultdict(list)
+HEAD = ("module", "mutants", "judged", "killed", "survive", "listed", "before")
+"""Of the table: `survive` counts what no test killed, `listed` those of them with a reason, and
+`before` what survived when the table was last written."""
+
+
+def table(
+    results: Mapping[Mutant, str], n_mutants: Mapping[str, int], before: Mapping[str, str]
+) -> str:
+    """Return, by module, how many mutants there are, and what became of them."""
+    known = listed()
+    counts = {path: collections.Counter[str](mutants=n) for path, n in n_mutants.items()}
     for mutant, end in results.items():
-        by_path[mutant.path].append(end)
-    for path, ends in [*sorted(by_path.items()), ("all", list(results.values()))]:
-        alive = sum(end in ALIVE for end in ends)
-        share = alive / len(ends) if ends else 0.0
-        rows.append(f"| {path} | {len(ends)} | {len(ends) - alive} | {alive} | {share:.1%} |")
-    head = "| module | mutants | killed | survive | share |\n| --- | ---: | ---: | ---: | ---: |"
-    return "\n".join([head, *rows])
+        is_alive = end in ALIVE
+        counts[mutant.path]["judged"] += 1
+        counts[mutant.path]["survive" if is_alive else "killed"] += 1
+        counts[mutant.path]["listed"] += is_alive and place_of(mutant) in known
+    counts = {path: count for path, count in sorted(counts.items()) if count["mutants"]}
+    counts["all"] = sum(counts.values(), collections.Counter())
+    rows = (
+        [path, *(str(count[name]) for name in HEAD[1:-1]), before.get(path, "")]
+        for path, count in counts.items()
+    )
+    lines = (HEAD, ("---", *["---:"] * (len(HEAD) - 1)), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def survived_before(page: str) -> dict[str, str]:
+    """Return how many mutants of each module survive by the table of a page."""
+    rows = (line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| "))
+    place = HEAD.index("survive")
+    return {cells[0]: cells[place] for cells in rows if len(cells) > place}
+
+
+def written(page: str, summary: str, shown: str, today: datetime.date) -> str:
+    """Return the page with another table."""
+    head, _, rest = page.partition(TABLE)
+    _, _, tail = rest.partition(END)
+    version = importlib.metadata.version
+    on = f"JAX {version('jax')}, Python {platform.python_version()}"
+    return f"{head}{TABLE}\n\n{today}, {on}: {summary}.\n\n{shown}\n\n{END}{tail}"
 
 
 def tell(mutant: Mutant, end: str) -> str:
@@ -894,12 +944,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results[mutant] = end
             if end in ALIVE and place_of(mutant) not in known:
                 print(tell(mutant, end), flush=True)
-            if number % 100 == 0:
+            if number % 50 == 0:
                 keep_results(results)
                 print(f"{number} judged, {len(alive_of(results))} alive", flush=True)
     keep_results(results)
-    programs = {mutant: end for mutant, end in results.items() if end != "no program"}
-    return report(programs, len(all_mutants) - (len(results) - len(programs)))
+    no_programs = {mutant for mutant, end in results.items() if end == "no program"}
+    programs = {mutant: end for mutant, end in results.items() if mutant not in no_programs}
+    n_mutants = collections.Counter(m.path for m in all_mutants if m not in no_programs)
+    return report(programs, n_mutants, is_written=options.write)
 
 
 def preload() -> None:
@@ -924,6 +976,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--operator", default="*", metavar="GLOB", help="only of these: 'ReplaceComparison*'"
     )
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     parser.add_argument(
         "--again", action="store_true", help="only what was not killed when last judged"
     )
@@ -1004,24 +1057,39 @@ def alive_of(results: Mapping[Mutant, str]) -> set[Mutant]:
     return {mutant for mutant, end in results.items() if end in ALIVE}
 
 
-def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
-    """Print what survives, and by module how many; return the exit code."""
+def report(
+    results: Mapping[Mutant, str], n_mutants: Mapping[str, int], *, is_written: bool = False
+) -> int:
+    """Print what survives, and by module how many; return the exit code.
+
+    n_mutants: by module. is_written: whether the table goes into PAGE, too.
+    """
     known = listed()
     alive = alive_of(results)
     new = [mutant for mutant in alive if place_of(mutant) not in known]
-    stale = {place_of(m) for m in results.keys() - alive if m.path in {k[0] for k in known}}
-    for place in stale & known.keys():
+    functions = {place[:2] for place in known}
+    killed = (m for m in results.keys() - alive if (m.path, m.function) in functions)
+    stale = set(map(place_of, killed)) & known.keys()
+    for place in sorted(stale):
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
-    print(table(results))
-    print(
-        f"{len(results)} of {n_mutants} mutants judged, {n_mutants - len(results)} not for want of "
+    page = PAGE.read_text(encoding="utf-8")
+    shown = table(results, n_mutants, survived_before(page))
+    total = sum(n_mutants.values())
+    summary = (
+        f"{len(results)} of {total} mutants judged, {total - len(results)} not for want of "
         f"time: {len(results) - len(alive)} killed, "
         f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
     )
+    print(f"{shown}\n{summary}")
+    if is_written:
+        PAGE.write_text(
+            written(page, summary, shown, datetime.datetime.now(datetime.UTC).date()),
+            encoding="utf-8",
+        )
     is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
-    if n_mutants and not results:
+    if total and not results:
         return 3
-    return 1 if new or stale & known.keys() or is_too_much else 0
+    return 1 if new or stale or is_too_much else 0
 
 
 if __name__ == "__main__":

@@ -176,13 +176,15 @@ def test_the_outermost_element_has_a_law_of_its_own(
     agree(found, max(nearest, 1 - 0.995), p_value, certain, "")
 
 
-def test_an_element_beyond_all_is_too_far_out() -> None:
-    """Without slack, one at 1e-9 among eight: 8e-9 on one side, of four chances."""
+@pytest.mark.parametrize("is_mirrored", [False, True])
+def test_an_element_beyond_all_is_too_far_out(is_mirrored: bool) -> None:
+    """Without slack, one at 2^-30 among eight: eight times as much on one side, of four chances."""
     law = dataclasses.replace(FINE, slack=0.0)
+    values = np.array([[2.0**-30, *[0.5] * 6, 0.875]])
 
-    found = measured("extremes", np.array([[1e-9, *[0.5] * 6, 0.9]]), law)
+    found = measured("extremes", 1 - values if is_mirrored else values, law)
 
-    assert found.p_value == pytest.approx(4 * 8e-9, rel=1e-9)
+    assert found.p_value == 4 * 8 * 2.0**-30
 
 
 def test_elements_at_the_very_end_have_no_chance() -> None:

@@ -301,6 +301,11 @@ def blocks(*changed: int) -> list[str]:
             "are the same",
         ),
         (
+            (0, 2, 4),
+            "3 of 16 blocks differ, elements 0 to 256, 514 to 770, 1028 to 1284; the other 3326 "
+            "elements are the same",
+        ),
+        (
             (0, 2, 4, 6),
             "4 of 16 blocks differ, elements 0 to 256, 514 to 770, 1028 to 1284, ...; the other "
             "3069 elements are the same",

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -756,3 +757,31 @@ def test_the_sequence_is_foretold_in_16_bits_only(dtype: str) -> None:
     result = check_sequence(swept(NORMAL, dtype, scaled(2.0)))
 
     assert (result.status, result.metrics) == (Status.PASSED, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "n_ulp", "max_ulp", "max_ulp_at_sigma", "is_within"),
+    [
+        (0.5, 2, 2, 0.0, True),
+        (0.5, 2, 1, 99.0, False),
+        (-0.5, 2, 1, 99.0, False),
+        (0.75, 2, 2, 0.0, True),
+        (0.25, 2, 0, 1.0, True),
+        (0.25, 3, 99, 1.0, False),
+    ],
+)
+def test_from_sigma_on_points_are_judged_at_the_value_and_below_it_at_sigma(
+    value: float, n_ulp: int, max_ulp: int, max_ulp_at_sigma: float, is_within: bool
+) -> None:
+    """Sigma is 1/2, at which the spacing is twice that at 1/4."""
+    values = np.full(3, value, np.float32)
+    followed = values * np.float32(1)
+    followed[1] = (followed[1:2].view(np.int32) + n_ulp).view(np.float32)[0]
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=values),
+        reference=SimpleNamespace(unit=values / 2.0, law=SimpleNamespace(factor=2.0), sigma=0.5),
+    )
+    budget = Budget(max_ulp=max_ulp, max_ulp_at_sigma=max_ulp_at_sigma)
+
+    assert law._is_within(evidence, budget, followed) == is_within
+    assert not law._is_within(evidence, budget, None)

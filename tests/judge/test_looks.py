@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -96,3 +97,15 @@ def test_bits_of_seeds_come_in_turn_and_begin_anew_after_the_last() -> None:
     pairs = list(zip(keys[::2], keys[1::2], strict=True))[::2]
 
     assert [one.seed ^ two.seed for one, two in pairs] == [1 << k % 32 for k in range(42)]
+
+
+def test_roots_of_pairs_are_hashes_of_the_problem_the_look_and_the_number() -> None:
+    """So that a verdict repeats in every release."""
+    problem = Problem(initializer="mine", dtype="float32", shape=(64, 32), seed=7)
+
+    looks = look_keys(problem, fresh=3)
+
+    for look, text in ((0, "look 0 draw 0 fresh 3"), (1, "look 1 draw 0 fresh 3")):
+        digest = hashlib.sha256(f"{problem.id} {text}".encode()).digest()
+        first = looks[look][2 if look == 0 else 0]
+        assert first.seed == int.from_bytes(digest[:4], "big")

@@ -85,6 +85,27 @@ def test_another_scale_is_one_factor(n_ulp: int) -> None:
     assert found(UNIT * other) is Assumption.SCALE
 
 
+@pytest.mark.parametrize(("below", "assumption"), [(0, Assumption.SCALE), (1, Assumption.ROUNDING)])
+def test_the_smallest_normal_has_all_its_digits_and_below_it_no_factor_shows(
+    below: int, assumption: Assumption
+) -> None:
+    smallest = np.uint32(0x00800000 - below).view(np.float32)
+    predicted = np.full(8, smallest, np.float32)
+
+    assert found(predicted * np.float32(4), predicted) is assumption
+
+
+@pytest.mark.parametrize(
+    ("n_moved", "assumption"), [(4, Assumption.SCALE), (3, Assumption.ROUNDING)]
+)
+def test_half_of_the_elements_must_move_by_a_factor(n_moved: int, assumption: Assumption) -> None:
+    """By a rounding here, which half of all products may not show."""
+    predicted = np.full(8, 1.5, np.float32)
+    moved = step(predicted, slice(0, n_moved))
+
+    assert found(moved, predicted) is assumption
+
+
 def test_a_scale_that_is_not_the_same_for_all_elements_is_no_factor() -> None:
     """A third of the elements saw another quotient: an instruction that depends on its thread."""
     mixed = PREDICTED.copy()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 from conformance.judge.alpha import DRIFT
@@ -527,6 +529,19 @@ def test_as_many_as_right_results_send_one_way_are_no_way() -> None:
     found = is_one_way(np.full(2, moved), np.array([[first - 1, first], [0, 0], [0, 0], [0, 0]]))
 
     assert found.tolist() == [False, True]
+
+
+def test_what_is_as_likely_as_its_part_of_the_share_is_no_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of four ways: the chance that 59 of 59 go one is 0.6^59."""
+    chance = float(scipy.special.bdtrc(58, 59, 0.6))
+    ways = np.array([59, 0, 0, 0])
+
+    monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * chance))
+    assert not is_one_way(59, ways)
+    monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * math.nextafter(chance, 1)))
+    assert is_one_way(59, ways)
 
 
 @pytest.mark.parametrize("slack_in_units", [0, 1])

@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -50,16 +51,20 @@ Changes = Callable[[str], set[tuple[str, str]]]
 def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes]:
     """Return a function from a module's text to (before, after) of each of its mutants."""
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
-    mutants._read.cache_clear()
+
+    def forget() -> None:
+        mutants._read.cache_clear()
+        mutants._tree.cache_clear()
 
     def of(text: str) -> set[tuple[str, str]]:
         (tmp_path / "pkg").mkdir(exist_ok=True)
         (tmp_path / PATH).write_text(text, encoding="utf-8")
-        mutants._read.cache_clear()
+        forget()
         return {mutant.change() for mutant in mutants_of(PATH)}
 
+    forget()
     yield of
-    mutants._read.cache_clear()
+    forget()
 
 
 def test_a_comparison_gets_its_neighbours_and_its_negation(changes: Changes) -> None:
@@ -408,9 +413,27 @@ def test_how_mutants_ended_is_kept_for_as_long_as_their_module_is_the_same(
 def test_what_was_not_judged_is_counted_as_such_and_nothing_judged_is_no_success(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report({a_real_mutant: "killed"}, 7) == 0
+    assert report({a_real_mutant: "killed"}, {PATH: 7}) == 0
     assert "1 of 7 mutants judged, 6 not for want of time: 1 killed" in capsys.readouterr().out
-    assert report({}, 7) == 3
+    assert report({}, {PATH: 7}) == 3
+
+
+A_PAGE = """# Mutants
+
+| a | table |
+| --- | --- |
+
+<!-- mutants -->
+
+| module | mutants | judged | killed | survive | listed | before |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| pkg/module.py | 9 | 9 | 2 | 7 | 0 | |
+| all | 9 | 9 | 2 | 7 | 0 | |
+
+<!-- end -->
+
+The end.
+"""
 
 
 @pytest.fixture
@@ -421,8 +444,10 @@ def a_real_mutant(changes: Changes) -> Mutant:
 
 @pytest.fixture
 def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file in which survivors are listed, which is not there yet."""
+    """Return the file in which survivors are listed, which is not there yet; and make a page."""
     monkeypatch.setattr(mutants, "LISTED", tmp_path / "mutants.toml")
+    monkeypatch.setattr(mutants, "PAGE", tmp_path / "mutants.md")
+    mutants.PAGE.write_text(A_PAGE, encoding="utf-8")
     return tmp_path / "mutants.toml"
 
 
@@ -436,12 +461,35 @@ def test_a_survivor_is_told_by_place_and_change(a_real_mutant: Mutant) -> None:
 def test_a_survivor_that_nobody_listed_fails_the_run(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = report({a_real_mutant: "survived"}, 1)
+    code = report({a_real_mutant: "survived"}, {PATH: 1})
 
     assert code == 1
     told = capsys.readouterr().out
-    assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
+    assert "| pkg/module.py | 1 | 1 | 0 | 1 | 0 | 7 |" in told
     assert "0 killed, 1 survive, of which 0 are listed" in told
+
+
+def test_the_table_is_written_with_what_survived_when_it_was_last_written(
+    a_real_mutant: Mutant, listing: Path
+) -> None:
+    listing.write_text(ENTRY, encoding="utf-8")
+    results = {a_real_mutant: "survived", a_mutant(7): "killed", a_mutant(8): "timeout"}
+
+    report(results, {PATH: 4, "pkg/b.py": 5, "pkg/empty.py": 0}, is_written=True)
+
+    head, _, rest = mutants.PAGE.read_text(encoding="utf-8").partition("<!-- mutants -->\n\n")
+    told, _, tail = rest.partition("\n\n<!-- end -->")
+    assert (head, tail) == (A_PAGE.partition("<!-- mutants -->")[0], "\n\nThe end.\n")
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d, JAX \S+, Python \S+: 3 of 9 mutants judged, 6 not for want of time: "
+        r"2 killed, 1 survive, of which 1 are listed with a reason\.\n\n"
+        r"\| module \| mutants \| judged \| killed \| survive \| listed \| before \|\n"
+        r"\| --- \|(?: ---: \|){6}\n"
+        r"\| pkg/b.py \| 5 \| 0 \| 0 \| 0 \| 0 \| \|\n"
+        r"\| pkg/module.py \| 4 \| 3 \| 2 \| 1 \| 1 \| 7 \|\n"
+        r"\| all \| 9 \| 3 \| 2 \| 1 \| 1 \| 7 \|",
+        told,
+    )
 
 
 ENTRY = """
@@ -460,7 +508,7 @@ def test_a_survivor_that_is_listed_passes(
     listing.write_text(ENTRY, encoding="utf-8")
 
     results = {a_real_mutant: "survived"} | {a_mutant(n): "killed" for n in range(9)}
-    code = report(results, 10)
+    code = report(results, {PATH: 10})
 
     assert code == 0
     assert "1 survive, of which 1 are listed with a reason" in capsys.readouterr().out
@@ -471,7 +519,7 @@ def test_a_listed_mutant_that_is_killed_must_be_taken_out(
 ) -> None:
     listing.write_text(ENTRY, encoding="utf-8")
 
-    code = report({a_real_mutant: "killed"}, 1)
+    code = report({a_real_mutant: "killed"}, {PATH: 1})
 
     assert code == 1
     assert (
