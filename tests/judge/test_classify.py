@@ -18,7 +18,7 @@ from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised,
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.core.words import counted
 from conformance.judge.drift import classify
-from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS
+from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS, _unit
 
 U = 2.0**-24
 """Unit roundoff of float32."""
@@ -764,3 +764,15 @@ def test_no_magnitude_makes_a_comparison_overflow(
 
     assert {one.drift_class.rank, two.drift_class.rank}.isdisjoint({0, 1})
     assert expected in (None, one.drift_class)
+
+
+@pytest.mark.parametrize("power", [450, -450])
+def test_elements_from_a_size_on_are_measured_in_units_of_their_own(power: int) -> None:
+    """A sum of squares of up to 2^22 elements below it is a number, and no zero."""
+    at = 2.0**power
+    inside = math.nextafter(at, 1.0)
+
+    assert _unit(np.array([1.0, -at] if power > 0 else [-at])) == 2.0 ** (power + 1)
+    assert _unit(np.array([inside])) == 1.0
+    assert _unit(np.array([0.0, np.inf, np.nan])) == 1.0
+    assert _unit(np.array([0.0]), np.array([at])) == 2.0 ** (power + 1)

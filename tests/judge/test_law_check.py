@@ -58,6 +58,7 @@ from conformance.judge.law.checks import (
     judge_law,
 )
 from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR, exact_law
+from conformance.judge.law.verdict import limitation_of
 from conformance.oracle import law_of, solve_words, unit_variate
 from tests.evidence import last
 
@@ -785,3 +786,51 @@ def test_from_sigma_on_points_are_judged_at_the_value_and_below_it_at_sigma(
 
     assert law._is_within(evidence, budget, followed) == is_within
     assert not law._is_within(evidence, budget, None)
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "limitation"),
+    [
+        (MEAN, Status.LIMITED, "known"),
+        (VARIANCE, Status.LIMITED, "known"),
+        (law.NOMINAL, Status.LIMITED, "known"),
+        (ACCURACY, Status.LIMITED, ""),
+        (MEAN, Status.FAILED, ""),
+        (MEAN, Status.PASSED, ""),
+    ],
+)
+def test_a_limitation_excuses_a_wrong_mean_or_variance(
+    check: str, status: Status, limitation: str
+) -> None:
+    def result(*checks: tuple[str, Status]) -> Any:
+        made = [CheckResult(check=name, status=found, message="") for name, found in checks]
+        return SimpleNamespace(result=SimpleNamespace(checks=made, limitation="known"))
+
+    right = result((MEAN, Status.PASSED), (VARIANCE, Status.PASSED))
+
+    assert limitation_of([right, result((BOUNDS, Status.LIMITED), (check, status))]) == limitation
+    assert limitation_of([]) == ""
+
+
+@pytest.mark.parametrize(("n_off_usual", "is_fused"), [(0, False), (1, False), (2, True)])
+def test_values_are_fused_otherwise_where_more_of_them_are_just_what_that_gives(
+    monkeypatch: pytest.MonkeyPatch, n_off_usual: int, is_fused: bool
+) -> None:
+    """One of four is off what the other fusing gives."""
+    values = np.ones(4, np.float32)
+    usual, other = fusings("float32")
+
+    def followed(_: LawEvidence, fused: Any, places: Any = slice(None)) -> Array:
+        found = values.copy()
+        found[: n_off_usual if fused == usual else 1] = 2.0
+        assert fused in (usual, other)
+        return found[places]
+
+    monkeypatch.setattr(law, "_followed", followed)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=values, words=np.arange(4, dtype=np.uint32)),
+        reference=SimpleNamespace(unit=values, law=SimpleNamespace(factor=1.0), sigma=1.0),
+    )
+    point: Any = SimpleNamespace(word=3)
+
+    assert law._is_fused_otherwise(evidence, WIDE, [point]) == is_fused

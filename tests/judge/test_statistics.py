@@ -531,17 +531,28 @@ def test_as_many_as_right_results_send_one_way_are_no_way() -> None:
     assert found.tolist() == [False, True]
 
 
+def test_elements_go_up_down_outwards_or_inwards_and_equal_ones_nowhere() -> None:
+    """From zero there is no way outwards."""
+    expected = np.array([1.0, 1.0, -1.0, -1.0, 0.0, 0.0, 2.0, -3.0])
+    actual = np.array([2.0, 0.0, -2.0, -0.5, 5.0, 7.0, 2.0, -3.0])
+
+    n_moved, went = statistics.ways(actual, expected)
+
+    assert n_moved == 6
+    assert went.tolist() == [4, 2, 2, 2]
+
+
 def test_what_is_as_likely_as_its_part_of_the_share_is_no_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of four ways: the chance that 59 of 59 go one is 0.6^59."""
     chance = float(scipy.special.bdtrc(58, 59, 0.6))
-    ways = np.array([59, 0, 0, 0])
+    counts = np.array([59, 0, 0, 0])
 
     monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * chance))
-    assert not is_one_way(59, ways)
+    assert not is_one_way(59, counts)
     monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * math.nextafter(chance, 1)))
-    assert is_one_way(59, ways)
+    assert is_one_way(59, counts)
 
 
 @pytest.mark.parametrize("slack_in_units", [0, 1])
