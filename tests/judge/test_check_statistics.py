@@ -147,6 +147,13 @@ def test_a_key_that_is_ignored_fails_where_an_oracle_answers() -> None:
     )
 
 
+def test_the_first_two_of_more_keys_are_compared() -> None:
+    ignored = judged(drawn(), NORMAL, "threefry2x32", drawn(), drawn(1))
+    other = judged(drawn(), NORMAL, "threefry2x32", drawn(1), drawn(1))
+
+    assert (ignored.status, other.status) == (Status.FAILED, Status.PASSED)
+
+
 def test_another_array_for_another_key_passes() -> None:
     assert judged(drawn(), NORMAL, "threefry2x32", drawn(1)).status is Status.PASSED
 

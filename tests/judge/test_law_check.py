@@ -25,7 +25,14 @@ from conformance.core.laws import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.records import Budget, CheckResult, Remedy, Status, Yardstick
+from conformance.core.records import (
+    MACHINE,
+    Budget,
+    CheckResult,
+    Remedy,
+    Status,
+    Yardstick,
+)
 from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
@@ -58,7 +65,7 @@ from conformance.judge.law.checks import (
     judge_law,
 )
 from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR, exact_law
-from conformance.judge.law.verdict import limitation_of
+from conformance.judge.law.verdict import LawResult, limitation_of
 from conformance.oracle import law_of, solve_words, unit_variate
 from tests.evidence import last
 
@@ -824,7 +831,7 @@ def test_values_are_fused_otherwise_where_more_of_them_are_just_what_that_gives(
         found = values.copy()
         found[: n_off_usual if fused == usual else 1] = 2.0
         assert fused in (usual, other)
-        return found[places]
+        return np.asarray(found[places])
 
     monkeypatch.setattr(law, "_followed", followed)
     evidence: Any = SimpleNamespace(
@@ -834,3 +841,28 @@ def test_values_are_fused_otherwise_where_more_of_them_are_just_what_that_gives(
     point: Any = SimpleNamespace(word=3)
 
     assert law._is_fused_otherwise(evidence, WIDE, [point]) == is_fused
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has_sequence"),
+    [("float8_e5m2", True), ("bfloat16", True), ("float16", True), ("float32", False)],
+)
+def test_a_sequence_of_roundings_is_followed_in_up_to_16_bits(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, has_sequence: bool
+) -> None:
+    values = np.zeros(4, as_dtype(dtype))
+    monkeypatch.setattr(law, "_off_sequence", lambda *_: (values, np.zeros(4, np.uint64), 0))
+    evidence: Any = SimpleNamespace(sweep=SimpleNamespace(values=values))
+
+    found = check_sequence(evidence)
+
+    assert found.metrics == ({"n_off_sequence": 0.0} if has_sequence else {})
+
+
+@pytest.mark.parametrize(("check", "is_judged"), [(MEAN, True), (MACHINE, False)])
+def test_a_sweep_that_its_machine_failed_is_not_judged(check: str, is_judged: bool) -> None:
+    checks = [CheckResult(check=name, status=Status.FAILED, message="") for name in (ORDER, check)]
+    result: Any = SimpleNamespace(checks=checks)
+    case: Any = None
+
+    assert LawResult(case=case, result=result, evidence=None).is_judged == is_judged

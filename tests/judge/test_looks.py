@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -41,13 +41,13 @@ def test_looks_grow_by_four_up_to_enough_elements(size: int, n_draws: list[int])
 
 def with_p_values(*p_values: float | None) -> list[finding.Test]:
     """Return tests, each of which gives every look one p-value."""
+
+    def measure(p_value: float | None) -> Callable[[object], Finding | None]:
+        return lambda _: None if p_value is None else Finding(statistic=0.0, p_value=p_value)
+
     return [
-        finding.Test(
-            name=str(number),
-            says="",
-            measure=lambda _, p=p: None if p is None else Finding(statistic=0.0, p_value=p),
-        )
-        for number, p in enumerate(p_values)
+        finding.Test(name=str(number), says="", measure=measure(p_value))
+        for number, p_value in enumerate(p_values)
     ]
 
 
