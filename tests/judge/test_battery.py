@@ -102,7 +102,7 @@ def seen_for_certain(size: float, term: Term, n_places: int = 1) -> float:
 
 def agree(found: Finding, statistic: float, p_value: float, certain: float, where: str) -> None:
     assert found.statistic == pytest.approx(statistic, rel=1e-9, abs=1e-12)
-    assert found.p_value == pytest.approx(p_value, rel=1e-6)
+    assert found.p_value == pytest.approx(p_value, rel=1e-6, abs=0)
     assert found.certain == pytest.approx(certain, rel=1e-9, nan_ok=True)
     assert found.where == where
 
@@ -124,9 +124,16 @@ def test_the_mean_of_a_power_is_held_to_that_of_the_law(order: int) -> None:
 
 
 def test_a_power_within_its_lean_is_no_evidence() -> None:
-    arrays = np.array([[1.0, 0, -1, 0] * 8])
+    arrays = np.array([[1.0, 0, -1, 0] * 2**14])
 
     assert measured("variance", arrays).p_value == 1.0
+
+
+@pytest.mark.parametrize("name", ["lags", "reflections", "keys", "lines", "transposed", "levels"])
+def test_no_correlation_and_no_level_within_its_lean_is_evidence(name: str) -> None:
+    law = dataclasses.replace(LEANING, square=dataclasses.replace(COINS.square, mean=0.0, lean=0.1))
+
+    assert measured(name, np.zeros((64, 16, 16)), law).p_value == 1.0
 
 
 @pytest.mark.parametrize("name", ["skewness", "kurtosis"])
@@ -226,6 +233,18 @@ def test_how_often_a_value_occurs_is_held_to_the_binomial_law(
         where = f"at {(-1, 0, 1)[worst]}"
         agree(found, counts[worst] / 20 - share, p_value, certain, where)
     assert found.p_value == pytest.approx(p_value, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n_rare", "p_value"), [(0, 1.0), (1, 4 * (1 - (1 - 2.0**-20) ** 20))])
+def test_a_rare_value_is_there_once_or_not_at_all(n_rare: int, p_value: float) -> None:
+    """Of two values one has 2^-20: that it is not there is no evidence, that it is there is."""
+    law = dataclasses.replace(COINS, points=np.array([0.0, 1.0]), upto=np.array([2.0**-20, 1.0]))
+    values = np.ones((1, 20))
+    values[0, :n_rare] = 0.0
+
+    found = measured("atoms", values, law)
+
+    assert found.p_value == pytest.approx(p_value, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("heaviest", [1 / 1024, 1 / 2])
@@ -374,6 +393,24 @@ def test_keys_are_all_products_of_an_element_and_one_of_the_next_draw(
     agree_with_places(measured("keys", arrays, law), law, places, 1)
 
 
+def test_keys_of_two_elements_have_three_distances() -> None:
+    arrays = np.repeat(coins(31, 2, seed=4), 2, axis=0)
+    arrays[1::2, 1] = arrays[::2, 0]
+    s = scores(arrays)
+    places: list[Place] = [
+        (f"{k} places on in the next draw", [a[i] * b[i + k] for a, b in pairs_of(s)], 31)
+        for k, i in ((-1, 1), (1, 0))
+    ]
+    level = [a[i] * b[i] for a, b in pairs_of(s) for i in range(2)]
+    places.insert(1, ("0 places on in the next draw", level, 62))
+
+    agree_with_places(measured("keys", arrays), COINS, places, 1)
+
+
+def pairs_of(arrays: Array) -> list[tuple[Array, Array]]:
+    return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+
 @pytest.mark.parametrize("n_draws", [60, 61])
 def test_keys_of_single_elements_are_paired_too(n_draws: int) -> None:
     arrays = np.repeat(coins(31, 1, seed=4), 2, axis=0)[:n_draws]
@@ -519,13 +556,24 @@ def test_copies_of_draws_and_lines_are_counted(
 
     assert (found.where, found.statistic) == (where, (1 if where == "draws" else 5) / n_lines)
     p_value = 3 * math.comb(n_lines, 2) * 2.0 ** (-12 * length)
-    assert found.p_value == pytest.approx(p_value, rel=1e-12)
+    assert found.p_value == pytest.approx(p_value, rel=1e-12, abs=0)
+
+
+def test_copies_of_what_chance_makes_alike_are_no_evidence() -> None:
+    """Of 10 pairs of single elements 5 are alike, where one value has half of the mass."""
+    found = battery._copied_lines(sample_of(np.ones((5, 1)), COINS), -1)
+
+    assert found is not None
+    assert (found.statistic, found.p_value) == (4 / 5, 1.0)
 
 
 def test_where_nothing_is_copied_it_is_no_evidence() -> None:
     found = measured("copies", different(5, 6, 7))
+    alone = battery._copied_lines(sample_of(different(5, 6, 7), COINS), -1)
 
     assert (found.statistic, found.p_value) == (0.0, 1.0)
+    assert alone is not None
+    assert alone.p_value == 1.0
 
 
 def test_of_one_line_nothing_is_a_copy() -> None:
