@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +44,7 @@ from conformance.core.records import (
     Returned,
     Status,
 )
+from conformance.judge.alpha import DRIFT
 from conformance.judge.checks import oracle as oracle_check
 from conformance.judge.checks.base import Evidence
 from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
@@ -688,3 +692,44 @@ def test_of_another_stream_no_more_is_said_than_is_known() -> None:
 
     assert "class: stream" in found.message
     assert "key" not in found.message
+
+
+@pytest.mark.parametrize("size", [1, 256, 5000])
+def test_intact_kernels_round_as_many_otherwise_as_the_binomial_law_explains(size: int) -> None:
+    """Of each element by a chance of 1 in 128; the sum has 20 terms that count."""
+    share = Fraction(1, 128)
+
+    def is_explained(n_off: int) -> bool:
+        ways = (
+            math.comb(size, k) * share**k * (1 - share) ** (size - k)
+            for k in range(n_off, min(n_off + 20, size + 1))
+        )
+        return n_off == 0 or float(sum(ways, Fraction(0))) >= DRIFT.alpha
+
+    counts = range(min(size, 100) + 1)
+
+    found = oracle_check.is_by_flips(np.array(counts), size)
+
+    assert found.tolist() == [is_explained(count) for count in counts]
+    assert oracle_check.is_by_flips(0, size)
+    assert size == 1 or not found.all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "is_tried"),
+    [((2**8, 2**8), 1, True), ((2**16 + 1,), 1, False), ((64,), 2, False)],
+)
+def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], stride: int, is_tried: bool
+) -> None:
+    asked: list[Problem] = []
+    monkeypatch.setattr(
+        oracle_check, "other_draws", lambda _, problem, __: asked.append(problem) or []
+    )
+    outcome: Any = SimpleNamespace(stride=stride, shape=shape, dtype="float32")
+    found: Any = SimpleNamespace(drift=SimpleNamespace(drift_class=DriftClass.STREAM))
+
+    told = oracle_check._other_draw(evidence(None, np.zeros(1)), Normal(stddev=1.0), outcome, found)
+
+    assert told == ""
+    assert bool(asked) == is_tried

@@ -209,6 +209,11 @@ def test_every_key_is_another_and_of_a_seed_of_32_bits() -> None:
 
 
 def test_where_an_oracle_answers_one_other_key_is_asked_of_small_arrays() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+
+    assert [[key.text for key in look] for look in wanted_keys(NORMAL, problem, 0)] == [
+        ["s0", "s1"]
+    ]
     assert seeds(NORMAL, "threefry2x32") == 2
     assert seeds(NORMAL, "threefry2x32", (4096,)) == 2
     assert seeds(NORMAL, "threefry2x32", (4097,)) == 0
