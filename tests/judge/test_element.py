@@ -247,7 +247,7 @@ def test_what_does_not_vary_and_complex_numbers_have_no_law_of_an_element() -> N
     assert element_law(Normal(stddev=1.0), SHAPE, "complex64") is None
 
 
-@pytest.mark.parametrize(("exponent", "has_one"), [(244, True), (245, False)])
+@pytest.mark.parametrize(("exponent", "has_one"), [(244, True), (245, False), (246, False)])
 def test_fourth_powers_of_draws_fit_a_float64(exponent: int, has_one: bool) -> None:
     """A variance of 2^490 and more is none whose moments can be taken."""
     law = element_law(Normal(stddev=2.0**exponent), SHAPE, "float64")

@@ -866,3 +866,35 @@ def test_a_sweep_that_its_machine_failed_is_not_judged(check: str, is_judged: bo
     case: Any = None
 
     assert LawResult(case=case, result=result, evidence=None).is_judged == is_judged
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "passes"),
+    [
+        (0.5, 1.25, True),
+        (-0.5, 0.75, True),
+        (math.nextafter(0.5, 1), 1.0, False),
+        (math.nextafter(-0.5, -1), 1.0, False),
+        (0.0, math.nextafter(1.25, 2), False),
+        (0.0, math.nextafter(0.75, 0), False),
+    ],
+)
+def test_points_may_be_off_what_was_asked_by_the_width_of_their_law_over_their_number(
+    mean: float, variance: float, passes: bool
+) -> None:
+    """Of four points the inner ones are 2 apart, and 1 from the mean: 2/4, and 1/4."""
+    nominal = NominalMoments(mean=0.0, variance=1.0, lower=-9.0, upper=9.0)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(case=SimpleNamespace(id="it", problem=SimpleNamespace(prng=LATTICE))),
+        law=SimpleNamespace(n_points=4, minimum=-2.0, maximum=2.0),
+        reference=SimpleNamespace(
+            unit=np.array([2.0, -1.0, 1.0, -2.0]),
+            law=SimpleNamespace(factor=1.0),
+            nominal=nominal,
+            sigma=1.0,
+            mean=mean,
+            variance=variance,
+        ),
+    )
+
+    assert (law.check_nominal(evidence).status is Status.PASSED) == passes

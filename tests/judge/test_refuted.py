@@ -62,6 +62,15 @@ def test_zeros_in_place_of_subnormals_are_flushed() -> None:
     assert found(flushed, predicted) is not Assumption.SUBNORMALS
 
 
+def test_the_smallest_normal_is_no_subnormal_that_was_flushed() -> None:
+    predicted = PREDICTED.copy()
+    predicted[0, 0] = np.float32(2.0**-126)
+    flushed = predicted.copy()
+    flushed[0, 0] = 0
+
+    assert found(flushed, predicted) is Assumption.ROUNDING
+
+
 def test_what_the_cpu_returns_is_contracted() -> None:
     on_cpu = step(PREDICTED, slice(0, 900))
     half = step(PREDICTED, slice(0, 400))

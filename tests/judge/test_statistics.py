@@ -113,6 +113,17 @@ def test_a_correlation_just_as_certain_as_is_asked_is_not_beyond_it(
     assert is_same_stream(moved, ranks)
 
 
+def test_a_score_that_is_what_is_asked_is_not_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved, ranks = swapped(16, (0, 4), (1, 3), (5, 6)), np.arange(16, dtype=np.float64)
+    correlation = statistics.rank_correlation(moved, ranks)
+    score = correlation * math.sqrt(14 / (1 - correlation**2))
+
+    monkeypatch.setattr(statistics, "rank_certainty", lambda _: score)
+    assert not is_same_stream(moved, ranks)
+    monkeypatch.setattr(statistics, "rank_certainty", lambda _: math.nextafter(score, 0))
+    assert is_same_stream(moved, ranks)
+
+
 def test_certainty_is_students_t_at_the_share_of_the_budget() -> None:
     for n in (16, 100, 10**6):
         assert 2 * scipy.stats.t.sf(certainty(n), n - 2) == pytest.approx(DRIFT.alpha, rel=1e-6)
