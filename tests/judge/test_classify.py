@@ -18,7 +18,7 @@ from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised,
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.core.words import counted
 from conformance.judge.drift import classify
-from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS, _unit
+from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS, _unit, moments_moved
 
 U = 2.0**-24
 """Unit roundoff of float32."""
@@ -776,3 +776,22 @@ def test_elements_from_a_size_on_are_measured_in_units_of_their_own(power: int) 
     assert _unit(np.array([inside])) == 1.0
     assert _unit(np.array([0.0, np.inf, np.nan])) == 1.0
     assert _unit(np.array([0.0]), np.array([at])) == 2.0 ** (power + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_moments_may_move_by_the_roundings_of_both_sides(dtype: str) -> None:
+    slack = 12 * {"float32": 2.0**-24, "bfloat16": 2.0**-8}[dtype]
+
+    def moved(mean: float, variance: float) -> str:
+        one, two = (
+            Moments(mean=m, variance=v, minimum=0.0, maximum=0.0, nonfinite=0)
+            for m, v in ((mean, variance), (0.0, 1.0))
+        )
+        return moments_moved(one, two, 0.5, as_dtype(dtype))
+
+    assert ROUNDINGS == 6
+    assert moved(slack / 2, 1 + slack) == moved(-slack / 2, 1 - slack) == ""
+    assert "mean moved" in moved(math.nextafter(slack / 2, 1), 1.0)
+    assert "mean moved" in moved(math.nextafter(-slack / 2, -1), 1.0)
+    assert "variance is" in moved(0.0, math.nextafter(1 + slack, 2))
+    assert "variance is" in moved(0.0, math.nextafter(1 - slack, 0))

@@ -868,6 +868,16 @@ def test_a_sweep_that_its_machine_failed_is_not_judged(check: str, is_judged: bo
     assert LawResult(case=case, result=result, evidence=None).is_judged == is_judged
 
 
+@pytest.mark.parametrize("status", Status)
+def test_a_sweep_has_failed_where_its_verdict_says_so(status: Status) -> None:
+    result: Any = SimpleNamespace(status=status)
+    case: Any = None
+
+    found = LawResult(case=case, result=result, evidence=None)
+
+    assert found.has_failed == (status is Status.FAILED)
+
+
 @pytest.mark.parametrize(
     ("mean", "variance", "passes"),
     [
