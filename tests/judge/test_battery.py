@@ -131,7 +131,8 @@ def test_a_power_within_its_lean_is_no_evidence() -> None:
 
 @pytest.mark.parametrize("name", ["lags", "reflections", "keys", "lines", "transposed", "levels"])
 def test_no_correlation_and_no_level_within_its_lean_is_evidence(name: str) -> None:
-    law = dataclasses.replace(LEANING, square=dataclasses.replace(COINS.square, mean=0.0, lean=0.1))
+    square = Term(mean=0.0, variance=1 / 256, reach=3 / 32, lean=0.1)
+    law = dataclasses.replace(LEANING, square=square)
 
     assert measured(name, np.zeros((64, 16, 16)), law).p_value == 1.0
 

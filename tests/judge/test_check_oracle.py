@@ -47,6 +47,7 @@ from conformance.core.records import (
 from conformance.judge.alpha import DRIFT
 from conformance.judge.checks import oracle as oracle_check
 from conformance.judge.checks.base import Evidence
+from conformance.judge.checks.matrices import RECORDED, Drawn
 from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
 from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
 from tests.evidence import declared, evidence
@@ -729,9 +730,12 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], stride: int, is_tried: bool
 ) -> None:
     asked: list[Problem] = []
-    monkeypatch.setattr(
-        oracle_check, "other_draws", lambda _, problem, __: asked.append(problem) or []
-    )
+
+    def no_other(_: Definition, problem: Problem, __: object) -> list[tuple[str, list[Array]]]:
+        asked.append(problem)
+        return []
+
+    monkeypatch.setattr(oracle_check, "other_draws", no_other)
     outcome: Any = SimpleNamespace(stride=stride, shape=shape, dtype="float32")
     found: Any = SimpleNamespace(drift=SimpleNamespace(drift_class=DriftClass.STREAM))
 
@@ -739,3 +743,31 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
 
     assert told == ""
     assert bool(asked) == is_tried
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_a_draw_may_be_biased_where_no_sequence_of_roundings_is_known_of_it(
+    monkeypatch: pytest.MonkeyPatch, is_followed: bool
+) -> None:
+    """As complex normals, which are products with a factor that is itself rounded."""
+    known = np.ones((2, 2), np.float32)
+    biased = Drift(
+        drift_class=DriftClass.BIASED,
+        n_elements=4,
+        n_different=4,
+        max_ulp=1,
+        max_ulp_at_sigma=1.0,
+        worst_index=(0, 0),
+        worst_actual=1.0,
+        worst_expected=1.5,
+    )
+    normals = SimpleNamespace(followed=known if is_followed else None, expected=known)
+    monkeypatch.setattr(oracle_check, "solve_normals", lambda *_, **__: normals)
+    monkeypatch.setattr(oracle_check, "draw_drift", lambda *_: biased)
+    monkeypatch.setattr(oracle_check, "exact_stages", lambda *_: {})
+    drawn = Drawn(matrix=known, slack=np.zeros(2), source=RECORDED)
+
+    fault = oracle_check._fault_of_draw(evidence(None, known), drawn, Orthogonal())
+
+    assert ("class: biased" in fault) == is_followed
+    assert bool(fault) == is_followed
