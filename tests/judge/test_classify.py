@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -17,8 +18,15 @@ from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.core.words import counted
+from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import classify
-from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS, _unit, moments_moved
+from conformance.judge.drift.classify import (
+    DEFAULT_BUDGET,
+    ROUNDINGS,
+    _other_support,
+    _unit,
+    moments_moved,
+)
 
 U = 2.0**-24
 """Unit roundoff of float32."""
@@ -795,3 +803,22 @@ def test_moments_may_move_by_the_roundings_of_both_sides(dtype: str) -> None:
     assert "mean moved" in moved(math.nextafter(-slack / 2, -1), 1.0)
     assert "variance is" in moved(0.0, math.nextafter(1 + slack, 2))
     assert "variance is" in moved(0.0, math.nextafter(1 - slack, 0))
+
+
+@pytest.mark.parametrize(("n_lost", "beyond"), [(1, 0), (1, -1), (2, 0), (2, -1), (0, 99)])
+def test_digits_are_lost_where_chance_hardly_ends_so_many_elements_in_zeros(
+    n_lost: int, beyond: int
+) -> None:
+    """N elements end in k zeros more once in 2^(n k), against half of the share."""
+    enough = math.ceil(math.log2(2 / DRIFT.alpha) / max(n_lost, 1)) + beyond
+    expected = np.full(enough, 1 + 2.0**-23, np.float32)
+    actual = np.full(enough, 1 + 2.0 ** (n_lost - 23), np.float32)
+    pair: Any = SimpleNamespace(
+        actual=actual, expected=expected, different=np.ones(enough, bool), n_different=enough
+    )
+
+    told = _other_support(pair)
+
+    is_lost = n_lost > 0 and beyond >= 0
+    digits = f"{23 - n_lost} binary digits at most, was 23"
+    assert told == (f"every element has {digits}: another support" if is_lost else "")
