@@ -822,3 +822,14 @@ def test_digits_are_lost_where_chance_hardly_ends_so_many_elements_in_zeros(
     is_lost = n_lost > 0 and beyond >= 0
     digits = f"{23 - n_lost} binary digits at most, was 23"
     assert told == (f"every element has {digits}: another support" if is_lost else "")
+
+
+def test_it_is_told_by_how_much_moments_moved() -> None:
+    one, two = (
+        Moments(mean=mean, variance=variance, minimum=0.0, maximum=0.0, nonfinite=0)
+        for mean, variance in ((1.5, 3.0), (1.0, 2.0))
+    )
+
+    told = moments_moved(one, two, 1.0, as_dtype("float32"))
+
+    assert told == "the mean moved by 0.5 and the variance is 1.5 of before"
