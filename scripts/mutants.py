@@ -3,12 +3,15 @@
     python scripts/mutants.py                          every mutant of the modules below
     python scripts/mutants.py conformance/core/ulp.py       of some modules
     python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
-    python scripts/mutants.py --again                  those that survived when last judged
+    python scripts/mutants.py --again                  those that were not killed when last judged
+    python scripts/mutants.py --again --write          the same, and the table in docs/mutants.md
 
-Cosmic Ray says what can be changed, and how. A mutant is judged in a process forked from one that
-has imported NumPy, SciPy, JAX and pytest already: there the package is imported with the mutant in
-place of its module, the tests that execute the changed line run, and the first that fails ends it.
-No source on disk changes.
+Cosmic Ray says what can be changed, and how. The tests that execute the changed line judge, and the
+first that fails ends it. No source on disk changes. Where the line is of a function that nothing
+calls at import, the judge is forked from a process that has collected all tests, and gives the
+function the code of the mutant. Any other is judged in a process forked from one that has imported
+NumPy, SciPy, JAX and pytest only: there the package is imported with the mutant in place of its
+module.
 
 Judges are the tests of the files that JUDGES names, of at most SLOWEST_JUDGE_S each. What the
 faults of conformance/suite/faults returned is stored, and so are the programs that other tests
@@ -25,16 +28,21 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import datetime
 import difflib
+import fnmatch
 import functools
 import gc
 import hashlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
+import itertools
 import json
 import math
 import os
+import platform
 import random
 import resource
 import signal
@@ -51,7 +59,7 @@ from typing import Any
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast
-from cosmic_ray.mutating import mutate_code
+from cosmic_ray.mutating import MutationVisitor
 
 ROOT = Path(__file__).parent.parent
 KEPT = ROOT / "build" / "mutants"
@@ -61,12 +69,17 @@ SETTINGS = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "OPENBLAS_NUM_THREADS": "1",  # forked processes share the cores
+    "XLA_FLAGS": "--xla_backend_optimization_level=1",  # or tests/conftest.py asks JAX for devices
 }
 """Of the run's own process, set before NumPy and JAX are imported."""
 
-SURVIVORS = KEPT / "survivors.json"
+RESULTS = KEPT / "results"
+"""How mutants ended when last judged: a file for each module."""
 
 LISTED = ROOT / "tests" / "mutants.toml"
+
+PAGE = ROOT / "docs" / "mutants.md"
+TABLE, END = "<!-- mutants -->", "<!-- end -->"
 
 MODULES = (
     "core/arrays.py",
@@ -87,12 +100,23 @@ MODULES = (
 """The core and the judge: what makes a verdict, and what the verdict rests on."""
 
 JUDGES = (
-    *("accepted", "alpha", "arrays", "backward_error", "block", "bounds", "budget*"),
+    *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
     *("check_oracle", "check_statistics", "classify"),
-    *("contract", "definition", "drawn", "drift", "faults", "formats", "geometry"),
-    *("law", "law_check", "laws", "ledger", "logistic", "matrices", "matrix_draws"),
+    *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
+    *(
+        "haar",
+        "law",
+        "law_check",
+        "laws",
+        "ledger",
+        "logistic",
+        "looks",
+        "matrices",
+        "matrix_draws",
+    ),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
-    *("reading", "recognition", "refuted", "replay", "rules", "sampler", "stages"),
+    *("reading", "recognition", "refuted", "replay", "rules"),
+    *("sample", "sampler", "stages"),
     *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
@@ -106,6 +130,9 @@ MOST_BYTES = 8 << 30
 SHARE_THAT_MAY_SURVIVE = 0.1
 NO_PROGRAM = 71
 """Exit status of a judge whose mutant is no program."""
+
+NOT_IN_PLACE = 72
+"""Exit status of a judge that finds no function to change: the mutant must be imported."""
 
 ENDS = {
     "0": "survived",
@@ -134,10 +161,14 @@ PRELOADED = (
 )
 """What a judge imports besides the package: once, before the first fork."""
 
+Task = tuple[Any, Callable[[], int], float]
+"""Its name, what it does in a process of its own, and the limit of CPU in s."""
+
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
     *("-p", "no:unraisableexception"),  # it collects garbage twice: half of a judge's time
     "--assert=plain",  # pytest would find the module first, to rewrite it, and not the mutant
+    "--cold",  # no judge starts a process, so none needs a server that has imported JAX
 )
 
 
@@ -209,10 +240,12 @@ class Mutant:
 
     def source(self) -> str:
         """Return the module with the fault."""
-        changed = mutate_code(_read(self.path), _operator(self.operator), self.occurrence)
-        if changed is None:
+        visitor = MutationVisitor(self.occurrence, _operator(self.operator))
+        changed = visitor.walk(_tree(self.path))
+        _tree.cache_clear()  # it is not what it was
+        if not visitor.mutation_applied:
             raise ValueError(f"{self} changes nothing: the module changed since it was listed")
-        return str(changed)
+        return str(changed.get_code())
 
     def change(self) -> tuple[str, str]:
         """Return what the changed lines say without the fault, and with it."""
@@ -295,6 +328,11 @@ def _function(node: Any) -> str:
 @functools.cache
 def _operator(name: str) -> Any:
     return plugins.get_operator(f"core/{name}")()
+
+
+@functools.cache
+def _tree(path: str) -> Any:
+    return get_ast(_read(path))
 
 
 @functools.cache
@@ -425,7 +463,7 @@ def fork(work: Callable[[], int], limit_s: float) -> int:
     status = 70
     heard = os.dup(2)
     try:
-        cpu_s = math.ceil(limit_s)
+        cpu_s = resource.RLIM_INFINITY if limit_s == math.inf else math.ceil(limit_s)
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         silent = os.open(os.devnull, os.O_RDWR)
@@ -447,9 +485,7 @@ def finished(pid: int) -> str | None:
     return "timeout" if code in (-signal.SIGXCPU, -signal.SIGKILL) else str(code)
 
 
-def run_all(
-    tasks: Iterable[tuple[Any, Callable[[], int], float]], jobs: int, until: float
-) -> Iterator[tuple[Any, str]]:
+def run_all(tasks: Iterable[Task], jobs: int, until: float) -> Iterator[tuple[Any, str]]:
     """Run (name, work, CPU limit in s) side by side; yield (name, how it ended) as they end.
 
     until: on the monotonic clock, when what still runs is killed. Of that nothing is yielded.
@@ -496,6 +532,15 @@ class Judges:
         """
         return self._of(mutant.path, mutant.lines)
 
+    def is_at_import(self, mutant: Mutant) -> bool:
+        """Return whether the changed statement is executed before any test is."""
+        lines, (first, last) = self.lines.get(mutant.path, {}), mutant.lines
+        return any("" in lines.get(number, ()) for number in range(first, last + 1))
+
+    def limit_s(self, mutant: Mutant) -> float:
+        """Return how long all that judge may take, of CPU."""
+        return 10 + 3 * sum(self.took[test] for test in self.of(mutant))
+
     @functools.cache  # noqa: B019  # for as long as the run: many mutants change one statement
     def _of(self, path: str, changed: tuple[int, int]) -> list[str]:
         lines, own = self.lines.get(path, {}), self._own(path)
@@ -530,12 +575,8 @@ def find_judges(
     None where time is over first: no mutant may survive because its judges were not found.
     """
     KEPT.mkdir(parents=True, exist_ok=True)
-    package = _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
-    kept = {
-        file: KEPT / f"{file.stem}-{package}-{_digest([file])}.json"
-        for name in names
-        for file in sorted(ROOT.glob(f"tests/*/test_{name}.py"))
-    }
+    files = (file for name in names for file in sorted(ROOT.glob(f"tests/*/test_{name}.py")))
+    kept = {file: _where_watched(file) for file in files}
     if not watch({file: where for file, where in kept.items() if not where.exists()}, jobs, until):
         return None
     took: dict[str, float] = {}
@@ -548,6 +589,16 @@ def find_judges(
                 lines[path][int(line)] |= set(tests)
     frozen = {path: {n: frozenset(tests) for n, tests in of.items()} for path, of in lines.items()}
     return Judges(took=took, lines=frozen)
+
+
+def _where_watched(file: Path) -> Path:
+    """Return where it is kept what a file of tests executes."""
+    return KEPT / f"{file.stem}-{_package()}-{_digest([file])}.json"
+
+
+@functools.cache
+def _package() -> str:
+    return _digest(map(ROOT.joinpath, default_modules()), ROOT.glob("tests/[!t]*.py"))
 
 
 def watch(files: Mapping[Path, Path], jobs: int, until: float) -> bool:
@@ -628,17 +679,142 @@ def judged(
     mutants: Sequence[Mutant], judges: Judges, jobs: int, until: float
 ) -> Iterator[tuple[Mutant, str]]:
     """Yield each mutant with an end of ENDS, or `no test`, until time is over."""
-
-    def tasks() -> Iterator[tuple[Mutant, Callable[[], int], float]]:
-        for mutant in mutants:
-            tests = judges.of(mutant)
-            if tests:
-                limit_s = 10 + 3 * sum(judges.took[test] for test in tests)
-                yield mutant, functools.partial(judge, mutant, tests), limit_s
-
     yield from ((mutant, "no test") for mutant in mutants if not judges.of(mutant))
-    for mutant, end in run_all(tasks(), jobs, until):
+    can_be_judged = [mutant for mutant in mutants if judges.of(mutant)]
+    at_import = [mutant for mutant in can_be_judged if judges.is_at_import(mutant)]
+    in_place = [mutant for mutant in can_be_judged if not judges.is_at_import(mutant)]
+    for mutant, end in judged_in_place(in_place, judges, jobs, until):
+        if end == str(NOT_IN_PLACE):
+            at_import.append(mutant)
+        else:
+            yield mutant, ENDS.get(end, "killed")
+    tasks = (
+        (mutant, functools.partial(judge, mutant, judges.of(mutant)), judges.limit_s(mutant))
+        for mutant in at_import
+    )
+    for mutant, end in run_all(tasks, jobs, until):
         yield mutant, ENDS.get(end, "killed")
+
+
+def judged_in_place(
+    mutants: Sequence[Mutant], judges: Judges, jobs: int, until: float
+) -> Iterator[tuple[Mutant, str]]:
+    """Yield how each mutant ends that changes functions of a process with all tests collected."""
+
+    def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
+        functions = functions_by_path({mutant.path for mutant in mutants})
+        for path in functions:  # once, and not in each fork
+            _codes_of(path, _read(path))
+            _tree(path)
+        gc.collect()
+        gc.freeze()
+        for number, mutant in enumerate(mutants):
+            chosen = [items[test] for test in judges.of(mutant) if test in items]
+            work = functools.partial(judge_in_place, mutant, functions[mutant.path], chosen)
+            yield number, work, judges.limit_s(mutant)
+
+    tests = {test for mutant in mutants for test in judges.of(mutant)}
+    for number, end in with_collected(tests, tasks, jobs, until):
+        yield mutants[number], end
+
+
+def judge_in_place(
+    mutant: Mutant, functions: Sequence[types.FunctionType], items: Sequence[Any]
+) -> int:
+    """Return 1 if a test fails with the functions as the mutant has them, 0 if none does."""
+    try:
+        n_changed = change_in_place(mutant, functions)
+    except (SyntaxError, AttributeError):
+        return NO_PROGRAM
+    return run_items(items) if n_changed else NOT_IN_PLACE
+
+
+def run_items(items: Sequence[Any]) -> int:
+    """Run collected tests, and return 1 at the first that fails, else 0."""
+    for item, following in itertools.zip_longest(items, items[1:]):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if item.session.testsfailed:
+            return 1
+    return 0
+
+
+def with_collected(
+    tests: Iterable[str],
+    tasks: Callable[[Mapping[str, Any]], Iterable[Task]],
+    jobs: int,
+    until: float,
+) -> Iterator[tuple[Any, str]]:
+    """Yield how tasks end in forks of a process that has collected the files of the tests.
+
+    tasks: made there, of the collected tests by name; their names are numbers or text.
+    """
+    files = sorted({test.partition("::")[0] for test in tests})
+    if not files:
+        return
+    reading, writing = os.pipe()
+
+    class _Forks:
+        """Runs tasks in place of the tests."""
+
+        def pytest_runtestloop(self, session: Any) -> bool:
+            if (n_threads := len(os.listdir("/proc/self/task"))) > 1:
+                raise RuntimeError(f"collecting {files} started {n_threads - 1} threads")
+            items = {item.nodeid: item for item in session.items}
+            for name, end in run_all(tasks(items), jobs, until):
+                os.write(writing, f"{json.dumps([name, end])}\n".encode())
+            return True
+
+    def work() -> int:
+        import pytest
+
+        return int(pytest.main([*PYTEST, *files], plugins=[_Forks()]))
+
+    pid = fork(work, math.inf)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as lines:
+        yield from (tuple(json.loads(line)) for line in lines)
+    os.waitpid(pid, 0)
+
+
+def functions_by_path(paths: Iterable[str]) -> dict[str, list[types.FunctionType]]:
+    """Return all functions that there are of each module."""
+    found: dict[str, list[types.FunctionType]] = {str(ROOT / path): [] for path in paths}
+    for thing in gc.get_objects():
+        if type(thing) is types.FunctionType and thing.__code__.co_filename in found:
+            found[thing.__code__.co_filename].append(thing)
+    return {str(Path(path).relative_to(ROOT)): functions for path, functions in found.items()}
+
+
+def change_in_place(mutant: Mutant, functions: Sequence[types.FunctionType]) -> int:
+    """Give functions of the module the code of the mutant; return how many have another now."""
+    before, after = (
+        _codes_of(mutant.path, _read(mutant.path)),
+        _codes_of(mutant.path, mutant.source()),
+    )
+    if [code.co_qualname for code in before] != [code.co_qualname for code in after]:
+        return 0
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    n_changed = 0
+    for function in functions:
+        for old, new in changed:
+            if function.__code__ == old and function.__code__.co_freevars == new.co_freevars:
+                function.__code__ = new
+                n_changed += 1
+                break
+    return n_changed
+
+
+@functools.cache
+def _codes_of(path: str, text: str) -> list[types.CodeType]:
+    return list(_codes(compile(text, str(ROOT / path), "exec", dont_inherit=True)))
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield the code of each function and class in a module's, in the order of the source."""
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _codes(constant)
 
 
 # --- What is told --------------------------------------------------------------------------------
@@ -676,18 +852,46 @@ def place_of(mutant: Mutant) -> tuple[str, str, str, str]:
     return (mutant.path, mutant.function, before, after)
 
 
-def table(results: Mapping[Mutant, str]) -> str:
-    """Return, by module, how many mutants were killed and how many survive."""
-    rows = []
-    by_path: dict[str, list[str]] = collections.defaultdict(list)
+HEAD = ("module", "mutants", "judged", "killed", "survive", "listed", "before")
+"""Of the table: `survive` counts what no test killed, `listed` those of them with a reason, and
+`before` what survived when the table was last written."""
+
+
+def table(
+    results: Mapping[Mutant, str], n_mutants: Mapping[str, int], before: Mapping[str, str]
+) -> str:
+    """Return, by module, how many mutants there are, and what became of them."""
+    known = listed()
+    counts = {path: collections.Counter[str](mutants=n) for path, n in n_mutants.items()}
     for mutant, end in results.items():
-        by_path[mutant.path].append(end)
-    for path, ends in [*sorted(by_path.items()), ("all", list(results.values()))]:
-        alive = sum(end in ALIVE for end in ends)
-        share = alive / len(ends) if ends else 0.0
-        rows.append(f"| {path} | {len(ends)} | {len(ends) - alive} | {alive} | {share:.1%} |")
-    head = "| module | mutants | killed | survive | share |\n| --- | ---: | ---: | ---: | ---: |"
-    return "\n".join([head, *rows])
+        is_alive = end in ALIVE
+        counts[mutant.path]["judged"] += 1
+        counts[mutant.path]["survive" if is_alive else "killed"] += 1
+        counts[mutant.path]["listed"] += is_alive and place_of(mutant) in known
+    counts = {path: count for path, count in sorted(counts.items()) if count["mutants"]}
+    counts["all"] = sum(counts.values(), collections.Counter())
+    rows = (
+        [path, *(str(count[name]) for name in HEAD[1:-1]), before.get(path, "")]
+        for path, count in counts.items()
+    )
+    lines = (HEAD, ("---", *["---:"] * (len(HEAD) - 1)), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+
+
+def survived_before(page: str) -> dict[str, str]:
+    """Return how many mutants of each module survive by the table of a page."""
+    rows = (line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| "))
+    place = HEAD.index("survive")
+    return {cells[0]: cells[place] for cells in rows if len(cells) > place}
+
+
+def written(page: str, summary: str, shown: str, today: datetime.date) -> str:
+    """Return the page with another table."""
+    head, _, rest = page.partition(TABLE)
+    _, _, tail = rest.partition(END)
+    version = importlib.metadata.version
+    on = f"JAX {version('jax')}, Python {platform.python_version()}"
+    return f"{head}{TABLE}\n\n{today}, {on}: {summary}.\n\n{shown}\n\n{END}{tail}"
 
 
 def tell(mutant: Mutant, end: str) -> str:
@@ -714,10 +918,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     preload()
-    mutants = [mutant for path in options.modules for mutant in mutants_of(path)]
-    last = survivors()
-    if options.again:
-        mutants = [mutant for mutant in mutants if mutant in last]
+    all_mutants = [
+        mutant
+        for path in options.modules
+        for mutant in mutants_of(path)
+        if fnmatch.fnmatchcase(mutant.operator, options.operator)
+    ]
+    last = kept_results(options.modules) if options.again else {}
+    results = {m: last[m] for m in all_mutants if last.get(m, ALIVE[0]) not in ALIVE}
+    mutants = [mutant for mutant in all_mutants if mutant not in results]
     random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
@@ -725,25 +934,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judges = find_judges(options.modules, options.judges, options.jobs, until)
         if judges is None:
             return 3
-        needed = sorted({test for mutant in mutants for test in judges.of(mutant)})
+        needed = {test for mutant in mutants for test in judges.of(mutant)}
         print(
             f"{len(mutants)} mutants in {len(options.modules)} modules; {len(needed)} tests judge",
             flush=True,
         )
-        if needed and not is_sane(needed, judges, options.jobs, until):
+        if not is_sane(needed, judges, options.jobs, until):
             return 3
-        results, known = {}, listed()
-        for mutant, end in judged(mutants, judges, options.jobs, until):
-            if end == "no program":
-                mutants.remove(mutant)
-                continue
+        known = listed()
+        for number, (mutant, end) in enumerate(judged(mutants, judges, options.jobs, until), 1):
             results[mutant] = end
             if end in ALIVE and place_of(mutant) not in known:
                 print(tell(mutant, end), flush=True)
-            if len(results) % 100 == 0:
-                print(f"{len(results)} judged, {len(alive_of(results))} alive", flush=True)
-    keep_survivors((last - results.keys()) | alive_of(results))
-    return report(results, len(mutants))
+            if number % 50 == 0:
+                keep_results(results)
+                print(f"{number} judged, {len(alive_of(results))} alive", flush=True)
+    keep_results(results)
+    no_programs = {mutant for mutant, end in results.items() if end == "no program"}
+    programs = {mutant: end for mutant, end in results.items() if mutant not in no_programs}
+    n_mutants = collections.Counter(m.path for m in all_mutants if m not in no_programs)
+    return report(programs, n_mutants, is_written=options.write)
 
 
 def preload() -> None:
@@ -765,7 +975,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--judges", nargs="+", default=JUDGES, help="files of tests/: ulp, oracle_*"
     )
-    parser.add_argument("--again", action="store_true", help="only what survived when last judged")
+    parser.add_argument(
+        "--operator", default="*", metavar="GLOB", help="only of these: 'ReplaceComparison*'"
+    )
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument(
+        "--again", action="store_true", help="only what was not killed when last judged"
+    )
     options = parser.parse_args(arguments)
     options.modules = options.modules or default_modules()
     if unknown := [path for path in options.modules if path not in default_modules()]:
@@ -773,38 +989,69 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def is_sane(tests: Sequence[str], judges: Judges, jobs: int, until: float) -> bool:
-    """Return whether the tests pass without a mutant in time, else say which files do not."""
-    by_file: dict[Path, list[str]] = collections.defaultdict(list)
-    for test in tests:
-        by_file[Path(test.partition("::")[0])].append(test)
-    tasks = (
-        (
-            file,
-            functools.partial(judge, None, by_file[file]),
-            60 + 3 * sum(judges.took[test] for test in by_file[file]),
-        )
-        for file in told("running judges without a mutant", list(by_file))
-    )
-    ended = dict(run_all(tasks, jobs, until))
+def is_sane(tests: Iterable[str], judges: Judges, jobs: int, until: float) -> bool:
+    """Return whether the tests pass without a mutant in time, else say which files do not.
+
+    Those that passed before, with what they execute as it is, are not run again.
+    """
+    by_file: dict[str, list[str]] = collections.defaultdict(list)
+    for test in sorted(tests, key=judges.took.__getitem__):
+        by_file[test.partition("::")[0]].append(test)
+    passed = {file: _passed(file) for file in by_file}
+    by_file = {
+        f: left
+        for f, names in by_file.items()
+        if (left := [n for n in names if n not in passed[f]])
+    }
+
+    def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
+        for file, names in by_file.items():
+            chosen = [items[name] for name in names]
+            limit_s = 60 + 3 * sum(judges.took[name] for name in names)
+            yield file, functools.partial(run_items, chosen), limit_s
+
+    print(f"running judges without a mutant, of files: {len(by_file)}", flush=True)
+    ended = dict(with_collected(by_file, tasks, jobs, until))
     wrong = {file: ended.get(file, "timeout") for file in by_file if ended.get(file) != "0"}
     for file, end in wrong.items():
         print(f"without a mutant {file} ends with {end}, so nothing can be said: pytest {file}")
+    for file in by_file.keys() - wrong.keys():
+        text = json.dumps(sorted({*passed[file], *by_file[file]}))
+        _where_passed(file).write_text(text, encoding="utf-8")
     return not wrong
 
 
-def survivors() -> set[Mutant]:
-    """Return what was alive when it was last judged, by whichever run."""
-    if not SURVIVORS.exists():
-        return set()
-    kept = json.loads(SURVIVORS.read_text(encoding="utf-8"))
-    return {Mutant(**{**fields, "lines": tuple(fields["lines"])}) for fields in kept}
+def _passed(file: str) -> frozenset[str]:
+    """Return the tests of a file that passed before."""
+    where = _where_passed(file)
+    return frozenset(json.loads(where.read_text(encoding="utf-8")) if where.exists() else ())
 
 
-def keep_survivors(mutants: Iterable[Mutant]) -> None:
-    """Keep what is alive, for `--again`."""
-    text = json.dumps([dataclasses.asdict(mutant) for mutant in mutants], indent=1)
-    SURVIVORS.write_text(text, encoding="utf-8")
+def _where_passed(file: str) -> Path:
+    return _where_watched(ROOT / file).with_suffix(".passed")
+
+
+def kept_results(modules: Iterable[str]) -> dict[Mutant, str]:
+    """Return how mutants ended when last judged, by whichever run, of modules that are as then."""
+    found: dict[Mutant, str] = {}
+    for where in filter(Path.exists, map(_where_kept, modules)):
+        for fields, end in json.loads(where.read_text(encoding="utf-8")):
+            found[Mutant(**{**fields, "lines": tuple(fields["lines"])})] = end
+    return found
+
+
+def keep_results(results: Mapping[Mutant, str]) -> None:
+    """Keep how mutants ended, for `--again`: of each module all that is known."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    paths = {mutant.path for mutant in results}
+    for path in paths:
+        known = kept_results([path]) | {m: end for m, end in results.items() if m.path == path}
+        text = json.dumps([[dataclasses.asdict(mutant), end] for mutant, end in known.items()])
+        _where_kept(path).write_text(text, encoding="utf-8")
+
+
+def _where_kept(path: str) -> Path:
+    return RESULTS / f"{path.replace('/', '.')}-{_digest([ROOT / path])}.json"
 
 
 def alive_of(results: Mapping[Mutant, str]) -> set[Mutant]:
@@ -812,24 +1059,39 @@ def alive_of(results: Mapping[Mutant, str]) -> set[Mutant]:
     return {mutant for mutant, end in results.items() if end in ALIVE}
 
 
-def report(results: Mapping[Mutant, str], n_mutants: int) -> int:
-    """Print what survives, and by module how many; return the exit code."""
+def report(
+    results: Mapping[Mutant, str], n_mutants: Mapping[str, int], *, is_written: bool = False
+) -> int:
+    """Print what survives, and by module how many; return the exit code.
+
+    n_mutants: by module. is_written: whether the table goes into PAGE, too.
+    """
     known = listed()
     alive = alive_of(results)
     new = [mutant for mutant in alive if place_of(mutant) not in known]
-    stale = {place_of(m) for m in results.keys() - alive if m.path in {k[0] for k in known}}
-    for place in stale & known.keys():
+    functions = {place[:2] for place in known}
+    killed = (m for m in results.keys() - alive if (m.path, m.function) in functions)
+    stale = set(map(place_of, killed)) & known.keys()
+    for place in sorted(stale):
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
-    print(table(results))
-    print(
-        f"{len(results)} of {n_mutants} mutants judged, {n_mutants - len(results)} not for want of "
+    page = PAGE.read_text(encoding="utf-8")
+    shown = table(results, n_mutants, survived_before(page))
+    total = sum(n_mutants.values())
+    summary = (
+        f"{len(results)} of {total} mutants judged, {total - len(results)} not for want of "
         f"time: {len(results) - len(alive)} killed, "
         f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
     )
+    print(f"{shown}\n{summary}")
+    if is_written:
+        PAGE.write_text(
+            written(page, summary, shown, datetime.datetime.now(datetime.UTC).date()),
+            encoding="utf-8",
+        )
     is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
-    if n_mutants and not results:
+    if total and not results:
         return 3
-    return 1 if new or stale & known.keys() or is_too_much else 0
+    return 1 if new or stale or is_too_much else 0
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from conformance.core.laws import (
     Uniform,
     tall_shape,
 )
+from conformance.core.laws.variance_scaling import keras_fans
 
 LAWS = (
     Normal(stddev=0.5),
@@ -218,3 +219,31 @@ def test_a_matrix_has_two_axes_at_least() -> None:
 @pytest.mark.parametrize("space", [(3,), (3, 2), (3, 2, 5)])
 def test_the_matrix_of_a_kernel_lies_on_its_last_two_axes(space: tuple[int, ...]) -> None:
     assert tall_shape((*space, 4, 6), DeltaOrthogonal()) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    ("law", "is_at_fault"),
+    [
+        (Normal(stddev=-0.5), True),
+        (TruncatedNormal(stddev=-0.5), True),
+        (Normal(stddev=0.0), False),
+        (Uniform(scale=-0.5), False),
+        (Uniform(scale=0.5), False),
+    ],
+    ids=str,
+)
+def test_a_standard_deviation_is_not_negative_and_any_other_factor_may_be(
+    law: Law, is_at_fault: bool
+) -> None:
+    assert ("is no standard deviation: write 0 or more" in law.fault) == is_at_fault
+    assert bool(law.fault) == is_at_fault
+
+
+@pytest.mark.parametrize(
+    ("shape", "fans"),
+    [((), (1, 1)), ((5,), (5, 5)), ((2, 3), (2, 3)), ((4, 2, 3), (8, 12)), ((0, 3), (1, 3))],
+)
+def test_fans_of_keras_are_of_any_shape_and_one_at_least(
+    shape: tuple[int, ...], fans: tuple[int, int]
+) -> None:
+    assert keras_fans(shape) == fans

@@ -15,6 +15,7 @@ import pytest
 from conformance.core.arrays import Array
 from conformance.core.ulp import (
     INCOMPARABLE,
+    ordered,
     real_parts,
     spacing_at,
     ulp_at,
@@ -335,3 +336,10 @@ def test_the_distance_at_a_scale_is_taken_in_float64() -> None:
     found = ulp_at(most, -most, 1.0)
 
     assert found.tolist() == [2 * float(most[0]) * 2.0**7]
+
+
+@pytest.mark.parametrize("size", [2, 4, 8])
+def test_the_nan_of_all_bits_comes_before_all_other_numbers(size: int) -> None:
+    every = np.array([-1], f"i{size}").view(f"f{size}")
+
+    assert ordered(every).tolist() == [np.iinfo(f"i{size}").min]

@@ -57,6 +57,20 @@ def test_a_number_of_events_is_no_likelier_than_its_bound(mean: float) -> None:
         assert at_least(count, mean) >= special.gammainc(count, mean)
 
 
+@pytest.mark.parametrize(("count", "mean"), [(1, 0.5), (2, 1.0), (40, 3.25), (31, 30.0)])
+def test_the_bound_of_a_number_of_events_is_chernoffs(count: int, mean: float) -> None:
+    """exp(-mean) (e mean / count)^count; Mitzenmacher & Upfal, theorem 4.4."""
+    expected = mpmath.exp(-mean) * (mpmath.e * mean / count) ** count
+
+    assert at_least(count, mean) == pytest.approx(float(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("mean", [0.0, 1e-9, math.nan])
+def test_no_bound_is_above_one_and_what_is_no_number_is_no_evidence(mean: float) -> None:
+    """Elements that are no numbers are those of another check."""
+    assert float(bernstein(10, mean, 1.0, 1.0)) == 1.0
+
+
 def test_no_event_is_expected_and_one_came() -> None:
     assert at_least(1, 0.0) == 0.0
     assert at_least(0, 0.0) == 1.0

@@ -9,6 +9,9 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,8 +44,10 @@ from conformance.core.records import (
     Returned,
     Status,
 )
+from conformance.judge.alpha import DRIFT
 from conformance.judge.checks import oracle as oracle_check
 from conformance.judge.checks.base import Evidence
+from conformance.judge.checks.matrices import RECORDED, Drawn
 from conformance.judge.checks.oracle import ORACLE, check_oracle, exact_stages
 from conformance.judge.drift import Comparison, geometry
 from conformance.oracle import ErfErrors, Solution, fold_in, seed_key, solve, solve_normals
@@ -690,6 +695,12 @@ def test_rounding_by_another_mode_fails_as_biased_on_a_cpu_only(how: str) -> Non
     assert elsewhere.status is Status.PASSED
 
 
+def test_rounding_to_either_side_is_told_with_what_kernels_explain() -> None:
+    message = check_oracle(rounded_otherwise("stochastic")).message
+
+    assert "kernels of float32 accuracy explain 1 in 128" in message
+
+
 def test_rounding_to_nearest_at_every_step_is_no_other_mode() -> None:
     assert check_oracle(rounded_otherwise("nearest")).status is Status.PASSED
 
@@ -713,3 +724,75 @@ def test_of_another_stream_no_more_is_said_than_is_known() -> None:
 
     assert "class: stream" in found.message
     assert "key" not in found.message
+
+
+@pytest.mark.parametrize("size", [1, 256, 5000])
+def test_intact_kernels_round_as_many_otherwise_as_the_binomial_law_explains(size: int) -> None:
+    """Of each element by a chance of 1 in 128; the sum has 20 terms that count."""
+    share = Fraction(1, 128)
+
+    def is_explained(n_off: int) -> bool:
+        ways = (
+            math.comb(size, k) * share**k * (1 - share) ** (size - k)
+            for k in range(n_off, min(n_off + 20, size + 1))
+        )
+        return n_off == 0 or float(sum(ways, Fraction(0))) >= DRIFT.alpha
+
+    counts = range(min(size, 100) + 1)
+
+    found = oracle_check.is_by_flips(np.array(counts), size)
+
+    assert found.tolist() == [is_explained(count) for count in counts]
+    assert oracle_check.is_by_flips(0, size)
+    assert size == 1 or not found.all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "stride", "is_tried"),
+    [((2**8, 2**8), 1, True), ((2**16 + 1,), 1, False), ((64,), 2, False)],
+)
+def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], stride: int, is_tried: bool
+) -> None:
+    asked: list[Problem] = []
+
+    def no_other(_: Definition, problem: Problem, __: object) -> list[tuple[str, list[Array]]]:
+        asked.append(problem)
+        return []
+
+    monkeypatch.setattr(oracle_check, "other_draws", no_other)
+    outcome: Any = SimpleNamespace(stride=stride, shape=shape, dtype="float32")
+    found: Any = SimpleNamespace(drift=SimpleNamespace(drift_class=DriftClass.STREAM))
+
+    told = oracle_check._other_draw(evidence(None, np.zeros(1)), Normal(stddev=1.0), outcome, found)
+
+    assert told == ""
+    assert bool(asked) == is_tried
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_a_draw_may_be_biased_where_no_sequence_of_roundings_is_known_of_it(
+    monkeypatch: pytest.MonkeyPatch, is_followed: bool
+) -> None:
+    """As complex normals, which are products with a factor that is itself rounded."""
+    known = np.ones((2, 2), np.float32)
+    biased = Drift(
+        drift_class=DriftClass.BIASED,
+        n_elements=4,
+        n_different=4,
+        max_ulp=1,
+        max_ulp_at_sigma=1.0,
+        worst_index=(0, 0),
+        worst_actual=1.0,
+        worst_expected=1.5,
+    )
+    normals = SimpleNamespace(followed=known if is_followed else None, expected=known)
+    monkeypatch.setattr(oracle_check, "solve_normals", lambda *_, **__: normals)
+    monkeypatch.setattr(oracle_check, "draw_drift", lambda *_: biased)
+    monkeypatch.setattr(oracle_check, "exact_stages", lambda *_: {})
+    drawn = Drawn(matrix=known, slack=np.zeros(2), source=RECORDED)
+
+    fault = oracle_check._fault_of_draw(evidence(None, known), drawn, Orthogonal())
+
+    assert ("class: biased" in fault) == is_followed
+    assert bool(fault) == is_followed

@@ -146,6 +146,13 @@ def test_a_key_that_is_ignored_fails_where_an_oracle_answers() -> None:
     )
 
 
+def test_the_first_two_of_more_keys_are_compared() -> None:
+    ignored = judged(drawn(), NORMAL, "threefry2x32", drawn(), drawn(1))
+    other = judged(drawn(), NORMAL, "threefry2x32", drawn(1), drawn(1))
+
+    assert (ignored.status, other.status) == (Status.FAILED, Status.PASSED)
+
+
 def test_another_array_for_another_key_passes() -> None:
     assert judged(drawn(), NORMAL, "threefry2x32", drawn(1)).status is Status.PASSED
 
@@ -201,6 +208,11 @@ def test_every_key_is_another_and_of_a_seed_of_32_bits() -> None:
 
 
 def test_where_an_oracle_answers_one_other_key_is_asked_of_small_arrays() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=SHAPE, seed=0)
+
+    assert [[key.text for key in look] for look in wanted_keys(NORMAL, problem, 0)] == [
+        ["s0", "s1"]
+    ]
     assert seeds(NORMAL, "threefry2x32") == 2
     assert seeds(NORMAL, "threefry2x32", (4096,)) == 2
     assert seeds(NORMAL, "threefry2x32", (4097,)) == 0

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import ml_dtypes
@@ -17,8 +18,15 @@ from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.core.words import counted
+from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import classify
-from conformance.judge.drift.classify import DEFAULT_BUDGET, ROUNDINGS
+from conformance.judge.drift.classify import (
+    DEFAULT_BUDGET,
+    ROUNDINGS,
+    _other_support,
+    _unit,
+    moments_moved,
+)
 
 U = 2.0**-24
 """Unit roundoff of float32."""
@@ -764,3 +772,64 @@ def test_no_magnitude_makes_a_comparison_overflow(
 
     assert {one.drift_class.rank, two.drift_class.rank}.isdisjoint({0, 1})
     assert expected in (None, one.drift_class)
+
+
+@pytest.mark.parametrize("power", [450, -450])
+def test_elements_from_a_size_on_are_measured_in_units_of_their_own(power: int) -> None:
+    """A sum of squares of up to 2^22 elements below it is a number, and no zero."""
+    at = 2.0**power
+    inside = math.nextafter(at, 1.0)
+
+    assert _unit(np.array([1.0, -at] if power > 0 else [-at])) == 2.0 ** (power + 1)
+    assert _unit(np.array([inside])) == 1.0
+    assert _unit(np.array([0.0, np.inf, np.nan])) == 1.0
+    assert _unit(np.array([0.0]), np.array([at])) == 2.0 ** (power + 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_moments_may_move_by_the_roundings_of_both_sides(dtype: str) -> None:
+    slack = 12 * {"float32": 2.0**-24, "bfloat16": 2.0**-8}[dtype]
+
+    def moved(mean: float, variance: float) -> str:
+        one, two = (
+            Moments(mean=m, variance=v, minimum=0.0, maximum=0.0, nonfinite=0)
+            for m, v in ((mean, variance), (0.0, 1.0))
+        )
+        return moments_moved(one, two, 0.5, as_dtype(dtype))
+
+    assert ROUNDINGS == 6
+    assert moved(slack / 2, 1 + slack) == moved(-slack / 2, 1 - slack) == ""
+    assert "mean moved" in moved(math.nextafter(slack / 2, 1), 1.0)
+    assert "mean moved" in moved(math.nextafter(-slack / 2, -1), 1.0)
+    assert "variance is" in moved(0.0, math.nextafter(1 + slack, 2))
+    assert "variance is" in moved(0.0, math.nextafter(1 - slack, 0))
+
+
+@pytest.mark.parametrize(("n_lost", "beyond"), [(1, 0), (1, -1), (2, 0), (2, -1), (0, 99)])
+def test_digits_are_lost_where_chance_hardly_ends_so_many_elements_in_zeros(
+    n_lost: int, beyond: int
+) -> None:
+    """N elements end in k zeros more once in 2^(n k), against half of the share."""
+    enough = math.ceil(math.log2(2 / DRIFT.alpha) / max(n_lost, 1)) + beyond
+    expected = np.full(enough, 1 + 2.0**-23, np.float32)
+    actual = np.full(enough, 1 + 2.0 ** (n_lost - 23), np.float32)
+    pair: Any = SimpleNamespace(
+        actual=actual, expected=expected, different=np.ones(enough, bool), n_different=enough
+    )
+
+    told = _other_support(pair)
+
+    is_lost = n_lost > 0 and beyond >= 0
+    digits = f"{23 - n_lost} binary digits at most, was 23"
+    assert told == (f"every element has {digits}: another support" if is_lost else "")
+
+
+def test_it_is_told_by_how_much_moments_moved() -> None:
+    one, two = (
+        Moments(mean=mean, variance=variance, minimum=0.0, maximum=0.0, nonfinite=0)
+        for mean, variance in ((1.5, 3.0), (1.0, 2.0))
+    )
+
+    told = moments_moved(one, two, 1.0, as_dtype("float32"))
+
+    assert told == "the mean moved by 0.5 and the variance is 1.5 of before"

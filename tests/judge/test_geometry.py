@@ -301,6 +301,11 @@ def blocks(*changed: int) -> list[str]:
             "are the same",
         ),
         (
+            (0, 2, 4),
+            "3 of 16 blocks differ, elements 0 to 256, 514 to 770, 1028 to 1284; the other 3326 "
+            "elements are the same",
+        ),
+        (
             (0, 2, 4, 6),
             "4 of 16 blocks differ, elements 0 to 256, 514 to 770, 1028 to 1284, ...; the other "
             "3069 elements are the same",
@@ -413,3 +418,13 @@ def test_there_is_no_map_where_nothing_or_everything_differs() -> None:
     assert mismatch(masked(4, 4, all=(slice(None),))) == ""
     assert mismatch(np.ones((), dtype=bool)) == ""
     assert mismatch(np.zeros((0, 4), dtype=bool)) == ""
+
+
+def test_no_element_is_a_copy_of_one_beyond_the_end() -> None:
+    """All but the last of those that moved are those one place on."""
+    expected = of_lattice("float32", 1024)
+    actual = expected.copy()
+    actual[500:1023] = expected[501:]
+    actual[1023] = 77.0
+
+    assert "copies" not in reordering(actual, expected)

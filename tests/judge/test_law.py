@@ -41,7 +41,6 @@ from conformance.run.sweeps import evaluate
 from conformance.store.budgets import load
 
 CATALOGUE = load_catalogue()
-CPU = open_backend("cpu")
 SIXTEEN_BIT = ("bfloat16", "float16")
 
 Wrong = Callable[[Any, Any], Any]
@@ -320,7 +319,7 @@ def test_a_sampler_that_draws_twice_is_refused() -> None:
     spec = with_build("normal", lambda: box_muller)
 
     with pytest.raises(NotElementwise, match="132 words of 8 bits and 132 words of 8 bits for 132"):
-        sweep(spec, sweep_case(spec, "bfloat16", "cpu", "eager"), CPU)
+        sweep(spec, sweep_case(spec, "bfloat16", "cpu", "eager"), open_backend("cpu"))
 
 
 def test_another_dtype_than_asked_for_is_refused() -> None:
@@ -332,7 +331,7 @@ def test_another_dtype_than_asked_for_is_refused() -> None:
     with pytest.raises(
         SweepError, match=r"returned float32\[11, 12\], asked for bfloat16\[11, 12\]"
     ):
-        sweep(spec, sweep_case(spec, "bfloat16", "cpu", "eager"), CPU)
+        sweep(spec, sweep_case(spec, "bfloat16", "cpu", "eager"), open_backend("cpu"))
 
 
 def test_axes_that_need_three_dimensions_get_them() -> None:
@@ -437,7 +436,11 @@ def test_float32_variances_are_nominal_to_one_in_a_million(name: str) -> None:
 def evidence_of(name: str, dtype: str) -> LawEvidence:
     spec = CATALOGUE.lookup(name)
     assert spec.definition is not None
-    return gather(spec.definition, sweep(spec, sweep_case(spec, dtype, "cpu", "eager"), CPU), None)
+    return gather(
+        spec.definition,
+        sweep(spec, sweep_case(spec, dtype, "cpu", "eager"), open_backend("cpu")),
+        None,
+    )
 
 
 def test_rounding_to_nearest_has_no_bias() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,14 @@ from conformance.core.laws import (
     Uniform,
     VarianceScaling,
 )
-from conformance.core.records import Budget, CheckResult, Remedy, Status, Yardstick
+from conformance.core.records import (
+    MACHINE,
+    Budget,
+    CheckResult,
+    Remedy,
+    Status,
+    Yardstick,
+)
 from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.law import checks as law
 from conformance.judge.law.accuracy import (
@@ -57,6 +65,7 @@ from conformance.judge.law.checks import (
     judge_law,
 )
 from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR, exact_law
+from conformance.judge.law.verdict import LawResult, limitation_of
 from conformance.oracle import law_of, solve_words, unit_variate
 from tests.evidence import last
 
@@ -756,3 +765,146 @@ def test_the_sequence_is_foretold_in_16_bits_only(dtype: str) -> None:
     result = check_sequence(swept(NORMAL, dtype, scaled(2.0)))
 
     assert (result.status, result.metrics) == (Status.PASSED, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "n_ulp", "max_ulp", "max_ulp_at_sigma", "is_within"),
+    [
+        (0.5, 2, 2, 0.0, True),
+        (0.5, 2, 1, 99.0, False),
+        (-0.5, 2, 1, 99.0, False),
+        (0.75, 2, 2, 0.0, True),
+        (0.25, 2, 0, 1.0, True),
+        (0.25, 3, 99, 1.0, False),
+    ],
+)
+def test_from_sigma_on_points_are_judged_at_the_value_and_below_it_at_sigma(
+    value: float, n_ulp: int, max_ulp: int, max_ulp_at_sigma: float, is_within: bool
+) -> None:
+    """Sigma is 1/2, at which the spacing is twice that at 1/4."""
+    values = np.full(3, value, np.float32)
+    followed = values * np.float32(1)
+    followed[1] = (followed[1:2].view(np.int32) + n_ulp).view(np.float32)[0]
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=values),
+        reference=SimpleNamespace(unit=values / 2.0, law=SimpleNamespace(factor=2.0), sigma=0.5),
+    )
+    budget = Budget(max_ulp=max_ulp, max_ulp_at_sigma=max_ulp_at_sigma)
+
+    assert law._is_within(evidence, budget, followed) == is_within
+    assert not law._is_within(evidence, budget, None)
+
+
+@pytest.mark.parametrize(
+    ("check", "status", "limitation"),
+    [
+        (MEAN, Status.LIMITED, "known"),
+        (VARIANCE, Status.LIMITED, "known"),
+        (law.NOMINAL, Status.LIMITED, "known"),
+        (ACCURACY, Status.LIMITED, ""),
+        (MEAN, Status.FAILED, ""),
+        (MEAN, Status.PASSED, ""),
+    ],
+)
+def test_a_limitation_excuses_a_wrong_mean_or_variance(
+    check: str, status: Status, limitation: str
+) -> None:
+    def result(*checks: tuple[str, Status]) -> Any:
+        made = [CheckResult(check=name, status=found, message="") for name, found in checks]
+        return SimpleNamespace(result=SimpleNamespace(checks=made, limitation="known"))
+
+    right = result((MEAN, Status.PASSED), (VARIANCE, Status.PASSED))
+
+    assert limitation_of([right, result((BOUNDS, Status.LIMITED), (check, status))]) == limitation
+    assert limitation_of([]) == ""
+
+
+@pytest.mark.parametrize(("n_off_usual", "is_fused"), [(0, False), (1, False), (2, True)])
+def test_values_are_fused_otherwise_where_more_of_them_are_just_what_that_gives(
+    monkeypatch: pytest.MonkeyPatch, n_off_usual: int, is_fused: bool
+) -> None:
+    """One of four is off what the other fusing gives."""
+    values = np.ones(4, np.float32)
+    usual, other = fusings("float32")
+
+    def followed(_: LawEvidence, fused: Any, places: Any = slice(None)) -> Array:
+        found = values.copy()
+        found[: n_off_usual if fused == usual else 1] = 2.0
+        assert fused in (usual, other)
+        return np.asarray(found[places])
+
+    monkeypatch.setattr(law, "_followed", followed)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=values, words=np.arange(4, dtype=np.uint32)),
+        reference=SimpleNamespace(unit=values, law=SimpleNamespace(factor=1.0), sigma=1.0),
+    )
+    point: Any = SimpleNamespace(word=3)
+
+    assert law._is_fused_otherwise(evidence, WIDE, [point]) == is_fused
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has_sequence"),
+    [("float8_e5m2", True), ("bfloat16", True), ("float16", True), ("float32", False)],
+)
+def test_a_sequence_of_roundings_is_followed_in_up_to_16_bits(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, has_sequence: bool
+) -> None:
+    values = np.zeros(4, as_dtype(dtype))
+    monkeypatch.setattr(law, "_off_sequence", lambda *_: (values, np.zeros(4, np.uint64), 0))
+    evidence: Any = SimpleNamespace(sweep=SimpleNamespace(values=values))
+
+    found = check_sequence(evidence)
+
+    assert found.metrics == ({"n_off_sequence": 0.0} if has_sequence else {})
+
+
+@pytest.mark.parametrize(("check", "is_judged"), [(MEAN, True), (MACHINE, False)])
+def test_a_sweep_that_its_machine_failed_is_not_judged(check: str, is_judged: bool) -> None:
+    checks = [CheckResult(check=name, status=Status.FAILED, message="") for name in (ORDER, check)]
+    result: Any = SimpleNamespace(checks=checks)
+    case: Any = None
+
+    assert LawResult(case=case, result=result, evidence=None).is_judged == is_judged
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_sweep_has_failed_where_its_verdict_says_so(status: Status) -> None:
+    result: Any = SimpleNamespace(status=status)
+    case: Any = None
+
+    found = LawResult(case=case, result=result, evidence=None)
+
+    assert found.has_failed == (status is Status.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("mean", "variance", "passes"),
+    [
+        (0.5, 1.25, True),
+        (-0.5, 0.75, True),
+        (math.nextafter(0.5, 1), 1.0, False),
+        (math.nextafter(-0.5, -1), 1.0, False),
+        (0.0, math.nextafter(1.25, 2), False),
+        (0.0, math.nextafter(0.75, 0), False),
+    ],
+)
+def test_points_may_be_off_what_was_asked_by_the_width_of_their_law_over_their_number(
+    mean: float, variance: float, passes: bool
+) -> None:
+    """Of four points the inner ones are 2 apart, and 1 from the mean: 2/4, and 1/4."""
+    nominal = NominalMoments(mean=0.0, variance=1.0, lower=-9.0, upper=9.0)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(case=SimpleNamespace(id="it", problem=SimpleNamespace(prng=LATTICE))),
+        law=SimpleNamespace(n_points=4, minimum=-2.0, maximum=2.0),
+        reference=SimpleNamespace(
+            unit=np.array([2.0, -1.0, 1.0, -2.0]),
+            law=SimpleNamespace(factor=1.0),
+            nominal=nominal,
+            sigma=1.0,
+            mean=mean,
+            variance=variance,
+        ),
+    )
+
+    assert (law.check_nominal(evidence).status is Status.PASSED) == passes

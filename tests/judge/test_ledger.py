@@ -350,6 +350,7 @@ FINDING_TEXT = "[[finding]]\nid='f'\npromised='p'\nobserved='o'\nreason='r'\nlin
             "'a' is used twice",
         ),
         (2 * FINDING_TEXT, "finding id 'f' is used twice"),
+        (2 * (FINDING_TEXT + FINDING_TEXT.replace("'f'", "'g'")), "finding id 'f' is used twice"),
         (FINDING_TEXT.replace("'r'", "''"), "finding f: reason is empty"),
         (FINDING_TEXT.replace("observed", "osberved"), "finding #1: field 'osberved' is unknown"),
     ],

@@ -475,3 +475,11 @@ def test_the_moments_are_those_of_the_whole_array_where_a_sample_is_stored() -> 
     )
 
     assert check_moments(evidence(NORMAL, outcome)).status is Status.PASSED
+
+
+@pytest.mark.parametrize(("exponent", "has_moments"), [(244, True), (245, False), (246, False)])
+def test_moments_whose_squares_overflow_are_not_known(exponent: int, has_moments: bool) -> None:
+    """Of a variance of 2^490 and more, for a float64 ends at 2^1024."""
+    found = moments_of_element(Normal(stddev=2.0**exponent), (64,), "float64")
+
+    assert (found is not None) == has_moments

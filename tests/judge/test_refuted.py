@@ -62,6 +62,15 @@ def test_zeros_in_place_of_subnormals_are_flushed() -> None:
     assert found(flushed, predicted) is not Assumption.SUBNORMALS
 
 
+def test_the_smallest_normal_is_no_subnormal_that_was_flushed() -> None:
+    predicted = PREDICTED.copy()
+    predicted[0, 0] = np.float32(2.0**-126)
+    flushed = predicted.copy()
+    flushed[0, 0] = 0
+
+    assert found(flushed, predicted) is Assumption.ROUNDING
+
+
 def test_what_the_cpu_returns_is_contracted() -> None:
     on_cpu = step(PREDICTED, slice(0, 900))
     half = step(PREDICTED, slice(0, 400))
@@ -83,6 +92,27 @@ def test_another_scale_is_one_factor(n_ulp: int) -> None:
     other = SCALE * np.float32(1 + n_ulp * 2.0**-23)
 
     assert found(UNIT * other) is Assumption.SCALE
+
+
+@pytest.mark.parametrize(("below", "assumption"), [(0, Assumption.SCALE), (1, Assumption.ROUNDING)])
+def test_the_smallest_normal_has_all_its_digits_and_below_it_no_factor_shows(
+    below: int, assumption: Assumption
+) -> None:
+    smallest = np.uint32(0x00800000 - below).view(np.float32)
+    predicted = np.full(8, smallest, np.float32)
+
+    assert found(predicted * np.float32(4), predicted) is assumption
+
+
+@pytest.mark.parametrize(
+    ("n_moved", "assumption"), [(4, Assumption.SCALE), (3, Assumption.ROUNDING)]
+)
+def test_half_of_the_elements_must_move_by_a_factor(n_moved: int, assumption: Assumption) -> None:
+    """By a rounding here, which half of all products may not show."""
+    predicted = np.full(8, 1.5, np.float32)
+    moved = step(predicted, slice(0, n_moved))
+
+    assert found(moved, predicted) is assumption
 
 
 def test_a_scale_that_is_not_the_same_for_all_elements_is_no_factor() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 
 from conformance.judge.alpha import DRIFT
@@ -108,6 +110,17 @@ def test_a_correlation_just_as_certain_as_is_asked_is_not_beyond_it(
     monkeypatch.setattr(statistics, "rank_certainty", lambda _: score * (1 + 1e-14))
     assert not is_same_stream(moved, ranks)
     monkeypatch.setattr(statistics, "rank_certainty", lambda _: score * (1 - 1e-14))
+    assert is_same_stream(moved, ranks)
+
+
+def test_a_score_that_is_what_is_asked_is_not_beyond_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    moved, ranks = swapped(16, (0, 4), (1, 3), (5, 6)), np.arange(16, dtype=np.float64)
+    correlation = statistics.rank_correlation(moved, ranks)
+    score = correlation * math.sqrt(14 / (1 - correlation**2))
+
+    monkeypatch.setattr(statistics, "rank_certainty", lambda _: score)
+    assert not is_same_stream(moved, ranks)
+    monkeypatch.setattr(statistics, "rank_certainty", lambda _: math.nextafter(score, 0))
     assert is_same_stream(moved, ranks)
 
 
@@ -527,6 +540,30 @@ def test_as_many_as_right_results_send_one_way_are_no_way() -> None:
     found = is_one_way(np.full(2, moved), np.array([[first - 1, first], [0, 0], [0, 0], [0, 0]]))
 
     assert found.tolist() == [False, True]
+
+
+def test_elements_go_up_down_outwards_or_inwards_and_equal_ones_nowhere() -> None:
+    """From zero there is no way outwards."""
+    expected = np.array([1.0, 1.0, -1.0, -1.0, 0.0, 0.0, 2.0, -3.0])
+    actual = np.array([2.0, 0.0, -2.0, -0.5, 5.0, 7.0, 2.0, -3.0])
+
+    n_moved, went = statistics.ways(actual, expected)
+
+    assert n_moved == 6
+    assert went.tolist() == [4, 2, 2, 2]
+
+
+def test_what_is_as_likely_as_its_part_of_the_share_is_no_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of four ways: the chance that 59 of 59 go one is 0.6^59."""
+    chance = float(scipy.special.bdtrc(58, 59, 0.6))
+    counts = np.array([59, 0, 0, 0])
+
+    monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * chance))
+    assert not is_one_way(59, counts)
+    monkeypatch.setattr(statistics, "DRIFT", SimpleNamespace(alpha=4 * math.nextafter(chance, 1)))
+    assert is_one_way(59, counts)
 
 
 @pytest.mark.parametrize("slack_in_units", [0, 1])

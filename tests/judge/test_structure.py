@@ -28,7 +28,12 @@ from conformance.core.laws import (
 from conformance.core.records import Budget, CheckResult, MatrixBudget, Raised, Returned, Status
 from conformance.core.ulp import spacing_at, unit_roundoff
 from conformance.judge.checks.backward_error import SPARE_BITS
-from conformance.judge.checks.structure import STRUCTURE, check_structure, slack_at
+from conformance.judge.checks.structure import (
+    STRUCTURE,
+    check_structure,
+    outermost_draws,
+    slack_at,
+)
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.oracle import solve
 from tests.evidence import NOTHING, declared, evidence, with_moments
@@ -503,3 +508,21 @@ def test_a_right_draw_of_subnormal_float16_keeps_its_bounds(definition: Definiti
 
     assert judged(definition, array).status is Status.PASSED
     assert judged(definition, array * np.float16(8)).status is Status.FAILED
+
+
+@pytest.mark.parametrize(("n_ulp", "status"), [(2, Status.PASSED), (3, Status.FAILED)])
+@pytest.mark.parametrize("side", [0, 1])
+def test_an_element_may_lie_its_budget_beyond_the_outermost_draws(
+    side: int, n_ulp: int, status: Status
+) -> None:
+    ends = outermost_draws(UNIT, (4,), "float32")
+    assert ends is not None
+    sign, end = ends[side]
+    array = np.array([0.5, -0.5, 0.25, end], np.float32)
+    for _ in range(n_ulp):
+        array[3] = np.nextafter(array[3], np.float32(math.copysign(math.inf, sign)))
+
+    found = judged(UNIT, array, budget=Budget(max_ulp=2, max_ulp_at_sigma=0.0))
+
+    assert (sign, math.copysign(1, end)) == ((-1, -1.0), (1, 1.0))[side]
+    assert found.status is status

@@ -9,7 +9,7 @@ import pytest
 
 from conformance.core.ids import Tier
 from conformance.core.laws import Normal
-from conformance.core.records import VALUES, Drift, DriftClass, Remedy, Yardstick
+from conformance.core.records import VALUES, Drift, DriftClass, Remedy, Status, Yardstick
 from conformance.judge.checks.base import Evidence, failed, not_applicable, passed
 from conformance.judge.checks.values import values_check
 from conformance.judge.drift import explain
@@ -136,3 +136,23 @@ def test_without_golden_and_definition_nothing_says_what_is_right() -> None:
         "definition: nothing says what it must return. Register it with a definition, or stage a "
         "golden of your own",
     )
+
+
+@pytest.mark.parametrize(
+    ("backend", "most", "passes"),
+    [
+        ("cuda", DriftClass.ROUNDING, True),
+        ("cuda", DriftClass.IDENTICAL, False),
+        ("cpu", DriftClass.ROUNDING, False),
+    ],
+)
+def test_biased_rounding_on_another_device_is_told_but_to_the_strict_gate(
+    backend: str, most: DriftClass, passes: bool
+) -> None:
+    seen = found(drift(DriftClass.BIASED))
+    case = dataclasses.replace(seen.observation.case, backend=backend)
+    seen = dataclasses.replace(seen, observation=dataclasses.replace(seen.observation, case=case))
+
+    result = values_check(most)(seen)
+
+    assert (result.status is Status.PASSED) == passes

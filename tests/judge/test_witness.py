@@ -14,9 +14,15 @@ from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned, sampled
 from conformance.core.formats import fusings
 from conformance.core.ids import Problem, parse_problem
-from conformance.core.laws import Declared, NominalMoments, TruncatedNormal
+from conformance.core.laws import (
+    Declared,
+    NominalMoments,
+    TruncatedNormal,
+    nominal_moments,
+)
 from conformance.core.records import Budget, Drift, DriftClass
 from conformance.judge.checks import oracle
+from conformance.judge.checks.witness import is_fused_otherwise
 from conformance.judge.verdict import compare
 from conformance.oracle import Solution, solve
 from conformance.oracle.blocks import Answers
@@ -217,3 +223,15 @@ def test_two_samples_are_no_witness() -> None:
     one, two = (sampled(returned(array)) for array in (one_ulp(defined(), 1), defined()))
 
     assert compare(one, two, SPEC, BUDGET, problem=LARGE).drift_class is DriftClass.UNKNOWN
+
+
+def test_where_no_oracle_answers_nothing_is_known_to_be_fused_otherwise() -> None:
+    problem = dataclasses.replace(LARGE, prng="rbg")
+    array, definition = returned(defined()), SPEC.definition
+    assert definition is not None
+    moments = nominal_moments(definition, problem.shape, problem.dtype)
+    assert moments is not None
+
+    assert not is_fused_otherwise(
+        array, array, definition, problem, moments, budgets=(BUDGET, BUDGET)
+    )

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import functools
+import importlib.util
 import math
 import os
+import re
 import subprocess
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import mutants
 import pytest
 from mutants import (
     Judges,
     Mutant,
+    Task,
+    change_in_place,
     find_judges,
     finished,
     fork,
+    functions_by_path,
     is_sane,
     judged,
+    keep_results,
+    kept_results,
     listed,
     mutants_of,
     report,
     run_all,
+    run_items,
     tell,
+    with_collected,
 )
 
 from tests import ROOT
@@ -39,16 +51,20 @@ Changes = Callable[[str], set[tuple[str, str]]]
 def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes]:
     """Return a function from a module's text to (before, after) of each of its mutants."""
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
-    mutants._read.cache_clear()
+
+    def forget() -> None:
+        mutants._read.cache_clear()
+        mutants._tree.cache_clear()
 
     def of(text: str) -> set[tuple[str, str]]:
         (tmp_path / "pkg").mkdir(exist_ok=True)
         (tmp_path / PATH).write_text(text, encoding="utf-8")
-        mutants._read.cache_clear()
+        forget()
         return {mutant.change() for mutant in mutants_of(PATH)}
 
+    forget()
     yield of
-    mutants._read.cache_clear()
+    forget()
 
 
 def test_a_comparison_gets_its_neighbours_and_its_negation(changes: Changes) -> None:
@@ -219,20 +235,72 @@ def test_a_file_that_cannot_be_watched_judges_nothing(
     assert "test_ulp.py judges nothing: 9" in capsys.readouterr().out
 
 
-def test_a_judge_that_does_not_end_in_time_says_nothing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(mutants, "judge", lambda *_: _for_ever())
-    judges = Judges(took={"tests/judge/test_a.py::one": 1.0}, lines={PATH: {}})
-    judged_by = ["tests/judge/test_a.py::one"]
+@pytest.fixture
+def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of a test that passes, one that fails, and one that never ends."""
+    monkeypatch.setattr(mutants, "PYTEST", ("-q", "-p", "no:cacheprovider", "-p", "no:randomly"))
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    monkeypatch.setattr(mutants, "KEPT", tmp_path)
+    monkeypatch.setattr(mutants, "_package", lambda: "")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "test_a.py").write_text(
+        "def test_right(): pass\ndef test_wrong(): assert False\n", encoding="utf-8"
+    )
+    (tmp_path / "test_b.py").write_text(
+        "def test_endless():\n    while True: pass\n", encoding="utf-8"
+    )
+    return ["test_a.py::test_right", "test_a.py::test_wrong", "test_b.py::test_endless"]
 
-    sane = is_sane(judged_by, judges, 1, time.monotonic() + 0.2)
+
+def test_tasks_run_side_by_side_where_all_tests_are_collected_once(collected: list[str]) -> None:
+    def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
+        for name, item in items.items():
+            yield name, functools.partial(run_items, [item]), 1.0
+
+    ended = dict(with_collected(collected, tasks, 2, math.inf))
+
+    assert ended == dict(zip(collected, ("0", "1", "timeout"), strict=True))
+
+
+def test_no_test_is_collected_for_nothing() -> None:
+    assert list(with_collected([], lambda _: pytest.fail("asked"), 1, math.inf)) == []
+
+
+def judges_of(tests: Iterable[str]) -> Judges:
+    return Judges(took=dict.fromkeys(tests, 1.0), lines={PATH: {}})
+
+
+def test_judges_that_pass_are_run_once(
+    collected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = collected[:1]
+
+    first = is_sane(right, judges_of(collected), 1, math.inf)
+    monkeypatch.setattr(mutants, "with_collected", lambda tests, *_: dict.fromkeys(tests, "1"))
+    again = is_sane(right, judges_of(collected), 1, math.inf)
+
+    assert first
+    assert again
+    assert capsys.readouterr().out == (
+        "running judges without a mutant, of files: 1\n"
+        "running judges without a mutant, of files: 0\n"
+    )
+
+
+def test_a_judge_that_fails_or_does_not_end_in_time_says_nothing(
+    collected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sane = is_sane(collected, judges_of(collected), 2, time.monotonic() + 3)
+    again = is_sane(collected[1:2], judges_of(collected), 2, math.inf)
 
     assert not sane
+    assert not again
     assert capsys.readouterr().out == (
-        "running judges without a mutant: file 1 of 1, test_a.py\n"
-        "without a mutant tests/judge/test_a.py ends with timeout, so nothing can be said: "
-        "pytest tests/judge/test_a.py\n"
+        "running judges without a mutant, of files: 2\n"
+        "without a mutant test_a.py ends with 1, so nothing can be said: pytest test_a.py\n"
+        "without a mutant test_b.py ends with timeout, so nothing can be said: pytest test_b.py\n"
+        "running judges without a mutant, of files: 1\n"
+        "without a mutant test_a.py ends with 1, so nothing can be said: pytest test_a.py\n"
     )
 
 
@@ -241,18 +309,131 @@ def test_a_mutant_whose_judges_do_not_end_in_time_is_not_judged(
 ) -> None:
     monkeypatch.setattr(mutants, "judge", lambda *_: _for_ever())
     test = "tests/judge/test_a.py::one"
-    judges = Judges(took={test: 1.0}, lines={PATH: {4: frozenset({test})}})
+    judges = Judges(took={test: 1.0}, lines={PATH: {4: frozenset({"", test})}})
 
     assert list(judged([a_mutant()], judges, 1, time.monotonic() + 0.2)) == []
+
+
+def test_what_cannot_be_changed_in_place_is_imported_with_the_mutant(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So is what is executed at import: it is not tried in place."""
+    test = "tests/judge/test_a.py::one"
+    lines = {4: frozenset({test}), 5: frozenset({"", test}), 6: frozenset({test}), 7: frozenset()}
+    judges = Judges(took={test: 1.0}, lines={PATH: lines})
+    tried = []
+
+    def in_place(found: Iterable[Mutant], *_: Any) -> Iterator[tuple[Mutant, str]]:
+        for mutant in found:
+            tried.append(mutant)
+            yield mutant, "72" if mutant == a_mutant(6) else "0"
+
+    monkeypatch.setattr(mutants, "judged_in_place", in_place)
+    monkeypatch.setattr(mutants, "judge", lambda *_: 1)
+    ended = dict(judged([a_mutant(n) for n in (4, 5, 6, 7)], judges, 1, math.inf))
+
+    assert tried == [a_mutant(4), a_mutant(6)]
+    ends = {4: "survived", 5: "killed", 6: "killed", 7: "no test"}
+    assert ended == {a_mutant(n): end for n, end in ends.items()}
+
+
+FUNCTIONS = """
+import functools
+
+LIMIT = 3
+
+def outer(a):
+    def inner(b):
+        return a + b
+
+    return inner
+
+made = outer(10)
+
+@functools.cache
+def kept(a):
+    return a * 2
+
+class Of:
+    @property
+    def three(self):
+        return [n + 1 for n in range(LIMIT)]
+
+    pair = staticmethod(lambda a: a - 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "value"),
+    [
+        ("return a + b", "return a - b", (9, 4, [1, 2, 3], 1)),
+        ("return a * 2", "return a / 2", (11, 1, [1, 2, 3], 1)),
+        ("return a * 2", "return a * 3", (11, 6, [1, 2, 3], 1)),
+        ("return [n + 1 for n in range(LIMIT)]", "return [n - 1 for n in range(LIMIT)]", None),
+        ("pair = staticmethod(lambda a: a - 1)", "pair = staticmethod(lambda a: a + 1)", None),
+        ("LIMIT = 3", "LIMIT = 4", (11, 4, [1, 2, 3], 1)),
+    ],
+)
+def test_functions_are_changed_where_they_are(
+    changes: Changes, tmp_path: Path, before: str, after: str, value: Any
+) -> None:
+    """Also where they were wrapped, or made by another; what a module holds besides is not."""
+    changes(FUNCTIONS)
+    spec = importlib.util.spec_from_file_location("module", tmp_path / PATH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (mutant,) = (m for m in mutants_of(PATH) if m.change() == (before, after))
+
+    n_changed = change_in_place(mutant, functions_by_path([PATH])[PATH])
+
+    of = module.Of()
+    now = (module.made(1), module.kept(2), of.three, of.pair(2))
+    expected = value or (11, 4, *(([-1, 0, 1], 1) if "for n" in before else ([1, 2, 3], 3)))
+    assert now == expected
+    assert (n_changed > 0) == (before != "LIMIT = 3")
+
+
+def test_how_mutants_ended_is_kept_for_as_long_as_their_module_is_the_same(
+    a_real_mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutants, "RESULTS", tmp_path / "results")
+    other = dataclasses.replace(a_real_mutant, occurrence=7)
+
+    keep_results({a_real_mutant: "survived", other: "killed"})
+    keep_results({a_real_mutant: "killed"})
+
+    assert kept_results([PATH]) == {a_real_mutant: "killed", other: "killed"}
+    (tmp_path / PATH).write_text("if b:\n    pass\n", encoding="utf-8")
+    assert kept_results([PATH]) == {}
 
 
 @pytest.mark.usefixtures("listing")
 def test_what_was_not_judged_is_counted_as_such_and_nothing_judged_is_no_success(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert report({a_real_mutant: "killed"}, 7) == 0
+    assert report({a_real_mutant: "killed"}, {PATH: 7}) == 0
     assert "1 of 7 mutants judged, 6 not for want of time: 1 killed" in capsys.readouterr().out
-    assert report({}, 7) == 3
+    assert report({}, {PATH: 7}) == 3
+
+
+A_PAGE = """# Mutants
+
+| a | table |
+| --- | --- |
+
+<!-- mutants -->
+
+| module | mutants | judged | killed | survive | listed | before |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: |
+| pkg/module.py | 9 | 9 | 2 | 7 | 0 | |
+| all | 9 | 9 | 2 | 7 | 0 | |
+
+<!-- end -->
+
+The end.
+"""
 
 
 @pytest.fixture
@@ -263,8 +444,10 @@ def a_real_mutant(changes: Changes) -> Mutant:
 
 @pytest.fixture
 def listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file in which survivors are listed, which is not there yet."""
+    """Return the file in which survivors are listed, which is not there yet; and make a page."""
     monkeypatch.setattr(mutants, "LISTED", tmp_path / "mutants.toml")
+    monkeypatch.setattr(mutants, "PAGE", tmp_path / "mutants.md")
+    mutants.PAGE.write_text(A_PAGE, encoding="utf-8")
     return tmp_path / "mutants.toml"
 
 
@@ -278,12 +461,35 @@ def test_a_survivor_is_told_by_place_and_change(a_real_mutant: Mutant) -> None:
 def test_a_survivor_that_nobody_listed_fails_the_run(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = report({a_real_mutant: "survived"}, 1)
+    code = report({a_real_mutant: "survived"}, {PATH: 1})
 
     assert code == 1
     told = capsys.readouterr().out
-    assert "| pkg/module.py | 1 | 0 | 1 | 100.0% |" in told
+    assert "| pkg/module.py | 1 | 1 | 0 | 1 | 0 | 7 |" in told
     assert "0 killed, 1 survive, of which 0 are listed" in told
+
+
+def test_the_table_is_written_with_what_survived_when_it_was_last_written(
+    a_real_mutant: Mutant, listing: Path
+) -> None:
+    listing.write_text(ENTRY, encoding="utf-8")
+    results = {a_real_mutant: "survived", a_mutant(7): "killed", a_mutant(8): "timeout"}
+
+    report(results, {PATH: 4, "pkg/b.py": 5, "pkg/empty.py": 0}, is_written=True)
+
+    head, _, rest = mutants.PAGE.read_text(encoding="utf-8").partition("<!-- mutants -->\n\n")
+    told, _, tail = rest.partition("\n\n<!-- end -->")
+    assert (head, tail) == (A_PAGE.partition("<!-- mutants -->")[0], "\n\nThe end.\n")
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d, JAX \S+, Python \S+: 3 of 9 mutants judged, 6 not for want of time: "
+        r"2 killed, 1 survive, of which 1 are listed with a reason\.\n\n"
+        r"\| module \| mutants \| judged \| killed \| survive \| listed \| before \|\n"
+        r"\| --- \|(?: ---: \|){6}\n"
+        r"\| pkg/b.py \| 5 \| 0 \| 0 \| 0 \| 0 \| \|\n"
+        r"\| pkg/module.py \| 4 \| 3 \| 2 \| 1 \| 1 \| 7 \|\n"
+        r"\| all \| 9 \| 3 \| 2 \| 1 \| 1 \| 7 \|",
+        told,
+    )
 
 
 ENTRY = """
@@ -302,7 +508,7 @@ def test_a_survivor_that_is_listed_passes(
     listing.write_text(ENTRY, encoding="utf-8")
 
     results = {a_real_mutant: "survived"} | {a_mutant(n): "killed" for n in range(9)}
-    code = report(results, 10)
+    code = report(results, {PATH: 10})
 
     assert code == 0
     assert "1 survive, of which 1 are listed with a reason" in capsys.readouterr().out
@@ -313,7 +519,7 @@ def test_a_listed_mutant_that_is_killed_must_be_taken_out(
 ) -> None:
     listing.write_text(ENTRY, encoding="utf-8")
 
-    code = report({a_real_mutant: "killed"}, 1)
+    code = report({a_real_mutant: "killed"}, {PATH: 1})
 
     assert code == 1
     assert (
