@@ -762,7 +762,7 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
 
     monkeypatch.setattr(oracle_check, "other_draws", no_other)
     outcome: Any = SimpleNamespace(stride=stride, shape=shape, dtype="float32")
-    found: Any = SimpleNamespace(drift=SimpleNamespace(drift_class=DriftClass.STREAM))
+    found: Any = SimpleNamespace(drift_class=DriftClass.STREAM)
 
     told = oracle_check._other_draw(evidence(None, np.zeros(1)), Normal(stddev=1.0), outcome, found)
 
