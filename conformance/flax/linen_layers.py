@@ -160,6 +160,7 @@ def _fp8_layer(name: str) -> Layer:
 
 LAYERS: tuple[Layer, ...] = (
     _layer("Dense", lambda nn, **a: nn.Dense(4, **a), *_affine("params", (4, 4), (4,))),
+    _layer("Dense:wide", lambda nn, **a: nn.Dense(6, **a), *_affine("params", (4, 6), (6,))),
     _layer(
         "DenseGeneral",
         lambda nn, **a: nn.DenseGeneral((2, 2), axis=(-2, -1), **a),

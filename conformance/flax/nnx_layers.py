@@ -78,6 +78,11 @@ LAYERS: tuple[Layer, ...] = (
         *_affine("", (4, 4), (4,)),
     ),
     _layer(
+        "Linear:wide",
+        lambda nnx, rngs, **a: nnx.Linear(4, 6, rngs=rngs, **a),
+        *_affine("", (4, 6), (6,)),
+    ),
+    _layer(
         "LinearGeneral",
         lambda nnx, rngs, **a: nnx.LinearGeneral((2, 2), (2, 2), axis=(-2, -1), rngs=rngs, **a),
         *_affine("", (2, 2, 2, 2), (2, 2), drawn=(4, 4)),

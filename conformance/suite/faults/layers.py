@@ -76,6 +76,12 @@ def _refusing(nn: Any, **told: Any) -> Any:
     raise TypeError("no such layer")
 
 
+def _by_fan_out() -> Any:
+    import jax
+
+    return jax.nn.initializers.variance_scaling(1.0, "fan_out", "truncated_normal")
+
+
 LINEN, NNX = "flax.linen.Dense", "flax.nnx.Linear"
 
 FAULTS = (
@@ -91,6 +97,18 @@ FAULTS = (
         name="dense_of_other_features", layer=LINEN, build=lambda nn, **told: nn.Dense(5, **told)
     ),
     LayerFault(name="dense_refuses", layer=LINEN, build=_refusing),
+    LayerFault(
+        name="dense_swaps_its_fans",
+        layer=f"{LINEN}:wide",
+        build=lambda nn, **told: nn.Dense(6, kernel_init=_by_fan_out(), **told),
+    ),
+    LayerFault(
+        name="linear_swaps_its_fans",
+        layer=f"{NNX}:wide",
+        build=lambda nnx, rngs, **told: nnx.Linear(
+            4, 6, rngs=rngs, kernel_init=_by_fan_out(), **told
+        ),
+    ),
     LayerFault(name="linear_bias_is_drawn", layer=NNX, build=_linear(bias_init=_normal)),
     LayerFault(name="linear_of_another_default", layer=NNX, build=_linear(kernel_init=_he_normal)),
     LayerFault(name="linear_after_another_draw", layer=NNX, build=_after_another_draw),
