@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +266,43 @@ def test_parts_that_do_not_fit_are_refused(parts: Path, old: str, new: str, mess
 
     with pytest.raises(GoldenError, match=message):
         joined(parts, load_catalogue())
+
+
+@pytest.mark.parametrize("change", [lambda bits: "AAAA" + bits[4:], lambda bits: "!" + bits[4:]])
+def test_bits_that_are_not_those_that_a_process_held_are_refused(
+    parts: Path, change: Callable[[str], str]
+) -> None:
+    """Else a file that was damaged on its way would be told as what the device returns."""
+    changed_part(parts, change)
+
+    with pytest.raises(GoldenError, match=r"a part of .*-cpu-sharded is damaged: record it"):
+        joined(parts, load_catalogue())
+
+
+def test_parts_of_a_file_without_digests_are_read(parts: Path) -> None:
+    expected = joined(parts, load_catalogue()).entries
+
+    for path in parts.iterdir():
+        text = re.sub(r',"sha256":"[0-9a-f]{64}"', "", path.read_text())
+        path.write_text(text.replace('"schema":2', '"schema":1', 1))
+
+    assert joined(parts, load_catalogue()).entries == expected
+
+
+def test_bits_of_another_length_are_refused_without_a_digest_too(parts: Path) -> None:
+    changed_part(parts, lambda bits: bits[4:], sha256=None)
+
+    with pytest.raises(GoldenError, match="is damaged"):
+        joined(parts, load_catalogue())
+
+
+def changed_part(folder: Path, change: Callable[[str], str], **fields: None) -> None:
+    """Change the bits of the first part that the second process holds."""
+    path = folder / "process-1-of-2.parts"
+    head, first, *rest = path.read_text().splitlines()
+    row = json.loads(first)
+    row["parts"][0] |= {"bits": change(row["parts"][0]["bits"]), **fields}
+    path.write_text("\n".join([head, json.dumps(row), *rest]) + "\n")
 
 
 # --- Wrong calls ---------------------------------------------------------------------------------
