@@ -221,10 +221,12 @@ class Visit:
         names: of the topics to ask, where not all are meant.
 
         Raises:
-            GoldenError: a journal in the folder belongs to another visit, or is damaged.
+            GoldenError: a journal in the folder belongs to another visit, or is damaged; or there
+                can be no such folder.
             JournalError: the disk refuses.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         # By the system, for what a compiler hangs in listens to nothing else.
         set_deadline(max(0.1, self._budget_s - (time.monotonic() - self._start)))
         try:

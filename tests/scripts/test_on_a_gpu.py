@@ -45,6 +45,30 @@ def test_a_visit_without_time_says_how_to_go_on(
     assert "time is over: run it again with the same OUT" in said
 
 
+@pytest.mark.parametrize("budget", ["-3", "0", "19", "nan", "inf"])
+def test_a_time_in_which_nothing_can_be_asked_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    budget: str,
+) -> None:
+    """The system's alarm would end the visit, without a word."""
+    monkeypatch.setattr(on_a_gpu, "Visit", None)
+
+    assert visited(monkeypatch, str(tmp_path), "--backend", "cpu", "--budget", budget) == 4
+    assert f"on_a_gpu: --budget {budget}: name seconds, 20 at" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").touch()
+
+    assert visited(monkeypatch, str(tmp_path / "out"), "--backend", "cpu") == 3
+    said = capsys.readouterr().err
+    assert said.startswith(f"on_a_gpu: {tmp_path / 'out'} cannot be written: File exists")
+
+
 def test_a_visit_that_is_whole_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
