@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # nothing is installed
 
 from conformance.core.errors import ConformanceError, ExitCode, SelectionError
 from conformance.core.paths import shipped
+from conformance.core.settings import unusual
 from conformance.predict.visit import BUDGET_S, MARGIN_S, TOPICS, Progress, Visit, open_predictions
 from conformance.store.read import open_store
 
@@ -96,6 +97,9 @@ def main() -> int:
             budget_s=asked.budget,
         )
         print(visit.heading, flush=True)
+        # Predictions are of programs without them, and a comparison would say so too late.
+        for line in unusual(visit.environment):
+            print(f"note: {line}", flush=True)
         is_whole = True
         for tally in visit.run(Line(), asked.topic or TOPICS):
             print(tally, flush=True)

@@ -16,6 +16,7 @@ import on_a_gpu
 import pytest
 
 from conformance.core.ids import parse_case
+from conformance.observe import environment
 from conformance.observe.backends import iree
 from conformance.observe.journal import read_journal
 from conformance.predict.visit import MARGIN_S, Tally, Visit
@@ -92,6 +93,20 @@ def test_what_cannot_be_asked_without_flax_is_named_with_the_reason(
 
     assert visited(monkeypatch, str(tmp_path), "--backend", "cpu") == 0
     assert "left out: a, zeros_init_nnx: flax is not installed" in capsys.readouterr().out
+
+
+def test_a_setting_that_makes_other_programs_is_named_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is recorded under it neither confirms nor refutes, and the loan would be spent."""
+    flags = {"XLA_FLAGS": "--xla_gpu_ftz=true"}
+    monkeypatch.setattr(environment, "environment_variables", lambda: flags)
+    words = ("--backend", "cpu", "--topic", "quick", "--budget", str(MARGIN_S))
+
+    visited(monkeypatch, str(tmp_path), *words)
+
+    note = "note: XLA_FLAGS=--xla_gpu_ftz=true: compiler flags may change rounding"
+    assert capsys.readouterr().out.splitlines()[1] == note
 
 
 # --- What IREE compiled beforehand ---------------------------------------------------------------
