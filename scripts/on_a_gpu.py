@@ -7,6 +7,7 @@ docs/first-gpu.md. Run it again with the same OUT to go on.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # nothing is installed
 
 from conformance.core.errors import ConformanceError, ExitCode, SelectionError
 from conformance.core.paths import shipped
-from conformance.predict.visit import BUDGET_S, TOPICS, Progress, Visit, open_predictions
+from conformance.core.settings import unusual
+from conformance.predict.visit import BUDGET_S, MARGIN_S, TOPICS, Progress, Visit, open_predictions
 from conformance.store.read import open_store
 
 EVERY_S = 5.0
@@ -36,6 +38,18 @@ class Line:
         if now - self._said >= EVERY_S or progress.number == progress.total:
             self._said = now
             print(progress, flush=True)
+
+
+def require_budget(budget_s: float) -> None:
+    """Refuse a time in which nothing can be asked.
+
+    Raises:
+        SelectionError: the system would end the visit before its first question, or never.
+    """
+    if not (math.isfinite(budget_s) and budget_s >= MARGIN_S):
+        raise SelectionError(
+            f"--budget {budget_s:g}: name seconds, {MARGIN_S:g} at least, which are kept free"
+        )
 
 
 def came_along(folder: Path) -> list[Path]:
@@ -71,6 +85,7 @@ def main() -> int:
     )
     asked = parser.parse_args()
     try:
+        require_budget(asked.budget)
         predictions = list(map(open_store, asked.predicted or []))
         if asked.predicted is None and asked.backend == "cuda":
             predictions = open_predictions(shipped())
@@ -82,6 +97,9 @@ def main() -> int:
             budget_s=asked.budget,
         )
         print(visit.heading, flush=True)
+        # Predictions are of programs without them, and a comparison would say so too late.
+        for line in unusual(visit.environment):
+            print(f"note: {line}", flush=True)
         is_whole = True
         for tally in visit.run(Line(), asked.topic or TOPICS):
             print(tally, flush=True)

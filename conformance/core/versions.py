@@ -83,7 +83,7 @@ PREDICTIONS = Format(
 )
 PARAMETERS = Format(name="parameters", newest=2, older=f"{_BLOCKS}; {_LATER}")
 JOURNAL = Format(name="journal", newest=2, older=f"{_BLOCKS}; {_LATER}")
-PARTS = Format(name="parts of arrays")
+PARTS = Format(name="parts of arrays", newest=2, older="no part has a digest before 2")
 STAGE = Format(
     name="stage", newest=3, older="no layers are staged; version 1 stated none", unstated=1
 )

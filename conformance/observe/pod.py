@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -196,7 +197,11 @@ def _parts(array: Any) -> list[dict[str, Any]]:
 def _part(shard: Any, shape: tuple[int, ...]) -> dict[str, Any]:
     where = [part.indices(size)[:2] for part, size in zip(shard.index, shape, strict=True)]
     bits = np.ascontiguousarray(shard.data).tobytes()
-    return {"where": where, "bits": base64.b64encode(bits).decode()}
+    return {
+        "where": where,
+        "bits": base64.b64encode(bits).decode(),
+        "sha256": hashlib.sha256(bits).hexdigest(),
+    }
 
 
 # --- Where all files are -------------------------------------------------------------------------
@@ -299,8 +304,10 @@ def _outcome(key: str, rows: Sequence[_Row], folder: Path) -> Outcome:
     seen = np.zeros(first.shape, np.uint8)
     for part in (part for row in rows for part in row.parts):
         where = tuple(slice(*each) for each in part.where)
-        data = np.frombuffer(base64.b64decode(part.bits), array.dtype)
-        array[where] = data.reshape(array[where].shape)
+        bits = _bits(part)
+        if bits is None or len(bits) != array[where].nbytes:
+            raise GoldenError(f"{folder}: a part of {key} is damaged: {WAY_OUT}")
+        array[where] = np.frombuffer(bits, array.dtype).reshape(array[where].shape)
         seen[where] += 1
     if not (seen == 1).all():
         raise GoldenError(
@@ -308,6 +315,16 @@ def _outcome(key: str, rows: Sequence[_Row], folder: Path) -> Outcome:
             f"process and {int((seen > 1).sum())} by several: {WAY_OUT}"
         )
     return returned(array, weak_type=first.weak_type)
+
+
+def _bits(part: _Part) -> bytes | None:
+    """Return the bits of a part; None where they are not those that its process held."""
+    try:
+        bits = base64.b64decode(part.bits, validate=True)
+    except ValueError:
+        return None
+    is_held = part.sha256 in (None, hashlib.sha256(bits).hexdigest())
+    return bits if is_held else None
 
 
 # --- Files ---------------------------------------------------------------------------------------
@@ -322,8 +339,11 @@ class _Head:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
+    """A part of an array. sha256: of its bits; None in a file that states none."""
+
     where: tuple[tuple[int, ...], ...]
     bits: str
+    sha256: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

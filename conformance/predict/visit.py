@@ -4,7 +4,8 @@ What matters most comes first. Each answer is in a journal before the next quest
 that a visit that is stopped at any moment leaves all that it heard, and another one goes on there:
 
     quick.journal       the quick tier, eager
-    predicted.journal   what is predicted for the device, or where nothing is: the standard tier
+    predicted.journal   what is predicted for the device, or where nothing is: the standard tier,
+                        but for arrays of a million elements
     laws.journal        whole laws, of every word that a draw can take, by their digests
     laws.txt            the checks of these laws, which need all of their values
     largest.journal     the quick tier's initializers under the largest 32-bit seed
@@ -21,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 import textwrap
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,7 +33,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection, select, select_for_goldens
 from conformance.cases.sweeps import sweep_case
-from conformance.core.arrays import returned
+from conformance.core.arrays import FULL_SIZE_LIMIT, returned
 from conformance.core.errors import Absent, BackendUnavailable, SweepError
 from conformance.core.files import writing
 from conformance.core.formats import NARROW_DTYPES
@@ -221,10 +223,12 @@ class Visit:
         names: of the topics to ask, where not all are meant.
 
         Raises:
-            GoldenError: a journal in the folder belongs to another visit, or is damaged.
+            GoldenError: a journal in the folder belongs to another visit, or is damaged; or there
+                can be no such folder.
             JournalError: the disk refuses.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with writing(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
         # By the system, for what a compiler hangs in listens to nothing else.
         set_deadline(max(0.1, self._budget_s - (time.monotonic() - self._start)))
         try:
@@ -257,13 +261,15 @@ class Visit:
     def predicted(self) -> Topic:
         """Exactly the cases that are predicted for the device, those of this release first.
 
-        Where nothing is predicted, the standard tier.
+        Where nothing is predicted, the standard tier, but for arrays of a million elements, which
+        would make 215 MiB of a journal of 13: what is to be carried away is at most 16.
         """
         ids = sorted({key for each in self._predictions for key in each.ids()})
         cases = [dataclasses.replace(parse_case(key), backend=self._backend) for key in ids]
         if not cases:
             chosen = Selection(tier=Tier.STANDARD, backends=(self._backend,))
-            cases = select_for_goldens(self._catalogue, chosen)
+            every = select_for_goldens(self._catalogue, chosen)
+            cases = [case for case in every if math.prod(case.problem.shape) <= FULL_SIZE_LIMIT]
         first = {key for each in self._answered for key in each.ids()}
         # Jitted float32 first: it differs most from the CPU, and nearly all of it is decided.
         cases.sort(

@@ -7,15 +7,20 @@ import dataclasses
 import numpy as np
 import pytest
 
+from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, returned
+from conformance.core.ids import parse_problem
 from conformance.core.records import DriftClass, Outcome, Raised
+from conformance.judge.drift import DEFAULT_BUDGET
 from conformance.judge.drift.permitted import Permitted
 from conformance.judge.drift.refuted import Assumption, fallen
+from conformance.judge.verdict import compare
 from tests import ROOT
 
 UNIT = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
 SCALE = np.float32(0.07)
 PREDICTED = UNIT * SCALE
+DRAWN = parse_problem("lecun_normal-float32-64x32-s0")
 BY_DIGEST = Permitted(digests=(returned(PREDICTED).sha256,))
 
 
@@ -87,11 +92,27 @@ def test_an_open_element_beyond_its_interval_is_an_instruction_beyond_its_bound(
     assert found(step(step(PREDICTED, 5), 6), permitted=bounds) is Assumption.ROUNDING
 
 
-@pytest.mark.parametrize("n_ulp", [3, -3, 1000])
-def test_another_scale_is_one_factor(n_ulp: int) -> None:
-    other = SCALE * np.float32(1 + n_ulp * 2.0**-23)
+def class_of(actual: Array) -> DriftClass:
+    """Return how a recording of these draws is classified against what is predicted."""
+    spec = load_catalogue().lookup("lecun_normal")
+    drift = compare(returned(actual), returned(PREDICTED), spec, DEFAULT_BUDGET, problem=DRAWN)
+    return drift.drift_class
 
-    assert found(UNIT * other) is Assumption.SCALE
+
+@pytest.mark.parametrize("n_ulp", [3, -3, 8, 1000])
+def test_another_scale_is_one_factor(n_ulp: int) -> None:
+    """Of 8 ULP and more it is another law, too, but the words are the same."""
+    other = UNIT * (SCALE * np.float32(1 + n_ulp * 2.0**-23))
+
+    assert found(other, drift_class=class_of(other)) is Assumption.SCALE
+
+
+def test_one_element_beyond_all_bounds_is_no_other_stream() -> None:
+    actual = PREDICTED.copy()
+    actual[3, 3] = np.nan
+
+    assert class_of(actual) is DriftClass.LAW
+    assert found(actual, drift_class=DriftClass.LAW) is Assumption.ROUNDING
 
 
 @pytest.mark.parametrize(("below", "assumption"), [(0, Assumption.SCALE), (1, Assumption.ROUNDING)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
+import math
 import random
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cli.main import main
-from conformance.core.arrays import returned, whole
+from conformance.core.arrays import as_dtype, returned, whole
 from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
 from conformance.core.paths import COMPILED, shipped
@@ -438,6 +439,18 @@ def test_all_kept_predictions_are_put_to_the_test_where_nothing_is_named() -> No
     names = [store.folder.name for store in open_predictions(shipped())]
 
     assert {"a100", "h100"} <= set(names)
+
+
+def test_where_nothing_is_predicted_no_array_is_too_large_to_carry_away(tmp_path: Path) -> None:
+    """Their words alone, in base 64, are held to the 16 MiB of a file; 57 arrays are left out."""
+    asked = Visit(tmp_path, "cpu", predictions=[]).predicted().questions
+
+    cases = [parse_case(each.id) for each in asked]
+    n_bytes = sum(
+        math.prod(case.problem.shape) * as_dtype(case.problem.dtype).itemsize for case in cases
+    )
+    assert len(cases) > 4000
+    assert 4 / 3 * n_bytes < 12 * 2**20
 
 
 # --- Finishing journals --------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import on_a_gpu
 import pytest
 
 from conformance.core.ids import parse_case
+from conformance.observe import environment
 from conformance.observe.backends import iree
 from conformance.observe.journal import read_journal
 from conformance.predict.visit import MARGIN_S, Tally, Visit
@@ -45,6 +46,30 @@ def test_a_visit_without_time_says_how_to_go_on(
     assert "time is over: run it again with the same OUT" in said
 
 
+@pytest.mark.parametrize("budget", ["-3", "0", "19", "nan", "inf"])
+def test_a_time_in_which_nothing_can_be_asked_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    budget: str,
+) -> None:
+    """The system's alarm would end the visit, without a word."""
+    monkeypatch.setattr(on_a_gpu, "Visit", None)
+
+    assert visited(monkeypatch, str(tmp_path), "--backend", "cpu", "--budget", budget) == 4
+    assert f"on_a_gpu: --budget {budget}: name seconds, 20 at" in capsys.readouterr().err
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").touch()
+
+    assert visited(monkeypatch, str(tmp_path / "out"), "--backend", "cpu") == 3
+    said = capsys.readouterr().err
+    assert said.startswith(f"on_a_gpu: {tmp_path / 'out'} cannot be written: File exists")
+
+
 def test_a_visit_that_is_whole_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,6 +93,20 @@ def test_what_cannot_be_asked_without_flax_is_named_with_the_reason(
 
     assert visited(monkeypatch, str(tmp_path), "--backend", "cpu") == 0
     assert "left out: a, zeros_init_nnx: flax is not installed" in capsys.readouterr().out
+
+
+def test_a_setting_that_makes_other_programs_is_named_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is recorded under it neither confirms nor refutes, and the loan would be spent."""
+    flags = {"XLA_FLAGS": "--xla_gpu_ftz=true"}
+    monkeypatch.setattr(environment, "environment_variables", lambda: flags)
+    words = ("--backend", "cpu", "--topic", "quick", "--budget", str(MARGIN_S))
+
+    visited(monkeypatch, str(tmp_path), *words)
+
+    note = "note: XLA_FLAGS=--xla_gpu_ftz=true: compiler flags may change rounding"
+    assert capsys.readouterr().out.splitlines()[1] == note
 
 
 # --- What IREE compiled beforehand ---------------------------------------------------------------
