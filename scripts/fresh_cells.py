@@ -25,10 +25,9 @@ from conformance.cases.planes import LARGEST_SEED
 from conformance.core.formats import NARROW_DTYPES
 from conformance.core.ids import Case, Problem, format_shape
 from conformance.core.paths import BUDGETS, shipped
-from conformance.core.records import CaseResult, CheckResult, Status
+from conformance.core.records import VALUES, CaseResult, CheckResult, Status
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
-from conformance.judge.checks.values import VALUES
 from conformance.judge.rules import load_ledger
 from conformance.observe.observer import Observer
 from conformance.store import budgets
