@@ -69,6 +69,7 @@ class Use:
     axes: those of the parameter that are summed over. field: of these the receptive field.
     factor: what the parameter is multiplied by before. where: the operation.
     outputs: axes that are not summed over, and how much of each goes the same way.
+    repeated: axes along which there is a kernel for each, as of a batch, a scan, or an index.
     reason: why the use is unknown.
     """
 
@@ -81,6 +82,7 @@ class Use:
     field: tuple[int, ...] = ()
     factor: float = 1.0
     outputs: Outputs = ()
+    repeated: tuple[int, ...] = ()
     where: str = ""
     reason: str = ""
 
@@ -192,7 +194,7 @@ def view_of(parameter: str, shape: Sequence[int]) -> View:
 
 def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     """Return all uses of the parameters among the inputs, in the order of the program."""
-    follower = _Follower()
+    follower = _Follower({term.parameter: term.shape for term in inputs if isinstance(term, View)})
     for term in follower.run(program, list(inputs)):
         if isinstance(term, Mixed):
             follower.unknown(term, "output")
@@ -201,8 +203,21 @@ def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
 
 
 class _Follower:
-    def __init__(self) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.found: list[Use] = []
+        self._shapes = shapes
+
+    def left_out(self, parameter: str, axes: Iterable[tuple[Atom, ...]]) -> tuple[int, ...]:
+        """Return the axes of a parameter of which a view has but one element at a time.
+
+        None is told where it has a part of one: what was merged before it was cut is not told.
+        """
+        atoms = [atom for each in axes for atom in each]
+        if any(atom.is_part for atom in atoms):
+            return ()
+        here = {atom.axis for atom in atoms}
+        shape = self._shapes[parameter]
+        return tuple(axis for axis, size in enumerate(shape) if size > 1 and axis not in here)
 
     def run(self, program: Program, inputs: Sequence[Term]) -> list[Term]:
         terms: dict[Value, Term] = {
@@ -304,8 +319,13 @@ class _Follower:
 
     # --- Uses ------------------------------------------------------------------------------------
 
-    def use(self, view: View, kind: str, where: str, **facts: Any) -> None:
-        """Note one use. What data chose, and then is not summed, was looked up."""
+    def use(
+        self, view: View, kind: str, where: str, batch: Iterable[int] = (), **facts: Any
+    ) -> None:
+        """Note one use. What data chose, and then is not summed, was looked up.
+
+        batch: axes of a sum's view that those of the data are paired with.
+        """
         if view.is_indexed and kind in (ELEMENT, ADDED):
             kind = LOOKUP
         if kind == UNKNOWN_USE:
@@ -314,6 +334,9 @@ class _Follower:
             kind, facts = UNKNOWN_USE, {"reason": "a constant is added to it before"}
         elif kind not in SUMMED:
             facts["fan_in"] = 1.0
+        else:
+            left_out = self.left_out(view.parameter, view.axes)
+            facts["repeated"] = tuple(sorted({*left_out, *_axes_of(view, batch)}))
         where = "gather" if kind == LOOKUP and view.is_indexed else where
         self.found.append(Use(view.parameter, kind, factor=view.factor, where=where, **facts))
 
@@ -888,7 +911,7 @@ def _select(follower: _Follower, operation: Operation, operands: list[Term]) -> 
 
 
 def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
-    contracted, _ = operation.parameters["dimension_numbers"]
+    contracted, batches = operation.parameters["dimension_numbers"]
     sides = list(zip(operands, map(tuple, contracted), strict=True))
     for term, axes in sides:
         if isinstance(term, View) and _is_modulated(term, axes):
@@ -908,7 +931,7 @@ def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]
             follower, operation, term, other.pattern, of_other
         ):
             continue
-        _dotted(follower, operation, term, axes)
+        _dotted(follower, operation, term, axes, batches[0 if term is operands[0] else 1])
         if len(parameters) == 1 and isinstance(term, View):
             return Data(rest=_rest(operation, term, is_left=term is operands[0]))
     return DATA
@@ -969,6 +992,7 @@ def _dotted(
     operation: Operation,
     term: Term,
     axes: tuple[int, ...],
+    batch: Sequence[int],
 ) -> None:
     joined = term.axis if isinstance(term, Together) else -1
     whole = sum(view.shape[joined] for view in _views(term)) if joined >= 0 else 0
@@ -981,7 +1005,7 @@ def _dotted(
                 follower.unknown(view, operation.name, "joined with others and summed with them")
                 continue
             summed.append((Atom(-1, more),))
-        _contracted(follower, operation, view, summed)
+        _contracted(follower, operation, view, summed, batch)
 
 
 def _contracted(
@@ -989,6 +1013,7 @@ def _contracted(
     operation: Operation,
     view: View,
     summed: Sequence[tuple[Atom, ...]],
+    batch: Sequence[int] = (),
 ) -> None:
     """Note a contraction over some axes of a view; over a part of one it is unknown."""
     atoms = [atom for each in summed for atom in each]
@@ -1000,6 +1025,7 @@ def _contracted(
         view,
         CONTRACTION,
         operation.name,
+        batch,
         fan_in=float(math.prod(atom.size for atom in atoms)),
         axes=tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
         outputs=_outputs(each for each in view.axes if each not in summed),

@@ -59,7 +59,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 def pattern(function: Callable[[Any], Any]) -> Any:
-    (term,) = _Follower().run(traced(function, PLACES), [DATA])
+    (term,) = _Follower({}).run(traced(function, PLACES), [DATA])
     assert isinstance(term, Data | Known)
     return term.pattern
 
