@@ -153,8 +153,8 @@ class Known:
 class Rest:
     """The other axes of a kernel that data were summed with, as axes of what came out.
 
-    fan_in, axes: of that sum. outputs: what came out of it.
-    is_met: it was multiplied by other data since.
+    fan_in, axes: of that sum. outputs: what came out of it. left_out: axes with one index each.
+    is_met: it was multiplied by other data since. is_added: other data were added since.
     """
 
     view: View
@@ -162,6 +162,8 @@ class Rest:
     axes: tuple[int, ...]
     outputs: Outputs
     is_met: bool = False
+    is_added: bool = False
+    left_out: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -362,6 +364,17 @@ class _Follower:
                 Use(view.parameter, BILINEAR, fan, axes=axes, factor=view.factor, where=where)
             )
 
+    def summed_by_hand(self, rests: Sequence[Rest], where: str) -> None:
+        """Note that products with several kernels of one stack are added, as of a convolution.
+
+        What was added to other data before is what a residual carries: a layer, and then another.
+        """
+        name = rests[0].view.parameter
+        is_one = all(rest.view.parameter == name and not rest.is_added for rest in rests)
+        if is_one and all(rest.left_out for rest in rests):
+            reason = f"products with elements of axis {rests[0].left_out[0]} are added"
+            self.found.append(Use(name, UNKNOWN_USE, where=where, reason=reason))
+
     def _of_data(self, operation: Operation, operands: list[Term]) -> list[Term]:
         made = _without_parameters(operation, operands)
         rests = _rests(operands)
@@ -370,6 +383,8 @@ class _Follower:
             if len({rest.view.parameter for rest in rests.values()}) == len(rests):
                 for place, rest in rests.items():
                     self.bilinear(rest, operation.name, contracted[place])
+        if operation.name in SUMS and len(rests) == 2:
+            self.summed_by_hand(list(rests.values()), operation.name)
         if operation.name == "reduce_sum" and rests and rests[0].is_met:
             self.bilinear(rests[0], operation.name, operation.parameters["axes"])
         left: list[Rest | None] = [None]
@@ -590,8 +605,12 @@ def _rests_after(
     if name not in ("mul", *SUMS) and not (name == "div" and place == 0):
         return [None]
     fitted = _fitted(view, shape_of(operation))
-    is_met = rest.is_met or (name == "mul" and all(isinstance(each, Data) for each in operands))
-    return [None if fitted is None else dataclasses.replace(rest, view=fitted, is_met=is_met)]
+    meets = all(isinstance(each, Data) for each in operands)
+    is_met = rest.is_met or (name == "mul" and meets)
+    is_added = rest.is_added or (name in SUMS and meets)
+    if fitted is None:
+        return [None]
+    return [dataclasses.replace(rest, view=fitted, is_met=is_met, is_added=is_added)]
 
 
 def _with_axes(view: View, axes: Axes) -> View:
@@ -933,7 +952,9 @@ def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]
             continue
         _dotted(follower, operation, term, axes, batches[0 if term is operands[0] else 1])
         if len(parameters) == 1 and isinstance(term, View):
-            return Data(rest=_rest(operation, term, is_left=term is operands[0]))
+            rest = _rest(operation, term, is_left=term is operands[0])
+            left_out = follower.left_out(term.parameter, term.axes)
+            return Data(rest=dataclasses.replace(rest, left_out=left_out))
     return DATA
 
 

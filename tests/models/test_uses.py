@@ -125,6 +125,10 @@ UNKNOWN: dict[str, tuple[Callable[..., Any], tuple[Shape, ...], str]] = {
     "shifts of a convolution": (
         lambda w, x: sum(w[i] * x[:, i : i + 9] for i in range(3)), ((3,),), "sums of its products",
     ),
+    "shifts of a convolution, with kernels": (
+        lambda w, x: sum(x[:, i : i + 8] @ w[i] for i in range(3)),
+        ((3, 8, 4),), "products with elements of axis 0 are added",
+    ),
     "changes in a loop": (
         lambda w, x: lax.fori_loop(0, 3, lambda _, c: (c[0] @ c[1], 0.9 * c[1]), (x, w))[0],
         ((16, 16),), "changes from turn to turn",
@@ -300,6 +304,16 @@ def test_a_scale_of_what_is_then_summed_is_met_by_itself() -> None:
     each = found(lambda s, x: (s * x) @ x.T, ((16,),), X)
 
     assert [use.kind for use in each] == ["elementwise"]
+
+
+def test_layers_of_one_stack_that_a_residual_joins_have_a_fan_each() -> None:
+    def residual(w: Any, x: Any) -> Any:
+        x = jnp.tanh(x)
+        for number in range(3):
+            x = x + x @ w[number]
+        return x
+
+    assert {use.fan_in for use in found(residual, ((3, 16, 16),), X)} == {16}
 
 
 def test_what_is_returned_without_meeting_data_is_unknown() -> None:
