@@ -198,8 +198,7 @@ def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     """Return all uses of the parameters among the inputs, in the order of the program."""
     follower = _Follower({term.parameter: term.shape for term in inputs if isinstance(term, View)})
     for term in follower.run(program, list(inputs)):
-        if isinstance(term, Mixed):
-            follower.unknown(term, "output")
+        follower.element(term, "output")
         follower.cut([term], "output")
     return list(dict.fromkeys(follower.found))
 

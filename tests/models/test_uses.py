@@ -316,6 +316,12 @@ def test_layers_of_one_stack_that_a_residual_joins_have_a_fan_each() -> None:
     assert {use.fan_in for use in found(residual, ((3, 16, 16),), X)} == {16}
 
 
+def test_what_is_returned_once_it_met_data_is_used() -> None:
+    each = found(lambda s, t, i, x: (s * x, t[i]), ((16,), (5, 8)), TOKENS, X)
+
+    assert [(use.parameter, use.kind) for use in each] == [("0", "elementwise"), ("1", "lookup")]
+
+
 def test_what_is_returned_without_meeting_data_is_unknown() -> None:
     (use,) = found(lambda w, x: (jnp.linalg.norm(w), x), ((16, 8),), X)
 
