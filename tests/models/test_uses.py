@@ -269,6 +269,13 @@ def test_kernels_joined_along_what_is_summed_are_one_fan() -> None:
     assert {use.fan_in for use in found(joined, ((8, 4), (8, 4)), X)} == {16}
 
 
+def test_stacked_kernels_have_a_fan_each() -> None:
+    def stacked(a: Any, b: Any, x: Any) -> Any:
+        return jnp.einsum("bi,ico->bco", x, jnp.stack([a, b], 1))
+
+    assert {use.fan_in for use in found(stacked, ((16, 4), (16, 4)), X)} == {16}
+
+
 def test_a_stride_that_divides_no_kernel_has_a_range_of_fans() -> None:
     (use,) = found(lambda w, x: upsampled(x, w), ((3, 3, 16, 5),), IMAGE)
 
@@ -279,6 +286,18 @@ def test_a_state_that_begins_with_zeros_is_data() -> None:
     each = found(recurrent, ((8, 8), (16, 8)), abstract((5, 2, 16)))
 
     assert [(use.kind, use.fan_in) for use in each] == [("contraction", 8), ("contraction", 16)]
+
+
+def test_a_state_of_zeros_joined_with_what_comes_is_data() -> None:
+    def model(kernel: Any, x: Any) -> Any:
+        def step(state: Any, now: Any) -> Any:
+            return jnp.tanh(jnp.concatenate([now, state], -1) @ kernel), None
+
+        return lax.scan(step, jnp.stack([jnp.zeros(8)] * 2), x)[0]
+
+    (use,) = found(model, ((24, 8),), abstract((5, 2, 16)))
+
+    assert (use.kind, use.fan_in) == ("contraction", 24)
 
 
 def test_what_is_multiplied_before_counts_in_the_gain() -> None:
