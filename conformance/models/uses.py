@@ -200,13 +200,19 @@ def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     for term in follower.run(program, list(inputs)):
         follower.element(term, "output")
         follower.cut([term], "output")
-    return list(dict.fromkeys(follower.found))
+    return [use for use in dict.fromkeys(follower.found) if not follower.is_part_of_a_sum(use)]
 
 
 class _Follower:
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.found: list[Use] = []
         self._shapes = shapes
+        self._by_hand: set[tuple[str, int]] = set()
+
+    def is_part_of_a_sum(self, use: Use) -> bool:
+        """Return whether products with other kernels of its stack were added to what it made."""
+        stacks = {(use.parameter, axis) for axis in use.repeated}
+        return use.kind in SUMMED and not stacks.isdisjoint(self._by_hand)
 
     def left_out(self, parameter: str, axes: Iterable[tuple[Atom, ...]]) -> tuple[int, ...]:
         """Return the axes of a parameter of which a view has but one element at a time.
@@ -371,7 +377,9 @@ class _Follower:
         name = rests[0].view.parameter
         is_one = all(rest.view.parameter == name and not rest.is_added for rest in rests)
         if is_one and all(rest.left_out for rest in rests):
-            reason = f"products with elements of axis {rests[0].left_out[0]} are added"
+            axis = rests[0].left_out[0]
+            self._by_hand.add((name, axis))
+            reason = f"products with elements of axis {axis} are added"
             self.found.append(Use(name, UNKNOWN_USE, where=where, reason=reason))
 
     def _of_data(self, operation: Operation, operands: list[Term]) -> list[Term]:

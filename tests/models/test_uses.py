@@ -325,6 +325,12 @@ def test_a_scale_of_what_is_then_summed_is_met_by_itself() -> None:
     assert [use.kind for use in each] == ["elementwise"]
 
 
+def test_of_shifts_that_are_added_no_fan_is_told() -> None:
+    function, shapes, _ = UNKNOWN["shifts of a convolution, with kernels"]
+
+    assert {use.fan_in for use in found(function, shapes, X)} == {None}
+
+
 def test_layers_of_one_stack_that_a_residual_joins_have_a_fan_each() -> None:
     def residual(w: Any, x: Any) -> Any:
         x = jnp.tanh(x)
