@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy import special
 
 from conformance.core.arrays import Array, as_tall, widen
+from conformance.core.formats import FORMATS
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import (
     TRUNCATED_STDDEV,
@@ -162,8 +163,13 @@ def _prefix(array: Array) -> Values:
 
 
 def _drawn_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
-    """Return the dtypes in which the draw may have been: its own, or float32 and then cast."""
+    """Return the dtypes in which the draw may have been: its own, or float32 and then cast.
+
+    None of integers, or of anything else in which no initializer draws.
+    """
     float32 = np.dtype(np.float32)
+    if dtype.name not in FORMATS:
+        return ()
     return (dtype,) if dtype == float32 else (dtype, float32)
 
 
@@ -189,13 +195,15 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     """Return the initializer of the array: by its key if that is known, else by its statistics.
 
     Complex, empty and non-finite arrays are UNKNOWN: no law here has them, and comparisons with
-    their statistics, NaN among them, would not refuse any.
+    their statistics, NaN among them, would not refuse any. So are integers that are not all one.
     """
     if not _is_drawable(array):
         return UNKNOWN
     values = widen(array.ravel())
     if values.min() == values.max():
         return Recognised(initializer=f"constant({values.min():g})", is_exact=True)
+    if array.dtype.name not in FORMATS:
+        return UNKNOWN
     fit = None if key is None else _by_key(array, key, partitionable)
     if fit is None and (length := _orthogonal_length(array)):
         is_unit = math.isclose(length, 1, rel_tol=0, abs_tol=LENGTH_TOLERANCE)
@@ -462,7 +470,7 @@ def _orthogonal_length(array: Array) -> float:
     """Return the length of the rows or columns, the smaller side, if they are orthogonal; or 0."""
     if array.ndim < 2 or min(array.shape) < 2 or array.size > MOST_MULTIPLIED:
         return 0.0
-    if not _is_drawable(array):
+    if not _is_drawable(array) or array.dtype.name not in FORMATS:
         return 0.0
     tall = _tall(array)
     gram = tall.T @ tall

@@ -370,7 +370,7 @@ def _narrow(model: Model, one: _Known, known: Sequence[_Known]) -> Iterator[str]
     elif one.law.casts and not declared:
         for other in known:
             is_wider = other.path[:-1] == one.path[:-1] and as_dtype(other.dtype).itemsize > size
-            if is_wider:
+            if is_wider and as_dtype(other.dtype).kind not in "biu":
                 yield f"stored in {one.dtype}, beside {other.dtype} of {other.path[-1]}"
                 return
 

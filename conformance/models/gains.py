@@ -125,10 +125,15 @@ def _n_parts(reading: Reading, use: Use, shape: tuple[int, ...]) -> float:
 
 
 def _is_so(reading: Reading, use: Use, shape: tuple[int, ...]) -> bool:
-    """Return whether axes are read as they are used: those of size 1 say nothing."""
+    """Return whether axes are read as they are used: those of size 1 say nothing.
+
+    An axis along which there is a kernel for each is one of a batch, and of no outputs.
+    """
     for axis, (role, size) in enumerate(zip(reading.roles, shape, strict=True)):
         used = "field" if axis in use.field else "in" if axis in use.axes else role
         if size > 1 and (role != used or (axis not in use.axes and role in ("in", "field"))):
+            return False
+        if size > 1 and role == "out" and axis in use.repeated:
             return False
     return True
 

@@ -22,6 +22,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import ml_dtypes
 import numpy as np
 
 from conformance.core.arrays import Array
@@ -196,6 +197,12 @@ def _of_arrays(made: Any, target: str, seed: int) -> Model:
     else:
         wanted = "a linen module with its inputs, an nnx module, or a parameter tree"
         raise TargetError(f"target {target!r} returns {_described(made)}; needed is {wanted}")
+    for name, array in arrays.items():
+        if not _is_numeric(array):
+            raise TargetError(
+                f"target {target!r} has {name!r} among its arrays, of {array.dtype}, which holds "
+                "no numbers: leave it out"
+            )
     found, reason = (None, "arrays alone do not say what they are used for")
     return Model(
         framework=framework,
@@ -209,6 +216,11 @@ def _of_arrays(made: Any, target: str, seed: int) -> Model:
         root="",
         **_settings(),
     )
+
+
+def _is_numeric(array: Array) -> bool:
+    """Return whether an array holds numbers: of bool, of NumPy's, or such as bfloat16."""
+    return array.dtype.kind in "biufc" or array.dtype.name in vars(ml_dtypes)
 
 
 def _of_programs(kind: Kind, seed: int, abstract: bool) -> Model:

@@ -107,6 +107,9 @@ def either(first: Pattern, second: Pattern) -> Pattern:
 
 
 def _one_of(one: Along, other: Along) -> int | None:
+    """Return how many may differ from 0: after zeros, as a state begins with, those that come."""
+    if 0 in (one.most, other.most):
+        return other.most if one.most == 0 else one.most
     return one.most if one.most == other.most else None
 
 

@@ -69,6 +69,7 @@ class Use:
     axes: those of the parameter that are summed over. field: of these the receptive field.
     factor: what the parameter is multiplied by before. where: the operation.
     outputs: axes that are not summed over, and how much of each goes the same way.
+    repeated: axes along which there is a kernel for each, as of a batch, a scan, or an index.
     reason: why the use is unknown.
     """
 
@@ -81,6 +82,7 @@ class Use:
     field: tuple[int, ...] = ()
     factor: float = 1.0
     outputs: Outputs = ()
+    repeated: tuple[int, ...] = ()
     where: str = ""
     reason: str = ""
 
@@ -151,8 +153,8 @@ class Known:
 class Rest:
     """The other axes of a kernel that data were summed with, as axes of what came out.
 
-    fan_in, axes: of that sum. outputs: what came out of it.
-    is_met: it was multiplied by other data since.
+    fan_in, axes: of that sum. outputs: what came out of it. left_out: axes with one index each.
+    is_met: it was multiplied by other data since. is_added: other data were added since.
     """
 
     view: View
@@ -160,6 +162,8 @@ class Rest:
     axes: tuple[int, ...]
     outputs: Outputs
     is_met: bool = False
+    is_added: bool = False
+    left_out: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -192,17 +196,35 @@ def view_of(parameter: str, shape: Sequence[int]) -> View:
 
 def uses(program: Program, inputs: Sequence[Term]) -> list[Use]:
     """Return all uses of the parameters among the inputs, in the order of the program."""
-    follower = _Follower()
+    follower = _Follower({term.parameter: term.shape for term in inputs if isinstance(term, View)})
     for term in follower.run(program, list(inputs)):
-        if isinstance(term, Mixed):
-            follower.unknown(term, "output")
+        follower.element(term, "output")
         follower.cut([term], "output")
-    return list(dict.fromkeys(follower.found))
+    return [use for use in dict.fromkeys(follower.found) if not follower.is_part_of_a_sum(use)]
 
 
 class _Follower:
-    def __init__(self) -> None:
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self.found: list[Use] = []
+        self._shapes = shapes
+        self._by_hand: set[tuple[str, int]] = set()
+
+    def is_part_of_a_sum(self, use: Use) -> bool:
+        """Return whether products with other kernels of its stack were added to what it made."""
+        stacks = {(use.parameter, axis) for axis in use.repeated}
+        return use.kind in SUMMED and not stacks.isdisjoint(self._by_hand)
+
+    def left_out(self, parameter: str, axes: Iterable[tuple[Atom, ...]]) -> tuple[int, ...]:
+        """Return the axes of a parameter of which a view has but one element at a time.
+
+        None is told where it has a part of one: what was merged before it was cut is not told.
+        """
+        atoms = [atom for each in axes for atom in each]
+        if any(atom.is_part for atom in atoms):
+            return ()
+        here = {atom.axis for atom in atoms}
+        shape = self._shapes[parameter]
+        return tuple(axis for axis, size in enumerate(shape) if size > 1 and axis not in here)
 
     def run(self, program: Program, inputs: Sequence[Term]) -> list[Term]:
         terms: dict[Value, Term] = {
@@ -304,8 +326,13 @@ class _Follower:
 
     # --- Uses ------------------------------------------------------------------------------------
 
-    def use(self, view: View, kind: str, where: str, **facts: Any) -> None:
-        """Note one use. What data chose, and then is not summed, was looked up."""
+    def use(
+        self, view: View, kind: str, where: str, batch: Iterable[int] = (), **facts: Any
+    ) -> None:
+        """Note one use. What data chose, and then is not summed, was looked up.
+
+        batch: axes of a sum's view that those of the data are paired with.
+        """
         if view.is_indexed and kind in (ELEMENT, ADDED):
             kind = LOOKUP
         if kind == UNKNOWN_USE:
@@ -314,6 +341,9 @@ class _Follower:
             kind, facts = UNKNOWN_USE, {"reason": "a constant is added to it before"}
         elif kind not in SUMMED:
             facts["fan_in"] = 1.0
+        else:
+            left_out = self.left_out(view.parameter, view.axes)
+            facts["repeated"] = tuple(sorted({*left_out, *_axes_of(view, batch)}))
         where = "gather" if kind == LOOKUP and view.is_indexed else where
         self.found.append(Use(view.parameter, kind, factor=view.factor, where=where, **facts))
 
@@ -339,6 +369,19 @@ class _Follower:
                 Use(view.parameter, BILINEAR, fan, axes=axes, factor=view.factor, where=where)
             )
 
+    def summed_by_hand(self, rests: Sequence[Rest], where: str) -> None:
+        """Note that products with several kernels of one stack are added, as of a convolution.
+
+        What was added to other data before is what a residual carries: a layer, and then another.
+        """
+        name = rests[0].view.parameter
+        is_one = all(rest.view.parameter == name and not rest.is_added for rest in rests)
+        if is_one and all(rest.left_out for rest in rests):
+            axis = rests[0].left_out[0]
+            self._by_hand.add((name, axis))
+            reason = f"products with elements of axis {axis} are added"
+            self.found.append(Use(name, UNKNOWN_USE, where=where, reason=reason))
+
     def _of_data(self, operation: Operation, operands: list[Term]) -> list[Term]:
         made = _without_parameters(operation, operands)
         rests = _rests(operands)
@@ -347,6 +390,8 @@ class _Follower:
             if len({rest.view.parameter for rest in rests.values()}) == len(rests):
                 for place, rest in rests.items():
                     self.bilinear(rest, operation.name, contracted[place])
+        if operation.name in SUMS and len(rests) == 2:
+            self.summed_by_hand(list(rests.values()), operation.name)
         if operation.name == "reduce_sum" and rests and rests[0].is_met:
             self.bilinear(rests[0], operation.name, operation.parameters["axes"])
         left: list[Rest | None] = [None]
@@ -567,8 +612,12 @@ def _rests_after(
     if name not in ("mul", *SUMS) and not (name == "div" and place == 0):
         return [None]
     fitted = _fitted(view, shape_of(operation))
-    is_met = rest.is_met or (name == "mul" and all(isinstance(each, Data) for each in operands))
-    return [None if fitted is None else dataclasses.replace(rest, view=fitted, is_met=is_met)]
+    meets = all(isinstance(each, Data) for each in operands)
+    is_met = rest.is_met or (name == "mul" and meets)
+    is_added = rest.is_added or (name in SUMS and meets)
+    if fitted is None:
+        return [None]
+    return [dataclasses.replace(rest, view=fitted, is_met=is_met, is_added=is_added)]
 
 
 def _with_axes(view: View, axes: Axes) -> View:
@@ -888,7 +937,7 @@ def _select(follower: _Follower, operation: Operation, operands: list[Term]) -> 
 
 
 def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]) -> Any:
-    contracted, _ = operation.parameters["dimension_numbers"]
+    contracted, batches = operation.parameters["dimension_numbers"]
     sides = list(zip(operands, map(tuple, contracted), strict=True))
     for term, axes in sides:
         if isinstance(term, View) and _is_modulated(term, axes):
@@ -908,9 +957,11 @@ def _dot_general(follower: _Follower, operation: Operation, operands: list[Term]
             follower, operation, term, other.pattern, of_other
         ):
             continue
-        _dotted(follower, operation, term, axes)
+        _dotted(follower, operation, term, axes, batches[0 if term is operands[0] else 1])
         if len(parameters) == 1 and isinstance(term, View):
-            return Data(rest=_rest(operation, term, is_left=term is operands[0]))
+            rest = _rest(operation, term, is_left=term is operands[0])
+            left_out = follower.left_out(term.parameter, term.axes)
+            return Data(rest=dataclasses.replace(rest, left_out=left_out))
     return DATA
 
 
@@ -969,6 +1020,7 @@ def _dotted(
     operation: Operation,
     term: Term,
     axes: tuple[int, ...],
+    batch: Sequence[int],
 ) -> None:
     joined = term.axis if isinstance(term, Together) else -1
     whole = sum(view.shape[joined] for view in _views(term)) if joined >= 0 else 0
@@ -981,7 +1033,7 @@ def _dotted(
                 follower.unknown(view, operation.name, "joined with others and summed with them")
                 continue
             summed.append((Atom(-1, more),))
-        _contracted(follower, operation, view, summed)
+        _contracted(follower, operation, view, summed, batch)
 
 
 def _contracted(
@@ -989,6 +1041,7 @@ def _contracted(
     operation: Operation,
     view: View,
     summed: Sequence[tuple[Atom, ...]],
+    batch: Sequence[int] = (),
 ) -> None:
     """Note a contraction over some axes of a view; over a part of one it is unknown."""
     atoms = [atom for each in summed for atom in each]
@@ -1000,6 +1053,7 @@ def _contracted(
         view,
         CONTRACTION,
         operation.name,
+        batch,
         fan_in=float(math.prod(atom.size for atom in atoms)),
         axes=tuple(sorted({atom.axis for atom in atoms if atom.axis >= 0})),
         outputs=_outputs(each for each in view.axes if each not in summed),

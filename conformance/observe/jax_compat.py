@@ -277,9 +277,50 @@ def _program(jaxpr: Any) -> Program:
     held.update(zip(map(value_of, jaxpr.constvars), constants, strict=False))
     return Program(
         inputs=inputs,
-        operations=tuple(_operation(equation, value_of) for equation in jaxpr.eqns),
+        operations=tuple(
+            each
+            for equation in jaxpr.eqns
+            for each in _as_before(_operation(equation, value_of), numbers)
+        ),
         outputs=tuple(map(value_of, jaxpr.outvars)),
         constants=held,
+    )
+
+
+def _as_before(operation: Operation, numbers: Iterator[int]) -> Iterator[Operation]:
+    """Yield an operation; of `stack`, from JAX 0.12 on, what it was before: a concatenation.
+
+    numbers: of values that no other has.
+    """
+    if operation.name != "stack":
+        yield operation
+        return
+    import jax
+    from jax import lax
+
+    axis, (output,) = operation.parameters["axis"], operation.outputs
+    shape = (*output.form.shape[:axis], 1, *output.form.shape[axis + 1 :])
+    places = tuple(place for place in range(len(shape)) if place != axis)
+    forms = [
+        jax.ShapeDtypeStruct(shape, each.form.dtype)  # type: ignore[no-untyped-call]  # JAX
+        for each in operation.inputs
+    ]
+    parts = [Value(number=next(numbers), form=form) for form in forms]
+    for value, part in zip(operation.inputs, parts, strict=True):
+        yield dataclasses.replace(
+            operation,
+            name="broadcast_in_dim",
+            parameters={"shape": shape, "broadcast_dimensions": places},
+            inputs=(value,),
+            outputs=(part,),
+            run=lambda array: (lax.broadcast_in_dim(array, shape, places),),
+        )
+    yield dataclasses.replace(
+        operation,
+        name="concatenate",
+        parameters={"dimension": axis},
+        inputs=tuple(parts),
+        run=lambda *arrays: (lax.concatenate(arrays, axis),),
     )
 
 

@@ -8,6 +8,7 @@ import json
 import math
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -171,6 +172,55 @@ def test_complex_empty_and_non_finite_parameters_are_audited_as_unknown() -> Non
         ("empty", "not recognised"),
         ("nan", "not recognised"),
     ]
+
+
+def integers() -> dict[str, Any]:
+    """Return what a checkpoint holds beside its parameters, and a table in eight bits."""
+    return {
+        "step": 3,
+        "order": np.arange(32).reshape(8, 4),
+        "mask": np.arange(256).reshape(16, 16) % 3 == 0,
+        "quantised": np.random.default_rng(0).integers(-128, 127, (32, 32)).astype(np.int8),
+        "one": np.eye(8, dtype=int),
+    }
+
+
+def test_integers_have_no_law() -> None:
+    result = audit(load("tests.models.test_audit:integers"))
+
+    assert result.n_faults == 0
+    assert {one.path: one.initializer for one in result.parameters} == {
+        "mask": "not recognised",
+        "one": "not recognised",
+        "order": "not recognised",
+        "quantised": "not recognised",
+        "step": "constant(3)",
+    }
+
+
+def texts() -> dict[str, Any]:
+    return {"model": {"name": "x", "w": np.zeros((4, 4), np.float32)}}
+
+
+def test_what_is_no_number_is_refused_by_name() -> None:
+    with pytest.raises(TargetError, match=r"has 'model\.name' among its arrays, of <U1, which"):
+        load("tests.models.test_audit:texts")
+
+
+class _Counted(nn.Module):
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        draw = nn.initializers.lecun_normal()
+        kernel = self.param("kernel", lambda key: draw(key, (16, 8)).astype("bfloat16"))
+        return x @ kernel + self.param("count", lambda _: jax.numpy.zeros((), "int32"))
+
+
+def counted() -> tuple[Any, ...]:
+    return _Counted(), jax.numpy.ones((2, 16))
+
+
+def test_an_integer_is_no_wider_than_a_kernel_beside_it() -> None:
+    assert audit(load("tests.models.test_audit:counted")).n_faults == 0
 
 
 def test_a_law_that_bfloat16_biases_is_noted_with_its_figures() -> None:

@@ -85,6 +85,10 @@ def one_by_one(w: Any, x: Any) -> Any:
     return x
 
 
+def experts(w: Any, x: Any) -> Any:
+    return jnp.einsum("ebi,eio->ebo", jnp.stack([x] * 3), w)
+
+
 SEQUENCE = abstract((1, 3, 32))
 SMALL = abstract((1, 8, 8, 4))
 
@@ -141,6 +145,16 @@ PLANTED: dict[str, tuple[Any, Any, Shape, Call, Any, str]] = {
     "scanned": (
         LECUN(), LECUN(batch_axis=0), (3, 16, 16), scanned, X,
         "as if fan-in were 48, not 16: axis 0 counted",
+    ),
+    "scanned, square, by he": (
+        INITIALIZERS.he_normal(), INITIALIZERS.he_normal(batch_axis=0), (3, 16, 16), scanned, X,
+        "gain 0.667: as if fan-in were 48, not 16: axis 0 counted",
+    ),
+    "stacked, in fan_out": (
+        fan_out(), fan_out(batch_axis=0), (3, 16, 16), one_by_one, X, "gain 0.667: as if fan-in",
+    ),
+    "experts, in fan_out": (
+        fan_out(), fan_out(batch_axis=0), (3, 16, 32), experts, X, "as if fan-in were 48, not 16",
     ),
     "the kernel first": (
         LECUN(), LECUN(in_axis=1, out_axis=0), (32, 16), lambda w, x: w @ x.T, X,

@@ -52,6 +52,18 @@ LAWS: dict[str, tuple[Draw, str]] = {
         "1 + normal(stddev=0.1)",
     ),
     "zeros": (named(INITIALIZERS.zeros), "constant(0)"),
+    "stacked": (
+        lambda key, dtype: jnp.stack(
+            [INITIALIZERS.normal(0.5)(each, (2, 3), dtype) for each in jax.random.split(key)]
+        ),
+        "normal(stddev=0.5)",
+    ),
+    "of stacked keys": (
+        lambda key, dtype: jax.vmap(lambda each: INITIALIZERS.normal(0.5)(each, (2, 3), dtype))(
+            jnp.stack([jax.random.fold_in(key, number) for number in range(2)])
+        ),
+        "normal(stddev=0.5)",
+    ),
 }
 
 

@@ -59,7 +59,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 def pattern(function: Callable[[Any], Any]) -> Any:
-    (term,) = _Follower().run(traced(function, PLACES), [DATA])
+    (term,) = _Follower({}).run(traced(function, PLACES), [DATA])
     assert isinstance(term, Data | Known)
     return term.pattern
 
@@ -112,6 +112,7 @@ def test_of_two_patterns_only_what_both_say_is_left() -> None:
     assert either(one, one) == one
     assert either(one, other) == (Along(4, None),)
     assert either((), one) == (Along(4, None),)
+    assert either((Along(4, 0),), one) == one
 
 
 def test_a_constant_with_a_zero_here_and_there_is_not_few() -> None:

@@ -125,6 +125,10 @@ UNKNOWN: dict[str, tuple[Callable[..., Any], tuple[Shape, ...], str]] = {
     "shifts of a convolution": (
         lambda w, x: sum(w[i] * x[:, i : i + 9] for i in range(3)), ((3,),), "sums of its products",
     ),
+    "shifts of a convolution, with kernels": (
+        lambda w, x: sum(x[:, i : i + 8] @ w[i] for i in range(3)),
+        ((3, 8, 4),), "products with elements of axis 0 are added",
+    ),
     "changes in a loop": (
         lambda w, x: lax.fori_loop(0, 3, lambda _, c: (c[0] @ c[1], 0.9 * c[1]), (x, w))[0],
         ((16, 16),), "changes from turn to turn",
@@ -265,6 +269,13 @@ def test_kernels_joined_along_what_is_summed_are_one_fan() -> None:
     assert {use.fan_in for use in found(joined, ((8, 4), (8, 4)), X)} == {16}
 
 
+def test_stacked_kernels_have_a_fan_each() -> None:
+    def stacked(a: Any, b: Any, x: Any) -> Any:
+        return jnp.einsum("bi,ico->bco", x, jnp.stack([a, b], 1))
+
+    assert {use.fan_in for use in found(stacked, ((16, 4), (16, 4)), X)} == {16}
+
+
 def test_a_stride_that_divides_no_kernel_has_a_range_of_fans() -> None:
     (use,) = found(lambda w, x: upsampled(x, w), ((3, 3, 16, 5),), IMAGE)
 
@@ -275,6 +286,18 @@ def test_a_state_that_begins_with_zeros_is_data() -> None:
     each = found(recurrent, ((8, 8), (16, 8)), abstract((5, 2, 16)))
 
     assert [(use.kind, use.fan_in) for use in each] == [("contraction", 8), ("contraction", 16)]
+
+
+def test_a_state_of_zeros_joined_with_what_comes_is_data() -> None:
+    def model(kernel: Any, x: Any) -> Any:
+        def step(state: Any, now: Any) -> Any:
+            return jnp.tanh(jnp.concatenate([now, state], -1) @ kernel), None
+
+        return lax.scan(step, jnp.stack([jnp.zeros(8)] * 2), x)[0]
+
+    (use,) = found(model, ((24, 8),), abstract((5, 2, 16)))
+
+    assert (use.kind, use.fan_in) == ("contraction", 24)
 
 
 def test_what_is_multiplied_before_counts_in_the_gain() -> None:
@@ -300,6 +323,28 @@ def test_a_scale_of_what_is_then_summed_is_met_by_itself() -> None:
     each = found(lambda s, x: (s * x) @ x.T, ((16,),), X)
 
     assert [use.kind for use in each] == ["elementwise"]
+
+
+def test_of_shifts_that_are_added_no_fan_is_told() -> None:
+    function, shapes, _ = UNKNOWN["shifts of a convolution, with kernels"]
+
+    assert {use.fan_in for use in found(function, shapes, X)} == {None}
+
+
+def test_layers_of_one_stack_that_a_residual_joins_have_a_fan_each() -> None:
+    def residual(w: Any, x: Any) -> Any:
+        x = jnp.tanh(x)
+        for number in range(3):
+            x = x + x @ w[number]
+        return x
+
+    assert {use.fan_in for use in found(residual, ((3, 16, 16),), X)} == {16}
+
+
+def test_what_is_returned_once_it_met_data_is_used() -> None:
+    each = found(lambda s, t, i, x: (s * x, t[i]), ((16,), (5, 8)), TOKENS, X)
+
+    assert [(use.parameter, use.kind) for use in each] == [("0", "elementwise"), ("1", "lookup")]
 
 
 def test_what_is_returned_without_meeting_data_is_unknown() -> None:
