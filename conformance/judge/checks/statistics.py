@@ -175,6 +175,7 @@ def statistic_of(decision: Decision) -> Statistic | None:
         name=test.name,
         value=finding.statistic,
         p_value=finding.p_value,
+        share=SHARE.alpha,
         sample_size=decision.size,
         certain=finding.certain,
     )
