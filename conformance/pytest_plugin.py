@@ -311,7 +311,6 @@ class Controller:
         """Show versions, backends, tier, goldens, and what is unusual about this process."""
         from conformance.cases.backends import installed
         from conformance.core.settings import unusual
-        from conformance.judge.alpha import allocation_text
         from conformance.observe import environment
 
         asked, versions = self._session.options, environment.package_versions()
@@ -321,11 +320,18 @@ class Controller:
             f"conformance: backends {','.join(asked.asked.backends) or 'auto'}, "
             f"tier {asked.asked.tier}, goldens {asked.golden_folder}, run {self._session.run_id}",
             *(f"conformance: overlay {folder}" for folder in asked.overlays),
-            f"conformance: {allocation_text()}",
+            *(f"conformance: {line}" for line in self._error_budget()),
             *(f"conformance: note: {line}" for line in unusual(environment.ambient())),
             *(f"conformance: note: {line}" for line in installed().faults()),
             *([LEFT_OUT] if asked.narrows_cases else []),
         ]
+
+    def _error_budget(self) -> Iterator[str]:
+        """Yield how the run shares it out; nothing where the selection is refused."""
+        from conformance.core.errors import ConformanceError
+
+        with contextlib.suppress(ConformanceError):
+            yield self._session.error_budget_on_cpu()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:

@@ -193,6 +193,19 @@ VISITS = (
         keys=("s7",),
     ),
     Visit(
+        sees="draws whose bits no oracle follows",
+        laws=(("normal_1",), ("lecun_normal",), ("he_uniform",)),
+        keys=("s7",),
+        prngs=("rbg", "unsafe_rbg"),
+    ),
+    Visit(
+        sees="matrices whose bits no oracle follows",
+        laws=(("orthogonal",),),
+        dtypes=("float32",),
+        keys=("s7",),
+        prngs=("rbg", "unsafe_rbg"),
+    ),
+    Visit(
         sees="complex numbers and matrices whose bits no oracle follows",
         laws=(("normal", "orthogonal"), ("he_uniform",)),
         dtypes=("complex64", "complex128"),

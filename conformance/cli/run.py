@@ -18,7 +18,6 @@ from conformance.core.errors import ExitCode, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
 from conformance.core.words import counted
-from conformance.judge.alpha import allocation_text
 from conformance.report.as_json import to_json
 from conformance.report.lots import Lots
 from conformance.report.page.model import Figure
@@ -73,12 +72,15 @@ def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecord
     is_text = arguments.json != STDOUT
     notes = [f"note: {line}" for line in (*unusual(session.environment), *installed().faults())]
     if is_text:
-        print("\n".join([*notes, allocation_text()]))
+        print("\n".join(notes), end="\n" if notes else "")
     ending = "the run was interrupted"
     laws: tuple[Figure, ...] = ()
     try:
         with telling_what_is_kept(lambda: _kept(recorder)):
-            judge(session.prepared(), recorder, is_told=is_text)
+            session.prepared()
+            if is_text:
+                print(session.error_budget())
+            judge(session, recorder, is_told=is_text)
         ending = ""
         laws = _laws(session, recorder)
     except WorkerGone as error:  # the cases that it leaves are missing, for that reason

@@ -232,7 +232,8 @@ class Remedy:
 class Statistic:
     """What a statistical test found: of those of a case the one of the smallest p-value.
 
-    p_value: of a right initializer, or a bound on it. sample_size: elements that were looked at.
+    p_value: of a right initializer, or a bound on it. share: of the run's error budget, below which
+    the p-value refuses. sample_size: elements that were looked at.
     certain: the smallest fault that so many show with probability 0.999999, in units of `value`;
     NaN where no formula tells.
     """
@@ -240,6 +241,7 @@ class Statistic:
     name: str
     value: float
     p_value: float
+    share: float
     sample_size: int
     certain: float
 

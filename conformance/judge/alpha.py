@@ -29,6 +29,13 @@ class Share:
     decisions: int
     says: str
 
+    def spent(self, decisions: int) -> float:
+        """Return the probability of a false alarm that a run with so many of them has.
+
+        As much as the part, if they are fewer: the head of a run says so before it knows them all.
+        """
+        return self.alpha * max(decisions, self.decisions)
+
     @property
     def alpha(self) -> float:
         """Return the probability of a false alarm that a single decision may have."""
@@ -65,10 +72,29 @@ RECOGNITION = Share(
     says="10 laws of each of 10,000 parameters of a model",
 )
 
+DECISIONS_OF_A_CASE = 2
+"""On its mean and on its variance."""
+
+DECISIONS_OF_A_SAMPLE = 15 * 3
+"""Of each test in each look."""
+
 ALLOCATION = (MOMENTS, STATISTICS, DRIFT, RECOGNITION)
 
 
-def allocation_text() -> str:
-    """Return the allocation in a line, for the head of a run."""
+def allocation_text(n_cases: int = 0, n_samples: int = 0) -> str:
+    """Return the allocation in a line, for the head of a run.
+
+    n_cases: whose mean and variance are decided on. n_samples: of them, those that the statistical
+    tests decide on. More than the shares are for are told, with the rate that they come to.
+    """
+    taken = {MOMENTS: DECISIONS_OF_A_CASE * n_cases, STATISTICS: DECISIONS_OF_A_SAMPLE * n_samples}
     shares = ", ".join(f"{share.name} {share.alpha:.2g}" for share in ALLOCATION)
-    return f"false alarms: less than {RUN_ERROR_RATE:g} a run; a decision has of it: {shares}"
+    text = f"a run; a decision has of it: {shares}"
+    beyond = [share.name for share, decisions in taken.items() if decisions > share.decisions]
+    if not beyond:
+        return f"false alarms: less than {RUN_ERROR_RATE:g} {text}"
+    rate = math.fsum(share.spent(taken.get(share, 0)) for share in ALLOCATION)
+    return (
+        f"false alarms: less than {rate:.2g} {text}; {n_cases:,} cases take more than the share of "
+        f"{' and '.join(beyond)} in {RUN_ERROR_RATE:g}"
+    )

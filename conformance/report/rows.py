@@ -140,7 +140,7 @@ def _of_place(says: str, value: Callable[[Place], Any], *, since: int = 1) -> An
     return _column(says, since=since, placed=value)
 
 
-def _of_statistic(says: str, value: Callable[[Statistic], Any]) -> Any:
+def _of_statistic(says: str, value: Callable[[Statistic], Any], *, since: int = 4) -> Any:
     """Declare a column of what was decided by chance; None where nothing was."""
 
     def told_value(told: Told) -> Any:
@@ -148,7 +148,7 @@ def _of_statistic(says: str, value: Callable[[Statistic], Any]) -> Any:
         least = min(found, key=lambda statistic: statistic.p_value, default=None)
         return None if least is None else value(least)
 
-    return _column(says, told_value, since=4)
+    return _column(says, told_value, since=since)
 
 
 def _of_package(name: str) -> Any:
@@ -353,6 +353,11 @@ class Row:
         "differs, from 0 for none to f for all",
         lambda drift: drift.mismatch or None,
         since=5,
+    )
+    share: OptionalReal = _of_statistic(
+        "the share of the run's error budget that the decision has: a smaller p-value refuses",
+        lambda found: found.share,
+        since=6,
     )
 
 

@@ -152,6 +152,20 @@ class Session:
         """How many cases there are."""
         return sum(len(block.seeds) for block in self.blocks) + len(self.cases)
 
+    def error_budget(self) -> str:
+        """Return how this run shares out its error budget, in a line."""
+        return _error_budget(self.catalogue, self.selected)
+
+    def error_budget_on_cpu(self) -> str:
+        """Return the same without starting JAX: `auto` counts as `cpu`.
+
+        Raises:
+            SelectionError, CatalogueError: as `validate_selection`.
+        """
+        asked = self.options.on("cpu")
+        units = [*blocks(self.catalogue, asked)] or select(self.catalogue, asked)
+        return _error_budget(self.catalogue, units)
+
     @property
     def expected(self) -> Iterable[str]:
         """Ids of the cases that need a row of their own, when all verdicts have been taken.
@@ -333,6 +347,19 @@ class Session:
 
     def _command(self, words: list[str]) -> str:
         return rerun(words, self.options, self.environment)
+
+
+def _error_budget(catalogue: Catalogue, units: Iterable[Case | Block]) -> str:
+    from conformance.judge.alpha import allocation_text
+    from conformance.judge.checks.statistics import is_sampled
+
+    n_cases = n_samples = 0
+    for unit in units:
+        case, size = (unit.case, len(unit.seeds)) if isinstance(unit, Block) else (unit, 1)
+        n_cases += size
+        if is_sampled(catalogue.lookup(case.problem.initializer).definition, case.problem):
+            n_samples += size
+    return allocation_text(n_cases, n_samples)
 
 
 class Recorded(Session):

@@ -148,15 +148,25 @@ def test_sizes_meet_many_keys() -> None:
         assert len({case.problem.key for case in asked() if case.problem.shape == shape}) >= 8
 
 
-def test_complex_numbers_and_matrices_are_asked_where_no_oracle_follows() -> None:
+def test_each_law_is_asked_where_no_oracle_follows() -> None:
     problems = {case.problem for case in asked() if case.problem.prng.endswith("rbg")}
 
     assert {(each.initializer, each.prng) for each in problems} == {
         (name, prng)
-        for name in ("normal", "he_uniform", "orthogonal")
+        for name in ("normal", "normal_1", "lecun_normal", "he_uniform", "orthogonal")
         for prng in ("rbg", "unsafe_rbg")
     }
-    assert {each.dtype for each in problems} == {"complex64", "complex128"}
+
+
+def test_each_dtype_is_asked_where_no_oracle_follows() -> None:
+    dtypes: dict[str, set[str]] = {}
+    for case in asked():
+        if case.problem.prng.endswith("rbg"):
+            dtypes.setdefault(case.problem.initializer, set()).add(case.problem.dtype)
+
+    assert dtypes["normal_1"] | dtypes["he_uniform"] >= {*NARROW_DTYPES}
+    assert dtypes["normal"] == {"complex64", "complex128"}
+    assert dtypes["orthogonal"] == {"float32", "complex64", "complex128"}
 
 
 def test_each_law_is_asked_for_a_large_array_of_float64() -> None:

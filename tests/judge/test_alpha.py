@@ -44,3 +44,29 @@ def test_the_head_of_a_run_names_every_share() -> None:
         "false alarms: less than 1e-06 a run; a decision has of it: moments 1.2e-12, "
         "statistics 2.5e-13, drift 5e-13, recognition 2.5e-12"
     )
+
+
+def test_a_case_and_a_sample_take_as_many_decisions_as_the_head_counts() -> None:
+    assert len(TESTS) * LOOKS == alpha.DECISIONS_OF_A_SAMPLE
+    assert alpha.MOMENTS.decisions == alpha.DECISIONS_OF_A_CASE * 100_000
+
+
+def test_as_many_cases_as_the_shares_are_for_keep_the_rate() -> None:
+    assert alpha.allocation_text(100_000, SAMPLES) == alpha.allocation_text()
+
+
+@pytest.mark.parametrize(
+    ("n_cases", "n_samples", "rate", "shares"),
+    [
+        (1_000_000, 0, "3.2e-06", "moments"),
+        (50_000, 50_000, "1.3e-06", "statistics"),
+        (1_000_000, 1_000_000, "1.4e-05", "moments and statistics"),
+    ],
+)
+def test_the_head_of_a_run_of_more_cases_says_what_rate_they_come_to(
+    n_cases: int, n_samples: int, rate: str, shares: str
+) -> None:
+    text = alpha.allocation_text(n_cases, n_samples)
+
+    assert text.startswith(f"false alarms: less than {rate} a run; a decision has of it: moments ")
+    assert text.endswith(f"; {n_cases:,} cases take more than the share of {shares} in 1e-06")

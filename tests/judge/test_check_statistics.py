@@ -123,7 +123,7 @@ def test_what_decided_is_on_record_with_its_size_and_the_smallest_fault() -> Non
 
     assert result.statistic is not None
     assert result.statistic.name == "lags"
-    assert result.statistic.p_value < STATISTICS.alpha
+    assert result.statistic.p_value < result.statistic.share == STATISTICS.alpha
     assert result.statistic.sample_size == 2048
     assert 0.1 < result.statistic.certain < 1
     assert result.metrics["p_lags"] == result.statistic.p_value

@@ -250,3 +250,23 @@ def test_a_block_says_each_case_once() -> None:
 
     assert isinstance(block, Block)
     assert [case.problem.seed for case in block.cases()] == [5, 6, 7]
+
+
+# --- The head ------------------------------------------------------------------------------------
+def test_a_million_seeds_are_said_to_take_more_than_their_share_of_the_error_budget() -> None:
+    session = session_of(ranges=(range(1_000_000),))
+
+    assert session.error_budget().startswith("false alarms: less than 3.2e-06 a run; ")
+    assert session.error_budget_on_cpu() == session.error_budget()
+
+
+def test_a_few_seeds_keep_the_rate() -> None:
+    assert session_of().error_budget().startswith("false alarms: less than 1e-06 a run; ")
+
+
+def test_draws_that_no_oracle_follows_take_the_share_of_statistics() -> None:
+    session = session_of(ranges=(range(50_000),), prngs=("rbg",))
+
+    assert session.error_budget().endswith(
+        "50,000 cases take more than the share of statistics in 1e-06"
+    )

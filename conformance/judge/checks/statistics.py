@@ -95,6 +95,13 @@ def has_oracle(definition: Definition, problem: Problem) -> bool:
     return problem.prng.startswith("threefry") and not isinstance(definition, Declared)
 
 
+def is_sampled(definition: Definition | None, problem: Problem) -> bool:
+    """Return whether statistics decide on the draws, since no oracle does."""
+    if definition is None or isinstance(definition, Constant):
+        return False
+    return not has_oracle(definition, problem)
+
+
 def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> list[list[KeySpec]]:
     """Return the keys whose arrays a check wants to see, by look, the problem's own first.
 
@@ -175,6 +182,7 @@ def statistic_of(decision: Decision) -> Statistic | None:
         name=test.name,
         value=finding.statistic,
         p_value=finding.p_value,
+        share=SHARE.alpha,
         sample_size=decision.size,
         certain=finding.certain,
     )

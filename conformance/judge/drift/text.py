@@ -10,11 +10,15 @@ from conformance.core.ulp import INCOMPARABLE
 EXPLAINED = {
     "key": "the key itself is another",
     "bits": "the key is the same, and gives other random bits",
-    "uniform": "the random bits are the same: what is made of them is not",
-    "unit": "the random bits and uniforms are the same: what is made of them is not",
+    "uniform": "the key still gives the same bits: others were drawn, or others made of them",
+    "unit": "the key still gives the same uniforms: others were drawn, or others made of them",
     "scaled": "the samplers of jax.random draw as before: the initializer draws otherwise",
 }
-"""What is known of another stream by the first stage that differs."""
+"""What is known of another stream by the first stage that differs.
+
+The backend computes the stages from the key that was given. The initializer may have drawn with
+another: of bits and uniforms that are the same only their making is known to be right.
+"""
 
 
 def explain(drift: Drift, case_id: str) -> str:
