@@ -32,11 +32,11 @@ from conformance.flax.recognition import (
 from conformance.models.arrays import found as found_of_arrays
 from conformance.models.confirm import confirmed
 from conformance.models.faults import faults_of_law, faults_of_numbers, faults_of_values
-from conformance.models.gains import gain_of, suited_form
+from conformance.models.gains import WRONG_FAN, gain_of, suited_form
 from conformance.models.keys import do_overlap, draws_of, keys_of, label, n_copies, scopes, words_of
 from conformance.models.law import LawRead, law_read, text_of
 from conformance.models.model import LINEN, NNX, Model
-from conformance.models.names import library_names, names_by_axes
+from conformance.models.names import UNIFORM, is_same, library_names, names_by_axes, scaled_of
 from conformance.models.repetitions import Fault, each_with_others, equal_slices, repetitions
 from conformance.models.uses import SUMMED, UNKNOWN_USE, Use
 
@@ -189,7 +189,48 @@ def _of_programs(model: Model, names: Iterable[str]) -> list[_Known]:
     by_name: dict[str, list[Use]] = defaultdict(list)
     for use in model.uses or ():
         by_name[use.parameter].append(use)
-    return [_of_program(model, name, tuple(by_name[name]), known) for name in names]
+    found = [_of_program(model, name, tuple(by_name[name]), known) for name in names]
+    return [_but_for_a_cell(one, found) for one in found]
+
+
+def _but_for_a_cell(one: _Known, known: Sequence[_Known]) -> _Known:
+    """Return a parameter without the fault of its fan, if it is drawn as the kernel beside it is.
+
+    PyTorch and Equinox draw both kernels of a recurrent cell within +-hidden**-0.5, and `hidden` is
+    the fan-in of one of them.
+    """
+    faults = tuple(text for text in one.faults if not text.startswith(WRONG_FAN))
+    if len(faults) == len(one.faults):
+        return one
+    mate = next((other for other in known if other is not one and _is_mate(one, other)), None)
+    if mate is None:
+        return one
+    note = f"within the bounds of {mate.name}, which suit the fan-in of that one"
+    return dataclasses.replace(one, faults=faults, notes=(*one.notes, note))
+
+
+def _is_mate(one: _Known, other: _Known) -> bool:
+    """Return whether the other makes as many outputs of a module, by the same uniform, rightly."""
+    mine, its = (scaled_of(each.law.scaled or each.law.definition) for each in (one, other))
+    if mine is None or its is None or (mine.distribution, its.distribution) != (UNIFORM, UNIFORM):
+        return False
+    if one.path[:-1] != other.path[:-1] or not is_same(mine.variance, its.variance, one.dtype):
+        return False
+    outputs = [
+        {
+            math.prod(each.shape) / use.fan_in
+            for use in each.uses
+            if use.kind in SUMMED and use.fan_in
+        }
+        for each in (one, other)
+    ]
+    is_right = any(
+        use.kind in SUMMED
+        and use.fan_in
+        and is_same(its.variance, 1 / (3 * use.fan_in), other.dtype)
+        for use in other.uses
+    )
+    return is_right and not outputs[0].isdisjoint(outputs[1])
 
 
 def _of_program(model: Model, name: str, uses: tuple[Use, ...], names: Mapping[int, str]) -> _Known:
@@ -318,7 +359,7 @@ def _of_array(model: Model, name: str) -> _Known:
         is_random=is_random,
         n_compared=min(array.size, PREFIX) if recognised.is_exact else 0,
         n_equal=0,
-        faults=(f"wrong fan: {recognised.fault}",) if recognised.fault else (),
+        faults=(f"{WRONG_FAN}: {recognised.fault}",) if recognised.fault else (),
         notes=tuple(notes),
     )
 

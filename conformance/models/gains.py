@@ -18,6 +18,9 @@ from conformance.core.laws import TRUNCATED_STDDEV, Definition, TruncatedNormal
 from conformance.models.names import UNIFORM, Reading, Scaled, is_same, readings, scaled_of
 from conformance.models.uses import BILINEAR, FUSED, SUMMED, UNKNOWN_USE, Use
 
+WRONG_FAN = "wrong fan"
+"""How the fault begins that a wrong fan is."""
+
 OTHER_MODES: Mapping[str, Callable[[Reading], float]] = {
     "2 / (fan_in + fan_out)": lambda reading: 2 / (reading.fan_in + reading.fan_out),
     "1 / fan_out": lambda reading: 1 / reading.fan_out,
@@ -153,7 +156,7 @@ def _explained(
 ) -> Iterator[str]:
     """Yield what wrong fans explain a variance, the likeliest first."""
     assert use.fan_in is not None
-    told = f"wrong fan: gain {_gain(variance, use)}"
+    told = f"{WRONG_FAN}: gain {_gain(variance, use)}"
     true = _sizeable(use.axes, shape)
     near = sorted(readings(shape), key=lambda each: len(_counted(each, shape) ^ true))
     for scale in _scales(distribution):

@@ -173,6 +173,24 @@ def haiku_mlp() -> tuple[Any, ...]:
     return haiku.transform(lambda x: haiku.nets.MLP([8, 4])(x)), _shape(2, 16)
 
 
+def equinox_cell(key: Any) -> tuple[Any, ...]:
+    import equinox
+
+    return equinox.nn.GRUCell(8, 16, key=key), _shape(8), _shape(16)
+
+
+def equinox_cell_of_another_law(key: Any) -> tuple[Any, ...]:
+    """The same, but for the kernel of its inputs: of the outputs, as if axes were swapped."""
+    import equinox
+    import jax
+
+    cell, *inputs = equinox_cell(key)
+    swapped = jax.nn.initializers.lecun_uniform(in_axis=0, out_axis=1)(key, (48, 8))
+    hidden = jax.nn.initializers.lecun_normal(in_axis=1, out_axis=0)(key, (48, 16))
+    where = lambda each: (each.weight_ih, each.weight_hh)  # noqa: E731
+    return equinox.tree_at(where, cell, (swapped, hidden)), *inputs
+
+
 def equinox_mlp(key: Any) -> tuple[Any, ...]:
     import equinox
 

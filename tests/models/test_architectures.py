@@ -115,6 +115,23 @@ def test_a_module_of_equinox_is_taken_as_it_is() -> None:
     assert audited("equinox_mlp").n_faults == 0
 
 
+def test_both_kernels_of_a_cell_may_have_the_bounds_that_suit_one() -> None:
+    """+-16**-0.5 is lecun_uniform of 48 as well, and 48 are the outputs of three gates."""
+    pytest.importorskip("equinox")
+    kernel = row("equinox_cell", "weight_ih")
+
+    assert kernel.fan_in == 8
+    assert kernel.notes == ("within the bounds of weight_hh, which suit the fan-in of that one",)
+    assert audited("equinox_cell").n_faults == 0
+
+
+def test_the_same_bounds_are_a_wrong_fan_where_no_kernel_beside_has_them() -> None:
+    pytest.importorskip("equinox")
+    kernel = row("equinox_cell_of_another_law", "weight_ih")
+
+    assert any(fault.startswith("wrong fan: gain 0.167") for fault in kernel.faults)
+
+
 HIGH_WATER = """
 import re, sys
 from pathlib import Path
