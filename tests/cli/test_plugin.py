@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+# A run within this process forgets what it was the first to import, and matplotlib cannot be
+# imported twice.
+import matplotlib.figure  # noqa: F401
 import pytest
 
 from conformance.cases import catalogue
