@@ -6,13 +6,14 @@ matrices, that are orthogonal each, the law is not Haar.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 from conformance.cases.catalogue import Initializer
 from conformance.core.records import DriftClass
 from conformance.planted.fault import Fault, Graded, Shape, Wrong
-from conformance.suite.faults.draws import ANY_SEED
+from conformance.suite.faults.draws import ANY_SEED, fault
 from conformance.suite.faults.fault import of_array
 
 
@@ -164,28 +165,7 @@ def _phases_fixed(array: Any) -> Any:
     return array * (np.abs(array[:1]) / array[:1])
 
 
-def _fault(
-    name: str,
-    wrong: Wrong,
-    *,
-    drift: DriftClass = DriftClass.STREAM,
-    caught_by: str = "statistics",
-    base: str = "normal",
-    dtype: str = "complex64",
-    prng: str = "rbg",
-    shape: Shape = (64, 32),
-) -> Fault:
-    return Fault(
-        name=f"{prng}_{name}",
-        base=base,
-        wrong=wrong,
-        caught_by=caught_by,
-        drift=drift,
-        dtype=dtype,
-        prng=prng,
-        shape=shape,
-        key="s7",
-    )
+_fault = functools.partial(fault, base="normal", dtype="complex64", key="s7")
 
 
 def _matrix(

@@ -301,7 +301,7 @@ def _reflections_only(array: Any) -> Any:
     return np.eye(len(array)) - 2 * half @ half.T
 
 
-def _fault(
+def fault(
     name: str,
     wrong: Wrong,
     *,
@@ -311,7 +311,9 @@ def _fault(
     dtype: str = "float32",
     prng: str = "rbg",
     shape: Shape = (64, 32),
+    key: str = "",
 ) -> Fault:
+    """Return a fault of draws that no oracle follows, as most here are."""
     return Fault(
         name=f"{prng}_{name}",
         base=base,
@@ -321,6 +323,7 @@ def _fault(
         dtype=dtype,
         prng=prng,
         shape=shape,
+        key=key,
     )
 
 
@@ -338,50 +341,50 @@ LARGE, SQUARE = (256, 512), (32, 32)
 
 FAULTS = (
     DECLARED,
-    _fault("antithetic_halves", _of_values(_antithetic_halves)),
-    _fault(
+    fault("antithetic_halves", _of_values(_antithetic_halves)),
+    fault(
         "columns_share_a_part",
         Graded(at=_sharing, planted=0.1, unit="correlation"),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault(
+    fault(
         "neighbours_correlate",
         Graded(at=_neighbours, planted=0.3, unit="correlation"),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("repeats_at_lag_3", _repeated(3), drift=DriftClass.LAW),
-    _fault("repeats_at_lag_1000", _repeated(1000)),
-    _fault("palindrome", _of_values(_palindrome)),
-    _fault("rows_sorted", _of_values(_sorted_rows), drift=DriftClass.STRUCTURAL),
-    _fault(
+    fault("repeats_at_lag_3", _repeated(3), drift=DriftClass.LAW),
+    fault("repeats_at_lag_1000", _repeated(1000)),
+    fault("palindrome", _of_values(_palindrome)),
+    fault("rows_sorted", _of_values(_sorted_rows), drift=DriftClass.STRUCTURAL),
+    fault(
         "a_row_of_another_level",
         Graded(at=_a_row_of_another_level, planted=0.7, unit="sigma"),
         drift=DriftClass.LAW,
     ),
-    _fault(
+    fault(
         "a_column_of_another_spread",
         Graded(at=_a_column_of_another_spread, planted=0.5, unit="of the spread"),
         drift=DriftClass.LAW,
     ),
-    _fault("variance_up_by_5_percent", variance_off(0.05), drift=DriftClass.LAW),
-    _fault("mean_up_by_2_percent_of_sigma", mean_off(0.02), drift=DriftClass.LAW),
-    _fault("skewed", Graded(at=_skewed, planted=0.2, unit="spread"), drift=DriftClass.TRANSFORM),
-    _fault(
+    fault("variance_up_by_5_percent", variance_off(0.05), drift=DriftClass.LAW),
+    fault("mean_up_by_2_percent_of_sigma", mean_off(0.02), drift=DriftClass.LAW),
+    fault("skewed", Graded(at=_skewed, planted=0.2, unit="spread"), drift=DriftClass.TRANSFORM),
+    fault(
         "of_two_scales",
         Graded(at=_of_two_scales, planted=0.6, unit="of the variance"),
         shape=LARGE,
         drift=DriftClass.TRANSFORM,
     ),
-    _fault(
+    fault(
         "uniform_of_the_right_variance",
         _of_values(_uniform_of_right_variance),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("clipped_at_2_sigma", _of_values(_clipped), drift=DriftClass.LAW),
-    _fault("without_tails", _of_values(_without_tails(3)), shape=LARGE, drift=DriftClass.LAW),
-    _fault("without_far_tails", _of_values(_without_tails(3.6)), shape=LARGE, drift=DriftClass.LAW),
-    _fault("of_16_bits", _of_values(_rounded(12)), drift=DriftClass.LAW),
-    _fault(
+    fault("clipped_at_2_sigma", _of_values(_clipped), drift=DriftClass.LAW),
+    fault("without_tails", _of_values(_without_tails(3)), shape=LARGE, drift=DriftClass.LAW),
+    fault("without_far_tails", _of_values(_without_tails(3.6)), shape=LARGE, drift=DriftClass.LAW),
+    fault("of_16_bits", _of_values(_rounded(12)), drift=DriftClass.LAW),
+    fault(
         "one_value_never_drawn",
         _of_values(_never_drawn),
         dtype="bfloat16",
@@ -389,7 +392,7 @@ FAULTS = (
         drift=DriftClass.STREAM,
     ),
     *(
-        _fault(
+        fault(
             "outlier",
             Graded(at=_outlier, planted=8.0, unit="sigma"),
             dtype=dtype,
@@ -400,84 +403,84 @@ FAULTS = (
         )
         for dtype, prng in (("float32", "rbg"), ("bfloat16", "unsafe_rbg"))
     ),
-    _fault("hollow", _of_values(_hollow), drift=DriftClass.LAW),
-    _fault(
+    fault("hollow", _of_values(_hollow), drift=DriftClass.LAW),
+    fault(
         "tails_heavier",
         Graded(at=_heavier_tails, planted=0.3, unit="of what lies beyond 3 sigma"),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("some_repeated", _of_values(_some_repeated)),
-    _fault(
+    fault("some_repeated", _of_values(_some_repeated)),
+    fault(
         "two_columns_correlate",
         Graded(at=_two_columns_correlate, planted=0.6, unit="correlation"),
         drift=DriftClass.STREAM,
     ),
-    _fault(
+    fault(
         "two_rows_of_a_key_equal",
         _two_rows_of_a_key_equal,
         dtype="bfloat16",
         prng="unsafe_rbg",
         drift=DriftClass.STRUCTURAL,
     ),
-    _fault("palindrome", _of_values(_palindrome), dtype="bfloat16", prng="unsafe_rbg"),
-    _fault(
+    fault("palindrome", _of_values(_palindrome), dtype="bfloat16", prng="unsafe_rbg"),
+    fault(
         "symmetric",
         _of_values(_symmetric),
         dtype="bfloat16",
         prng="unsafe_rbg",
         shape=(64, 64),
     ),
-    _fault(
+    fault(
         "a_little_skewed",
         Graded(at=_skewed, planted=0.05, unit="spread"),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault(
+    fault(
         "keys_correlate_in_large_arrays",
         Graded(at=_partly_of_one_key, planted=0.05, unit="correlation"),
         shape=LARGE,
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("key_ignored", _key_ignored),
-    _fault(
+    fault("key_ignored", _key_ignored),
+    fault(
         "keys_correlate",
         Graded(at=_partly_of_one_key, planted=0.3, unit="correlation"),
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("children_are_one", _children_are_one, base="normal", drift=DriftClass.IDENTICAL),
-    _fault(
+    fault("children_are_one", _children_are_one, base="normal", drift=DriftClass.IDENTICAL),
+    fault(
         "orthogonal_with_positive_diagonal",
         _of_values(_positive_diagonals),
         base="orthogonal",
         shape=SQUARE,
         drift=DriftClass.TRANSFORM,
     ),
-    _fault(
+    fault(
         "orthogonal_without_reflections",
         _of_values(_rotations_only),
         base="orthogonal",
         shape=SQUARE,
         drift=DriftClass.ROUNDING,
     ),
-    _fault(
+    fault(
         "orthogonal_and_symmetric",
         _of_values(_reflections_only),
         base="orthogonal",
         shape=SQUARE,
     ),
-    _fault(
+    fault(
         "orthogonal_with_small_diagonals_positive",
         _of_values(_diagonal_made_positive(is_large=False)),
         base="orthogonal",
         shape=SQUARE,
         drift=DriftClass.TRANSFORM,
     ),
-    _fault(
+    fault(
         "orthogonal_with_large_diagonals_positive",
         _of_values(_diagonal_made_positive(is_large=True)),
         base="orthogonal",
         shape=SQUARE,
         drift=DriftClass.TRANSFORM,
     ),
-    _fault("orthogonal_of_one_key", _key_ignored, base="orthogonal", shape=SQUARE),
+    fault("orthogonal_of_one_key", _key_ignored, base="orthogonal", shape=SQUARE),
 )
