@@ -91,14 +91,15 @@ FIGURES = {
         fewest=2,
     ),
     "cases of the standard tier by design": Figure(
-        pattern=r"standard tier has since then ([\d,]+) more", value=lambda: n_by_design(STANDARD)
+        pattern=rf"{n_cases(STANDARD)} identical, (\d+) no golden",
+        value=lambda: n_by_design(STANDARD),
     ),
     "what a run of the quick tier prints": Figure(
         pattern=rf"PASSED: {n_cases(QUICK)} cases.*\nlimited by the ledger: (\d+) x orth",
         value=lambda: n_limited(QUICK),
     ),
     "what a run of the standard tier prints": Figure(
-        pattern=rf"(?:PASSED: {n_cases(STANDARD)} cases.*\n|`)limited by the ledger: (\d+) x orth",
+        pattern=r"(?:no golden, in .*\n(?:limited .*\n)*?|`)limited by the ledger: (\d+) x orth",
         value=lambda: n_limited(STANDARD),
         fewest=2,
     ),
