@@ -266,23 +266,27 @@ def test_a_wrong_law_is_told_with_the_check_that_fails(
     assert "  the mean of the law of uniform-float16" in said
 
 
-OF_THE_CPU = iree.Driver(
-    name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
-)
-"""IREE's driver of this CPU, where a GPU's is due."""
+BY_IREE = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
+@pytest.fixture
+def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the file of a program, as if IREE's CPU were a Vulkan device."""
+    pytest.importorskip("iree.compiler", reason="the extra [iree] is not installed")
+    cpu = iree.Driver(
+        name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
+    )
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", cpu)
+    keep(tmp_path / "iree-vulkan.zip", [BY_IREE], few())
+    return tmp_path / "iree-vulkan.zip"
+
+
 def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, beforehand: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if IREE's CPU were a Vulkan device."""
-    monkeypatch.setitem(iree.GPUS, "iree-vulkan", OF_THE_CPU)
-    case = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
-    keep(tmp_path / "iree-vulkan.zip", [case], few())
-    index = read_index(tmp_path / "iree-vulkan.zip")
+    index = read_index(beforehand)
     monkeypatch.setattr(importlib.metadata, "version", uncompiled)
-    files = [tmp_path / "lost.zip", tmp_path / "iree-vulkan.zip"]
+    files = [tmp_path / "lost.zip", beforehand]
     found = Visit(tmp_path, "cpu", predictions=[], kept=files, catalogue=few())
 
     lost, tally = found.run(untold, ["iree"])
@@ -290,19 +294,14 @@ def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(
     assert str(lost).startswith(f"iree: not asked: {files[0]} cannot be read")
     assert (tally.name, tally.n_asked, tally.n_answered) == ("iree", 1, 1)
     header, entries = read_journal(tmp_path / "iree.journal")
-    assert isinstance(entries[case.id].outcome, Returned)
+    assert isinstance(entries[BY_IREE.id].outcome, Returned)
     assert header.environment.packages[iree.COMPILER] == index.packages[iree.COMPILER]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("iree") is None, reason="needs the extra [iree]")
 def test_a_program_that_did_not_come_along_ends_what_is_asked_of_iree_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, beforehand: Path
 ) -> None:
-    monkeypatch.setitem(iree.GPUS, "iree-vulkan", OF_THE_CPU)
-    case = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
-    keep(tmp_path / "iree-vulkan.zip", [case], few())
-    files = [tmp_path / "iree-vulkan.zip"]
-    found = Visit(tmp_path, "cpu", predictions=[], kept=files, catalogue=doubled())
+    found = Visit(tmp_path, "cpu", predictions=[], kept=[beforehand], catalogue=doubled())
 
     (tally,) = found.run(untold, ["iree"])
 
