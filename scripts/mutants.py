@@ -637,7 +637,7 @@ def stored_faults() -> Path:
 def _digest(*files: Iterable[Path]) -> str:
     digest = hashlib.sha256(sys.version.encode())
     for file in sorted(file for some in files for file in some):
-        digest.update(str(file).encode() + file.read_bytes())
+        digest.update(str(file.relative_to(ROOT)).encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
