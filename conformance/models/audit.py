@@ -37,8 +37,8 @@ from conformance.models.keys import do_overlap, draws_of, keys_of, label, n_copi
 from conformance.models.law import LawRead, law_read, text_of
 from conformance.models.model import LINEN, NNX, Model
 from conformance.models.names import UNIFORM, is_same, library_names, names_by_axes, scaled_of
+from conformance.models.notes import SUMMED, UNKNOWN_USE, Use
 from conformance.models.repetitions import Fault, each_with_others, equal_slices, repetitions
-from conformance.models.uses import SUMMED, UNKNOWN_USE, Use
 
 NOTABLE_BIAS = 1e-3
 """Of the mean in sigma, or of the variance: what a 16-bit law is worth a note for."""

@@ -13,7 +13,7 @@ from conformance.models.confirm import Confirmed
 from conformance.models.gains import fan_fault
 from conformance.models.law import LawRead, text_of
 from conformance.models.model import Leaf
-from conformance.models.uses import ADDED, SUMMED, Use
+from conformance.models.notes import ADDED, SUMMED, Use
 
 BIASES = ("bias", "b")
 """What libraries call what is added to the outputs of a layer."""

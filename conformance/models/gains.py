@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from conformance.core.laws import TRUNCATED_STDDEV, Definition, TruncatedNormal
 from conformance.models.names import UNIFORM, Reading, Scaled, is_same, readings, scaled_of
-from conformance.models.uses import BILINEAR, FUSED, SUMMED, UNKNOWN_USE, Use
+from conformance.models.notes import BILINEAR, FUSED, SUMMED, UNKNOWN_USE, Use
 
 WRONG_FAN = "wrong fan"
 """How the fault begins that a wrong fan is."""

@@ -44,7 +44,9 @@ from conformance.models.formula import (
     values,
 )
 from conformance.models.keys import keys_of
-from conformance.models.uses import DATA, Use, uses, view_of
+from conformance.models.notes import Use
+from conformance.models.terms import DATA, view_of
+from conformance.models.uses import uses
 from conformance.observe.jax_compat import traced
 from conformance.observe.target import blamed, load_target
 

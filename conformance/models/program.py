@@ -47,6 +47,8 @@ ELEMENTWISE = frozenset(
 )
 """Operations that make each element of their output of the same element of their inputs."""
 
+SUMS = ("add", "sub", "add_any")
+
 MOVING = frozenset(
     {"reshape", "transpose", "squeeze", "broadcast_in_dim", "slice", "rev", "expand_dims"}
 )

@@ -16,7 +16,7 @@ from conformance.models.faults import faults_of_law, faults_of_numbers, faults_o
 from conformance.models.formula import Formula, read, root_keys
 from conformance.models.law import LawRead, law_read
 from conformance.models.model import Leaf
-from conformance.models.uses import ADDED, CONTRACTION, Use
+from conformance.models.notes import ADDED, CONTRACTION, Use
 from conformance.observe.jax_compat import traced
 
 KERNEL = Use(parameter="kernel", kind=CONTRACTION, fan_in=16.0, axes=(0,))

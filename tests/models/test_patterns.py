@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from jax import lax
 
+from conformance.models.notes import Notes
 from conformance.models.patterns import Along, either, most_summed, of_array
-from conformance.models.uses import DATA, Data, Known, _Follower
+from conformance.models.terms import DATA, Data, Known
+from conformance.models.uses import Follower
 from conformance.observe.jax_compat import traced
 
 PLACES = np.array([[3, 0, 1], [1, 4, 4]], np.int32)
@@ -59,7 +61,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 def pattern(function: Callable[[Any], Any]) -> Any:
-    (term,) = _Follower({}).run(traced(function, PLACES), [DATA])
+    (term,) = Follower(Notes({})).run(traced(function, PLACES), [DATA])
     assert isinstance(term, Data | Known)
     return term.pattern
 

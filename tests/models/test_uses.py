@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from conformance.models.uses import DATA, Use, uses, view_of
+from conformance.models.notes import Use
+from conformance.models.terms import DATA, view_of
+from conformance.models.uses import uses
 from conformance.observe.jax_compat import traced
 
 NHWC = ("NHWC", "HWIO", "NHWC")
