@@ -34,7 +34,7 @@ from conformance.judge.statistics.sample import Sample
 
 def _certain(size: float, variance: float, reach: float, n_places: int = 1) -> float:
     """Return the mean of terms that is seen for certain: beyond the bound, and beyond chance."""
-    evidence = STATISTICS.evidence + math.log(max(n_places, 1))
+    evidence = STATISTICS.evidence + math.log(n_places)
     miss = math.log(2 / CERTAIN)
     return bernstein_bound(size, variance, reach, evidence) + bernstein_bound(
         size, variance, reach, miss
@@ -89,7 +89,7 @@ def _extremes(sample: Sample) -> Finding | None:
     chances = []
     # Mass strictly outside the element, and mass from the element on outwards.
     for outside, from_here in ((below[0], upto[0]), (1 - upto[1], 1 - below[1])):
-        too_near = math.exp(size * math.log1p(-min(max(outside - slack, 0.0), 0.999999)))
+        too_near = (1 - max(outside - slack, 0.0)) ** size
         too_far = size * (from_here + slack)
         chances += [too_near, too_far]
     return Finding(
@@ -111,7 +111,7 @@ def _atoms(sample: Sample) -> Finding | None:
         counts = np.bincount(law.indices(sample.values.ravel()), minlength=len(shares))
         p = 2 * np.minimum(
             scipy.special.bdtr(counts, size, shares),
-            np.where(counts > 0, scipy.special.bdtrc(np.maximum(counts, 1) - 1, size, shares), 1.0),
+            scipy.special.bdtrc(counts - 1, size, shares),
         )
         index = int(p.argmin())
         assert law.points is not None
@@ -125,14 +125,14 @@ def _atoms(sample: Sample) -> Finding | None:
         return None
     starts = np.flatnonzero(np.diff(sample.ordered, prepend=-np.inf) > 0)
     counts = np.diff(np.append(starts, size))
-    most = int(counts.max(initial=1))
+    most = int(counts.max())
     ways = float(scipy.special.gammaln(size + 1) - scipy.special.gammaln(most + 1))
     ways -= float(scipy.special.gammaln(size - most + 1))
     log_p = ways + (most - 1) * math.log(law.heaviest)
     value = float(sample.ordered[starts[int(counts.argmax())]])
     return Finding(
         statistic=most / size,
-        p_value=math.exp(min(0.0, log_p)) if most > 1 else 1.0,
+        p_value=math.exp(min(0.0, log_p)),
         where=f"at {value:.6g}",
     )
 
@@ -224,8 +224,8 @@ def _keys(sample: Sample) -> Finding | None:
         return None
     first, second = (sample.spectrum[start : 2 * n_pairs : 2] for start in (0, 1))
     cross = np.fft.irfft(np.sum(np.conj(first) * second, axis=0), sample.padded)
-    sums = np.concatenate([cross[-(size - 1) :] if size > 1 else [], cross[:size]])
     distances = np.arange(1 - size, size)
+    sums = cross[distances]  # those before the first are at the end: the transform is periodic
     counts = n_pairs * (size - np.abs(distances)).astype(np.float64)
     return _products(
         sample, sums, counts, counts, lambda n: f"{distances[n]} places on in the next draw"
