@@ -190,13 +190,30 @@ def _continuous(definition: Definition, law: Law, shape: tuple[int, ...], dtype:
         law=law,
         slack=_slack(law, dtype),
         heaviest=_heaviest(law, dtype),
-        score=Term(mean=0.0, variance=1 / 12, reach=0.5, lean=cell),
-        square=Term(mean=1 / 12, variance=1 / 180, reach=1 / 6, lean=cell),
+        score=uniform_score(cell),
+        square=squared_uniform_score(cell),
     )
+
+
+def uniform_score(lean: float) -> Term:
+    """Return the law of a score that is a uniform less a half, as of every continuous law."""
+    return Term(mean=0.0, variance=1 / 12, reach=0.5, lean=lean)
+
+
+def squared_uniform_score(lean: float) -> Term:
+    """Return the law of its square, of fourth moment 1/80."""
+    return Term(mean=1 / 12, variance=1 / 180, reach=1 / 6, lean=lean)
 
 
 NODES = 512
 """Of the Gauss-Legendre rule: powers up to 8 of a normal within 1e-13."""
+
+
+@functools.cache
+def _rule() -> tuple[Reals, Reals]:
+    """Return its nodes and weights, which take 0.1 s."""
+    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    return nodes, weights
 
 
 def _quadrature(unit: Law, reach: float) -> tuple[Reals, Reals]:
@@ -205,7 +222,7 @@ def _quadrature(unit: Law, reach: float) -> tuple[Reals, Reals]:
     reach: of the outermost draws.
     """
     lower, upper = (min(max(end, -reach), reach) for end in unit.support)
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = _rule()
     places = (lower + upper) / 2 + (upper - lower) / 2 * nodes
     shares = weights * np.exp(unit.log_density(places))
     return places, shares / shares.sum()

@@ -23,7 +23,11 @@ from conformance.core.laws import Normal
 from conformance.judge.alpha import CERTAIN, STATISTICS
 from conformance.judge.bounds import bernstein, bernstein_bound
 from conformance.judge.statistics.battery import TESTS, worst
-from conformance.judge.statistics.element import ElementLaw, Term
+from conformance.judge.statistics.element import (
+    ElementLaw,
+    squared_uniform_score,
+    uniform_score,
+)
 from conformance.judge.statistics.finding import Finding, Test
 from conformance.judge.statistics.sample import Sample
 
@@ -40,8 +44,8 @@ NORMAL = ElementLaw(
     powers=(),
     law=Normal(stddev=1.0),
     slack=ERROR,
-    score=Term(mean=0.0, variance=1 / 12, reach=0.5, lean=ERROR),
-    square=Term(mean=1 / 12, variance=1 / 180, reach=1 / 6, lean=ERROR),
+    score=uniform_score(ERROR),
+    square=squared_uniform_score(ERROR),
 )
 """Of what `normals` makes: no lattice, and no bound for a power."""
 
