@@ -101,7 +101,7 @@ MODULES = (
 
 JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
-    *("check_oracle", "check_statistics", "classify"),
+    *("check_oracle", "check_statistics", "circular", "classify"),
     *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
     *(
         "haar",
