@@ -115,7 +115,7 @@ JUDGES = (
         "matrix_draws",
     ),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
-    *("reading", "recognition", "refuted", "replay", "rules"),
+    *("reach", "reading", "recognition", "refuted", "replay", "rules"),
     *("sample", "sampler", "stages"),
     *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "witness"),
 )

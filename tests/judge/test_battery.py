@@ -15,7 +15,7 @@ import scipy
 from conformance.core.arrays import Array
 from conformance.core.laws import Uniform
 from conformance.judge.alpha import CERTAIN, STATISTICS
-from conformance.judge.bounds import bernstein
+from conformance.judge.bounds import at_least, bernstein
 from conformance.judge.statistics import TESTS, ElementLaw, battery, sample_of
 from conformance.judge.statistics.element import Term
 from conformance.judge.statistics.finding import Finding
@@ -236,12 +236,12 @@ def test_how_often_a_value_occurs_is_held_to_the_binomial_law(
     assert found.p_value == pytest.approx(p_value, rel=1e-9)
 
 
-@pytest.mark.parametrize(("n_rare", "p_value"), [(0, 1.0), (1, 4 * (1 - (1 - 2.0**-20) ** 20))])
+@pytest.mark.parametrize(("n_rare", "p_value"), [(0, 1.0), (1, 6 * (1 - (1 - 2.0**-20) ** 20))])
 def test_a_rare_value_is_there_once_or_not_at_all(n_rare: int, p_value: float) -> None:
-    """Of two values one has 2^-20: that it is not there is no evidence, that it is there is."""
-    law = dataclasses.replace(COINS, points=np.array([0.0, 1.0]), upto=np.array([2.0**-20, 1.0]))
-    values = np.ones((1, 20))
-    values[0, :n_rare] = 0.0
+    """Of three values one has 2^-20: that it is not there is no evidence, that it is there is."""
+    law = dataclasses.replace(COINS, upto=np.array([2.0**-20, 0.5, 1.0]))
+    values = np.array([[1.0] * 10 + [0.0] * 10])
+    values[0, :n_rare] = -1.0
 
     found = measured("atoms", values, law)
 
@@ -289,6 +289,24 @@ def test_where_nearly_every_value_is_there_several_times_none_is_counted(
     found = measured_or_not("collisions", np.linspace(0.1, 0.9, 12)[None], law)
 
     assert (found is not None) == is_measured
+
+
+def test_so_many_collisions_are_certain_to_show_that_fewer_are_as_likely_as_the_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bound at the share itself is not below it. Of twelve elements eleven repeat at most."""
+    law = dataclasses.replace(FINE, heaviest=2.0**-12)
+    mean = 2.0**-12 * 66
+
+    def certain(alpha: float) -> float:
+        share = dataclasses.replace(STATISTICS, part=alpha * 1e6 * STATISTICS.decisions)
+        monkeypatch.setattr(battery, "STATISTICS", share)
+        assert share.alpha == alpha
+        return measured("collisions", np.linspace(0.1, 0.9, 12)[None], law).certain * 12
+
+    assert certain(at_least(3, mean)) == 4
+    assert certain(math.nextafter(at_least(3, mean), 1)) == 3
+    assert certain(1e-300) == 12
 
 
 def test_collisions_of_a_small_lattice_are_its_atoms() -> None:
@@ -365,6 +383,12 @@ def test_what_is_mirrored_nowhere_is_correlated_with_nothing() -> None:
     found = measured("reflections", np.array([[1.0, 0.0, 0.0]]))
 
     assert (found.statistic, found.p_value) == (0.0, 1.0)
+
+
+def test_where_no_two_keys_show_anything_the_first_distance_is_told() -> None:
+    found = measured("keys", np.zeros((2, 3)))
+
+    assert (found.p_value, found.where) == (1.0, "-2 places on in the next draw")
 
 
 @pytest.mark.parametrize("name", ["lags", "reflections"])
@@ -454,6 +478,16 @@ def test_lines_are_all_products_of_two_lines_of_an_axis(law: ElementLaw, axis: i
     agree_with_places(measured("lines", arrays, law), law, places, 2)
 
 
+def test_two_lines_are_correlated_and_one_with_nothing() -> None:
+    arrays = np.repeat(coins(64, 1, 1, seed=6), 2, axis=1)
+    products = [float(s * s) for s in scores(arrays[:, 0, 0])]
+
+    agree_with_places(
+        measured("lines", arrays), COINS, [("lines 0 and 1 of axis 0", products, 64)], 1
+    )
+    assert measured_or_not("lines", arrays[:, :1]) is None
+
+
 def test_no_more_lines_are_correlated_than_take_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = coins(64, 4, seed=6)
     arrays[:, 3] = arrays[:, 0]
@@ -502,6 +536,24 @@ def test_levels_of_a_law_whose_squares_are_unknown_are_means_only() -> None:
 
     assert measured("levels", arrays, law).where.startswith("mean")
     assert measured("levels", arrays, COINS).where.startswith("spread")
+
+
+def test_levels_of_one_kind_are_no_likelier_than_certain() -> None:
+    law = dataclasses.replace(COINS, square=None)
+
+    assert measured("levels", np.zeros((4, 3)), law).p_value == 1.0
+
+
+def test_a_level_that_never_varies_is_told_as_it_is() -> None:
+    """In units of 1, for it has no standard deviation."""
+    score = Term(mean=0.0, variance=0.0, reach=0.5, lean=1 / 64)
+    law = dataclasses.replace(COINS, score=score, square=None)
+
+    found = measured("levels", np.ones((4, 3)), law)
+
+    assert found.statistic == 3 / 8
+    evidence = math.log(2 * 3 / STATISTICS.alpha) + math.log(2 / CERTAIN)
+    assert found.certain == pytest.approx(1 / 64 + 2 * 0.5 / 3 * evidence / 4, rel=1e-12)
 
 
 @BOTH
@@ -576,6 +628,15 @@ def test_where_nothing_is_copied_it_is_no_evidence() -> None:
     assert (found.statistic, found.p_value) == (0.0, 1.0)
     assert alone is not None
     assert alone.p_value == 1.0
+
+
+def test_two_lines_may_be_copies() -> None:
+    law = dataclasses.replace(COINS, heaviest=2.0**-12)
+
+    found = battery._copied_lines(sample_of(np.ones((2, 3)), law), -1)
+
+    assert found is not None
+    assert (found.statistic, found.p_value) == (1 / 2, pytest.approx(2.0**-36))
 
 
 def test_of_one_line_nothing_is_a_copy() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -21,9 +22,11 @@ from conformance.core.laws import (
 )
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.judge.alpha import STATISTICS
+from conformance.judge.checks import statistics
 from conformance.judge.checks.statistics import (
     check_statistics,
     is_no_accident,
+    is_sampled,
     wanted_keys,
 )
 from conformance.oracle import haar
@@ -118,6 +121,18 @@ def test_a_refusal_names_the_test_the_place_and_the_probability() -> None:
     assert "1 places on; p = " in result.message
 
 
+def test_a_test_that_is_certain_to_show_nothing_says_no_more_than_its_probability() -> None:
+    copied = drawn()
+    copied[:, 20] = copied[:, 3]
+
+    _, certain = judged(antithetic()).message.splitlines()
+    _, unknown, *_ = judged(copied).message.splitlines()
+
+    assert unknown.startswith("  copies: ")
+    assert re.search(r", 1 places on; p = \S+, certain to show 0\.\d+$", certain)
+    assert re.search(r", lines of axis 1; p = \S+$", unknown)
+
+
 def test_what_decided_is_on_record_with_its_size_and_the_smallest_fault() -> None:
     result = judged(antithetic())
 
@@ -168,6 +183,8 @@ def test_another_array_for_another_key_passes() -> None:
         (NORMAL, "complex64", (2,), True),
         (Orthogonal(), "float32", (44, 44), False),
         (Orthogonal(), "float32", (45, 45), True),
+        (Orthogonal(), "float32", (44, 64), False),
+        (Orthogonal(), "float32", (64, 44), False),
         (Orthogonal(scale=0.0), "float32", (64, 64), False),
         (DeltaOrthogonal(), "float32", (3, 64, 64), True),
         (DECLARED, "float32", (64, 32), False),
@@ -179,6 +196,61 @@ def test_equal_arrays_are_no_accident_where_chance_is_below_the_budget(
     problem = Problem(initializer="mine", dtype=dtype, shape=shape, seed=0)
 
     assert is_no_accident(definition, problem) is expected
+
+
+def test_equal_arrays_as_likely_as_the_budget_are_an_accident(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a float32 a value has 2^-22 at most, so that two are alike with 2^-44."""
+    problem = Problem(initializer="mine", dtype="float32", shape=(2,), seed=0)
+    found = []
+    for alpha in (2.0**-44, 1.001 * 2.0**-44):
+        share = dataclasses.replace(STATISTICS, part=alpha * 1e6, decisions=1)
+        assert share.alpha == alpha
+        monkeypatch.setattr(statistics, "SHARE", share)
+        found.append(is_no_accident(NORMAL, problem))
+
+    assert found == [False, True]
+
+
+def test_where_an_oracle_answers_only_the_first_look_is_compared() -> None:
+    """Others are those of a statistical test."""
+    evidence_of = evidence(NORMAL, drawn())
+    alone, ignored, other = drawn()[None], np.stack([drawn()] * 2), np.stack([drawn(), drawn(1)])
+
+    found = [
+        check_statistics(dataclasses.replace(evidence_of, looks=looks)).status
+        for looks in ((ignored, other), (other, ignored), (alone, ignored))
+    ]
+
+    assert found == [Status.FAILED, Status.PASSED, Status.PASSED]
+
+
+@pytest.mark.parametrize(
+    ("definition", "prng", "expected"),
+    [
+        (None, "rbg", False),
+        (Constant(value=1.0), "rbg", False),
+        (NORMAL, "rbg", True),
+        (NORMAL, "threefry2x32", False),
+        (DECLARED, "threefry2x32", True),
+    ],
+    ids=str,
+)
+def test_statistics_decide_on_draws_that_no_oracle_follows(
+    definition: Definition | None, prng: str, expected: bool
+) -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=(2,), seed=0, prng=prng)
+
+    assert is_sampled(definition, problem) is expected
+
+
+def test_of_complex_numbers_those_of_known_moduli_are_tested() -> None:
+    right = (drawn() + 1j * drawn(1)).astype(np.complex64) / np.float32(math.sqrt(2))
+
+    assert judged(right, NORMAL).status is Status.PASSED
+    assert judged(right * np.float32(1.5), NORMAL).status is Status.FAILED
+    assert judged(right * np.float32(1.5), DECLARED).status is Status.NOT_APPLICABLE
 
 
 # --- What is drawn for it ------------------------------------------------------------------------

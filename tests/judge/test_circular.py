@@ -17,13 +17,16 @@ from conformance.core.laws import (
     Normal,
     TruncatedNormal,
     Uniform,
+    VarianceScaling,
 )
 from conformance.judge.statistics import circular, circular_law, circular_of
 from conformance.judge.statistics.finding import Finding
 
 ARRAYS = np.random.default_rng(11).standard_normal((2, 6, 2)).view(np.complex128)[..., 0] / 4
 
-DISK, CIRCLE, CUT = Uniform(scale=-0.5), Normal(stddev=0.5), TruncatedNormal(stddev=0.5)
+DISK, CIRCLE = Uniform(scale=-0.5), Normal(stddev=0.5)
+CUT = TruncatedNormal(stddev=0.5, lower=-1.0, upper=1.5)
+"""Its modulus is at most 1.5; a lower bound is none of a modulus."""
 
 
 @pytest.mark.parametrize(
@@ -31,7 +34,7 @@ DISK, CIRCLE, CUT = Uniform(scale=-0.5), Normal(stddev=0.5), TruncatedNormal(std
     [
         (DISK, lambda r: r**2 / 2),
         (CIRCLE, lambda r: 1 - mpmath.exp(-(r**2))),
-        (CUT, lambda r: (1 - mpmath.exp(-(r**2))) / (1 - mpmath.exp(-4))),
+        (CUT, lambda r: (1 - mpmath.exp(-(r**2))) / (1 - mpmath.exp(-2.25))),
     ],
     ids=["disk", "normal", "truncated"],
 )
@@ -123,3 +126,13 @@ def test_a_law_of_no_variance_or_of_unknown_moduli_is_not_mapped(definition: Def
 @pytest.mark.parametrize("law", [DISK, CIRCLE, CUT], ids=["disk", "normal", "truncated"])
 def test_a_law_of_known_moduli_is_itself_that_of_the_elements(law: Law) -> None:
     assert circular_law(law, (4, 2)) == law
+
+
+def test_the_law_of_a_complex_scaling_has_the_factor_of_complex_numbers() -> None:
+    """A disk of radius root 2 has the second moment 1; a real uniform of root 3 to either side."""
+    definition = VarianceScaling(scale=2.0, mode="fan_in", distribution="uniform")
+
+    found = circular_law(definition, (8, 2))
+
+    assert found is not None
+    assert found.factor == pytest.approx(0.5, rel=1e-15)

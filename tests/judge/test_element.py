@@ -14,12 +14,13 @@ from conformance.core.laws import (
     Definition,
     NominalMoments,
     Normal,
+    Refusal,
     TruncatedNormal,
     Uniform,
 )
 from conformance.judge.statistics import ElementLaw, element_law
 from conformance.judge.statistics.element import Term
-from conformance.oracle import solve_words
+from conformance.oracle import OracleUnavailable, solve_words
 from tests.evidence import declared
 
 SHAPE = (64, 32)
@@ -102,6 +103,38 @@ def test_a_value_between_two_points_is_taken_for_the_nearer() -> None:
 
     assert below.tolist() == [0.0, 0.0, 0.25, 0.25, 0.5, 0.5]
     assert upto.tolist() == [0.25, 0.25, 0.5, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("definition", "n_points"),
+    [
+        (Uniform(scale=2.0**-24), 2),
+        (Uniform(scale=2.0**-26), 0),
+        (Normal(stddev=30000.0), 0),
+    ],
+    ids=["two values", "one value", "infinite"],
+)
+def test_a_small_lattice_has_two_finite_values_or_no_law(
+    definition: Definition, n_points: int
+) -> None:
+    """Of float16: its smallest number is 2^-24, to which half of the uniforms round."""
+    law = element_law(definition, SHAPE, "float16")
+
+    if not n_points:
+        assert law is None
+        return
+    assert law is not None
+    assert law.points is not None
+    assert law.points.tolist() == [0.0, 2.0**-24]
+    assert law.heaviest == pytest.approx(0.5, abs=2.0**-9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_call_that_must_raise_has_no_law_of_an_element(dtype: str) -> None:
+    definition = Normal(stddev=1.0, refusals=(Refusal(exception="TypeError"),))
+
+    with pytest.raises(OracleUnavailable, match="the call must raise TypeError"):
+        element_law(definition, SHAPE, dtype)
 
 
 # --- Fine lattices -------------------------------------------------------------------------------
@@ -201,6 +234,27 @@ def test_the_distribution_of_a_truncated_normal_is_that_of_its_density(value: fl
     assert float(below[0]) == pytest.approx(share, rel=1e-8)
 
 
+@pytest.mark.parametrize(
+    "definition", [TruncatedNormal(stddev=0.1), TruncatedNormal(stddev=0.1, upper=1.0)], ids=repr
+)
+def test_all_of_a_truncated_normal_lies_between_its_bounds(definition: TruncatedNormal) -> None:
+    ends = [0.1 * end for end in definition.support]
+
+    below, upto = law_of(definition).distribution(np.array([-9.0, *ends, 9.0]))
+
+    assert below.tolist() == upto.tolist()
+    assert (upto[0], upto[3]) == (0.0, 1.0)
+    assert upto[1:3] == pytest.approx([0.0, 1.0], abs=1e-15)
+    assert ((upto >= 0) & (upto <= 1)).all()
+
+
+def test_of_a_negative_factor_what_is_above_is_below() -> None:
+    """Minus half of a uniform is at most -1/8 where the uniform is 1/4 or more."""
+    below, upto = law_of(Uniform(scale=-0.5)).distribution(np.array([-0.5, -0.125, 0.0]))
+
+    assert below.tolist() == upto.tolist() == [0.0, 0.75, 1.0]
+
+
 def test_the_distribution_of_a_normal_is_that_of_its_density() -> None:
     below, _ = law_of(Normal(stddev=0.5)).distribution(np.array([-0.5, 0.0, 1.0]))
 
@@ -234,6 +288,19 @@ def test_an_unknown_kurtosis_is_bounded_by_the_reach() -> None:
     assert near.powers[1].reach == 1.0
     assert near.score.reach == 1.1
     assert coin.powers[1].variance == 0.0
+
+
+def test_bounds_nearer_than_sigma_leave_no_negative_variance() -> None:
+    """No law has such moments; whoever states them is told by the mean of squares."""
+    law = law_of(declared(NominalMoments(mean=0.0, variance=4.0, lower=-1.0, upper=1.0)))
+
+    assert law.powers[1] == Term(mean=1.0, variance=0.0, reach=1.0)
+
+
+def test_a_variance_that_no_law_has_makes_no_law() -> None:
+    moments = NominalMoments(mean=0.0, variance=-1.0, lower=-1.0, upper=1.0)
+
+    assert element_law(declared(moments), SHAPE, "float32") is None
 
 
 def test_nothing_contradicts_moments_without_bounds() -> None:

@@ -33,7 +33,7 @@ def measured(name: str, arrays: Array) -> Finding:
     return found
 
 
-def diagonal(*signs: float) -> Array:
+def diagonal(*signs: complex) -> Array:
     return np.diag(signs)
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from conformance.core.ids import Problem
+from conformance.core.keys import KeySpec
 from conformance.judge.alpha import STATISTICS
 from conformance.judge.statistics import Matrices, decide, finding, look_keys
 from conformance.judge.statistics.finding import Finding
-from conformance.judge.statistics.looks import look_sizes
+from conformance.judge.statistics.looks import PAIRS, look_sizes
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,36 @@ def test_roots_of_pairs_are_hashes_of_the_problem_the_look_and_the_number() -> N
 
     looks = look_keys(problem, fresh=3)
 
-    for look, text in ((0, "look 0 draw 0 fresh 3"), (1, "look 1 draw 0 fresh 3")):
-        digest = hashlib.sha256(f"{problem.id} {text}".encode()).digest()
-        first = looks[look][2 if look == 0 else 0]
-        assert first.seed == int.from_bytes(digest[:4], "big")
+    for look, place, draw in ((0, 2, 0), (0, 4, 1), (1, 0, 0), (1, 2, 1), (2, 126, 63)):
+        text = f"{problem.id} look {look} draw {draw} fresh 3"
+        digest = hashlib.sha256(text.encode()).digest()
+        assert looks[look][place].seed == int.from_bytes(digest[:4], "big")
+
+
+def test_a_look_of_an_odd_number_of_draws_takes_both_of_its_last_pair() -> None:
+    problem = Problem(initializer="mine", dtype="float32", shape=(2341,), seed=7)
+
+    assert look_sizes(2341) == [7, 28, 112]
+    assert [len(look) for look in look_keys(problem)] == [8, 28, 112]
+
+
+S9 = KeySpec(seed=9)
+
+
+@pytest.mark.parametrize(
+    ("key", "number", "bit", "texts"),
+    [
+        (S9, 0, 0, ("s9", "s8")),
+        (S9, 2, 31, ("s9", "s2147483657")),
+        (KeySpec(words=(3, 9)), 4, 4, ("k0000000300000009", "k0000000300000019")),
+        (S9, 1, 5, ("s9.split2at0", "s9.split2at1")),
+        (S9, 3, 5, ("s9", "s9.split2at0")),
+        (S9, 5, 5, ("s9.fold0", "s9.fold1")),
+    ],
+)
+def test_the_keys_of_a_pair_are_kin(
+    key: KeySpec, number: int, bit: int, texts: tuple[str, str]
+) -> None:
+    """One bit apart every second time; else children of one key, or a parent and its child."""
+    assert len(PAIRS) == 6
+    assert tuple(each.text for each in PAIRS[number](key, bit)) == texts

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from conformance.core.arrays import as_dtype, widen
+from conformance.core.arrays import as_dtype
 from conformance.core.formats import FORMATS
 from conformance.core.laws import (
     Constant,
@@ -32,8 +32,13 @@ from conformance.judge.checks.base import (
     not_applicable,
     passed,
 )
-from conformance.judge.statistics.reach import ENUMERATED_WORDS, LARGEST_VARIANCE, reach_of
-from conformance.oracle import OracleUnavailable, solve_words, word_bits
+from conformance.judge.statistics.reach import (
+    ENUMERATED_WORDS,
+    LARGEST_VARIANCE,
+    reach_of,
+    values_of_words,
+)
+from conformance.oracle import OracleUnavailable, word_bits
 
 MOMENTS = "moments"
 
@@ -153,10 +158,7 @@ def moments_of_element(
 def _enumerated(
     definition: Definition, shape: tuple[int, ...], dtype: str
 ) -> ElementMoments | None:
-    width = word_bits(as_dtype(dtype))
-    words = np.arange(2**width, dtype=f"u{width // 8}")
-    solution = solve_words(words, definition, as_dtype(dtype), shape)
-    values = widen(solution.expected if solution.followed is None else solution.followed)
+    values = values_of_words(definition, shape, dtype)
     deviation = np.abs(values - values.mean())
     if not deviation.any():
         return None

@@ -150,10 +150,9 @@ def _collisions(sample: Sample) -> Finding | None:
     if 2 * mean > size:  # nearly every value is there several times
         return None
     repeated = int(np.count_nonzero(np.diff(sample.ordered) == 0))
-    # So many copies are counted whatever else repeats. By Bernstein's bound far fewer than `most`.
-    most = math.ceil(mean + math.sqrt(2 * mean * STATISTICS.evidence) + STATISTICS.evidence)
+    # So many copies are counted whatever else repeats.
     fewest = bisect.bisect_left(
-        range(most), True, key=lambda count: at_least(count, mean) < STATISTICS.alpha
+        range(size), True, key=lambda count: at_least(count, mean) < STATISTICS.alpha
     )
     return Finding(
         statistic=repeated / size, p_value=at_least(repeated, mean), certain=fewest / size
@@ -240,9 +239,7 @@ multiplications, 50 ms."""
 def _lines(sample: Sample) -> Finding | None:
     """Correlate each two lines of an axis: rows, columns, channels."""
     found = []
-    for axis, size in enumerate(sample.shape):
-        if size < 2:
-            continue
+    for axis in range(len(sample.shape)):
         columns = sample.lines(axis)[:, :MOST_LINES]
         first, second = np.triu_indices(columns.shape[1], 1)
         sums = (columns.T @ columns)[first, second]
@@ -298,8 +295,9 @@ def worst(found: Sequence[Finding | None]) -> Finding | None:
 
 def _transposed(sample: Sample) -> Finding | None:
     """Correlate each element of the last two axes' leading square with its transpose."""
-    if len(sample.shape) < 2 or (side := min(sample.shape[-2:])) < 2:
+    if len(sample.shape) < 2:
         return None
+    side = min(sample.shape[-2:])
     squares = sample.scores.reshape(-1, *sample.shape[-2:])[:, :side, :side]
     upper, lower = np.triu_indices(side, 1)
     products = squares[:, upper, lower] * squares[:, lower, upper]

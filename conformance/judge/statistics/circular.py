@@ -52,7 +52,7 @@ def circular_law(definition: Definition, shape: tuple[int, ...]) -> Law | None:
 def circular_of(arrays: Array, law: Law) -> Circular:
     """Return the samples of complex arrays along a new first axis, of such a law."""
     values, dtype = np.asarray(widen(arrays)), arrays.dtype.name
-    moduli = np.clip(_mass_within(np.abs(values) / abs(law.factor), law), 0.0, 1.0)
+    moduli = np.minimum(_mass_within(np.abs(values) / abs(law.factor), law), 1.0)
     turns = np.angle(values) / (2 * np.pi) + 0.5
     uniform = _uniform(dtype)
     samples = {
@@ -63,7 +63,7 @@ def circular_of(arrays: Array, law: Law) -> Circular:
     if isinstance(law, Normal):
         part = FORMATS[dtype].real
         parts = np.stack([arrays.real, arrays.imag], axis=-1)
-        of_part = element_law(law.times(law.factor / math.sqrt(2)), parts.shape[1:], part)
+        of_part = element_law(law.times(law.factor / math.sqrt(2)), (), part)
         if of_part is not None:
             samples["parts"] = sample_of(parts, of_part)
     return Circular(samples=samples, n_draws=len(arrays), size=arrays.size)
@@ -84,7 +84,7 @@ def _uniform(dtype: str) -> ElementLaw:
     heaviest: a modulus may be of two values of a part, and of each MERGED words.
     """
     part = FORMATS[dtype].real
-    law = element_law(Uniform(scale=1.0), (1,), part)
+    law = element_law(Uniform(scale=1.0), (), part)
     assert law is not None
     slack = STEEPEST * ROUNDINGS * unit_roundoff(as_dtype(part)) + FORMATS[part].cell
     reach = 0.5 / law.sigma

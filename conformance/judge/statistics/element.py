@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from conformance.core.arrays import as_dtype, widen
+from conformance.core.arrays import as_dtype
 from conformance.core.formats import FORMATS
 from conformance.core.laws import (
     Definition,
@@ -21,8 +21,13 @@ from conformance.core.laws import (
     law_of,
     nominal_moments,
 )
-from conformance.judge.statistics.reach import ENUMERATED_WORDS, LARGEST_VARIANCE, reach_of
-from conformance.oracle import OracleUnavailable, solve_words, word_bits
+from conformance.judge.statistics.reach import (
+    ENUMERATED_WORDS,
+    LARGEST_VARIANCE,
+    reach_of,
+    values_of_words,
+)
+from conformance.oracle import word_bits
 
 Reals = npt.NDArray[np.float64]
 
@@ -114,6 +119,9 @@ def element_law(definition: Definition, shape: tuple[int, ...], dtype: str) -> E
     """Return the law of an element; None where elements share none, or a float64 holds no moments.
 
     None of complex numbers too: there the oracle judges each element.
+
+    Raises:
+        OracleUnavailable: no array of a dtype of few words may be returned.
     """
     nominal = nominal_moments(definition, shape, dtype)
     if nominal is None or not 0 < nominal.variance < LARGEST_VARIANCE or FORMATS[dtype].is_complex:
@@ -128,13 +136,7 @@ def element_law(definition: Definition, shape: tuple[int, ...], dtype: str) -> E
 
 def _enumerated(definition: Definition, shape: tuple[int, ...], dtype: str) -> ElementLaw | None:
     """Return the law of all words, with JAX's own roundings."""
-    width = word_bits(as_dtype(dtype))
-    words = np.arange(2**width, dtype=f"u{width // 8}")
-    try:
-        solution = solve_words(words, definition, as_dtype(dtype), shape)
-    except OracleUnavailable:
-        return None
-    values = widen(solution.expected if solution.followed is None else solution.followed)
+    values = values_of_words(definition, shape, dtype)
     points, counts = np.unique(values, return_counts=True)
     if len(points) < 2 or not np.isfinite(points).all():
         return None
@@ -223,28 +225,27 @@ def _quadrature(unit: Law, reach: float) -> tuple[Reals, Reals]:
     """
     lower, upper = (min(max(end, -reach), reach) for end in unit.support)
     nodes, weights = _rule()
-    places = (lower + upper) / 2 + (upper - lower) / 2 * nodes
+    places = lower + (upper - lower) * (nodes + 1) / 2
     shares = weights * np.exp(unit.log_density(places))
     return places, shares / shares.sum()
 
 
-def _uniforms(law: Law) -> tuple[float, float]:
-    """Return the width of the range in which uniforms are drawn, and its largest number."""
-    if isinstance(law, TruncatedNormal):
-        lower, upper = (math.erf(end / math.sqrt(2)) for end in law.support)
-        return upper - lower, max(abs(lower), abs(upper))
-    return 1.0, 1.0
+def _step(law: Law, dtype: str) -> float:
+    """Return the probability between two uniforms: a cell.
+
+    Or where their range is narrow a spacing of the format, as a part of it.
+    """
+    number = FORMATS[dtype]
+    if not isinstance(law, TruncatedNormal):
+        return number.cell
+    lower, upper = (math.erf(end / math.sqrt(2)) for end in law.support)
+    _, exponent = math.frexp(max(abs(lower), abs(upper)))
+    return max(number.cell, 2.0 ** (exponent - 1 - number.mantissa_bits) / (upper - lower))
 
 
 def _heaviest(law: Law, dtype: str) -> float:
-    """Return a bound on the probability of a value: of the uniforms that round to it.
-
-    Uniforms are a cell apart, or a spacing of the format where their range is narrow.
-    """
-    number = FORMATS[dtype]
-    width, largest = _uniforms(law)
-    spacing = 2.0 ** (math.frexp(largest)[1] - 1 - number.mantissa_bits)
-    return min(1.0, MERGED * max(number.cell, spacing / width))
+    """Return a bound on the probability of a value: of the uniforms that round to it."""
+    return min(1.0, MERGED * _step(law, dtype))
 
 
 def _slack(law: Law, dtype: str) -> float:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from conformance.core.arrays import as_dtype
+from conformance.core.arrays import as_dtype, widen
 from conformance.core.formats import FORMATS
-from conformance.core.laws import Definition, NominalMoments
+from conformance.core.laws import Definition, NominalMoments, Reals
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.drift.classify import ROUNDINGS
-from conformance.oracle import unit_variate, word_bits
+from conformance.oracle import solve_words, unit_variate, word_bits
 
 ENUMERATED_WORDS = (8, 16)
 """Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
@@ -36,3 +36,16 @@ def reach_of(
         furthest = 1 + ROUNDINGS * unit_roundoff(part)
         ends = tuple(furthest * law.factor * unit_variate(words, law, part))
     return max(abs(end - nominal.mean) for end in ends)
+
+
+def values_of_words(definition: Definition, shape: tuple[int, ...], dtype: str) -> Reals:
+    """Return what each word of a dtype of ENUMERATED_WORDS comes to, with JAX's own roundings.
+
+    Raises:
+        OracleUnavailable: elements are no function of single words.
+    """
+    number = as_dtype(dtype)
+    width = word_bits(number)
+    words = np.arange(2**width, dtype=f"u{width // 8}")
+    solution = solve_words(words, definition, number, shape)
+    return widen(solution.expected if solution.followed is None else solution.followed)

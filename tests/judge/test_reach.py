@@ -1,0 +1,141 @@
+"""How far from its mean an element may lie: to a bound, or to the outermost draw."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from conformance.core.formats import Format
+from conformance.core.laws import (
+    Constant,
+    Definition,
+    Law,
+    NominalMoments,
+    Normal,
+    Reals,
+    Uniform,
+    VarianceScaling,
+    nominal_moments,
+)
+from conformance.judge.statistics.reach import reach_of, values_of_words
+from conformance.oracle import OracleUnavailable
+from tests.evidence import declared
+
+SHAPE = (64, 32)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Exponential(Law):
+    """scale times a standard exponential, elementwise: bounded on one side only."""
+
+    scale: float
+
+    drawn_by: ClassVar[str] = "exponential"
+    roundings: ClassVar[int] = 1
+
+    @property
+    def factor(self) -> float:
+        """Return the scale."""
+        return self.scale
+
+    def times(self, factor: float) -> Exponential:
+        """Return the exponential of another scale."""
+        return Exponential(scale=factor)
+
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
+        """Return mean and standard deviation, which are the scale."""
+        del shape, is_complex
+        ends = sorted((0.0, math.copysign(math.inf, self.scale)))
+        return NominalMoments(mean=self.scale, variance=self.scale**2, lower=ends[0], upper=ends[1])
+
+    def cdf(self, unit: Reals) -> Reals:
+        """Return 1 - exp(-x)."""
+        return np.asarray(-np.expm1(-unit))
+
+    def log_density(self, unit: Reals) -> Reals:
+        """Return -x."""
+        return -unit
+
+    def quantile(self, fraction: Reals, number: Format) -> Reals:
+        """Return -log(1 - u)."""
+        del number
+        return np.asarray(-np.log1p(-fraction))
+
+
+def reach(definition: Definition, dtype: str = "float32") -> float:
+    nominal = nominal_moments(definition, SHAPE, dtype)
+    assert nominal is not None
+    return reach_of(definition, nominal, SHAPE, dtype)
+
+
+@pytest.mark.parametrize("scale", [2.0, -2.0])
+@pytest.mark.parametrize(
+    ("dtype", "cell"), [("float32", 2.0**-23), ("float64", 2.0**-52), ("bfloat16", 2.0**-7)]
+)
+def test_a_law_that_one_side_bounds_reaches_to_its_outermost_draw(
+    dtype: str, cell: float, scale: float
+) -> None:
+    """That of the last word, at 1 - cell, and six roundings more; the first is at 0."""
+    outermost = -math.log(cell)
+
+    furthest = (1 + 6 * cell / 2) * outermost
+
+    assert reach(Exponential(scale=scale), dtype) == pytest.approx(2 * (furthest - 1), rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"), [(-3.0, 5.0, 4.0), (-5.0, 3.0, 6.0), (0.5, 4.5, 3.5)]
+)
+def test_a_bounded_law_reaches_to_its_further_bound(
+    lower: float, upper: float, expected: float
+) -> None:
+    moments = NominalMoments(mean=1.0, variance=2.0, lower=lower, upper=upper)
+
+    assert reach(declared(moments)) == expected
+    assert reach(Uniform(scale=1.0, lower=lower, upper=upper)) == (upper - lower) / 2
+
+
+def test_what_nobody_can_draw_reaches_as_far_as_it_says() -> None:
+    moments = NominalMoments(mean=0.0, variance=1.0, lower=-math.inf, upper=1.0)
+
+    assert reach(declared(moments)) == math.inf
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [
+        Normal(stddev=0.5),
+        VarianceScaling(scale=1.0, mode="fan_in", distribution="normal"),
+    ],
+    ids=repr,
+)
+def test_a_modulus_reaches_as_far_as_a_real_draw(definition: Definition) -> None:
+    assert reach(definition, "complex64") == reach(definition, "float32")
+    assert reach(definition, "complex128") == reach(definition, "float64")
+
+
+@pytest.mark.parametrize(("dtype", "n_words", "cell"), [("bfloat16", 2**8, 2**-7)])
+def test_each_word_comes_to_the_draw_of_its_lattice_point(
+    dtype: str, n_words: int, cell: float
+) -> None:
+    """The last bit of a bfloat16's word does not count."""
+    found = values_of_words(Uniform(scale=1.0), SHAPE, dtype)
+
+    assert found.tolist() == [word // 2 * cell for word in range(n_words)]
+
+
+def test_each_word_comes_to_the_draw_with_the_roundings_of_jax() -> None:
+    """A product with 3 that float16 rounds."""
+    found = values_of_words(Uniform(scale=3.0), SHAPE, "float16")
+
+    fractions = np.arange(2**16) // 2**6 / 2**10
+    assert found.tolist() == (np.float16(3) * fractions.astype(np.float16)).tolist()
+
+
+def test_what_is_no_function_of_words_comes_to_nothing() -> None:
+    with pytest.raises(OracleUnavailable, match="Constant is no function of single random words"):
+        values_of_words(Constant(value=1.0), SHAPE, "bfloat16")
