@@ -259,13 +259,17 @@ class Mutant:
 
 
 def mutants_of(path: str) -> Iterator[Mutant]:
-    """Yield what can be changed in a module, but for what `_is_idle` names."""
+    """Yield what can be changed in a module, but for what `_is_idle` and `_is_rest` name."""
     nodes = list(ast_nodes(get_ast(_read(path))))
     for name in OPERATORS:
         operator = _operator(name)
-        places = ((node, place) for node in nodes for place in operator.mutation_positions(node))
-        for occurrence, (node, (start, _end)) in enumerate(places):
-            if not _is_idle(node):
+        places = (
+            (node, number, place)
+            for node in nodes
+            for number, place in enumerate(operator.mutation_positions(node))
+        )
+        for occurrence, (node, number, (start, _end)) in enumerate(places):
+            if not _is_idle(node) and (number or not _is_rest(node)):
                 yield Mutant(
                     path=path,
                     operator=name,
@@ -296,6 +300,19 @@ def _is_idle(node: Any) -> bool:
         if inner.type != "funcdef" and inner is getattr(inner.parent, "annotation", None):
             return True
     return False
+
+
+def _is_rest(node: Any) -> bool:
+    """Return whether a number is the 1 of `reshape(-1)`, whose first change is to 2.
+
+    NumPy takes any negative size for the one that is left.
+    """
+    sign = node.parent
+    if node.type != "number" or sign is None or _text(sign) != "-1":
+        return False
+    call = sign.parent.parent if sign.parent.type == "arglist" else sign.parent
+    called = call.get_previous_sibling()
+    return called is not None and _text(called) == ".reshape"
 
 
 def _is_annotation(inner: Any, node: Any) -> bool:

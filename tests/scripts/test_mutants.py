@@ -98,6 +98,24 @@ def test_what_no_test_is_meant_to_see_is_left_alone(changes: Changes, text: str)
     assert changes(text) == set()
 
 
+@pytest.mark.parametrize("shape", ["-1", "-1, 3", "3, -1", "*s, -1"])
+def test_the_size_that_is_left_is_no_other_negative_one(changes: Changes, shape: str) -> None:
+    """NumPy takes -2 for -1; 0 and 1 are other sizes."""
+    text = f"a.reshape({shape})"
+
+    found = {after for _, after in changes(f"{text}\n")}
+
+    assert text.replace("-1", "- 2") not in found
+    assert {text.replace("-1", changed) for changed in ("- 0", "1")} <= found
+
+
+@pytest.mark.parametrize("text", ["a[-1]", "f(-1)", "a.reshape(b[-1])", "a.reshape(n - 1)"])
+def test_another_negative_number_is_changed(changes: Changes, text: str) -> None:
+    found = {after.replace(" ", "") for _, after in changes(f"{text}\n")}
+
+    assert text.replace("1", "2").replace(" ", "") in found
+
+
 def test_a_default_behind_an_annotation_is_changed(changes: Changes) -> None:
     found = changes("def f(x: int = 1): ...\n")
 
