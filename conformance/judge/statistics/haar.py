@@ -95,13 +95,13 @@ class Matrices:
         """
         n, rows, columns = self.arrays.shape
         random, degrees = np.random.default_rng(SEED), rows - np.arange(columns)
-        upper = np.triu(random.standard_normal((n, columns, columns)), 1)
+        upper = np.triu(random.standard_normal((n, columns, columns)))
         place = np.arange(columns)
         if not self.is_complex:
             upper[:, place, place] = np.sqrt(random.chisquare(degrees, (n, columns)))
             return Sample(arrays=self.arrays @ upper, law=NORMAL)
         # A part of a normal has half of its variance; a chi-square of twice the degrees has both.
-        both = upper + 1j * np.triu(random.standard_normal((n, columns, columns)), 1)
+        both = upper + 1j * np.triu(random.standard_normal((n, columns, columns)))
         both[:, place, place] = np.sqrt(random.chisquare(2 * degrees, (n, columns)))
         made = np.ascontiguousarray(self.arrays @ both)
         return Sample(arrays=made.view(np.float64).reshape(*made.shape, 2), law=NORMAL)
@@ -208,8 +208,8 @@ def _spread_of(diagonals: Reals) -> Finding:
     n, squares = len(diagonals), np.sum(diagonals**2, axis=1)
     ratios = diagonals.sum(axis=1) ** 2 / np.where(squares > 0, squares, 1.0)
     total = float(ratios.sum())
-    root = (math.sqrt(max(2 * total - n, 0.0)) - math.sqrt(n)) / 2
-    return Finding(statistic=total / n - 1, p_value=math.exp(-(max(root, 0.0) ** 2)))
+    root = (math.sqrt(max(2 * total - n, n)) - math.sqrt(n)) / 2
+    return Finding(statistic=total / n - 1, p_value=math.exp(-(root**2)))
 
 
 def _squared_traces(sample: Matrices) -> Finding | None:
