@@ -143,8 +143,8 @@ def test_squares_of_traces_are_held_to_the_tail_of_sub_gaussian_numbers(
 ) -> None:
     """The sum exceeds N + 2 root(N t) + 2 t with probability exp(-t); of k ones each ratio is k."""
     assert sum(ratios) == 4 + 2 * math.sqrt(4 * t) + 2 * t
-    arrays = np.stack([diagonal(*[1.5] * k, *[0] * (5 - k)) for k in ratios])
-    both = arrays if turn is None else (arrays + 0.125j * diagonal(1, -1, 0, 0, 0)) * turn
+    arrays = np.stack([diagonal(*[0.25] * k, *[0] * (5 - k)) for k in ratios])
+    both = arrays if turn is None else (arrays + 0.0625j * diagonal(1, -1, 0, 0, 0)) * turn
 
     found = measured("trace_spread", both)
 
@@ -285,6 +285,16 @@ def test_the_triangles_are_the_same_in_every_release() -> None:
     found = Matrices(arrays=np.ones((4, 1, 1))).normals.arrays
 
     assert found.ravel().tolist() == np.sqrt(random.chisquare(1, 4)).tolist()
+
+
+def test_the_triangles_of_unitary_matrices_are_the_same_in_every_release() -> None:
+    random = np.random.default_rng(1933)
+    real, imag = random.standard_normal(4)[1], random.standard_normal(4)[1]
+
+    found = Matrices(arrays=np.eye(2, dtype=complex)[None]).normals.arrays
+
+    assert found[0, 0, 1].tolist() == [real, imag]
+    assert found[0, 0, 0, 0] == math.sqrt(random.chisquare(4))
 
 
 def test_each_matrix_is_multiplied_with_its_triangle() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -137,21 +138,22 @@ def _signs(sample: Matrices) -> Finding | None:
 def _signs_of(arrays: Reals) -> Finding | None:
     diagonals = np.diagonal(arrays, axis1=1, axis2=2)
     kinds = {
-        "the diagonal": diagonals.reshape(1, -1),
-        "row {}": np.moveaxis(arrays, 1, 0).reshape(arrays.shape[1], -1),
-        "column {}": np.moveaxis(arrays, 2, 0).reshape(arrays.shape[2], -1),
+        "the diagonal": diagonals[None],
+        "row {}": np.moveaxis(arrays, 1, 0),
+        "column {}": np.moveaxis(arrays, 2, 0),
     }
     lines = [
-        (name.format(number), line[line != 0])
+        (name.format(number), line)
         for name, kind in kinds.items()
         for number, line in enumerate(kind)
     ]
     found = [
         dataclasses.replace(
-            _coins(int(np.count_nonzero(line > 0)), line.size, len(lines)), where=f"in {name}"
+            _coins(int(np.count_nonzero(line > 0)), int(np.count_nonzero(line)), len(lines)),
+            where=f"in {name}",
         )
         for name, line in lines
-        if line.size
+        if line.any()
     ]
     return worst(found)
 
@@ -178,7 +180,7 @@ def _signed_sum(terms: Array) -> Finding | None:
 
 def _signed_sum_of(terms: Reals) -> Finding:
     total, squares = float(terms.sum()), float(np.sum(terms**2))
-    root = math.sqrt(squares) or 1.0
+    root = max(math.sqrt(squares), sys.float_info.min)  # of zeros the sum is 0 as well
     certain = math.sqrt(2 * STATISTICS.evidence) + math.sqrt(2 * math.log(2 / CERTAIN))
     return Finding(
         statistic=total / root,
@@ -206,7 +208,7 @@ def _trace_spread(sample: Matrices) -> Finding | None:
 
 def _spread_of(diagonals: Reals) -> Finding:
     n, squares = len(diagonals), np.sum(diagonals**2, axis=1)
-    ratios = diagonals.sum(axis=1) ** 2 / np.where(squares > 0, squares, 1.0)
+    ratios = diagonals.sum(axis=1) ** 2 / np.maximum(squares, sys.float_info.min)
     total = float(ratios.sum())
     root = (math.sqrt(max(2 * total - n, n)) - math.sqrt(n)) / 2
     return Finding(statistic=total / n - 1, p_value=math.exp(-(root**2)))
@@ -233,10 +235,9 @@ def _squared_traces(sample: Matrices) -> Finding | None:
 
 def _pairs(sample: Matrices) -> Finding | None:
     """Hold the products Q^H P of two keys' matrices, which are Haar too, to their trace's law."""
-    n_pairs = sample.n_draws // 2
-    if not n_pairs:
+    first, second = sample.arrays[:-1:2], sample.arrays[1::2]
+    if not len(second):
         return None
-    first, second = sample.arrays[: 2 * n_pairs : 2], sample.arrays[1 : 2 * n_pairs : 2]
     return _signed_sum(np.einsum("kij,kij->kj", first.conj(), second))
 
 

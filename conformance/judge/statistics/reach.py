@@ -32,7 +32,8 @@ def reach_of(
     law = definition.law(shape, is_complex=False)
     if law is not None and not all(map(math.isfinite, ends)):
         part = as_dtype(FORMATS[dtype].real or dtype)
-        words = np.array([0, -1]).astype(f"u{word_bits(part) // 8}")
+        every = np.iinfo(f"u{word_bits(part) // 8}")
+        words = np.array([every.min, every.max], every.dtype)
         furthest = 1 + ROUNDINGS * unit_roundoff(part)
         ends = tuple(furthest * law.factor * unit_variate(words, law, part))
     return max(abs(end - nominal.mean) for end in ends)
