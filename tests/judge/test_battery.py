@@ -110,13 +110,26 @@ def agree(found: Finding, statistic: float, p_value: float, certain: float, wher
 # --- The law -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("order", [1, 2])
-def test_the_mean_of_a_power_is_held_to_that_of_the_law(order: int) -> None:
-    arrays = np.ones((2, 5, 3))
-    moved = {1: math.sqrt(2), 2: 2.0 - 1.0}[order]
-    term = COINS.powers[order - 1]
+POWERS = dataclasses.replace(
+    COINS,
+    powers=(
+        *COINS.powers,
+        Term(mean=0.0, variance=4.0, reach=2 * math.sqrt(2), lean=1 / 32),
+        Term(mean=2.0, variance=4.0, reach=2.0, lean=1 / 16),
+    ),
+)
+"""Coins with all powers: over sigma they are 0 or the root of 2, to either side."""
 
-    found = measured(("mean", "variance")[order - 1], arrays)
+
+@pytest.mark.parametrize(
+    ("order", "name"), [(1, "mean"), (2, "variance"), (3, "skewness"), (4, "kurtosis")]
+)
+def test_the_mean_of_a_power_is_held_to_that_of_the_law(order: int, name: str) -> None:
+    arrays = np.ones((2, 5, 3))
+    term = POWERS.powers[order - 1]
+    moved = math.sqrt(2) ** order - term.mean
+
+    found = measured(name, arrays, POWERS)
 
     p_value = chance(30, moved - term.lean, term.variance, term.reach)
     assert 1e-20 < p_value < 0.01
@@ -497,6 +510,11 @@ def test_no_more_lines_are_correlated_than_take_a_moment(monkeypatch: pytest.Mon
     without = measured("lines", arrays)
 
     assert with_all.p_value < 0.01 < without.p_value
+
+
+def test_a_thousand_lines_of_an_axis_are_correlated() -> None:
+    """A million pairs of a thousand elements each take 50 ms."""
+    assert battery.MOST_LINES == 2**10
 
 
 @BOTH

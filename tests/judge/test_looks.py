@@ -110,6 +110,7 @@ def test_roots_of_pairs_are_hashes_of_the_problem_the_look_and_the_number() -> N
         text = f"{problem.id} look {look} draw {draw} fresh 3"
         digest = hashlib.sha256(text.encode()).digest()
         assert looks[look][place].seed == int.from_bytes(digest[:4], "big")
+    assert look_keys(problem) == look_keys(problem, fresh=0)
 
 
 def test_a_look_of_an_odd_number_of_draws_takes_both_of_its_last_pair() -> None:

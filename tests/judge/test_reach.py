@@ -21,6 +21,8 @@ from conformance.core.laws import (
     VarianceScaling,
     nominal_moments,
 )
+from conformance.judge.checks.moments import moments_of_element
+from conformance.judge.statistics import element_law
 from conformance.judge.statistics.reach import reach_of, values_of_words
 from conformance.oracle import OracleUnavailable
 from tests.evidence import declared
@@ -116,6 +118,18 @@ def test_what_nobody_can_draw_reaches_as_far_as_it_says() -> None:
 def test_a_modulus_reaches_as_far_as_a_real_draw(definition: Definition) -> None:
     assert reach(definition, "complex64") == reach(definition, "float32")
     assert reach(definition, "complex128") == reach(definition, "float64")
+
+
+@pytest.mark.parametrize(("exponent", "has_moments"), [(244.99, True), (245.0, False)])
+def test_a_variance_is_below_that_whose_square_times_a_draws_fits_a_float64(
+    exponent: float, has_moments: bool
+) -> None:
+    """Of 2^490: a fourth power may be 2^12 squares of it, and 2^30 of those are added up."""
+    definition = Normal(stddev=2.0**exponent)
+
+    assert reach(definition, "float64") < 2.0 ** (exponent + 4)
+    assert (element_law(definition, SHAPE, "float64") is not None) == has_moments
+    assert (moments_of_element(definition, SHAPE, "float64") is not None) == has_moments
 
 
 @pytest.mark.parametrize(("dtype", "n_words", "cell"), [("bfloat16", 2**8, 2**-7)])
