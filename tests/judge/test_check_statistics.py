@@ -181,6 +181,7 @@ def test_another_array_for_another_key_passes() -> None:
         (NORMAL, "bfloat16", (6,), True),
         (NORMAL, "complex64", (), False),
         (NORMAL, "complex64", (2,), True),
+        (NORMAL, "complex64", (0,), False),
         (Orthogonal(), "float32", (44, 44), False),
         (Orthogonal(), "float32", (45, 45), True),
         (Orthogonal(), "float32", (44, 64), False),

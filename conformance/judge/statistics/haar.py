@@ -221,12 +221,12 @@ def _squared_traces(sample: Matrices) -> Finding | None:
     (Diaconis & Shahshahani, theorem 4), and no eigenvalue is beyond 1. Of unitary matrices the mean
     is 0, and the variance 2 is that of both parts (theorem 2); a unitary matrix times i negates it.
     """
-    side = sample.arrays.shape[1]
+    n, side, _ = sample.arrays.shape
     if not sample.is_square or side < 4:
         return None
     traces = np.einsum("kij,kji->k", sample.arrays, sample.arrays)
     moved = float(traces.mean().real) - (0.0 if sample.is_complex else 1.0)
-    n, reach = sample.n_draws, side + 1.0
+    reach = side + 1.0
     certain = bernstein_bound(n, 2.0, reach, STATISTICS.evidence)
     certain += bernstein_bound(n, 2.0, reach, math.log(2 / CERTAIN))
     p_value = float(bernstein(n, moved, 2.0, reach))
