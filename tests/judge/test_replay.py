@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -64,6 +65,19 @@ def test_the_excess_is_the_largest_over_all_t() -> None:
 
     assert found.excess == pytest.approx(0.4)
     assert found.least == 0.1
+
+
+def test_an_excess_that_chance_allows_is_not_refuted() -> None:
+    """Chance allows the band itself; the next number is beyond."""
+    found = of([1.0] * N)
+
+    at, beyond = (
+        dataclasses.replace(found, excess=excess)
+        for excess in (found.band, math.nextafter(found.band, 1))
+    )
+
+    assert not at.is_refuted
+    assert beyond.is_refuted
 
 
 def test_exact_p_values_of_coins_are_uniform_once_randomised() -> None:
