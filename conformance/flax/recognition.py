@@ -212,11 +212,7 @@ def recognise(array: Array, key: Key | None, *, partitionable: bool = True) -> R
     fits = _by_statistics(array) if key is None else [fit] if fit else []
     if not fits:
         return UNKNOWN
-    found = [
-        each
-        for fit in fits
-        for each in _named(fit.unit, fit.scale, array, is_exact=key is not None)
-    ]
+    found = [each for fit in fits for each in _named(fit, array, is_exact=key is not None)]
     names = dict.fromkeys(each.initializer for each in found)
     return dataclasses.replace(
         found[0],
@@ -273,7 +269,7 @@ def _by_statistics(array: Array) -> list[_Fit]:
     values = widen(array.ravel())
     if len(values) < PREFIX:
         return []
-    sample = values[:: max(1, len(values) // MOST_COMPARED)]
+    sample = _sample(values)
     sigma = float(values.std())
     slack = STANDARD_ERRORS * _relative_error(values)
     fits = []
@@ -287,6 +283,11 @@ def _by_statistics(array: Array) -> list[_Fit]:
             fits.append(_Fit(residual=residual, unit=law, scale=sigma / stddev, dtype=dtype))
     fits.sort()
     return [fit for fit in fits if fit.residual - fits[0].residual < LIKELIHOOD]
+
+
+def _sample(values: Values) -> Values:
+    """Return the values that are compared with laws: evenly spaced, or all of few."""
+    return values[:: max(1, len(values) // MOST_COMPARED)]
 
 
 def _relative_error(values: Values) -> float:
@@ -313,19 +314,19 @@ def _log_likelihood(unit: Values, law: Law, slack: float) -> float:
     return float(law.log_density(within).sum()) - len(unit) * math.log(larger)
 
 
-def _is_likely(definition: Definition, array: Array, fitted: Law) -> bool:
+def _is_likely(definition: Definition, array: Array, residual: float) -> bool:
     """Return whether the values may be of a law of which nothing was fitted to them.
 
     Of a uniform the bounds say more than the stddev: none of many values lies near one that is a
     fifth too large.
+
+    residual: of the law that was fitted.
     """
     law = law_of(definition, array.shape)
     assert law is not None
-    values = widen(array.ravel())
-    sample = values[:: max(1, len(values) // MOST_COMPARED)]
-    slack = STANDARD_ERRORS * _relative_error(values)
-    excess = _negative_log_likelihood(sample, law, ROUNDINGS * unit_roundoff(array.dtype))
-    return excess - _negative_log_likelihood(sample, fitted, slack) < LIKELIHOOD
+    sample = _sample(widen(array.ravel()))
+    slack = ROUNDINGS * unit_roundoff(array.dtype)
+    return _negative_log_likelihood(sample, law, slack) - residual < LIKELIHOOD
 
 
 def _negative_log_likelihood(sample: Values, law: Law, slack: float) -> float:
@@ -334,29 +335,27 @@ def _negative_log_likelihood(sample: Values, law: Law, slack: float) -> float:
     return -likelihood + len(sample) * math.log(law.factor)
 
 
-def _stddev(law: Law) -> float:
-    return math.sqrt(law.nominal((), is_complex=False).variance)
+def _stddev(definition: Definition, shape: tuple[int, ...] = ()) -> float:
+    moments = nominal_moments(definition, shape)
+    assert moments is not None
+    return math.sqrt(moments.variance)
 
 
-def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Recognised]:
+def _named(fit: _Fit, array: Array, *, is_exact: bool) -> list[Recognised]:
     """Return the initializers that have this law: scalings of the shape's fans, or a plain one.
 
-    All are named whose stddev is that of the values, to their error, and whose bounds hold them;
-    fans of the wrong side only if no other fits.
+    All are named whose stddev is that of the values, to their error, and of which the values may
+    be; fans of the wrong side only if no other fits.
     """
+    unit, scale = fit.unit, fit.scale
     stddev = abs(scale) * _stddev(unit)
-    fitted = unit.times(abs(scale))
     tolerance = _stddev_tolerance(unit, array, is_exact)
-    slack = max(tolerance if is_exact else 0.0, ROUNDINGS * unit_roundoff(array.dtype))
-    largest = float(np.abs(widen(array)).max()) * (1 - slack)
     found: dict[str, Recognised] = {}
     for name, definition, fan, is_natural in _scalings(unit, array.shape):
-        moments = nominal_moments(definition, array.shape)
-        assert moments is not None
-        is_near = abs(stddev / math.sqrt(moments.variance) - 1) <= tolerance
-        if not is_near or largest > moments.upper or name in found:
+        is_near = abs(stddev / _stddev(definition, array.shape) - 1) <= tolerance
+        if not is_near or name in found:
             continue
-        if not (is_exact or _is_likely(definition, array, fitted)):
+        if not (is_exact or _is_likely(definition, array, fit.residual)):
             continue
         fault = "" if is_natural else f"its variance is that of {name}, fan {fan:g}"
         found[name] = Recognised(
@@ -364,7 +363,7 @@ def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Rec
         )
     natural = [each for each in found.values() if not each.fault]
     if not is_exact:
-        natural.sort(key=lambda each: abs(_logarithm(each, array.shape) - math.log(stddev)))
+        natural.sort(key=lambda each: _distance(each, array.shape, stddev))
     if found:
         return natural or list(found.values())
     # Both signs of a symmetric law are one law, of which initializers name the positive factor.
@@ -372,12 +371,10 @@ def _named(unit: Law, scale: float, array: Array, *, is_exact: bool) -> list[Rec
     return [Recognised(initializer=law.call, definition=law, is_exact=is_exact)]
 
 
-def _logarithm(recognised: Recognised, shape: tuple[int, ...]) -> float:
-    """Return the logarithm of the stddev by the definition."""
+def _distance(recognised: Recognised, shape: tuple[int, ...], stddev: float) -> float:
+    """Return how far the stddev by the definition is from another, as logarithms."""
     assert recognised.definition is not None
-    moments = nominal_moments(recognised.definition, shape)
-    assert moments is not None
-    return math.log(moments.variance) / 2
+    return abs(math.log(_stddev(recognised.definition, shape) / stddev))
 
 
 @functools.cache
