@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from conformance.core.lattice import FIBONACCI
 from conformance.judge.alpha import CERTAIN, STATISTICS
 from conformance.judge.bounds import (
     at_least,
@@ -336,9 +335,9 @@ def _copied_lines(sample: Sample, axis: int) -> Finding | None:
 def _n_copies(lines: npt.NDArray[np.uint64]) -> int:
     """Return how many lines equal an earlier one. Only those of equal hashes are compared.
 
-    Multiplicative hashing: Knuth, The Art of Computer Programming 3, section 6.4.
+    The hash is the sum of the words times odd numbers, so that none loses a bit.
     """
-    weights = np.arange(1, 2 * lines.shape[1], 2, dtype=np.uint64) * np.uint64(FIBONACCI)
+    weights = np.arange(1, 2 * lines.shape[1], 2, dtype=np.uint64)
     _, inverse, counts = np.unique(lines @ weights, return_inverse=True, return_counts=True)
     alike = lines[counts[inverse] > 1]
     return len(alike) - len({line.tobytes() for line in alike})
