@@ -360,11 +360,14 @@ BOTH = pytest.mark.parametrize("law", [COINS, LEANING], ids=["exact", "leaning"]
 
 
 @BOTH
-@pytest.mark.parametrize("distance", [1, 5, 9])
+@pytest.mark.parametrize("distance", [1, 2, 5, 9])
 def test_lags_are_all_products_of_two_elements_so_far_apart(law: ElementLaw, distance: int) -> None:
     """Of those of one distance half are independent, where elements are in more than one pair."""
     arrays = coins(40, 10, seed=1)
-    arrays[:, distance:] = -arrays[:, :-distance] if 2 * distance >= 10 else arrays[:, :1]
+    if distance == 2:  # at no other distance are two alike
+        arrays[:, [2, 3, 6, 7]] = arrays[:, [0, 1, 4, 5]]
+    else:
+        arrays[:, distance:] = -arrays[:, :-distance] if 2 * distance >= 10 else arrays[:, :1]
     s = scores(arrays)
     places: list[Place] = []
     for k in range(1, 10):
@@ -697,6 +700,15 @@ def test_a_bound_on_many_tests_is_their_number_times_the_least() -> None:
     assert worst(0.5, 0.4) == (0.4, 0.8)
     assert worst(0.7, 0.7) == (0.7, 1.0)
     assert battery.worst([None]) is None
+
+
+def test_the_probability_beyond_is_known_of_one_test_alone() -> None:
+    exact, bound = (Finding(statistic=1.0, p_value=0.5, beyond=b) for b in (0.25, math.nan))
+
+    assert battery.worst([None, exact]) == exact
+    of_two = battery.worst([exact, bound])
+    assert of_two is not None
+    assert math.isnan(of_two.beyond)
 
 
 def test_what_is_certain_to_show_shows_but_for_a_chance_in_a_million() -> None:
