@@ -213,7 +213,7 @@ NODES = 512
 
 @functools.cache
 def _rule() -> tuple[Reals, Reals]:
-    """Return its nodes and weights, which take 0.1 s."""
+    """Return the nodes and weights of the rule, found once: that takes 0.1 s."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     return nodes, weights
 
@@ -231,9 +231,9 @@ def _quadrature(unit: Law, reach: float) -> tuple[Reals, Reals]:
 
 
 def _step(law: Law, dtype: str) -> float:
-    """Return the probability between two uniforms: a cell.
+    """Return the probability between two uniforms: a cell, or more where their range is narrow.
 
-    Or where their range is narrow a spacing of the format, as a part of it.
+    There they are as far apart as the format's numbers at the end that is further from zero.
     """
     number = FORMATS[dtype]
     if not isinstance(law, TruncatedNormal):
