@@ -41,11 +41,18 @@ def run(arguments: argparse.Namespace) -> int:
         sources = read_sources(arguments.folders, bench, progress.over)
     place = golden_place(goldens.base)
     referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=place)
-    rules = "" if arguments.mixed else mixed(sources.facts)
+    rules = "" if arguments.mixed else mixed(sources.examples)
     faults = [*sources.faults, *([rules] if rules else [])]
     with Progress("merged", bad="not the same everywhere") as progress:
         watch = functools.partial(progress.over, name=_name, is_bad=_differs)
-        merged = merge(sources.facts, referee, expected=expected, faults=faults, watch=watch)
+        merged = merge(
+            sources.facts,
+            referee,
+            lots=sources.lots,
+            expected=expected,
+            faults=faults,
+            watch=watch,
+        )
     files = tell(
         arguments,
         functools.partial(to_text, merged),

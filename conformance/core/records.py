@@ -91,6 +91,10 @@ class Raised:
 Outcome = Returned | Raised
 
 
+EXECUTED, IN_BLOCK = "executed", "executed in a block"
+"""How an outcome came about: by a call of its own, or drawn with those of other seeds at once."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What one case did on one device.
@@ -106,7 +110,7 @@ class Observation:
     repeat_sha256: str | None
     device: str
     elapsed_s: float
-    mode: str = "executed"
+    mode: str = EXECUTED
     stages: Mapping[str, str] = dataclasses.field(default_factory=dict)
     changed: tuple[str, ...] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from conformance.core.ids import Problem
 from conformance.core.records import Drift
@@ -150,13 +150,43 @@ class ProblemClasses:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """Problems of one program and many seeds, of each of which all places returned the same bits.
+
+    They are those of its golden, if there is one, and no run failed it: it has one class. program:
+    with seed 0. seeds: sorted. by: who answered each of them: root, place and transform, sorted.
+    """
+
+    program: Problem
+    seeds: tuple[range, ...]
+    by: tuple[tuple[str, Place, str], ...]
+
+    @property
+    def n_problems(self) -> int:
+        """How many problems these are."""
+        return sum(map(len, self.seeds))
+
+    @property
+    def members(self) -> Members:
+        """The members of the one class of each."""
+        return tuple(sorted({(place, transform) for _, place, transform in self.by}))
+
+    @property
+    def problems(self) -> Iterator[Problem]:
+        """The problems, by seed."""
+        for seeds in self.seeds:
+            for seed in seeds:
+                yield dataclasses.replace(self.program, seed=seed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
     """One verdict on all that was read, every part sorted.
 
-    missing: cases that another place, or the tier, has, and neither this place nor its fellow
-    shards have. failed: cases that
-    a run failed, with what it said. beyond: cases whose bits lie to the first class's beyond the
-    policy, without excuse. faults: what could not be read or is unfinished, and why.
+    problems: those that are held one by one; agreed: all others. missing: cases that another place,
+    or the tier, has, and neither this place nor its fellow shards have. failed: cases that a run
+    failed, with what it said. beyond: cases whose bits lie to the first class's beyond the policy,
+    without excuse. faults: what could not be read or is unfinished, and why.
     """
 
     places: tuple[Place, ...]
@@ -167,6 +197,12 @@ class Merged:
     failed: tuple[tuple[str, Place, str], ...]
     beyond: tuple[tuple[str, Place, str], ...]
     faults: tuple[str, ...]
+    agreed: tuple[Agreed, ...] = ()
+
+    @property
+    def n_problems(self) -> int:
+        """How many problems there are results of."""
+        return len(self.problems) + sum(each.n_problems for each in self.agreed)
 
     @property
     def n_missing(self) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Problem
 from conformance.core.records import DriftClass
-from conformance.merge.facts import Class, Merged, Place
+from conformance.merge.facts import Agreed, Class, Merged, Place
 from conformance.merge.text import place_names, tables, verdict_line
 from conformance.report.page.model import (
+    MAX_ROWS,
     Cell,
     Failure,
     Heatmap,
@@ -52,18 +54,22 @@ def page_of(merged: Merged, code: ExitCode) -> Page:
     """Return the page of a merge. code: what it comes to."""
     names = place_names(merged.places)
     seen = sorted(_seen(merged, names), key=_severity)
+    n_agreed = sum(each.n_problems * len(each.members) for each in merged.agreed)
+    counts = collections.Counter(each.drift_class for each in seen)
+    counts += collections.Counter({DriftClass.IDENTICAL.value: n_agreed})
+    shown = [*itertools.islice(_alike(merged.agreed, names), MAX_ROWS)]
     return Page(
         title=f"{verdict_line(merged).partition(':')[0]} - merge",
         tone=Tone.of(code),
         verdict=verdict_line(merged),
         sentence=_sentence(merged, names),
         notes=merged.faults[:N_FAULTS],
-        counts=collections.Counter(each.drift_class for each in seen),
+        counts=counts,
         failures=tuple(_failures(merged, names)),
         elsewhere="what --json writes",
-        heatmaps=tuple(_heatmaps(seen)),
+        heatmaps=tuple(_heatmaps(seen, merged.agreed, names)),
         tables=tuple(tables(merged, names)),
-        rows=_rows(seen),
+        rows=_rows(sorted([*seen, *shown], key=_severity), n_agreed - len(shown)),
     )
 
 
@@ -92,6 +98,20 @@ def _seen(merged: Merged, names: Mapping[Place, str]) -> Iterator[_Seen]:
                     found=found,
                     is_first=n == 0,
                 )
+
+
+def _alike(agreed: Iterable[Agreed], names: Mapping[Place, str]) -> Iterator[_Seen]:
+    """Yield the results that all agree on."""
+    for each in agreed:
+        found = Class(outcome="", members=each.members)
+        for problem, (place, transform) in itertools.product(each.problems, each.members):
+            yield _Seen(
+                problem=problem,
+                place=names[place],
+                transform=transform,
+                found=found,
+                is_first=True,
+            )
 
 
 def _severity(seen: _Seen) -> tuple[int, float, str, str]:
@@ -123,34 +143,43 @@ def _wrong(merged: Merged) -> dict[tuple[str, Place], list[str]]:
     return found
 
 
-def _heatmaps(seen: Sequence[_Seen]) -> Iterator[Heatmap]:
+def _heatmaps(
+    seen: Sequence[_Seen], agreed: Sequence[Agreed], names: Mapping[Place, str]
+) -> Iterator[Heatmap]:
     """Yield initializer by place and by dtype; `seen` has the worst first."""
     for across in ("place", "dtype"):
         groups: dict[tuple[str, str], list[_Seen]] = {}
         for each in seen:
             name = each.place if across == "place" else each.problem.dtype
             groups.setdefault((each.problem.initializer, name), []).append(each)
-        if groups:
+        n_agreed: collections.Counter[tuple[str, str]] = collections.Counter()
+        for many in agreed:
+            program = many.program
+            for place, _ in many.members:
+                name = names[place] if across == "place" else program.dtype
+                n_agreed[program.initializer, name] += many.n_problems
+        if keys := groups.keys() | n_agreed.keys():
             yield Heatmap.of(
                 "initializer",
                 across,
-                {key: _cell(mine) for key, mine in groups.items()},
+                {key: _cell(groups.get(key, []), n_agreed[key]) for key in keys},
                 bad="differ",
             )
 
 
-def _cell(seen: list[_Seen]) -> Cell:
+def _cell(seen: Sequence[_Seen], n_agreed: int) -> Cell:
     return Cell(
-        drift_class=seen[0].drift_class,
-        n_cases=len(seen),
+        drift_class=seen[0].drift_class if seen else DriftClass.IDENTICAL.value,
+        n_cases=len(seen) + n_agreed,
         n_bad=sum(not each.is_first for each in seen),
     )
 
 
-def _rows(seen: Sequence[_Seen]) -> Rows:
+def _rows(seen: Sequence[_Seen], n_others: int) -> Rows:
     return Rows.of(
         seen,
         _values,
+        n_others=n_others,
         columns=COLUMNS,
         filters=FILTERS,
         elsewhere="what --json writes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from conformance.judge.ledger import Limitation
 from conformance.judge.verdict import compare
 from conformance.merge.cause import cause
 from conformance.merge.facts import (
+    Agreed,
     Class,
     Conflict,
     Fact,
@@ -30,6 +32,7 @@ from conformance.merge.facts import (
     ProblemClasses,
     case_id,
 )
+from conformance.merge.lots import Lot, settled
 from conformance.report.rows import outcome_text
 
 Question = tuple[Problem, str]
@@ -76,6 +79,11 @@ class Referee:
         """Return what the goldens hold for a problem on a backend, under a release of JAX."""
         entry = self._bench.goldens.golden(problem.id, backend, release)
         return None if entry is None else entry.outcome
+
+    def golden_text(self, problem: Problem) -> str | None:
+        """Return the outcome that the goldens hold for a problem, as text, if they hold one."""
+        golden = self.golden(problem, BASE)
+        return None if golden is None else outcome_text(golden)
 
     def standing(self, facts: Sequence[Fact]) -> Standing:
         """Return how well the class of these facts, all of one outcome, serves as the first."""
@@ -222,15 +230,21 @@ def merge(
     facts: Collection[Fact],
     referee: Referee,
     *,
+    lots: Sequence[Lot] = (),
     expected: Iterable[Question] = (),
     faults: Iterable[str] = (),
     watch: Watch[ProblemClasses] = unwatched,
 ) -> Merged:
     """Return the verdict on a set of facts.
 
-    expected: questions that every place must answer, beside those that any place answered.
+    lots: more of them. expected: questions that every place must answer, beside those that any
+        place answered.
     """
-    facts = set(facts)
+    expected = set(expected)
+    busy = {fact.problem for fact in facts} | {problem for problem, _ in expected}
+    agreed, told = settled(lots, busy, referee.golden_text)
+    facts = {*facts, *told}
+    known = {(fact.root, fact.place) for fact in (*facts, *(lot.fact for lot in lots))}
     by_key = _grouped(facts, lambda fact: (fact.case, fact.place))
     conflicts = [each for group in by_key.values() if (each := _conflict(group)) is not None]
     contradictory = {(each.case, each.place) for each in conflicts}
@@ -239,14 +253,15 @@ def merge(
     found = (_classes(problem, group, referee) for problem, group in by_problem)
     problems = tuple(watch(found, len(by_problem)))
     return Merged(
-        places=tuple(sorted({fact.place for fact in facts})),
-        n_results=len(by_key),
+        places=tuple(sorted({place for _, place in known})),
+        n_results=len(by_key) + sum(each.n_problems * len(each.members) for each in agreed),
         problems=problems,
         conflicts=tuple(sorted(conflicts)),
-        missing=_missing(facts, set(expected)),
+        missing=_missing(facts, agreed, known, expected),
         failed=tuple(sorted({row for fact in facts if (row := _failure(fact)) is not None})),
         beyond=tuple(sorted(row for each in problems for row in _beyond(each, referee))),
         faults=tuple(sorted(set(faults))),
+        agreed=tuple(agreed),
     )
 
 
@@ -282,19 +297,40 @@ def _failure(fact: Fact) -> tuple[str, Place, str] | None:
     return fact.case, fact.place, str(fact.judgement)
 
 
-def _missing(facts: Collection[Fact], expected: set[Question]) -> dict[Place, tuple[str, ...]]:
+def _missing(
+    facts: Collection[Fact],
+    agreed: Iterable[Agreed],
+    known: Collection[tuple[str, Place]],
+    expected: set[Question],
+) -> dict[Place, tuple[str, ...]]:
+    """Return the cases that a place lacks. known: each root that holds results of a place."""
     questions = expected | {_question(fact) for fact in facts}
     by_shards = _grouped(facts, lambda fact: (fact.root, fact.place.kind))
+    by_place = _grouped(facts, lambda fact: fact.place)
     missing = {}
-    for place, mine in sorted(_grouped(facts, lambda fact: fact.place).items()):
-        fellows = {(fact.root, place.kind) for fact in mine}
-        answered = {_question(fact) for key in fellows for fact in by_shards[key]}
-        left = questions - answered - {_question(fact) for fact in mine}
-        cases = (Case(problem=each, backend=place.backend, transform=how) for each, how in left)
+    for place, roots in sorted(_grouped(known, lambda one: one[1]).items()):
+        fellows = {(root, place.kind) for root, _ in roots}
+        answered = {_question(fact) for key in fellows for fact in by_shards.get(key, ())}
+        left = questions - answered - {_question(fact) for fact in by_place.get(place, ())}
+        lacking = itertools.chain(left, *(_lacking(each, place, fellows) for each in agreed))
+        cases = (Case(problem=each, backend=place.backend, transform=how) for each, how in lacking)
         ids = [case_id(case.problem, case.transform, place) for case in cases if is_offered(case)]
         if ids:
             missing[place] = tuple(sorted(ids))
     return missing
+
+
+def _lacking(
+    agreed: Agreed, place: Place, fellows: Collection[tuple[str, tuple[str, ...]]]
+) -> Iterator[Question]:
+    """Yield the questions that other places answered alike, and neither this one nor a fellow."""
+    asked = {transform for _, _, transform in agreed.by}
+    answered = {
+        transform
+        for root, where, transform in agreed.by
+        if where == place or (root, where.kind) in fellows
+    }
+    return itertools.product(agreed.problems, asked - answered) if asked - answered else iter(())
 
 
 def _question(fact: Fact) -> Question:

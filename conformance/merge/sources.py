@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import tempfile
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.causes import LAPACK_FACTS
-from conformance.core.errors import GoldenError, ReportError, StoreError, UnfinishedRunWarning
+from conformance.core.errors import GoldenError, ReportError, StoreError
 from conformance.core.ids import parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
-from conformance.core.records import BASE, MACHINE, Outcome
-from conformance.core.settings import HARMLESS_FLAGS
+from conformance.core.records import BASE, Outcome
 from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.merge.facts import Fact, Judgement, Place
 from conformance.merge.judging import judgement
+from conformance.merge.lots import Lot
+from conformance.merge.runs import FEW, Read, place_of, read_run
 from conformance.observe.pod import joined, parts_in
 from conformance.observe.record import write_recording
 from conformance.report.rows import environment_values, outcome_text
@@ -32,46 +31,43 @@ from conformance.store.verify import verify
 
 JOURNALS = "*.journal"
 
-PLACE_COLUMNS = tuple(field.name for field in dataclasses.fields(Place))
-JUDGEMENT_COLUMNS = tuple(
-    field.name for field in dataclasses.fields(Judgement) if field.name != "by"
-)
-
-JUDGED_BY = "judged_by"
-
 MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """What a file of the right format and the wrong content may lead to."""
-
-# `XLA_FLAGS=` is left with nothing behind it when its harmless flags are gone.
-_EMPTY_FLAGS = re.compile(r"XLA_FLAGS=\s*(?=\w+=|$)")
-
-# Where LAPACK is known they change nothing that it does not say.
-_LAPACK_VARIABLES = re.compile(
-    r"(?<!\S)(?:OPENBLAS|GOTO|OMP|MKL|BLIS|VECLIB|FLEXIBLAS)(?:_\w+)?=\S*"
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
     """All that was read.
 
+    lots: the facts of ranges of seeds, of which there may be millions; facts: all others.
     outcomes: the arrays that recordings hold, by their text. faults: one line for each folder that
     could not be read or is unfinished, and for each shard that is not there.
     """
 
     facts: frozenset[Fact]
+    lots: tuple[Lot, ...]
     outcomes: Mapping[str, Outcome]
     faults: tuple[str, ...]
 
+    @property
+    def examples(self) -> Iterator[Fact]:
+        """The facts, and one of each lot: all that says where they are from and what judged."""
+        return itertools.chain(self.facts, (lot.fact for lot in self.lots))
+
 
 def read_sources(
-    folders: Iterable[Path], bench: Bench | None = None, watch: Watch[Path] = unwatched
+    folders: Iterable[Path],
+    bench: Bench | None = None,
+    watch: Watch[Path] = unwatched,
+    *,
+    few: int = FEW,
 ) -> Sources:
     """Return what the recordings and runs in the folders say, at whatever depth they lie.
 
-    bench: what judges recordings; None leaves them unjudged.
+    bench: what judges recordings; None leaves them unjudged. few: see FEW.
     """
     facts: set[Fact] = set()
+    lots: list[Lot] = []
     outcomes: dict[str, Outcome] = {}
     faults: list[str] = []
     named = sorted({folder.resolve(): folder for folder in folders}.values())
@@ -84,16 +80,27 @@ def read_sources(
             )
         for path in found:
             try:
-                _read(path, str(folder), bench, facts, outcomes, faults)
+                read = _read(path, str(folder), bench, few)
             except (StoreError, ReportError) as error:
                 faults.append(str(error))
+                continue
             except (OSError, *MALFORMED) as error:
                 faults.append(
                     f"{path} is not what its format says ({type(error).__name__}: {error}): "
                     "record or run it again"
                 )
-    faults += lost_shards(facts)
-    return Sources(facts=frozenset(facts), outcomes=outcomes, faults=tuple(sorted(set(faults))))
+                continue
+            facts.update(read.facts)
+            lots += read.lots
+            outcomes |= read.outcomes
+            faults += read.faults
+    faults += lost_shards(itertools.chain(facts, (lot.fact for lot in lots)))
+    return Sources(
+        facts=frozenset(facts),
+        lots=tuple(lots),
+        outcomes=outcomes,
+        faults=tuple(sorted(set(faults))),
+    )
 
 
 _SHARD = re.compile(r"(?P<asked>.*) --shard (?P<number>\d+)/(?P<count>\d+)")
@@ -164,36 +171,21 @@ def _sources(folder: Path) -> Iterator[Path]:
                 yield from _sources(child)
 
 
-def _read(
-    path: Path,
-    root: str,
-    bench: Bench | None,
-    facts: set[Fact],
-    outcomes: dict[str, Outcome],
-    faults: list[str],
-) -> None:
+def _read(path: Path, root: str, bench: Bench | None, few: int) -> Read:
+    """Return what a source says: all of it, or nothing."""
     if path.is_file():
         raise GoldenError(f"{path} is an unfinished recording: go on with it by --resume")
     if (path / MANIFEST).exists():
-        _read_recording(path, root, bench, facts, outcomes, faults)
-    elif parts_in(path):
-        _read_pod(path, root, bench, facts, outcomes, faults)
-    else:
-        _read_run(path, root, facts, faults)
+        return _read_recording(path, root, bench)
+    if parts_in(path):
+        return _read_pod(path, root, bench)
+    return read_run(path, root, few)
 
 
 # --- Recordings ----------------------------------------------------------------------------------
 
 
-def _read_recording(
-    folder: Path,
-    root: str,
-    bench: Bench | None,
-    facts: set[Fact],
-    outcomes: dict[str, Outcome],
-    faults: list[str],
-) -> None:
-    """Read a recording whole, or nothing of it."""
+def _read_recording(folder: Path, root: str, bench: Bench | None) -> Read:
     store = open_store(folder)
     if store.kind != RECORDING:
         raise GoldenError(f"{folder} is a {store.kind}: a merge takes recordings and runs")
@@ -201,33 +193,27 @@ def _read_recording(
         raise GoldenError(found[0])
     read = dict(_recorded(store, root, bench))
     sound = {fact: outcome for fact, outcome in read.items() if not machine_fault(outcome)}
-    faults += [
-        f"{folder}: the machine failed {fact.case} ({fact.outcome}): record it again"
-        for fact in read.keys() - sound.keys()
-    ]
-    facts.update(sound)
-    outcomes.update({fact.outcome: outcome for fact, outcome in sound.items()})
+    return Read(
+        facts=tuple(sound),
+        outcomes={fact.outcome: outcome for fact, outcome in sound.items()},
+        faults=tuple(
+            f"{folder}: the machine failed {fact.case} ({fact.outcome}): record it again"
+            for fact in read.keys() - sound.keys()
+        ),
+    )
 
 
-def _read_pod(
-    folder: Path,
-    root: str,
-    bench: Bench | None,
-    facts: set[Fact],
-    outcomes: dict[str, Outcome],
-    faults: list[str],
-) -> None:
-    """Read the arrays that the processes of a pod hold together, as a recording of them."""
+def _read_pod(folder: Path, root: str, bench: Bench | None) -> Read:
+    """Return what the arrays say that the processes of a pod hold together."""
     found = joined(folder, load_catalogue())
-    faults += found.lost
     if not found.entries:
-        return
+        return Read(faults=tuple(found.lost))
     with tempfile.TemporaryDirectory() as scratch:
         place, entries = Path(scratch, "pod"), list(found.entries.values())
         write_recording(place, entries, found.environment, found.asked)
-        read: set[Fact] = set()
-        _read_recording(place, root, bench, read, outcomes, faults)
-    facts.update(dataclasses.replace(fact, source=str(folder)) for fact in read)
+        read = _read_recording(place, root, bench)
+    facts = tuple(dataclasses.replace(fact, source=str(folder)) for fact in read.facts)
+    return dataclasses.replace(read, facts=facts, faults=(*found.lost, *read.faults))
 
 
 def _recorded(store: Store, root: str, bench: Bench | None) -> Iterator[tuple[Fact, Outcome]]:
@@ -267,49 +253,4 @@ def golden_place(store: Store) -> Place | None:
 
 
 def _place_of(store: Store, **asked: str) -> Place:
-    return _place({**environment_values(store.environment, asked["backend"]), **asked})
-
-
-# --- Runs ----------------------------------------------------------------------------------------
-
-
-def _read_run(folder: Path, root: str, facts: set[Fact], faults: list[str]) -> None:
-    from conformance.report.frames import read_run
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UnfinishedRunWarning)
-        records = read_run(folder)
-    faults += [str(warning.message) for warning in caught]
-    columns = {"case", "outcome", "asked", JUDGED_BY, *PLACE_COLUMNS, *JUDGEMENT_COLUMNS}
-    values = records[sorted(columns)].astype(object)
-    rows = values.where(values.notna(), None).to_dict("records")
-    judged = (row for row in rows if row["failed_checks"] != MACHINE)
-    facts.update([_fact({str(key): row[key] for key in row}, folder, root) for row in judged])
-
-
-def _fact(row: Mapping[str, Any], folder: Path, root: str) -> Fact:
-    case = parse_case(row["case"])
-    texts = {name: row[name] or "" for name in JUDGEMENT_COLUMNS if not name.startswith("max_")}
-    return Fact(
-        problem=case.problem,
-        transform=case.transform,
-        place=_place(row),
-        outcome=row["outcome"],
-        source=str(folder),
-        root=root,
-        judgement=Judgement(
-            **texts,
-            max_ulp=row["max_ulp"],
-            max_ulp_at_sigma=row["max_ulp_at_sigma"],
-            by=row[JUDGED_BY] or "",
-        ),
-        asked=row["asked"] or "",
-    )
-
-
-def _place(values: Mapping[str, Any]) -> Place:
-    texts = {name: str(values[name] or "") for name in PLACE_COLUMNS}
-    flags = _EMPTY_FLAGS.sub("", HARMLESS_FLAGS.sub("", texts["flags"]))
-    if all(texts[name] for name in LAPACK_FACTS):
-        flags = _LAPACK_VARIABLES.sub("", flags)
-    return Place(**{**texts, "flags": " ".join(flags.split())})
+    return place_of({**environment_values(store.environment, asked["backend"]), **asked})

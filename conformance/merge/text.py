@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import heapq
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from conformance.core.ids import Problem
 from conformance.core.records import Drift
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.versions import MERGE
 from conformance.core.words import counted
-from conformance.merge.facts import Class, Conflict, Merged, Place, ProblemClasses
+from conformance.merge.facts import Agreed, Conflict, Members, Merged, Place, ProblemClasses
 from conformance.report.aligned import wrapped
 from conformance.report.escape import markdown_cell
 from conformance.report.markdown import MAX_BYTES, fitted, table_section
@@ -71,14 +73,26 @@ class Pattern:
     """Problems whose classes have the same members and drifts.
 
     text: e.g. `cpu = cuda; iree differs, rounding`. causes: of the differences, as far as known.
+    problems: those that are held one by one; agreed: the others.
     worst: the worst drift, and its problem; what is excused counts only where nothing else differs.
     """
 
     text: str
     causes: tuple[str, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    agreed: tuple[Agreed, ...]
     worst: Drift | None
     worst_problem: str
+
+    @property
+    def n_problems(self) -> int:
+        """How many problems these are."""
+        return len(self.problems) + sum(each.n_problems for each in self.agreed)
+
+    @property
+    def names(self) -> Iterator[str]:
+        """The ids of all of them, sorted by problem."""
+        return (each.id for each in heapq.merge(self.problems, *(a.problems for a in self.agreed)))
 
 
 def patterns(merged: Merged, names: Mapping[Place, str]) -> list[Pattern]:
@@ -86,13 +100,19 @@ def patterns(merged: Merged, names: Mapping[Place, str]) -> list[Pattern]:
     groups: dict[str, list[ProblemClasses]] = {}
     for each in merged.problems:
         groups.setdefault(_pattern_text(each, names), []).append(each)
+    agreed: dict[str, list[Agreed]] = {}
+    for many in merged.agreed:
+        agreed.setdefault(_members_text(many.members, names, set()), []).append(many)
     return sorted(
-        (_pattern(text, group) for text, group in groups.items()),
-        key=lambda pattern: (-len(pattern.problems), pattern.text),
+        (
+            _pattern(text, groups.get(text, []), agreed.get(text, []))
+            for text in groups.keys() | agreed.keys()
+        ),
+        key=lambda pattern: (-pattern.n_problems, pattern.text),
     )
 
 
-def _pattern(text: str, group: list[ProblemClasses]) -> Pattern:
+def _pattern(text: str, group: list[ProblemClasses], agreed: list[Agreed]) -> Pattern:
     drifts = [
         (not each.excuses, each.drift, classes.problem.id)
         for classes in group
@@ -100,11 +120,12 @@ def _pattern(text: str, group: list[ProblemClasses]) -> Pattern:
         if each.drift is not None
     ]
     _, worst, problem = max(drifts, key=_severity, default=(True, None, ""))
-    causes = {each.cause for each in group[0].classes if each.cause}
+    causes = {each.cause for classes in group[:1] for each in classes.classes if each.cause}
     return Pattern(
         text=text,
         causes=tuple(sorted(causes)),
-        problems=tuple(classes.problem.id for classes in group),
+        problems=tuple(classes.problem for classes in group),
+        agreed=tuple(agreed),
         worst=worst,
         worst_problem=problem,
     )
@@ -126,7 +147,7 @@ def _pattern_text(classes: ProblemClasses, names: Mapping[Place, str]) -> str:
             transforms.setdefault(place, set()).add(transform)
             classes_of.setdefault(place, set()).add(each.outcome)
     divided = {place for place, found in classes_of.items() if len(found) > 1}
-    first, *others = (_members_text(each, names, divided) for each in classes.classes)
+    first, *others = (_members_text(each.members, names, divided) for each in classes.classes)
     rest = [
         f"{text} differs, {each.difference}" + (f" ({each.excuse})" if each.excuse else "")
         for text, each in zip(others, classes.classes[1:], strict=True)
@@ -134,12 +155,12 @@ def _pattern_text(classes: ProblemClasses, names: Mapping[Place, str]) -> str:
     return "; ".join([first, *sorted(rest)])
 
 
-def _members_text(each: Class, names: Mapping[Place, str], divided: set[Place]) -> str:
-    if not each.members:
+def _members_text(members: Members, names: Mapping[Place, str], divided: set[Place]) -> str:
+    if not members:
         return GOLDEN
     texts = {
         f"{names[place]} ({transform})" if place in divided else names[place]
-        for place, transform in each.members
+        for place, transform in members
     }
     return " = ".join(sorted(texts))
 
@@ -157,7 +178,7 @@ def verdict_line(merged: Merged) -> str:
         "missing": merged.n_missing,
     }
     counts = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    places = f"{counted(len(merged.problems), 'problem')} at {counted(len(merged.places), 'place')}"
+    places = f"{counted(merged.n_problems, 'problem')} at {counted(len(merged.places), 'place')}"
     results = f"{counted(merged.n_results, 'result')} of {places}"
     if merged.has_failed:
         return f"FAILED: {counts}; {results}"
@@ -171,9 +192,9 @@ def to_text(merged: Merged, width: int | None = None) -> str:
     names = place_names(merged.places)
     rows = _place_rows(merged, names) if merged.places else []
     lines = ["places", *(f"  {name}: {facts}" for name, facts in rows)] if rows else []
-    lines += ["classes"] if merged.problems else []
+    lines += ["classes"] if merged.n_problems else []
     for pattern in patterns(merged, names):
-        lines.append(f"  {len(pattern.problems)} x {pattern.text}")
+        lines.append(f"  {pattern.n_problems} x {pattern.text}")
         if worst := _worst_text(pattern):
             lines.append(f"    worst: {worst}")
     for title, blocks in _wrong(merged, names):
@@ -195,7 +216,7 @@ def to_markdown(merged: Merged, max_bytes: int = MAX_BYTES) -> str:
 def tables(merged: Merged, names: Mapping[Place, str]) -> list[Table]:
     """Return what is wrong, who agrees with whom, and the places."""
     agreeing = (
-        (str(len(each.problems)), each.text, _worst_text(each)) for each in patterns(merged, names)
+        (str(each.n_problems), each.text, _worst_text(each)) for each in patterns(merged, names)
     )
     wrong = _wrong(merged, names)
     return [
@@ -221,7 +242,7 @@ def to_json(merged: Merged) -> str:
                 "classes": each.text,
                 "worst": _worst_text(each),
                 "causes": each.causes,
-                "problems": each.problems,
+                "problems": list(each.names),
             }
             for each in patterns(merged, names)
         ],

@@ -58,7 +58,7 @@ def read_run(folder: Path) -> pd.DataFrame:
     if (folder / RECORDS).exists():
         return _read_records(folder / RECORDS)
     if (folder / RECORDS_AS_TEXT).exists():
-        return frame(_read_lines(folder / RECORDS_AS_TEXT))
+        return frame(read_lines(folder / RECORDS_AS_TEXT))
     if (folder / ROWS).exists():
         return _read_unfinished(folder)
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
@@ -190,20 +190,21 @@ def _conform(records: pd.DataFrame) -> pd.DataFrame:
 
 def _read_unfinished(folder: Path) -> pd.DataFrame:
     """Return the rows that a run has got to."""
-    rows, dropped = _read_lines(folder / ROWS), ""
-    if any(map(_is_cut_short, (folder / ROWS, folder / LOTS_FILE))):
-        dropped = "; its last line is cut short and was dropped"
+    rows = read_lines(folder / ROWS)
     records = frame(rows)
     if (folder / LOTS_FILE).exists():
         from conformance.report.parquet import table_of
 
         records = _conform(table_of(rows, read_lots(folder)).to_pandas())
-    warnings.warn(
-        f"{folder}: the run did not finish; read: {counted(len(records), 'row')}{dropped}",
-        UnfinishedRunWarning,
-        stacklevel=3,
-    )
+    warnings.warn(unfinished_line(folder, len(records)), UnfinishedRunWarning, stacklevel=3)
     return records
+
+
+def unfinished_line(folder: Path, n_rows: int) -> str:
+    """Return that a run in `folder` was cut short, and that so many rows of it were read."""
+    is_cut_short = any(map(_is_cut_short, (folder / ROWS, folder / LOTS_FILE)))
+    dropped = "; its last line is cut short and was dropped" if is_cut_short else ""
+    return f"{folder}: the run did not finish; read: {counted(n_rows, 'row')}{dropped}"
 
 
 def _is_cut_short(path: Path) -> bool:
@@ -215,7 +216,8 @@ def _is_cut_short(path: Path) -> bool:
         return file.read() != NEWLINE.encode()
 
 
-def _read_lines(path: Path) -> list[Row]:
+def read_lines(path: Path) -> list[Row]:
+    """Return the rows of a file of them; raises as `read_run` does."""
     # Every whole row ends in a newline; what follows the last one was being written.
     whole = path.read_text(encoding="utf-8").split(NEWLINE)[:-1]
     return [_parse_line(path, number, line) for number, line in enumerate(whole, start=1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from conformance.core.errors import ReportError
+from conformance.core.versions import KEY
 from conformance.report.lots import OWN, Lot, Lots
-from conformance.report.rows import COLUMNS, Column, Row
+from conformance.report.rows import COLUMNS, Column, Row, defaults
 
 CHUNK = 20_000
 """Rows of one part of a file that is written part by part: some 30 MB of memory."""
@@ -43,13 +45,46 @@ def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> No
     """
     repeated = [column.name for column in COLUMNS if column.name not in OWN]
     with pq.ParquetWriter(path, SCHEMA, use_dictionary=repeated, compression="zstd") as writer:
-        for table in _tables(rows, blocks):
+        for table in tables(rows, blocks):
             writer.write_table(table)
 
 
 def table_of(rows: Sequence[Row], blocks: Iterable[Lots]) -> pa.Table:
     """Return rows, and those of lots after them, as one table."""
-    return pa.concat_tables(_tables(rows, blocks))
+    return pa.concat_tables(tables(rows, blocks))
+
+
+def read_columns(path: Path, names: Collection[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of records part by part, each of the type that SCHEMA says.
+
+    A column that came later than the file is null.
+
+    Raises:
+        ReportError: the file is of a version that this release cannot read, or has other columns.
+        pyarrow.ArrowInvalid: it is no such file, or a column holds something else.
+    """
+    with pq.ParquetFile(path) as file:
+        known = file.schema_arrow.names
+        wanted = [name for name in dict.fromkeys((*names, KEY)) if name in known]
+        for batch in file.iter_batches(CHUNK, columns=wanted):
+            try:
+                for version in batch[KEY].unique().to_pylist() if KEY in known else [None]:
+                    defaults(known, version)
+            except ReportError as error:
+                raise ReportError(f"{path}: {error}") from error
+            found = [_column(batch, name) for name in names]
+            yield pa.RecordBatch.from_arrays(found, names=list(names))
+
+
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    kind = SCHEMA.field(name).type
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, kind)
+    found = batch[name]
+    if not pa.types.is_dictionary(kind):
+        return found.cast(kind)
+    is_encoded = pa.types.is_dictionary(found.type) and found.type.value_type == kind.value_type
+    return found if is_encoded else found.cast(kind.value_type).dictionary_encode()
 
 
 # --- The columns ---------------------------------------------------------------------------------
@@ -89,7 +124,7 @@ SCHEMA = _schema()
 
 
 # --- The rows ------------------------------------------------------------------------------------
-def _tables(rows: Sequence[Row], blocks: Iterable[Lots]) -> Iterator[pa.Table]:
+def tables(rows: Sequence[Row], blocks: Iterable[Lots]) -> Iterator[pa.Table]:
     """Yield the rows, and then those of lots, as tables."""
     yield _table(rows)
     chunk: list[Lot] = []

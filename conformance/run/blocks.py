@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from conformance.core.arrays import returned
 from conformance.core.ids import Block, Case
-from conformance.core.records import COMPILED, DriftClass, Outcome, Returned, Status
+from conformance.core.records import COMPILED, IN_BLOCK, DriftClass, Outcome, Returned, Status
 from conformance.judge.block import Plain, is_judged_at_once, judge_block
 from conformance.judge.budgets import budget_for
 from conformance.report.lots import DISTANCE, Lot, Lots
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from conformance.judge.bench import Goldens
     from conformance.observe.observer import Draws
     from conformance.run.session import Session, Verdict
-
-IN_BLOCK = "executed in a block"
-"""The mode of an array that was drawn with those of other seeds, and not by a call of its own."""
 
 
 def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lots]:

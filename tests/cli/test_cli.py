@@ -25,12 +25,11 @@ from conformance.core.arrays import returned, whole
 from conformance.core.errors import Terminated, UnfinishedRunWarning, WorkerGone
 from conformance.core.ids import Tier, parse_case
 from conformance.core.laws import Normal
-from conformance.core.records import Returned
+from conformance.core.records import IN_BLOCK, Returned
 from conformance.observe import environment, lapack, programs
 from conformance.observe.backends import BackendUnavailable, open_backend
 from conformance.report.frames import read_run
 from conformance.report.run import RECORDS
-from conformance.run.blocks import IN_BLOCK
 from conformance.run.explain import matrix_lines
 from conformance.run.options import Options
 from conformance.run.session import Recorded, Session, Verdict

@@ -13,10 +13,11 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
+from conformance.core.records import IN_BLOCK
 from conformance.report import lots
 from conformance.report.lots import Lots
 from conformance.report.rows import Row
-from conformance.run.blocks import IN_BLOCK, block_verdicts
+from conformance.run.blocks import block_verdicts
 from conformance.run.options import Options
 from conformance.run.session import Session
 from conformance.suite.faults import FAULTS, Fault
