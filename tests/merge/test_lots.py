@@ -154,6 +154,17 @@ def test_what_one_of_many_returned_otherwise_is_held_alone() -> None:
     assert found.agreed[0].seeds == (range(4321), range(4322, 100_000))
 
 
+def test_verdicts_on_many_that_contradict_each_other_are_all_told() -> None:
+    """One of two nights judged by other goldens: neither failed, and the bits are the same."""
+    one = lot_of(300)
+    other = lot_of(300, source="b", root="b", judgement=Judgement(status="limited"))
+
+    found = merged(lots=[one, other])
+
+    assert len(found.conflicts) == 300
+    assert told(found) == told(merged(*one.facts(), *other.facts()))
+
+
 def test_what_one_place_lacks_of_many_is_missing_by_name() -> None:
     found = merged(lots=[lot_of(300), lot_of(200, place=CUDA, root="b", source="b")])
 
