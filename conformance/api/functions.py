@@ -355,10 +355,13 @@ def explain(observed: Observed) -> Explained:
     return Explained(lines=tuple(lines))
 
 
-def load_records(folder: str | os.PathLike[str] = "reports") -> pd.DataFrame:
+def load_records(
+    folder: str | os.PathLike[str] = "reports", columns: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Return what runs reported, as a pandas frame: one row a case, with versions and flags.
 
     folder: of one run, or the folder of reports, of which all runs are read, oldest first.
+    columns: those to read, of a run of many seeds: all of a million rows are a GiB.
 
     >>> rows = conformance.load_records("reports")  # of `conformance run zeros-...-eager ones-...`
     >>> rows.groupby("initializer", observed=True)["drift_class"].max().to_dict()
@@ -366,6 +369,7 @@ def load_records(folder: str | os.PathLike[str] = "reports") -> pd.DataFrame:
 
     Raises:
         ReportError: there is no run, or one that this version cannot read.
+        ValueError: there is no such column.
     """
     from conformance.report.frames import read_run, read_runs
     from conformance.report.run import RECORDS, ROWS
@@ -374,4 +378,4 @@ def load_records(folder: str | os.PathLike[str] = "reports") -> pd.DataFrame:
     if not place.is_dir():
         raise ReportError(f"{place} is no folder: name the one that `--reports` named, or a run's")
     is_run = any((place / name).exists() for name in (RECORDS, ROWS))
-    return read_run(place) if is_run else read_runs(place)
+    return read_run(place, columns) if is_run else read_runs(place, columns)

@@ -27,12 +27,15 @@ from conformance.report.tables import Table
 
 CASE = ["backend", "case"]
 
+READ = (*CASE, "run_id", "status", "failed_checks", "drift_class", *FACTS)
+"""The columns that a history needs."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the last change of every case that ever changed; runs that lack results are named."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UnfinishedRunWarning)
-        rows = read_runs(arguments.reports)
+        rows = read_runs(arguments.reports, READ)
     unfinished = [str(warning.message) for warning in caught]
     for line in unfinished:
         print(f"unfinished: {line}", file=sys.stderr)
@@ -87,9 +90,12 @@ def last_changes(rows: pd.DataFrame) -> pd.DataFrame:
 
     Each backend has a history of its own. Beside the class stand the facts before and after.
     """
+    rows = rows.assign(class_after=rows["drift_class"].astype("string").fillna(NO_GOLDEN))
+    # Nearly all never change, and there may be millions: only the others are told what they ran in.
+    rows = rows[rows.groupby(CASE, observed=True)["class_after"].transform("nunique") > 1]
     rows = rows.sort_values("run_id", kind="stable")
     told = {f"{name}_after": rows[name].astype("string").fillna("") for name in FACTS}
-    rows = rows.assign(class_after=rows["drift_class"].astype("string").fillna(NO_GOLDEN), **told)
+    rows = rows.assign(**told)
     afterwards = ["class_after", *told]
     before = [f"{name.removesuffix('_after')}_before" for name in afterwards]
     rows[before] = rows.groupby(CASE, observed=True)[afterwards].shift()

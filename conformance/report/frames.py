@@ -27,7 +27,7 @@ from typing import Any
 import pandas as pd
 
 from conformance.core import versions
-from conformance.core.errors import ReportError, UnfinishedRunWarning
+from conformance.core.errors import ReportError, UnfinishedRunWarning, unknown
 from conformance.core.reading import document, record
 from conformance.core.versions import KEY
 from conformance.core.words import counted
@@ -43,8 +43,8 @@ NEWLINE = "\n"
 """What ends a row; `splitlines` would also split at characters that JSON leaves as they are."""
 
 
-def read_run(folder: Path) -> pd.DataFrame:
-    """Return one row a case of the run in `folder`.
+def read_run(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return one row a case of the run in `folder`, of all columns or of some.
 
     A run that was killed has only the rows it got to; they are returned with an
     UnfinishedRunWarning, which also says when the last line was cut short and dropped. So are those
@@ -52,16 +52,26 @@ def read_run(folder: Path) -> pd.DataFrame:
 
     Raises:
         ReportError: the folder holds no run, or one that this version cannot read.
+        ValueError: there is no such column.
     """
+    asked = _known(columns)
     for line in missing_lines(folder):
         warnings.warn(line, UnfinishedRunWarning, stacklevel=2)
     if (folder / RECORDS).exists():
-        return _read_records(folder / RECORDS)
+        return _read_records(folder / RECORDS, asked)
     if (folder / RECORDS_AS_TEXT).exists():
-        return frame(read_lines(folder / RECORDS_AS_TEXT))
+        return frame(read_lines(folder / RECORDS_AS_TEXT))[asked]
     if (folder / ROWS).exists():
-        return _read_unfinished(folder)
+        return _read_unfinished(folder)[asked]
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
+
+
+def _known(columns: Sequence[str] | None) -> list[str]:
+    known = [column.name for column in COLUMNS]
+    for name in columns or ():
+        if name not in known:
+            raise ValueError(unknown("column", name, known))
+    return known if columns is None else list(columns)
 
 
 def missing_lines(folder: Path) -> list[str]:
@@ -96,11 +106,14 @@ def _names(cases: Sequence[str]) -> str:
     return ", ".join(cases[:N_NAMED]) + more
 
 
-def read_runs(reports: Path) -> pd.DataFrame:
+def read_runs(reports: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the rows of all runs in a folder of reports, by `run_id`, oldest first.
+
+    columns: those that are read; None for all.
 
     Raises:
         ReportError: there is no run, or one that this version cannot read.
+        ValueError: there is no such column.
     """
     folders = sorted(
         {path.parent for name in (RECORDS, ROWS) for path in reports.glob(f"*/{name}")}
@@ -110,7 +123,7 @@ def read_runs(reports: Path) -> pd.DataFrame:
             f"{reports} holds no run: expected {reports}/<run>/{RECORDS}. "
             "Give the folder that `--reports` named"
         )
-    runs = [read_run(folder) for folder in folders]
+    runs = [read_run(folder, columns) for folder in folders]
     # pandas 2 and 3 disagree on what an empty frame does to the dtypes of the others.
     filled = [run for run in runs if len(run)] or runs[:1]
     return _conform(pd.concat(filled, ignore_index=True))
@@ -159,18 +172,23 @@ def _dtype(column: Column) -> Any:
     return pd.CategoricalDtype(list(column.categories), ordered=True)
 
 
-def _read_records(path: Path) -> pd.DataFrame:
-    records = pd.read_parquet(path)
+def _read_records(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(path).names
+    wanted = [name for name in dict.fromkeys((*columns, KEY)) if name in names]
+    records = pd.read_parquet(path, columns=wanted)
     versions = records[KEY].unique().tolist() if KEY in records else [None]
     try:
         filled = {
             name: value
             for version in versions
-            for name, value in defaults(records.columns.tolist(), version).items()
+            for name, value in defaults(names, version).items()
+            if name in columns
         }
     except ReportError as error:
         raise ReportError(f"{path}: {error}") from error
-    return _conform(records.assign(**filled))
+    return _conform(records.assign(**filled)[[*columns]])
 
 
 def _conform(records: pd.DataFrame) -> pd.DataFrame:
@@ -178,8 +196,9 @@ def _conform(records: pd.DataFrame) -> pd.DataFrame:
 
     Categories are text, also where there is none: pandas and Arrow make different things of those.
     """
-    conformed = records.astype({column.name: _dtype(column) for column in COLUMNS})
-    for column in COLUMNS:
+    present = [column for column in COLUMNS if column.name in records]
+    conformed = records.astype({column.name: _dtype(column) for column in present})
+    for column in present:
         if column.dtype == "category":
             categories = conformed[column.name].cat
             conformed[column.name] = categories.rename_categories(
