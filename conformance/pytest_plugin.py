@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from conformance.core.errors import ExitCode
     from conformance.core.ids import Block, Case
     from conformance.run.gathering import Gathering
+    from conformance.run.options import Options
     from conformance.run.session import Session
 
 
@@ -170,6 +171,7 @@ def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, Any] | None = getattr(config, "workerinput", None)
     if worker is None:
         _require_jax()
+    _hurry(asked)
     part: Controller | Worker
     if worker is None:
         session = Session(asked, new_run_id(), pytest_words=_call_of_pytest(config))
@@ -198,6 +200,19 @@ def _require_jax() -> None:
         if (known := told(error)) is None:
             raise
         pytest.exit(f"conformance: {known}", returncode=known.exit_code)
+
+
+def _hurry(asked: Options) -> None:
+    """Let XLA optimize less where that is wanted, before any test can start JAX."""
+    if not asked.is_fast:
+        return
+    from conformance.core.errors import SelectionError
+    from conformance.observe.process import optimize_less
+
+    try:
+        optimize_less()
+    except SelectionError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def _call_of_pytest(config: pytest.Config) -> tuple[str, ...]:

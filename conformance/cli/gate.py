@@ -12,6 +12,8 @@ from conformance.cases.selection import select
 from conformance.cli.arguments.gate import SELECTION
 from conformance.cli.compare import report
 from conformance.cli.progress import Progress
+from conformance.core.settings import require_usual_compiler
+from conformance.observe import environment
 from conformance.observe.child import flax_keys
 from conformance.run import options
 from conformance.run.interruption import telling_what_is_kept
@@ -26,6 +28,7 @@ KEPT = "what was recorded is kept, and the same command goes on from there"
 
 def run(arguments: argparse.Namespace) -> int:
     """Record both sides, compare, and report; FAILED when something drifted beyond the policy."""
+    require_usual_compiler(environment.ambient(), "a gate")
     policy = load_policy(arguments.policy, arguments.max_drift)
     catalogue = load_catalogue()
     registry = registry_from(arguments)

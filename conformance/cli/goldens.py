@@ -31,6 +31,7 @@ from conformance.core.files import recover
 from conformance.core.ids import Case, Tier
 from conformance.core.paths import OVERLAY_NAME, PENDING, golden_folder, golden_option, named
 from conformance.core.records import BASE, Entry
+from conformance.core.settings import require_usual_compiler
 from conformance.core.words import counted
 from conformance.curate.accept import accept, accept_recording, prune, reject
 from conformance.curate.layers import (
@@ -48,6 +49,7 @@ from conformance.curate.stage import (
     record_and_stage,
     stage,
 )
+from conformance.observe import environment
 from conformance.observe.record import record
 from conformance.run import options
 from conformance.run.interruption import telling_what_is_kept
@@ -128,6 +130,7 @@ def _install_textconv() -> int:
 
 
 def _stage(arguments: argparse.Namespace) -> int:
+    require_usual_compiler(environment.ambient(), "goldens")  # before minutes of recording
     folder, below = _place(arguments)
     with telling_what_is_kept(lambda: "nothing is staged, and nothing has changed"):
         failed = _staged(folder, below, arguments)

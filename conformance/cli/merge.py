@@ -19,6 +19,7 @@ from conformance.merge import (
     Question,
     Referee,
     golden_place,
+    hurried,
     merge,
     mixed,
     read_sources,
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     place = golden_place(goldens.base)
     referee = Referee(bench=bench, outcomes=sources.outcomes, golden_place=place)
     rules = "" if arguments.mixed else mixed(sources.examples)
-    faults = [*sources.faults, *([rules] if rules else [])]
+    faults = [*sources.faults, *filter(None, (rules, hurried(sources.examples)))]
     with Progress("merged", bad="not the same everywhere") as progress:
         watch = functools.partial(progress.over, name=_name, is_bad=_differs)
         merged = merge(

@@ -14,7 +14,7 @@ from conformance.cases.backends import installed
 from conformance.cli.arguments.forms import STDOUT
 from conformance.cli.output import tell, write_all
 from conformance.cli.progress import Progress
-from conformance.core.errors import ExitCode, WorkerGone
+from conformance.core.errors import ExitCode, SelectionError, WorkerGone
 from conformance.core.files import locked
 from conformance.core.settings import unusual
 from conformance.core.words import counted
@@ -40,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _resume(arguments, command)
     recorder = RunRecorder(folder=Path(arguments.reports), command=command)
     given = options.given(arguments)
+    if arguments.fast and _is_elsewhere(arguments):
+        raise SelectionError(
+            "--fast is for cases that are run here: leave it out beside --fleet and --recording"
+        )
     session = _session(arguments, given, recorder.run_id)
     with contextlib.closing(session), contextlib.ExitStack() as held:
         session.validate_files()

@@ -31,6 +31,7 @@ from conformance.core.paths import (
     overlay_names,
 )
 from conformance.core.records import BASE, Entry, Environment, Raised
+from conformance.core.settings import require_usual_compiler
 from conformance.core.words import counted
 from conformance.observe.record import failed_by_the_machine, record
 from conformance.store.entries import GOLDEN, RECORDING
@@ -189,6 +190,7 @@ def stage_into(
     left_out: Collection[str] = (),
 ) -> Stage:
     """Stage into a set that nobody else changes. left_out: ids of cases."""
+    require_usual_compiler(recording.environment, "goldens")
     staged = Stage(scope=scope, reason=reason, date=now(), overlay=overlay)
     _require_release(recording, staged.release)
     entries = _golden_entries(recording, staged.backend, left_out)

@@ -17,5 +17,6 @@ from conformance.merge.referee import Referee as Referee
 from conformance.merge.referee import merge as merge
 from conformance.merge.sources import Sources as Sources
 from conformance.merge.sources import golden_place as golden_place
+from conformance.merge.sources import hurried as hurried
 from conformance.merge.sources import mixed as mixed
 from conformance.merge.sources import read_sources as read_sources

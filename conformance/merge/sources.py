@@ -15,6 +15,7 @@ from conformance.core.ids import parse_case
 from conformance.core.machine import machine_fault
 from conformance.core.paths import MANIFEST
 from conformance.core.records import BASE, Outcome
+from conformance.core.settings import OPTIMIZATION_FLAG
 from conformance.core.watching import Watch, unwatched
 from conformance.judge.bench import Bench
 from conformance.merge.facts import Fact, Judgement, Place
@@ -158,6 +159,17 @@ def mixed(facts: Iterable[Fact]) -> str:
     return (
         f"verdicts were given by different rules ({'; '.join(parts)}): judge them anew by the same "
         "goldens, ledger and policy, or merge them as they are with --mixed"
+    )
+
+
+def hurried(facts: Iterable[Fact]) -> str:
+    """Return which of these facts no verdict can rest on, as XLA optimized less; else ""."""
+    roots = sorted({fact.root for fact in facts if OPTIMIZATION_FLAG in fact.place.flags})
+    if not roots:
+        return ""
+    return (
+        f"{', '.join(roots)}: compiled with {OPTIMIZATION_FLAG}, on which no verdict rests: run or "
+        "record it again without, and without --fast"
     )
 
 

@@ -8,6 +8,7 @@ import functools
 import importlib
 import itertools
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -147,6 +148,12 @@ def platforms() -> list[str]:
     # Until 0.4.31 an interpreter of XLA's counted as a platform.
     names = (name for name in clients if name != "interpreter")
     return sorted(names, key=lambda name: clients[name] is default)
+
+
+def has_started() -> bool:
+    """Return whether JAX has made its devices, and read the flags of XLA; starts nothing."""
+    bridge = sys.modules.get("jax._src.xla_bridge")
+    return bridge is not None and bool(bridge.backends_are_initialized())
 
 
 def x64_for(dtype: str) -> contextlib.AbstractContextManager[Any]:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from conformance.core.errors import SelectionError
+from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe.environment import CUDA_PLUGINS
 
 HOST_DEVICES_FLAG = "--xla_force_host_platform_device_count"
@@ -39,6 +41,25 @@ def force_host_devices(
     flags = variables.get("XLA_FLAGS", "")
     if HOST_DEVICES_FLAG not in flags:
         variables["XLA_FLAGS"] = f"{flags} {HOST_DEVICES_FLAG}={count}".strip()
+
+
+def optimize_less(variables: MutableMapping[str, str] = os.environ) -> None:
+    """Let XLA optimize at FAST_LEVEL, unless a level was asked for already.
+
+    Raises:
+        SelectionError: JAX has started in this process, and XLA has read its flags.
+    """
+    flags = variables.get("XLA_FLAGS", "")
+    if OPTIMIZATION_FLAG in flags:
+        return
+    from conformance.observe import jax_compat  # an option of the command line asks this file too
+
+    if jax_compat.has_started():
+        raise SelectionError(
+            "--fast must come before the first draw of a process, and this one has drawn: leave "
+            f"out --fast, or start with XLA_FLAGS={OPTIMIZATION_FLAG}={FAST_LEVEL}"
+        )
+    variables["XLA_FLAGS"] = f"{flags} {OPTIMIZATION_FLAG}={FAST_LEVEL}".strip()
 
 
 def assign_accelerator(

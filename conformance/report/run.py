@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from conformance.core.errors import ExitCode
 from conformance.core.records import MACHINE, DriftClass, Environment, Status
+from conformance.core.settings import optimization_level
 from conformance.core.ulp import INCOMPARABLE
 from conformance.core.words import counted
 from conformance.report.rows import Row
@@ -150,7 +151,17 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts."""
+        """One line: FAILED before all else, then INCOMPLETE or PASSED, with the counts.
+
+        Where XLA optimized less than everybody's does, it says that this is none.
+        """
+        word, colon, rest = self._verdict.partition(":")
+        level = optimization_level(self.environment)
+        caveat = f" (fast, XLA at level {level}, not a verdict)" if level else ""
+        return f"{word}{caveat}{colon}{rest}"
+
+    @property
+    def _verdict(self) -> str:
         lost = "; ".join(self._lost_in_words)
         if self.failed or self.others:
             failed = f"FAILED: {self._failed_in_words}"

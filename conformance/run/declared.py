@@ -64,10 +64,17 @@ def add_judging_options(add: Callable[..., Any]) -> None:
     add("--fresh-seeds", default=None, metavar="N", help=text)
 
 
+def add_fast_option(add: Callable[..., Any]) -> None:
+    """Declare that XLA may compile in a hurry."""
+    text = "compile at XLA's level 1, which takes less time: before a commit, never for a verdict"
+    add("--fast", action="store_true", default=False, help=text)
+
+
 def add_pytest_options(add: Callable[..., Any]) -> None:
     """Declare all that `pytest --pyargs conformance` takes."""
     add_selection_options(add)
     add_judging_options(add)
+    add_fast_option(add)
     add_report_options(add)
     add_deadline_option(add)
 

@@ -20,7 +20,7 @@ from conformance.core.paths import LEDGER, empty, golden_option, named, shipped
 from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import assignments
 from conformance.observe.backends import present_backends
-from conformance.observe.process import force_host_devices
+from conformance.observe.process import force_host_devices, optimize_less
 from conformance.run.declared import AUTO, DEFAULT_DRIFT, LIST_OPTIONS
 
 MOST_SEEDS = 100_000_000
@@ -45,7 +45,7 @@ class Options:
         of them. tier: None where none was named, which `asked` takes as the standard one.
     fresh_seeds: what the keys of further draws are derived from, beside the problem.
     golden, ledger: None means the shipped ones. overlays: the golden sets that lie on that one.
-    timeout_s: for a case.
+    timeout_s: for a case. is_fast: XLA optimizes less; see `optimize_less`.
     """
 
     asked: Selection = dataclasses.field(default_factory=lambda: Selection(backends=()))
@@ -56,6 +56,7 @@ class Options:
     ledger: Path | None = None
     fresh_seeds: int = 0
     timeout_s: float = CASE_TIMEOUT_S
+    is_fast: bool = False
 
     @property
     def is_auto(self) -> bool:
@@ -137,6 +138,7 @@ def read(value: Callable[[str], Any], cases: Sequence[str] = ()) -> Options:
         ledger=None if ledger is None else Path(ledger),
         fresh_seeds=_fresh(value("fresh-seeds")),
         timeout_s=value("case-timeout") or CASE_TIMEOUT_S,
+        is_fast=bool(value("fast")),
     )
 
 
@@ -160,7 +162,7 @@ def given(arguments: argparse.Namespace) -> dict[str, Any]:
 def nothing_given() -> dict[str, Any]:
     """Return what `given` tells of a command that was given nothing."""
     names = (*LIST_OPTIONS, "tier", "shard", "golden", "overlay", "max-drift", "ledger")
-    return dict.fromkeys((*names, "fresh-seeds", "case-timeout", "reports", "cases"))
+    return dict.fromkeys((*names, "fresh-seeds", "case-timeout", "fast", "reports", "cases"))
 
 
 def read_arguments(arguments: argparse.Namespace) -> Options:
@@ -185,8 +187,10 @@ def selection_here(options: Options) -> Selection:
     """Return the selection on this machine, and make this process fit to run it.
 
     `auto` becomes the backends present in this process, which starts JAX; before that, XLA is
-    asked for the host devices that sharded cases need.
+    asked for the host devices that sharded cases need, and to optimize less where that is wanted.
     """
+    if options.is_fast:
+        optimize_less()
     if may_shard(options.asked):
         force_host_devices()
     return options.on(*present_backends()) if options.is_auto else options.on()

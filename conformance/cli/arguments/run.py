@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     declared.add_selection_options(parser.add_argument)
     declared.add_judging_options(parser.add_argument)
+    declared.add_fast_option(parser.add_argument)
     declared.add_report_options(parser.add_argument)
     declared.add_worker_options(parser.add_argument)
     declared.add_workers_option(parser.add_argument)
