@@ -356,7 +356,7 @@ def explain(observed: Observed) -> Explained:
 
 
 def load_records(
-    folder: str | os.PathLike[str] = "reports", columns: Sequence[str] | None = None
+    folder: str | os.PathLike[str] = "reports", *, columns: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Return what runs reported, as a pandas frame: one row a case, with versions and flags.
 
@@ -378,4 +378,4 @@ def load_records(
     if not place.is_dir():
         raise ReportError(f"{place} is no folder: name the one that `--reports` named, or a run's")
     is_run = any((place / name).exists() for name in (RECORDS, ROWS))
-    return read_run(place, columns) if is_run else read_runs(place, columns)
+    return (read_run if is_run else read_runs)(place, columns=columns)

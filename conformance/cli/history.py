@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the last change of every case that ever changed; runs that lack results are named."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UnfinishedRunWarning)
-        rows = read_runs(arguments.reports, READ)
+        rows = read_runs(arguments.reports, columns=READ)
     unfinished = [str(warning.message) for warning in caught]
     for line in unfinished:
         print(f"unfinished: {line}", file=sys.stderr)

@@ -117,7 +117,8 @@ class _Program:
 
     def outcome(self, n: int) -> str:
         """Return the first outcome of a seed, as text."""
-        return self._lots[self._first[n]].outcome(int(self._row[n]))
+        lot: Lot = self._lots[self._first[n]]
+        return lot.outcome(int(self._row[n]))
 
     def _compare_outcomes(self) -> None:
         """Note each seed of which two facts have other outcomes."""

@@ -43,7 +43,7 @@ NEWLINE = "\n"
 """What ends a row; `splitlines` would also split at characters that JSON leaves as they are."""
 
 
-def read_run(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_run(folder: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return one row a case of the run in `folder`, of all columns or of some.
 
     A run that was killed has only the rows it got to; they are returned with an
@@ -106,7 +106,7 @@ def _names(cases: Sequence[str]) -> str:
     return ", ".join(cases[:N_NAMED]) + more
 
 
-def read_runs(reports: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_runs(reports: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return the rows of all runs in a folder of reports, by `run_id`, oldest first.
 
     columns: those that are read; None for all.
@@ -123,7 +123,7 @@ def read_runs(reports: Path, columns: Sequence[str] | None = None) -> pd.DataFra
             f"{reports} holds no run: expected {reports}/<run>/{RECORDS}. "
             "Give the folder that `--reports` named"
         )
-    runs = [read_run(folder, columns) for folder in folders]
+    runs = [read_run(folder, columns=columns) for folder in folders]
     # pandas 2 and 3 disagree on what an empty frame does to the dtypes of the others.
     filled = [run for run in runs if len(run)] or runs[:1]
     return _conform(pd.concat(filled, ignore_index=True))

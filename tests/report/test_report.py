@@ -465,7 +465,7 @@ def test_some_columns_are_read_as_they_are_among_all(finish: bool, tmp_path: Pat
     asked = ["status", "case", "max_ulp"]
 
     with contextlib.nullcontext() if finish else pytest.warns(UnfinishedRunWarning):
-        every, some = read_runs(tmp_path), read_runs(tmp_path, asked)
+        every, some = read_runs(tmp_path), read_runs(tmp_path, columns=asked)
 
     assert every.columns.tolist() == [column.name for column in COLUMNS]
     pd.testing.assert_frame_equal(some, every[asked], check_categorical=False)
@@ -475,14 +475,14 @@ def test_a_late_column_of_a_file_of_before_is_read_alone(tmp_path: Path) -> None
     path = recorded(tmp_path, failure()).folder / "records.parquet"
     pd.read_parquet(path).drop(columns=LATE).assign(schema=1).to_parquet(path, index=False)
 
-    assert read_runs(tmp_path, ["lapack_kernel"])["lapack_kernel"].isna().all()
+    assert read_runs(tmp_path, columns=["lapack_kernel"])["lapack_kernel"].isna().all()
 
 
 def test_a_column_that_is_none_is_refused_with_the_nearest(tmp_path: Path) -> None:
     recorded(tmp_path, failure())
 
     with pytest.raises(ValueError, match="column 'statu' is unknown: did you mean status"):
-        read_runs(tmp_path, ["statu"])
+        read_runs(tmp_path, columns=["statu"])
 
 
 def test_runs_of_before_and_of_now_are_read_together(tmp_path: Path) -> None:
