@@ -227,8 +227,32 @@ def conformance_session(request: pytest.FixtureRequest) -> Iterator[Session]:
     from conformance.observe import programs
 
     session = request.config.stash[SESSION].prepared()
+    _note(request.config, session)
     with programs.kept(session.environment):
         yield session
+
+
+def _note(config: pytest.Config, session: Session) -> None:
+    """Write down how a run of ranges of seeds was begun, so that `conformance run` can go on.
+
+    It could not where pytest chose among the tests, or knows initializers that the command line
+    does not.
+    """
+    from conformance.cases.catalogue import registered_names
+    from conformance.run import options, resuming
+
+    chosen = ("keyword", "markexpr", "deselect", "lf", "stepwise")
+    is_chosen = any(getattr(config.option, name, None) for name in chosen)
+    folder = Path(config.getoption("--reports")) / session.run_id
+    if not session.blocks or is_chosen or registered_names() or resuming.is_noted(folder):
+        return
+    given = {
+        name: config.getoption(f"--{name}") for name in options.nothing_given() if name != "cases"
+    }
+    begun = resuming.Begun(
+        given={**given, "cases": None}, environment=session.environment, judged_by=session.judged_by
+    )
+    resuming.note(folder, begun)
 
 
 class Narrowed:
@@ -495,7 +519,16 @@ class Controller:
         notes = [f"note: {line}" for line in unusual(self._gathering.environment)] if told else []
         _section(terminalreporter, "conformance: read this first", notes)
         yield
-        _section(terminalreporter, "conformance", [*told, *_lowered(terminalreporter)])
+        told = [*told, *self._kept(), *_lowered(terminalreporter)]
+        _section(terminalreporter, "conformance", told)
+
+    def _kept(self) -> Iterator[str]:
+        """Yield how to go on with a run that was interrupted, if there is a way."""
+        from conformance.run import resuming
+
+        if self._gathering.interrupted and resuming.is_noted(self._gathering.folder):
+            words = shlex.join(["conformance", "run", "--resume", str(self._gathering.folder)])
+            yield f"`{words}` goes on with its cases"
 
 
 def settled(status: int, code: ExitCode) -> int:

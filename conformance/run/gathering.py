@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from conformance.core.errors import ExitCode
 from conformance.core.ids import Block, Case, parse_case
@@ -110,6 +111,11 @@ class Gathering:
             except BackendUnavailable:
                 self._environment = environment.capture()
         return self._environment
+
+    @property
+    def folder(self) -> Path:
+        """Where the reports are."""
+        return self._recorder.folder
 
     def finish(self, *, ending: str, junit: bool) -> None:
         """Write the reports, if cases were to run. ending: why the run ended early, if it did.

@@ -19,7 +19,9 @@ from conformance.cli import main
 from conformance.core.ids import Case, parse_case
 from conformance.pytest_plugin import is_addressed, moved
 from conformance.report.frames import read_run
+from conformance.report.lots import LOTS_FILE
 from conformance.report.run import RECORDS, ROWS
+from conformance.run.resuming import is_noted
 from conformance.run.scheduling import compile_group, cost
 from tests import ROOT, small_golden
 
@@ -360,6 +362,38 @@ def test_a_range_of_seeds_is_an_item_a_block_and_keeps_no_row(
     outcome.stdout.fnmatch_lines(["PASSED: 7 cases, *"])
     seeds = read_run(conform.folder())["seed"]
     assert sorted(seeds) == [10, 11, 12, 13, 20, 21, 22]
+
+
+def test_a_range_of_seeds_that_was_interrupted_goes_on_where_it_stopped(
+    conform: Conform, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_runtest_logreport(report):
+            if report.when == "teardown":
+                raise KeyboardInterrupt
+        """
+    )
+    outcome = conform.apart("--seed", "0:450", "-n", "1", initializers="uniform")
+    folder = conform.folder()
+    command = f"conformance run --resume reports/{folder.name}"
+    outcome.stdout.fnmatch_lines([f"`{command}` goes on with its cases"])
+    (kept,) = (folder / LOTS_FILE).read_text().splitlines()
+
+    code = main(["run", "--resume", str(folder)])
+
+    assert code == 0
+    assert "PASSED: 450 cases, 1 identical, 449 no golden" in capsys.readouterr().out
+    first, *others = (folder / LOTS_FILE).read_text().splitlines()
+    assert (first, len(others)) == (kept, 2)
+    assert sorted(read_run(folder)["seed"]) == list(range(450))
+
+
+def test_a_run_that_the_command_line_cannot_repeat_is_not_said_to_go_on(conform: Conform) -> None:
+    outcome = conform("--seed", "0:4", "-k", "uniform", initializers="uniform,zeros")
+
+    outcome.assert_outcomes(passed=1)
+    assert not is_noted(conform.folder())
 
 
 def test_junit_is_written_on_request(conform: Conform) -> None:
