@@ -2,6 +2,7 @@
 
     python scripts/benchmark.py                          the figures of the README: ten minutes
     python scripts/benchmark.py --tier quick             a rehearsal
+    python scripts/benchmark.py --only ray --only scale  some of its parts
     python scripts/benchmark.py -- --golden DIR          what follows -- is given to pytest
 
 Ratios compare serial runs, whose time in XLA is measured within the run itself: a busy machine
@@ -18,7 +19,8 @@ than a green one. Three runs of the tier and two of a sample:
 
 Then all help, with its byte code kept, beside a Python that does nothing; one case by `conformance
 run` with its programs kept, beside JAX and one draw; and a range of seeds, by default a million
-cases, on two workers: time, and the most memory of each process. Last the page of a run: its size,
+cases, on two workers: time, and the most memory of each process; the same on Ray, where that is
+installed, with two workers and with one. Last the page of a run: its size,
 and how long a browser takes to open it, beside an empty one.
 """
 
@@ -28,6 +30,7 @@ import argparse
 import contextlib
 import dataclasses
 import datetime as dt
+import importlib.util
 import json
 import math
 import os
@@ -46,6 +49,7 @@ from typing import Any
 import compile_meter
 import numpy as np
 import page_meter
+import ray_meter
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
@@ -447,6 +451,34 @@ def scale_lines(scratch: Path, n_seeds: int) -> list[Line]:
     ]
 
 
+def ray_lines(n_seeds: int) -> list[Line]:
+    """Measure a range of seeds on a Ray cluster of two workers, and of one, a core for each."""
+    what = "Ray with two workers / with one, in throughput"
+    if importlib.util.find_spec("ray") is None:
+        return [Line(what=what, figure="not measured: it needs the extra fleet")]
+    words = ["--initializer", ",".join(MANY), "--dtype", ",".join(DTYPES), "--shape", "64x1"]
+    words += ["--transform", "eager"]
+    one, two = (_metered(n, n_seeds, words) for n in (1, 2))
+    ratio = two.cases_a_second / one.cases_a_second
+    rates = f"{two.cases_a_second:,.0f} / {one.cases_a_second:,.0f} cases a second"
+    driver = 1e6 * two.driver_cpu_s / two.n_cases
+    worker = 1e6 * two.workers_cpu_s / two.n_cases
+    return [
+        Line(what=what, figure=f"{ratio:.2f} ({rates})", aim="at least 1.8"),
+        Line(
+            what="CPU a case of the command / of a worker", figure=f"{driver:.1f} / {worker:.1f} us"
+        ),
+        Line(what="two workers idle, one idle", figure=f"{two.idle:.0%}, {one.idle:.0%}"),
+    ]
+
+
+def _metered(n_workers: int, n_seeds: int, words: Sequence[str]) -> ray_meter.Metered:
+    """Return what a process of its own measured: a program joins one cluster."""
+    command = [sys.executable, ray_meter.__file__, str(n_workers), str(n_seeds), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)  # noqa: S603  # ours
+    return ray_meter.Metered(**json.loads(done.stdout.splitlines()[-1]))
+
+
 SEEDS_OF_A_MILLION = 20_000
 
 
@@ -656,18 +688,36 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seeds", type=int, default=SEEDS_OF_A_MILLION, help="seeds of each of 51 programs"
     )
+    names = [*parts(argparse.Namespace(), Path())]
+    parser.add_argument("--only", action="append", choices=names, help="parts (default: all)")
     parser.add_argument("pytest_arguments", nargs="*", help="after --: given to every run of ours")
     return parser.parse_args(arguments)
+
+
+def parts(options: argparse.Namespace, scratch: Path) -> dict[str, Callable[[], list[Line]]]:
+    """Return what is measured, in its order, by the names that --only takes."""
+    return {
+        "import": import_lines,
+        "help": help_lines,
+        "oracle": oracle_lines,
+        "law": law_lines,
+        "block": block_lines,
+        "start": lambda: start_lines(scratch),
+        "scale": lambda: scale_lines(scratch, options.seeds),
+        "ray": lambda: ray_lines(options.seeds),
+        "jax": lambda: jax_lines(scratch),
+        "tier": lambda: tier_lines(options, scratch),
+        "page": page_lines,
+    }
 
 
 def main(arguments: list[str]) -> None:
     """Measure, then print the table."""
     options, load_before = parsed(arguments), os.getloadavg()[0]
-    lines = [*import_lines(), *help_lines(), *oracle_lines(), *law_lines(), *block_lines()]
     with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
-        lines += [*start_lines(scratch), *scale_lines(scratch, options.seeds), *jax_lines(scratch)]
-        lines = [*tier_lines(options, scratch), *lines, *page_lines()]
+        known = parts(options, Path(name))
+        found = {part: known[part]() for part in options.only or known}
+    lines = [*found.pop("tier", []), *(line for each in found.values() for line in each)]
     print(f"{headline(load_before)}\n\n{table(lines)}")
 
 

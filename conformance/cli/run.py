@@ -24,10 +24,11 @@ from conformance.report.page.model import Figure
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
 from conformance.run import options, resuming
+from conformance.run.fleet import Fleet
 from conformance.run.interruption import telling_what_is_kept
 from conformance.run.isolated import Isolated
 from conformance.run.resuming import Begun
-from conformance.run.session import Fleet, Recorded, Session, Verdict
+from conformance.run.session import Recorded, Session, Verdict
 
 SHOWN = 20
 """Failures that are printed in full while the run goes on; the reports hold all."""
@@ -171,7 +172,7 @@ def _session(
 ) -> Session:
     asked = options.read_given(given)
     if arguments.fleet:
-        return Fleet(arguments.fleet, arguments.fleet_timeout, asked, run_id)
+        return Fleet(arguments.fleet, arguments.fleet_timeout, given, run_id)
     if arguments.recording is not None:
         return Recorded(arguments.recording, asked, run_id)
     if options.runs_here(arguments):

@@ -12,13 +12,13 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from conformance.cases.backends import installed, lookup
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
-from conformance.core.errors import BackendUnavailable, FleetUnavailable
+from conformance.core.errors import ConformanceError, FleetUnavailable
 from conformance.core.ids import Case, parse_case
 from conformance.core.installation import extra_command
 from conformance.core.records import Environment, Observation
@@ -35,6 +35,9 @@ PROBE_TIMEOUT_S = 120.0
 """A worker has to start, and to import JAX, once before it answers."""
 
 
+W = TypeVar("W", bound="Work")
+
+
 class WorkerLost(Exception):  # noqa: N818  # names what happened
     """A worker ended before its group: another one may do better."""
 
@@ -42,6 +45,26 @@ class WorkerLost(Exception):  # noqa: N818  # names what happened
 def resource_of(backend: str) -> str:
     """Return the name of the resource that a backend needs one of."""
     return lookup(backend).resource
+
+
+class Work(Protocol):
+    """What one worker does in one go."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other work has."""
+
+    @property
+    def backend(self) -> str:
+        """The backend that it needs."""
+
+    @property
+    def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """The function that does it, on a worker, and its arguments."""
+
+    @property
+    def parts(self) -> Sequence[Work]:
+        """Smaller work that it is made of; () where it cannot be divided."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +79,19 @@ class Group:
         return self.cases[0].group
 
     @property
-    def resource(self) -> str:
-        """What it needs one of."""
-        return resource_of(self.cases[0].backend)
+    def backend(self) -> str:
+        """The backend of its cases."""
+        return self.cases[0].backend
+
+    @property
+    def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """What a worker does: see `observe_group`."""
+        return observe_group, (tuple(case.id for case in self.cases),)
+
+    @property
+    def parts(self) -> Sequence[Work]:
+        """Nothing: its cases share what takes longest."""
+        return ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +103,11 @@ class Observed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """What came of a group: `observed`, or, where nothing did, the reason."""
+class Arrival(Generic[W]):
+    """What came of some work: `observed`, or, where nothing did, the reason."""
 
-    group: Group
-    observed: Observed | None = None
+    group: W
+    observed: Any = None
     reason: str = ""
 
 
@@ -89,18 +122,18 @@ def groups_of(cases: Iterable[Case]) -> list[Group]:
 
 # --- Scheduling ----------------------------------------------------------------------------------
 class Cluster(Protocol):
-    """What schedules tasks. A ticket stands for one attempt at one group."""
+    """What schedules tasks. A ticket stands for one attempt at one piece of work."""
 
     def resources(self) -> Mapping[str, float]:
         """Return how much of each resource all nodes together have."""
 
-    def submit(self, group: Group) -> Any:
-        """Hand the group to a worker and return the ticket."""
+    def submit(self, group: Any) -> Any:
+        """Hand the work to a worker and return the ticket."""
 
     def wait(self, tickets: Collection[Any], timeout_s: float) -> list[Any]:
         """Return the tickets that are done, once there is one or the time is over."""
 
-    def result(self, ticket: Any) -> Observed:
+    def result(self, ticket: Any) -> Any:
         """Return what came of a ticket that is done.
 
         Raises:
@@ -134,60 +167,70 @@ def _shown(present: Mapping[str, float]) -> list[str]:
     return [name for name in sorted(needed) if name in present]
 
 
-def arrivals(groups: Sequence[Group], cluster: Cluster, *, timeout_s: float) -> Iterator[Arrival]:
+def arrivals(groups: Sequence[W], cluster: Cluster, *, timeout_s: float) -> Iterator[Arrival[W]]:
     """Yield what came of each group, as it comes; every group arrives, with a result or a reason.
 
     timeout_s: for one attempt at one group, from when it is handed over. No more groups are handed
-        over at once than there are resources, so that none spends its time in a queue.
+        over at once than there are resources, so that none spends its time in a queue. A worker has
+        its next one before anybody looks at what it brought.
     """
     waiting = collections.deque(groups)
     attempts: collections.Counter[str] = collections.Counter()
-    running: dict[Any, tuple[Group, float]] = {}
+    running: dict[Any, tuple[W, float]] = {}
     while waiting or running:
-        yield from _hand_over(waiting, running, cluster, timeout_s)
+        arrived = list(_hand_over(waiting, running, cluster, timeout_s))
         for ticket in cluster.wait(list(running), POLL_S):
             group, _ = running.pop(ticket)
             attempts[group.name] += 1
             try:
-                yield Arrival(group=group, observed=cluster.result(ticket))
+                arrived.append(Arrival(group=group, observed=cluster.result(ticket)))
             except FleetUnavailable as error:
-                yield Arrival(group=group, reason=str(error))
+                arrived.append(Arrival(group=group, reason=str(error)))
             except WorkerLost as error:
-                yield from _again(group, attempts, waiting, str(error))
+                arrived += _again(group, attempts, waiting, str(error))
         for ticket in [each for each, (_, end) in running.items() if time.monotonic() > end]:
             group, _ = running.pop(ticket)
             attempts[group.name] += 1
             cluster.cancel(ticket)
             reason = f"it was not done within {timeout_s:g} s"
-            yield from _again(group, attempts, waiting, reason)
+            arrived += _again(group, attempts, waiting, reason)
+        arrived += _hand_over(waiting, running, cluster, timeout_s)
+        yield from arrived
 
 
 def _hand_over(
-    waiting: collections.deque[Group],
-    running: dict[Any, tuple[Group, float]],
+    waiting: collections.deque[W],
+    running: dict[Any, tuple[W, float]],
     cluster: Cluster,
     timeout_s: float,
-) -> Iterator[Arrival]:
+) -> Iterator[Arrival[W]]:
     """Fill the nodes; a group whose resource has left the cluster arrives without a result."""
+    if not waiting:
+        return
     present = cluster.resources()
-    busy = collections.Counter(group.resource for group, _ in running.values())
+    busy = collections.Counter(resource_of(group.backend) for group, _ in running.values())
     for group in list(waiting):
-        if present.get(group.resource, 0) < 1 and not busy[group.resource]:
+        needed = resource_of(group.backend)
+        if present.get(needed, 0) < 1 and not busy[needed]:
             waiting.remove(group)
-            yield Arrival(group=group, reason=f"no node with a {group.resource} is left")
-        elif busy[group.resource] < int(present.get(group.resource, 0)):
+            yield Arrival(group=group, reason=f"no node with a {needed} is left")
+        elif busy[needed] < int(present.get(needed, 0)):
             waiting.remove(group)
-            busy[group.resource] += 1
+            busy[needed] += 1
             running[cluster.submit(group)] = group, time.monotonic() + timeout_s
 
 
 def _again(
-    group: Group, attempts: Mapping[str, int], waiting: collections.deque[Group], reason: str
-) -> Iterator[Arrival]:
+    group: W, attempts: Mapping[str, int], waiting: collections.deque[W], reason: str
+) -> list[Arrival[W]]:
+    """Let the group, or what it is made of, be tried again; return what arrives in vain."""
     if attempts[group.name] < ATTEMPTS:
         waiting.append(group)
-        return
-    yield Arrival(group=group, reason=f"{group.name} was tried {ATTEMPTS} times: {reason}")
+        return []
+    if group.parts:
+        waiting.extend(cast("Sequence[W]", group.parts))
+        return []
+    return [Arrival(group=group, reason=f"{group.name} was tried {ATTEMPTS} times: {reason}")]
 
 
 # --- On a worker ---------------------------------------------------------------------------------
@@ -288,10 +331,10 @@ class RayCluster:
             ) from error
         return found
 
-    def submit(self, group: Group) -> Any:
-        """Hand the group to a worker and return the ticket."""
-        task = self._remote(observe_group, group.cases[0].backend)
-        return task.remote(tuple(case.id for case in group.cases))
+    def submit(self, group: Work) -> Any:
+        """Hand the work to a worker and return the ticket."""
+        function, arguments = group.call
+        return self._remote(function, group.backend).remote(*arguments)
 
     def wait(self, tickets: Collection[Any], timeout_s: float) -> list[Any]:
         """Return the tickets that are done, once there is one or the time is over."""
@@ -300,10 +343,9 @@ class RayCluster:
         done, _ = self._ray.wait(list(tickets), num_returns=1, timeout=timeout_s)
         return list(done)
 
-    def result(self, ticket: Any) -> Observed:
+    def result(self, ticket: Any) -> Any:
         """Return what came of a ticket that is done; see `Cluster`."""
-        observed: Observed = self._get(ticket)
-        return observed
+        return self._get(ticket)
 
     def cancel(self, ticket: Any) -> None:
         """End the worker of the ticket."""
@@ -327,7 +369,7 @@ class RayCluster:
         except exceptions.GetTimeoutError:
             raise
         except exceptions.RayTaskError as error:
-            if isinstance(error.cause, BackendUnavailable | ImportError):
+            if isinstance(error.cause, ConformanceError | ImportError):
                 raise FleetUnavailable(f"a node of the fleet says: {error.cause}") from error
             raise
         except exceptions.RayError as error:

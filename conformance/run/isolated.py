@@ -116,12 +116,17 @@ class Isolated(Session):
                 yield from as_lots(block, by_name)
             return
         assert isinstance(event, Answered)
-        yield from (_told(each) for each in event.answer["verdicts"])
-        yield lots.read(event.answer["lots"])
+        yield from told(event.answer)
 
     def close(self) -> None:
         """End the workers."""
         self._events.close()
+
+
+def told(answer: Mapping[str, Any]) -> Iterator[Verdict | Lots]:
+    """Yield what `answer_of` told of a block."""
+    yield from map(_told, answer["verdicts"])
+    yield lots.read(answer["lots"])
 
 
 def _verdict(event: Event) -> Verdict:
@@ -157,10 +162,11 @@ def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> No
     with programs.kept(session.environment):
         voice.begin(left, environment=environment, judged_by=session.judged_by)
         for key in left:
-            voice.answer(key, **_answer_of(units[key], session))
+            voice.answer(key, **answer_of(units[key], session))
 
 
-def _answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:
+def answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:
+    """Return what comes of a case or a block, as another process can be told it: see `told`."""
     if isinstance(unit, Case):
         return _answer(session.verdict(unit))
     from conformance.run.blocks import block_verdicts

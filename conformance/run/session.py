@@ -20,23 +20,20 @@ from conformance.cases.planes import tier_of
 from conformance.cases.selection import blocks, select
 from conformance.core.errors import (
     Absent,
-    FleetUnavailable,
     GoldenError,
-    SelectionError,
 )
 from conformance.core.ids import Block, Case, Tier, parse_case
 from conformance.core.laws import DeltaOrthogonal, Orthogonal
 from conformance.core.paths import PROVENANCE
 from conformance.core.records import CaseResult, Environment, Status
-from conformance.observe import environment, fleet
+from conformance.observe import environment
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
-from conformance.observe.process import force_host_devices
 from conformance.report.escape import printable
 from conformance.report.lots import Lots
 from conformance.report.messages import messages_of, sources_of
 from conformance.report.rows import Place, Row, row
-from conformance.run.options import Options, may_shard, rerun, selection_here
+from conformance.run.options import Options, rerun, selection_here
 from conformance.store.entries import RECORDING
 from conformance.store.read import open_store
 from conformance.store.stack import Stack, open_stack
@@ -431,103 +428,3 @@ class Recorded(Session):
         """Return the command that judges the recorded case again; settings here change nothing."""
         words = ["conformance", "run", case.id, "--recording", str(self._recording.folder)]
         return rerun(words, self.options, NOWHERE)
-
-
-class Fleet(Session):
-    """A session whose cases are observed on a Ray cluster, and judged here as they arrive.
-
-    timeout_s: for one attempt at one compile group.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        timeout_s: float,
-        options: Options,
-        run_id: str,
-    ) -> None:
-        super().__init__(options, run_id)
-        self._address = address
-        self._timeout_s = timeout_s
-        self._arrived: dict[str, fleet.Arrival] = {}
-
-    def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
-        """Return nothing: what was observed elsewhere is not to be swept here."""
-        del failed
-        return ()
-
-    @functools.cached_property
-    def selected(self) -> list[Case | Block]:
-        """The selected cases, which are sent one by one.
-
-        Their backends must be named: what is present here says nothing about the cluster.
-
-        Raises:
-            SelectionError: no backend is named.
-        """
-        if self.options.is_auto:
-            raise SelectionError(
-                "--fleet needs --backend: what is present here says nothing about the cluster"
-            )
-        if may_shard(self.options.asked):
-            force_host_devices()
-        return [*select(self.catalogue, self.options.on())]
-
-    @functools.cached_property
-    def cluster(self) -> fleet.RayCluster:
-        """The cluster, whose workers have the variables that JAX and XLA read here.
-
-        Raises:
-            FleetUnavailable: it is not there.
-        """
-        _ = self.cases  # they may ask for host devices by such a variable
-        return fleet.RayCluster(self._address, environment.environment_variables())
-
-    @functools.cached_property
-    def environment(self) -> Environment:
-        """The environment of one node for each backend; a row tells its own node's.
-
-        Raises:
-            FleetUnavailable: the cluster lacks a resource, or a node cannot run its backend.
-        """
-        names = sorted({case.backend for case in self.cases})
-        fleet.require_resources(names, self.cluster)
-        first, *others = [self.cluster.probe(name) for name in names]
-        devices = dict(first.devices)
-        for other in others:
-            devices |= other.devices
-        return dataclasses.replace(first, devices=devices)
-
-    def arriving(self) -> Iterator[Case]:
-        """Yield the cases as their groups come back."""
-        groups = fleet.groups_of(self.cases)
-        for arrival in fleet.arrivals(groups, self.cluster, timeout_s=self._timeout_s):
-            for case in arrival.group.cases:
-                self._arrived[case.id] = arrival
-                yield case
-
-    def evaluate(self, case: Case) -> tuple[CaseResult, Row]:
-        """Judge what arrived, by the JAX version that made it.
-
-        Raises:
-            FleetUnavailable: nothing came of it; the message says why.
-            GoldenError: the golden cannot be read.
-        """
-        arrival = self._arrived.pop(case.id)
-        if arrival.observed is None:
-            raise FleetUnavailable(arrival.reason)
-        there = arrival.observed.environment
-        number = arrival.group.cases.index(case)
-        observation = arrival.observed.observations[number]
-        result = self.bench.judge(observation, there.packages["jax"])
-        return result, self.row(result, there)
-
-    def rerun(self, case: Case) -> str:
-        """Return the command that runs the case again on the cluster."""
-        words = ["conformance", "run", case.id, "--fleet", self._address]
-        return rerun(words, self.options, self.environment)
-
-    def close(self) -> None:
-        """Leave the cluster, if it was joined."""
-        if "cluster" in vars(self):
-            self.cluster.close()

@@ -9,16 +9,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection, select
 from conformance.cli import main
-from conformance.core.errors import FleetUnavailable
-from conformance.core.ids import Case, Tier, parse_case
+from conformance.core.errors import FleetUnavailable, UnfinishedRunWarning
+from conformance.core.ids import Block, Case, Tier, parse_case, parse_unit
 from conformance.core.installation import extra_command
-from conformance.core.records import Environment, Returned
+from conformance.core.records import IN_BLOCK, Environment, Returned
 from conformance.merge import read_sources
 from conformance.observe import fleet
 from conformance.observe.fleet import (
@@ -31,8 +33,12 @@ from conformance.observe.fleet import (
     groups_of,
     observe_group,
     require_resources,
+    resource_of,
 )
 from conformance.observe.observer import Observer
+from conformance.report.frames import read_run
+from conformance.run.options import nothing_given
+from conformance.run.parcels import asked_of_nodes, judge_parcel, parcels_of
 from tests import ROOT
 
 NOTHING = Observed(
@@ -72,8 +78,9 @@ class FakeCluster:
         steps = self.fates.get(group.name, [])
         self._n_submitted += 1
         self._running[self._n_submitted] = group, steps.pop(0) if steps else None
-        same = sum(each.resource == group.resource for each, _ in self._running.values())
-        self.most_at_once[group.resource] = max(same, self.most_at_once.get(group.resource, 0))
+        name = resource_of(group.backend)
+        same = sum(resource_of(each.backend) == name for each, _ in self._running.values())
+        self.most_at_once[name] = max(same, self.most_at_once.get(name, 0))
         return self._n_submitted
 
     def wait(self, tickets: Collection[int], timeout_s: float) -> list[int]:
@@ -95,7 +102,7 @@ class FakeCluster:
 
 def outcomes(cluster: FakeCluster, *groups: Group, timeout_s: float = 60.0) -> dict[str, str]:
     """Return the reason of each group by its name: "" where it was observed."""
-    arrived: list[Arrival] = list(arrivals(groups, cluster, timeout_s=timeout_s))
+    arrived: list[Arrival[Group]] = list(arrivals(groups, cluster, timeout_s=timeout_s))
     assert len(arrived) == len(groups)
     assert all((each.observed is None) == bool(each.reason) for each in arrived)
     return {each.group.name: each.reason for each in arrived}
@@ -118,7 +125,7 @@ def test_cases_that_share_programs_go_to_one_worker_and_the_largest_group_goes_f
     [("cpu", "CPU"), ("cuda", "GPU"), ("rocm", "GPU"), ("tpu", "TPU"), ("stablehlo", "CPU")],
 )
 def test_a_group_goes_where_its_backend_is(backend: str, resource: str) -> None:
-    assert group(backend=backend).resource == resource
+    assert resource_of(group(backend=backend).backend) == resource
 
 
 def test_a_worker_observes_its_cases_with_their_stages() -> None:
@@ -313,6 +320,99 @@ def test_what_was_lost_is_missing_by_name_and_is_no_verdict(
     printed = capsys.readouterr().out
     assert f"no verdict on zeros-float32-64-s0-cpu-eager: {lost} was tried 3 times: gone" in printed
     assert "INCOMPLETE: 1 of 9 cases left no result" in printed
+
+
+# --- Ranges of seeds -----------------------------------------------------------------------------
+SEEDS = ["--initializer", "normal,zeros", "--shape", "64", "--dtype", "float32", "--seed", "0:450"]
+OF_THE_RUN = ["run_id", "rerun", "recorded_at", "elapsed_s"]
+"""Columns in which two runs of the same cases may differ."""
+
+
+class LocalParcels(LocalFleet):
+    """Stands in for Ray: parcels are judged in this process."""
+
+    def result(self, ticket: int) -> Any:
+        """Judge here."""
+        function, arguments = self._running[ticket][0].call
+        FakeCluster.result(self, ticket)
+        return function(*arguments)
+
+
+def rows_of(reports: Path) -> pd.DataFrame:
+    (folder,) = reports.iterdir()
+    return read_run(folder).sort_values("case", ignore_index=True)
+
+
+def test_a_range_of_seeds_has_the_rows_of_one_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    words = ["run", "--backend", "cpu", *SEEDS, "--reports"]
+
+    codes = (
+        main([*words, str(tmp_path / "there"), "--fleet", "x"]),
+        main([*words, str(tmp_path / "here"), "--in-process"]),
+    )
+
+    assert codes == (0, 0)
+    there, here = (rows_of(tmp_path / name) for name in ("there", "here"))
+    pd.testing.assert_frame_equal(there.drop(columns=OF_THE_RUN), here.drop(columns=OF_THE_RUN))
+    assert there["rerun"].str.contains(" --fleet x").all()
+    assert (there["mode"] == IN_BLOCK).sum() == 900 - 2 * 2 * 3  # the ends of three blocks each
+
+
+def test_of_a_parcel_that_ends_workers_only_the_block_is_lost_that_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, bad, last = (f"normal-float32-64-s{seeds}-cpu-eager" for seeds in PARTS)
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    monkeypatch.setattr(LocalParcels, "lost", (f"{first} to {last}", bad))
+
+    assert (
+        main(["run", "--backend", "cpu", *SEEDS, "--reports", str(tmp_path), "--fleet", "x"]) == 3
+    )
+
+    printed = capsys.readouterr().out
+    assert f"no verdict on normal-float32-64-s200-cpu-eager: {bad} was tried 3 times" in printed
+    assert "INCOMPLETE: 200 of 900 cases left no result" in printed
+    with pytest.warns(UnfinishedRunWarning):
+        assert len(rows_of(tmp_path)) == 700
+
+
+PARTS = ("0:200", "200:400", "400:450")
+
+
+def test_a_node_that_judges_by_other_goldens_is_refused() -> None:
+    given = {**nothing_given(), "backend": ["cpu"]}
+    asked = asked_of_nodes(given, "run", "x", "goldens of another day")
+
+    with pytest.raises(FleetUnavailable, match="and the command by goldens of another day: give"):
+        judge_parcel(asked, [f"zeros-float32-64-s{PARTS[0]}-cpu-eager"])
+
+
+def test_a_parcel_holds_blocks_of_one_program_and_a_second_of_work() -> None:
+    ids = [
+        f"{name}-float32-64-s{n}:{n + 200}-cpu-eager"
+        for name in "ab"
+        for n in range(0, 20_000, 200)
+    ]
+    blocks = [each for each in map(parse_unit, ids) if isinstance(each, Block)]
+
+    parcels = parcels_of(blocks, "")
+
+    assert [len(each.blocks) for each in parcels] == [50] * 4
+    assert [block for each in parcels for block in each.blocks] == blocks
+    assert parcels[0].name == f"{ids[0]} to {ids[49]}"
+    assert [each.parts for each in parcels[0].parts] == [()] * 50
+
+
+def test_a_worker_has_its_next_group_before_anybody_looks_at_what_it_brought() -> None:
+    cluster = FakeCluster({"CPU": 1.0})
+    arriving = arrivals([group(8), group(16)], cluster, timeout_s=60.0)
+
+    next(arriving)
+
+    assert [each.name for each, _ in cluster._running.values()] == [group(16).name]
 
 
 # --- Shards without Ray, as docs/fleet.md tells --------------------------------------------------
