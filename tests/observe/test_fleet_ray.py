@@ -21,6 +21,7 @@ import ray.cluster_utils
 
 from conformance.cli import main
 from conformance.observe import fleet
+from conformance.report.frames import read_run
 from tests import warm
 
 pytestmark = [
@@ -90,6 +91,29 @@ def test_a_run_that_lost_a_worker_in_the_middle_has_the_verdict_of_one_machine(
     rows = next(there.glob("*/rows.jsonl")).read_text()
     assert f" --fleet {address}" in rows
     assert "JAX_THREEFRY_PARTITIONABLE=False conformance run " in rows
+
+
+def test_a_range_of_seeds_has_the_rows_of_one_machine(address: str, tmp_path: Path) -> None:
+    """Each block is judged on a node; what its processes have set is what the node says."""
+    words = ["run", "--backend", "cpu", "--initializer", "normal,zeros", "--dtype", "float32"]
+    words += ["--shape", "64", "--seed", "0:450", "--reports"]
+
+    codes = (
+        main([*words, str(tmp_path / "there"), "--fleet", address]),
+        main([*words, str(tmp_path / "here"), "--in-process"]),
+    )
+
+    assert codes == (0, 0)
+    one, other = (outcomes_of(tmp_path / name) for name in ("there", "here"))
+    assert one == other
+    assert len(one) == 900
+
+
+def outcomes_of(reports: Path) -> dict[str, tuple[str, str, str]]:
+    """Return what came of each case of the only run, by its id."""
+    (folder,) = reports.iterdir()
+    rows = read_run(folder, columns=["case", "outcome", "status", "mode"])
+    return {row.case: (row.outcome, row.status, row.mode) for row in rows.itertuples()}
 
 
 def test_a_resource_that_the_cluster_lacks_fails_before_anything_runs(
