@@ -43,6 +43,7 @@ NEEDS = {
     "pytest *": "a process of its own, as test_plugin starts, or the minutes of a tier",
     "python -m pytest *": "the same",
     "JAX_THREEFRY_PARTITIONABLE=0 conformance run *": "a process of its own: see test_readme",
+    "*--fast": "a process that has drawn nothing yet: see test_fast",
     "*iree-vulkan*": "a Vulkan driver: see test_iree, and tox run -e vulkan",
     "*cuda*": "a GPU, or the compiler for one",
     "*h100*": "the same",
