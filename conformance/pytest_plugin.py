@@ -314,6 +314,11 @@ class Worker:
         with deadline(self._timeout_s):
             return (yield)
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Let go of rows that xdist has sent home: reports are kept in a worker too."""
+        _drop_plain(report)
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Attach the environment to what xdist returns from this worker."""
         from conformance.run.gathering import environment_text
@@ -322,6 +327,14 @@ class Worker:
         if shared.has_run:
             output = session.config.workeroutput  # type: ignore[attr-defined]  # added by xdist
             output[ENVIRONMENT] = environment_text(shared.environment)
+
+
+def _drop_plain(report: pytest.TestReport) -> None:
+    """Take the rows that plainly passed off a report.
+
+    Whoever tells of reports keeps each to the end: a million rows would stay with them.
+    """
+    report.user_properties[:] = [(n, v) for n, v in report.user_properties if n != PLAIN]
 
 
 # --- The controlling process, which may be the only one ------------------------------------------
@@ -455,8 +468,7 @@ class Controller:
         if report.when == "call":
             with self._refusing():
                 self._take(report.nodeid, report.user_properties)
-            # The terminal keeps every report to the end: a million rows would stay with them.
-            report.user_properties[:] = [(n, v) for n, v in report.user_properties if n != PLAIN]
+            _drop_plain(report)
         if report.when == "call" and FAULT not in properties and {ROW, PLAIN} & set(properties):
             self._gathering.complete(report.nodeid)
         elif report.failed:

@@ -364,6 +364,31 @@ def test_a_range_of_seeds_is_an_item_a_block_and_keeps_no_row(
     assert sorted(seeds) == [10, 11, 12, 13, 20, 21, 22]
 
 
+def test_a_worker_keeps_no_row_that_it_has_sent(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """Reports stay to the end, and held 20 KB of each block: 50 MB of a million cells."""
+    pytester.makepyfile(
+        keeper="""
+        import pathlib
+
+        REPORTS = []
+
+        def pytest_runtest_logreport(report):
+            REPORTS.append(report)
+
+        def pytest_sessionfinish(session):
+            if hasattr(session.config, "workerinput"):
+                kept = [report.user_properties for report in REPORTS]
+                pathlib.Path("kept.txt").write_text(str(kept))
+        """
+    )
+    conform.apart("-p", "keeper", "--seed", "10:14", "-n", "1", initializers="uniform")
+
+    assert (pytester.path / "kept.txt").read_text() == "[[], [], []]"
+    assert len(read_run(conform.folder())) == 4
+
+
 def test_a_range_of_seeds_that_was_interrupted_goes_on_where_it_stopped(
     conform: Conform, pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
