@@ -63,6 +63,10 @@ class Work(Protocol):
         """The function that does it, on a worker, and its arguments."""
 
     @property
+    def n_ahead(self) -> int:
+        """How many like it may wait at each worker: 0 where its timeout must be its own."""
+
+    @property
     def parts(self) -> Sequence[Work]:
         """Smaller work that it is made of; () where it cannot be divided."""
 
@@ -87,6 +91,11 @@ class Group:
     def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """What a worker does: see `observe_group`."""
         return observe_group, (tuple(case.id for case in self.cases),)
+
+    @property
+    def n_ahead(self) -> int:
+        """None: it takes seconds or minutes."""
+        return 0
 
     @property
     def parts(self) -> Sequence[Work]:
@@ -171,8 +180,9 @@ def arrivals(groups: Sequence[W], cluster: Cluster, *, timeout_s: float) -> Iter
     """Yield what came of each group, as it comes; every group arrives, with a result or a reason.
 
     timeout_s: for one attempt at one group, from when it is handed over. No more groups are handed
-        over at once than there are resources, so that none spends its time in a queue. A worker has
-        its next one before anybody looks at what it brought.
+        over at once than there are resources, so that none spends its time in a queue, but for what
+        may wait there, and has the time of those ahead too. A worker has its next one before
+        anybody looks at what it brought.
     """
     waiting = collections.deque(groups)
     attempts: collections.Counter[str] = collections.Counter()
@@ -214,10 +224,10 @@ def _hand_over(
         if present.get(needed, 0) < 1 and not busy[needed]:
             waiting.remove(group)
             yield Arrival(group=group, reason=f"no node with a {needed} is left")
-        elif busy[needed] < int(present.get(needed, 0)):
+        elif busy[needed] < int(present.get(needed, 0)) * (turns := 1 + group.n_ahead):
             waiting.remove(group)
             busy[needed] += 1
-            running[cluster.submit(group)] = group, time.monotonic() + timeout_s
+            running[cluster.submit(group)] = group, time.monotonic() + timeout_s * turns
 
 
 def _again(

@@ -48,6 +48,11 @@ class Parcel:
         return judge_parcel, (self.asked, tuple(block.id for block in self.blocks))
 
     @property
+    def n_ahead(self) -> int:
+        """One: it is a second of work, and a worker that waits for its next one is lost."""
+        return 1
+
+    @property
     def parts(self) -> Sequence[fleet.Work]:
         """The blocks one by one: of many only one may be what ends a worker."""
         if len(self.blocks) == 1:

@@ -406,6 +406,22 @@ def test_a_parcel_holds_blocks_of_one_program_and_a_second_of_work() -> None:
     assert [each.parts for each in parcels[0].parts] == [()] * 50
 
 
+def test_a_parcel_waits_where_its_worker_is_and_has_the_time_of_the_one_ahead() -> None:
+    blocks = [
+        Block(case=parse_case(f"{name}-float32-64-s0-cpu-eager"), seeds=range(9)) for name in "abcd"
+    ]
+    parcels = parcels_of(blocks, "")
+    cluster = FakeCluster({"CPU": 1.0}, {parcels[0].name: ["hang"] * ATTEMPTS})
+
+    found = list(arrivals(parcels, cluster, timeout_s=0.05))
+
+    assert cluster.most_at_once == {"CPU": 2}
+    assert {each.reason.partition(": ")[2] for each in found} == {
+        "",
+        "it was not done within 0.05 s",
+    }
+
+
 def test_a_worker_has_its_next_group_before_anybody_looks_at_what_it_brought() -> None:
     cluster = FakeCluster({"CPU": 1.0})
     arriving = arrivals([group(8), group(16)], cluster, timeout_s=60.0)

@@ -64,6 +64,7 @@ def test_a_run_that_lost_a_worker_in_the_middle_has_the_verdict_of_one_machine(
 ) -> None:
     """Under the bit layout before JAX 0.5, so that there is something to say about most cases."""
     monkeypatch.setenv("JAX_THREEFRY_PARTITIONABLE", "0")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as Ray has it where a task has one CPU
     attempts = tmp_path / "attempts"
     attempts.mkdir()
 
