@@ -70,6 +70,7 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
         with contextlib.closing(session):
             session.validate_files()
             resuming.require_same(folder, begun, session.environment, session.judged_by)
+            resuming.outdate(folder)
             return _report(arguments, session, recorder)
 
 

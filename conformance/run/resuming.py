@@ -91,6 +91,19 @@ def require_same(folder: Path, was: Begun, environment: Environment, judged_by: 
         )
 
 
+def outdate(folder: Path) -> None:
+    """Take away what the run wrote of itself when it was interrupted, now that it goes on.
+
+    Raises:
+        ReportError: the folder cannot be written.
+    """
+    try:
+        for name in STALE:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error, "--resume DIR") from error
+
+
 # --- What is done --------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
@@ -111,8 +124,6 @@ def take_up(folder: Path, *, in_blocks: bool) -> Done:
         ReportError: a line is not what was written there, or the folder cannot be written.
     """
     try:
-        for name in STALE:
-            (folder / name).unlink(missing_ok=True)
         lines = _judged(folder / ROWS)
         if not in_blocks:
             _rewrite(folder / ROWS, lines)

@@ -156,8 +156,10 @@ def test_a_run_of_another_place_is_not_gone_on_with(
     begun["environment"]["packages"]["jaxlib"] = "0.1"
     begun["judged_by"] = "somebody"
     (folder / resuming.BEGUN).write_text(json.dumps(begun))
+    written = sorted(path.name for path in folder.iterdir())
 
     assert resume(folder) == 3
+    assert sorted(path.name for path in folder.iterdir()) == written
     complaint = capsys.readouterr().err
     assert f"{folder} was begun otherwise (jaxlib: 0.1 -> " in complaint
     assert "judged by somebody -> " in complaint
