@@ -103,21 +103,12 @@ JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
     *("check_oracle", "check_statistics", "circular", "classify"),
     *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
-    *(
-        "haar",
-        "law",
-        "law_check",
-        "laws",
-        "ledger",
-        "logistic",
-        "looks",
-        "matrices",
-        "matrix_draws",
-    ),
+    *("haar", "ids", "keys", "lattice", "law", "law_check", "laws", "ledger", "logistic", "looks"),
+    *("matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
     *("reach", "reading", "recognition", "refuted", "replay", "rules"),
     *("sample", "sampler", "stages"),
-    *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "witness"),
+    *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "ways", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 

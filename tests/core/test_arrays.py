@@ -24,6 +24,7 @@ from conformance.core.arrays import (
     block_digests,
     centre_of,
     centred,
+    completed,
     digest,
     flat,
     in_shape,
@@ -341,6 +342,45 @@ def test_a_sample_keeps_the_digests_of_the_blocks() -> None:
     assert block_digests(thin(record, 7)) == ()
     assert block_digests(returned(np.zeros((0, 8)))) == ()
     assert {len(digest) for digest in block_digests(record)} == {64 // 4}
+
+
+def sample_of(array: Array) -> Returned:
+    """Return a sample of it that knows its blocks."""
+    return dataclasses.replace(thin(returned(array), 5), blocks=("a", "b"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
+@pytest.mark.parametrize("shape", [(12,), (3, 4), (64, 128)])
+def test_a_sample_of_one_value_is_all_that_there_is(dtype: str, shape: tuple[int, ...]) -> None:
+    """The digest, which is of the whole, proves it."""
+    array = np.full(shape, 1.5).astype(as_dtype(dtype))
+
+    assert completed(sample_of(array)) == returned(array)
+
+
+def test_a_sample_of_several_values_stays_one() -> None:
+    sample = sample_of(numbered(12))
+
+    assert completed(sample) is sample
+
+
+@pytest.mark.parametrize("place", [1, -1])
+def test_a_sample_of_one_value_stays_one_where_others_lie_between(place: int) -> None:
+    array = np.ones(12, np.float32)
+    array[place] = 2
+    sample = sample_of(array)
+
+    assert set(flat(sample).tolist()) == {1.0}
+    assert completed(sample) is sample
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (0, 4)])
+def test_what_is_whole_has_nothing_to_be_completed(shape: tuple[int, ...]) -> None:
+    record = returned(np.ones(shape, np.float32))
+
+    assert completed(record) is record
+    empty = dataclasses.replace(record, bits=b"", stride=5)
+    assert completed(empty) is empty
 
 
 def test_a_sample_is_not_sampled_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from typing import Any
 
@@ -31,6 +32,18 @@ def test_a_format_is_what_ml_dtypes_says(name: str) -> None:
         info.minexp,
     )
     assert number.is_native is not hasattr(ml_dtypes, name)
+    assert number.cell == float(info.eps)
+    assert number.smallest_normal == float(info.smallest_normal)
+
+
+@pytest.mark.parametrize(
+    ("mantissa_bits", "word_bits"), [(0, 8), (7, 8), (8, 16), (9, 16), (10, 16)]
+)
+def test_a_word_has_8_bits_or_those_of_the_number(mantissa_bits: int, word_bits: int) -> None:
+    """Up to 7 random bits are drawn of 8, as JAX has it for bfloat16; no format of ours has 8."""
+    number = dataclasses.replace(FORMATS["float16"], mantissa_bits=mantissa_bits)
+
+    assert number.word_bits == word_bits
 
 
 def test_every_float8_of_ml_dtypes_that_jax_takes_has_a_format() -> None:
