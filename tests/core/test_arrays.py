@@ -305,14 +305,16 @@ def test_a_sample_holds_every_so_manyth_element_and_proves_the_whole() -> None:
     assert dataclasses.replace(sample, bits=record.bits, stride=1, blocks=()) == record
 
 
+@pytest.mark.parametrize("held", [arrays.HELD, 999], ids=["held", "widened twice"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
 def test_moments_that_are_taken_part_by_part_are_those_of_the_whole(
-    dtype: str, monkeypatch: pytest.MonkeyPatch
+    dtype: str, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = np.random.default_rng(0).standard_normal((40, 25)).astype(as_dtype(dtype))
     values[3] = np.nan
     whole = moments_of(values)
     monkeypatch.setattr(arrays, "WIDENED", 25)  # one part has no finite element
+    monkeypatch.setattr(arrays, "HELD", held)
 
     found = moments_of(values)
 

@@ -206,3 +206,15 @@ def test_what_nobody_said_of_a_record_is_its_default() -> None:
     assert (moments.mean_imag, moments.nonfinite) == (0.0, 0)
     assert (outcome.stride, outcome.weak_type, outcome.drawn) == (1, False, None)
     assert (drift.n_elements, drift.n_different, drift.max_ulp) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("n_compared", "extent"),
+    [(None, "2 of 2048"), (0, "2 of 0 compared of 2048"), (99, "2 of 99 compared of 2048")],
+)
+def test_a_drift_says_how_many_elements_differ_of_how_many(
+    n_compared: int | None, extent: str
+) -> None:
+    drift = Drift(drift_class=DriftClass.LAW, n_elements=2048, n_compared=n_compared, n_different=2)
+
+    assert drift.extent == extent
