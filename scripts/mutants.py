@@ -106,7 +106,7 @@ JUDGES = (
     *("haar", "ids", "keys", "lattice", "law", "law_check", "laws", "ledger", "logistic", "looks"),
     *("matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
-    *("reach", "reading", "recognition", "refuted", "replay", "rules"),
+    *("reach", "reading", "recognition", "records", "refuted", "replay", "rules"),
     *("sample", "sampler", "stages"),
     *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "ways", "witness"),
 )

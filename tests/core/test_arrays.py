@@ -97,6 +97,12 @@ def test_the_tall_matrix_of_an_array_is_what_was_laid_out_in_its_shape(
     np.testing.assert_array_equal(in_shape(tall, shape, axis), array)
 
 
+def test_the_columns_of_a_tall_matrix_lie_on_the_last_axis_unless_told() -> None:
+    array = numbered(2, 3, 4)
+
+    assert as_tall(array).tolist() == array.reshape(6, 4).tolist()
+
+
 @pytest.mark.parametrize(("shape", "axis"), MATRICES)
 def test_the_columns_of_a_matrix_lie_on_the_axis(shape: tuple[int, ...], axis: int) -> None:
     """Element by element, by the definition: the other axes, in their order, are the rows."""

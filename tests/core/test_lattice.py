@@ -8,7 +8,8 @@ import pytest
 
 from conformance.core.arrays import Array
 from conformance.core.formats import LOG2_LATTICE, LOG2_STRATA
-from conformance.core.lattice import FIBONACCI, lattice_words
+from conformance.core.ids import parse_case
+from conformance.core.lattice import FIBONACCI, Sweep, lattice_words
 
 WIDTHS = (8, 16, 32, 64)
 
@@ -63,3 +64,12 @@ def test_of_64_bits_each_of_a_million_strata_has_one_word() -> None:
 
 def test_the_lattice_of_a_width_has_the_bits_of_its_widest_mantissa() -> None:
     assert LOG2_LATTICE == {8: 7, 16: 10, 32: 23, 64: 52}
+
+
+def test_a_sweep_is_shown_without_its_millions_of_values() -> None:
+    words = lattice_words(8)
+    case = parse_case("normal-bfloat16-11x12-s0-cpu-eager")
+
+    swept = Sweep(case=case, device="cpu", words=words, values=words, elapsed_s=0.5)
+
+    assert "array" not in repr(swept)

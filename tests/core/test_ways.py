@@ -157,3 +157,25 @@ def test_ways_tell_definitions_apart_but_not_in_their_text() -> None:
 
     assert plain != other
     assert str(plain) == str(other) == "Normal(stddev=1.0)"
+
+
+def test_text_names_what_a_law_is_and_no_function() -> None:
+    scaled = VarianceScaling(scale=2.0, mode="fan_in", distribution="normal", fans_by=keras_fans)
+    bounds = ScaledBounds(scale=2.0, mode="fan_in")
+
+    axes = "in_axis=-2, out_axis=-1, batch_axis=()"
+    text = f"(scale=2.0, mode='fan_in', distribution='{{}}', {axes})"
+    assert str(scaled) == f"VarianceScaling{text.format('normal')}"
+    assert str(bounds) == f"ScaledBounds{text.format('uniform')}"
+
+
+def test_a_refusal_holds_of_its_dtypes_and_shapes_alone() -> None:
+    everything = Refusal(exception="ValueError")
+    vectors = Refusal(
+        exception="ValueError", dtypes=("float16",), shapes=lambda shape: len(shape) == 1
+    )
+
+    assert everything.holds((), "float32")
+    assert everything.fault == vectors.fault == ""
+    found = [vectors.holds(s, d) for s in ((3,), (3, 2)) for d in ("float16", "float32")]
+    assert found == [True, False, False, False]
