@@ -245,7 +245,14 @@ def test_a_standard_deviation_is_not_negative_and_any_other_factor_may_be(
 
 @pytest.mark.parametrize(
     ("shape", "fans"),
-    [((), (1, 1)), ((5,), (5, 5)), ((2, 3), (2, 3)), ((4, 2, 3), (8, 12)), ((0, 3), (1, 3))],
+    [
+        ((), (1, 1)),
+        ((5,), (5, 5)),
+        ((2, 3), (2, 3)),
+        ((4, 2, 3), (8, 12)),
+        ((0, 3), (1, 3)),
+        ((3, 0), (3, 1)),
+    ],
 )
 def test_fans_of_keras_are_of_any_shape_and_one_at_least(
     shape: tuple[int, ...], fans: tuple[int, int]
@@ -326,7 +333,7 @@ def test_what_cannot_be_meant_is_told_with_its_value(name: str) -> None:
         (TruncatedNormal(stddev=2.0, lower=-1.0), False, "truncated_normal(stddev=2)"),
         (Uniform(scale=0.5), False, "uniform(scale=0.5)"),
         (Uniform(scale=0.5, lower=-1.0), True, "uniform(-0.5, 0.5)"),
-        (Uniform(scale=2.0, lower=1.0, upper=3.0), False, "uniform(2, 6)"),
+        (Uniform(scale=2.0, lower=0.5, upper=3.0), False, "uniform(1, 6)"),
     ],
     ids=kind,
 )
