@@ -459,6 +459,7 @@ ROWS = Constant(value=((1.0,), (2.0,), (3.0,)))
         (Constant(value=()), (2,), "ValueError"),
         # fans
         (scaling(), (4, 6), None),
+        (scaling(), (3, 4, 6), None),
         (scaling(), (4,), "ValueError"),
         (scaling(), (), "ValueError"),
         (scaling(in_axis=0, out_axis=0), (4,), None),

@@ -155,14 +155,18 @@ def test_what_leaves_out_a_part_of_a_law_is_none() -> None:
         (Orthogonal(), jax.nn.initializers.orthogonal),
         (DeltaOrthogonal(), jax.nn.initializers.delta_orthogonal),
         (TruncatedNormal(stddev=1.0), jax.nn.initializers.truncated_normal),
+        (
+            VarianceScaling(scale=1.0, mode="fan_in", distribution="normal"),
+            jax.nn.initializers.variance_scaling,
+        ),
     ],
-    ids=["orthogonal", "delta_orthogonal", "truncated_normal"],
+    ids=["orthogonal", "delta_orthogonal", "truncated_normal", "variance_scaling"],
 )
 def test_what_is_not_said_is_as_jax_has_it(definition: Definition, build: Any) -> None:
     theirs = {
         name: parameter.default
         for name, parameter in inspect.signature(build).parameters.items()
-        if name not in ("dtype", "stddev")
+        if name not in ("dtype", "stddev") and parameter.default is not inspect.Parameter.empty
     }
 
     assert {name: getattr(definition, name) for name in theirs} == theirs
@@ -377,6 +381,23 @@ def test_a_law_without_a_quantile_or_steps_says_what_it_lacks() -> None:
 )
 def test_a_key_of_its_own_is_not_the_one_that_is_given(drawn_with: str, is_given: bool) -> None:
     assert Normal(stddev=1.0, drawn_with=drawn_with).draws_as_given is is_given
+
+
+@pytest.mark.parametrize(
+    ("distribution", "unit"),
+    [
+        ("uniform", Uniform(scale=1.0, lower=-1.0, upper=1.0)),
+        ("normal", Normal(stddev=1.0)),
+        ("truncated_normal", TruncatedNormal(stddev=1.0, lower=-2.0, upper=2.0)),
+    ],
+)
+def test_what_a_distribution_scales_is_a_unit_variate(distribution: str, unit: Law) -> None:
+    definition = scaling(distribution=distribution)
+
+    assert definition.unit == unit
+    for is_complex in (False, True):
+        law = definition.law((4, 6), is_complex=is_complex)
+        assert law == unit.times(law.factor)
 
 
 @pytest.mark.parametrize(
