@@ -149,6 +149,26 @@ def test_what_leaves_out_a_part_of_a_law_is_none() -> None:
     assert Definition.__abstractmethods__ == {"nominal"}
 
 
+class Bare(Definition):
+    """What a definition is that says nothing of itself."""
+
+    __slots__ = ()
+
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> None:
+        """Return None."""
+        del shape, is_complex
+
+
+def test_a_definition_that_says_nothing_is_of_no_law_and_has_no_fault() -> None:
+    bare = Bare()
+
+    assert (bare.fault, bare.fault_of_ways, bare.family) == ("", "", "custom")
+    assert (bare.unit, bare.scale_roundings, bare.draws_as_given) == (None, 1, True)
+    assert bare.law((3, 4), is_complex=False) is None
+    assert bare.sampler((3, 4)) is None
+    assert bare.refused((), "float32", is_complex=False) is None
+
+
 @pytest.mark.parametrize(
     ("definition", "build"),
     [

@@ -148,6 +148,7 @@ def test_the_identity_is_that_of_the_last_two_axes() -> None:
     values = Identity(value=2.0).values((5, 2, 3))
 
     assert np.array_equal(values, [[2, 0, 0], [0, 2, 0]])
+    assert np.array_equal(Identity().values((2, 2)), [[1, 0], [0, 1]])
     refusals = [expected_error(Identity(), (3,) * ndim, "float32") for ndim in range(4)]
     assert refusals == ["ValueError", "ValueError", None, None]
 
