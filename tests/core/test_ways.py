@@ -11,6 +11,7 @@ import pytest
 
 from conformance.core.keys import KeySpec, Step, parse_descent
 from conformance.core.laws import (
+    KNOWN_ROUNDS,
     SCALE_ONCE,
     Definition,
     Identity,
@@ -155,10 +156,26 @@ def test_the_identity_is_that_of_the_last_two_axes() -> None:
 
 def test_ways_tell_definitions_apart_but_not_in_their_text() -> None:
     """Tables of what the oracle computed are kept by definition."""
-    plain, other = Normal(stddev=1.0), Normal(stddev=1.0, rounds=Rounds(of_unit=True))
+    plain = Normal(stddev=1.0)
+    others = [
+        Normal(stddev=1.0, rounds=Rounds(of_unit=True)),
+        Normal(stddev=1.0, drawn_with="fold5"),
+        Normal(stddev=1.0, refusals=()),
+    ]
 
-    assert plain != other
-    assert str(plain) == str(other) == "Normal(stddev=1.0)"
+    assert plain not in others
+    assert {str(each) for each in (plain, *others)} == {"Normal(stddev=1.0)"}
+
+
+def test_the_orders_of_rounding_that_are_offered_differ_in_factor_and_product() -> None:
+    """JAX rounds each step, and multiplies erf_inv; the others multiply the unit variate."""
+    found = {name: (each.factor is None, each.of_unit) for name, each in KNOWN_ROUNDS.items()}
+
+    assert found == {
+        "AS_JAX": (True, False),
+        "SCALE_ONCE": (False, True),
+        "SCALE_STEPWISE": (True, True),
+    }
 
 
 def test_text_names_what_a_law_is_and_no_function() -> None:
