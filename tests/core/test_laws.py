@@ -142,6 +142,7 @@ def test_what_leaves_out_a_part_of_a_law_is_none() -> None:
     needed = {"factor", "times", "cdf", "log_density", "nominal"}
 
     assert needed == Law.__abstractmethods__
+    assert {name for name in needed if isinstance(vars(Law)[name], property)} == {"factor"}
     for name in needed:
         partial = type("Partial", (Normal,), {name: getattr(Law, name)})
         with pytest.raises(TypeError, match=f"abstract .*{name}"):
