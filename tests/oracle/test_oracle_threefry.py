@@ -123,6 +123,13 @@ def test_words_are_the_same_on_both_sides_of_a_chunk(partitionable: bool) -> Non
     np.testing.assert_array_equal(random_bits(KEY, 32, shape, partitionable=partitionable), actual)
 
 
+def test_what_is_not_said_is_two_keys_and_the_layout_of_today() -> None:
+    assert split(KEY).tolist() == split(KEY, 2, partitionable=True).tolist()
+    assert split(KEY).tolist() != split(KEY, 2, partitionable=False).tolist()
+    today, other = (random_bits(KEY, 32, (4,), partitionable=layout) for layout in (True, False))
+    assert random_bits(KEY, 32, (4,)).tolist() == today.tolist() != other.tolist()
+
+
 @LAYOUTS
 @pytest.mark.parametrize("width", [8, 16, 32, 64])
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 4)])
