@@ -7,6 +7,7 @@ where a multiply-add rounds once. JAX itself is asked in `test_oracle_followed`.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -32,16 +33,21 @@ from conformance.core.laws import (
     Uniform,
     VarianceScaling,
 )
+from conformance.oracle import random_bits, seed_key, solve_words
 from conformance.oracle.followed import (
     CENTRAL,
+    ERF_DENOMINATOR,
+    ERF_NUMERATOR,
     ERF_SATURATION,
     FOLDED_CORRECTLY,
     TAIL,
     ErfErrors,
     _folded_erf_of,
     _horner,
+    _uniform_range,
     erf_float32,
     erf_inv_float32,
+    erf_inv_quotient,
     foldings,
     followed_product,
     followed_uniform,
@@ -50,6 +56,7 @@ from conformance.oracle.followed import (
 )
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+EIGHTHS = np.arange(-48, 49) / 8
 NUMBERS = {name: as_dtype(name) for name in ("bfloat16", "float16", "float32", "float64")}
 WORDS = {"bfloat16": 8, "float16": 16, "float32": 32, "float64": 64}
 KEPT = {"bfloat16": 7, "float16": 10, "float32": 23, "float64": 52}
@@ -73,6 +80,18 @@ def nearest(exact: Fraction, dtype: np.dtype[Any]) -> float:
     is_odd = around.view(f"u{dtype.itemsize}") % 2
     distances = [abs(Fraction(float(each)) - exact) for each in around]
     return float(min(zip(distances, is_odd, around, strict=True))[2])
+
+
+def polynomial(coefficients: tuple[float, ...], x: Any, *, is_fused: bool) -> Any:
+    """Return its value in NumPy's float32, by exact fractions where a multiply-add rounds once."""
+    value, *others = map(np.float32, coefficients)
+    for coefficient in others:
+        if is_fused:
+            exact = Fraction(float(value)) * Fraction(float(x)) + Fraction(float(coefficient))
+            value = np.float32(nearest(exact, FLOAT32))
+        else:
+            value = value * x + coefficient
+    return value
 
 
 # --- Uniforms ------------------------------------------------------------------------------------
@@ -144,6 +163,26 @@ def test_erf_at_run_time_is_within_2_ulp(bound: float) -> None:
     assert erf_float32(-x) == -erf_float32(x)
 
 
+def test_erf_at_run_time_is_a_quotient_of_two_fused_polynomials() -> None:
+    """And each operation of float32 rounds: its square, the product with x, and the quotient."""
+    moved = 0
+    for x in np.linspace(-3.8, 3.8, 31).astype(np.float32):
+        numerator, denominator, rounded_twice = (
+            polynomial(coefficients, x * x, is_fused=is_fused)
+            for coefficients, is_fused in (
+                (ERF_NUMERATOR, True),
+                (ERF_DENOMINATOR, True),
+                (ERF_DENOMINATOR, False),
+            )
+        )
+        expected = x * numerator / denominator
+        moved += bool(expected != x * numerator / rounded_twice)
+
+        assert erf_float32(float(x)) == float(expected)
+
+    assert moved > 5
+
+
 def test_erf_is_one_from_its_saturation_on() -> None:
     largest = np.float32(ERF_SATURATION)
 
@@ -156,7 +195,7 @@ ROOT_2 = mpmath.sqrt(2)
 
 
 @pytest.mark.parametrize("name", ["float32", "float64"])
-@pytest.mark.parametrize("bound", [-3.0, -0.25, 1.625, 2.0])
+@pytest.mark.parametrize("bound", [-3.0, -0.25, 0.375, 1.625, 2.0])
 def test_a_library_that_errs_is_an_ulp_off_away_from_zero_or_towards_it(
     bound: float, name: str
 ) -> None:
@@ -191,12 +230,47 @@ def test_what_is_folded_is_the_range_of_the_uniforms() -> None:
     words = np.zeros(1, np.uint32)
 
     for errors in foldings(law):
+        ends = tuple(map(_folded_erf_of, law.support, (FLOAT32, FLOAT32), errors))
+        assert _uniform_range(law, FLOAT32, folded=errors) == ends
         (lower,) = followed_uniform(words, law, FLOAT32, folded=errors)
-        assert lower == _folded_erf_of(-0.25, FLOAT32, errors[0])
-    (last,) = followed_uniform(np.array([2**32 - 1], np.uint32), law, FLOAT32, folded=(0, 1))
-    assert last == pytest.approx(_folded_erf_of(1.5, FLOAT32, 1), rel=2.0**-22)
+        assert lower == ends[0]
     (eager,) = followed_uniform(words, law, FLOAT32)
     assert eager == erf_float32(float(np.float32(-0.25) * (np.float32(1) / np.float32(ROOT_2))))
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "expected"),
+    [
+        (-2.0, 2.0, {(0, 0), (1, 1), (-1, -1)}),
+        (0.0, 2.0, {(0, 0), (0, 1), (0, -1)}),
+        (2.0, 4.0, set(itertools.product((0, 1, -1), repeat=2))),
+    ],
+)
+def test_each_size_of_a_bound_has_one_folded_erf(
+    lower: float, upper: float, expected: set[ErfErrors]
+) -> None:
+    found = foldings(TruncatedNormal(stddev=1.0, lower=lower, upper=upper))
+
+    assert found[0] == FOLDED_CORRECTLY
+    assert set(found) == expected
+
+
+def test_only_truncated_normals_have_bounds_to_fold() -> None:
+    assert foldings(Normal(stddev=1.0)) == (FOLDED_CORRECTLY,)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_constant_of_a_c_library_without_error_is_the_right_erf_of_the_quotient(
+    dtype: type[np.floating],
+) -> None:
+    root = np.sqrt(dtype(2))
+    expected = [float(dtype(math.erf(float(dtype(bound) / root)))) for bound in EIGHTHS]
+
+    assert [_folded_erf_of(bound, np.dtype(dtype), 0) for bound in EIGHTHS.tolist()] == expected
+
+
+def test_no_folded_erf_exceeds_1() -> None:
+    assert [_folded_erf_of(-6.0, np.dtype(np.float32), error) for error in (0, 1)] == [-1.0, -1.0]
 
 
 @pytest.mark.parametrize(
@@ -220,15 +294,22 @@ def test_a_polynomial_is_rounded_at_each_step(
 
     found = _horner(coefficients, x.astype(np.float64), is_fused=is_fused)
 
-    for place, at in enumerate(x):
-        value = np.float32(coefficients[0])
-        for coefficient in map(np.float32, coefficients[1:]):
-            if is_fused:
-                exact = Fraction(float(value)) * Fraction(float(at)) + Fraction(float(coefficient))
-                value = np.float32(nearest(exact, FLOAT32))
-            else:
-                value = value * at + coefficient
-        assert found[place] == float(value)
+    assert found.tolist() == [float(polynomial(coefficients, at, is_fused=is_fused)) for at in x]
+
+
+def test_the_tail_of_erf_inv_begins_at_5() -> None:
+    """No float32 number has this w, and XLA has `w < 5` for the central polynomial."""
+    before = float(np.nextafter(np.float32(5), np.float32(0)))
+    root = np.array([np.float32(np.sqrt(5.0))], np.float64)
+    central, tail = (
+        _horner(coefficients, at, is_fused=True)[0]
+        for coefficients, at in ((CENTRAL, np.array([2.5])), (TAIL, root - 3))
+    )
+
+    found = erf_inv_quotient(np.array([before, 5.0]), is_fused=True)
+
+    assert found[1] == tail != central
+    assert found[0] == _horner(CENTRAL, np.array([before - 2.5]), is_fused=True)[0]
 
 
 @pytest.mark.parametrize("is_fused", [True, False])
@@ -390,3 +471,19 @@ def test_a_value_is_the_product_of_its_variate(fused: tuple[str, ...]) -> None:
     variate = followed_variate(uniform, law, FLOAT32, fused)
     expected = followed_product(variate, law, definition, SHAPE, FLOAT32)
     assert found.tobytes() == expected.tobytes()
+
+
+def test_float64_has_no_followed_value() -> None:
+    words = random_bits(seed_key(0), 64, (3,))
+
+    assert solve_words(words, Normal(stddev=1.0), np.dtype(np.float64), (3,)).followed is None
+
+
+def test_a_factor_beyond_the_format_is_followed_to_what_is_no_number() -> None:
+    words = np.arange(0, 256, 32, dtype=np.uint8)
+    definition = VarianceScaling(scale=100.0, mode="fan_out", distribution="uniform")
+
+    found = solve_words(words, definition, as_dtype("float8_e3m4"), (17, 13)).followed
+
+    assert found is not None
+    assert not np.isfinite(found).any()
