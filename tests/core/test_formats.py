@@ -17,6 +17,7 @@ from conformance.core.formats import (
     DTYPES,
     FORMATS,
     FUSED_DTYPES,
+    LOG2_LATTICE,
     NARROW_DTYPES,
     RARE_DTYPES,
     SWEPT_DTYPES,
@@ -140,3 +141,11 @@ def test_a_device_fuses_the_usual_formats_or_this_one_otherwise(
     dtype: str, others: tuple[str, ...]
 ) -> None:
     assert fusings(dtype) == (FUSED_DTYPES, others)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 32, 64])
+def test_the_lattice_of_a_width_has_the_bits_of_its_widest_mantissa(bits: int) -> None:
+    widest = max(each.mantissa_bits for each in FORMATS.values() if each.word_bits == bits)
+
+    assert LOG2_LATTICE[bits] == widest
+    assert default_log2_points(bits) == (20 if bits == 64 else widest)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conformance.core.arrays import Array
-from conformance.core.formats import LOG2_LATTICE, LOG2_STRATA
+from conformance.core.formats import LOG2_STRATA
 from conformance.core.ids import parse_case
 from conformance.core.lattice import FIBONACCI, Sweep, lattice_words
 
@@ -60,10 +60,6 @@ def test_of_64_bits_each_of_a_million_strata_has_one_word() -> None:
 
     assert (words.size, LOG2_STRATA) == (2**20, 20)
     assert words[some].tolist() == by_definition(some, 64, LOG2_STRATA)
-
-
-def test_the_lattice_of_a_width_has_the_bits_of_its_widest_mantissa() -> None:
-    assert LOG2_LATTICE == {8: 7, 16: 10, 32: 23, 64: 52}
 
 
 def test_a_sweep_is_shown_without_its_millions_of_values() -> None:
