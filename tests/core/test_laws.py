@@ -23,6 +23,8 @@ from conformance.core.laws import (
     NominalMoments,
     Normal,
     Orthogonal,
+    Rounds,
+    ScaledBounds,
     TruncatedNormal,
     Uniform,
     VarianceScaling,
@@ -427,3 +429,26 @@ def test_what_a_distribution_scales_is_a_unit_variate(distribution: str, unit: L
 def test_each_step_of_a_factor_is_rounded_once(distribution: str, n: int) -> None:
     """The variance, three times it, its root; the truncation constant and the quotient by it."""
     assert scaling(distribution=distribution).scale_roundings == n
+
+
+def test_ways_tell_definitions_apart_but_not_in_their_text() -> None:
+    """Tables of what the oracle computed are kept by definition."""
+    plain = Normal(stddev=1.0)
+    others = [
+        Normal(stddev=1.0, rounds=Rounds(of_unit=True)),
+        Normal(stddev=1.0, drawn_with="fold5"),
+        Normal(stddev=1.0, refusals=()),
+    ]
+
+    assert plain not in others
+    assert {str(each) for each in (plain, *others)} == {"Normal(stddev=1.0)"}
+
+
+def test_text_names_what_a_law_is_and_no_function() -> None:
+    scaled = VarianceScaling(scale=2.0, mode="fan_in", distribution="normal", fans_by=keras_fans)
+    bounds = ScaledBounds(scale=2.0, mode="fan_in")
+
+    axes = "in_axis=-2, out_axis=-1, batch_axis=()"
+    text = f"(scale=2.0, mode='fan_in', distribution='{{}}', {axes})"
+    assert str(scaled) == f"VarianceScaling{text.format('normal')}"
+    assert str(bounds) == f"ScaledBounds{text.format('uniform')}"

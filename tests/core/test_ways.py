@@ -18,7 +18,6 @@ from conformance.core.laws import (
     Normal,
     Orthogonal,
     Refusal,
-    Rounds,
     ScaledBounds,
     Uniform,
     VarianceScaling,
@@ -154,19 +153,6 @@ def test_the_identity_is_that_of_the_last_two_axes() -> None:
     assert refusals == ["ValueError", "ValueError", None, None]
 
 
-def test_ways_tell_definitions_apart_but_not_in_their_text() -> None:
-    """Tables of what the oracle computed are kept by definition."""
-    plain = Normal(stddev=1.0)
-    others = [
-        Normal(stddev=1.0, rounds=Rounds(of_unit=True)),
-        Normal(stddev=1.0, drawn_with="fold5"),
-        Normal(stddev=1.0, refusals=()),
-    ]
-
-    assert plain not in others
-    assert {str(each) for each in (plain, *others)} == {"Normal(stddev=1.0)"}
-
-
 def test_the_orders_of_rounding_that_are_offered_differ_in_factor_and_product() -> None:
     """JAX rounds each step, and multiplies erf_inv; the others multiply the unit variate."""
     found = {name: (each.factor is None, each.of_unit) for name, each in KNOWN_ROUNDS.items()}
@@ -176,16 +162,6 @@ def test_the_orders_of_rounding_that_are_offered_differ_in_factor_and_product() 
         "SCALE_ONCE": (False, True),
         "SCALE_STEPWISE": (True, True),
     }
-
-
-def test_text_names_what_a_law_is_and_no_function() -> None:
-    scaled = VarianceScaling(scale=2.0, mode="fan_in", distribution="normal", fans_by=keras_fans)
-    bounds = ScaledBounds(scale=2.0, mode="fan_in")
-
-    axes = "in_axis=-2, out_axis=-1, batch_axis=()"
-    text = f"(scale=2.0, mode='fan_in', distribution='{{}}', {axes})"
-    assert str(scaled) == f"VarianceScaling{text.format('normal')}"
-    assert str(bounds) == f"ScaledBounds{text.format('uniform')}"
 
 
 def test_a_refusal_holds_of_its_dtypes_and_shapes_alone() -> None:
