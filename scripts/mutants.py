@@ -103,21 +103,12 @@ JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
     *("check_oracle", "check_statistics", "circular", "classify"),
     *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
-    *(
-        "haar",
-        "law",
-        "law_check",
-        "laws",
-        "ledger",
-        "logistic",
-        "looks",
-        "matrices",
-        "matrix_draws",
-    ),
+    *("haar", "ids", "keys", "lattice", "law", "law_check", "laws", "ledger", "logistic", "looks"),
+    *("matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
-    *("reach", "reading", "recognition", "refuted", "replay", "rules"),
+    *("reach", "reading", "recognition", "records", "refuted", "replay", "rules"),
     *("sample", "sampler", "stages"),
-    *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "witness"),
+    *("statistics*", "structure", "ulp", "users_law", "values", "verdict", "ways", "witness"),
 )
 """Files in folders of tests/ that judge, without their `test_`: those that start no processes."""
 
@@ -284,14 +275,15 @@ def _is_idle(node: Any) -> bool:
 
     Annotations are never evaluated. How a record is stored (`dataclass(slots=True)`) and whether a
     result is kept (`cache`) change nothing but memory and time. `strict=True` of `zip` and `assert`
-    say what holds anyway. The `*` of a signature is no product.
+    say what holds anyway. The `*` of a signature is no product. Whether what only annotations name
+    is imported (`if TYPE_CHECKING`) is seen by a process of its own, if at all.
     """
     if node.parent is not None and node.parent.type in ("param", "parameters"):
         return str(node.type) == "operator"
     for inner in _outwards(node):
         if inner.type in ("annassign", "tfpdef") and _is_annotation(inner, node):
             return True
-        if inner.type == "assert_stmt":
+        if inner.type == "assert_stmt" or _is_of_annotations(inner):
             return True
         if inner.type == "decorator" and any(word in _text(inner) for word in STORAGE):
             return True
@@ -313,6 +305,12 @@ def _is_rest(node: Any) -> bool:
     call = sign.parent.parent if sign.parent.type == "arglist" else sign.parent
     called = call.get_previous_sibling()
     return called is not None and _text(called) == ".reshape"
+
+
+def _is_of_annotations(inner: Any) -> bool:
+    """Return whether the statement imports what only annotations name."""
+    names = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    return inner.type == "if_stmt" and _text(inner.children[1]) in names
 
 
 def _is_annotation(inner: Any, node: Any) -> bool:

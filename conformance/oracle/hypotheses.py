@@ -55,7 +55,7 @@ def _other_keys(
     problem: Problem, key: Key, layout: bool, *, given: bool
 ) -> Iterator[tuple[str, Key]]:
     if not given:
-        for seed in (problem.seed + 1, problem.seed - 1, 0):
+        for seed in dict.fromkeys((problem.seed + 1, problem.seed - 1, 0)):  # of 1 one is 0
             if seed >= 0 and seed != problem.seed:
                 yield f"the key of seed {seed}", seed_key(seed)
     children = split(key, partitionable=layout)

@@ -24,6 +24,7 @@ from conformance.core.arrays import (
     block_digests,
     centre_of,
     centred,
+    completed,
     digest,
     flat,
     in_shape,
@@ -94,6 +95,12 @@ def test_the_tall_matrix_of_an_array_is_what_was_laid_out_in_its_shape(
 
     assert tall.shape[0] >= tall.shape[1]
     np.testing.assert_array_equal(in_shape(tall, shape, axis), array)
+
+
+def test_the_columns_of_a_tall_matrix_lie_on_the_last_axis_unless_told() -> None:
+    array = numbered(2, 3, 4)
+
+    assert as_tall(array).tolist() == array.reshape(6, 4).tolist()
 
 
 @pytest.mark.parametrize(("shape", "axis"), MATRICES)
@@ -304,14 +311,16 @@ def test_a_sample_holds_every_so_manyth_element_and_proves_the_whole() -> None:
     assert dataclasses.replace(sample, bits=record.bits, stride=1, blocks=()) == record
 
 
+@pytest.mark.parametrize("held", [arrays.HELD, 999], ids=["held", "widened twice"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
 def test_moments_that_are_taken_part_by_part_are_those_of_the_whole(
-    dtype: str, monkeypatch: pytest.MonkeyPatch
+    dtype: str, held: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = np.random.default_rng(0).standard_normal((40, 25)).astype(as_dtype(dtype))
     values[3] = np.nan
     whole = moments_of(values)
     monkeypatch.setattr(arrays, "WIDENED", 25)  # one part has no finite element
+    monkeypatch.setattr(arrays, "HELD", held)
 
     found = moments_of(values)
 
@@ -341,6 +350,45 @@ def test_a_sample_keeps_the_digests_of_the_blocks() -> None:
     assert block_digests(thin(record, 7)) == ()
     assert block_digests(returned(np.zeros((0, 8)))) == ()
     assert {len(digest) for digest in block_digests(record)} == {64 // 4}
+
+
+def sample_of(array: Array) -> Returned:
+    """Return a sample of it that knows its blocks."""
+    return dataclasses.replace(thin(returned(array), 5), blocks=("a", "b"))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "complex128"])
+@pytest.mark.parametrize("shape", [(12,), (3, 4), (64, 128)])
+def test_a_sample_of_one_value_is_all_that_there_is(dtype: str, shape: tuple[int, ...]) -> None:
+    """The digest, which is of the whole, proves it."""
+    array = np.full(shape, 1.5).astype(as_dtype(dtype))
+
+    assert completed(sample_of(array)) == returned(array)
+
+
+def test_a_sample_of_several_values_stays_one() -> None:
+    sample = sample_of(numbered(12))
+
+    assert completed(sample) is sample
+
+
+@pytest.mark.parametrize("place", [1, -1])
+def test_a_sample_of_one_value_stays_one_where_others_lie_between(place: int) -> None:
+    array = np.ones(12, np.float32)
+    array[place] = 2
+    sample = sample_of(array)
+
+    assert set(flat(sample).tolist()) == {1.0}
+    assert completed(sample) is sample
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (0, 4)])
+def test_what_is_whole_has_nothing_to_be_completed(shape: tuple[int, ...]) -> None:
+    record = returned(np.ones(shape, np.float32))
+
+    assert completed(record) is record
+    empty = dataclasses.replace(record, bits=b"", stride=5)
+    assert completed(empty) is empty
 
 
 def test_a_sample_is_not_sampled_again() -> None:

@@ -280,11 +280,11 @@ def test_a_law_has_its_nominal_moments(definition: Definition, expected: Nominal
 
 
 def test_a_truncated_normal_is_scaled_by_its_stddev_and_not_rescaled() -> None:
-    mean, variance = truncated_normal_moments(-1.0, 3.0)
+    mean, variance = truncated_normal_moments(-1.5, 3.0)
 
-    found = nominal_moments(TruncatedNormal(stddev=0.5, lower=-1.0, upper=3.0), (6, 4))
+    found = nominal_moments(TruncatedNormal(stddev=0.5, lower=-1.5, upper=3.0), (6, 4))
 
-    assert found == moments(0.5 * mean, 0.25 * variance, -0.5, 1.5)
+    assert found == moments(0.5 * mean, 0.25 * variance, -0.75, 1.5)
 
 
 @pytest.mark.parametrize("definition", [Constant(value=(1.0, 2.0)), DeltaOrthogonal()], ids=str)
@@ -397,7 +397,10 @@ def test_an_entry_of_a_haar_matrix_varies_by_one_over_its_longer_side(
 def test_the_matrix_that_is_drawn_is_tall(
     definition: Orthogonal | DeltaOrthogonal, shape: tuple[int, ...], expected: tuple[int, int]
 ) -> None:
-    assert tall_shape(shape, definition) == expected
+    found = tall_shape(shape, definition)
+
+    assert found == expected
+    assert [type(size) for size in found] == [int, int]
 
 
 @pytest.mark.parametrize(
@@ -456,6 +459,7 @@ ROWS = Constant(value=((1.0,), (2.0,), (3.0,)))
         (Constant(value=()), (2,), "ValueError"),
         # fans
         (scaling(), (4, 6), None),
+        (scaling(), (3, 4, 6), None),
         (scaling(), (4,), "ValueError"),
         (scaling(), (), "ValueError"),
         (scaling(in_axis=0, out_axis=0), (4,), None),

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 
@@ -118,6 +118,90 @@ def test_what_is_something_else_is_refused_by_its_place(
     assert str(caught.value) == message
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Either:
+    """Fields that take a number or one of some words, as the settings have them."""
+
+    first: int
+    second: str
+    workers: int | Literal["auto", "none"] | None = None
+    word: Literal["auto", "none"] = "auto"
+    size: int | str = 0
+
+
+GIVEN = {"first": 1, "second": "a"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workers": 3},
+        {"workers": "auto"},
+        {"workers": "none"},
+        {"workers": None},
+        {"word": "none"},
+        {"size": 7},
+        {"size": "seven"},
+    ],
+    ids=str,
+)
+def test_a_field_of_several_types_takes_a_value_of_each(changes: dict[str, Any]) -> None:
+    assert record(Either, {**GIVEN, **changes}) == Either(**{**GIVEN, **changes})
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "[] is not an object with first, second"),
+        ({}, "the field 'first' is missing"),
+        ({"first": 1}, "the field 'second' is missing"),
+        ({**GIVEN, "b": 1, "a": 2}, "field 'a' is unknown: choose from first, second, size, "),
+        ({**GIVEN, "workers": "atuo"}, "workers: 'atuo' is not an integer or auto or none"),
+        ({**GIVEN, "workers": True}, "workers: True is not an integer or auto or none"),
+        ({**GIVEN, "word": "atuo"}, "word: value 'atuo' is unknown: did you mean auto?"),
+        ({**GIVEN, "word": 1}, "word: 1 is not a text"),
+        ({**GIVEN, "word": None}, "word: None is not a text"),
+        ({**GIVEN, "size": 1.5}, "size: 1.5 is not an integer"),
+        ({**GIVEN, "size": None}, "size: None is not an integer"),
+    ],
+    ids=str,
+)
+def test_a_value_of_none_of_them_is_refused_by_what_each_needs(value: Any, message: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        record(Either, value)
+
+    assert str(caught.value).startswith(message)
+
+
+def test_a_record_without_needs_names_none() -> None:
+    @dataclasses.dataclass
+    class Nothing:
+        """Whose fields all have defaults, one of them made anew each time."""
+
+        names: tuple[str, ...] = dataclasses.field(default_factory=tuple)
+
+    assert record(Nothing, {}) == Nothing()
+    with pytest.raises(Malformed, match=r"^\[\] is not an object$"):
+        record(Nothing, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(math.inf, "inf is not a number"), (10**309, "is not a number"), ("1", "'1' is not a number")],
+    ids=["inf", "10^309", "text"],
+)
+def test_a_number_is_finite_and_no_text(value: object, message: str) -> None:
+    with pytest.raises(Malformed, match=message):
+        record(float, value)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_a_figure_may_be_the_text_of_what_json_cannot_say(text: str) -> None:
+    found: float = record(Figure, text)
+
+    assert repr(found) == text
+
+
 # --- Files ---------------------------------------------------------------------------------------
 
 
@@ -133,6 +217,7 @@ def read(path: Path) -> Inner:
         ("[" * 100_000, "RecursionError: "),
         ("[]", "[] is not an object of the format `budgets`"),
         ('{"schema": 1, "count": 1, "count": 2}', "the field 'count' is there twice"),
+        ('{"a": 1, "count": 1, "b": 3, "count": 2}', "the field 'count' is there twice"),
         ('{"count": 1}', "schema: None is not a version of the format `budgets`, from 1 on"),
         ('{"schema": true, "count": 1}', "schema: True is not a version"),
         ('{"schema": 0, "count": 1}', "schema: 0 is not a version"),

@@ -11,13 +11,13 @@ import pytest
 
 from conformance.core.keys import KeySpec, Step, parse_descent
 from conformance.core.laws import (
+    KNOWN_ROUNDS,
     SCALE_ONCE,
     Definition,
     Identity,
     Normal,
     Orthogonal,
     Refusal,
-    Rounds,
     ScaledBounds,
     Uniform,
     VarianceScaling,
@@ -148,12 +148,52 @@ def test_the_identity_is_that_of_the_last_two_axes() -> None:
     values = Identity(value=2.0).values((5, 2, 3))
 
     assert np.array_equal(values, [[2, 0, 0], [0, 2, 0]])
-    assert expected_error(Identity(), (3,), "float32") == "ValueError"
+    assert np.array_equal(Identity().values((2, 2)), [[1, 0], [0, 1]])
+    refusals = [expected_error(Identity(), (3,) * ndim, "float32") for ndim in range(4)]
+    assert refusals == ["ValueError", "ValueError", None, None]
 
 
-def test_ways_tell_definitions_apart_but_not_in_their_text() -> None:
-    """Tables of what the oracle computed are kept by definition."""
-    plain, other = Normal(stddev=1.0), Normal(stddev=1.0, rounds=Rounds(of_unit=True))
+def test_the_orders_of_rounding_that_are_offered_differ_in_factor_and_product() -> None:
+    """JAX rounds each step, and multiplies erf_inv; the others multiply the unit variate."""
+    found = {name: (each.factor is None, each.of_unit) for name, each in KNOWN_ROUNDS.items()}
 
-    assert plain != other
-    assert str(plain) == str(other) == "Normal(stddev=1.0)"
+    assert found == {
+        "AS_JAX": (True, False),
+        "SCALE_ONCE": (False, True),
+        "SCALE_STEPWISE": (True, True),
+    }
+
+
+def test_a_refusal_holds_of_its_dtypes_and_shapes_alone() -> None:
+    everything = Refusal(exception="ValueError")
+    vectors = Refusal(
+        exception="ValueError", dtypes=("float16",), shapes=lambda shape: len(shape) == 1
+    )
+
+    assert everything.holds((), "float32")
+    assert everything.fault == vectors.fault == ""
+    found = [vectors.holds(s, d) for s in ((3,), (3, 2)) for d in ("float16", "float32")]
+    assert found == [True, False, False, False]
+
+
+@pytest.mark.parametrize("distribution", ["uniform", "normal", "truncated_normal"])
+def test_a_factor_of_pythons_numbers_is_rounded_once(distribution: str) -> None:
+    definition = VarianceScaling(scale=2.0, mode="fan_in", distribution=distribution)
+    law = law_of(definition, (3, 5))
+    asked: list[float] = []
+
+    def rounded(number: float) -> float:
+        asked.append(number)
+        return 0.25
+
+    assert SCALE_ONCE.factor is not None
+    assert law is not None
+    assert SCALE_ONCE.factor(definition, (3, 5), rounded) == 0.25
+    assert asked == [law.factor]
+
+
+def test_what_is_drawn_between_its_bounds_is_multiplied_by_one() -> None:
+    definition = ScaledBounds(scale=3.0, mode="fan_in")
+
+    assert definition.rounds.factor is not None
+    assert definition.rounds.factor(definition, (4, 3), np.rint) == 1.0

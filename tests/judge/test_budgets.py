@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.selection import Selection
 from conformance.cases.sweeps import is_swept, law_cases
+from conformance.core import inventory
 from conformance.core.arrays import returned, whole
 from conformance.core.budgets import (
     MATRICES,
@@ -32,7 +34,7 @@ from conformance.core.settings import installed_jax
 from conformance.judge.law.verdict import LawResult
 from conformance.judge.ledger import Ledger
 from conformance.run.sweeps import evaluate, measurements
-from conformance.store.budgets import is_looser, load, merged, save
+from conformance.store.budgets import is_looser, load, merged, save, stacked, update
 from tests.benches import bench
 from tests.judge.test_faults import right
 
@@ -145,6 +147,69 @@ def test_a_broken_table_is_refused_by_name(tmp_path: Path, text: str, message: s
         load(path)
 
     assert str(path) in str(caught.value)
+
+
+def test_a_table_that_its_set_does_not_list_so_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / BUDGETS
+    save(path, table(measurement(ulp=3.0)))
+    inventory.write(tmp_path)
+    listed = load(path)
+    path.write_text(path.read_text().replace('"ulp": 3.0', '"ulp": 9.0'))
+
+    assert listed.of("cpu", "normal", "bfloat16") == measurement(ulp=3.0).budget
+    with pytest.raises(BudgetError, match=re.escape(str(path))):
+        load(path)
+
+
+def test_the_last_overlay_that_holds_a_line_counts_and_is_named(tmp_path: Path) -> None:
+    lines = {
+        "golden": [measurement("normal", 1.0), measurement("normal_1", 1.0), measurement("n", 1.0)],
+        "cpu": [measurement("normal", 2.0), measurement("normal_1", 2.0)],
+        "cpu@0.10": [measurement("normal", 3.0)],
+    }
+    for name, measured in lines.items():
+        save(tmp_path / name / BUDGETS, table(*measured))
+    overlays = [tmp_path / "cpu", tmp_path / "cpu@0.10"]
+
+    held = stacked(tmp_path / "golden", overlays)
+
+    found = {name: held.of("cpu", name, "bfloat16") for name in ("normal", "normal_1", "n")}
+    assert found == {
+        "normal": Budget(max_ulp=3, max_ulp_at_sigma=0.0, overlay="cpu@0.10"),
+        "normal_1": Budget(max_ulp=2, max_ulp_at_sigma=0.0, overlay="cpu"),
+        "n": Budget(max_ulp=1, max_ulp_at_sigma=0.0),
+    }
+    assert held.golden_option == (
+        f" --golden {tmp_path / 'golden'} --overlay {overlays[0]} --overlay {overlays[1]}"
+    )
+    family = held.budget("cpu", "normal_new", "normal", "bfloat16")
+    assert family == Budget(max_ulp=3, max_ulp_at_sigma=0.0, overlay="cpu, cpu@0.10")
+
+
+def test_what_is_measured_is_merged_into_the_file_of_the_set(tmp_path: Path) -> None:
+    path, said = tmp_path / BUDGETS, list[str]()
+    save(path, table(measurement("normal", 3.0), measurement("n", 3.0)))
+
+    held = update(path, [measurement("normal", 2.0)], "", said.append)
+
+    assert load(path).measurements == held.measurements
+    assert held.of("cpu", "normal", "bfloat16") == measurement("normal", 2.0).budget
+    assert held.of("cpu", "n", "bfloat16") == measurement("n", 3.0).budget
+    with pytest.raises(LooserBudget):
+        update(path, [measurement("normal", 4.0)], "", said.append)
+    assert load(path).measurements == held.measurements
+    assert said == []
+
+
+def test_an_overlay_may_not_err_more_than_what_it_lies_on_without_a_reason() -> None:
+    below = table(measurement("normal", 3.0))
+
+    with pytest.raises(LooserBudget, match=r"normal bfloat16: 3 ULP, .* -> 4 ULP"):
+        merged(table(), [measurement("normal", 4.0)], below=below)
+    (line,) = merged(table(), [measurement("normal", 4.0)], "why", below).measurements.values()
+    assert line.reason == "why"
+    (line,) = merged(table(), [measurement("normal", 3.0)], "why", below).measurements.values()
+    assert line.reason == ""
 
 
 # --- Figures, one at its bound and one beside ----------------------------------------------------

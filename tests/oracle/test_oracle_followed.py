@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
-import itertools
 import math
 import os
 import platform
@@ -31,7 +30,6 @@ from conformance.core.laws import (
     Normal,
     TruncatedNormal,
     Uniform,
-    VarianceScaling,
     expected_error,
     law_of,
 )
@@ -42,16 +40,11 @@ from conformance.observe.sweep import sweep
 from conformance.oracle import random_bits, seed_key, solve_words, unit_variate
 from conformance.oracle.followed import (
     C_LIBRARY_ERF_ULP,
-    CENTRAL,
     FOLDED_CORRECTLY,
-    TAIL,
     ErfErrors,
     _folded_erf_of,
-    _horner,
     erf_float32,
     erf_inv_float32,
-    erf_inv_quotient,
-    foldings,
     followed_product,
     followed_uniform,
     followed_variate,
@@ -319,41 +312,6 @@ def test_a_bound_that_is_a_constant_gets_another_erf() -> None:
     assert erf_float32(float(np.float32(4 / math.sqrt(2)))) == _folded_erf_of(4.0, float32, 1)
 
 
-@pytest.mark.parametrize(
-    ("lower", "upper", "expected"),
-    [
-        (-2.0, 2.0, {(0, 0), (1, 1), (-1, -1)}),
-        (0.0, 2.0, {(0, 0), (0, 1), (0, -1)}),
-        (2.0, 4.0, set(itertools.product((0, 1, -1), repeat=2))),
-    ],
-)
-def test_each_size_of_a_bound_has_one_folded_erf(
-    lower: float, upper: float, expected: set[ErfErrors]
-) -> None:
-    found = foldings(truncated(lower, upper))
-
-    assert found[0] == FOLDED_CORRECTLY
-    assert set(found) == expected
-
-
-def test_only_truncated_normals_have_bounds_to_fold() -> None:
-    assert foldings(Normal(stddev=1.0)) == (FOLDED_CORRECTLY,)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_constant_of_a_c_library_without_error_is_the_right_erf_of_the_quotient(
-    dtype: type[np.floating],
-) -> None:
-    root = np.sqrt(dtype(2))
-    expected = [float(dtype(math.erf(float(dtype(bound) / root)))) for bound in EIGHTHS]
-
-    assert [_folded_erf_of(bound, np.dtype(dtype), 0) for bound in EIGHTHS.tolist()] == expected
-
-
-def test_no_folded_erf_exceeds_1() -> None:
-    assert [_folded_erf_of(-6.0, np.dtype(np.float32), error) for error in (0, 1)] == [-1.0, -1.0]
-
-
 def test_erf_inv_is_that_of_xla_but_for_log1p() -> None:
     steps = np.arange(1 - 2**16, 2**16, dtype=np.float32) * np.float32(2.0**-16)
     u = np.concatenate([steps, np.array([-1.0, 1.0], np.float32)])
@@ -362,21 +320,6 @@ def test_erf_inv_is_that_of_xla_but_for_log1p() -> None:
 
     assert np.mean(distance > 0) <= LOG1P_SHARE
     assert distance.max() <= LOG1P_ULP
-
-
-def test_the_tail_of_erf_inv_begins_at_5() -> None:
-    """No float32 number has this w, and XLA has `w < 5` for the central polynomial."""
-    before = float(np.nextafter(np.float32(5), np.float32(0)))
-    root = np.array([np.float32(np.sqrt(5.0))], np.float64)
-    central, tail = (
-        _horner(coefficients, at, is_fused=True)[0]
-        for coefficients, at in ((CENTRAL, np.array([2.5])), (TAIL, root - 3))
-    )
-
-    found = erf_inv_quotient(np.array([before, 5.0]), is_fused=True)
-
-    assert found[1] == tail != central
-    assert found[0] == _horner(CENTRAL, np.array([before - 2.5]), is_fused=True)[0]
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the ISA to forbid is one of x86")
@@ -403,19 +346,3 @@ def test_a_device_that_fuses_nothing_is_followed_too() -> None:
     assert unfused is not None
     assert np.mean(values != fused) > 0.4
     assert np.mean(values != unfused) <= LOG1P_SHARE
-
-
-def test_float64_has_no_followed_value() -> None:
-    words = random_bits(seed_key(0), 64, (3,))
-
-    assert solve_words(words, Normal(stddev=1.0), np.dtype(np.float64), (3,)).followed is None
-
-
-def test_a_factor_beyond_the_format_is_followed_to_what_is_no_number() -> None:
-    words = np.arange(0, 256, 32, dtype=np.uint8)
-    definition = VarianceScaling(scale=100.0, mode="fan_out", distribution="uniform")
-
-    found = solve_words(words, definition, as_dtype("float8_e3m4"), (17, 13)).followed
-
-    assert found is not None
-    assert not np.isfinite(found).any()

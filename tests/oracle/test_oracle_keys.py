@@ -16,7 +16,7 @@ from flax import nnx
 from conformance.core.arrays import Array
 from conformance.core.ids import PRNGS, Problem, parse_problem
 from conformance.observe.backends.problem import settings, typed_key
-from conformance.oracle import fold_in, linen_key, nnx_key, seed_key, split
+from conformance.oracle import fold_in, linen_fold, linen_key, nnx_key, seed_key, split
 from conformance.oracle.initializers import key_of
 
 SEED = 11
@@ -100,6 +100,15 @@ def test_without_separators_two_layers_share_their_keys() -> None:
     np.testing.assert_array_equal(
         linen_key(root, ("block", "1x", 1)), linen_key(root, ("block1", "x", 1))
     )
+
+
+def test_parts_are_joined_without_a_separator_unless_told() -> None:
+    digest = hashlib.sha1(b"block1x\x01", usedforsecurity=False).digest()
+
+    assert linen_fold(("block", "1x", 1)) == int.from_bytes(digest[:4], "big")
+    assert linen_fold(("block1", "x", 1)) == linen_fold(("block", "1x", 1))
+    marked = hashlib.sha1(b"\0block\x001x\0\x01", usedforsecurity=False).digest()
+    assert linen_fold(("block", "1x", 1), separator=True) == int.from_bytes(marked[:4], "big")
 
 
 def test_with_separators_they_do_not() -> None:

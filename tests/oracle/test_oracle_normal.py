@@ -177,9 +177,10 @@ def test_the_mass_between_bounds_and_its_median_have_32_digits_wherever_they_lie
         assert held.median == float((mpmath.mpf("0.5") - below_lower) / between)
 
 
-def test_the_modulus_of_a_truncated_complex_normal_ends_at_its_bound() -> None:
+@pytest.mark.parametrize("lower", [-3.0, 0.0])
+def test_the_modulus_of_a_truncated_complex_normal_ends_at_its_bound(lower: float) -> None:
     """P(|z| <= r) = (1 - exp(-r^2)) / (1 - exp(-b^2)): at the quantile 1 - 2^-23, nearly b."""
-    law = TruncatedNormal(stddev=1.0, lower=-3.0, upper=3.0)
+    law = TruncatedNormal(stddev=1.0, lower=lower, upper=3.0)
     words = np.array([[0, 2**31, 2**32 - 1], [0, 0, 0]], np.uint32)
 
     found = np.abs(complex_unit_variate(words, law, np.dtype(np.complex64)))

@@ -62,6 +62,21 @@ def test_values_are_looked_up_where_there_are_a_thousand_at_most(dtype: str) -> 
     assert initializers._table.cache_info().hits == n_tables
 
 
+@pytest.mark.parametrize("dtype", ["float8_e5m2", "bfloat16", "float16"])
+def test_a_table_is_for_more_words_than_it_has_lines(dtype: str) -> None:
+    kind = as_dtype(dtype)
+    lines = 1 << mantissa_bits(kind)
+
+    found = []
+    for n_words in (lines - 1, lines, lines + 1):
+        words = np.zeros(n_words, f"u{word_bits(kind) // 8}")
+        chain = solve_words(words, LAWS[0], kind, SHAPE).chain
+        assert chain is not None
+        found.append(chain.table is None)
+
+    assert found == [True, True, False]
+
+
 def test_nobody_follows_the_roundings_of_an_array_that_is_as_defined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -123,6 +123,41 @@ def test_words_are_the_same_on_both_sides_of_a_chunk(partitionable: bool) -> Non
     np.testing.assert_array_equal(random_bits(KEY, 32, shape, partitionable=partitionable), actual)
 
 
+def test_what_is_not_said_is_two_keys_and_the_layout_of_today() -> None:
+    assert split(KEY).tolist() == split(KEY, 2, partitionable=True).tolist()
+    assert split(KEY).tolist() != split(KEY, 2, partitionable=False).tolist()
+    today, other = (random_bits(KEY, 32, (4,), partitionable=layout) for layout in (True, False))
+    assert random_bits(KEY, 32, (4,)).tolist() == today.tolist() != other.tolist()
+
+
+@LAYOUTS
+@pytest.mark.parametrize("width", [8, 16, 32, 64])
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 4)])
+def test_the_words_of_several_keys_are_those_of_each(
+    shape: tuple[int, ...], width: int, partitionable: bool
+) -> None:
+    keys = np.array([[0, 7], [7, 0], [2**32 - 1, 5]], np.uint32)
+
+    words = random_bits(keys, width, shape, partitionable=partitionable)
+
+    alone = [random_bits(key, width, shape, partitionable=partitionable) for key in keys]
+    assert words.dtype == np.dtype(f"u{width // 8}")
+    assert words.shape == (3, *shape)
+    np.testing.assert_array_equal(words, alone)
+
+
+@LAYOUTS
+def test_more_keys_than_are_hashed_at_a_time_have_their_own_words(partitionable: bool) -> None:
+    keys = np.arange(2 * 3000, dtype=np.uint32).reshape(3000, 2)
+
+    words = random_bits(keys, 32, (5,), partitionable=partitionable)
+
+    for place in (0, 1637, 1638, 1639, 2999):
+        alone = random_bits(keys[place], 32, (5,), partitionable=partitionable)
+        np.testing.assert_array_equal(words[place], alone)
+    assert len(np.unique(words, axis=0)) == len(keys)
+
+
 def test_elements_are_numbered_in_64_bits() -> None:
     high, low = counters(2**33 - 1, 3)
 

@@ -92,6 +92,8 @@ def test_a_number_moves_to_both_sides(changes: Changes) -> None:
         "assert a < 3\n",
         "zip(a, b, strict=True)\n",
         "def f(a, *, b): ...\n",
+        "if TYPE_CHECKING:\n    import numpy as np\n",
+        "if typing.TYPE_CHECKING:\n    import numpy as np\n",
     ],
 )
 def test_what_no_test_is_meant_to_see_is_left_alone(changes: Changes, text: str) -> None:
@@ -114,6 +116,12 @@ def test_another_negative_number_is_changed(changes: Changes, text: str) -> None
     found = {after.replace(" ", "") for _, after in changes(f"{text}\n")}
 
     assert text.replace("1", "2").replace(" ", "") in found
+
+
+def test_what_follows_an_import_for_annotations_is_changed(changes: Changes) -> None:
+    found = changes("if TYPE_CHECKING:\n    import numpy\nif a:\n    pass\n")
+
+    assert found == {("if a:", "if not a:")}
 
 
 def test_a_default_behind_an_annotation_is_changed(changes: Changes) -> None:
