@@ -138,7 +138,7 @@ def compare_with(
     is_kept = actual.stride == 1 and not actual.weak_type
     if not is_kept or (actual.dtype, actual.shape) != (expected.dtype.name, expected.shape):
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
-    if not 0 < moments.variance < math.inf:  # the array's own are the scale
+    if not _has_sigma(moments):  # the array's own are the scale
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
     if expected.tobytes() == actual.bits:
         n_elements = math.prod(actual.shape)
@@ -185,6 +185,10 @@ def _type_fault(actual: Returned, expected: Returned) -> str:
     return "" if one == two else f"{one} -> {two}"
 
 
+def _has_sigma(moments: NominalMoments) -> bool:
+    return moments.variance > 0 and math.isfinite(moments.variance)
+
+
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """Return the scale of distances: sigma, or the magnitude where nothing varies.
 
@@ -192,7 +196,7 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     less: a few large elements must not set the measure for all others. NaN where no element is a
     number: then there are no distances.
     """
-    if moments is not None and moments.variance > 0 and math.isfinite(moments.variance):
+    if moments is not None and _has_sigma(moments):
         return math.sqrt(moments.variance)
     median, variance = _median_magnitude(flat(expected)), expected.moments.variance
     if not median:
@@ -270,7 +274,7 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
     n_lost, is_within = 0, True
     worst_at_sigma, worst = -math.inf, 0
     for start, left, right in in_parts(one, two):
-        marks = different.reshape(-1)[start : start + left.size]
+        marks = different.ravel()[start : start + left.size]
         raw = (part.view(np.uint8).reshape(-1, part.dtype.itemsize) for part in (left, right))
         marks[:] = np.not_equal(*raw).any(axis=1)
         n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
@@ -305,7 +309,7 @@ def _unit(*sides: Array) -> float:
     for _, *parts in in_parts(*sides):
         for part in parts:
             sizes = np.abs(widen(real_parts(part)))
-            largest = max(largest, float(sizes.max(where=np.isfinite(sizes), initial=0)))
+            largest = float(sizes.max(where=np.isfinite(sizes), initial=largest))
     if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
         return 1.0
     return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
@@ -370,16 +374,17 @@ def _classify_values(pair: _Pair) -> _Change:
 
 def _are_alike(array: Array) -> bool:
     """Return whether all elements are one finite number."""
-    first = widen(array.reshape(-1)[:1])
+    first = widen(array.flat[:1])
     with np.errstate(invalid="ignore"):  # infinities have no distance
         return not any(np.any(widen(part) - first) for _, part in in_parts(array))
 
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    if change := _systematic(pair, _numbers(pair)):
+    numbers = _numbers(pair)
+    if change := _systematic(pair, numbers):
         return change
-    if way := statistics.one_way(_numbers(pair, is_all=False)):
+    if way := statistics.one_way(numbers):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
@@ -440,7 +445,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     Those of fewer bits as float32, exactly: the others are kept as they are.
     """
     reals = real_parts(array).ravel()
-    values = reals if reals.dtype.itemsize >= 4 else reals.astype(np.float32)
+    values = np.asarray(reals, np.result_type(reals, np.float32))
     return values if pair.unit == 1 else values / pair.unit
 
 
@@ -499,7 +504,7 @@ def _other_support(pair: _Pair) -> str:
         return ""
     actual, expected = (_digits(side, pair.different) for side in (pair.actual, pair.expected))
     n_lost = expected - actual
-    if n_lost <= 0 or n_lost * pair.n_different * math.log(2) < DRIFT.evidence:
+    if n_lost * pair.n_different * math.log(2) < DRIFT.evidence:
         return ""
     return f"every element has {actual} binary digits at most, was {expected}: another support"
 
