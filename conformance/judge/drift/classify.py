@@ -45,9 +45,10 @@ STEP = 16
 """Units of roundoff, at sigma, within which two elements may be one that rounding moved: few enough
 that a step of 16 bits is a sixteenth of sigma, and most roundings of the others stay within one."""
 
-OVERFLOWING = 2.0**450
-"""Elements beyond it, or its inverse, are scaled before sums of their squares are taken: a float64
-ends at 2^1024 and, with all its digits, at 2^-1022."""
+OVERFLOWING = 2.0**240
+"""Elements beyond it, or its inverse, are scaled before sums of their powers up to the fourth are
+taken: a float64 ends at 2^1024 and, with all its digits, at 2^-1022. Where one side is as much
+larger than the other, no scale serves both."""
 
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
@@ -215,8 +216,8 @@ def _median_magnitude(array: Array) -> float:
     if n_zeros == size:
         return 0.0
     sizes.sort()
-    middle = [sizes[(n_zeros + size - 1) // 2], sizes[(n_zeros + size) // 2]]
-    return float(np.mean(np.asarray(middle, dtype=np.float64)))
+    low, high = float(sizes[(n_zeros + size - 1) // 2]), float(sizes[(n_zeros + size) // 2])
+    return low + (high - low) / 2  # their sum may be beyond all numbers
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +227,7 @@ class _Pair:
     `shape` is that of the whole arrays. `n_lost`: elements that became NaN or infinite.
     `is_within`: all are within the budget, by either measure. `worst`: the place of the largest
     distance at sigma. `is_constant`: the law wants one value everywhere. `unit`: what sums of
-    squares are taken in; see `_unit`.
+    powers are taken in; see `_unit`.
     """
 
     actual: Array
@@ -299,12 +300,15 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
         shape=sides.shape,
         stride=sides.stride,
         is_constant=sides.is_constant or (two.size != 1 and _are_alike(two)),
-        unit=_unit(one, two),
+        unit=_unit(one, two) if is_within else _unit(one[different], two[different]),
     )
 
 
 def _unit(*sides: Array) -> float:
-    """Return a power of two, in units of which sums of squares are numbers, and no zeros."""
+    """Return a power of two, in units of which sums of powers are numbers, and no zeros.
+
+    The largest element is from one to two of them: there is such a power for every float64.
+    """
     largest = 0.0
     for _, *parts in in_parts(*sides):
         for part in parts:
@@ -312,7 +316,7 @@ def _unit(*sides: Array) -> float:
             largest = float(sizes.max(where=np.isfinite(sizes), initial=largest))
     if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
         return 1.0
-    return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 _EQUAL = _Change(drift_class=DriftClass.IDENTICAL, detail="")
@@ -375,7 +379,7 @@ def _classify_values(pair: _Pair) -> _Change:
 def _are_alike(array: Array) -> bool:
     """Return whether all elements are one finite number."""
     first = widen(array.flat[:1])
-    with np.errstate(invalid="ignore"):  # infinities have no distance
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities have no distance
         return not any(np.any(widen(part) - first) for _, part in in_parts(array))
 
 
@@ -456,9 +460,21 @@ def _classify_other(pair: _Pair) -> _Change:
     if len(actual) < statistics.FEWEST:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+    if size := _another_size(actual, expected, pair.unit):
+        return _Change(drift_class=DriftClass.LAW, detail=size)
     if statistics.is_same_stream(actual, expected):
         return _classify_same_stream(actual, expected, pair)
     return _classify_laws(actual, expected, pair)
+
+
+def _another_size(actual: statistics.Values, expected: statistics.Values, unit: float) -> str:
+    """Return that the elements of one side, not all zeros, vanish beside the other's; "" if not."""
+    largest, before = (
+        float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in (actual, expected)
+    )
+    if max(largest, before) <= OVERFLOWING * min(largest, before) or not min(largest, before):
+        return ""
+    return f"the largest element is {largest * unit:.3g}, was {before * unit:.3g}"
 
 
 def _classify_same_stream(
