@@ -25,6 +25,7 @@ from conformance.judge.drift.classify import (
     DEFAULT_BUDGET,
     OVERFLOWING,
     ROUNDINGS,
+    STEP,
     _another_size,
     _median_magnitude,
     _other_support,
@@ -495,6 +496,20 @@ def test_elements_that_rounding_moved_are_known_in_other_places(sigma: float) ->
 
     assert found.drift_class is DriftClass.STRUCTURAL
     assert found.detail.startswith("most of ")
+
+
+@pytest.mark.parametrize(("units", "found"), [(7, DriftClass.STRUCTURAL), (9, DriftClass.STREAM)])
+def test_elements_in_other_places_may_lie_half_a_step_off(units: int, found: DriftClass) -> None:
+    """A step is 16 units of roundoff of sigma. Of 2,000 elements 1,400 are those of before."""
+    assert STEP == 16
+    steps = np.random.default_rng(0).choice(np.arange(2**17, 2**18), 2600, replace=False)
+    ways = np.random.default_rng(1).choice([-1, 1], 1400)
+    moved, expected = steps[:1400] * 16 * U + ways * units * U, steps[:2000] * 16 * U
+    actual = np.concatenate([steps[2000:] * 16 * U, moved])
+
+    drift = between(actual.astype(np.float32), expected.astype(np.float32), NONE)
+
+    assert drift.drift_class is found
 
 
 def test_elements_in_another_order_are_structural_only_beyond_the_budget() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -24,6 +26,7 @@ from conformance.judge.drift.statistics import (
     certainty,
     compare_laws,
     fit,
+    fit_parts,
     is_one_way,
     is_reordered,
     is_same_stream,
@@ -162,7 +165,7 @@ def test_students_law_is_too_light_by_less_than_is_said() -> None:
 
     students = scipy.stats.t.sf(correlation * math.sqrt(14 / (1 - correlation**2)), 14)
 
-    assert 1e4 < count / students < RANK_TAIL
+    assert 1e4 < count / students < RANK_TAIL == 1e5
 
 
 def permutations_by_squares(size: int, most: int) -> Values:
@@ -225,11 +228,38 @@ def test_a_stream_is_its_own_whatever_a_monotone_function_makes_of_it(size: int)
 # --- The line -------------------------------------------------------------------------------------
 
 
+def fit_in_parts(actual: Values, expected: Values) -> Line:
+    """Return the line of pairs that are asked for some at a time, and once without any."""
+    cuts = [0, 3, 3, 10, len(actual)]
+
+    def parts() -> Iterator[tuple[Values, Values]]:
+        for start, end in itertools.pairwise(cuts):
+            yield actual[start:end], expected[start:end]
+
+    line = fit_parts(parts)
+    assert line is not None
+    return line
+
+
+def test_few_pairs_have_no_line_and_none_those_of_one_value() -> None:
+    """Whatever the other side is."""
+    for actual, expected, has_line in (
+        (normals(FEWEST), normals(FEWEST), True),
+        (np.ones(FEWEST), normals(FEWEST), True),
+        (normals(FEWEST), np.ones(FEWEST), False),
+        (normals(FEWEST - 1), normals(FEWEST - 1), False),
+        (normals(0), normals(0), False),
+    ):
+        line = fit_parts(lambda pair=(actual, expected): iter([pair]))
+        assert (line is not None) is has_line
+
+
 @pytest.mark.parametrize("size", [16, 100])
 @pytest.mark.parametrize("slope", [0.75, -1.25])
 @pytest.mark.parametrize("scatter", [0.5, 1e-6])
+@pytest.mark.parametrize("fitted", [fit, fit_in_parts])
 def test_the_line_and_its_errors_are_those_of_the_definition(
-    slope: float, scatter: float, size: int
+    slope: float, scatter: float, size: int, fitted: Callable[[Values, Values], Line]
 ) -> None:
     expected = normals(size) - 0.3
     actual = slope * expected + 2 + scatter * normals(size, seed=1)
@@ -245,8 +275,9 @@ def test_the_line_and_its_errors_are_those_of_the_definition(
         noise = mpmath.sqrt(yy * unexplained) / size
         shift_error = mpmath.sqrt(noise**2 + (mean_x * scale_error) ** 2)
 
-    line = fit(actual, expected)
+    line = fitted(actual, expected)
 
+    assert line.n == size
     assert line.scale == pytest.approx(float(scale), rel=1e-12)
     assert line.shift == pytest.approx(float(mean_y - scale * mean_x), rel=1e-12)
     assert line.scale_error == pytest.approx(float(scale_error), rel=1e-8)
