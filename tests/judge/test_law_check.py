@@ -577,6 +577,21 @@ def test_values_follow_the_sign_of_their_factor(definition: Definition, rises: b
     assert f"first: word {71 << 6:#x}" in result.message
 
 
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+@pytest.mark.parametrize("points", [(0.0, 0.0, 1.0, 2.0), (0.0, 0.0, 2.0), (0.0, 2.0, 2.0)])
+def test_the_way_is_that_from_the_first_point_to_the_last(
+    points: tuple[float, ...], factor: float
+) -> None:
+    """Though neighbours are equal there."""
+    unit = np.array(points)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=(unit * factor).astype(np.float32)),
+        reference=SimpleNamespace(unit=unit, law=SimpleNamespace(factor=factor)),
+    )
+
+    assert check_order(evidence).status is Status.PASSED
+
+
 def test_equal_neighbours_are_in_order() -> None:
     def flat(values: Array) -> Array:
         values[71] = values[70]
@@ -609,11 +624,6 @@ def test_the_roundings_on_the_way_to_a_value_are_counted(
 
     assert definition.scale_roundings == of_scale
     assert found == roundings * ROUNDOFF[dtype] + 5 * 2.0**-52 + SUMMATION_ERROR
-
-
-def test_the_yardstick_errs_by_little() -> None:
-    """32 roundings of a sum, of half an ULP each."""
-    assert SUMMATION_ERROR >= 32 * 2.0**-53
 
 
 def with_law(evidence: LawEvidence, **moments: float) -> LawEvidence:
@@ -1028,22 +1038,47 @@ def test_a_sweep_has_failed_where_its_verdict_says_so(status: Status) -> None:
         (0.0, math.nextafter(0.75, 0), False),
     ],
 )
+@pytest.mark.parametrize("sigma", [1.0, 4.0, 0.25])
 def test_points_may_be_off_what_was_asked_by_the_width_of_their_law_over_their_number(
-    mean: float, variance: float, passes: bool
+    mean: float, variance: float, passes: bool, sigma: float
 ) -> None:
-    """Of four points the inner ones are 2 apart, and 1 from the mean: 2/4, and 1/4."""
-    nominal = NominalMoments(mean=0.0, variance=1.0, lower=-9.0, upper=9.0)
+    """Of four points the inner ones are 2 sigma apart, and 1 from the mean: 2/4, and 1/4."""
+    nominal = NominalMoments(mean=0.0, variance=sigma**2, lower=-9.0, upper=9.0)
     evidence: Any = SimpleNamespace(
         sweep=SimpleNamespace(case=SimpleNamespace(id="it", problem=SimpleNamespace(prng=LATTICE))),
         law=SimpleNamespace(n_points=4, minimum=-2.0, maximum=2.0),
         reference=SimpleNamespace(
             unit=np.array([2.0, -1.0, 1.0, -2.0]),
-            law=SimpleNamespace(factor=1.0),
+            law=SimpleNamespace(factor=sigma),
             nominal=nominal,
-            sigma=1.0,
-            mean=mean,
-            variance=variance,
+            sigma=sigma,
+            mean=mean * sigma,
+            variance=variance * sigma**2,
         ),
     )
 
     assert (law.check_nominal(evidence).status is Status.PASSED) == passes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_outermost_point_of_either_side_is_left_out(seed: int) -> None:
+    """Of the numbers from -100 to 99 in any order, with sigma 2 and mean 3."""
+    unit = np.random.default_rng(seed).permutation(np.arange(-100.0, 100.0))
+    nominal = NominalMoments(mean=3.0, variance=4.0, lower=-math.inf, upper=math.inf)
+    evidence: Any = SimpleNamespace(
+        sweep=SimpleNamespace(case=SimpleNamespace(id="it", problem=SimpleNamespace(prng=LATTICE))),
+        law=SimpleNamespace(n_points=200, minimum=-2.0, maximum=2.0),
+        reference=SimpleNamespace(
+            unit=unit,
+            law=SimpleNamespace(factor=0.5),
+            nominal=nominal,
+            sigma=2.0,
+            mean=3.0,
+            variance=4.0,
+        ),
+    )
+
+    metrics = law.check_nominal(evidence).metrics
+
+    assert metrics["nominal_mean_bound_sigma"] == (99 + 98) / 2 / 2 / 200
+    assert metrics["nominal_variance_bound"] == ((99 / 2 + 3) / 2) ** 2 / 200

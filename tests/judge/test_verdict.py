@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from conformance.core.records import (
     Raised,
     Status,
 )
+from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
 from conformance.judge.verdict import FUSED, compare, judge, nominal_of, verdict
@@ -154,6 +156,17 @@ def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:
 
     assert seen.given.budget == Budget(max_ulp=1, max_ulp_at_sigma=0.0)
     assert seen.given.key is key
+
+
+def test_unless_fresh_keys_are_asked_for_further_draws_are_those_of_every_run() -> None:
+    seen = Seen()
+    goldens: Any = SimpleNamespace()  # nobody looks one up
+    held = Bench(specs={}, goldens=goldens, ledger=Ledger(limitations=()))
+
+    judged(ARRAY, ARRAY, checks=[seen])
+
+    assert seen.given.fresh == held.fresh == evidence(None, ARRAY).fresh == 0
+    assert seen.given.looks == ()
 
 
 @pytest.mark.parametrize("maker", ["cpu", "tpu"])
