@@ -113,7 +113,7 @@ def test_of_no_number_there_is_no_density() -> None:
 def test_there_are_no_more_bins_and_steps_than_a_plot_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert (curve.MAX_BINS, curve.N_STEPS) == (48, 128)
+    assert (curve.MAX_BINS, curve.PER_BIN, curve.N_STEPS) == (48, 8, 128)
     monkeypatch.setattr(curve, "MAX_BINS", 3)
     monkeypatch.setattr(curve, "N_STEPS", 5)
     unit = np.arange(800.0) / 800
