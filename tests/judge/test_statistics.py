@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -241,6 +242,10 @@ def fit_in_parts(actual: Values, expected: Values) -> Line:
     return line
 
 
+def in_one_part(actual: Values, expected: Values) -> Iterator[tuple[Values, Values]]:
+    yield actual, expected
+
+
 def test_few_pairs_have_no_line_and_none_those_of_one_value() -> None:
     """Whatever the other side is."""
     for actual, expected, has_line in (
@@ -250,7 +255,7 @@ def test_few_pairs_have_no_line_and_none_those_of_one_value() -> None:
         (normals(FEWEST - 1), normals(FEWEST - 1), False),
         (normals(0), normals(0), False),
     ):
-        line = fit_parts(lambda pair=(actual, expected): iter([pair]))
+        line = fit_parts(functools.partial(in_one_part, actual, expected))
         assert (line is not None) is has_line
 
 
