@@ -810,3 +810,14 @@ def test_flips_that_are_as_likely_as_the_share_are_explained(
     assert oracle_check.is_by_flips(np.array([0, 20, 21]), 1000).tolist() == [True, True, False]
     monkeypatch.setattr(oracle_check, "DRIFT", SimpleNamespace(alpha=math.nextafter(chance, 1)))
     assert not oracle_check.is_by_flips(20, 1000)
+
+
+def test_only_elements_of_16_bits_have_another_mode_of_rounding() -> None:
+    """Of no answer none is what rounding to nearest gives."""
+    none: list[Solution] = []
+
+    assert oracle_check._other_mode(returned(np.ones(4, np.float32)), none) == ""
+    assert oracle_check._other_mode(returned(np.ones(0, np.float16)), none) == ""
+    assert oracle_check._other_mode(returned(np.ones(4, np.float16)), none).startswith(
+        "biased rounding: 4 of 4 elements are not what rounding to nearest"
+    )
