@@ -633,7 +633,8 @@ def test_of_elements_as_far_the_first_is_the_worst(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(arrays, "WIDENED", 4)
     expected = np.zeros(12, np.float32)
     actual = expected.copy()
-    actual[[3, 6, 9]] = 1.0
+    actual[[3, 6]] = 1.0
+    actual[9] = 0.5
 
     assert between(actual, expected, NONE).worst_index == (3,)
 
