@@ -173,9 +173,12 @@ def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:
 def test_unless_fresh_keys_are_asked_for_further_draws_are_those_of_every_run() -> None:
     seen = Seen()
     goldens: Any = SimpleNamespace()  # nobody looks one up
-    held = Bench(specs={}, goldens=goldens, ledger=Ledger(limitations=()))
+    spec = spec_of(Normal(stddev=1.0))
+    held = Bench(specs={spec.name: spec}, goldens=goldens, ledger=Ledger(limitations=()))
+    lost = evidence(spec.definition, Raised(exception="MemoryError", message=""), shape=(4,))
 
     judged(ARRAY, ARRAY, checks=[seen])
+    held.judge_beside(None, lost.observation, "0.12.0")
 
     assert seen.given.fresh == held.fresh == evidence(None, ARRAY).fresh == 0
     assert seen.given.looks == ()
