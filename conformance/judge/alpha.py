@@ -81,7 +81,7 @@ DECISIONS_OF_A_SAMPLE = 15 * 3
 ALLOCATION = (MOMENTS, STATISTICS, DRIFT, RECOGNITION)
 
 
-def allocation_text(n_cases: int = 0, n_samples: int = 0) -> str:
+def allocation_text(n_cases: int, n_samples: int) -> str:
     """Return the allocation in a line, for the head of a run.
 
     n_cases: whose mean and variance are decided on. n_samples: of them, those that the statistical

@@ -134,8 +134,9 @@ def _but_for_fusing(
     """Return the drift, of class rounding where two instruction sets explain it."""
     actual, expected = observation.outcome, golden.outcome
     moments, problem = nominal_of(spec, expected), observation.case.problem
-    if moments is None or spec.definition is None or observation.case.transform in COMPILED:
+    if moments is None or observation.case.transform in COMPILED:
         return drift
+    assert spec.definition is not None
     assert isinstance(actual, Returned)
     assert isinstance(expected, Returned)
     if not is_fused_otherwise(

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, as_dtype, digest, returned, sampled, thin, widen
@@ -796,3 +797,27 @@ def test_a_draw_may_be_biased_where_no_sequence_of_roundings_is_known_of_it(
 
     assert ("class: biased" in fault) == is_followed
     assert bool(fault) == is_followed
+
+
+def test_flips_that_are_as_likely_as_the_share_are_explained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That 20 of 1,000 or more are rounded to the other neighbour, each once in 128."""
+    chance = float(scipy.special.bdtrc(19, 1000, 1 / 128))
+
+    monkeypatch.setattr(oracle_check, "DRIFT", SimpleNamespace(alpha=chance))
+    assert oracle_check.is_by_flips(20, 1000)
+    assert oracle_check.is_by_flips(np.array([0, 20, 21]), 1000).tolist() == [True, True, False]
+    monkeypatch.setattr(oracle_check, "DRIFT", SimpleNamespace(alpha=math.nextafter(chance, 1)))
+    assert not oracle_check.is_by_flips(20, 1000)
+
+
+def test_only_elements_of_16_bits_have_another_mode_of_rounding() -> None:
+    """Of no answer none is what rounding to nearest gives."""
+    none: list[Solution] = []
+
+    assert oracle_check._other_mode(returned(np.ones(4, np.float32)), none) == ""
+    assert oracle_check._other_mode(returned(np.ones(0, np.float16)), none) == ""
+    assert oracle_check._other_mode(returned(np.ones(4, np.float16)), none).startswith(
+        "biased rounding: 4 of 4 elements are not what rounding to nearest"
+    )

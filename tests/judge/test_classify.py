@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from conformance.core import arrays
 from conformance.core.arrays import Array, as_dtype, returned, sampled, thin
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
@@ -22,9 +23,15 @@ from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import classify
 from conformance.judge.drift.classify import (
     DEFAULT_BUDGET,
+    OVERFLOWING,
     ROUNDINGS,
+    STEP,
+    _another_size,
+    _median_magnitude,
     _other_support,
     _unit,
+    compare_kept,
+    compare_with,
     moments_moved,
 )
 
@@ -163,6 +170,16 @@ def test_where_nothing_varies_the_magnitude_is_the_scale(
     assert found.max_ulp_at_sigma == distance / spacing_at(sigma, np.dtype(np.float32))
 
 
+def test_what_is_seen_is_the_lesser_of_sigma_and_the_median() -> None:
+    """Of 1, 1, 1 and 1.5 the standard deviation is 0.22, and of 5, 1, 1 and 1 it is 1.7."""
+    for values, sigma in (([1, 1, 1, 1.5], 0.125), ([5.0, 1, 1, 1], 1.0)):
+        expected = np.array(values, np.float32)
+
+        found = between(expected + np.array([0, 0, 0.5, 0], np.float32), expected, variance=None)
+
+        assert found.max_ulp_at_sigma == 0.5 / spacing_at(sigma, np.dtype(np.float32))
+
+
 def test_an_observed_variance_beyond_all_numbers_is_no_scale() -> None:
     expected = returned(np.array([3.0, -5.0], np.float32))
     moments = dataclasses.replace(expected.moments, variance=math.inf)
@@ -172,6 +189,16 @@ def test_an_observed_variance_beyond_all_numbers_is_no_scale() -> None:
     )
 
     assert found.max_ulp_at_sigma == 0.5 / spacing_at(4.0, np.dtype(np.float32))  # the median
+
+
+def test_the_median_of_what_is_not_zero_is_that_of_two_in_the_middle() -> None:
+    largest = float(np.finfo(np.float64).max)
+
+    assert _median_magnitude(np.array([0.0, -3.0, np.inf, 1.0, np.nan, 7.0, 0.0])) == 3.0
+    assert _median_magnitude(np.array([0.0, -3.0, 1.0, 7.0, 4.0])) == 3.5
+    assert _median_magnitude(np.array([3 + 5j, 1 - 7j])) == 4.0
+    assert _median_magnitude(np.array([largest, -largest])) == largest
+    assert _median_magnitude(np.array([0.0, np.nan])) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -396,6 +423,17 @@ def test_a_negated_stream_of_another_scale_is_a_law_with_its_scale() -> None:
     assert abs(found.scale or 0) == pytest.approx(1.25, rel=1e-6)
 
 
+def test_elements_are_negated_though_most_are_not() -> None:
+    expected = signs(1000) * np.abs(normals(1000))
+    actual = expected.copy()
+    actual[:300] *= -1
+
+    found = between(actual, expected, NONE)
+
+    assert found.drift_class is TRANSFORM
+    assert found.detail.startswith("the same stream, negated; scale and mean intact")
+
+
 def test_a_negated_stream_of_a_skew_law_with_mean_zero_is_a_law() -> None:
     """Of scale and mean nothing shows: the distribution functions do."""
     skew = np.random.default_rng(0).exponential(size=2000)
@@ -416,6 +454,65 @@ def test_only_the_elements_that_differ_are_asked() -> None:
 
     assert found.drift_class is DriftClass.STREAM
     assert found.detail.startswith("another stream; 500 elements show no change of law (certain")
+
+
+def test_the_scale_is_that_of_the_elements_that_differ() -> None:
+    expected = normals(1000)
+    actual = expected.copy()
+    actual[:100] *= np.float32(1.25)
+
+    found = between(actual, expected, NONE)
+
+    assert found.drift_class is LAW
+    assert found.scale == pytest.approx(1.25, rel=1e-6)
+
+
+@pytest.mark.parametrize("first", [0, 4])
+def test_no_later_element_brings_back_what_one_is_beyond_the_budget(
+    monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    """Though they are looked at some at a time."""
+    monkeypatch.setattr(arrays, "WIDENED", 4)
+    expected = np.ones(8, np.float32)
+    expected[7] = 2.0
+    actual = expected.copy()
+    actual[first] += 9 * 2 * U
+    actual[4 - first] += 8 * 2 * U
+
+    found = between(actual, expected, Budget(max_ulp=8, max_ulp_at_sigma=0.0))
+
+    assert found.drift_class is TRANSFORM
+
+
+@pytest.mark.parametrize("sigma", [2.0**10, 2.0**-10, 2.0**500])
+def test_elements_that_rounding_moved_are_known_in_other_places(sigma: float) -> None:
+    """By steps of 16 units of sigma, whatever sigma is; in units of their own beyond 2^450."""
+    dtype, unit = as_dtype("float32"), U
+    if sigma > 2.0**100:
+        dtype, unit = as_dtype("float64"), 2.0**-53
+    expected = np.random.default_rng(0).standard_normal(2000).astype(dtype)
+    moved = np.random.default_rng(1).integers(-1, 2, 2000) * unit
+    actual = expected[::-1] + moved.astype(dtype)
+    one, two = (side * dtype.type(sigma) for side in (actual, expected))
+
+    found = between(one, two, NONE, sigma**2)
+
+    assert found.drift_class is DriftClass.STRUCTURAL
+    assert found.detail.startswith("most of ")
+
+
+@pytest.mark.parametrize(("units", "found"), [(7, DriftClass.STRUCTURAL), (9, DriftClass.STREAM)])
+def test_elements_in_other_places_may_lie_half_a_step_off(units: int, found: DriftClass) -> None:
+    """A step is 16 units of roundoff of sigma. Of 2,000 elements 1,400 are those of before."""
+    assert STEP == 16
+    steps = np.random.default_rng(0).choice(np.arange(2**17, 2**18), 2600, replace=False)
+    ways = np.random.default_rng(1).choice([-1, 1], 1400)
+    moved, expected = steps[:1400] * 16 * U + ways * units * U, steps[:2000] * 16 * U
+    actual = np.concatenate([steps[2000:] * 16 * U, moved])
+
+    drift = between(actual.astype(np.float32), expected.astype(np.float32), NONE)
+
+    assert drift.drift_class is found
 
 
 def test_elements_in_another_order_are_structural_only_beyond_the_budget() -> None:
@@ -531,6 +628,17 @@ def test_the_worst_element_is_the_furthest_at_sigma() -> None:
     assert (found.n_different, found.n_elements) == (2, 4)
 
 
+def test_of_elements_as_far_the_first_is_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though they are looked at some at a time."""
+    monkeypatch.setattr(arrays, "WIDENED", 4)
+    expected = np.zeros(12, np.float32)
+    actual = expected.copy()
+    actual[[3, 6]] = 1.0
+    actual[9] = 0.5
+
+    assert between(actual, expected, NONE).worst_index == (3,)
+
+
 def test_of_complex_elements_the_worst_is_complex() -> None:
     expected = np.array([1 + 1j, 2 + 2j], np.complex64)
 
@@ -555,9 +663,12 @@ def test_where_it_differs_comes_after_what_changed() -> None:
     actual = expected.copy()
     actual[:, 2] += np.float32(2.0)
 
-    assert between(actual, expected, NONE).detail == (
+    found = between(actual, expected, NONE)
+
+    assert found.detail == (
         "8 elements: too few to tell a stream or a law by; only [2:3] of axis 1"
     )
+    assert found.mismatch == f"8x8 {'/'.join(['00f00000'] * 8)}"
 
 
 def test_rounding_says_no_more_than_where() -> None:
@@ -604,6 +715,34 @@ def test_a_change_of_contract_shows_before_and_after() -> None:
     assert classify(array, raised).detail == "raises TypeError -> returns an array"
 
 
+# --- With what is known to be right ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variance", [4.0, 0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (returned(normals(64)), normals(64)),
+        (returned(normals(64)), normals(64) * np.float32(1.5)),
+        (returned(normals(64)), normals(64).reshape(8, 8)),
+        (returned(normals(64)), normals(64).view(np.int32).astype(np.float64)),
+        (returned(normals(64), weak_type=True), normals(64)),
+        (thin(returned(normals(64)), 7), normals(64) + np.float32(1)),
+    ],
+    ids=["equal", "scaled", "shape", "dtype", "weak type", "sample"],
+)
+def test_a_right_array_is_compared_as_its_record_is(
+    actual: Returned, expected: Array, variance: float
+) -> None:
+    moments = law(variance)
+
+    found = compare_with(actual, expected, moments=moments)
+
+    by_record = compare_kept(actual, returned(expected), moments=moments)
+    assert (found.drift_class, found.drift) == (by_record.drift_class, by_record.drift)
+    assert found.max_ulp_at_sigma == by_record.max_ulp_at_sigma
+
+
 # --- Samples --------------------------------------------------------------------------------------
 
 
@@ -625,6 +764,7 @@ def test_a_sample_is_compared_with_what_the_other_side_has_of_it(thinned: str) -
     assert (found.n_different, found.n_elements) == (1, 8200)
     assert found.n_compared == len(range(0, 8200, stride))
     assert found.drift_class is DriftClass.UNKNOWN
+    assert found.mismatch == ""
 
 
 def unseen(variance: float, dtype: str = "float32", nonfinite: int = 0) -> Returned:
@@ -774,38 +914,119 @@ def test_no_magnitude_makes_a_comparison_overflow(
     assert expected in (None, one.drift_class)
 
 
-@pytest.mark.parametrize("power", [450, -450])
+@pytest.mark.parametrize("power", [240, -240])
 def test_elements_from_a_size_on_are_measured_in_units_of_their_own(power: int) -> None:
-    """A sum of squares of up to 2^22 elements below it is a number, and no zero."""
+    """A sum of fourth powers of up to 2^60 elements below it is a number, and no zero."""
     at = 2.0**power
     inside = math.nextafter(at, 1.0)
 
-    assert _unit(np.array([1.0, -at] if power > 0 else [-at])) == 2.0 ** (power + 1)
+    assert _unit(np.array([1.0, -at] if power > 0 else [-at])) == at
     assert _unit(np.array([inside])) == 1.0
     assert _unit(np.array([0.0, np.inf, np.nan])) == 1.0
-    assert _unit(np.array([0.0]), np.array([at])) == 2.0 ** (power + 1)
+    assert _unit(np.array([0.0]), np.array([at])) == _unit(np.array([at]), np.array([0.0])) == at
+
+
+@pytest.mark.parametrize(
+    ("largest", "unit"), [(np.finfo(np.float64).max, 2.0**1023), (3 * 2.0**-1074, 2.0**-1073)]
+)
+def test_there_is_a_unit_for_every_number(largest: float, unit: float) -> None:
+    assert _unit(np.array([largest, 0.0])) == unit
+
+
+@pytest.mark.parametrize("change", [np.flip, np.zeros_like, np.sign, lambda array: array / 2])
+def test_the_largest_numbers_there_are_can_be_compared(change: Callable[[Array], Array]) -> None:
+    """Warnings are errors here: their differences and sums of two are no numbers."""
+    array = np.random.default_rng(1).standard_normal(256)
+    array *= 2.0**1023.9 / np.abs(array).max()
+
+    for one, two in ((change(array), array), (array, change(array))):
+        assert between(one, two, variance=None).drift_class.rank > DriftClass.ROUNDING.rank
+
+
+@pytest.mark.parametrize("magnitude", [1e-300, 1e-100, 1e-70, 1e70, 1e100, 1e300])
+def test_no_magnitude_makes_another_stream_another_law(magnitude: float) -> None:
+    one, two = (np.random.default_rng(seed).standard_normal(256) for seed in (0, 1))
+
+    found = between(one * magnitude, two * magnitude, variance=None)
+
+    assert found.drift_class is DriftClass.STREAM
+
+
+@pytest.mark.parametrize("large", [1e100, 1e160, 1e300])
+def test_one_large_element_that_stayed_hides_no_change_of_the_others(large: float) -> None:
+    one, two = (np.random.default_rng(seed).standard_normal(256) for seed in (0, 1))
+    for side in (one, two):
+        side[3] = large
+    scaled = np.where(one == large, one, 0.75 * one)
+
+    assert between(one, two, NONE).drift_class is DriftClass.STREAM
+    assert between(scaled, one, NONE).scale == pytest.approx(0.75, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [2.0**-900, 1.0, 2.0**700])
+def test_beside_elements_that_are_2_to_the_240_times_as_large_the_others_vanish(
+    size: float,
+) -> None:
+    small, large = np.array([size, -0.5 * size, np.nan]), np.array([size * OVERFLOWING, np.inf])
+    larger = np.array([math.nextafter(size * OVERFLOWING, math.inf)])
+
+    assert _another_size(large, small, 1.0) == _another_size(small, large, 1.0) == ""
+    assert _another_size(larger, small, 1.0) != "" != _another_size(small, larger, 1.0)
+    for nothing in (np.zeros(2), np.full(2, np.nan)):
+        assert _another_size(larger, nothing, 1.0) == _another_size(nothing, larger, 1.0) == ""
+
+
+def test_how_large_elements_have_become_is_told() -> None:
+    array = np.random.default_rng(0).uniform(1, 2, 64)
+    array[0] = 2.0
+
+    grown = between(array * 1e200, array, NONE)
+    shrunk = between(array, array * 1e200, NONE)
+
+    assert grown.drift_class is shrunk.drift_class is LAW
+    assert grown.detail == "the largest element is 2e+200, was 2; every element"
+    assert shrunk.detail == "the largest element is 2, was 2e+200; every element"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("n_roundings", "found"), [(6, BIASED), (8, LAW)])
+def test_a_shift_of_large_elements_is_one_of_sigma_too(
+    sign: int, n_roundings: int, found: DriftClass
+) -> None:
+    """Their sums of squares are taken in units of their own, and told in those of the array."""
+    large, unit = 2.0**500, 2.0**-53
+    expected = signs(64).astype(np.float64) * large
+
+    drift = between(expected + sign * n_roundings * unit * large, expected, ANY, large**2)
+
+    assert drift.drift_class is found
+    told = f"shifted by {sign * n_roundings * unit * large:.6g} ({sign * n_roundings * unit:.3g} "
+    assert (told in drift.detail) is (found is LAW)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_moments_may_move_by_the_roundings_of_both_sides(dtype: str) -> None:
     slack = 12 * {"float32": 2.0**-24, "bfloat16": 2.0**-8}[dtype]
 
-    def moved(mean: float, variance: float) -> str:
+    def moved(mean: float, variance: float, before: float = 0.0) -> str:
         one, two = (
             Moments(mean=m, variance=v, minimum=0.0, maximum=0.0, nonfinite=0)
-            for m, v in ((mean, variance), (0.0, 1.0))
+            for m, v in ((mean, variance), (before, 1.0))
         )
         return moments_moved(one, two, 0.5, as_dtype(dtype))
 
     assert ROUNDINGS == 6
     assert moved(slack / 2, 1 + slack) == moved(-slack / 2, 1 - slack) == ""
+    assert moved(7.0, 1.0, before=7.0) == ""
     assert "mean moved" in moved(math.nextafter(slack / 2, 1), 1.0)
     assert "mean moved" in moved(math.nextafter(-slack / 2, -1), 1.0)
     assert "variance is" in moved(0.0, math.nextafter(1 + slack, 2))
     assert "variance is" in moved(0.0, math.nextafter(1 - slack, 0))
 
 
-@pytest.mark.parametrize(("n_lost", "beyond"), [(1, 0), (1, -1), (2, 0), (2, -1), (0, 99)])
+@pytest.mark.parametrize(
+    ("n_lost", "beyond"), [(1, 0), (1, -1), (2, 0), (2, -1), (0, 99), (23, 0), (23, -1)]
+)
 def test_digits_are_lost_where_chance_hardly_ends_so_many_elements_in_zeros(
     n_lost: int, beyond: int
 ) -> None:
@@ -822,6 +1043,23 @@ def test_digits_are_lost_where_chance_hardly_ends_so_many_elements_in_zeros(
     is_lost = n_lost > 0 and beyond >= 0
     digits = f"{23 - n_lost} binary digits at most, was 23"
     assert told == (f"every element has {digits}: another support" if is_lost else "")
+
+
+def test_digits_are_lost_where_chance_is_as_small_as_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    actual, expected = (np.full(40, 1 + 2.0**power, np.float32) for power in (-22, -23))
+    different = np.ones(40, bool)
+    pair: Any = SimpleNamespace(
+        actual=actual, expected=expected, different=different, n_different=40
+    )
+
+    for evidence, is_told in (
+        (40 * math.log(2), True),
+        (math.nextafter(40 * math.log(2), 99), False),
+    ):
+        monkeypatch.setitem(_other_support.__globals__, "DRIFT", SimpleNamespace(evidence=evidence))
+        assert bool(_other_support(pair)) is is_told
 
 
 def test_it_is_told_by_how_much_moments_moved() -> None:

@@ -14,7 +14,13 @@ from conformance.core.ids import TRANSFORMS
 from conformance.core.laws import Constant, Definition, Normal, Orthogonal, VarianceScaling
 from conformance.core.records import CheckResult, Raised, Returned, Status
 from conformance.judge.checks.base import failed, not_applicable, passed
-from conformance.judge.checks.contract import CONTRACT, REPEATABLE, check_contract, check_repeatable
+from conformance.judge.checks.contract import (
+    CONTRACT,
+    REPEATABLE,
+    check_contract,
+    check_repeatable,
+    faults_left,
+)
 from tests.evidence import evidence, with_moments
 
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -189,6 +195,9 @@ def test_settings_that_were_changed_break_the_contract(outcome: Returned, fault:
 
     result = check_contract(dataclasses.replace(seen, observation=observation))
 
+    left = faults_left(observation)
+    assert faults_left(seen.observation) == ()
+    assert [each.message for each in left] == [result.message.replace(fault, "")]
     assert result == failed(
         CONTRACT,
         f"{ID} {fault}changed what all of its process depends on (x: True -> False, Y: 1 -> 2), "

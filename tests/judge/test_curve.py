@@ -81,6 +81,21 @@ def test_bins_share_the_values_and_hold_eight_on_average() -> None:
     assert found.ideal == (0.5, 0.5, 0.5, 0.5)
 
 
+def test_the_ideal_density_is_that_in_the_middle_of_each_bin() -> None:
+    values = np.linspace(-1, 1, 33)
+    law = law_of(Normal(stddev=0.5))
+    held: Any = SimpleNamespace(
+        sweep=SimpleNamespace(values=values),
+        reference=SimpleNamespace(law=law, unit=values, sigma=0.5),
+    )
+
+    found = curve_of(held)
+
+    assert found.edges == (-2.0, -1.0, 0.0, 1.0, 2.0)
+    density = [float(mpmath.npdf(middle)) for middle in (-1.5, -0.5, 0.5, 1.5)]
+    assert found.ideal == pytest.approx(density, rel=1e-12)
+
+
 def test_there_is_a_bin_where_there_is_a_value() -> None:
     found = curve_of(evidence(np.zeros(1, np.float32), np.zeros(1)))
 
@@ -98,6 +113,7 @@ def test_of_no_number_there_is_no_density() -> None:
 def test_there_are_no_more_bins_and_steps_than_a_plot_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert (curve.MAX_BINS, curve.PER_BIN, curve.N_STEPS) == (48, 8, 128)
     monkeypatch.setattr(curve, "MAX_BINS", 3)
     monkeypatch.setattr(curve, "N_STEPS", 5)
     unit = np.arange(800.0) / 800
@@ -124,7 +140,20 @@ def test_errors_are_told_of_equal_shares_of_the_words_in_their_order() -> None:
     assert sum(worst > 0 for worst in found.worst) == 3
 
 
+@pytest.mark.parametrize("factor", [4.0, -0.25])
+def test_errors_are_those_of_what_the_factor_makes_of_the_words(factor: float) -> None:
+    unit = np.arange(64.0) / 64
+    values = (unit * factor).astype(np.float32)
+    values[40] = np.nextafter(values[40], np.float32(np.inf))
+
+    found = curve_of(evidence(values, unit, factor=factor))
+
+    assert found.mean == tuple(signed_error(values, unit * factor, 0.5).tolist())
+    assert np.flatnonzero(found.worst).tolist() == [40]
+
+
 def test_words_are_taken_at_even_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert curve.N_POINTS == 2**16
     unit = np.arange(256.0) / 256
     monkeypatch.setattr(curve, "N_POINTS", 64)
 

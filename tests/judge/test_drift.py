@@ -275,8 +275,8 @@ def test_the_line_sees_a_change_of_a_trillionth() -> None:
 
     line = fit(expected * (1 + 1e-12) + 1e-12, expected)
 
-    assert line.scale - 1 == pytest.approx(1e-12, rel=0.01)
-    assert line.shift == pytest.approx(1e-12, rel=0.01)
+    assert line.scale - 1 == pytest.approx(1e-12, rel=0.01, abs=0)
+    assert line.shift == pytest.approx(1e-12, rel=0.01, abs=0)
 
 
 def test_scatter_around_the_line_is_no_smaller_scale() -> None:

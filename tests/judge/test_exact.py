@@ -52,6 +52,11 @@ def test_distinct_numbers_are_counted_and_what_is_none(
     assert (law.n_points, law.n_distinct, law.n_nonfinite) == (len(values), n_distinct, n_nonfinite)
 
 
+def test_moments_err_by_32_roundings_of_a_sum() -> None:
+    """27 of the pairwise sum, and 5 of the powers, of half an ULP each."""
+    assert exact.SUMMATION_ERROR == (27 + 5) * 2.0**-53
+
+
 @pytest.mark.parametrize("chunk", [3, 1000])
 def test_moments_are_those_of_exact_fractions(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(exact, "CHUNK", chunk)

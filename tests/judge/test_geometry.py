@@ -332,7 +332,7 @@ def of_lattice(dtype: str, size: int) -> Array:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8_e4m3fn"])
-@pytest.mark.parametrize(("source", "place"), [(0, 600), (900, 16), (100, 140)])
+@pytest.mark.parametrize(("source", "place"), [(0, 600), (900, 16), (100, 140), (924, 0)])
 def test_a_block_that_is_a_copy_of_another_is_named(dtype: str, source: int, place: int) -> None:
     expected = of_lattice(dtype, 1024)
     actual = expected.copy()

@@ -19,7 +19,7 @@ from conformance.core.ids import parse_case
 from conformance.core.paths import LEDGER as SHIPPED
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
 from conformance.judge.law.checks import SWEEP
-from conformance.judge.ledger import Ledger, Limitation, apply, load, looks_misspelt
+from conformance.judge.ledger import Finding, Ledger, Limitation, apply, load, looks_misspelt
 from conformance.judge.rules import NAMES, load_ledger
 from conformance.observe.observer import Observer
 from conformance.run.evaluate import evaluate as evaluate_case
@@ -587,3 +587,13 @@ def test_nothing_else_can_be_extended(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="extends = 'theirs' is not understood: write 'shipped'"):
         load(path)
+
+
+def test_a_finding_is_looked_up_by_its_id() -> None:
+    findings = tuple(
+        Finding(id=name, promised="", observed="", reason="", link="") for name in ("a", "b")
+    )
+    ledger = Ledger(limitations=(), findings=findings)
+
+    assert ledger.finding("b") is findings[1]
+    assert ledger.finding("c") is None

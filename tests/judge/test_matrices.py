@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -585,6 +585,40 @@ def test_two_wrong_matrices_are_no_rounding_of_each_other() -> None:
     assert drift.drift_class.rank > DriftClass.ROUNDING.rank
     assert drift.max_ulp_at_sigma is not None
     assert drift.max_ulp_at_sigma < 1
+
+
+@pytest.mark.parametrize(
+    ("made", "drift_class"),
+    [
+        (lambda _: q_of(normals((64, 64), seed=1)), DriftClass.STREAM),
+        (lambda _: normals((64, 64), seed=1) / np.float32(8), DriftClass.LAW),
+        (lambda q: q + np.float32(1e-3) * np.sin(300 * q), DriftClass.TRANSFORM),
+    ],
+    ids=["orthonormal", "normals", "bent"],
+)
+def test_other_elements_of_no_orthonormal_columns_are_another_law(
+    made: Callable[[Array], Array], drift_class: DriftClass
+) -> None:
+    """Unless they are of the same stream, which the elements tell."""
+    drawn = normals((64, 64))
+
+    drift = compared(recorded(made(q_of(drawn)), drawn), recorded(q_of(drawn), drawn))
+
+    assert drift.drift_class is drift_class
+    assert drift.detail.startswith("the actual matrix: column ")
+
+
+def test_where_zeros_are_wanted_no_columns_are_orthonormal() -> None:
+    one, two = normals((64, 64)), normals((64, 64), seed=1)
+
+    drift = compare_matrices(
+        recorded(one, one), recorded(two, two), Orthogonal(scale=0.0), None, BUDGET
+    )
+
+    assert drift.drift_class is DriftClass.STREAM
+    assert drift.detail.startswith(
+        "the actual matrix: elements are not zero; the expected matrix: elements are not zero; "
+    )
 
 
 def test_what_is_wrong_by_every_witness_is_said_in_the_words_of_its_own() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.arrays import Array, returned
+from conformance.core.arrays import Array, returned, thin
 from conformance.core.ids import parse_problem
 from conformance.core.records import DriftClass, Outcome, Raised
 from conformance.judge.drift import DEFAULT_BUDGET
@@ -29,10 +29,10 @@ def found(
     predicted: Array = PREDICTED,
     permitted: Permitted = BY_DIGEST,
     drift_class: DriftClass = DriftClass.ROUNDING,
-    on_cpu: Array | None = None,
+    on_cpu: Array | Outcome | None = None,
 ) -> Assumption:
     outcome = returned(actual) if isinstance(actual, np.ndarray) else actual
-    cpu = None if on_cpu is None else returned(on_cpu)
+    cpu = returned(on_cpu) if isinstance(on_cpu, np.ndarray) else on_cpu
     return fallen(outcome, returned(predicted), permitted, drift_class, on_cpu=cpu)
 
 
@@ -53,6 +53,16 @@ def test_other_numbers_are_another_stream() -> None:
     other = found(PREDICTED[::-1].copy(), drift_class=DriftClass.STREAM)
 
     assert other is Assumption.STREAM
+
+
+@pytest.mark.parametrize(
+    ("n_other", "assumption"), [(4, Assumption.ROUNDING), (5, Assumption.STREAM)]
+)
+def test_more_than_half_of_the_numbers_must_be_others(n_other: int, assumption: Assumption) -> None:
+    actual = UNIT[0, :8].copy()
+    actual[:n_other] = UNIT[1, :n_other]
+
+    assert found(actual, UNIT[0, :8], drift_class=DriftClass.STREAM) is assumption
 
 
 def test_zeros_in_place_of_subnormals_are_flushed() -> None:
@@ -83,6 +93,15 @@ def test_what_the_cpu_returns_is_contracted() -> None:
     assert found(on_cpu, on_cpu=on_cpu) is Assumption.CONTRACTION
     assert found(half, on_cpu=on_cpu) is Assumption.CONTRACTION
     assert found(step(PREDICTED, 2000), on_cpu=on_cpu) is Assumption.ROUNDING
+
+
+@pytest.mark.parametrize(
+    "on_cpu",
+    [Raised(exception="E", message=""), PREDICTED.T.copy(), PREDICTED.astype(np.float64)],
+    ids=["raised", "shape", "dtype"],
+)
+def test_of_what_the_cpu_does_not_return_nothing_is_said(on_cpu: Array | Outcome) -> None:
+    assert found(step(PREDICTED, 7), on_cpu=on_cpu) is Assumption.ROUNDING
 
 
 def test_an_open_element_beyond_its_interval_is_an_instruction_beyond_its_bound() -> None:
@@ -136,6 +155,20 @@ def test_half_of_the_elements_must_move_by_a_factor(n_moved: int, assumption: As
     assert found(moved, predicted) is assumption
 
 
+@pytest.mark.parametrize("factor", [8.0, 1.0, 0.125])
+@pytest.mark.parametrize(
+    ("spread", "assumption"), [(2.0, Assumption.SCALE), (2.5, Assumption.ROUNDING)]
+)
+def test_quotients_lie_two_epsilons_apart_whatever_the_factor(
+    factor: float, spread: float, assumption: Assumption
+) -> None:
+    predicted = np.ones(8, np.float32)
+    actual = predicted * np.float32(factor)
+    actual[:5] *= np.float32(1 - spread * 2.0**-23)
+
+    assert found(actual, predicted) is assumption
+
+
 def test_a_scale_that_is_not_the_same_for_all_elements_is_no_factor() -> None:
     """A third of the elements saw another quotient: an instruction that depends on its thread."""
     mixed = PREDICTED.copy()
@@ -156,6 +189,24 @@ def test_a_difference_that_no_sample_holds_is_what_is_left() -> None:
     )
 
     assert outcome is Assumption.ROUNDING
+
+
+@pytest.mark.parametrize(
+    ("kept", "assumption"),
+    [(1, Assumption.CONTRACTION), (4, Assumption.CONTRACTION), (8, Assumption.ROUNDING)],
+)
+def test_a_sample_is_compared_with_what_the_cpu_has_of_it(
+    kept: int, assumption: Assumption
+) -> None:
+    """Of every fourth element; of every eighth nothing can be said."""
+    on_cpu = step(PREDICTED, slice(0, 900))
+    actual, predicted = (thin(returned(side), 4) for side in (on_cpu, PREDICTED))
+
+    outcome = fallen(
+        actual, predicted, Permitted(), DriftClass.ROUNDING, thin(returned(on_cpu), kept)
+    )
+
+    assert outcome is assumption
 
 
 def test_each_assumption_is_in_the_document() -> None:

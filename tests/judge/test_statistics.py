@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -24,6 +27,7 @@ from conformance.judge.drift.statistics import (
     certainty,
     compare_laws,
     fit,
+    fit_parts,
     is_one_way,
     is_reordered,
     is_same_stream,
@@ -126,9 +130,17 @@ def test_a_score_that_is_what_is_asked_is_not_beyond_it(monkeypatch: pytest.Monk
 
 def test_certainty_is_students_t_at_the_share_of_the_budget() -> None:
     for n in (16, 100, 10**6):
-        assert 2 * scipy.stats.t.sf(certainty(n), n - 2) == pytest.approx(DRIFT.alpha, rel=1e-6)
+        assert 2 * scipy.stats.t.sf(certainty(n), n - 2) == pytest.approx(
+            DRIFT.alpha, rel=1e-6, abs=0
+        )
     assert certainty(10**6) == pytest.approx(7.22, abs=0.01)
     assert certainty(16) > 20
+
+
+def test_that_of_ranks_is_beyond_it_by_what_their_tails_are_heavier() -> None:
+    for n in (16, 100, 10**6):
+        chance = 2 * scipy.stats.t.sf(rank_certainty(n), n - 2) * RANK_TAIL
+        assert chance == pytest.approx(DRIFT.alpha, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("size", [16, 18])
@@ -154,7 +166,7 @@ def test_students_law_is_too_light_by_less_than_is_said() -> None:
 
     students = scipy.stats.t.sf(correlation * math.sqrt(14 / (1 - correlation**2)), 14)
 
-    assert 1e4 < count / students < RANK_TAIL
+    assert 1e4 < count / students < RANK_TAIL == 1e5
 
 
 def permutations_by_squares(size: int, most: int) -> Values:
@@ -217,11 +229,42 @@ def test_a_stream_is_its_own_whatever_a_monotone_function_makes_of_it(size: int)
 # --- The line -------------------------------------------------------------------------------------
 
 
+def fit_in_parts(actual: Values, expected: Values) -> Line:
+    """Return the line of pairs that are asked for some at a time, and once without any."""
+    cuts = [0, 3, 3, 10, len(actual)]
+
+    def parts() -> Iterator[tuple[Values, Values]]:
+        for start, end in itertools.pairwise(cuts):
+            yield actual[start:end], expected[start:end]
+
+    line = fit_parts(parts)
+    assert line is not None
+    return line
+
+
+def in_one_part(actual: Values, expected: Values) -> Iterator[tuple[Values, Values]]:
+    yield actual, expected
+
+
+def test_few_pairs_have_no_line_and_none_those_of_one_value() -> None:
+    """Whatever the other side is."""
+    for actual, expected, has_line in (
+        (normals(FEWEST), normals(FEWEST), True),
+        (np.ones(FEWEST), normals(FEWEST), True),
+        (normals(FEWEST), np.ones(FEWEST), False),
+        (normals(FEWEST - 1), normals(FEWEST - 1), False),
+        (normals(0), normals(0), False),
+    ):
+        line = fit_parts(functools.partial(in_one_part, actual, expected))
+        assert (line is not None) is has_line
+
+
 @pytest.mark.parametrize("size", [16, 100])
 @pytest.mark.parametrize("slope", [0.75, -1.25])
 @pytest.mark.parametrize("scatter", [0.5, 1e-6])
+@pytest.mark.parametrize("fitted", [fit, fit_in_parts])
 def test_the_line_and_its_errors_are_those_of_the_definition(
-    slope: float, scatter: float, size: int
+    slope: float, scatter: float, size: int, fitted: Callable[[Values, Values], Line]
 ) -> None:
     expected = normals(size) - 0.3
     actual = slope * expected + 2 + scatter * normals(size, seed=1)
@@ -237,12 +280,26 @@ def test_the_line_and_its_errors_are_those_of_the_definition(
         noise = mpmath.sqrt(yy * unexplained) / size
         shift_error = mpmath.sqrt(noise**2 + (mean_x * scale_error) ** 2)
 
-    line = fit(actual, expected)
+    line = fitted(actual, expected)
 
+    assert line.n == size
     assert line.scale == pytest.approx(float(scale), rel=1e-12)
     assert line.shift == pytest.approx(float(mean_y - scale * mean_x), rel=1e-12)
     assert line.scale_error == pytest.approx(float(scale_error), rel=1e-8)
     assert line.shift_error == pytest.approx(float(shift_error), rel=1e-8)
+
+
+def test_of_rows_of_pairs_each_has_the_line_that_it_has_alone() -> None:
+    expected = np.stack([normals(20, seed) for seed in range(3)])
+    actual = np.array([[2.0], [-0.5], [1.0]]) * expected + 0.1 * normals(20, 9)
+
+    lines = fit(actual, expected)
+
+    for row in range(3):
+        line = fit(actual[row], expected[row])
+        for name in ("shift", "scale", "shift_error", "scale_error"):
+            assert getattr(lines, name)[row] == pytest.approx(getattr(line, name), rel=1e-12)
+    assert lines.n == 20
 
 
 def test_a_line_through_what_does_not_vary_any_more_is_level() -> None:
@@ -433,7 +490,7 @@ def test_the_bound_of_the_distance_is_where_the_budget_ends(n: int, m: int) -> N
 
     with mpmath.workdps(DIGITS):
         probability = 2 * mpmath.exp(-2 * mpmath.mpf(bound) ** 2 * n * m / (n + m))
-    assert float(probability) == pytest.approx(DRIFT.alpha, rel=1e-12)
+    assert float(probability) == pytest.approx(DRIFT.alpha, rel=1e-12, abs=0)
 
 
 # --- Order ---------------------------------------------------------------------------------------
@@ -553,6 +610,16 @@ def test_elements_go_up_down_outwards_or_inwards_and_equal_ones_nowhere() -> Non
     assert went.tolist() == [4, 2, 2, 2]
 
 
+def test_of_rows_each_has_its_ways() -> None:
+    expected = np.ones((3, 5))
+    actual = np.array([[2.0, 2, 2, 2, 2], [1.0, 1, 1, 1, 0], [1.0, 1, 1, 1, 1]])
+
+    n_moved, went = statistics.ways(actual, expected)
+
+    assert n_moved.tolist() == [5, 1, 0]
+    assert went.T.tolist() == [[5, 0, 5, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
+
+
 def test_what_is_as_likely_as_its_part_of_the_share_is_no_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -587,3 +654,28 @@ def test_values_are_those_of_the_other_sample_where_more_than_half_are() -> None
 
     assert not is_reordered(half, expected, 0.0)
     assert is_reordered(more, expected, 0.0)
+
+
+@pytest.mark.parametrize(("alone", "shared_first"), [(499, True), (499, False), (500, True)])
+def test_each_value_of_either_sample_counts(alone: int, shared_first: bool) -> None:
+    """1,000 in both and 500 in one alone: with 499 in the other they are more than half by one."""
+    shared = np.arange(1000.0) + (0 if shared_first else 5000)
+    expected = np.concatenate([shared, np.arange(2000.0, 2500.0)])
+    actual = np.concatenate([shared, np.arange(3000.0, 3000.0 + alone)])
+
+    assert is_reordered(actual, expected, 0.0) is (alone == 499)
+    assert is_reordered(expected, actual, 0.0) is (alone == 499)
+
+
+@pytest.mark.parametrize(
+    ("times", "n_values", "is_certain"),
+    [(1, 36, False), (1, 37, True), (2, 54, False), (2, 55, True)],
+)
+def test_an_order_must_be_certain(
+    monkeypatch: pytest.MonkeyPatch, times: int, n_values: int, is_certain: bool
+) -> None:
+    """Of n values that are t/2 times in either sample the likeness is n, by 6 sqrt(n (2 - 2/t))."""
+    values = np.repeat(np.arange(float(n_values)), times)
+    monkeypatch.setattr(statistics, "certainty", {2 * len(values): SIX}.__getitem__)
+
+    assert is_reordered(values[::-1], values, 0.0) is is_certain

@@ -272,6 +272,17 @@ def test_no_normal_lies_beyond_what_the_outermost_word_draws(dtype: str, farthes
     assert "sigma from the mean, and no word draws what lies outside [" in result.message
 
 
+def test_of_what_is_not_finite_the_contract_speaks() -> None:
+    assert judged(UNIT, np.array([9.0, np.nan], np.float32)).status is Status.PASSED
+
+
+def test_a_law_that_the_oracle_does_not_know_has_no_outermost_draws() -> None:
+    endless = declared(NominalMoments(mean=0, variance=1.0, lower=-math.inf, upper=math.inf))
+
+    assert outermost_draws(endless, (4,), "float32") is None
+    assert judged(endless, np.array([99.0], np.float32)).status is Status.PASSED
+
+
 def test_the_reach_of_normals_gives_way_by_the_budget() -> None:
     budget = Budget(max_ulp=1 << 20, max_ulp_at_sigma=0.0)
 

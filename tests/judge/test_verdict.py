@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from conformance.core.laws import (
     VarianceScaling,
 )
 from conformance.core.records import (
+    COMPILED,
     MACHINE,
     Budget,
     CaseResult,
@@ -32,6 +34,7 @@ from conformance.core.records import (
     Raised,
     Status,
 )
+from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
 from conformance.judge.verdict import FUSED, compare, judge, nominal_of, verdict
@@ -68,6 +71,7 @@ def judged(
     *,
     definition: Definition | None = None,
     maker: str = "cpu",
+    transform: str = "eager",
     stages: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
     **rules: Any,
 ) -> CaseResult:
@@ -76,7 +80,9 @@ def judged(
     stages: of the observation, and of the golden.
     """
     definition = definition or Normal(stddev=1.0)
-    asked = evidence(definition, actual, shape=expected.shape, stages=stages[0])
+    asked = evidence(
+        definition, actual, shape=expected.shape, transform=transform, stages=stages[0]
+    )
     golden = Entry(
         id="", shard="", outcome=returned(expected), maker=maker, extra={"stages": stages[1]}
     )
@@ -146,6 +152,14 @@ def test_where_both_fuse_alike_nothing_else_explains_a_difference() -> None:
     assert drift_class(tail(fused, 40), tail(fused), definition=TAIL) is DriftClass.TRANSFORM
 
 
+@pytest.mark.parametrize("transform", COMPILED)
+def test_what_one_compiler_made_another_fusing_does_not_explain(transform: str) -> None:
+    """There a constant may be folded too, and which sequence that is nobody knows."""
+    sides = map(tail, fusings("float32"))
+
+    assert drift_class(*sides, definition=TAIL, transform=transform) is DriftClass.TRANSFORM
+
+
 def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:
     """What made the golden has no part in how far the result may lie from the exact one."""
     seen, key = Seen(), fold_in(seed_key(0), 3)
@@ -154,6 +168,20 @@ def test_checks_are_given_the_budget_of_the_backend_alone_and_the_key() -> None:
 
     assert seen.given.budget == Budget(max_ulp=1, max_ulp_at_sigma=0.0)
     assert seen.given.key is key
+
+
+def test_unless_fresh_keys_are_asked_for_further_draws_are_those_of_every_run() -> None:
+    seen = Seen()
+    goldens: Any = SimpleNamespace()  # nobody looks one up
+    spec = spec_of(Normal(stddev=1.0))
+    held = Bench(specs={spec.name: spec}, goldens=goldens, ledger=Ledger(limitations=()))
+    lost = evidence(spec.definition, Raised(exception="MemoryError", message=""), shape=(4,))
+
+    judged(ARRAY, ARRAY, checks=[seen])
+    held.judge_beside(None, lost.observation, "0.12.0")
+
+    assert seen.given.fresh == held.fresh == evidence(None, ARRAY).fresh == 0
+    assert seen.given.looks == ()
 
 
 @pytest.mark.parametrize("maker", ["cpu", "tpu"])

@@ -178,8 +178,7 @@ def _other_mode(outcome: Returned, solutions: Iterable[Solution]) -> str:
 
 def is_by_flips(n_off: Any, size: int) -> Any:
     """Return whether intact kernels round so many of the elements otherwise, but for chance."""
-    chance = scipy.special.bdtrc(np.maximum(n_off, 1) - 1, size, FLIPS_PER_POINT)
-    return (np.asarray(n_off) == 0) | (chance >= DRIFT.alpha)
+    return scipy.special.bdtrc(np.asarray(n_off) - 1, size, FLIPS_PER_POINT) >= DRIFT.alpha
 
 
 def _is_as_before(evidence: Evidence) -> bool:

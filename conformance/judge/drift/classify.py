@@ -45,9 +45,10 @@ STEP = 16
 """Units of roundoff, at sigma, within which two elements may be one that rounding moved: few enough
 that a step of 16 bits is a sixteenth of sigma, and most roundings of the others stay within one."""
 
-OVERFLOWING = 2.0**450
-"""Elements beyond it, or its inverse, are scaled before sums of their squares are taken: a float64
-ends at 2^1024 and, with all its digits, at 2^-1022."""
+OVERFLOWING = 2.0**240
+"""Elements beyond it, or its inverse, are scaled before sums of their powers up to the fourth are
+taken: a float64 ends at 2^1024 and, with all its digits, at 2^-1022. Where one side is as much
+larger than the other, no scale serves both."""
 
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
@@ -138,7 +139,7 @@ def compare_with(
     is_kept = actual.stride == 1 and not actual.weak_type
     if not is_kept or (actual.dtype, actual.shape) != (expected.dtype.name, expected.shape):
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
-    if not 0 < moments.variance < math.inf:  # the array's own are the scale
+    if not _has_sigma(moments):  # the array's own are the scale
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
     if expected.tobytes() == actual.bits:
         n_elements = math.prod(actual.shape)
@@ -185,6 +186,10 @@ def _type_fault(actual: Returned, expected: Returned) -> str:
     return "" if one == two else f"{one} -> {two}"
 
 
+def _has_sigma(moments: NominalMoments) -> bool:
+    return moments.variance > 0 and math.isfinite(moments.variance)
+
+
 def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """Return the scale of distances: sigma, or the magnitude where nothing varies.
 
@@ -192,7 +197,7 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     less: a few large elements must not set the measure for all others. NaN where no element is a
     number: then there are no distances.
     """
-    if moments is not None and moments.variance > 0 and math.isfinite(moments.variance):
+    if moments is not None and _has_sigma(moments):
         return math.sqrt(moments.variance)
     median, variance = _median_magnitude(flat(expected)), expected.moments.variance
     if not median:
@@ -211,8 +216,8 @@ def _median_magnitude(array: Array) -> float:
     if n_zeros == size:
         return 0.0
     sizes.sort()
-    middle = [sizes[(n_zeros + size - 1) // 2], sizes[(n_zeros + size) // 2]]
-    return float(np.mean(np.asarray(middle, dtype=np.float64)))
+    low, high = float(sizes[(n_zeros + size - 1) // 2]), float(sizes[(n_zeros + size) // 2])
+    return low + (high - low) / 2  # their sum may be beyond all numbers
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +227,7 @@ class _Pair:
     `shape` is that of the whole arrays. `n_lost`: elements that became NaN or infinite.
     `is_within`: all are within the budget, by either measure. `worst`: the place of the largest
     distance at sigma. `is_constant`: the law wants one value everywhere. `unit`: what sums of
-    squares are taken in; see `_unit`.
+    powers are taken in; see `_unit`.
     """
 
     actual: Array
@@ -270,7 +275,7 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
     n_lost, is_within = 0, True
     worst_at_sigma, worst = -math.inf, 0
     for start, left, right in in_parts(one, two):
-        marks = different.reshape(-1)[start : start + left.size]
+        marks = different.ravel()[start : start + left.size]
         raw = (part.view(np.uint8).reshape(-1, part.dtype.itemsize) for part in (left, right))
         marks[:] = np.not_equal(*raw).any(axis=1)
         n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
@@ -295,20 +300,23 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
         shape=sides.shape,
         stride=sides.stride,
         is_constant=sides.is_constant or (two.size != 1 and _are_alike(two)),
-        unit=_unit(one, two),
+        unit=_unit(one, two) if is_within else _unit(one[different], two[different]),
     )
 
 
 def _unit(*sides: Array) -> float:
-    """Return a power of two, in units of which sums of squares are numbers, and no zeros."""
+    """Return a power of two, in units of which sums of powers are numbers, and no zeros.
+
+    The largest element is from one to two of them: there is such a power for every float64.
+    """
     largest = 0.0
     for _, *parts in in_parts(*sides):
         for part in parts:
             sizes = np.abs(widen(real_parts(part)))
-            largest = max(largest, float(sizes.max(where=np.isfinite(sizes), initial=0)))
+            largest = float(sizes.max(where=np.isfinite(sizes), initial=largest))
     if not largest or 1 / OVERFLOWING < largest < OVERFLOWING:
         return 1.0
-    return math.ldexp(1.0, max(math.frexp(largest)[1], -1020))
+    return math.ldexp(1.0, math.frexp(largest)[1] - 1)
 
 
 _EQUAL = _Change(drift_class=DriftClass.IDENTICAL, detail="")
@@ -370,16 +378,17 @@ def _classify_values(pair: _Pair) -> _Change:
 
 def _are_alike(array: Array) -> bool:
     """Return whether all elements are one finite number."""
-    first = widen(array.reshape(-1)[:1])
-    with np.errstate(invalid="ignore"):  # infinities have no distance
+    first = widen(array.flat[:1])
+    with np.errstate(invalid="ignore", over="ignore"):  # infinities have no distance
         return not any(np.any(widen(part) - first) for _, part in in_parts(array))
 
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    if change := _systematic(pair, _numbers(pair)):
+    numbers = _numbers(pair)
+    if change := _systematic(pair, numbers):
         return change
-    if way := statistics.one_way(_numbers(pair, is_all=False)):
+    if way := statistics.one_way(numbers):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
@@ -440,7 +449,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     Those of fewer bits as float32, exactly: the others are kept as they are.
     """
     reals = real_parts(array).ravel()
-    values = reals if reals.dtype.itemsize >= 4 else reals.astype(np.float32)
+    values = np.asarray(reals, np.result_type(reals, np.float32))
     return values if pair.unit == 1 else values / pair.unit
 
 
@@ -451,9 +460,21 @@ def _classify_other(pair: _Pair) -> _Change:
     if len(actual) < statistics.FEWEST:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
         return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+    if size := _another_size(actual, expected, pair.unit):
+        return _Change(drift_class=DriftClass.LAW, detail=size)
     if statistics.is_same_stream(actual, expected):
         return _classify_same_stream(actual, expected, pair)
     return _classify_laws(actual, expected, pair)
+
+
+def _another_size(actual: statistics.Values, expected: statistics.Values, unit: float) -> str:
+    """Return that the elements of one side, not all zeros, vanish beside the other's; "" if not."""
+    largest, before = (
+        float(np.abs(side).max(where=np.isfinite(side), initial=0)) for side in (actual, expected)
+    )
+    if max(largest, before) <= OVERFLOWING * min(largest, before) or not min(largest, before):
+        return ""
+    return f"the largest element is {largest * unit:.3g}, was {before * unit:.3g}"
 
 
 def _classify_same_stream(
@@ -499,7 +520,7 @@ def _other_support(pair: _Pair) -> str:
         return ""
     actual, expected = (_digits(side, pair.different) for side in (pair.actual, pair.expected))
     n_lost = expected - actual
-    if n_lost <= 0 or n_lost * pair.n_different * math.log(2) < DRIFT.evidence:
+    if n_lost * pair.n_different * math.log(2) < DRIFT.evidence:
         return ""
     return f"every element has {actual} binary digits at most, was {expected}: another support"
 

@@ -91,10 +91,9 @@ def _copy(actual: Array, expected: Array) -> str:
     # A few first: there are many places to try where a lattice repeats its values.
     few = _first(different, FEWEST_COPIED)
     last = len(different) - 1 - int(np.argmax(different[::-1]))
-    for start in np.flatnonzero(expected == actual[few[0]]):
+    reach = last - few[0]
+    for start in np.flatnonzero(expected[: len(expected) - reach] == actual[few[0]]):
         shift = int(start - few[0])
-        if few[0] + shift < 0 or last + shift >= len(expected):
-            continue
         if not np.array_equal(expected[few + shift], actual[few]):
             continue
         if all(np.array_equal(expected[at + shift], actual[at]) for at in _places(different)):
@@ -110,12 +109,7 @@ def _places(marks: Mask) -> Iterator[npt.NDArray[np.intp]]:
 
 def _first(marks: Mask, count: int) -> npt.NDArray[np.intp]:
     """Return the first places that are marked, of which there are as many."""
-    found: list[int] = []
-    for places in _places(marks):
-        found += places[: count - len(found)].tolist()
-        if len(found) == count:
-            break
-    return np.array(found, dtype=np.intp)
+    return np.fromiter(itertools.chain.from_iterable(_places(marks)), np.intp, count)
 
 
 def describe_places(different: Mask, expected: Array) -> str:
@@ -128,8 +122,8 @@ def describe_places(different: Mask, expected: Array) -> str:
         return "every element" if count > 1 else ""
     patterns = (
         _one_slice(different),
-        _run_or_stride(different.reshape(-1), count),
-        _magnitude(different.reshape(-1), expected.reshape(-1)),
+        _run_or_stride(different.ravel(), count),
+        _magnitude(different.ravel(), expected.ravel()),
     )
     return next((pattern for pattern in patterns if pattern), "scattered")
 
@@ -204,7 +198,7 @@ def _run_or_stride(different: Mask, count: int) -> str:
         return ""
     first, second = _first(different, 2).tolist()
     last, step = len(different) - 1 - int(np.argmax(different[::-1])), second - first
-    if first + (count - 1) * step != last or not different[first : last + 1 : step].all():
+    if first + (count - 1) * step != last or not different[first:last:step].all():
         return ""
     span = f"flat indices {first} to {last}"
     return f"one run, {span}" if step == 1 else f"one element in {step}, {span}"

@@ -114,8 +114,7 @@ def rank_correlation(one: Values, two: Values) -> float:
 
 def _ranks(values: Values) -> npt.NDArray[Any]:
     """Return twice the distance of each rank from the mean rank."""
-    dtype = np.int32 if len(values) < 1 << 31 else np.int64
-    ranks: npt.NDArray[Any] = np.empty(len(values), dtype)
+    ranks: npt.NDArray[Any] = np.empty(len(values), np.min_scalar_type(-len(values)))
     for places, found in _ranked(values):
         ranks[places] = found
     return ranks
@@ -221,8 +220,7 @@ def is_one_way(n_moved: Any, counts: npt.NDArray[np.intp]) -> Any:
 
     Of few elements never: chance explains 58 that went all one way.
     """
-    most = np.maximum(counts.max(axis=0), 1)
-    chance = scipy.special.bdtrc(most - 1, np.maximum(n_moved, 1), ONE_WAY)
+    chance = scipy.special.bdtrc(counts.max(axis=0) - 1, n_moved, ONE_WAY)
     return chance < DRIFT.alpha / len(WAYS)
 
 
@@ -260,9 +258,11 @@ gigabytes. The parts are numbers, and may be empty."""
 def fit_parts(parts: Parts) -> Line | None:
     """Return the line of `fit`; None where pairs are too few, or the expected ones all alike."""
     n = sum(len(actual) for actual, _ in parts())
-    lowest = min((expected.min() for _, expected in parts() if expected.size), default=0.0)
-    highest = max((expected.max() for _, expected in parts() if expected.size), default=0.0)
-    if n < FEWEST or lowest == highest:
+    if n < FEWEST:
+        return None
+    lowest = min(expected.min() for _, expected in parts() if expected.size)
+    highest = max(expected.max() for _, expected in parts() if expected.size)
+    if lowest == highest:
         return None
 
     def total(term: Callable[[Values, Values], Values]) -> float:

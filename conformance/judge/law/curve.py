@@ -74,7 +74,7 @@ def _ideal(law: Law, middles: npt.NDArray[np.float64], sigma: float) -> npt.NDAr
     unit = middles * sigma / law.factor
     low, high = law.support
     inside = (unit >= low) & (unit <= high)
-    density = np.exp(law.log_density(np.where(inside, unit, np.clip(0.0, low, high))))
+    density = np.exp(law.log_density(np.clip(unit, low, high)))
     return np.where(inside, density * sigma / abs(law.factor), 0.0)
 
 
