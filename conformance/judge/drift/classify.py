@@ -381,9 +381,10 @@ def _are_alike(array: Array) -> bool:
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    if change := _systematic(pair, _numbers(pair)):
+    numbers = _numbers(pair)
+    if change := _systematic(pair, numbers):
         return change
-    if way := statistics.one_way(_numbers(pair, is_all=False)):
+    if way := statistics.one_way(numbers):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
 
