@@ -322,5 +322,7 @@ def test_words_of_large_arrays_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> 
     problem = Problem(initializer="normal", dtype="float32", shape=(5, 3), seed=7)
     first, second = (solve(problem, Normal(stddev=1.0)) for _ in range(2))
 
+    assert first.bits is not None
+    assert second.bits is not None
     assert first.bits is not second.bits
     assert np.array_equal(first.bits, second.bits)
