@@ -24,9 +24,12 @@ class DriftClass(enum.StrEnum):
     @property
     def rank(self) -> int:
         """Severity: 0 for identical, growing."""
-        return list(DriftClass).index(self)
+        return _RANKS[self]
 
     @property
     def keeps_stream(self) -> bool:
         """Whether the same elements were drawn, so that a distance between two says something."""
         return self in (DriftClass.ROUNDING, DriftClass.BIASED, DriftClass.TRANSFORM)
+
+
+_RANKS = {each: rank for rank, each in enumerate(DriftClass)}

@@ -8,6 +8,7 @@ Always show both.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import ml_dtypes
@@ -62,6 +63,7 @@ def _ordinal(array: Array) -> npt.NDArray[np.uint64]:
     return (numbers + (numbers < 0)).view(np.uint64) ^ np.uint64(1 << 63)
 
 
+@functools.lru_cache(maxsize=1024)
 def spacing_at(scale: float, dtype: np.dtype[Any]) -> float:
     """Return the distance from |scale| up to the next representable value, as float64.
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.arrays import Array, as_dtype, differing, widen
 from conformance.core.lattice import mantissa_bits
 from conformance.flax.layers import Claim, Layer
 from conformance.oracle import linen_key, nnx_key, seed_key
@@ -59,9 +59,8 @@ def parameter_fault(claim: Claim, param_dtype: str, tree: Mapping[str, Array], d
     expected = drawn.astype(as_dtype(dtype)).reshape(claim.shape)
     if actual.tobytes() == expected.tobytes():
         return ""
-    width = f"V{actual.dtype.itemsize}"  # by bits: -0.0 equals 0.0, and is another value
     mine, theirs = actual.ravel(), expected.ravel()
-    wrong = np.flatnonzero(mine.view(width) != theirs.view(width))
+    wrong = np.flatnonzero(differing(mine, theirs))
     first = int(wrong[0])
     return (
         f"is not {claim.definition} of draw {claim.draw}: {wrong.size} of {actual.size} elements "

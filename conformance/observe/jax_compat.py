@@ -115,6 +115,22 @@ def x64() -> contextlib.AbstractContextManager[Any]:
     return context
 
 
+def whole_tracebacks() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which JAX raises exceptions with their tracebacks as they are.
+
+    Else it leaves its own frames out, for which it looks up a dozen folders for each frame of the
+    stack: of an exception within pytest ten milliseconds. Type and text of it are the same. The
+    setting is this thread's alone, and no program depends on it.
+    """
+    from jax._src import config
+
+    setting = getattr(config, "traceback_filtering", None)
+    if setting is None:  # this JAX has it elsewhere, and takes its time
+        return contextlib.nullcontext()
+    context: contextlib.AbstractContextManager[Any] = setting("off")
+    return context
+
+
 def key_words(key: object) -> tuple[str, tuple[int, ...]] | None:
     """Return the generator and the words of one key of JAX, typed or not; None of anything else."""
     import jax

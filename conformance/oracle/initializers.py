@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ from conformance.oracle.threefry import Key, Words, fold_in, random_bits, seed_k
 
 CHUNK = 1 << 14
 """Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
+
+LARGEST_KEPT = 1 << 20
+"""Elements of the largest array whose words are kept for the next initializer: 16 MiB at most."""
 
 TABULATED_WORDS = (8, 16)
 """Bits of the words of which all values are looked up in a table: a thousand at most."""
@@ -178,7 +182,7 @@ def solve(
         case DeltaOrthogonal():
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
-            words = draw(key, problem.shape, dtype, partitionable=layout)
+            words = _drawn(key, problem.shape, dtype, partitionable=layout)
             solution = solve_words(
                 words, definition, dtype, problem.shape, fused=fused, folded=folded
             )
@@ -257,6 +261,22 @@ def draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionabl
         return random_bits(key, width, shape, partitionable=partitionable)
     halves = split(key, partitionable=partitionable)
     return np.stack([random_bits(k, width, shape, partitionable=partitionable) for k in halves])
+
+
+def _drawn(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
+    """Return the words of one key, read-only: a dozen initializers in a row draw the same ones."""
+    if math.prod(shape) > LARGEST_KEPT:
+        return draw(key, shape, dtype, partitionable=partitionable)
+    return _kept_words(key.tobytes(), shape, dtype, partitionable)
+
+
+@functools.lru_cache(maxsize=4)
+def _kept_words(
+    key: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], partitionable: bool
+) -> Words:
+    words = draw(np.frombuffer(key, np.uint32), shape, dtype, partitionable=partitionable)
+    words.flags.writeable = False
+    return words
 
 
 def solve_words(
@@ -397,7 +417,7 @@ def _orthogonal(
 def _normals(
     key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool
 ) -> Solution:
-    words = draw(key, shape, dtype, partitionable=partitionable)
+    words = _drawn(key, shape, dtype, partitionable=partitionable)
     normals = solve_words(words, Normal(stddev=1.0), dtype, shape)
     return dataclasses.replace(normals, key=key)
 

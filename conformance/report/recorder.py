@@ -101,8 +101,8 @@ class RunRecorder:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / ROWS).touch()  # says that a run lies here
             # Opened each time: nothing is left in a buffer, or open, when the run is killed.
-            with (self.folder / name).open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            with (self.folder / name).open("ab") as file:
+                file.write(f"{line}\n".encode())
         except OSError as error:
             raise cannot_write(self.folder, error, "--reports DIR") from error
 

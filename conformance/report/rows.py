@@ -534,7 +534,12 @@ def to_json(values: Row) -> str:
 
 def to_values(values: Row) -> dict[str, Any]:
     """Return the row as the object that its JSON is."""
-    return {column.name: _json_scalar(getattr(values, column.name)) for column in COLUMNS}
+    found = {name: getattr(values, name) for name in _NAMES}
+    return found | {name: _json_scalar(found[name]) for name in _REALS}
+
+
+_NAMES = tuple(column.name for column in COLUMNS)
+_REALS = tuple(column.name for column in COLUMNS if column.kind is float)
 
 
 def _json_scalar(value: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from conformance.cases.catalogue import Catalogue
 from conformance.core.arrays import Array, whole
 from conformance.core.ids import Case
-from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned
+from conformance.core.records import CaseResult, Observation, Outcome, Raised, Returned, Status
 from conformance.core.settings import installed_jax
 from conformance.judge.bench import Bench
 from conformance.judge.checks.statistics import wanted_keys
@@ -49,7 +49,8 @@ def evaluate(case: Case, bench: Bench, observer: Observer) -> CaseResult:
 def judged(observation: Observation, bench: Bench, observer: Observer) -> CaseResult:
     """Return the verdict on what was observed here, beside its golden.
 
-    Stages are looked into where the outcome is not the golden's: they say what differs first.
+    Stages say what differs first, and cost programs of their own. They are looked into where the
+    outcome is not the golden's; and without a golden, where a check has refused the outcome.
 
     Raises:
         StoreError: the golden or a budget cannot be read.
@@ -57,10 +58,14 @@ def judged(observation: Observation, bench: Bench, observer: Observer) -> CaseRe
     case = observation.case
     spec = bench.specs[case.problem.initializer]
     golden = bench.goldens.golden(case.problem.id, case.backend, installed_jax())
-    if golden is None or not is_as_before(observation.outcome, golden.outcome):
+    if golden is not None and not is_as_before(observation.outcome, golden.outcome):
         observation = observer.in_full(observation, spec)
     looks = further_draws(observation, bench, observer)
-    return bench.judge_beside(golden, observation, installed_jax(), looks)
+    result = bench.judge_beside(golden, observation, installed_jax(), looks)
+    if golden is not None or result.status is Status.PASSED:
+        return result
+    staged = observer.in_full(observation, spec)
+    return bench.judge_beside(None, staged, installed_jax(), looks) if staged.stages else result
 
 
 def further_draws(observation: Observation, bench: Bench, observer: Observer) -> tuple[Array, ...]:

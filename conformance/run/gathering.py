@@ -64,7 +64,8 @@ class Gathering:
         """
         values = from_json(text)
         self._recorder.add(values)
-        self.cases.setdefault(test, parse_case(values.case))
+        if test not in self.cases:
+            self.cases[test] = parse_case(values.case)
         self._told.add(values.case)
         if values.failed_checks == MACHINE:
             self.faults.append(values.messages)

@@ -25,6 +25,7 @@ from conformance.core.arrays import (
     centre_of,
     centred,
     completed,
+    differing,
     digest,
     flat,
     in_shape,
@@ -61,6 +62,29 @@ def test_every_value_is_widened_exactly(name: str) -> None:
 
     assert wide.dtype == np.float64
     assert wide.astype(every.dtype).tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "float8_e5m2", "bfloat16", "float32", "float64", "complex64", "complex128"]
+)
+def test_elements_differ_by_their_bits(dtype: str) -> None:
+    """Of the widest the first half alone, and the second alone, tell them apart."""
+    one = np.zeros((3, 5), as_dtype(dtype))
+    two = one.copy()
+    raw = two.view(np.uint8).reshape(3, 5, -1)
+    raw[0, 1, 0] = raw[2, 4, -1] = 1
+
+    found = differing(one, two)
+
+    assert np.argwhere(found).tolist() == [[0, 1], [2, 4]]
+
+
+def test_a_negative_zero_differs_from_zero_and_a_nan_not_from_itself() -> None:
+    """They are compared by bits, in the order of indices and not of memory."""
+    one = np.array([[0.0, np.nan], [1.0, 2.0]], np.float32)
+    two = np.asfortranarray([[-0.0, np.nan], [1.0, 2.0]]).astype(np.float32)
+
+    assert differing(one, two).tolist() == [[True, False], [False, False]]
 
 
 def test_complex_numbers_are_widened_to_complex128() -> None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import traceback
+from typing import Any
 
 import jax
 import pytest
 
+from conformance.cases.builtin import load_catalogue
+from conformance.core.ids import parse_case
+from conformance.core.records import Raised
+from conformance.observe.jax_compat import whole_tracebacks
+from conformance.observe.observer import Observer
 from conformance.observe.state import State
 
 
@@ -54,3 +62,54 @@ def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert before.restored() == ("ADDED: was set", "CHANGED: was changed", "DELETED: was deleted")
     assert State.now() == before
+
+
+# --- Tracebacks ----------------------------------------------------------------------------------
+REFUSED = "orthogonal-bfloat16-4x4-s0-cpu-eager"
+
+
+def refusal() -> Exception:
+    """Return what JAX raises where no matrix of the dtype can be factored."""
+    with pytest.raises(TypeError) as caught:
+        jax.nn.initializers.orthogonal()(jax.random.key(0), (4, 4), "bfloat16")
+    return caught.value
+
+
+def test_an_exception_is_the_same_with_its_whole_traceback() -> None:
+    before = State.now()
+    filtered = refusal()
+    with whole_tracebacks():
+        whole = refusal()
+
+    assert str(whole) == str(filtered)
+    lengths = [len(traceback.extract_tb(each.__traceback__)) for each in (whole, filtered)]
+    assert lengths[0] > lengths[1]
+    assert before.restored() == ()
+
+
+def test_jax_filters_no_traceback_of_an_outcome() -> None:
+    """It would take most of the time of a case that raises, and nobody sees the result."""
+    spec = load_catalogue().lookup("orthogonal")
+
+    def asked(*_: object) -> Any:
+        raise ValueError(jax.config.values["jax_traceback_filtering"])
+
+    outcome = Observer().observe(
+        parse_case(REFUSED), dataclasses.replace(spec, build=lambda: asked)
+    )
+
+    assert outcome.outcome == Raised(exception="ValueError", message="off")
+    assert outcome.changed == ()
+
+
+def test_a_setting_of_tracebacks_that_a_call_leaves_behind_is_told() -> None:
+    spec = load_catalogue().lookup("orthogonal")
+
+    def meddling(*_: object) -> Any:
+        jax.config.update("jax_traceback_filtering", "tracebackhide")  # type: ignore[no-untyped-call]  # JAX leaves it untyped
+
+    observation = Observer().observe(
+        parse_case(REFUSED), dataclasses.replace(spec, build=lambda: meddling)
+    )
+
+    assert observation.changed == ("jax_traceback_filtering: auto -> tracebackhide",)

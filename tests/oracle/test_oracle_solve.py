@@ -35,6 +35,7 @@ from conformance.observe.jax_compat import x64
 from conformance.oracle import (
     OracleUnavailable,
     Solution,
+    initializers,
     law_of,
     random_bits,
     seed_key,
@@ -296,3 +297,32 @@ def test_a_negative_uniform_scale_reaches_down_from_zero() -> None:
 
     assert -0.5 < values.min() < -0.49
     assert -0.01 < values.max() <= 0
+
+
+def test_initializers_that_draw_the_same_words_share_them_and_none_can_change_them() -> None:
+    first, second = (
+        solve(Problem(initializer=name, dtype="float32", shape=(5, 3), seed=7), law)
+        for name, law in (("normal", Normal(stddev=1.0)), ("uniform", Uniform(scale=2.0)))
+    )
+    other = solve(
+        Problem(initializer="normal", dtype="float32", shape=(5, 3), seed=8), Normal(stddev=1.0)
+    )
+
+    assert first.bits is second.bits
+    assert first.bits is not None
+    assert other.bits is not None
+    assert not np.array_equal(first.bits, other.bits)
+    with pytest.raises(ValueError, match="read-only"):
+        first.bits[0] = 0
+
+
+def test_words_of_large_arrays_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter may have gigabytes."""
+    monkeypatch.setattr(initializers, "LARGEST_KEPT", 14)
+    problem = Problem(initializer="normal", dtype="float32", shape=(5, 3), seed=7)
+    first, second = (solve(problem, Normal(stddev=1.0)) for _ in range(2))
+
+    assert first.bits is not None
+    assert second.bits is not None
+    assert first.bits is not second.bits
+    assert np.array_equal(first.bits, second.bits)

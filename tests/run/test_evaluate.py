@@ -15,7 +15,7 @@ import pytest
 
 import conformance
 from conformance.cases.builtin import load_catalogue
-from conformance.cases.catalogue import Catalogue
+from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection
 from conformance.cli import main
 from conformance.core.deadline import CASE_TIMEOUT_S
@@ -167,6 +167,56 @@ def folders(work: Callable[[], object]) -> list[str]:
     finally:
         sys.setprofile(None)
     return [folder for folder, _ in itertools.groupby(f for f in passed if f != "core")]
+
+
+# --- Stages --------------------------------------------------------------------------------------
+WITHOUT_GOLDEN = "normal-float32-65x3-s12345-cpu-eager"
+"""No tier asks for it: the definition judges it alone."""
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the cases whose stages are computed from now on."""
+    cases: list[str] = []
+    original = Observer.with_stages
+
+    def noting(self: Observer, observation: Observation, spec: InitializerSpec) -> Observation:
+        cases.append(observation.case.id)
+        return original(self, observation, spec)
+
+    monkeypatch.setattr(Observer, "with_stages", noting)
+    return cases
+
+
+def test_nobody_looks_into_the_stages_of_what_is_as_defined(staged: list[str]) -> None:
+    """They are programs of their own, and most cases by design have no golden."""
+    result = evaluated(WITHOUT_GOLDEN)
+
+    assert result.status is Status.PASSED
+    assert result.drift is None
+    assert staged == []
+
+
+def test_the_first_cause_is_told_of_what_is_not_as_defined(staged: list[str]) -> None:
+    with jax.threefry_partitionable(False):
+        result = evaluated(WITHOUT_GOLDEN)
+
+    (refused,) = (check for check in result.checks if check.status is Status.FAILED)
+    assert "differ from the definition" in refused.message
+    assert "first differing stage: bits; class: stream" in refused.message
+    assert staged == [WITHOUT_GOLDEN]
+
+
+def test_stages_that_cannot_be_computed_cost_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> Observation:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Observer, "with_stages", failing)
+    with jax.threefry_partitionable(False):
+        result = evaluated(WITHOUT_GOLDEN)
+
+    (refused,) = (check for check in result.checks if check.status is Status.FAILED)
+    assert "differ from the definition" in refused.message
 
 
 # --- Other keys ----------------------------------------------------------------------------------

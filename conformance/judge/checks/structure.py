@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from conformance.core.arrays import as_dtype, flat, returned, whole, widen
+from conformance.core.arrays import as_dtype, differing, flat, returned, whole, widen
 from conformance.core.formats import FORMATS
 from conformance.core.laws import (
     Constant,
@@ -70,9 +70,7 @@ def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     value = definition.values(outcome.shape).astype(dtype)
     every = np.broadcast_to(value, outcome.shape).ravel()
     expected, actual = every[:: outcome.stride], flat(outcome)
-    # By bits: -0.0 equals 0.0, and is another constant.
-    width = f"V{actual.dtype.itemsize}"
-    wrong = np.flatnonzero(actual.view(width) != np.ascontiguousarray(expected).view(width))
+    wrong = np.flatnonzero(differing(actual, expected))
     if not wrong.size:
         is_right = outcome.stride == 1 or returned(every).sha256 == outcome.sha256
         return "" if is_right else "elements that were not kept differ: the digest is another"

@@ -18,6 +18,7 @@ from conformance.core.arrays import (
     as_dtype,
     block_digests,
     completed,
+    differing,
     flat,
     in_parts,
     returned,
@@ -273,11 +274,13 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
     one, two = sides.actual, sides.expected
     different = np.zeros(one.shape, dtype=bool)
     n_lost, is_within = 0, True
-    worst_at_sigma, worst = -math.inf, 0
+    worst_at_sigma, worst = 0.0, 0
     for start, left, right in in_parts(one, two):
         marks = different.ravel()[start : start + left.size]
-        raw = (part.view(np.uint8).reshape(-1, part.dtype.itemsize) for part in (left, right))
-        marks[:] = np.not_equal(*raw).any(axis=1)
+        marks[:] = differing(left, right)
+        if not marks.any():  # all that is counted here is nothing
+            continue
+        left, right = left[marks], right[marks]
         n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
         at_sigma = ulp_at(left, right, sides.sigma)
         far = ~(at_sigma <= budget.max_ulp_at_sigma)  # no number is far too
@@ -286,7 +289,8 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
             is_within = bool((steps <= np.uint64(budget.max_ulp)).all())
         place = int(at_sigma.argmax())
         if at_sigma[place] > worst_at_sigma:
-            worst_at_sigma, worst = float(at_sigma[place]), start + place
+            worst_at_sigma = float(at_sigma[place])
+            worst = start + int(np.flatnonzero(marks)[place])
     return _Pair(
         actual=one,
         expected=two,
@@ -440,7 +444,9 @@ def _finite_parts(
         kept = slice(None) if is_all else different
         one, two = (widen(_row(side[kept], pair)) for side in (actual, expected))
         finite = np.isfinite(one) & np.isfinite(two)
-        yield one[finite], sign * two[finite]
+        if not finite.all():
+            one, two = one[finite], two[finite]
+        yield one, sign * two
 
 
 def _row(array: Array, pair: _Pair) -> statistics.Values:

@@ -24,7 +24,7 @@ from conformance.core.records import COMPILED, Observation, Raised, Returned
 from conformance.observe.backends.problem import seed_keys, settings, typed_key
 from conformance.observe.backends.stages import DRAWS, normals, stage_arrays, stage_digests
 from conformance.observe.backends.transforms import TRANSFORMS, Call, mapped, one_call
-from conformance.observe.jax_compat import platforms
+from conformance.observe.jax_compat import platforms, whole_tracebacks
 from conformance.observe.process import HOST_DEVICES_FLAG, SHARDS
 
 T = TypeVar("T")
@@ -192,7 +192,7 @@ class PjrtBackend:
     ) -> T | Raised:
         """Return what is read of the array that the call returns, or what was raised."""
         try:
-            with self._ambient(case.problem):
+            with self._ambient(case.problem), whole_tracebacks():
                 return read(call(self._key(case.problem)))
         except Exception as error:
             return Raised(exception=type(error).__name__, message=str(error))
