@@ -8,6 +8,7 @@ those that tests start share what they import: see warm/.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import importlib.util
 import json
@@ -63,6 +64,8 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         share(config, is_compiling=must_compile)
         config.stash[PYTHON] = started_python(config)
+    if is_worker(config) and (limited := multiply_in_one_thread()):
+        config.add_cleanup(limited.restore_original_limits)
     if not must_compile and not is_controller(config):
         compile_quickly()
 
@@ -76,8 +79,9 @@ def share(config: pytest.Config, *, is_compiling: bool) -> None:
         patch.setenv(BYTE_CODE, _folder_of_byte_code(config))
     if PROGRAMS in os.environ:
         return
-    is_kept = config.pluginmanager.has_plugin("cacheprovider") and not is_compiling
-    settings = {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE} if is_kept else COMPILE_ANEW
+    settings = (
+        COMPILE_ANEW if is_compiling else {PROGRAMS: _folder_of_programs(config), **OF_ANY_SIZE}
+    )
     for name, value in settings.items():
         patch.setenv(name, value)
 
@@ -123,14 +127,27 @@ def compile_quickly() -> None:
         jax.devices()
 
 
+def multiply_in_one_thread() -> Any:
+    """Let NumPy's OpenBLAS use one thread in this process, and return what limits it.
+
+    Arrays of tests are so small that a second thread mostly waits, and it waits busily. SciPy has a
+    library of its own, which JAX calls: how many threads that has is on record, and stays. Only for
+    workers: what `scripts/mutants.py` forks of a process so limited did not end.
+    """
+    try:
+        import numpy
+        import threadpoolctl
+    except ImportError:  # where nothing but JAX and pytest is
+        return None
+    folder = os.path.dirname(os.path.dirname(numpy.__file__))
+    found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
+    ours = [each.filepath for each in found if each.filepath.startswith(f"{folder}/numpy")]
+    return threadpoolctl.ThreadpoolController().select(filepath=ours).limit(limits=1)
+
+
 def _folder_of_byte_code(config: pytest.Config) -> str:
     """Return where byte code is kept: for later runs, as Python tells by itself what is stale."""
-    if config.pluginmanager.has_plugin("cacheprovider"):
-        assert config.cache is not None
-        return str(config.cache.mkdir("byte-code"))
-    folder = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
-    config.add_cleanup(folder.cleanup)
-    return folder.name
+    return _folder(config, "byte-code")
 
 
 def _folder_of_programs(config: pytest.Config) -> str:
@@ -140,8 +157,17 @@ def _folder_of_programs(config: pytest.Config) -> str:
     """
     facts = environment.processor_facts() | environment.libc_fact()
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-    assert config.cache is not None
-    return str(config.cache.mkdir(f"jax-{digest[:16]}"))
+    return _folder(config, f"jax-{digest[:16]}")
+
+
+def _folder(config: pytest.Config, name: str) -> str:
+    """Return a folder of pytest's cache; where that is off, one that ends with this run."""
+    if config.pluginmanager.has_plugin("cacheprovider"):
+        assert config.cache is not None
+        return str(config.cache.mkdir(name))
+    folder = tempfile.TemporaryDirectory(prefix="tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(folder.cleanup)
+    return folder.name
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -167,6 +193,13 @@ def file_of(nodeid: str) -> str:
 def cost(nodeids: Sequence[str]) -> float:
     name = file_of(nodeids[0]).rpartition("test_")[2].removesuffix(".py")
     return len(nodeids) + (1e6 / (1 + DEAREST.index(name)) if name in DEAREST else 0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over the ten thousand tests: they are there until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

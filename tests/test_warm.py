@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import threadpoolctl
 
 from tests import warm
+from tests.conftest import multiply_in_one_thread
 
 pytestmark = pytest.mark.skipif(not warm.IS_POSSIBLE, reason="it needs Linux")
 
@@ -180,8 +182,39 @@ def test_it_has_the_files_that_it_is_given_and_no_others(python: str) -> None:
     assert warmed.stdout == cold.stdout
 
 
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_what_ignores_ctrl_c_is_who_its_starter_told_to(python: str, is_ignored: bool) -> None:
+    """Whatever the server does, which a script may have started in its background."""
+    program = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_IGN if is_ignored else signal.default_int_handler
+    )
+    try:
+        warmed, cold = (started(each, "-c", program) for each in (python, warm.COLD))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+    assert warmed.stdout == cold.stdout == f"{is_ignored}\n"
+
+
 def test_a_python_with_options_or_a_session_of_its_own_is_started_as_ever(python: str) -> None:
     optional = started(python, "-W", "ignore", "-c", IS_WARM)
     apart = started(python, "-c", IS_WARM, start_new_session=True)
 
     assert (optional.stdout, apart.stdout) == ("False\n", "False\n")
+
+
+def test_numpy_alone_is_limited_to_one_thread() -> None:
+    """How many SciPy has, which JAX calls, is on record and may change bits."""
+    import scipy.linalg  # noqa: F401  # which brings its library
+
+    def threads() -> dict[str, int]:
+        found = threadpoolctl.threadpool_info()
+        return {Path(each["filepath"]).parent.name: each["num_threads"] for each in found}
+
+    before = threads()
+    limited = multiply_in_one_thread()
+    during = threads()
+    limited.restore_original_limits()
+
+    assert during == before | {"numpy.libs": 1}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from conformance.cases.catalogue import Catalogue, InitializerSpec
@@ -124,9 +124,11 @@ def tier_of(problem: Problem, spec: InitializerSpec) -> Tier | None:
     return min(tiers, key=lambda tier: tier.rank, default=None)
 
 
-def tier_cases(catalogue: Catalogue, tier: Tier, backends: tuple[str, ...]) -> Iterator[Case]:
-    """Yield the cases of a tier, each once."""
-    return _cases(_planes_of(tier), catalogue, backends)
+def tier_cases(
+    specs: Catalogue | Sequence[InitializerSpec], tier: Tier, backends: tuple[str, ...]
+) -> Iterator[Case]:
+    """Yield the cases of a tier that ask these initializers, each once."""
+    return _cases(_planes_of(tier), specs, backends)
 
 
 def _planes_of(tier: Tier) -> Iterator[Plane]:
@@ -154,11 +156,13 @@ PLAIN = (("threefry2x32",), ("eager",))
 
 
 def _cases(
-    planes: Iterable[Plane], catalogue: Catalogue, backends: tuple[str, ...]
+    planes: Iterable[Plane],
+    specs: Catalogue | Sequence[InitializerSpec],
+    backends: tuple[str, ...],
 ) -> Iterator[Case]:
     seen: set[Case] = set()
     for plane in planes:
-        for spec in catalogue:
+        for spec in specs:
             if spec.tier.rank <= plane.specs.rank:
                 for case in _plane_cases(plane, spec, backends):
                     if case not in seen:

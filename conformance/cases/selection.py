@@ -10,7 +10,7 @@ import dataclasses
 import fnmatch
 import itertools
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.coverage import coverage_cases
@@ -124,7 +124,8 @@ def _by_axes(catalogue: Catalogue, selection: Selection, also: Iterable[Case]) -
     """
     require_known(catalogue, selection)
     require_offered(selection)
-    held = tier_cases(catalogue, selection.tier, selection.backends)
+    specs = [spec for spec in catalogue if _matches(spec.name, selection.initializers)]
+    held = tier_cases(specs, selection.tier, selection.backends)
     cases = set(_selected(held, selection))
     if _without_case(cases, selection):
         cases |= set(_selected(_asked(catalogue, selection), selection))
@@ -194,22 +195,29 @@ def _asked(catalogue: Catalogue, selection: Selection) -> Iterator[Case]:
 
 def _without_case(cases: Collection[Case], selection: Selection) -> tuple[str, object] | None:
     """Return an axis and a value of it that was asked for and has no case beside the others."""
-    names = {case.problem.initializer for case in cases}
-    found: dict[str, Collection[object]] = {
-        "dtype": {case.problem.dtype for case in cases},
-        "shape": {format_shape(case.problem.shape) for case in cases},
-        "seed": {case.problem.seed for case in cases if case.problem.key.is_seed},
-        "key": {case.problem.key.text for case in cases},
-        "prng": {case.problem.prng for case in cases},
-        "transform": {case.transform for case in cases},
-        "backend": {case.backend for case in cases},
-        "initializer": [p for p in selection.initializers if fnmatch.filter(names, p)],
-    }
-    for kind, known in found.items():
-        for value in getattr(selection, f"{kind}s"):
-            if value not in known:
-                return kind, value
+    for kind, found_in in FOUND_IN.items():
+        if asked := getattr(selection, f"{kind}s"):
+            found = {found_in(case) for case in cases}
+            for value in asked:
+                if value not in found:
+                    return kind, value
+    names = {case.problem.initializer for case in cases} if selection.initializers else set()
+    for pattern in selection.initializers:
+        if not fnmatch.filter(names, pattern):
+            return "initializer", pattern
     return None
+
+
+FOUND_IN: Mapping[str, Callable[[Case], object]] = {
+    "dtype": lambda case: case.problem.dtype,
+    "shape": lambda case: format_shape(case.problem.shape),
+    "seed": lambda case: case.problem.seed if case.problem.key.is_seed else None,
+    "key": lambda case: case.problem.key.text,
+    "prng": lambda case: case.problem.prng,
+    "transform": lambda case: case.transform,
+    "backend": lambda case: case.backend,
+}
+"""What a case has on each axis of a selection, as that names it."""
 
 
 def _selected(cases: Iterable[Case], selection: Selection) -> list[Case]:

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import itertools
-import json
 import math
 import stat
 import time
@@ -27,7 +26,7 @@ from conformance.core.paths import (
     golden_option,
     overlay_names,
 )
-from conformance.core.reading import document, naming, record
+from conformance.core.reading import naming, parse_json, record
 from conformance.core.records import BASE, Entry, Environment, Observation, Outcome
 from conformance.core.versions import KEY
 from conformance.store.entries import (
@@ -57,10 +56,11 @@ LARGEST_HELD = 64 << 20
 class Store:
     """A store opened for reading. Shards are read, and verified, when first asked for."""
 
-    def __init__(self, folder: Path, manifest: _Manifest, raw: Any) -> None:
+    def __init__(self, folder: Path, manifest: _Manifest, raw: Any, digest: bytes) -> None:
         self.folder = folder
         self.kind = manifest.kind
         self._raw = raw
+        self._digest = digest
         self._entries = manifest.entries
         self._shards = manifest.shards
         self._arrays: dict[str, Mapping[str, Any]] = {}
@@ -328,9 +328,7 @@ class Store:
         error: what does not fit together, for which that is the reason then.
         """
         try:
-            # As text, in which a time that is not a number equals itself.
-            found = json.dumps(_read_json(self.folder / MANIFEST))
-            unchanged = found == json.dumps(self._raw)
+            unchanged = _digest(_read_text(self.folder / MANIFEST)) == self._digest
         except GoldenError:
             unchanged = False
         if not unchanged:
@@ -403,9 +401,10 @@ def open_store(folder: Path) -> Store:
             f"{folder} holds no {MANIFEST}: name a golden set or a recording, or make one with "
             "`conformance goldens stage` or `conformance record`"
         )
-    raw = _read_json(path)
+    text = _read_text(path)
     with naming(path, GoldenError, _RESTORE):
-        return Store(folder, _manifest(raw, path), raw)
+        raw = parse_json(text)
+        return Store(folder, _manifest(raw, path), raw, _digest(text))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -466,7 +465,17 @@ def _id_fault(ids: Iterable[str]) -> str:
 
 
 def _read_json(path: Path) -> Any:
+    text = _read_text(path)
+    with naming(path, GoldenError, _RESTORE):
+        return parse_json(text)
+
+
+def _read_text(path: Path) -> str:
     if path.exists() and not path.is_file():
         raise GoldenError(f"{path} cannot be read (it is no plain file): {_RESTORE}")
     with naming(path, GoldenError, _RESTORE):
-        return document(path)
+        return path.read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -138,6 +138,7 @@ def test_a_wrong_selection_is_refused_with_the_way_out(
         ({"shapes": ("63x31",)}, "normal-float32-63x31-s0-cpu-eager"),
         ({"seeds": (5,)}, "normal-float32-64x32-s5-cpu-eager"),
         ({"seeds": (0, 5)}, "normal-float32-64x32-s5-cpu-eager"),
+        ({"seeds": (0, 1234567)}, "normal-float32-64x32-s1234567-cpu-eager"),
         ({"keys": ("s7.fold5",)}, "normal-float32-64x32-s7.fold5-cpu-eager"),
         ({"keys": ("s0", "k000000010000abcd")}, "normal-float32-64x32-k000000010000abcd-cpu-eager"),
         ({"seeds": (0,), "keys": ("s0.split2at1",)}, "normal-float32-64x32-s0.split2at1-cpu-eager"),
@@ -146,6 +147,10 @@ def test_a_wrong_selection_is_refused_with_the_way_out(
         ({"dtypes": ("float64",)}, "normal-float64-64x32-s0-cpu-eager"),
         ({"dtypes": ("float64",), "shapes": ("4x256",)}, "normal-float64-4x256-s0-cpu-eager"),
         ({"seeds": (42,), "shapes": ("1024x1024",)}, "normal-bfloat16-1024x1024-s42-cpu-eager"),
+        ({"shapes": ("64x32", "63x31")}, "normal-float32-63x31-s0-cpu-eager"),
+        ({"prngs": ("threefry2x32", "rbg")}, "normal-float32-64x32-s0-rbg-cpu-eager"),
+        ({"transforms": ("eager", "jit")}, "normal-float32-64x32-s0-cpu-jit"),
+        ({"dtypes": ("float32", "float64")}, "normal-float64-64x32-s0-cpu-eager"),
     ],
 )
 def test_what_a_tier_does_not_run_is_run_where_it_is_named(

@@ -141,10 +141,14 @@ LATE = {
 """Wrong calls of which a file tells, and not the words alone."""
 
 TELLS = """
-import json, os, sys
+import contextlib, json, os, sys
 from conformance.cli import main
 
-for words in json.load(sys.stdin):
+first, calls = json.load(sys.stdin)
+for words in first:  # what they import no other need import again
+    with contextlib.suppress(SystemExit):
+        main(words.split())
+for words in calls:
     if not os.fork():
         try:
             code = main(words.split())
@@ -159,12 +163,16 @@ for words in json.load(sys.stdin):
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, list[str]]]:
-    """Return how each wrong call ended in a Python of its own, and what heavy it had imported."""
+    """Return how each wrong call ended in a process of its own, and what heavy that had imported.
+
+    All have also what one call of each command imports: if that is heavy, no call is right.
+    """
     folder = tmp_path_factory.mktemp("cold")
     (folder / "file").touch()
+    first = {words.split()[0]: words for words in sorted(MISTAKES.keys() - LATE)}
     done = subprocess.run(  # noqa: S603  # this interpreter
         [warm.COLD, "-c", TELLS],
-        input=json.dumps(sorted({*MISTAKES, *UNWRITABLE})),
+        input=json.dumps([list(first.values()), sorted({*MISTAKES, *UNWRITABLE})]),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:2]])},
         capture_output=True,

@@ -9,6 +9,7 @@ import argparse
 import configparser
 import dataclasses
 import fnmatch
+import functools
 import importlib
 import inspect
 import itertools
@@ -169,6 +170,7 @@ def understand_conformance(words: list[str], _: pytest.MonkeyPatch) -> None:
         understand_selection(options.read_arguments(arguments).on("cpu"))
 
 
+@functools.cache  # many commands ask for the cases of a whole tier
 def understand_selection(selection: Selection) -> None:
     """Select from the real catalogue: of a million seeds the first, as all are read alike."""
     ranges = tuple(seeds[:1] for seeds in selection.ranges)

@@ -39,13 +39,24 @@ def _names(node: ast.AST) -> Iterator[str]:
         case ast.ImportFrom(module=str(module), names=aliases):
             yield from (f"{module}.{alias.name}" for alias in aliases)
         case ast.Attribute():
-            yield ast.unparse(node)
+            yield _dotted(node)
         case ast.Call(
             func=ast.Name(id="getattr" | "hasattr"), args=[_, ast.Constant(value=str(name)), *_]
         ):
             yield f".{name}"
         case ast.Call(args=[ast.Constant(value=str(name)), *_]) if _is_import(node.func):
             yield name
+
+
+def _dotted(node: ast.expr) -> str:
+    """Return `a.b.c` as it stands, and `().c` for an attribute of anything but names."""
+    match node:
+        case ast.Name(id=name):
+            return name
+        case ast.Attribute(value=value, attr=name):
+            return f"{_dotted(value)}.{name}"
+        case _:
+            return "()"
 
 
 def _is_import(function: ast.expr) -> bool:

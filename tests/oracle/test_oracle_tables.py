@@ -22,6 +22,9 @@ LAWS: tuple[Definition, ...] = (
 )
 STAGES = ("uniform", "unit", "value", "expected", "followed")
 
+PARTS = 32
+"""So often are there as many words as the lattice has points; of float16, 4 times."""
+
 
 @pytest.mark.parametrize("folded", [None, (0, 1)])
 @pytest.mark.parametrize("fused", [FUSED_DTYPES, ()], ids=["fused", "not fused"])
@@ -32,9 +35,10 @@ def test_what_is_looked_up_is_what_few_words_come_to(
 ) -> None:
     """No more words than the lattice has points are not looked up, but computed."""
     kind = as_dtype(dtype)
-    scattered = np.arange(4096) * 40503  # Fibonacci hashing: every leading bit, in no order
+    n_points = 1 << mantissa_bits(kind)
+    scattered = np.arange(min(4096, PARTS * n_points)) * 40503  # Fibonacci hashing: in no order
     words = scattered.astype(f"u{word_bits(kind) // 8}")
-    few = np.split(words, range(1 << mantissa_bits(kind), len(words), 1 << mantissa_bits(kind)))
+    few = np.split(words, range(n_points, len(words), n_points))
 
     all_at_once = solve_words(words, definition, kind, SHAPE, fused=fused, folded=folded)
     parts = [solve_words(part, definition, kind, SHAPE, fused=fused, folded=folded) for part in few]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
+from conformance.core.paths import shipped
 from conformance.core.records import IN_BLOCK
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -20,6 +22,7 @@ from conformance.report.rows import Row
 from conformance.run.blocks import block_verdicts
 from conformance.run.options import Options
 from conformance.run.session import Session
+from conformance.store.stack import Stack, open_stack
 from conformance.suite.faults import FAULTS, Fault
 
 N_SEEDS = 5
@@ -49,7 +52,13 @@ def session_of(
     }
     session = Session(Options(asked=Selection(**values)), "run")
     session.__dict__["catalogue"] = catalogue or catalogue_of(base, build)
+    session.__dict__["goldens"] = goldens()
     return session
+
+
+@functools.cache  # its manifest has three megabytes
+def goldens() -> Stack:
+    return open_stack(shipped())
 
 
 def rows_in_blocks(session: Session) -> list[Row]:

@@ -28,6 +28,9 @@ OF_THE_FORK = (
 """What has another value in each test: the fork does with it what Python and JAX do, as they start.
 XLA reads its flags where a backend is initialised, which is after the fork."""
 
+SET_BY_JAX = {"TF_CPP_MIN_LOG_LEVEL": "1", "TPU_SKIP_MDS_QUERY": "1"}
+"""What JAX sets as it is imported, where nobody has: it is the same before that and after."""
+
 LOOK_S = 0.005
 LOOKS = 12_000
 """A server listens before it imports anything."""
@@ -43,6 +46,7 @@ def main(python: str, folder: str, owner: str, *words: str) -> None:
     connection = _connected(path, [python, owner]) if path else None
     if connection is None:
         os.execv(python, [python, *words])  # noqa: S606  # ours
+    ignored = [number for number in FORWARDED if signal.getsignal(number) == signal.SIG_IGN]
     request = {
         "words": program,
         "is_unbuffered": is_unbuffered or bool(os.environ.get("PYTHONUNBUFFERED")),
@@ -51,6 +55,7 @@ def main(python: str, folder: str, owner: str, *words: str) -> None:
         "umask": _umask(),
         "group": os.getpgrp(),
         "files": files,
+        "ignored": ignored,
         "executable": os.path.join(folder, "python"),
     }
     data = marshal.dumps(request)
@@ -61,7 +66,7 @@ def main(python: str, folder: str, owner: str, *words: str) -> None:
         os.close(file)
     pid = int.from_bytes(connection.recv(8), "big")
     for number in FORWARDED:
-        if pid and signal.getsignal(number) != signal.SIG_IGN:
+        if pid and number not in ignored:
             signal.signal(number, lambda number, _: os.kill(pid, number))
     status = connection.recv(8)
     _end(int.from_bytes(status, "big", signed=True) if status else 1)
@@ -104,7 +109,7 @@ def server_for(folder: str) -> str | None:
     decisive = sorted(
         (name, value)
         for name, value in os.environ.items()
-        if name.startswith(DECISIVE) and name not in OF_THE_FORK
+        if name.startswith(DECISIVE) and name not in OF_THE_FORK and SET_BY_JAX.get(name) != value
     )
     path = os.path.join(folder, f"{zlib.crc32(repr(decisive).encode()):08x}")
     try:

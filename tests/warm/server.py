@@ -45,6 +45,9 @@ TRUTH = dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True) | dict.fromkey
 )
 """How JAX reads a variable."""
 
+INHERITED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+"""Signals that a process ignores if who started it did, as in the background of a script."""
+
 LOOK_S = 1.0
 """How often the server looks whether its socket is still there."""
 
@@ -158,6 +161,9 @@ def become(request: Mapping[str, Any]) -> None:
     os.setpgid(0, request["group"])
     os.chdir(request["cwd"])
     os.umask(request["umask"])
+    for each in INHERITED:
+        usual = signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
+        signal.signal(each, signal.SIG_IGN if each in request["ignored"] else usual)
     os.environ.clear()
     os.environ.update(request["environ"])
     for number, name in enumerate(("stdin", "stdout", "stderr")):
