@@ -940,6 +940,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if fnmatch.fnmatchcase(mutant.operator, options.operator)
     ]
     last = kept_results(options.modules) if options.again else {}
+    is_by_all = tuple(options.judges) == JUDGES
     results = {m: last[m] for m in all_mutants if last.get(m, ALIVE[0]) not in ALIVE}
     mutants = [mutant for mutant in all_mutants if mutant not in results]
     random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
@@ -962,9 +963,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if end in ALIVE and place_of(mutant) not in known:
                 print(tell(mutant, end), flush=True)
             if number % 50 == 0:
-                keep_results(results)
+                keep_results(results, is_by_all=is_by_all)
                 print(f"{number} judged, {len(alive_of(results))} alive", flush=True)
-    keep_results(results)
+    keep_results(results, is_by_all=is_by_all)
     no_programs = {mutant for mutant, end in results.items() if end == "no program"}
     programs = {mutant: end for mutant, end in results.items() if mutant not in no_programs}
     n_mutants = collections.Counter(m.path for m in all_mutants if m not in no_programs)
@@ -1055,12 +1056,21 @@ def kept_results(modules: Iterable[str]) -> dict[Mutant, str]:
     return found
 
 
-def keep_results(results: Mapping[Mutant, str]) -> None:
-    """Keep how mutants ended, for `--again`: of each module all that is known."""
+def keep_results(results: Mapping[Mutant, str], *, is_by_all: bool) -> None:
+    """Keep how mutants ended, for `--again`: of each module all that is known.
+
+    is_by_all: whether all tests of JUDGES judged. What survives a few of them was killed all the
+    same, if it ever was.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
     paths = {mutant.path for mutant in results}
     for path in paths:
-        known = kept_results([path]) | {m: end for m, end in results.items() if m.path == path}
+        known = kept_results([path])
+        known |= {
+            mutant: end
+            for mutant, end in results.items()
+            if mutant.path == path and (is_by_all or end not in ALIVE or mutant not in known)
+        }
         text = json.dumps([[dataclasses.asdict(mutant), end] for mutant, end in known.items()])
         _where_kept(path).write_text(text, encoding="utf-8")
 

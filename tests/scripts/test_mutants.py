@@ -220,14 +220,19 @@ def test_a_fork_that_asks_for_memory_without_end_fails(capfd: pytest.CaptureFixt
     assert "MemoryError" in capfd.readouterr().err
 
 
-def test_what_runs_when_time_is_over_is_killed_and_has_no_end() -> None:
+def test_what_runs_when_time_is_over_is_killed_and_has_no_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tasks = [("quick", lambda: 0, 60.0), ("endless", _for_ever, 60.0), ("late", lambda: 0, 60.0)]
+    now = 0.0
+    clock = types.SimpleNamespace(monotonic=lambda: now, sleep=time.sleep)
+    monkeypatch.setattr(mutants, "time", clock)
+    running = run_all(tasks, 2, 1.0)
 
-    ended = dict(run_all(tasks, 2, time.monotonic() + 1))
-    with_no_time = dict(run_all(tasks, 2, time.monotonic() - 1))
-
-    assert ended == {"quick": "0", "late": "0"}
-    assert with_no_time == {}
+    assert [next(running), next(running)] == [("quick", "0"), ("late", "0")]
+    now = 2.0
+    assert list(running) == []
+    assert list(run_all(tasks, 2, 1.0)) == []
     with pytest.raises(ChildProcessError):
         os.wait()
 
@@ -427,10 +432,12 @@ def test_how_mutants_ended_is_kept_for_as_long_as_their_module_is_the_same(
     monkeypatch.setattr(mutants, "RESULTS", tmp_path / "results")
     other = dataclasses.replace(a_real_mutant, occurrence=7)
 
-    keep_results({a_real_mutant: "survived", other: "killed"})
-    keep_results({a_real_mutant: "killed"})
+    keep_results({a_real_mutant: "survived", other: "killed"}, is_by_all=False)
+    keep_results({a_real_mutant: "killed", other: "survived"}, is_by_all=False)
 
     assert kept_results([PATH]) == {a_real_mutant: "killed", other: "killed"}
+    keep_results({other: "survived"}, is_by_all=True)
+    assert kept_results([PATH]) == {a_real_mutant: "killed", other: "survived"}
     (tmp_path / PATH).write_text("if b:\n    pass\n", encoding="utf-8")
     assert kept_results([PATH]) == {}
 
