@@ -18,6 +18,7 @@ import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,6 +54,8 @@ OPTIMIZATION = "--xla_backend_optimization_level"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Force host devices, and let workers and children share byte code and compiled programs."""
+    if not is_asked(config):
+        return
     # Before any file is imported: the first draw of one fixes how many devices JAX has.
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
@@ -68,6 +71,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(limited.restore_original_limits)
     if not must_compile and not is_controller(config):
         compile_quickly()
+
+
+def is_asked(config: pytest.Config) -> bool:
+    """Return whether tests of this folder are asked for.
+
+    Beside a file that is named by its module, pytest loads what a `test*` of the working directory
+    has for a conftest: the harness's own run would have been one of other devices and flags.
+    """
+    here = Path(__file__).parent
+    paths = (Path(arg.partition("::")[0]) for arg in config.args)
+    asked = [config.invocation_params.dir / path for path in paths]
+    return any(here.is_relative_to(path) or path.is_relative_to(here) for path in asked)
 
 
 def share(config: pytest.Config, *, is_compiling: bool) -> None:
@@ -97,7 +112,7 @@ def started_python(config: pytest.Config) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    node.workerinput["python"] = node.config.stash[PYTHON]
+    node.workerinput["python"] = node.config.stash.get(PYTHON, warm.COLD)
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -196,8 +211,10 @@ def cost(nodeids: Sequence[str]) -> float:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the garbage collector pass over the ten thousand tests: they are there until the end."""
+    if not is_asked(session.config):
+        return
     gc.collect()
     gc.freeze()
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
+from typing import Any, cast
 
-from tests import draws
-from tests.conftest import OPTIMIZATION
+import pytest
+
+from tests import ROOT, draws
+from tests.conftest import OPTIMIZATION, is_asked
 
 USUAL = 3
 """The level of a process that asks for none. Said aloud, it keeps the child from our programs."""
@@ -27,3 +31,23 @@ def test_a_draw_that_is_compiled_quickly_has_the_bits_of_one_that_is_not() -> No
 
 def test_no_child_and_no_record_sees_how_this_process_compiles() -> None:
     assert OPTIMIZATION not in os.environ["XLA_FLAGS"]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["conformance"], False),
+        (["conformance.suite.test_initializers"], False),
+        (["conformance/suite/test_initializers.py::test_case[zeros]"], False),
+        (["tests"], True),
+        (["conformance", "tests/core/test_ulp.py::test_it"], True),
+        (["."], True),
+        ([str(ROOT / "tests" / "core")], True),
+    ],
+    ids=str,
+)
+def test_a_run_of_the_harness_itself_is_left_as_it_is(args: list[str], expected: bool) -> None:
+    invoked = types.SimpleNamespace(dir=ROOT)
+    config = cast(Any, types.SimpleNamespace(args=args, invocation_params=invoked))
+
+    assert is_asked(config) is expected
