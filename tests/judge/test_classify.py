@@ -649,12 +649,12 @@ def test_of_complex_elements_the_worst_is_complex() -> None:
 
 
 def test_a_zero_of_the_other_sign_differs_by_nothing() -> None:
-    """The bits differ, and are counted; the distance is 0."""
-    expected = np.array([0.0, 1.0], np.float32)
+    """The bits differ, and are counted and shown; the distance is 0."""
+    expected = np.array([1.0, 0.0], np.float32)
 
-    found = between(np.array([-0.0, 1.0], np.float32), expected, NONE)
+    found = between(np.array([1.0, -0.0], np.float32), expected, NONE)
 
-    assert (found.drift_class, found.n_different) == (ROUNDING, 1)
+    assert (found.drift_class, found.n_different, found.worst_index) == (ROUNDING, 1, (1,))
     assert (found.max_ulp, found.max_ulp_at_sigma) == (0, 0.0)
 
 

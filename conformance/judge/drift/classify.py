@@ -274,7 +274,7 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
     one, two = sides.actual, sides.expected
     different = np.zeros(one.shape, dtype=bool)
     n_lost, is_within = 0, True
-    worst_at_sigma, worst = 0.0, 0
+    worst_at_sigma, worst = -math.inf, 0
     for start, left, right in in_parts(one, two):
         marks = different.ravel()[start : start + left.size]
         marks[:] = differing(left, right)
@@ -298,7 +298,7 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
         n_different=int(np.count_nonzero(different)),
         n_lost=n_lost,
         is_within=is_within,
-        max_ulp_at_sigma=worst_at_sigma,
+        max_ulp_at_sigma=max(worst_at_sigma, 0.0),
         worst=worst,
         sigma=sides.sigma,
         shape=sides.shape,
