@@ -306,6 +306,12 @@ class Worker:
         assign_accelerator(number)
         self._timeout_s = timeout_s
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Leave the other cores to the other workers."""
+        from conformance.observe.lapack import multiply_in_one_thread
+
+        session.config.add_cleanup(multiply_in_one_thread())
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
         """End this process, which another one replaces, where a test hangs."""

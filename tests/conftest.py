@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from conformance.observe import environment
+from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
 from tests import warm
 
@@ -67,8 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         share(config, is_compiling=must_compile)
         config.stash[PYTHON] = started_python(config)
-    if is_worker(config) and (limited := multiply_in_one_thread()):
-        config.add_cleanup(limited.restore_original_limits)
+    if is_worker(config):  # what `scripts/mutants.py` forks of a process so limited did not end
+        config.add_cleanup(lapack.multiply_in_one_thread())
     if not must_compile and not is_controller(config):
         compile_quickly()
 
@@ -140,24 +140,6 @@ def compile_quickly() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION}=1")
         jax.devices()
-
-
-def multiply_in_one_thread() -> Any:
-    """Let NumPy's OpenBLAS use one thread in this process, and return what limits it.
-
-    Arrays of tests are so small that a second thread mostly waits, and it waits busily. SciPy has a
-    library of its own, which JAX calls: how many threads that has is on record, and stays. Only for
-    workers: what `scripts/mutants.py` forks of a process so limited did not end.
-    """
-    try:
-        import numpy
-        import threadpoolctl
-    except ImportError:  # where nothing but JAX and pytest is
-        return None
-    folder = os.path.dirname(os.path.dirname(numpy.__file__))
-    found = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
-    ours = [each.filepath for each in found if each.filepath.startswith(f"{folder}/numpy")]
-    return threadpoolctl.ThreadpoolController().select(filepath=ours).limit(limits=1)
 
 
 def _folder_of_byte_code(config: pytest.Config) -> str:

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import threadpoolctl
 
 from tests import warm
-from tests.conftest import multiply_in_one_thread
 
 pytestmark = pytest.mark.skipif(not warm.IS_POSSIBLE, reason="it needs Linux")
 
@@ -202,19 +200,3 @@ def test_a_python_with_options_or_a_session_of_its_own_is_started_as_ever(python
     apart = started(python, "-c", IS_WARM, start_new_session=True)
 
     assert (optional.stdout, apart.stdout) == ("False\n", "False\n")
-
-
-def test_numpy_alone_is_limited_to_one_thread() -> None:
-    """How many SciPy has, which JAX calls, is on record and may change bits."""
-    import scipy.linalg  # noqa: F401  # which brings its library
-
-    def threads() -> dict[str, int]:
-        found = threadpoolctl.threadpool_info()
-        return {Path(each["filepath"]).parent.name: each["num_threads"] for each in found}
-
-    before = threads()
-    limited = multiply_in_one_thread()
-    during = threads()
-    limited.restore_original_limits()
-
-    assert during == before | {"numpy.libs": 1}

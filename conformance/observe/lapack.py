@@ -13,9 +13,9 @@ import functools
 import importlib
 import importlib.util
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from conformance.core.causes import LAPACK_FACTS
 
@@ -45,6 +45,22 @@ def _facts() -> Mapping[str, str]:
         library = of_scipy(loaded, scipy=_folder("scipy"), numpy=_folder("numpy"))
         return described(library) if library else _accelerate()
     return {}
+
+
+def multiply_in_one_thread() -> Callable[[], None]:
+    """Let NumPy use one thread of its own library in this process; return what undoes it.
+
+    For processes that share the cores already: a second thread mostly waits, and waits busily. The
+    library that JAX calls keeps its threads, which are on record: where it is NumPy's too, as in
+    conda, or nobody can tell, nothing changes.
+    """
+    with contextlib.suppress(ImportError):
+        control = importlib.import_module(WITNESS).ThreadpoolController()
+        found = (library["filepath"] for library in control.info() if library["user_api"] == "blas")
+        own = [file for file in found if _is_of({"filepath": file}, _folder("numpy"))]
+        limited = control.select(filepath=own).limit(limits=1)
+        return cast(Callable[[], None], limited.restore_original_limits)
+    return lambda: None
 
 
 def _load() -> None:

@@ -197,3 +197,27 @@ def test_what_a_library_does_not_tell_is_left_out(
     known = lapack.described(told)
 
     assert tuple(map(known.get, LAPACK_FACTS)) == facts
+
+
+def test_numpy_alone_is_limited_to_one_thread() -> None:
+    """How many SciPy has, which JAX calls, is on record and may change bits."""
+    importlib.import_module("scipy.linalg")  # which brings its library
+
+    def threads() -> dict[str, int]:
+        found = threadpoolctl.threadpool_info()
+        return {Path(each["filepath"]).parent.name: each["num_threads"] for each in found}
+
+    with threadpoolctl.threadpool_limits(2, "blas"):
+        undo = lapack.multiply_in_one_thread()
+        during = threads()
+        undo()
+        after = threads()
+
+    assert (during["numpy.libs"], during["scipy.libs"]) == (1, 2)
+    assert (after["numpy.libs"], after["scipy.libs"]) == (2, 2)
+
+
+def test_without_the_witness_numpy_keeps_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, lapack.WITNESS, None)
+
+    lapack.multiply_in_one_thread()()
