@@ -20,6 +20,7 @@ from conformance.core.laws import expected_error
 from tests.report.test_report import as_row, result
 
 CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
+CASES = tuple(f"zeros-float32-64-s{seed}-cpu-eager" for seed in (0, LARGEST_SEED))
 
 
 @pytest.fixture
@@ -73,13 +74,13 @@ def test_the_figures_are_of_cases_alone() -> None:
     figures = benchmark.OwnFigures.of(measures)
 
     assert figures == benchmark.OwnFigures(
-        n_cases=2, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[0.5]
+        cases=CASES, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[0.5]
     )
 
 
 def test_what_a_case_takes_beyond_compiling_is_told() -> None:
     figures = benchmark.OwnFigures(
-        n_cases=2, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[]
+        cases=CASES, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[]
     )
 
     (line,) = (line for line in figures.lines() if line.what.startswith("beyond XLA"))
@@ -109,6 +110,19 @@ def test_the_naive_harness_records_and_then_compares(tmp_path: Path) -> None:
 
     assert timing.failures == ""
     assert (tmp_path / f"{case.id}.npz").exists()
+
+
+def test_the_calls_alone_are_made_and_one_that_fails_is_red(tmp_path: Path) -> None:
+    cases = [["zeros-float32-7-s0-cpu-eager", True], ["lecun_normal-float32-7-s0-cpu-jit", False]]
+    (tmp_path / "test_calls.py").write_text(benchmark.CALLS_TEST)
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+
+    as_expected = benchmark.run_pytest(["test_calls.py", "-p", "no:conformance"], {}, tmp_path)
+    cases[1][1] = True
+    (tmp_path / "cases.json").write_text(json.dumps(cases))
+    red = benchmark.run_pytest(["test_calls.py", "-p", "no:conformance"], {}, tmp_path)
+
+    assert (as_expected.failures, red.failures) == ("", "1 failed, 1 passed")
 
 
 def test_jaxs_own_test_and_ours_have_the_same_cells() -> None:
