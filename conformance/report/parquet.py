@@ -22,8 +22,8 @@ from conformance.core.versions import KEY
 from conformance.report.lots import OWN, Lot, Lots
 from conformance.report.rows import COLUMNS, Column, Row, defaults
 
-CHUNK = 20_000
-"""Rows of one part of a file that is written part by part: some 30 MB of memory."""
+CHUNK = 10_000
+"""Rows of one part of a file that is written part by part: some 15 MB of memory."""
 
 CATEGORY, TIME = "category", "datetime64[us, UTC]"
 
@@ -47,6 +47,8 @@ def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> No
     with pq.ParquetWriter(path, SCHEMA, use_dictionary=repeated, compression="zstd") as writer:
         for table in tables(rows, blocks):
             writer.write_table(table)
+            del table
+            pa.default_memory_pool().release_unused()  # else it grows with the number of parts
 
 
 def table_of(rows: Sequence[Row], blocks: Iterable[Lots]) -> pa.Table:
