@@ -160,10 +160,21 @@ def blocks(catalogue: Catalogue, selection: Selection) -> list[Block]:
     found = [
         Block(case=case.of_seed(seeds.start), seeds=seeds)
         for case in programs
-        for each in selection.ranges
+        for each in _apart(selection.ranges)
         for seeds in _cut(each, math.prod(case.problem.shape))
     ]
     return _part(found, selection)
+
+
+def _apart(ranges: Iterable[range]) -> list[range]:
+    """Return ranges of the same numbers, each of which lies in one of them alone."""
+    found: list[range] = []
+    for each in sorted(ranges, key=lambda each: (each.start, each.stop)):
+        if found and each.start < found[-1].stop:
+            found[-1] = range(found[-1].start, max(found[-1].stop, each.stop))
+        else:
+            found.append(each)
+    return found
 
 
 def _cut(seeds: range, size: int) -> Iterator[range]:

@@ -268,6 +268,12 @@ def test_shards_share_a_long_range_of_one_program() -> None:
     assert list(map(len, parts)) == [35, 25]
 
 
+def test_seeds_that_two_ranges_hold_are_asked_once() -> None:
+    found = ids(ranges=(range(20, 30), range(10), range(5, 12), range(6, 8), range(12, 14)))
+
+    assert found == [f"zeros-float32-7-s{seeds}-cpu-eager" for seeds in ("0:12", "12:14", "20:30")]
+
+
 def test_a_block_says_each_case_once() -> None:
     block = parse_unit("zeros-float32-7-s5:8-cpu-eager")
 
