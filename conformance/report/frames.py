@@ -177,7 +177,7 @@ def _read_records(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
     names = pq.read_schema(path).names
     wanted = [name for name in dict.fromkeys((*columns, KEY)) if name in names]
-    records = pd.read_parquet(path, columns=wanted)
+    records = pd.read_parquet(path, columns=wanted, page_checksum_verification=True)
     versions = records[KEY].unique().tolist() if KEY in records else [None]
     try:
         filled = {
