@@ -11,6 +11,7 @@ import fnmatch
 import itertools
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from conformance.cases.catalogue import Catalogue
 from conformance.cases.coverage import coverage_cases
@@ -31,6 +32,8 @@ from conformance.core.ids import (
 )
 from conformance.core.keys import KeySpec, parse_key
 from conformance.core.words import counted
+
+Unit = TypeVar("Unit", Case, Block)
 
 LONGEST_BLOCK, BLOCK_ELEMENTS = 200, 1 << 19
 """Seeds and elements of one block: more of them make a call no cheaper, and it grows in memory."""
@@ -101,9 +104,9 @@ def select(catalogue: Catalogue, selection: Selection) -> list[Case]:
     if selection.ranges:
         return [case for block in blocks(catalogue, selection) for case in block.cases()]
     if selection.cases:
-        return _part(_named_cases(catalogue, selection), selection)
+        return _part(sorted(_named_cases(catalogue, selection), key=_by_group), selection)
     designed = coverage_cases(catalogue, selection.tier, selection.backends)
-    return _part(_by_axes(catalogue, selection, designed), selection)
+    return _part(sorted(_by_axes(catalogue, selection, designed), key=_by_group), selection)
 
 
 def select_for_goldens(catalogue: Catalogue, selection: Selection) -> list[Case]:
@@ -114,7 +117,7 @@ def select_for_goldens(catalogue: Catalogue, selection: Selection) -> list[Case]
     """
     if selection.ranges or selection.cases:
         return select(catalogue, selection)
-    return _part(_by_axes(catalogue, selection, ()), selection)
+    return _part(sorted(_by_axes(catalogue, selection, ()), key=_by_group), selection)
 
 
 def _by_axes(catalogue: Catalogue, selection: Selection, also: Iterable[Case]) -> list[Case]:
@@ -153,13 +156,25 @@ def blocks(catalogue: Catalogue, selection: Selection) -> list[Block]:
     first = dataclasses.replace(selection, ranges=(), keys=(), seeds=(selection.ranges[0].start,))
     require_known(catalogue, first)
     require_offered(first)
-    programs = _part(_selected(_asked(catalogue, first), first), first)
-    return [
+    programs = sorted(_selected(_asked(catalogue, first), first), key=_by_group)
+    found = [
         Block(case=case.of_seed(seeds.start), seeds=seeds)
         for case in programs
-        for each in selection.ranges
+        for each in _apart(selection.ranges)
         for seeds in _cut(each, math.prod(case.problem.shape))
     ]
+    return _part(found, selection)
+
+
+def _apart(ranges: Iterable[range]) -> list[range]:
+    """Return ranges of the same numbers, each of which lies in one of them alone."""
+    found: list[range] = []
+    for each in sorted(ranges, key=lambda each: (each.start, each.stop)):
+        if found and each.start < found[-1].stop:
+            found[-1] = range(found[-1].start, max(found[-1].stop, each.stop))
+        else:
+            found.append(each)
+    return found
 
 
 def _cut(seeds: range, size: int) -> Iterator[range]:
@@ -168,10 +183,13 @@ def _cut(seeds: range, size: int) -> Iterator[range]:
     return (seeds[start : start + most] for start in range(0, len(seeds), most))
 
 
-def _part(cases: list[Case], selection: Selection) -> list[Case]:
-    """Return the shard of the cases, sorted; there must be some."""
-    cases.sort(key=lambda case: (case.group, case))
-    if mine := _shard(cases, selection.shard):
+def _by_group(case: Case) -> tuple[str, Case]:
+    return case.group, case
+
+
+def _part(units: list[Unit], selection: Selection) -> list[Unit]:
+    """Return the shard of cases, or of blocks; there must be some."""
+    if mine := _shard(units, selection.shard):
         return mine
     raise EmptySelection(
         f"the selection matches no case: {selection.text}. "
@@ -327,13 +345,13 @@ def require_offered(selection: Selection) -> None:
         refuse(backend, transform, prng, shape, dtype)
 
 
-def _shard(cases: list[Case], shard: tuple[int, int]) -> list[Case]:
+def _shard(units: list[Unit], shard: tuple[int, int]) -> list[Unit]:
     """Return the i-th of n parts; a compile group is never divided between parts."""
     index, count = shard
     if not 1 <= index <= count:
         raise SelectionError(
             f"shard {index}/{count} does not exist: write --shard 1/{count} and up"
         )
-    groups = sorted({case.group for case in cases})
+    groups = sorted({unit.group for unit in units})
     mine = set(groups[index - 1 :: count])
-    return [case for case in cases if case.group in mine]
+    return [unit for unit in units if unit.group in mine]

@@ -182,6 +182,10 @@ def parse_parameter(text: str) -> Parameter:
     return Parameter(layer=layer, dtype=dtype, path=path)
 
 
+BLOCKS_OF_A_GROUP = 25
+"""Blocks of seeds that one worker takes at a time: a second or two of work."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
     """One way of asking, with many seeds: cases that share one program.
@@ -191,6 +195,16 @@ class Block:
 
     case: Case
     seeds: range
+
+    @property
+    def group(self) -> str:
+        """Return the compile group.
+
+        Of a long range of seeds each BLOCKS_OF_A_GROUP blocks are a group, so that workers and
+        shards share it.
+        """
+        number = self.seeds.start // (len(self.seeds) * BLOCKS_OF_A_GROUP)
+        return f"{self.case.group}-{number}"
 
     @property
     def id(self) -> str:

@@ -28,7 +28,7 @@ import pandas as pd
 
 from conformance.core import versions
 from conformance.core.errors import ReportError, UnfinishedRunWarning, unknown
-from conformance.core.reading import document, record
+from conformance.core.reading import document, naming, record
 from conformance.core.versions import KEY
 from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
@@ -175,9 +175,10 @@ def _dtype(column: Column) -> Any:
 def _read_records(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pyarrow.parquet as pq
 
-    names = pq.read_schema(path).names
-    wanted = [name for name in dict.fromkeys((*columns, KEY)) if name in names]
-    records = pd.read_parquet(path, columns=wanted)
+    with naming(path, ReportError, "run it again"):
+        names = pq.read_schema(path).names
+        wanted = [name for name in dict.fromkeys((*columns, KEY)) if name in names]
+        records = pd.read_parquet(path, columns=wanted, page_checksum_verification=True)
     versions = records[KEY].unique().tolist() if KEY in records else [None]
     try:
         filled = {

@@ -163,7 +163,10 @@ def read_lots(folder: Path) -> Iterator[Lots]:
                 try:
                     yield read(line)
                 except ReportError as error:
-                    raise ReportError(f"{path}, line {number}: {error}") from error
+                    raise ReportError(
+                        f"{path}, line {number}: {error}: take the line away, and `conformance run "
+                        f"--resume {folder}` runs its block again"
+                    ) from error
 
 
 def rows_of(blocks: Iterable[Lots]) -> Iterator[Row]:

@@ -58,7 +58,12 @@ def _read(path: Path, cases: Collection[str]) -> Iterator[tuple[str, Night]]:
     try:
         known = pq.read_schema(path).names
         wanted = [name for name in ("case", "failed_checks", *CLASSES, *FACTS) if name in known]
-        table = pq.read_table(path, columns=wanted, filters=[("case", "in", sorted(cases))])
+        table = pq.read_table(
+            path,
+            columns=wanted,
+            filters=[("case", "in", sorted(cases))],
+            page_checksum_verification=True,
+        )
     except (pa.ArrowException, OSError):
         return
     for line in table.to_pylist():

@@ -41,10 +41,13 @@ TYPES: Mapping[str, tuple[pa.DataType, str]] = {
 def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> None:
     """Write rows, and those of lots after them, to a Parquet file, some CHUNK in memory at a time.
 
-    Columns in which the rows of a lot differ get no dictionary: it would hold each row.
+    Columns in which the rows of a lot differ get no dictionary: it would hold each row. Each page
+    has a checksum: a bit that flips in a digest would else be another outcome.
     """
     repeated = [column.name for column in COLUMNS if column.name not in OWN]
-    with pq.ParquetWriter(path, SCHEMA, use_dictionary=repeated, compression="zstd") as writer:
+    with pq.ParquetWriter(
+        path, SCHEMA, use_dictionary=repeated, compression="zstd", write_page_checksum=True
+    ) as writer:
         for table in tables(rows, blocks):
             writer.write_table(table)
             del table
@@ -65,7 +68,7 @@ def read_columns(path: Path, names: Collection[str]) -> Iterator[pa.RecordBatch]
         ReportError: the file is of a version that this release cannot read, or has other columns.
         pyarrow.ArrowInvalid: it is no such file, or a column holds something else.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         known = file.schema_arrow.names
         wanted = [name for name in dict.fromkeys((*names, KEY)) if name in known]
         for batch in file.iter_batches(CHUNK, columns=wanted):

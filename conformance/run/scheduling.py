@@ -142,9 +142,6 @@ class GroupScheduling:
 CASE_TEST = "::test_case["
 """What the node id of a case holds; its path is empty for a package outside of the root folder."""
 
-BLOCKS_OF_A_GROUP = 25
-"""Blocks of seeds that one worker takes at a time: a second or two of work."""
-
 ELEMENTS_PER_COMPILATION = 1e6
 """Elements that are drawn and judged in the time that a vector's program takes to compile."""
 
@@ -168,18 +165,7 @@ def case_of(nodeid: str) -> Case | Block | None:
 def compile_group(test: str, cases: Mapping[str, Case | Block]) -> str:
     """Return the compile group of a case's test; any other test is a group of its own."""
     unit = cases.get(test)
-    return test if unit is None else group_of(unit)
-
-
-def group_of(unit: Case | Block) -> str:
-    """Return the compile group of a case or a block.
-
-    Of a long range of seeds each BLOCKS_OF_A_GROUP blocks are a group, so that workers share it.
-    """
-    if isinstance(unit, Case):
-        return unit.group
-    number = unit.seeds.start // (len(unit.seeds) * BLOCKS_OF_A_GROUP)
-    return f"{unit.case.group}-{number}"
+    return test if unit is None else unit.group
 
 
 def cost(tests: Sequence[str], cases: Mapping[str, Case | Block]) -> float:
@@ -212,7 +198,7 @@ def parts(units: Sequence[Case | Block], n: int) -> list[list[Case | Block]]:
         return [list(units)]
     groups: dict[str, list[Case | Block]] = {}
     for unit in units:
-        groups.setdefault(group_of(unit), []).append(unit)
+        groups.setdefault(unit.group, []).append(unit)
     found: list[list[Case | Block]] = [[] for _ in range(n)]
     costs = [0.0] * n
     for group in sorted(groups.values(), key=lambda group: -cost_of(group)):

@@ -179,10 +179,21 @@ def test_of_a_killed_run_what_it_got_to_is_read(tmp_path: Path) -> None:
     assert found["status"].tolist() == [Status.FAILED, *[Status.PASSED] * 3]
 
 
+def test_records_that_are_damaged_are_named(tmp_path: Path) -> None:
+    path = recorder_of(tmp_path).folder / "records.parquet"
+    path.write_bytes(path.read_bytes()[:-50])
+
+    with pytest.raises(ReportError, match=r"records\.parquet cannot be read .*: run it again"):
+        read_run(path.parent)
+
+
 def test_a_line_of_lots_that_is_damaged_is_named(tmp_path: Path) -> None:
     folder = recorder_of(tmp_path, is_finished=False).folder
     with (folder / LOTS_FILE).open("a") as file:
         file.write("{broken\n")
 
-    with pytest.raises(ReportError, match=r"lots\.jsonl, line 2: not the rows of a block"):
+    with pytest.raises(
+        ReportError, match=r"lots\.jsonl, line 2: not the rows of a block"
+    ) as raised:
         read_run(folder)
+    assert f"take the line away, and `conformance run --resume {folder}`" in str(raised.value)

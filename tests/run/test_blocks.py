@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -253,6 +254,24 @@ def test_large_arrays_make_small_blocks() -> None:
         initializers=("zeros",), dtypes=("float32",), shapes=("1024x1024",), ranges=(range(3),)
     )
     assert [len(each.seeds) for each in blocks(load_catalogue(), asked)] == [1, 1, 1]
+
+
+def ids(**asked: Any) -> list[str]:
+    values = {"initializers": ("zeros",), "dtypes": ("float32",), "shapes": ("7",), **asked}
+    return [each.id for each in blocks(load_catalogue(), Selection(**values))]
+
+
+def test_shards_share_a_long_range_of_one_program() -> None:
+    parts = [ids(ranges=(range(12_000),), shard=(n, 2)) for n in (1, 2)]
+
+    assert sorted(itertools.chain(*parts)) == sorted(ids(ranges=(range(12_000),)))
+    assert list(map(len, parts)) == [35, 25]
+
+
+def test_seeds_that_two_ranges_hold_are_asked_once() -> None:
+    found = ids(ranges=(range(20, 30), range(10), range(5, 12), range(6, 8), range(12, 14)))
+
+    assert found == [f"zeros-float32-7-s{seeds}-cpu-eager" for seeds in ("0:12", "12:14", "20:30")]
 
 
 def test_a_block_says_each_case_once() -> None:

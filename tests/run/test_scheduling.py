@@ -8,7 +8,7 @@ import pytest
 
 from conformance.core.errors import WorkerGone
 from conformance.core.ids import parse_case, parse_unit
-from conformance.run.scheduling import GroupScheduling, case_of, cost, cost_of, group_of, parts
+from conformance.run.scheduling import GroupScheduling, case_of, cost, cost_of, parts
 
 TESTS = ["a1", "b1", "b2", "b3", "c1", "c2"]
 """Three groups, by their first letter."""
@@ -236,7 +236,7 @@ def test_parts_hold_each_case_once_and_divide_no_compile_group() -> None:
     found = parts(UNITS, 3)
 
     assert sorted(unit.id for part in found for unit in part) == sorted(each.id for each in UNITS)
-    groups = [{group_of(unit) for unit in part} for part in found]
+    groups = [{unit.group for unit in part} for part in found]
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
