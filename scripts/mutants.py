@@ -717,6 +717,7 @@ def judged_in_place(
     """Yield how each mutant ends that changes functions of a process with all tests collected."""
 
     def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
+        gc.unfreeze()  # tests/conftest.py froze what was collected, which is found no more then
         functions = functions_by_path({mutant.path for mutant in mutants})
         for path in functions:  # once, and not in each fork
             _codes_of(path, _read(path))

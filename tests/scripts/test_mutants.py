@@ -30,6 +30,7 @@ from mutants import (
     functions_by_path,
     is_sane,
     judged,
+    judged_in_place,
     keep_results,
     kept_results,
     listed,
@@ -291,6 +292,24 @@ def test_tasks_run_side_by_side_where_all_tests_are_collected_once(collected: li
     ended = dict(with_collected(collected, tasks, 2, math.inf))
 
     assert ended == dict(zip(collected, ("0", "1", "timeout"), strict=True))
+
+
+@pytest.mark.parametrize("hook", ["pytest_collection_finish", "pytest_runtest_setup"])
+def test_functions_are_found_whether_or_not_what_was_collected_is_frozen(
+    hook: str, changes: Changes, collected: list[str], tmp_path: Path
+) -> None:
+    """The conftest of tests/ freezes all, and no garbage collector lists what is frozen."""
+    changes("def f(a):\n    return a + 1\n")
+    (tmp_path / "conftest.py").write_text(
+        f"import gc\n\ndef {hook}():\n    gc.freeze()\n", encoding="utf-8"
+    )
+    (tmp_path / "test_a.py").write_text(
+        "from pkg.module import f\n\ndef test_right():\n    assert f(1) == 2\n", encoding="utf-8"
+    )
+    (mutant,) = (m for m in mutants_of(PATH) if m.operator == "ReplaceBinaryOperator_Add_Sub")
+    judges = Judges(took={collected[0]: 1.0}, lines={PATH: {2: frozenset(collected[:1])}})
+
+    assert dict(judged_in_place([mutant], judges, 1, math.inf)) == {mutant: "1"}
 
 
 def test_no_test_is_collected_for_nothing() -> None:
