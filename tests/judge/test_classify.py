@@ -743,6 +743,18 @@ def test_a_right_array_is_compared_as_its_record_is(
     assert found.max_ulp_at_sigma == by_record.max_ulp_at_sigma
 
 
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_a_sample_is_compared_with_an_array_as_with_its_record(stride: int) -> None:
+    expected, actual = normals(64), normals(64)
+    actual[2 * stride] += 1.0
+    sample = thin(returned(actual), stride)
+
+    found = compare_with(sample, expected, moments=law(1.0))
+
+    assert found.drift == compare_kept(sample, returned(expected), moments=law(1.0)).drift
+    assert found.drift.worst_index == (2 * stride,)
+
+
 # --- Samples --------------------------------------------------------------------------------------
 
 
