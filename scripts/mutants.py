@@ -2,7 +2,7 @@
 
     python scripts/mutants.py                          every mutant of the modules below
     python scripts/mutants.py conformance/core/ulp.py       of some modules
-    python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
+    python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, drawn by lot each day
     python scripts/mutants.py --again                  those that were not killed when last judged
     python scripts/mutants.py --again --write          the same, and the table in docs/mutants.md
 
@@ -943,8 +943,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     last = kept_results(options.modules) if options.again else {}
     is_by_all = tuple(options.judges) == JUDGES
     results = {m: last[m] for m in all_mutants if last.get(m, ALIVE[0]) not in ALIVE}
-    mutants = [mutant for mutant in all_mutants if mutant not in results]
-    random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
+    today = datetime.datetime.now(datetime.UTC).date()
+    mutants = by_lot((mutant for mutant in all_mutants if mutant not in results), today)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
         os.environ["STORED_FAULTS"] = str(stored_faults())
@@ -971,6 +971,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     programs = {mutant: end for mutant, end in results.items() if mutant not in no_programs}
     n_mutants = collections.Counter(m.path for m in all_mutants if m not in no_programs)
     return report(programs, n_mutants, is_written=options.write)
+
+
+def by_lot(mutants: Iterable[Mutant], today: datetime.date) -> list[Mutant]:
+    """Return them in an order that is another every day.
+
+    Of a run that is over before all are judged the next one, which knows nothing of it, would else
+    judge the same again, and the rest nobody.
+    """
+    drawn = list(mutants)
+    random.Random(today.toordinal()).shuffle(drawn)  # noqa: S311  # a lot, not a secret
+    return drawn
 
 
 def preload() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import datetime
 import functools
 import importlib.util
 import math
@@ -23,6 +24,7 @@ from mutants import (
     Judges,
     Mutant,
     Task,
+    by_lot,
     change_in_place,
     find_judges,
     finished,
@@ -129,6 +131,17 @@ def test_a_default_behind_an_annotation_is_changed(changes: Changes) -> None:
     found = changes("def f(x: int = 1): ...\n")
 
     assert ("def f(x: int = 1): ...", "def f(x: int = 2): ...") in found
+
+
+def test_a_run_that_ends_early_judges_others_than_that_of_the_day_before() -> None:
+    every = [a_mutant(line) for line in range(100)]
+    days = [datetime.date(2026, 11, day) for day in (29, 30)]
+
+    before, today = (by_lot(every, day) for day in days)
+
+    assert by_lot(every, days[1]) == today
+    assert set(before) == set(today) == set(every)
+    assert set(before[:50]) != set(today[:50])
 
 
 def a_mutant(line: int = 4, path: str = PATH) -> Mutant:
