@@ -100,9 +100,9 @@ def test_rounding_ends_beyond_the_budget_at_sigma(n_spacings: int) -> None:
 
 def test_each_element_may_be_within_either_budget_and_all_must_be() -> None:
     budget = Budget(max_ulp=4, max_ulp_at_sigma=4.0)
-    expected = np.array([2.0**-20, 8.0, 1.0], np.float32)
-    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 1.0], np.float32)
-    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 1.0], np.float32)
+    expected = np.array([2.0**-20, 8.0, 16.0], np.float32)
+    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 16 + 32 * U], np.float32)
+    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 16 + 32 * U], np.float32)
 
     assert between(near, expected, budget).drift_class is ROUNDING
     assert between(far, expected, budget).drift_class is TRANSFORM
