@@ -852,6 +852,18 @@ def test_no_change_that_a_sample_does_not_see_is_called_harmless(
     assert found.n_elements == size
 
 
+def test_of_a_sample_in_which_nothing_differs_the_first_element_is_told() -> None:
+    expected = normals(8200)
+    actual = expected.copy()
+    actual[1] += 1.0
+
+    found = classify(sampled(returned(actual)), sampled(returned(expected)), moments=law(1.0))
+
+    assert (found.drift_class, found.n_different) == (DriftClass.UNKNOWN, 0)
+    assert found.worst_index == (0,)
+    assert found.worst_actual == found.worst_expected == expected[0]
+
+
 def test_a_change_of_law_that_a_sample_shows_is_one() -> None:
     expected = normals(2**20)
     one, two = (sampled(returned(array)) for array in (expected * np.float32(1.1), expected))
