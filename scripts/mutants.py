@@ -1014,6 +1014,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.modules = options.modules or default_modules()
     if unknown := [path for path in options.modules if path not in default_modules()]:
         parser.error(f"{unknown[0]} is none of the modules: {', '.join(default_modules())}")
+    if not fnmatch.filter(OPERATORS, options.operator):
+        parser.error(f"{options.operator!r} is none of the operators: {', '.join(OPERATORS)}")
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: nothing is judged by fewer than 1")
     return options
 
 

@@ -614,6 +614,24 @@ def text_of(source: str, function: str) -> str:
     return ast.get_source_segment(source, node) or source
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["conformance/core/none.py"], "conformance/core/none.py is none of the modules: "),
+        (["--operator", "Replacecomparison*"], "'Replacecomparison*' is none of the operators: "),
+        (["--jobs", "0"], "--jobs 0: nothing is judged by fewer than 1"),
+    ],
+)
+def test_a_call_that_would_judge_nothing_is_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        mutants._parse(arguments)
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 def test_every_name_of_a_judge_is_that_of_a_file() -> None:
     assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/*/test_{n}.py"))] == []
 
