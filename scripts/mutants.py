@@ -2,7 +2,7 @@
 
     python scripts/mutants.py                          every mutant of the modules below
     python scripts/mutants.py conformance/core/ulp.py       of some modules
-    python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, in an order drawn by lot
+    python scripts/mutants.py --minutes 60 --jobs 4    as many as fit, drawn by lot each day
     python scripts/mutants.py --again                  those that were not killed when last judged
     python scripts/mutants.py --again --write          the same, and the table in docs/mutants.md
 
@@ -717,6 +717,7 @@ def judged_in_place(
     """Yield how each mutant ends that changes functions of a process with all tests collected."""
 
     def tasks(items: Mapping[str, Any]) -> Iterator[Task]:
+        gc.unfreeze()  # tests/conftest.py froze what was collected, which is found no more then
         functions = functions_by_path({mutant.path for mutant in mutants})
         for path in functions:  # once, and not in each fork
             _codes_of(path, _read(path))
@@ -942,8 +943,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     last = kept_results(options.modules) if options.again else {}
     is_by_all = tuple(options.judges) == JUDGES
     results = {m: last[m] for m in all_mutants if last.get(m, ALIVE[0]) not in ALIVE}
-    mutants = [mutant for mutant in all_mutants if mutant not in results]
-    random.Random(0).shuffle(mutants)  # noqa: S311  # a lot, not a secret
+    today = datetime.datetime.now(datetime.UTC).date()
+    mutants = by_lot((mutant for mutant in all_mutants if mutant not in results), today)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = folder
         os.environ["STORED_FAULTS"] = str(stored_faults())
@@ -970,6 +971,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     programs = {mutant: end for mutant, end in results.items() if mutant not in no_programs}
     n_mutants = collections.Counter(m.path for m in all_mutants if m not in no_programs)
     return report(programs, n_mutants, is_written=options.write)
+
+
+def by_lot(mutants: Iterable[Mutant], today: datetime.date) -> list[Mutant]:
+    """Return them in an order that is another every day.
+
+    Of a run that is over before all are judged the next one, which knows nothing of it, would else
+    judge the same again, and the rest nobody.
+    """
+    drawn = list(mutants)
+    random.Random(today.toordinal()).shuffle(drawn)  # noqa: S311  # a lot, not a secret
+    return drawn
 
 
 def preload() -> None:
@@ -1002,6 +1014,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     options.modules = options.modules or default_modules()
     if unknown := [path for path in options.modules if path not in default_modules()]:
         parser.error(f"{unknown[0]} is none of the modules: {', '.join(default_modules())}")
+    if not fnmatch.filter(OPERATORS, options.operator):
+        parser.error(f"{options.operator!r} is none of the operators: {', '.join(OPERATORS)}")
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: nothing is judged by fewer than 1")
     return options
 
 

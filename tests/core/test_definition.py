@@ -29,6 +29,7 @@ from conformance.core.laws import (
     tall_shape,
     truncated_normal_moments,
 )
+from conformance.core.laws.truncated_normal import _quadrature
 from tests.evidence import declared
 
 INF = math.inf
@@ -106,8 +107,9 @@ def _edge(x: mpmath.mpf) -> mpmath.mpf:
 
 @pytest.fixture(autouse=True)
 def computed_anew() -> None:
-    """Let every test compute what it asks for."""
+    """Let every test compute what it asks for, so that each judges a mutant of all of it."""
     truncated_normal_moments.cache_clear()
+    _quadrature.cache_clear()
 
 
 @pytest.mark.parametrize(("lower", "upper"), INTERVALS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -135,17 +136,24 @@ def test_sums_that_grow_keep_the_spare_bits(dtype: str) -> None:
     assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
 
 
-def test_the_lowest_bits_of_small_elements_add_up() -> None:
-    """Each is 2^-64 of the largest: a thousand of them are 32 times what may be lost."""
-    left = np.full((1, 1000), 2.0**-12 + 2.0**-64)
-    left[0, 0] = 1.0
-    right = np.ones((1000, 1))
-    u = unit_roundoff(left.dtype)
+@pytest.mark.parametrize("size", [2, 200, 400, 1000, 2**19 + 1, 2**20])
+def test_the_lowest_bits_of_small_elements_add_up(size: int) -> None:
+    """Each is 2^-64 of the largest: a thousand of them are 32 times what may be lost.
 
-    found = products_in(left.dtype)(left, right, left @ right)
+    How many slices there are, and of how many bits, depends on the size: with a bit fewer in all,
+    400 lose 20 times what they may, and half a million 700 times.
+    """
+    left = np.full((1, size), 2.0**-12 + 2.0**-64)
+    left[0, 0] = 1.0
+    right = np.ones((size, 1))
+    rounded = left @ right
+    exact = 1 + (size - 1) * Fraction(left[0, 1]) - Fraction(rounded[0, 0])
+
+    found = products_in(left.dtype)(left, right, rounded)
 
     assert SPARE_BITS == 11
-    assert error_in_u(found, left, right, left @ right, u) <= 2.0**-11
+    u = unit_roundoff(left.dtype)
+    assert abs(Fraction(found[0, 0]) - exact) <= 2.0**-11 * u * math.sqrt(size)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])

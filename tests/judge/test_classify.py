@@ -100,9 +100,9 @@ def test_rounding_ends_beyond_the_budget_at_sigma(n_spacings: int) -> None:
 
 def test_each_element_may_be_within_either_budget_and_all_must_be() -> None:
     budget = Budget(max_ulp=4, max_ulp_at_sigma=4.0)
-    expected = np.array([2.0**-20, 8.0, 1.0], np.float32)
-    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 1.0], np.float32)
-    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 1.0], np.float32)
+    expected = np.array([2.0**-20, 8.0, 16.0], np.float32)
+    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 16 + 32 * U], np.float32)
+    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 16 + 32 * U], np.float32)
 
     assert between(near, expected, budget).drift_class is ROUNDING
     assert between(far, expected, budget).drift_class is TRANSFORM
@@ -743,6 +743,18 @@ def test_a_right_array_is_compared_as_its_record_is(
     assert found.max_ulp_at_sigma == by_record.max_ulp_at_sigma
 
 
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_a_sample_is_compared_with_an_array_as_with_its_record(stride: int) -> None:
+    expected, actual = normals(64), normals(64)
+    actual[2 * stride] += 1.0
+    sample = thin(returned(actual), stride)
+
+    found = compare_with(sample, expected, moments=law(1.0))
+
+    assert found.drift == compare_kept(sample, returned(expected), moments=law(1.0)).drift
+    assert found.drift.worst_index == (2 * stride,)
+
+
 # --- Samples --------------------------------------------------------------------------------------
 
 
@@ -838,6 +850,18 @@ def test_no_change_that_a_sample_does_not_see_is_called_harmless(
     assert stride > 1
     assert found.drift_class is (LAW if change == "NaN" else DriftClass.UNKNOWN)
     assert found.n_elements == size
+
+
+def test_of_a_sample_in_which_nothing_differs_the_first_element_is_told() -> None:
+    expected = normals(8200)
+    actual = expected.copy()
+    actual[1] += 1.0
+
+    found = classify(sampled(returned(actual)), sampled(returned(expected)), moments=law(1.0))
+
+    assert (found.drift_class, found.n_different) == (DriftClass.UNKNOWN, 0)
+    assert found.worst_index == (0,)
+    assert found.worst_actual == found.worst_expected == expected[0]
 
 
 def test_a_change_of_law_that_a_sample_shows_is_one() -> None:

@@ -246,6 +246,21 @@ def in_one_part(actual: Values, expected: Values) -> Iterator[tuple[Values, Valu
     yield actual, expected
 
 
+@pytest.mark.parametrize("fitted", [fit, fit_in_parts])
+def test_a_line_far_from_zero_is_as_sure_as_one_at_zero(
+    fitted: Callable[[Values, Values], Line],
+) -> None:
+    """A mean of a million sigma is taken off both sides before they are multiplied, not after."""
+    expected = 1e6 + normals(4096)
+    actual = 1e6 + (expected - 1e6) * (1 + 1e-9)
+
+    line = fitted(actual, expected)
+
+    assert line.scale - 1 == pytest.approx(1e-9, rel=0.01)
+    assert line.scale_error < 1e-11
+    assert line.is_scaled(0)
+
+
 def test_few_pairs_have_no_line_and_none_those_of_one_value() -> None:
     """Whatever the other side is."""
     for actual, expected, has_line in (

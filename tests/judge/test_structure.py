@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.core.arrays import Array, as_dtype, returned, sampled
+from conformance.core.arrays import Array, as_dtype, returned, sampled, thin
 from conformance.core.ids import Problem
 from conformance.core.laws import (
     COMPLEX_TRUNCATED_STDDEV,
@@ -144,6 +144,17 @@ def test_the_digest_tells_of_a_constant_that_differs_where_nothing_is_kept() -> 
 
     assert result.status is Status.FAILED
     assert "elements that were not kept differ: the digest is another" in result.message
+
+
+def test_so_it_does_whatever_the_stride() -> None:
+    ones = np.ones(8, np.float32)
+    right = returned(ones)
+    ones[1] = 2.0
+
+    for stride in range(2, 8):
+        wrong = thin(returned(ones), stride)
+        assert judged(Constant(value=1.0), thin(right, stride)).status is Status.PASSED
+        assert judged(Constant(value=1.0), wrong).status is Status.FAILED
 
 
 # --- Bounds --------------------------------------------------------------------------------------

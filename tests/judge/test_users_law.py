@@ -19,6 +19,7 @@ from conformance.core.laws import Law, NominalMoments, Reals
 from conformance.core.laws.base import squared
 from conformance.core.records import Budget, DriftClass, Status
 from conformance.judge.checks.base import Evidence
+from conformance.judge.checks.structure import check_structure
 from conformance.judge.drift import DEFAULT_BUDGET
 from conformance.judge.law.accuracy import gather
 from conformance.judge.law.checks import judge_law
@@ -26,6 +27,7 @@ from conformance.judge.rules import default_checks
 from conformance.observe.backends import open_backend
 from conformance.observe.sweep import sweep
 from tests import small_golden
+from tests.evidence import evidence
 
 SCALE = 0.125
 
@@ -77,6 +79,60 @@ class Laplace(Law):
     def followed(self, uniform: Reals, rounded: Any) -> Reals:
         """Return the rounded logarithm under the sign."""
         return np.asarray(np.sign(uniform) * rounded(np.log1p(-np.abs(uniform))))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Exponential(Law):
+    """scale times a standard exponential, elementwise: its mean is not 0, and it has no end."""
+
+    scale: float
+
+    drawn_by: ClassVar[str] = "exponential"
+    roundings: ClassVar[int] = 2  # of the uniform and the logarithm
+
+    @property
+    def factor(self) -> float:
+        """Return the scale."""
+        return self.scale
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Return that it begins at 0."""
+        return 0.0, math.inf
+
+    def times(self, factor: float) -> Exponential:
+        """Return the exponential of another scale."""
+        return Exponential(scale=factor)
+
+    def nominal(self, shape: tuple[int, ...], *, is_complex: bool) -> NominalMoments:
+        """Return mean 1 and variance 1; the kurtosis is 9."""
+        del shape, is_complex
+        variance = squared(self.scale)
+        return NominalMoments(
+            mean=self.scale, variance=variance, lower=0.0, upper=math.inf, kurtosis=9.0
+        )
+
+    def cdf(self, unit: Reals) -> Reals:
+        """Return 1 - exp(-x)."""
+        return np.asarray(-np.expm1(-unit))
+
+    def log_density(self, unit: Reals) -> Reals:
+        """Return -x."""
+        return np.asarray(-unit)
+
+    def uniform_range(self, number: Format) -> tuple[float, float]:
+        """Return [0, 1): the logarithm is of 1 - u, which is never 0."""
+        del number
+        return 0.0, 1.0
+
+    def quantile(self, fraction: Reals, number: Format) -> Reals:
+        """Return -log(1 - p)."""
+        del number
+        return np.asarray(-np.log1p(-fraction))
+
+    def followed(self, uniform: Reals, rounded: Any) -> Reals:
+        """Return the rounded logarithm."""
+        return np.asarray(-rounded(np.log1p(-uniform)))
 
 
 def right(key: Any, shape: tuple[int, ...], dtype: Any = "float32") -> Any:
@@ -136,3 +192,13 @@ def test_a_case_of_it_passes_every_check_but_that_of_the_golden_that_it_lacks() 
 
     assert {each.check for each in results if each.status is Status.FAILED} == {"values"}
     assert {each.check for each in results if each.status is Status.PASSED} >= {"oracle", "moments"}
+
+
+def test_how_far_out_an_element_lies_is_counted_from_the_mean_of_the_law() -> None:
+    array = np.full((4, 8), SCALE, np.float32)
+    array[1, 2] = 101 * SCALE
+
+    result = check_structure(evidence(Exponential(scale=SCALE), array))
+
+    assert result.status is Status.FAILED
+    assert "the maximum 12.625 lies 100 sigma from the mean, and no word draws" in result.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import datetime
 import functools
 import importlib.util
 import math
@@ -23,6 +24,7 @@ from mutants import (
     Judges,
     Mutant,
     Task,
+    by_lot,
     change_in_place,
     find_judges,
     finished,
@@ -30,6 +32,7 @@ from mutants import (
     functions_by_path,
     is_sane,
     judged,
+    judged_in_place,
     keep_results,
     kept_results,
     listed,
@@ -128,6 +131,17 @@ def test_a_default_behind_an_annotation_is_changed(changes: Changes) -> None:
     found = changes("def f(x: int = 1): ...\n")
 
     assert ("def f(x: int = 1): ...", "def f(x: int = 2): ...") in found
+
+
+def test_a_run_that_ends_early_judges_others_than_that_of_the_day_before() -> None:
+    every = [a_mutant(line) for line in range(100)]
+    days = [datetime.date(2026, 11, day) for day in (29, 30)]
+
+    before, today = (by_lot(every, day) for day in days)
+
+    assert by_lot(every, days[1]) == today
+    assert set(before) == set(today) == set(every)
+    assert set(before[:50]) != set(today[:50])
 
 
 def a_mutant(line: int = 4, path: str = PATH) -> Mutant:
@@ -291,6 +305,24 @@ def test_tasks_run_side_by_side_where_all_tests_are_collected_once(collected: li
     ended = dict(with_collected(collected, tasks, 2, math.inf))
 
     assert ended == dict(zip(collected, ("0", "1", "timeout"), strict=True))
+
+
+@pytest.mark.parametrize("hook", ["pytest_collection_finish", "pytest_runtest_setup"])
+def test_functions_are_found_whether_or_not_what_was_collected_is_frozen(
+    hook: str, changes: Changes, collected: list[str], tmp_path: Path
+) -> None:
+    """The conftest of tests/ freezes all, and no garbage collector lists what is frozen."""
+    changes("def f(a):\n    return a + 1\n")
+    (tmp_path / "conftest.py").write_text(
+        f"import gc\n\ndef {hook}():\n    gc.freeze()\n", encoding="utf-8"
+    )
+    (tmp_path / "test_a.py").write_text(
+        "from pkg.module import f\n\ndef test_right():\n    assert f(1) == 2\n", encoding="utf-8"
+    )
+    (mutant,) = (m for m in mutants_of(PATH) if m.operator == "ReplaceBinaryOperator_Add_Sub")
+    judges = Judges(took={collected[0]: 1.0}, lines={PATH: {2: frozenset(collected[:1])}})
+
+    assert dict(judged_in_place([mutant], judges, 1, math.inf)) == {mutant: "1"}
 
 
 def test_no_test_is_collected_for_nothing() -> None:
@@ -580,6 +612,24 @@ def text_of(source: str, function: str) -> str:
     for name in names:
         node = next(inner for inner in ast.walk(node) if getattr(inner, "name", None) == name)
     return ast.get_source_segment(source, node) or source
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["conformance/core/none.py"], "conformance/core/none.py is none of the modules: "),
+        (["--operator", "Replacecomparison*"], "'Replacecomparison*' is none of the operators: "),
+        (["--jobs", "0"], "--jobs 0: nothing is judged by fewer than 1"),
+    ],
+)
+def test_a_call_that_would_judge_nothing_is_refused(
+    arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        mutants._parse(arguments)
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_every_name_of_a_judge_is_that_of_a_file() -> None:
