@@ -669,10 +669,15 @@ def _watch(file: Path, where: Path) -> int:
         watched.took, watched.failed = {}, set()
     took = {test: s for test, s in watched.took.items() if test not in watched.failed}
     text = json.dumps({"took": took, "lines": watched.lines(modules)})
+    put(where, text)
+    return 0
+
+
+def put(where: Path, text: str) -> None:
+    """Write a file whole or not at all: a run of hours may be killed, and the next one reads it."""
     part = where.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
     part.rename(where)
-    return 0
 
 
 def judge(mutant: Mutant | None, tests: Sequence[str]) -> int:
@@ -1049,7 +1054,7 @@ def is_sane(tests: Iterable[str], judges: Judges, jobs: int, until: float) -> bo
         print(f"without a mutant {file} ends with {end}, so nothing can be said: pytest {file}")
     for file in by_file.keys() - wrong.keys():
         text = json.dumps(sorted({*passed[file], *by_file[file]}))
-        _where_passed(file).write_text(text, encoding="utf-8")
+        put(_where_passed(file), text)
     return not wrong
 
 
@@ -1088,7 +1093,7 @@ def keep_results(results: Mapping[Mutant, str], *, is_by_all: bool) -> None:
             if mutant.path == path and (is_by_all or end not in ALIVE or mutant not in known)
         }
         text = json.dumps([[dataclasses.asdict(mutant), end] for mutant, end in known.items()])
-        _where_kept(path).write_text(text, encoding="utf-8")
+        put(_where_kept(path), text)
 
 
 def _where_kept(path: str) -> Path:

@@ -233,6 +233,7 @@ def test_a_reference_holds_the_unrounded_variates_of_all_words(definition: Defin
 
     exact = unit_variate(lattice_words(16), known, dtype)
     assert found.unit.tolist() == exact.tolist()
+    assert "unit=array" not in repr(found)  # every number, in the report of a failing test
     assert found.unit_law == exact_law(exact)
     assert found.law == known
     assert not found.unit.flags.writeable

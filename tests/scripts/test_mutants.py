@@ -474,6 +474,24 @@ def test_how_mutants_ended_is_kept_for_as_long_as_their_module_is_the_same(
     assert kept_results([PATH]) == {}
 
 
+def test_a_run_that_is_killed_while_it_keeps_results_leaves_those_before(
+    a_real_mutant: Mutant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutants, "RESULTS", tmp_path / "results")
+    keep_results({a_real_mutant: "killed"}, is_by_all=True)
+    write_text = Path.write_text
+
+    def killed(path: Path, text: str, encoding: str) -> None:
+        write_text(path, text[: len(text) // 2], encoding)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_text", killed)
+    with pytest.raises(KeyboardInterrupt):
+        keep_results({a_real_mutant: "survived"}, is_by_all=True)
+
+    assert kept_results([PATH]) == {a_real_mutant: "killed"}
+
+
 @pytest.mark.usefixtures("listing")
 def test_what_was_not_judged_is_counted_as_such_and_nothing_judged_is_no_success(
     a_real_mutant: Mutant, capsys: pytest.CaptureFixture[str]
