@@ -113,10 +113,17 @@ class Isolated(Session):
             given = {**self._given, **unnamed, "cases": ids}
             with contextlib.closing(Isolated(given, self._timeout_s, self.run_id)) as each:
                 by_name = (one for one in each.verdicts() if isinstance(one, Verdict))
-                yield from as_lots(block, by_name)
+                yield from as_lots(block, map(self._as_asked, by_name))
             return
         assert isinstance(event, Answered)
         yield from told(event.answer)
+
+    def _as_asked(self, verdict: Verdict) -> Verdict:
+        """Return the verdict on a case that was run by name, as one of this selection."""
+        if verdict.row is None:
+            return verdict
+        row = dataclasses.replace(verdict.row, asked=self._asked)
+        return dataclasses.replace(verdict, row=row)
 
     def close(self) -> None:
         """End the workers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -17,11 +18,13 @@ from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
 from conformance.core.paths import shipped
 from conformance.core.records import IN_BLOCK
+from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
 from conformance.report.rows import Row
 from conformance.run.blocks import block_verdicts
-from conformance.run.options import Options
+from conformance.run.isolated import Isolated
+from conformance.run.options import Options, nothing_given
 from conformance.run.session import Session
 from conformance.store.stack import Stack, open_stack
 from conformance.suite.faults import FAULTS, Fault
@@ -279,6 +282,21 @@ def test_a_block_says_each_case_once() -> None:
 
     assert isinstance(block, Block)
     assert [case.problem.seed for case in block.cases()] == [5, 6, 7]
+
+
+def test_a_block_that_lost_its_worker_has_the_rows_that_it_would_have_had() -> None:
+    """A merge finds the shard of a row by what was asked."""
+    asked = {"initializer": "zeros", "dtype": "float32", "shape": "7", "seed": "5:8"}
+    lists = {name: [text] for name, text in {**asked, "backend": "cpu"}.items()}
+    with contextlib.closing(Isolated({**nothing_given(), **lists}, 60.0, "run")) as session:
+        *_, whole = session.verdicts()
+        *_, again = session._of_block(Lost(case="zeros-float32-7-s5:8-cpu-eager", reason="gone"))
+
+    assert isinstance(whole, Lots)
+    assert isinstance(again, Lots)
+    found, expected = (list(lots.rows_of([each])) for each in (again, whole))
+    assert len(found) == 3
+    assert comparable(found) == comparable(expected)
 
 
 # --- The head ------------------------------------------------------------------------------------
