@@ -18,6 +18,7 @@ from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
 from conformance.core.paths import shipped
 from conformance.core.records import IN_BLOCK
+from conformance.observe.backends import pjrt
 from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -317,3 +318,33 @@ def test_draws_that_no_oracle_follows_take_the_share_of_statistics() -> None:
     assert session.error_budget().endswith(
         "50,000 cases take more than the share of statistics in 1e-06"
     )
+
+
+@pytest.mark.parametrize(("transform", "n_made"), [("jit", 2), ("eager", 5)])
+def test_what_is_compiled_for_one_block_serves_the_programs_next(
+    transform: str, n_made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last block is of fewer seeds, and then there is one of another program."""
+    made: list[Any] = []
+    ours = pjrt.mapped
+
+    def counting(*asked: Any) -> Any:
+        made.append(ours(*asked))
+        return made[-1]
+
+    monkeypatch.setattr(pjrt, "mapped", counting)
+    catalogue, backend = load_catalogue(), pjrt.PjrtBackend("cpu")
+    text = "lecun_normal-{}-64x32-s{}-cpu-" + transform
+    asked = [("float32", "0:5"), ("float32", "5:10"), ("float32", "10:15"), ("float32", "15:18")]
+
+    for dtype, seeds in [*asked, ("bfloat16", "0:5")]:
+        block = parse_unit(text.format(dtype, seeds))
+        assert isinstance(block, Block)
+        spec = catalogue.lookup("lecun_normal")
+        arrays = backend.many(block, spec)().arrays
+        last = list(block.cases())[-1]
+        assert (arrays[-1] == backend.draws(last, spec, [last.problem.key])[0]).all()
+
+    assert len(made) == n_made
+    if transform == "jit":
+        assert made[0]._cache_size() == 2  # of five seeds, and of three

@@ -64,6 +64,7 @@ class PjrtBackend:
         self.name = platform
         self._keys: dict[tuple[object, ...], Any] = {}
         self._stages: dict[tuple[object, ...], Mapping[str, str]] = {}
+        self._mapped: tuple[tuple[object, ...], InitializerSpec, Call] | None = None
         try:
             self._devices: list[Any] = jax.devices(platform)
         except (RuntimeError, AssertionError) as error:
@@ -105,8 +106,7 @@ class PjrtBackend:
         The eager one stays eager: its operations run one by one, each over all arrays. It raises
         whatever the initializer does when it is asked for many.
         """
-        problem, transform = block.case.problem, block.case.transform
-        call = mapped(transform, spec.build(), problem, self._devices)
+        problem, call = block.case.problem, self._many_call(block, spec)
         with self._ambient(problem):
             keys = seed_keys(problem, block.seeds)
 
@@ -117,6 +117,20 @@ class PjrtBackend:
                 return Many(arrays=np.asarray(arrays), weak_type=weak_type)
 
         return draw
+
+    def _many_call(self, block: Block, spec: InitializerSpec) -> Call:
+        """Return the call over many keys; a compiled one is kept for the program's next block.
+
+        JAX keeps what it compiled with the function: another of the same text is compiled anew.
+        """
+        problem, transform = block.case.problem, block.case.transform
+        asked = (transform, problem.dtype, problem.shape, problem.prng)
+        if self._mapped and self._mapped[0] == asked and self._mapped[1] is spec:
+            return self._mapped[2]
+        call = mapped(transform, spec.build(), problem, self._devices)
+        if transform in COMPILED:
+            self._mapped = asked, spec, call
+        return call
 
     def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> list[Array]:
         """Return what the case draws under each of some keys; it raises what the call raises."""
