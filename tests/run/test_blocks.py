@@ -18,7 +18,7 @@ from conformance.cases.selection import Selection, blocks
 from conformance.core.ids import Block, format_shape, parse_unit
 from conformance.core.paths import shipped
 from conformance.core.records import IN_BLOCK
-from conformance.observe.backends import pjrt
+from conformance.observe.backends import pjrt, transforms
 from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -326,7 +326,7 @@ def test_what_is_compiled_for_one_block_serves_the_programs_next(
 ) -> None:
     """The last block is of fewer seeds, and then there is one of another program."""
     made: list[Any] = []
-    ours = pjrt.mapped
+    ours = transforms.mapped
 
     def counting(*asked: Any) -> Any:
         made.append(ours(*asked))
