@@ -116,3 +116,14 @@ def test_a_problem_has_the_key_that_its_id_names() -> None:
     assert problem.key == parse_key("k0000000700000001.split3at1.fold5")
     assert problem.key != KeySpec(seed=0)
     assert problem.id == "normal-float32-7-k0000000700000001.split3at1.fold5"
+
+
+@pytest.mark.parametrize(
+    ("seeds", "number"),
+    [("0:200", 0), ("4800:5000", 0), ("5000:5200", 1), ("9800:10000", 1), ("10000:10200", 2)],
+)
+def test_twenty_five_blocks_of_a_range_are_a_group(seeds: str, number: int) -> None:
+    block = parse_unit(f"zeros-float32-7-s{seeds}-cpu-eager")
+
+    assert isinstance(block, Block)
+    assert block.group == f"{parse_case('zeros-float32-7-s0-cpu-eager').group}-{number}"
