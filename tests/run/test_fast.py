@@ -43,18 +43,21 @@ def environment(flags: str) -> Environment:
 
 # --- The bits ------------------------------------------------------------------------------------
 def test_the_quick_tier_has_the_same_bits_and_says_that_it_was_in_a_hurry(tmp_path: Path) -> None:
+    """Those of the goldens, or on another CPU or LAPACK those that a usual run has here."""
     (entry,) = re.findall("^  entry: conformance run (.*)$", HOOKS.read_text(), re.MULTILINE)
-    words = entry.split()
 
-    hurried = run(tmp_path / "fast", *words)
-    usual = run(tmp_path / "usual", *(word for word in words if word != "--fast"))
+    hurried = run(tmp_path / "fast", *entry.split())
+    assert hurried.returncode == 0, hurried.stdout
+    fast = read_run(*(tmp_path / "fast").iterdir()).set_index("case")
+    others = [*fast.index[fast["drift_class"] != "identical"], ZEROS]
+    usual = run(tmp_path / "usual", *others)
+    assert usual.returncode == 0, usual.stdout
+    slow = read_run(*(tmp_path / "usual").iterdir()).set_index("case")
 
-    assert (hurried.returncode, usual.returncode) == (0, 0), hurried.stdout + usual.stdout
     assert "\nPASSED (fast, XLA at level 1, not a verdict): 171 cases, " in hurried.stdout
     assert f"note: XLA_FLAGS={FLAG}=1: compiler flags may change rounding" in hurried.stdout
-    assert "\nPASSED: 171 cases, " in usual.stdout
-    fast, slow = (read_run(*(tmp_path / name).iterdir()) for name in ("fast", "usual"))
-    assert fast.set_index("case")["outcome"].equals(slow.set_index("case")["outcome"])
+    assert f"\nPASSED: {len(slow)} case" in usual.stdout
+    assert fast["outcome"][slow.index].equals(slow["outcome"])
     assert fast["flags"].str.contains(f"XLA_FLAGS={FLAG}=1", regex=False).all()
     assert fast["rerun"].str.contains(f"XLA_FLAGS={FLAG}=1 conformance run ", regex=False).all()
     assert not slow["flags"].str.contains(FLAG).any()
