@@ -62,6 +62,7 @@ from conformance.cli.main import COMMANDS
 from conformance.core.ids import Case, Tier, format_shape, parse_case
 from conformance.core.laws import expected_error
 from conformance.core.paths import shipped
+from conformance.core.settings import installed_jax
 from conformance.judge.ledger import Ledger, load
 from conformance.observe.environment import host_facts, package_versions
 from conformance.report.aligned import markdown_table
@@ -399,7 +400,7 @@ def _returns_an_array(catalogue: Catalogue, case: Case) -> bool:
     problem = case.problem
     definition = catalogue.lookup(problem.initializer).definition
     is_refused = expected_error(definition, problem.shape, problem.dtype) is not None
-    known = _ledger().matching(case, package_versions()["jax"])
+    known = _ledger().matching(case, installed_jax())
     return not is_refused and not any(entry.outcome.startswith("raises") for entry in known)
 
 

@@ -407,9 +407,7 @@ def test_an_interrupted_recording_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr("conformance.upgrade.recordings.time.sleep", lambda _: interrupt_begun(world))
         interrupted, _, _ = gate("2.0", "3.0", *what)
-    journal = max(
-        (world / "cache").rglob("recordings/*/*.journal"), key=lambda path: path.stat().st_size
-    )
+    journal = next(filter(has_begun, (world / "cache").rglob("recordings/*/*.journal")))
     (first, *_) = journal.read_text().splitlines()[1:]
 
     code, _, _ = gate("2.0", "3.0", *what)
@@ -423,9 +421,13 @@ def test_an_interrupted_recording_goes_on_where_it_was(
 
 def interrupt_begun(world: Path) -> None:
     """Be the user who presses Ctrl-C when the first side has recorded something."""
-    journals = (world / "cache").rglob("recordings/*/*.journal")
-    if any(path.read_bytes().count(b"\n") > 1 for path in journals):
+    if any(map(has_begun, (world / "cache").rglob("recordings/*/*.journal"))):
         raise KeyboardInterrupt
+
+
+def has_begun(journal: Path) -> bool:
+    """Return whether a case stands below the head."""
+    return journal.read_bytes().count(b"\n") > 1
 
 
 def test_two_gates_do_not_record_the_same_at_once(gate: Gate, world: Path) -> None:
