@@ -860,6 +860,7 @@ def test_of_a_sample_in_which_nothing_differs_the_first_element_is_told() -> Non
     found = classify(sampled(returned(actual)), sampled(returned(expected)), moments=law(1.0))
 
     assert (found.drift_class, found.n_different) == (DriftClass.UNKNOWN, 0)
+    assert found.max_ulp_at_sigma == 0
     assert found.worst_index == (0,)
     assert found.worst_actual == found.worst_expected == expected[0]
 
