@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
 from tests import warm
@@ -48,8 +49,6 @@ COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 """So that no test leaves anything in the user's cache."""
 
 PYTHON = pytest.StashKey[str]()
-
-OPTIMIZATION = "--xla_backend_optimization_level"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,10 +134,10 @@ def compile_quickly() -> None:
     import jax
 
     flags = os.environ["XLA_FLAGS"]
-    if OPTIMIZATION in flags:
+    if OPTIMIZATION_FLAG in flags:
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION}=1")
+        patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION_FLAG}={FAST_LEVEL}")
         jax.devices()
 
 

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 import pytest
 
+from conformance.core.settings import OPTIMIZATION_FLAG
 from tests import ROOT, draws
-from tests.conftest import OPTIMIZATION, is_asked
+from tests.conftest import is_asked
 
 USUAL = 3
 """The level of a process that asks for none. Said aloud, it keeps the child from our programs."""
@@ -20,7 +21,7 @@ USUAL = 3
 def test_a_draw_that_is_compiled_quickly_has_the_bits_of_one_that_is_not() -> None:
     child = subprocess.run(  # noqa: S603  # ours
         [sys.executable, draws.__file__],
-        env=os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {OPTIMIZATION}={USUAL}"},
+        env=os.environ | {"XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {OPTIMIZATION_FLAG}={USUAL}"},
         capture_output=True,
         check=True,
         text=True,
@@ -30,7 +31,7 @@ def test_a_draw_that_is_compiled_quickly_has_the_bits_of_one_that_is_not() -> No
 
 
 def test_no_child_and_no_record_sees_how_this_process_compiles() -> None:
-    assert OPTIMIZATION not in os.environ["XLA_FLAGS"]
+    assert OPTIMIZATION_FLAG not in os.environ["XLA_FLAGS"]
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def multiply_in_one_thread() -> Callable[[], None]:
     """
     with contextlib.suppress(ImportError):
         control = importlib.import_module(WITNESS).ThreadpoolController()
-        found = (library["filepath"] for library in control.info() if library["user_api"] == "blas")
-        own = [file for file in found if _is_of({"filepath": file}, _folder("numpy"))]
+        found = (library for library in control.info() if library["user_api"] == "blas")
+        own = [library["filepath"] for library in found if _is_of(library, _folder("numpy"))]
         limited = control.select(filepath=own).limit(limits=1)
         return cast(Callable[[], None], limited.restore_original_limits)
     return lambda: None
