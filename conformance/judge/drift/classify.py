@@ -278,9 +278,10 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
     for start, left, right in in_parts(one, two):
         marks = different.ravel()[start : start + left.size]
         marks[:] = differing(left, right)
-        if not marks.any():  # all that is counted here is nothing
+        places = np.flatnonzero(marks)  # by which NumPy takes ten times as fast as by a mask
+        if not places.size:  # all that is counted here is nothing
             continue
-        left, right = left[marks], right[marks]
+        left, right = left.take(places), right.take(places)
         n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
         at_sigma = ulp_at(left, right, sides.sigma)
         far = ~(at_sigma <= budget.max_ulp_at_sigma)  # no number is far too
@@ -290,7 +291,7 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
         place = int(at_sigma.argmax())
         if at_sigma[place] > worst_at_sigma:
             worst_at_sigma = float(at_sigma[place])
-            worst = start + int(np.flatnonzero(marks)[place])
+            worst = start + int(places[place])
     return _Pair(
         actual=one,
         expected=two,

@@ -209,10 +209,15 @@ def one_way(parts: Parts) -> str:
 
 def ways(actual: Values, expected: Values) -> tuple[Any, npt.NDArray[np.intp]]:
     """Return how many elements of each row differ, and how many of them went each of WAYS."""
-    moved = np.sign(actual - expected)
-    outwards = moved * np.sign(expected)
-    went = (moved > 0, moved < 0, outwards > 0, outwards < 0)
-    return np.count_nonzero(moved, axis=-1), np.stack([each.sum(axis=-1) for each in went])
+    up, down = actual > expected, actual < expected
+    above, below = expected > 0, expected < 0
+    went = (up, down, up & above | down & below, up & below | down & above)
+    return _n_true(actual != expected), np.stack([_n_true(each) for each in went])
+
+
+def _n_true(mask: npt.NDArray[np.bool_]) -> Any:
+    """Return how many of each row are true. Of one row NumPy counts ten times as fast."""
+    return np.count_nonzero(mask, axis=None if mask.ndim == 1 else -1)
 
 
 def is_one_way(n_moved: Any, counts: npt.NDArray[np.intp]) -> Any:
@@ -257,36 +262,43 @@ gigabytes. The parts are numbers, and may be empty."""
 
 def fit_parts(parts: Parts) -> Line | None:
     """Return the line of `fit`; None where pairs are too few, or the expected ones all alike."""
-    n = sum(len(actual) for actual, _ in parts())
-    if n < FEWEST:
+    n, lowest, highest = 0, math.inf, -math.inf
+    for _, expected in parts():
+        if expected.size:
+            n += len(expected)
+            lowest = min(lowest, float(expected.min()))
+            highest = max(highest, float(expected.max()))
+    if n < FEWEST or lowest == highest:
         return None
-    lowest = min(expected.min() for _, expected in parts() if expected.size)
-    highest = max(expected.max() for _, expected in parts() if expected.size)
-    if lowest == highest:
-        return None
+    centre_after, centre = (each / n for each in _totals(parts, lambda *pair: pair))
 
-    def total(term: Callable[[Values, Values], Values]) -> float:
-        return math.fsum(float(term(actual, expected).sum()) for actual, expected in parts())
+    def products(actual: Values, expected: Values) -> tuple[Values, ...]:
+        moved, deviation = actual - centre_after, expected - centre
+        return deviation**2, moved**2, deviation * moved
 
-    centre = total(lambda _, expected: expected) / n
-    centre_after = total(lambda actual, _: actual) / n
-    spread = total(lambda _, expected: (expected - centre) ** 2)
-    spread_after = total(lambda actual, _: (actual - centre_after) ** 2)
-    slope = total(lambda actual, expected: (expected - centre) * (actual - centre_after)) / spread
-
-    def residual(actual: Values, expected: Values) -> Values:
-        return (actual - centre_after) - slope * (expected - centre)
-
-    scatter = total(lambda actual, expected: residual(actual, expected) ** 2)
+    spread, spread_after, common = _totals(parts, products)
+    slope = common / spread
     scale = math.copysign(math.sqrt(spread_after / spread), slope)
+
+    def left(actual: Values, expected: Values) -> tuple[Values, ...]:
+        residual = (actual - centre_after) - slope * (expected - centre)
+        return residual**2, actual - scale * expected
+
+    scatter, shift = _totals(parts, left)
     scale_error = math.sqrt(scatter / spread / n)
     return Line(
-        shift=total(lambda actual, expected: actual - scale * expected) / n,
+        shift=shift / n,
         scale=scale,
         shift_error=math.hypot(math.sqrt(scatter) / n, centre * scale_error),
         scale_error=scale_error,
         n=n,
     )
+
+
+def _totals(parts: Parts, terms: Callable[[Values, Values], tuple[Values, ...]]) -> list[float]:
+    """Return the sum of each term of the pairs, over all parts."""
+    sums = [[float(term.sum()) for term in terms(*pair)] for pair in parts()]
+    return [math.fsum(each) for each in zip(*sums, strict=True)]
 
 
 def _dot(one: Values, two: Values) -> Values:
