@@ -20,6 +20,7 @@ from conformance.core.laws import (
     Constant,
     Definition,
     Orthogonal,
+    Reals,
     nominal_moments,
 )
 from conformance.core.records import CheckResult, Moments, Returned
@@ -36,7 +37,7 @@ from conformance.judge.statistics.reach import (
     ENUMERATED_WORDS,
     LARGEST_VARIANCE,
     reach_of,
-    values_of_words,
+    values_of_points,
 )
 from conformance.oracle import OracleUnavailable, word_bits
 
@@ -158,14 +159,19 @@ def moments_of_element(
 def _enumerated(
     definition: Definition, shape: tuple[int, ...], dtype: str
 ) -> ElementMoments | None:
-    values = values_of_words(definition, shape, dtype)
-    deviation = np.abs(values - values.mean())
+    values, n_words = values_of_points(definition, shape, dtype)
+
+    def mean(terms: Reals) -> float:
+        return float(np.repeat(terms, n_words).mean())
+
+    centre = mean(values)
+    deviation = np.abs(values - centre)
     if not deviation.any():
         return None
     return ElementMoments(
-        mean=complex(values.mean()),
-        variance=float(np.mean(deviation**2)),
-        fourth=float(np.mean(deviation**4)),
+        mean=complex(centre),
+        variance=mean(deviation**2),
+        fourth=mean(deviation**4),
         reach=float(deviation.max()),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from conformance.core.arrays import as_dtype, widen
 from conformance.core.formats import FORMATS
+from conformance.core.lattice import lattice_words
 from conformance.core.laws import Definition, NominalMoments, Reals
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.drift.classify import ROUNDINGS
@@ -45,8 +46,19 @@ def values_of_words(definition: Definition, shape: tuple[int, ...], dtype: str) 
     Raises:
         OracleUnavailable: elements are no function of single words.
     """
+    return np.repeat(*values_of_points(definition, shape, dtype))
+
+
+def values_of_points(
+    definition: Definition, shape: tuple[int, ...], dtype: str
+) -> tuple[Reals, int]:
+    """Return what each point of the lattice comes to, and how many words in a row have its place.
+
+    Raises:
+        OracleUnavailable: elements are no function of single words.
+    """
     number = as_dtype(dtype)
-    width = word_bits(number)
-    words = np.arange(2**width, dtype=f"u{width // 8}")
+    words = lattice_words(word_bits(number))
     solution = solve_words(words, definition, number, shape)
-    return widen(solution.expected if solution.followed is None else solution.followed)
+    values = widen(solution.expected if solution.followed is None else solution.followed)
+    return values, 2 ** word_bits(number) // len(words)
