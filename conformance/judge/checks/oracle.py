@@ -233,14 +233,15 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
         normals = solve_normals(case.problem, definition, key=evidence.key)
     except OracleUnavailable:
         return ""
-    drifts = [
-        draw_drift(drawn, dataclasses.replace(drawn, matrix=known), evidence.budget)
-        for known in (normals.followed, normals.expected)
-        if known is not None
-    ]
+    drifts = []
+    for known in (normals.followed, normals.expected):
+        if known is not None:
+            asked = dataclasses.replace(drawn, matrix=known)
+            drifts.append(draw_drift(drawn, asked, evidence.budget))
+            if is_rounding(drifts[-1]):
+                return ""
     nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
-    is_of_a_factor = nearest.drift_class is DriftClass.BIASED and normals.followed is None
-    if is_rounding(nearest) or is_of_a_factor:
+    if nearest.drift_class is DriftClass.BIASED and normals.followed is None:  # of a factor
         return ""
     exact = exact_stages(normals, case.problem.dtype)
     stage = first_differing_stage(evidence.observation.stages, exact)
