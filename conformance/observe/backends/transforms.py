@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -223,16 +224,22 @@ def _in_second_thread(initializer: Initializer, problem: Problem, devices: list[
 
 def _after_donation(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
     """Return the call after one whose array was donated, and overwritten in place."""
-    import jax
-
-    call = eager(initializer, problem, devices)
-    overwrite: Call = jax.jit(lambda array: array + array, donate_argnums=0)
+    call, overwrite = eager(initializer, problem, devices), _overwriting()
 
     def second(key: Any) -> Any:
         overwrite(call(key)).block_until_ready()
         return call(key)
 
     return second
+
+
+@functools.cache
+def _overwriting() -> Call:
+    """Return what doubles an array in place; JAX keeps what it compiled with the function."""
+    import jax
+
+    call: Call = jax.jit(lambda array: array + array, donate_argnums=0)
+    return call
 
 
 TRANSFORMS: dict[str, Callable[[Initializer, Problem, list[Any]], Call]] = {
