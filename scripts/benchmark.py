@@ -13,6 +13,8 @@ than a green one. Three runs of the tier and two of a sample:
     serial   the same in one process with an empty cache, under compile_meter.py: the compile floor
              of its cases, the ratio to it, and the cost of a case whose programs exist already
     warm     `pytest conformance -n auto` with the cache that the serial run filled
+    run      the loop of `conformance run --in-process` with that cache: all checks, each row
+             written, no pytest. What JAX takes to trace, lower and load programs stands apart
     calls    the calls of the serial run's cases alone, an item each, with an empty cache: what
              pytest and JAX take, where nothing is judged
     naive    jit each case, one test each, own npz golden: recorded, then measured, serially
@@ -53,6 +55,7 @@ import compile_meter
 import numpy as np
 import page_meter
 import ray_meter
+import run_meter
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
@@ -257,6 +260,7 @@ def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
     cold = run_pytest([*common, "-n", options.workers], NO_CACHE, root)
     serial = run_pytest([*common, *meter], cache, root)
     warm = run_pytest([*common, "-n", options.workers], cache, root)
+    run = run_metered(options.tier, cache, scratch / "run")
     own = OwnFigures.of(compile_meter.read(scratch / "serial.json"))
     timings = {
         f"the whole run, cold, -n {options.workers}": cold,
@@ -267,6 +271,7 @@ def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
         *(Line(what=name, figure=str(timing)) for name, timing in timings.items()),
         *red_lines(timings),
         *own.lines(),
+        *run_lines(run),
         *calls_lines(scratch, own),
         *naive_lines(options, scratch, own),
     ]
@@ -279,6 +284,7 @@ class OwnFigures:
     cases: tuple[str, ...]
     elapsed_s: float
     compile_s: float
+    traced_s: float
     n_programs: int
     again_s: list[float]
 
@@ -295,6 +301,7 @@ class OwnFigures:
             cases=tuple(item.partition("[")[2].removesuffix("]") for item in cases),
             elapsed_s=sum(cases.values()),
             compile_s=sum(compiles),
+            traced_s=sum(measures.traced_s[item] for item in cases),
             n_programs=len(compiles),
             again_s=[s for item, s in cases.items() if f"-s{LARGEST_SEED}-" in item],
         )
@@ -327,6 +334,10 @@ class OwnFigures:
                 what="beyond XLA's time, per case",
                 figure=f"{self.beyond_ms:.2f} ms",
             ),
+            Line(
+                what="of that, JAX traces and lowers the programs",
+                figure=f"{1e3 * self.traced_s / self.n_cases:.2f} ms",
+            ),
         ]
         return [*lines, self._again()] if self.again_s else lines
 
@@ -337,6 +348,33 @@ class OwnFigures:
             figure=f"{1e3 * mean_s:.2f} ms, {1e3 * median_s:.2f} ms",
             aim="at most 1 ms",
         )
+
+
+def run_metered(tier: str, cache: Mapping[str, str], reports: Path) -> run_meter.Metered:
+    """Return what `conformance run` took in a process of its own; programs are in the cache."""
+    command = [sys.executable, run_meter.__file__, tier, str(reports)]
+    done = subprocess.run(  # noqa: S603  # ours
+        command, env=os.environ | dict(cache), stdout=subprocess.PIPE, check=True, text=True
+    )
+    return run_meter.Metered(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def run_lines(run: run_meter.Metered) -> list[Line]:
+    """Return the lines of what `conformance run` takes without pytest."""
+    lines = [
+        Line(
+            what="`conformance run` in one process, warm cache, per case beyond its programs",
+            figure=f"{run.beyond_ms:.2f} ms",
+            aim="at most 2.1 ms",
+        ),
+        Line(
+            what="tracing, lowering and loading them there, per case",
+            figure=f"{run.programs_ms:.2f} ms",
+        ),
+    ]
+    if run.n_failed:
+        lines.append(Line(what="red: `conformance run`", figure=f"{run.n_failed} failed"))
+    return lines
 
 
 def calls_lines(scratch: Path, own: OwnFigures) -> list[Line]:

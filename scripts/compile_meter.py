@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+TRACE = "/jax/core/compile/jaxpr_trace_duration"
+LOWER = "/jax/core/compile/jaxpr_to_mlir_module_duration"
 COMPILE = "/jax/core/compile/backend_compile_duration"
 HIT = "/jax/compilation_cache/cache_hits"
 
@@ -25,45 +27,77 @@ class Measures:
     """What was measured, by node id of the test.
 
     item_s: seconds since the test before it ended. compile_s: how long each of its compilations
-    took that was no retrieval.
+    took that was no retrieval. traced_s: what tracing and lowering took. loaded_s: retrievals.
     """
 
     item_s: dict[str, float]
     compile_s: dict[str, list[float]]
+    traced_s: dict[str, float]
+    loaded_s: dict[str, float]
 
 
-class Meter:
-    """Listens to JAX and to pytest, and writes `Measures` at the end."""
+class Programs:
+    """Listens to what JAX says of making programs.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    compile_s: of each program that XLA compiled. traced_s: what tracing and lowering took in all.
+    loaded_s: what programs took that came from the persistent cache.
+    """
+
+    def __init__(self) -> None:
         self._is_retrieval = False
-        self._pending: list[float] = []
-        self._measures = Measures(item_s={}, compile_s={})
-        self._last = time.perf_counter()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.compile_s: list[float] = []
+        self.traced_s = self.loaded_s = 0.0
+
+    def listen(self) -> None:
+        """Start listening."""
+        import jax.monitoring
+
+        jax.monitoring.register_event_listener(self.on_event)
+        jax.monitoring.register_event_duration_secs_listener(self.on_duration)
 
     def on_event(self, event: str, **_: Any) -> None:
         """Note that what JAX is about to report as compiled came from the cache."""
         self._is_retrieval |= event == HIT
 
     def on_duration(self, event: str, duration_secs: float, **_: Any) -> None:
-        """Count a compilation."""
-        if event != COMPILE:
-            return
-        if not self._is_retrieval:
-            self._pending.append(duration_secs)
-        self._is_retrieval = False
+        """Count a step on the way to a program; none of them is part of another."""
+        if event in (TRACE, LOWER):
+            self.traced_s += duration_secs
+        elif event == COMPILE:
+            if self._is_retrieval:
+                self.loaded_s += duration_secs
+            else:
+                self.compile_s.append(duration_secs)
+            self._is_retrieval = False
+
+
+class Meter:
+    """Listens to pytest, and writes `Measures` at the end."""
+
+    def __init__(self, path: Path, programs: Programs) -> None:
+        self._path = path
+        self._programs = programs
+        self._measures = Measures(item_s={}, compile_s={}, traced_s={}, loaded_s={})
+        self._last = time.perf_counter()
 
     def pytest_runtest_logstart(self) -> None:
         """Leave what came before the first test out of its time."""
         if not self._measures.item_s:
-            self._last, self._pending = time.perf_counter(), []
+            self._last = time.perf_counter()
+            self._programs.forget()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Charge the test with all that happened since the one before it ended."""
-        now = time.perf_counter()
-        self._measures.item_s[nodeid], self._last = now - self._last, now
-        self._measures.compile_s[nodeid], self._pending = self._pending, []
+        now, measures = time.perf_counter(), self._measures
+        measures.item_s[nodeid], self._last = now - self._last, now
+        measures.compile_s[nodeid] = self._programs.compile_s
+        measures.traced_s[nodeid] = self._programs.traced_s
+        measures.loaded_s[nodeid] = self._programs.loaded_s
+        self._programs.forget()
 
     def pytest_sessionfinish(self) -> None:
         """Write the measures."""
@@ -82,9 +116,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start listening."""
-    import jax.monitoring
-
-    meter = Meter(config.getoption("--meter"))
-    jax.monitoring.register_event_listener(meter.on_event)
-    jax.monitoring.register_event_duration_secs_listener(meter.on_duration)
+    programs = Programs()
+    programs.listen()
+    meter = Meter(config.getoption("--meter"), programs)
     config.pluginmanager.register(meter, "compile-meter-listener")

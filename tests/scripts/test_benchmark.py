@@ -11,11 +11,12 @@ import benchmark
 import compile_meter
 import page_meter
 import pytest
+import run_meter
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
-from conformance.core.ids import format_shape, parse_case
+from conformance.core.ids import Tier, format_shape, parse_case
 from conformance.core.laws import expected_error
 from tests.report.test_report import as_row, result
 
@@ -24,16 +25,21 @@ CASES = tuple(f"zeros-float32-64-s{seed}-cpu-eager" for seed in (0, LARGEST_SEED
 
 
 @pytest.fixture
-def meter(tmp_path: Path) -> compile_meter.Meter:
-    return compile_meter.Meter(tmp_path / "measures.json")
+def programs() -> compile_meter.Programs:
+    return compile_meter.Programs()
+
+
+@pytest.fixture
+def meter(programs: compile_meter.Programs, tmp_path: Path) -> compile_meter.Meter:
+    return compile_meter.Meter(tmp_path / "measures.json", programs)
 
 
 def test_a_compilation_is_charged_to_the_test_that_ends_next(
-    meter: compile_meter.Meter, tmp_path: Path
+    meter: compile_meter.Meter, programs: compile_meter.Programs, tmp_path: Path
 ) -> None:
     for name in ("first", "second"):
         meter.pytest_runtest_logstart()
-        meter.on_duration(compile_meter.COMPILE, 2.0)
+        programs.on_duration(compile_meter.COMPILE, 2.0)
         meter.pytest_runtest_logfinish(name)
     meter.pytest_sessionfinish()
 
@@ -43,25 +49,53 @@ def test_a_compilation_is_charged_to_the_test_that_ends_next(
 
 
 def test_a_retrieval_from_the_cache_is_no_compilation(
-    meter: compile_meter.Meter, tmp_path: Path
+    meter: compile_meter.Meter, programs: compile_meter.Programs, tmp_path: Path
 ) -> None:
-    meter.on_event(compile_meter.HIT)
-    meter.on_duration(compile_meter.COMPILE, 2.0)
-    meter.on_duration(compile_meter.COMPILE, 3.0)
+    programs.on_event(compile_meter.HIT)
+    programs.on_duration(compile_meter.COMPILE, 2.0)
+    programs.on_duration(compile_meter.COMPILE, 3.0)
     meter.pytest_runtest_logfinish("test")
     meter.pytest_sessionfinish()
 
     measures = compile_meter.read(tmp_path / "measures.json")
 
-    assert measures.compile_s == {"test": [3.0]}
+    assert (measures.compile_s, measures.loaded_s) == ({"test": [3.0]}, {"test": 2.0})
 
 
-def test_other_durations_are_no_compilations(meter: compile_meter.Meter, tmp_path: Path) -> None:
-    meter.on_duration("/jax/core/compile/jaxpr_trace_duration", 2.0)
-    meter.pytest_runtest_logfinish("test")
+def test_tracing_and_lowering_are_no_compilations(
+    meter: compile_meter.Meter, programs: compile_meter.Programs, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        programs.on_duration(compile_meter.TRACE, 2.0)
+        programs.on_duration(compile_meter.LOWER, 3.0)
+        programs.on_duration("/jax/compilation_cache/cache_retrieval_time_sec", 5.0)
+        meter.pytest_runtest_logfinish(name)
     meter.pytest_sessionfinish()
 
-    assert compile_meter.read(tmp_path / "measures.json").compile_s == {"test": []}
+    measures = compile_meter.read(tmp_path / "measures.json")
+
+    assert measures.traced_s == {"first": 5.0, "second": 5.0}
+    assert measures.compile_s == {"first": [], "second": []}
+
+
+def test_the_steps_that_jax_tells_of_are_no_parts_of_each_other() -> None:
+    """Else what is left of a case's time would be too little."""
+    import jax
+
+    spans: list[tuple[float, float]] = []
+
+    def note(event: str, start_time: float, end_time: float, **_: object) -> None:
+        if event in (compile_meter.TRACE, compile_meter.LOWER, compile_meter.COMPILE):
+            spans.append((start_time, end_time))
+
+    jax.monitoring.register_event_time_span_listener(note)
+    try:
+        jax.nn.initializers.truncated_normal(0.375)(jax.random.key(0), (3, 5), "float16")
+    finally:
+        jax.monitoring.unregister_event_time_span_listener(note)
+
+    assert len(spans) > 2
+    assert all(one[1] <= two[0] for one, two in itertools.pairwise(sorted(spans)))
 
 
 def test_the_figures_are_of_cases_alone() -> None:
@@ -69,23 +103,54 @@ def test_the_figures_are_of_cases_alone() -> None:
     measures = compile_meter.Measures(
         item_s={"test_guide.py::test": 50.0, first: 3.0, again: 0.5},
         compile_s={"test_guide.py::test": [40.0], first: [1.0, 1.5], again: []},
+        traced_s={"test_guide.py::test": 9.0, first: 0.25, again: 0.0},
+        loaded_s={"test_guide.py::test": 0.0, first: 0.0, again: 0.0},
     )
 
     figures = benchmark.OwnFigures.of(measures)
 
     assert figures == benchmark.OwnFigures(
-        cases=CASES, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[0.5]
+        cases=CASES, elapsed_s=3.5, compile_s=2.5, traced_s=0.25, n_programs=2, again_s=[0.5]
     )
 
 
 def test_what_a_case_takes_beyond_compiling_is_told() -> None:
     figures = benchmark.OwnFigures(
-        cases=CASES, elapsed_s=3.5, compile_s=2.5, n_programs=2, again_s=[]
+        cases=CASES, elapsed_s=3.5, compile_s=2.5, traced_s=0.25, n_programs=2, again_s=[]
     )
 
-    (line,) = (line for line in figures.lines() if line.what.startswith("beyond XLA"))
+    found = {line.what: line.figure for line in figures.lines()}
 
-    assert line.figure == "500.00 ms"
+    assert found["beyond XLA's time, per case"] == "500.00 ms"
+    assert found["of that, JAX traces and lowers the programs"] == "125.00 ms"
+
+
+def test_what_a_run_takes_beyond_its_programs_is_told(tmp_path: Path) -> None:
+    run = benchmark.run_metered("quick", {}, tmp_path)
+
+    assert (run.n_cases, run.n_failed) == (
+        len(select(load_catalogue(), Selection(tier=Tier.QUICK))),
+        0,
+    )
+    assert 0 < run.traced_s + run.loaded_s + run.compile_s < run.elapsed_s
+
+
+def test_the_lines_of_a_run_are_per_case_and_name_one_that_is_red() -> None:
+    run = run_meter.Metered(
+        n_cases=10,
+        n_failed=2,
+        elapsed_s=1.0,
+        cpu_s=1.5,
+        traced_s=0.125,
+        loaded_s=0.25,
+        compile_s=0.5,
+    )
+
+    assert [line.figure for line in benchmark.run_lines(run)] == [
+        "12.50 ms",
+        "87.50 ms",
+        "2 failed",
+    ]
 
 
 def test_the_naive_sample_holds_no_case_that_must_raise() -> None:
