@@ -6,6 +6,7 @@ and Flax are imported when a spec is built, never before.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
@@ -101,6 +102,17 @@ def build(namespace: str, name: str, arguments: dict[str, Any]) -> Initializer:
         arguments = {"value": np.asarray(arguments["value"], np.float32)}
     built: Initializer = public(**arguments)
     return built
+
+
+def import_packages(specs: Iterable[InitializerSpec]) -> None:
+    """Import what the builtin ones among the specs are called from, where it is here.
+
+    Flax imports orbax, and that has JAX forget what it has compiled: late, it costs programs twice.
+    """
+    calls = (each.build for each in specs if isinstance(each.build, functools.partial))
+    for namespace in dict.fromkeys(each.args[0] for each in calls if each.func is build):
+        with contextlib.suppress(Exception):  # the case that asks for it says so
+            namespace_module(namespace)
 
 
 def namespace_module(namespace: str) -> Any:

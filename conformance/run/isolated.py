@@ -12,6 +12,7 @@ from typing import Any
 from conformance.core.ids import Block, Case, parse_case, parse_unit
 from conformance.core.records import Environment
 from conformance.observe import programs
+from conformance.observe.lapack import multiply_in_one_thread
 from conformance.observe.process import assign_accelerator
 from conformance.observe.worker import (
     Answered,
@@ -166,7 +167,9 @@ def judge(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> No
     units = {unit.id: unit for unit in mine}
     left = left_after(lost, list(units))
     environment = dataclasses.asdict(session.environment)
-    with programs.kept(session.environment):
+    with programs.kept(session.environment), contextlib.ExitStack() as held:
+        if asked["n_parts"] > 1:
+            held.callback(multiply_in_one_thread())
         voice.begin(left, environment=environment, judged_by=session.judged_by)
         for key in left:
             voice.answer(key, **answer_of(units[key], session))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from conformance.cases.builtin import load_catalogue
+from conformance.cases.builtin import import_packages, load_catalogue
 from conformance.cases.catalogue import Catalogue, registered_names
 from conformance.cases.planes import tier_of
 from conformance.cases.selection import blocks, select
@@ -236,6 +236,11 @@ class Session:
             StoreError, LedgerError: the golden set, its budgets or the ledger cannot be read.
         """
         _ = self.environment, self.bench
+        names = dict.fromkeys(
+            (each.case if isinstance(each, Block) else each).problem.initializer
+            for each in self.units
+        )
+        import_packages(map(self.catalogue.lookup, names))
         return self
 
     def verdicts(self) -> Iterator[Verdict | Lots]:
