@@ -12,6 +12,7 @@ import datetime as dt
 import functools
 import json
 import math
+import operator
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
@@ -407,6 +408,8 @@ def _declared(field: dataclasses.Field[Any], hint: Any, formats: tuple[Any, ...]
 COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
 
+_OWN = tuple((column.name, column.value, column) for column in COLUMNS if column.value is not None)
+
 ROWS: Format = Format(
     name="rows",
     newest=max(column.since for column in COLUMNS),
@@ -438,11 +441,7 @@ def row(
         judged_by=judged_by,
         asked=asked,
     )
-    own = {
-        column.name: _coerce(column.value(told), column)
-        for column in COLUMNS
-        if column.value is not None
-    }
+    own = {name: _coerce(value(told), column) for name, value, column in _OWN}
     return Row(**place.values, **own)
 
 
@@ -500,6 +499,8 @@ def _coerce(value: Any, column: Column) -> Any:
 
     An optional text that is empty becomes None: in CSV the two look the same.
     """
+    if type(value) is column.kind and value != "":
+        return encodable(str(value)) if column.kind is str else value
     if column.is_optional and (value is None or value == ""):
         return None
     if value is None:
@@ -534,11 +535,12 @@ def to_json(values: Row) -> str:
 
 def to_values(values: Row) -> dict[str, Any]:
     """Return the row as the object that its JSON is."""
-    found = {name: getattr(values, name) for name in _NAMES}
+    found = dict(zip(_NAMES, _values_of(values), strict=True))
     return found | {name: _json_scalar(found[name]) for name in _REALS}
 
 
 _NAMES = tuple(column.name for column in COLUMNS)
+_values_of = operator.attrgetter(*_NAMES)
 _REALS = tuple(column.name for column in COLUMNS if column.kind is float)
 
 
