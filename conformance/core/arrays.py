@@ -115,9 +115,9 @@ def moments_of(array: Array) -> Moments:
         if not n_finite:
             nan = math.nan
             return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
-        mean = np.sum(sums) / n_finite
-        squares = [np.sum(np.abs(part - mean) ** 2) for part in held or _finite_parts(array)]
-        variance = float(np.sum(squares) / n_finite)
+        mean = _sum(sums) / n_finite
+        squares = [(np.abs(part - mean) ** 2).sum() for part in held or _finite_parts(array)]
+        variance = float(_sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),
         mean_imag=float(mean.imag),
@@ -126,6 +126,11 @@ def moments_of(array: Array) -> Moments:
         maximum=float(max(highest)),
         nonfinite=array.size - n_finite,
     )
+
+
+def _sum(terms: list[Any]) -> Any:
+    """Return the sum; NumPy makes an array of a list first, which a single term needs not."""
+    return np.sum(terms) if terms[1:] else terms[0]
 
 
 def _finite_parts(array: Array) -> Iterator[Array]:
