@@ -9,14 +9,18 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from conformance.core.arrays import as_dtype, widen
 from conformance.core.formats import Format
+from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import (
     Constant,
     Definition,
     Law,
+    Logistic,
     NominalMoments,
     Normal,
     Reals,
+    TruncatedNormal,
     Uniform,
     VarianceScaling,
     nominal_moments,
@@ -24,7 +28,7 @@ from conformance.core.laws import (
 from conformance.judge.checks.moments import moments_of_element
 from conformance.judge.statistics import element_law
 from conformance.judge.statistics.reach import reach_of, values_of_words
-from conformance.oracle import OracleUnavailable
+from conformance.oracle import OracleUnavailable, solve_words, word_bits
 from tests.evidence import declared
 
 SHAPE = (64, 32)
@@ -148,6 +152,31 @@ def test_each_word_comes_to_the_draw_with_the_roundings_of_jax() -> None:
 
     fractions = np.arange(2**16) // 2**6 / 2**10
     assert found.tolist() == (np.float16(3) * fractions.astype(np.float16)).tolist()
+
+
+DRAWN = (
+    Normal(stddev=0.3),
+    TruncatedNormal(stddev=0.3, lower=-1.5, upper=2.5),
+    Logistic(scale=0.3),
+    VarianceScaling(scale=2.0, mode="fan_avg", distribution="uniform"),
+)
+
+
+@pytest.mark.parametrize("definition", DRAWN)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float8_e4m3", "float8_e5m2"])
+def test_words_of_one_point_are_neighbours_and_come_to_one_draw(
+    definition: Definition, dtype: str
+) -> None:
+    """Each word is asked for by itself here: fewer than there are points, so that no table is."""
+    number = as_dtype(dtype)
+    width = word_bits(number)
+    words = np.arange(2**width, dtype=f"u{width // 8}").reshape(-1, 1 << mantissa_bits(number))
+    answers = [solve_words(part, definition, number, SHAPE) for part in words]
+
+    found = values_of_words(definition, SHAPE, dtype)
+
+    singly = [each.expected if each.followed is None else each.followed for each in answers]
+    assert found.tobytes() == widen(np.concatenate(singly)).tobytes()
 
 
 def test_what_is_no_function_of_words_comes_to_nothing() -> None:

@@ -22,6 +22,7 @@ from conformance.judge.drift.statistics import (
     FEWEST_FOR_LAWS,
     RANK_TAIL,
     SUMMATION,
+    WAYS,
     Line,
     Values,
     certainty,
@@ -35,6 +36,7 @@ from conformance.judge.drift.statistics import (
     kolmogorov_distance,
     rank_certainty,
     sample_moments,
+    ways,
 )
 
 DIGITS = 50
@@ -174,16 +176,16 @@ def permutations_by_squares(size: int, most: int) -> Values:
     states = {0: np.eye(1, most + 1)[0]}  # by which places are taken
     for element in range(size):
         following: dict[int, Values] = {}
-        for taken, ways in states.items():
+        for taken, n_ways in states.items():
             for place in range(size):
                 moved = (place - element) ** 2
                 if taken >> place & 1 or moved > most:
                     continue
                 count = following.setdefault(taken | 1 << place, np.zeros(most + 1))
-                count[moved:] += ways[: most + 1 - moved]
-        states = {taken: ways for taken, ways in following.items() if ways.any()}
-    (ways,) = states.values()
-    return np.asarray(ways)
+                count[moved:] += n_ways[: most + 1 - moved]
+        states = {taken: n_ways for taken, n_ways in following.items() if n_ways.any()}
+    (n_ways,) = states.values()
+    return np.asarray(n_ways)
 
 
 def test_equal_values_share_their_mean_rank() -> None:
@@ -224,6 +226,36 @@ def test_a_stream_is_its_own_whatever_a_monotone_function_makes_of_it(size: int)
 
     for moved in (values, -values, np.exp(values), values**3 - 7):
         assert is_same_stream(moved, values)
+
+
+# --- One way or both -----------------------------------------------------------------------------
+
+
+def test_elements_are_counted_by_the_way_they_went() -> None:
+    expected = np.array([1.0, 1, 1, -1, -1, -1, 0, 0, 2])
+    actual = np.array([2.0, 0, 1, 0, -2, -1, 1, -1, 2])
+
+    n_moved, went = ways(actual, expected)
+
+    assert dict(zip(WAYS, went.tolist(), strict=True)) == {
+        "up": 3,
+        "down": 3,
+        "away from zero": 2,  # what was zero went neither
+        "towards zero": 2,
+    }
+    assert n_moved == 6
+
+
+def test_the_ways_of_rows_are_those_of_each_row() -> None:
+    expected, actual = normals(60).reshape(4, 15), normals(60, seed=1).reshape(4, 15)
+    actual[:, ::2] = expected[:, ::2]
+
+    n_moved, went = ways(actual, expected)
+
+    for row in range(4):
+        n_here, here = ways(actual[row], expected[row])
+        assert (n_moved[row], went[:, row].tolist()) == (n_here, here.tolist())
+    assert n_moved.tolist() == [7] * 4
 
 
 # --- The line -------------------------------------------------------------------------------------

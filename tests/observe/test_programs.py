@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import json
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from conformance.observe import programs
 from conformance.observe.jax_compat import x64_for
 from conformance.observe.programs import Programs
 from conformance.observe.worker import Voice
+from conformance.run import isolated
 from conformance.run.isolated import judge
 from conformance.run.options import given
 from tests import small_golden
@@ -157,6 +158,31 @@ def test_a_worker_keeps_what_it_compiled_and_says_the_same_with_it(
     assert second.rows == first.rows != {}
     assert FOUND in events
     assert COMPILED not in events
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(("n_parts", "is_limited"), [(1, False), (2, True)])
+def test_workers_that_share_the_cores_multiply_in_one_thread(
+    n_parts: int, *, is_limited: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A second thread waits busily for a core that another worker has."""
+    case, seen = "zeros-float32-7-s0-cpu-eager", []
+
+    def limit() -> Callable[[], None]:
+        seen.append("limited")
+        return lambda: seen.append("undone")
+
+    monkeypatch.setattr(isolated, "multiply_in_one_thread", limit)
+    folder = small_golden.write(tmp_path / "golden", case)
+    asked = argparse.Namespace(cases=[case], golden=str(folder))
+
+    judge(
+        {"options": given(asked), "run_id": "run", "done": [], "n_parts": n_parts, "part": 0},
+        {},
+        Listener(),
+    )
+
+    assert seen == (["limited", "undone"] if is_limited else [])
 
 
 @pytest.mark.usefixtures("own_cache")

@@ -53,6 +53,18 @@ def test_the_case_s_own_key_comes_last(transform: str, seeds: list[int]) -> None
     assert array.tolist() == [0, 7]
 
 
+def test_what_overwrites_donated_arrays_of_one_form_is_one_program() -> None:
+    """JAX keeps programs by their function: one for each case would be compiled for each."""
+    overwrite = transforms._overwriting()
+    before = overwrite._cache_size()  # type: ignore[attr-defined]  # of what `jax.jit` returns
+    for _ in range(2):
+        call = transforms.TRANSFORMS["after_donation"](words_of_keys([]), PROBLEM, jax.devices())
+        call(jax.random.key(7))
+
+    assert transforms._overwriting() is overwrite
+    assert overwrite._cache_size() <= before + 1  # type: ignore[attr-defined]  # as above
+
+
 @pytest.mark.parametrize("transform", CALLS)
 def test_what_comes_before_a_call_is_left_out_on_demand(transform: str) -> None:
     seen: list[int] = []

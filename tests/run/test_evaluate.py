@@ -14,11 +14,13 @@ import jax
 import pytest
 
 import conformance
+from conformance.cases import builtin, catalogue
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection
 from conformance.cli import main
 from conformance.core.deadline import CASE_TIMEOUT_S
+from conformance.core.errors import InitializerUnavailable
 from conformance.core.ids import parse_case
 from conformance.core.records import CaseResult, CheckResult, Observation, Status
 from conformance.judge import bench, verdict
@@ -291,3 +293,47 @@ def test_what_was_given_before_there_was_a_deadline_is_read() -> None:
     del given["case-timeout"]
 
     assert read_given(given).timeout_s == CASE_TIMEOUT_S
+
+
+# --- Before the first case -----------------------------------------------------------------------
+
+
+def prepared(*cases: str) -> None:
+    Session(Options(asked=Selection(cases=cases)), "run").prepared()
+
+
+def test_what_the_cases_are_called_from_is_imported_before_the_first_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Flax has JAX make every program anew; a run that asks nothing of it does without."""
+    asked: list[str] = []
+    monkeypatch.setattr(builtin, "namespace_module", asked.append)
+
+    prepared("normal-float32-7-s0-cpu-eager", "zeros-float32-7-s0-cpu-eager")
+    assert asked == [builtin.JAX]
+
+    asked.clear()
+    prepared("normal-float32-7-s0-cpu-eager", "ones_init_nnx-float32-7-s0-cpu-eager")
+    assert sorted(asked) == [builtin.NNX, builtin.JAX]
+
+
+def test_a_package_that_is_absent_is_for_its_cases_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(namespace: str) -> None:
+        raise InitializerUnavailable(f"{namespace} is not here")
+
+    monkeypatch.setattr(builtin, "namespace_module", absent)
+
+    prepared("ones_init_nnx-float32-7-s0-cpu-eager")
+
+
+def test_a_users_own_initializer_is_not_built_before_its_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(catalogue, "_REGISTERED", [])
+
+    def build() -> Any:
+        raise AssertionError("built")
+
+    conformance.register("own", build, definition=conformance.Constant(value=1.0))
+
+    prepared("own-float32-7-s0-cpu-eager")
