@@ -91,9 +91,10 @@ class Observer:
         One call after the other, since some generators draw other bits for many keys at once. None
         where that is not asked, or not possible: the case's own array is judged without.
         """
-        backend, before = self._backend(case), State.now()
+        backend = self._backend(case)
         if not keys or case.transform == "vmap" or not isinstance(backend, PjrtBackend):
             return None
+        before = State.now()
         try:
             arrays = backend.draws(case, spec, keys)
         except Exception:
