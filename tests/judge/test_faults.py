@@ -18,6 +18,7 @@ from conformance.core.paths import BUDGETS, shipped
 from conformance.core.records import CaseResult, DriftClass, Observation, Status
 from conformance.core.settings import installed_jax
 from conformance.judge.rules import default_checks
+from conformance.observe.observer import Observer
 from conformance.planted.trial import seen
 from conformance.store import budgets
 from conformance.suite.faults import FAULTS, Fault
@@ -52,7 +53,8 @@ def case_of(fault: Fault) -> Case:
 
 
 def observed(catalogue: Catalogue, case: Case) -> Observation:
-    return small_golden.observed(case, catalogue)
+    """Return what the case returns here, without stages, which take programs of their own."""
+    return Observer().observe(case, catalogue.lookup(case.problem.initializer))
 
 
 catalogue_as_it_is = functools.cache(load_catalogue)
@@ -214,19 +216,30 @@ def test_faults_that_16_bits_can_show_are_caught_there_by_check_and_class(
     ],
 )
 def test_a_fault_behind_intact_samplers_is_located_in_the_scaling(name: str) -> None:
-    result = judged(_named(name))
+    result = judged_beside_its_stages(_named(name))
 
     assert result.drift is not None
     assert result.drift.stage == "scaled"
 
 
 def test_another_key_behind_intact_samplers_is_named_by_the_oracle() -> None:
-    result = judged(_named("key_ignored"))
+    result = judged_beside_its_stages(_named("key_ignored"))
 
     messages = {check.check: check.message for check in result.checks}
     assert "drawn with the key of seed 0" in messages["oracle"]
     assert "the initializer draws otherwise" in messages["values"]
     assert "key" not in messages["values"]
+
+
+def judged_beside_its_stages(fault: Fault) -> CaseResult:
+    """Return the verdict on the fault where each stage of both arrays is known."""
+    case, catalogue = case_of(fault), catalogue_with(fault)
+
+    def staged(name: str, catalogue: Catalogue) -> Observation:
+        return stored(f"stages-{name}", lambda: small_golden.observed(case, catalogue))
+
+    golden = staged(f"right-{case.id}", catalogue_as_it_is())
+    return verdict(catalogue, staged(f"{fault.name}-{fault.dtype}", catalogue), golden)
 
 
 def _named(name: str) -> Fault:
