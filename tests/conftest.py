@@ -27,6 +27,7 @@ from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
 from tests import warm
+from tests.cpu import Meter
 
 collect_ignore = [] if importlib.util.find_spec("ray") else ["observe/test_fleet_ray.py"]
 
@@ -70,6 +71,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lapack.multiply_in_one_thread())
     if not must_compile and not is_controller(config):
         compile_quickly()
+    if config.getoption("--cpu"):
+        python = config.stash[PYTHON]
+        servers = None if python == warm.COLD else Path(python).parent
+        config.pluginmanager.register(Meter(servers, is_controller=is_controller(config)))
 
 
 def is_asked(config: pytest.Config) -> bool:
@@ -202,6 +207,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--cold", action="store_true", help="let no process share what it imports")
+    parser.addoption("--cpu", action="store_true", help="show which CPU the tests took")
 
 
 @pytest.fixture(scope="session", autouse=True)
