@@ -183,6 +183,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> Any:
     return GroupScheduling(len(parse_tx_spec_config(config)), file_of, cost)
 
 
+N_NEW_OBJECTS = 50_000
+"""After which garbage is looked for. As Python has it, each 2,000 ask for it."""
+
 DEAREST = ("findings", "gate", "matrices", "oracle_followed", "faults", "audit", "law")
 """Files that take longest, which workers begin with."""
 
@@ -198,11 +201,15 @@ def cost(nodeids: Sequence[str]) -> float:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the garbage collector pass over the ten thousand tests: they are there until the end."""
+    """Let the garbage collector pass over the ten thousand tests: they are there until the end.
+
+    It looks for garbage less often, too: that took 2.5 % of the CPU of 1,400 tests.
+    """
     if not is_asked(session.config):
         return
     gc.collect()
     gc.freeze()
+    gc.set_threshold(N_NEW_OBJECTS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
