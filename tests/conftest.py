@@ -132,9 +132,11 @@ def is_controller(config: pytest.Config) -> bool:
 def compile_quickly() -> None:
     """Let XLA unroll and inline less in this process: it gives the same bits in less time.
 
-    A draw of shape 3x3x4x8 is compiled in 0.3 s of CPU instead of 3. XLA reads its flags once, when
-    JAX first asks for its devices: no child inherits this one, and no record shows it. What a child
-    draws is compared with it in test_compiled_quickly.py; and the goldens were made without it.
+    Other bits come of arrays of four columns under AVX-512 alone, which a child draws where a test
+    is about them. A draw of shape 3x3x4x8 is compiled in 0.3 s of CPU instead of 3. XLA reads its
+    flags once, when JAX first asks for its devices: no child inherits this one, and no record shows
+    it. What a child draws is compared with it in test_compiled_quickly.py; and the goldens were
+    made without it.
     """
     import jax
 
