@@ -18,10 +18,11 @@ from conformance.core.laws import Normal
 from conformance.observe.worker import Voice
 
 
-def fork_and_die() -> None:
-    """Leave a process behind that holds all files open."""
+def fork_and_die(waited: str) -> None:
+    """Leave a process behind that holds all files open, and writes this one if it is waited for."""
     if os.fork() == 0:
-        time.sleep(60)
+        time.sleep(600)
+        Path(waited).touch()
     os._exit(0)
 
 
@@ -66,9 +67,10 @@ def do(asked: Mapping[str, Any], lost: Mapping[str, str], voice: Voice) -> None:
     """Do the cases that are asked for, by name; where a way to end is of that name, end so."""
     cases = asked["cases"][max((asked["cases"].index(each) + 1 for each in lost), default=0) :]
     voice.begin(cases, pid=os.getpid())
-    ways = {name: end for name, (end, _) in ENDINGS.items()}
+    ways: dict[str, Callable[[], object]] = {name: end for name, (end, _) in ENDINGS.items()}
+    ways |= {**STOPPED, "forking": lambda: fork_and_die(asked["waited"])}
     for case in cases:
-        {**ways, **STOPPED, "forking": fork_and_die}.get(case, int)()
+        ways.get(case, int)()
         voice.answer(case)
     if asked.get("ends") == "late":
         os._exit(0)

@@ -107,7 +107,8 @@ OPTIMIZATION_FLAG = "--xla_backend_optimization_level"
 
 FAST_LEVEL = "1"
 """Of XLA's optimization: it unrolls and inlines less, which takes a quarter of the time. The bits
-were equal in all programs that were tried; at level 0 those of 16 of 52 were others."""
+were equal in all programs that were tried but draws of four columns under AVX-512, which it rounds
+as AVX2 does (section 18 of the findings); at level 0 those of 16 of 52 were others."""
 
 
 def optimization_level(environment: Environment) -> str:

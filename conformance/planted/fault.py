@@ -54,6 +54,7 @@ class Fault:
     definition: replaces the base's, for faults in initializers that state less; see `is_undefined`.
     is_definition: whether that definition is what is wrong, and the base's the right one.
     is_swept: whether all words of its draws show it, and no case is asked.
+    is_sampled: whether checks are given what a golden set keeps: of a large array a sample.
     ends: what is told of the process that it ends, in part; "" for those that answer.
     """
 
@@ -74,6 +75,7 @@ class Fault:
     is_undefined: bool = False
     is_definition: bool = False
     is_swept: bool = False
+    is_sampled: bool = False
     ends: str = ""
 
     def build(self, right: Initializer) -> Initializer:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.selection import Selection, select
 from conformance.cases.sweeps import law_cases, sweep_case
-from conformance.core.arrays import Array
+from conformance.core.arrays import Array, sampled
 from conformance.core.budgets import BudgetTable
 from conformance.core.ids import Case, Tier
 from conformance.core.records import (
@@ -26,6 +26,7 @@ from conformance.core.records import (
     DriftClass,
     Entry,
     Observation,
+    Raised,
     Status,
 )
 from conformance.core.settings import installed_jax
@@ -90,7 +91,7 @@ class Trials:
         self._catalogue, self._budgets, self._backend = catalogue, budgets, backend
         self._observer = Observer()
         self._right: dict[_Asked, Observation] = {}
-        self._failed: dict[_Asked, tuple[str, ...]] = {}
+        self._failed: dict[tuple[*_Asked, bool], tuple[str, ...]] = {}
         self._tiers: dict[Tier, dict[str, list[Case]]] = {}
 
     def tried(self, fault: Planted) -> Tried:
@@ -124,7 +125,7 @@ class Trials:
                 if each.check in killers
             },
             tests=tuple(_refusing(results)),
-            right_failed=self._right_failed(right, case, is_swept=fault.is_swept),
+            right_failed=self._right_failed(right, case, fault),
             magnitude=magnitude,
             unit=unit,
             smallest=smallest,
@@ -148,9 +149,9 @@ class Trials:
             right, wrong = fault.at(magnitude).specs(self._catalogue)
             if fault.is_swept:
                 return failed(self._of_sweep(wrong, case))
-            observation = self._observer.observe(case, wrong)
+            observation = seen(self._observer.observe(case, wrong), fault)
             if by_golden:
-                golden = self._observed(right, case)
+                golden = seen(self._observed(right, case), fault)
                 return failed(self._of_golden(observation, wrong, golden).checks)
             return failed(self._of_itself(observation, wrong).checks)
 
@@ -160,16 +161,18 @@ class Trials:
 
     def _found(self, fault: Fault, case: Case) -> _Found:
         right, wrong = fault.specs(self._catalogue)
-        return self._found_of(right, wrong, case, is_swept=fault.is_swept)
+        return self._found_of(right, wrong, case, fault)
 
     def _found_of(
-        self, right: InitializerSpec, wrong: InitializerSpec, case: Case, *, is_swept: bool
+        self, right: InitializerSpec, wrong: InitializerSpec, case: Case, fault: Fault
     ) -> _Found:
-        """Return what every check says of `wrong`."""
-        if is_swept:
+        """Return what every check says of `wrong`, asked as the fault is."""
+        if fault.is_swept:
             return _Found(checks=self._of_sweep(wrong, case))
-        golden = self._observed(right, case)
-        observation = golden if wrong is right else self._observer.observe(case, wrong)
+        golden = seen(self._observed(right, case), fault)
+        observation = golden
+        if wrong is not right:
+            observation = seen(self._observer.observe(case, wrong), fault)
         beside = self._of_golden(observation, wrong, golden)
         assert beside.drift is not None
         return _Found(
@@ -214,14 +217,10 @@ class Trials:
             looks=looks,
         )
 
-    def _right_failed(
-        self, right: InitializerSpec, case: Case, *, is_swept: bool
-    ) -> tuple[str, ...]:
-        asked = (case, right.definition, right.build)
+    def _right_failed(self, right: InitializerSpec, case: Case, fault: Fault) -> tuple[str, ...]:
+        asked = (case, right.definition, right.build, fault.is_sampled)
         if asked not in self._failed:
-            self._failed[asked] = failed(
-                self._found_of(right, right, case, is_swept=is_swept).checks
-            )
+            self._failed[asked] = failed(self._found_of(right, right, case, fault).checks)
         return self._failed[asked]
 
     def _observed(self, right: InitializerSpec, case: Case) -> Observation:
@@ -273,6 +272,13 @@ class Trials:
                 found.setdefault(case.problem.initializer, []).append(case)
             self._tiers[tier] = found
         return self._tiers[tier].get(initializer, ())
+
+
+def seen(observation: Observation, fault: Fault) -> Observation:
+    """Return what checks are given of what was observed: all of it, or what a golden set keeps."""
+    if not fault.is_sampled or isinstance(observation.outcome, Raised):
+        return observation
+    return dataclasses.replace(observation, outcome=sampled(observation.outcome))
 
 
 def failed(results: Sequence[CheckResult]) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,12 +95,15 @@ def test_the_parts_of_a_task_are_done_beside_each_other() -> None:
     assert sum(isinstance(event, Began) for event in found) == 2
 
 
-def test_what_a_case_left_running_does_not_hold_the_run_up() -> None:
-    """It holds the worker's end of the pipe open."""
-    start_s = time.monotonic()
+def test_what_a_case_left_running_does_not_hold_the_run_up(tmp_path: Path) -> None:
+    """It holds the worker's end of the pipe open; nobody waits for it, and it is ended."""
+    waited = tmp_path / "waited"
 
-    assert list(reasons("forking", "healthy")) == ["forking"]
-    assert time.monotonic() - start_s < 30
+    _, lost, last = events("do", cases=["forking", "healthy"], waited=str(waited))
+
+    assert lost == Lost(case="forking", reason="its process ended with exit status 0")
+    assert last == Answered(case="healthy", answer={})
+    assert not waited.exists()
 
 
 def test_a_worker_that_ends_before_its_first_case_blames_none() -> None:

@@ -59,6 +59,7 @@ def disarmed(fault: Fault) -> Fault:
         ("seed_is_the_next", {"values", "oracle"}),
         ("minus_zero", {"values", "structure"}),
         ("key_is_that_of_seed_0", {"statistics"}),
+        ("unsampled_elements_shrunk_where_a_sample_is_kept", {"values", "moments"}),
         ("swept_bfloat16_one_point_not_a_number", {"law_finite", "law_accuracy"}),
         ("swept_bfloat16_refused", {"law_sweep"}),
     ],

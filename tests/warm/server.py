@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import types
 import warnings
 from collections.abc import Mapping
@@ -48,6 +49,10 @@ TRUTH = dict.fromkeys(("y", "yes", "t", "true", "on", "1"), True) | dict.fromkey
 INHERITED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 """Signals that a process ignores if who started it did, as in the background of a script."""
 
+USED = ".cpu"
+"""Of the file beside a socket that tells which CPU its server and each of its forks took; see
+tests/cpu.py."""
+
 LOOK_S = 1.0
 """How often the server looks whether its socket is still there."""
 
@@ -65,11 +70,13 @@ class Server:
         for each in (self._waking, self._woken):
             each.setblocking(False)
         self._clients: dict[int, socket.socket] = {}
+        self._tests: dict[int, str] = {}
 
     def serve(self) -> Mapping[str, Any] | None:
         """Return in each fork what its client asked; in the server, at the end, None."""
         signal.set_wakeup_fd(self._woken.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._note(time.process_time())
         while os.path.exists(self._path):
             watched: list[Any] = [self._listening, self._waking, self._owner]
             ready, _, _ = select.select([*watched, *self._clients.values()], [], [], LOOK_S)
@@ -93,8 +100,9 @@ class Server:
 
     def _reap(self) -> None:
         for pid in list(self._clients):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            done, status, used = os.wait4(pid, os.WNOHANG)
             if done:
+                self._note(used.ru_utime + used.ru_stime, self._tests.pop(pid))
                 code = os.waitstatus_to_exitcode(status)
                 with self._clients.pop(pid) as client, contextlib.suppress(OSError):
                     client.sendall(code.to_bytes(8, "big", signed=True))
@@ -119,9 +127,16 @@ class Server:
             client.close()
             return None
         self._clients[pid] = client
+        environ: Mapping[str, str] = marshal.loads(data)["environ"]  # noqa: S302  # as above
+        self._tests[pid] = environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
         with contextlib.suppress(OSError):  # it was killed since
             client.sendall(pid.to_bytes(8, "big"))
         return None
+
+    def _note(self, cpu_s: float, test: str = "") -> None:
+        """Write down what a fork took, with the processes it waited for; or this process."""
+        with open(self._path + USED, "a", encoding="utf-8") as file:
+            file.write(f"{cpu_s:.6f} {test}\n")
 
     def _forget(self) -> None:
         """Undo in a fork what makes it a server."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Initializer
 from conformance.core.records import DriftClass
-from conformance.suite.faults.fault import Fault, Shape, Wrong, in_float64
+from conformance.suite.faults.fault import Fault, Graded, Shape, Wrong, in_float64
 
 
 def _unseen_by_a_sample(change: Callable[[Any], Any]) -> Wrong:
@@ -42,6 +42,11 @@ def _first(value: Callable[[float], float]) -> Callable[[Any], Any]:
         return elements
 
     return change
+
+
+def _shrunk(part: float) -> Wrong:
+    """Return all but the sample smaller by such a part: within the law's bounds, of less spread."""
+    return _unseen_by_a_sample(lambda x: x * (1 - part))
 
 
 FAULTS = (
@@ -93,5 +98,16 @@ FAULTS = (
         dtype="float64",
         caught_by="oracle",
         drift=DriftClass.LAW,
+    ),
+    # Of a right sample the moments are all that says something of the other elements.
+    Fault(
+        name="unsampled_elements_shrunk_where_a_sample_is_kept",
+        base="lecun_normal",
+        wrong=Graded(at=_shrunk, planted=0.5, unit="of each unsampled element"),
+        shape=(255, 257),
+        key="s7",
+        is_sampled=True,
+        caught_by="moments",
+        drift=DriftClass.UNKNOWN,
     ),
 )
