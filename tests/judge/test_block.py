@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conformance.core.arrays import Array, as_dtype
-from conformance.core.ids import Problem
+from conformance.core.arrays import Array, as_dtype, widen
+from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
     Constant,
     Declared,
     Definition,
+    DeltaOrthogonal,
     NominalMoments,
     Normal,
     Orthogonal,
@@ -25,10 +27,16 @@ from conformance.core.laws import (
 from conformance.core.records import Budget
 from conformance.core.ulp import spacing_at
 from conformance.judge import block
-from conformance.judge.block import Plain, is_judged_at_once, judge_block
+from conformance.judge.block import (
+    DISTANCE,
+    Judged,
+    is_judged_at_once,
+    judge_block,
+)
 from conformance.judge.checks.moments import Bounds, moments_of_element
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST
+from conformance.oracle import Solution
 from conformance.oracle.blocks import Answers
 
 EXACT = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
@@ -36,6 +44,8 @@ ANY = Budget(max_ulp=2**62, max_ulp_at_sigma=math.inf)
 NORMAL = Normal(stddev=1.0)
 UNIFORM = Uniform(scale=1.0)
 TRUNCATED = TruncatedNormal(stddev=1.0)
+PLAIN = Orthogonal(scale=1.0, column_axis=-1)
+DELTA = DeltaOrthogonal(scale=1.0, column_axis=-1)
 MOMENTS = NominalMoments(mean=0.0, variance=1.0, lower=-6.0, upper=6.0)
 FANS = VarianceScaling(
     scale=2.0, mode="fan_in", distribution="normal", in_axis=(-2,), out_axis=(-1,), batch_axis=()
@@ -61,17 +71,44 @@ def answers(
     return found.expected(), list(found.followed())
 
 
+@dataclasses.dataclass(frozen=True)
+class Plain:
+    """Which arrays pass all checks, and how far from the definition those lie; of others 0."""
+
+    is_right: Any
+    at_sigma: Any
+
+
 def judged(
     arrays: Array,
     definition: Definition = NORMAL,
     budget: Budget = EXACT,
     *,
     is_compiled: bool = False,
-    problem: Problem | None = None,
 ) -> Plain:
-    problem = problem or problem_of(arrays.shape[1:], arrays.dtype.name)
+    found = of_all(arrays, definition, budget, transform="jit" if is_compiled else "eager")
+    is_right = np.array([kind is not None and not kind.failed for kind in found.kinds])
+    at_sigma = found.figures.get(DISTANCE, np.zeros(len(arrays)))
+    return Plain(is_right=is_right, at_sigma=np.where(is_right, at_sigma, 0.0))
+
+
+def of_all(
+    arrays: Array,
+    definition: Definition = NORMAL,
+    budget: Budget = EXACT,
+    *,
+    transform: str = "eager",
+    normals: Array | None = None,
+) -> Judged:
+    problem = problem_of(arrays.shape[1:], arrays.dtype.name)
+    case = Case(problem=problem, backend="cpu", transform=transform)
     seeds = range(SEEDS[0], SEEDS[0] + len(arrays))
-    return judge_block(arrays, definition, problem, seeds, budget, is_compiled=is_compiled)
+    return judge_block(arrays, definition, case, seeds, budget, normals)
+
+
+def kinds_of(found: Judged) -> list[set[str] | None]:
+    """Return which checks fail of each array; None of one that is judged alone."""
+    return [None if kind is None else set(kind.failed) for kind in found.kinds]
 
 
 def right(shape: tuple[int, ...], definition: Definition = NORMAL, dtype: str = "float32") -> Array:
@@ -88,10 +125,16 @@ def right(shape: tuple[int, ...], definition: Definition = NORMAL, dtype: str = 
         (NORMAL, problem_of((7,), prng="threefry2x32_nonpartitionable")),
         (UNIFORM, problem_of((), "bfloat16")),
         (FANS, problem_of((4, 2), "float64")),
+        (NORMAL, problem_of((7,), "complex64")),
+        (UNIFORM, problem_of((7,), "float8_e4m3fn")),
         (Constant(value=0.0), problem_of((7,))),
+        (Constant(value=1.0), problem_of((7,), "complex64")),
+        (Constant(value=1.0), problem_of((7,), prng="rbg")),
+        (PLAIN, problem_of((4, 4))),
+        (DELTA, problem_of((3, 4, 4), "complex128")),
     ],
 )
-def test_draws_of_threefry_and_constants_are_judged_at_once(
+def test_draws_of_threefry_matrices_and_constants_are_judged_at_once(
     definition: Definition, problem: Problem
 ) -> None:
     assert is_judged_at_once(definition, problem)
@@ -104,15 +147,14 @@ def test_draws_of_threefry_and_constants_are_judged_at_once(
         (Declared(moments=lambda _: MOMENTS), problem_of((7,))),
         (FANS, problem_of((7,))),
         (NORMAL, problem_of((3, 0))),
-        (NORMAL, problem_of((7,), "complex64")),
-        (Constant(value=1.0), problem_of((7,), "complex64")),
         (NORMAL, problem_of((7,), prng="rbg")),
-        (Constant(value=1.0), problem_of((7,), prng="rbg")),
-        (Orthogonal(scale=1.0, column_axis=-1), problem_of((4, 4))),
+        (PLAIN, problem_of((4, 4), prng="rbg")),
+        (PLAIN, problem_of((4,))),
+        (dataclasses.replace(PLAIN, scale=0.0), problem_of((4, 4))),
     ],
     ids=[
-        *("undefined", "declared", "an error", "empty", "complex", "complex constant", "rbg"),
-        *("constant of rbg", "orthogonal"),
+        *("undefined", "declared", "an error", "empty", "rbg", "matrix of rbg", "no matrix"),
+        "matrix of zeros",
     ],
 )
 def test_nothing_else_is(definition: Definition | None, problem: Problem) -> None:
@@ -162,7 +204,7 @@ def test_large_arrays_are_judged_a_few_at_a_time(shape: tuple[int, ...]) -> None
 
 
 def test_arrays_of_jax_s_own_roundings_are_right_beside_those_of_the_definition() -> None:
-    expected, (followed,) = answers(TRUNCATED, problem_of((8, 64)))
+    expected, (followed, *_) = answers(TRUNCATED, problem_of((8, 64)))
     assert (expected != followed).any(axis=(1, 2)).all()
     wrong = expected[2] + np.float32(0.25)
     found = judged(np.stack([expected[0], followed[1], wrong]), TRUNCATED)
@@ -210,6 +252,13 @@ class Echo:
     def followed(self) -> Iterator[Array]:
         """Yield nothing."""
         yield from ()
+
+    def solutions(self, number: int) -> Iterator[Solution]:
+        """Yield what was returned of the seed at that place."""
+        array = self.arrays[number]
+        yield Solution(
+            key=None, bits=None, unit=None, value=widen(array), expected=array, chain=None
+        )
 
 
 @pytest.fixture

@@ -108,7 +108,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
         metrics["oracle_variance_error"] = drift.scale**2 - 1
     if mode:
         drift = dataclasses.replace(drift, drift_class=DriftClass.BIASED, detail=mode)
-    is_right = is_rounding(drift) or is_warning(drift, case) or _is_of_a_factor(found)
+    is_right = is_rounding(drift) or is_warning(drift, case) or is_of_a_factor(found)
     if is_right and (drift.n_compared is None or _is_as_before(evidence)):
         return passed(ORACLE, metrics)
     if drift.n_compared is not None:
@@ -332,13 +332,13 @@ def is_rounding(drift: Drift | Deviation) -> bool:
     return drift.drift_class.rank <= DriftClass.ROUNDING.rank
 
 
-def _is_of_a_factor(found: Deviation) -> bool:
+def is_of_a_factor(found: Deviation) -> bool:
     """Return whether rounding went one way, and nobody followed it: a factor's moves all alike."""
     is_biased = found.drift_class is DriftClass.BIASED
     return is_biased and found.solution.followed is None
 
 
-def is_warning(drift: Drift, case: Case) -> bool:
+def is_warning(drift: Drift | Deviation, case: Case) -> bool:
     """Return whether the drift is told and let pass: biased rounding on another kind of device.
 
     What A100 and H100 are predicted to return shows it in bfloat16, and where erf of a bound is an
