@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import Array, returned, widen
+from conformance.core.arrays import WIDENED, Array, returned, widen
 from conformance.core.formats import FORMATS
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
@@ -55,7 +55,14 @@ from conformance.judge.checks.oracle import (
 )
 from conformance.judge.checks.structure import STRUCTURE, outermost_draws, widened
 from conformance.judge.drift.classify import OVERFLOWING, ROUNDINGS
-from conformance.judge.drift.statistics import FEWEST, fit, is_one_way, ways
+from conformance.judge.drift.statistics import (
+    FEWEST,
+    fit,
+    fit_parts,
+    is_one_way,
+    rank_certainty,
+    ways,
+)
 from conformance.oracle.blocks import Answers
 
 IN_CACHE = 1 << 15
@@ -258,7 +265,8 @@ class _Draws:
         distance, left = np.zeros(n_rows), np.arange(n_rows)
         is_nearest = np.full(n_rows, self._rows.dtype.itemsize != 2)  # that only 16 bits can tell
         is_lost, lost_by = np.ones(n_rows, bool), np.zeros(n_rows)
-        for number, answers in enumerate(self._references()):
+        n_references = 0
+        for answers in self._references():
             if not is_nearest.all():
                 n_off = np.count_nonzero(self._rows != answers, axis=1)
                 is_nearest |= is_by_flips(n_off, size)
@@ -267,21 +275,50 @@ class _Draws:
             distance[left[is_settled]] = found[is_settled]
             left = left[~is_settled]
             is_lost[left] &= self._has_lost(left, answers[left])
-            if not number:
+            if not n_references:
                 lost_by[left] = self._furthest(left, answers[left])
+            n_references += 1
             if not left.size and is_nearest.all():
                 break
         right, lost = Kind(figures=(DISTANCE,)), _departing(DriftClass.LAW)
+        scaled = _departing(DriftClass.LAW, _SCALED)
         kinds: list[Kind | None] = [right if each else None for each in is_nearest]
         errors = np.zeros(n_rows)
         for row in left.tolist():
+            scale = self._scale(row, answers[row]) if n_references == 1 else None
             if is_lost[row]:
                 kinds[row], distance[row] = lost, lost_by[row]
+            elif scale is not None:
+                kinds[row], distance[row], errors[row] = scaled, lost_by[row], scale**2 - 1
             else:
                 kinds[row], distance[row], errors[row] = self._alone(
                     row, is_nearest=bool(is_nearest[row])
                 )
         return Judged(kinds=tuple(kinds), figures={DISTANCE: distance, VARIANCE_ERROR: errors})
+
+    def _scale(self, row: int, answers: Array) -> float | None:
+        """Return by what the only answer is scaled to be a row, where that is plain; else None.
+
+        It is where every element differs, the row can be no other order of the answers and no copy
+        of some, and ranks are kept but for a few places: see `drift.classify`.
+        """
+        actual, size = self._rows[row], answers.size
+        if not (self._is_finite[row] and np.isfinite(answers).all()) or size > WIDENED // 2:
+            return None
+        if (_bits(actual) == _bits(answers)).reshape(size, -1).all(axis=1).any():
+            return None
+        if actual.real.max() == answers.real.max() or (answers == actual[0]).any():
+            return None
+        if _repeats_itself(self._arrays[row]):
+            return None
+        one, two = (_reals(side[None])[0] for side in (actual, answers))
+        largest = [np.abs(side).max() for side in (one, two)]
+        if not 1 / OVERFLOWING < min(largest) <= max(largest) < OVERFLOWING:
+            return None
+        line = fit_parts(lambda: iter([(one, two)]))
+        if line is None or not line.is_scaled(ROUNDINGS * unit_roundoff(actual.dtype)):
+            return None
+        return line.scale if _are_ranks_kept(one, two, line.scale) else None
 
     def _references(self) -> Iterator[Array]:
         yield _rows(self._answers.expected())
@@ -325,6 +362,38 @@ _SCALED = (DISTANCE, VARIANCE_ERROR)
 
 def _departing(drift_class: DriftClass, figures: tuple[str, ...] = (DISTANCE,)) -> Kind:
     return Kind(failed=frozenset({ORACLE}), departs_by=drift_class, figures=figures)
+
+
+FEW_PLACES = 8
+"""Ranks by which an element may be off where the ranks of a sample are kept."""
+
+
+def _are_ranks_kept(actual: Reals, expected: Reals, scale: float) -> bool:
+    """Return whether `is_same_stream` holds for certain, and nothing is mirrored.
+
+    Each actual value is within d of scale times the expected one. So two of them are in the order
+    of these where these are further apart than 2 d / scale; and if no more than FEW_PLACES of these
+    lie so near together, no rank is off by more. The sum of squares of n such differences is at
+    most n FEW_PLACES^2, and Spearman's r at least 1 - 6 FEW_PLACES^2 / (n^2 - 1); half of that
+    margin is left for ties.
+    """
+    n = len(actual)
+    if n <= FEW_PLACES or scale <= 0:
+        return False
+    near = 2 * float(np.abs(actual - scale * expected).max()) / scale
+    ordered = np.sort(expected)
+    if not (ordered[FEW_PLACES:] - ordered[:-FEW_PLACES] > near).all():
+        return False
+    least = 1 - 12 * FEW_PLACES**2 / (n**2 - 1)
+    return least > 0.5 and least * math.sqrt((n - 2) / (1 - least**2)) > rank_certainty(n)
+
+
+def _repeats_itself(array: Array) -> bool:
+    """Return whether a half of any axis may be the other."""
+    halves = (np.take(array, [0, size // 2], axis) for axis, size in enumerate(array.shape))
+    first = ((half.take(0, axis), half.take(1, axis)) for axis, half in enumerate(halves))
+    sizes = zip(array.shape, first, strict=True)
+    return any(size > 1 and np.array_equal(*pair) for size, pair in sizes)
 
 
 def _failed_of_each(failed: Mapping[str, Mask]) -> Iterator[frozenset[str]]:

@@ -23,20 +23,24 @@ from conformance.core.laws import (
     TruncatedNormal,
     Uniform,
     VarianceScaling,
+    nominal_moments,
 )
-from conformance.core.records import Budget
+from conformance.core.records import Budget, DriftClass, MatrixBudget
 from conformance.core.ulp import spacing_at
 from conformance.judge import block
 from conformance.judge.block import (
     DISTANCE,
+    VARIANCE_ERROR,
     Judged,
+    Kind,
     is_judged_at_once,
     judge_block,
 )
 from conformance.judge.checks.moments import Bounds, moments_of_element
+from conformance.judge.checks.structure import outermost_draws
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST
-from conformance.oracle import Solution
+from conformance.oracle import Solution, haar
 from conformance.oracle.blocks import Answers
 
 EXACT = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
@@ -484,3 +488,290 @@ def test_elements_of_16_bits_that_follow_another_mode_are_left_to_their_own_judg
     words[2, :4] += 1
 
     assert judged(arrays, NORMAL, ANY).is_right.tolist() == [True, False, True]
+
+
+# --- Which checks fail ---------------------------------------------------------------------------
+COMPLEX = dataclasses.replace(FANS, distribution="truncated_normal")
+
+
+def test_an_array_that_is_not_finite_fails_the_contract(echo: type[Echo]) -> None:
+    """Of its mean and its variance nobody asks, and a law without bounds says nothing of it."""
+    arrays = right((4,))
+    arrays[1, 2], arrays[2, :] = np.inf, np.nan
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays)) == [set(), {"contract"}, {"contract"}]
+
+
+def test_bounds_are_those_of_the_finite_elements(echo: type[Echo]) -> None:
+    """Where there are none, there is no smallest and no largest."""
+    arrays = right((4,), UNIFORM)
+    arrays[0, 2], arrays[1, :] = np.inf, np.nan
+    arrays[2, 1:3] = np.inf, 1.5
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays, UNIFORM)) == [
+        {"contract"},
+        {"contract", "structure"},
+        {"contract", "structure"},
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_no_element_of_minus_zero_is_within_a_bound_of_zero(echo: type[Echo], dtype: str) -> None:
+    arrays = np.full((3, 4), 0.5, as_dtype(dtype))
+    arrays[0, 1], arrays[1, 1] = 0.0, -0.0
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays, UNIFORM)) == [set(), {"structure"}, set()]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_element_lies_beyond_what_any_word_draws(echo: type[Echo], sign: int) -> None:
+    """But for the budget, in steps at the outermost value."""
+    ends = outermost_draws(NORMAL, (4,), "float32")
+    assert ends is not None
+    end = np.float32(dict(ends)[sign])
+    arrays = right((4,))
+    step = sign * np.float32(spacing_at(float(end), end.dtype))
+    arrays[0, 1], arrays[1, 1] = end + 3 * step, end + 4 * step
+    echo.arrays = arrays
+
+    found = of_all(arrays, budget=budget(3, 0.0))
+
+    assert kinds_of(found) == [set(), {"structure"}, set()]
+
+
+def test_moduli_of_complex_numbers_are_within_the_bound(echo: type[Echo]) -> None:
+    """Their parts may be zero of either sign."""
+    law = dataclasses.replace(FANS, distribution="uniform")
+    arrays = right((4, 2), law, "complex64")
+    bound = nominal_moments(law, (4, 2), "complex64")
+    assert bound is not None
+    arrays[0, 0, 0] = complex(-0.0, -0.0)
+    arrays[1, 0, 0] = complex(bound.upper * 0.8, bound.upper * 0.8)
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays, law)) == [set(), {"structure"}, set()]
+
+
+def test_a_complex_mean_is_that_of_both_parts(echo: type[Echo]) -> None:
+    arrays = right((64, 64), NORMAL, "complex64")
+    arrays[1] += 0.5j
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays)) == [set(), {"moments"}, set()]
+
+
+def test_what_is_lost_of_every_answer_departs_as_a_law() -> None:
+    """Infinitely far; where the answers are not finite either, nothing is lost."""
+    arrays = right((16, 8))
+    arrays[1, 3, 3] = np.nan
+    found = of_all(arrays)
+
+    assert found.kinds[1] == Kind(
+        failed=frozenset({"contract", "oracle"}),
+        departs_by=DriftClass.LAW,
+        figures=(DISTANCE,),
+    )
+    assert found.figures[DISTANCE].tolist() == [0.0, math.inf, 0.0]
+
+
+def test_what_overflows_as_the_definition_does_fails_the_contract_alone() -> None:
+    large = Normal(stddev=1000.0)
+    arrays = right((16, 8), large, "float8_e4m3")
+    assert not np.isfinite(arrays).all(axis=(1, 2)).any()
+
+    found = of_all(arrays, large)
+
+    assert kinds_of(found) == [{"contract"}] * 3
+    assert found.figures[DISTANCE].tolist() == [0.0] * 3
+
+
+def test_constants_that_the_dtype_has_not_fail_the_contract() -> None:
+    nothing = np.full((3, 4), 0.0).astype(as_dtype("float8_e8m0fnu"))
+
+    assert kinds_of(of_all(nothing, Constant(value=0.0))) == [{"contract"}] * 3
+
+
+def test_complex_constants_are_right_in_both_parts() -> None:
+    arrays = np.full((4, 5), 1.0, np.complex128)
+    arrays[1, 4], arrays[2, 0] = 1 + 1e-300j, complex(1.0, -0.0)
+
+    assert kinds_of(of_all(arrays, Constant(value=1.0))) == [set(), None, None, set()]
+
+
+def test_an_array_that_is_far_from_all_answers_departs_by_its_class() -> None:
+    arrays = right((16, 8))
+    arrays[1] = arrays[1][::-1]
+    found = of_all(arrays)
+
+    assert found.kinds[1] == Kind(
+        failed=frozenset({"oracle"}), departs_by=DriftClass.STRUCTURAL, figures=(DISTANCE,)
+    )
+
+
+def test_what_a_device_that_does_not_fuse_returns_is_right() -> None:
+    wide = TruncatedNormal(stddev=1.0, lower=-1.0, upper=3.0)
+    problem = problem_of((64, 64))
+    fused, unfused, *_ = answers(wide, problem)[1]
+    assert (fused != unfused).any(axis=(1, 2)).all()
+
+    assert judged(unfused, wide).is_right.all()
+
+
+# --- A factor ------------------------------------------------------------------------------------
+
+
+def departing(arrays: Array, definition: Definition = COMPLEX) -> list[tuple[Any, ...]]:
+    """Return of each array its class and its error of variance."""
+    found = of_all(arrays, definition)
+    errors = found.figures[VARIANCE_ERROR].tolist()
+    return [
+        (kind and (kind.failed, kind.departs_by, kind.figures), error)
+        for kind, error in zip(found.kinds, errors, strict=True)
+    ]
+
+
+CHANGES = {
+    "scaled": lambda array: array * array.dtype.type(1.01),
+    "as it is": lambda array: array,
+    "a few as they are": lambda array: np.where(array.real > 0, array * 1.01, array),
+    "mirrored": lambda array: array * array.dtype.type(-1.01),
+    "reversed": lambda array: array[::-1],
+    "reversed and scaled": lambda array: array[::-1] * array.dtype.type(1.01),
+    "repeated and scaled": lambda array: np.concatenate([array[:8], array[:8]]) * 1.01,
+    "beside": lambda array: np.concatenate([array[:, :4], array[:, :4]], axis=1) * 1.01,
+    "rolled": lambda array: np.roll(array, 1),
+    "shifted": lambda array: array + array.dtype.type(0.125),
+    "turned": lambda array: (array * 1j).astype(array.dtype) if array.dtype.kind == "c" else -array,
+    "noisy": lambda array: array * 1.01 + np.random.default_rng(3).standard_normal(array.shape),
+    "scaled hardly": lambda array: array * array.dtype.type(1 + 2.0**-22),
+    "far larger": lambda array: array * 1e37,
+    "zero": lambda array: array * 0,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("dtype", ["complex64", "complex128", "float64"])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_what_is_plainly_scaled_is_told_as_by_itself(
+    change: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = right((16, 8), COMPLEX, dtype)
+    arrays[1] = CHANGES[change](arrays[1]).astype(dtype)
+    at_once = departing(arrays)
+
+    monkeypatch.setattr(block._Draws, "_scale", lambda *_: None)
+
+    assert at_once == departing(arrays)
+
+
+def test_what_is_plainly_scaled_is_not_classified(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes a millisecond of each array."""
+    arrays = right((16, 8), COMPLEX, "complex64")
+    monkeypatch.setattr(block, "deviation", None)
+
+    (found, error), *_ = departing(arrays * np.complex64(1.01))
+
+    assert found == (frozenset({"oracle"}), DriftClass.LAW, (DISTANCE, VARIANCE_ERROR))
+    assert error == pytest.approx(1.01**2 - 1, rel=1e-6)
+
+
+# --- Matrices ------------------------------------------------------------------------------------
+BOUNDS = MatrixBudget(column=50.0, gram=55.0)
+OF_MATRICES = Budget(max_ulp=91, max_ulp_at_sigma=4.0, matrix=BOUNDS)
+
+
+def drawn(shape: tuple[int, int] = (8, 4), dtype: str = "float64") -> tuple[Array, Array]:
+    """Return matrices, and the normals that they are made of."""
+    normals = answers(NORMAL, problem_of(shape, dtype))[0]
+    return np.stack([haar(widen(each)) for each in normals]).astype(dtype), normals
+
+
+def matrix_kinds(
+    arrays: Array, normals: Array | None, definition: Definition = PLAIN
+) -> list[set[str] | None]:
+    return kinds_of(of_all(arrays, definition, OF_MATRICES, normals=normals))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_the_q_of_what_was_drawn_is_right(dtype: str) -> None:
+    arrays, normals = drawn(dtype=dtype)
+
+    found = of_all(arrays, PLAIN, OF_MATRICES, normals=normals)
+
+    assert kinds_of(found) == [set()] * 3
+    assert set(found.figures) == {
+        *("structure.gram_error", "structure.orthogonality_ratio"),
+        *("oracle.column_error", "oracle.n_undetermined_signs", "oracle.qr_ratio"),
+    }
+
+
+def test_matrices_are_judged_alone_where_nobody_knows_what_was_drawn() -> None:
+    assert matrix_kinds(drawn()[0], None) == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda matrix: -matrix,
+        lambda matrix: matrix[:, ::-1],
+        lambda matrix: matrix * (1 + 1e-12),
+        lambda matrix: np.where(matrix == matrix.max(), np.nan, matrix),
+        lambda matrix: np.roll(matrix, 1, axis=0),
+    ],
+)
+def test_a_matrix_that_is_not_that_q_is_judged_alone(change: Any) -> None:
+    arrays, normals = drawn()
+    arrays[1] = change(arrays[1])
+
+    assert matrix_kinds(arrays, normals) == [set(), None, set()]
+
+
+def test_normals_that_the_definition_does_not_draw_are_judged_alone() -> None:
+    """Each matrix is right beside its own."""
+    arrays, normals = drawn()
+    order = [0, 2, 1]
+
+    assert matrix_kinds(arrays[order], normals[order]) == [set(), None, None]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_normals_may_be_off_by_their_budget(dtype: str) -> None:
+    _, normals = drawn(dtype=dtype)
+    words = normals.view(f"i{normals.dtype.itemsize}")
+    words[1] += np.where(np.arange(32).reshape(8, 4) % 2, 1, -1)
+    arrays = np.stack([haar(widen(each)) for each in normals]).astype(dtype)
+
+    assert matrix_kinds(arrays, normals) == [set()] * 3
+
+
+def test_kernels_have_nothing_but_their_centre() -> None:
+    inner, normals = drawn((4, 4))
+    arrays = np.zeros((3, 3, 4, 4))
+    arrays[:, 1] = inner
+    arrays[1, 0, 0, 0] = 1e-300
+
+    assert matrix_kinds(arrays, normals, DELTA) == [set(), None, set()]
+
+
+@pytest.mark.parametrize(("name", "bound"), [("gram", 0.0), ("column", 0.0)])
+def test_errors_beyond_their_bound_are_judged_alone(name: str, bound: float) -> None:
+    arrays, normals = drawn()
+    narrow = dataclasses.replace(OF_MATRICES, matrix=dataclasses.replace(BOUNDS, **{name: bound}))
+
+    found = of_all(arrays, PLAIN, narrow, normals=normals)
+
+    assert kinds_of(found) == [None] * 3
+
+
+def test_a_mean_beyond_its_bound_is_judged_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays, normals = drawn()
+    means = np.abs(arrays.mean(axis=(1, 2)))
+    bounds = Bounds(mean=float(np.sort(means)[1]), variance=math.inf)
+    monkeypatch.setattr(block, "bounds_of", lambda *_: bounds)
+
+    found = matrix_kinds(arrays, normals)
+
+    assert [each is None for each in found] == (means > bounds.mean).tolist()
