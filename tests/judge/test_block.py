@@ -633,7 +633,7 @@ def departing(arrays: Array, definition: Definition = COMPLEX) -> list[tuple[Any
     ]
 
 
-CHANGES = {
+CHANGES: dict[str, Any] = {
     "scaled": lambda array: array * array.dtype.type(1.01),
     "as it is": lambda array: array,
     "a few as they are": lambda array: np.where(array.real > 0, array * 1.01, array),
@@ -756,10 +756,11 @@ def test_kernels_have_nothing_but_their_centre() -> None:
     assert matrix_kinds(arrays, normals, DELTA) == [set(), None, set()]
 
 
-@pytest.mark.parametrize(("name", "bound"), [("gram", 0.0), ("column", 0.0)])
-def test_errors_beyond_their_bound_are_judged_alone(name: str, bound: float) -> None:
+@pytest.mark.parametrize(("column", "gram"), [(50.0, 0.0), (0.0, 55.0)])
+def test_errors_beyond_their_bound_are_judged_alone(column: float, gram: float) -> None:
     arrays, normals = drawn()
-    narrow = dataclasses.replace(OF_MATRICES, matrix=dataclasses.replace(BOUNDS, **{name: bound}))
+    bounds = MatrixBudget(column=column, gram=gram)
+    narrow = dataclasses.replace(OF_MATRICES, matrix=bounds)
 
     found = of_all(arrays, PLAIN, narrow, normals=normals)
 

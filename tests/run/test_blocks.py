@@ -369,7 +369,8 @@ def test_settings_that_compiling_changes_are_told_of_each_block() -> None:
         def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
             import jax
 
-            jax.config.update("jax_default_matmul_precision", "highest")
+            config: Any = jax.config
+            config.update("jax_default_matmul_precision", "highest")
             return right(key, shape, dtype)
 
         return initializer
