@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conformance.core.arrays import WIDENED, Array, returned, widen
+from conformance.core.arrays import Array, differing, in_parts, returned, widen
 from conformance.core.formats import FORMATS
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
@@ -49,7 +49,6 @@ from conformance.judge.checks.oracle import (
     ORACLE,
     deviation,
     is_by_flips,
-    is_of_a_factor,
     is_rounding,
     is_warning,
 )
@@ -60,7 +59,6 @@ from conformance.judge.drift.statistics import (
     fit,
     fit_parts,
     is_one_way,
-    rank_certainty,
     ways,
 )
 from conformance.oracle.blocks import Answers
@@ -141,7 +139,7 @@ def judge_block(
         kinds=tuple(itertools.chain.from_iterable(part.kinds for part in parts)),
         figures={
             name: np.concatenate([part.figures[name] for part in parts])
-            for name in parts[0].figures
+            for name in next(iter(parts)).figures
         },
     )
 
@@ -201,6 +199,7 @@ class _Draws:
         self._moments, self._sigma = moments, math.sqrt(moments.variance)
         is_compiled = case.transform in COMPILED
         self._answers = Answers(definition, case.problem, seeds, is_compiled=is_compiled)
+        self._expected = _rows(self._answers.expected())
         self._is_finite: Mask = np.isfinite(self._wide).all(axis=1)
 
     def judged(self) -> Judged:
@@ -226,7 +225,7 @@ class _Draws:
         if not is_complex and math.isinf(upper - lower):
             return self._is_drawn(least, most)
         is_within: Mask = (lower <= least) & (most <= upper)
-        if not is_complex and self._moments.lower == 0:
+        if self._moments.lower == 0:
             is_within &= ~((sizes == 0) & np.signbit(sizes)).any(axis=1)
         return is_within
 
@@ -262,73 +261,40 @@ class _Draws:
     def _by_oracle(self) -> Judged:
         """Return what `check_oracle` makes of each row."""
         n_rows, size = self._rows.shape
-        distance, left = np.zeros(n_rows), np.arange(n_rows)
+        figures = {DISTANCE: np.zeros(n_rows), VARIANCE_ERROR: np.zeros(n_rows)}
+        left = np.arange(n_rows)
         is_nearest = np.full(n_rows, self._rows.dtype.itemsize != 2)  # that only 16 bits can tell
-        is_lost, lost_by = np.ones(n_rows, bool), np.zeros(n_rows)
-        n_references = 0
+        is_lost = np.ones(n_rows, bool)
         for answers in self._references():
             if not is_nearest.all():
                 n_off = np.count_nonzero(self._rows != answers, axis=1)
                 is_nearest |= is_by_flips(n_off, size)
-            found = self._roundings(left, answers[left])
-            is_settled = ~np.isnan(found)
-            distance[left[is_settled]] = found[is_settled]
+            distance = self._roundings(left, answers[left])
+            is_settled = ~np.isnan(distance)
+            figures[DISTANCE][left[is_settled]] = distance[is_settled]
             left = left[~is_settled]
             is_lost[left] &= self._has_lost(left, answers[left])
-            if not n_references:
-                lost_by[left] = self._furthest(left, answers[left])
-            n_references += 1
             if not left.size and is_nearest.all():
                 break
-        right, lost = Kind(figures=(DISTANCE,)), _departing(DriftClass.LAW)
-        scaled = _departing(DriftClass.LAW, _SCALED)
-        kinds: list[Kind | None] = [right if each else None for each in is_nearest]
-        errors = np.zeros(n_rows)
+        kinds: list[Kind | None] = [_RIGHT if each else None for each in is_nearest]
         for row in left.tolist():
-            scale = self._scale(row, answers[row]) if n_references == 1 else None
             if is_lost[row]:
-                kinds[row], distance[row] = lost, lost_by[row]
-            elif scale is not None:
-                kinds[row], distance[row], errors[row] = scaled, lost_by[row], scale**2 - 1
+                kinds[row], found = self._lost(row)
             else:
-                kinds[row], distance[row], errors[row] = self._alone(
-                    row, is_nearest=bool(is_nearest[row])
-                )
-        return Judged(kinds=tuple(kinds), figures={DISTANCE: distance, VARIANCE_ERROR: errors})
-
-    def _scale(self, row: int, answers: Array) -> float | None:
-        """Return by what the only answer is scaled to be a row, where that is plain; else None.
-
-        It is where every element differs, the row can be no other order of the answers and no copy
-        of some, and ranks are kept but for a few places: see `drift.classify`.
-        """
-        actual, size = self._rows[row], answers.size
-        if not (self._is_finite[row] and np.isfinite(answers).all()) or size > WIDENED // 2:
-            return None
-        if (_bits(actual) == _bits(answers)).reshape(size, -1).all(axis=1).any():
-            return None
-        if actual.real.max() == answers.real.max() or (answers == actual[0]).any():
-            return None
-        if _repeats_itself(self._arrays[row]):
-            return None
-        one, two = (_reals(side[None])[0] for side in (actual, answers))
-        largest = [np.abs(side).max() for side in (one, two)]
-        if not 1 / OVERFLOWING < min(largest) <= max(largest) < OVERFLOWING:
-            return None
-        line = fit_parts(lambda: iter([(one, two)]))
-        if line is None or not line.is_scaled(ROUNDINGS * unit_roundoff(actual.dtype)):
-            return None
-        return line.scale if _are_ranks_kept(one, two, line.scale) else None
+                kinds[row], found = self._departure(row, is_nearest=bool(is_nearest[row]))
+            for name, value in found.items():
+                figures[name][row] = value
+        return Judged(kinds=tuple(kinds), figures=figures)
 
     def _references(self) -> Iterator[Array]:
-        yield _rows(self._answers.expected())
+        yield self._expected
         yield from map(_rows, self._answers.followed())
 
     def _roundings(self, places: npt.NDArray[np.intp], answers: Array) -> Reals:
         """Return how far each row lies from its answer, at sigma; NaN where not by rounding."""
         same = (_bits(self._rows[places]) == _bits(answers)).all(axis=1)
         found = np.where(same, 0.0, np.nan)
-        other = np.flatnonzero(~same & self._is_finite[places])
+        other = np.flatnonzero(~same)
         if other.size:
             rows, wide = self._rows[places[other]], self._wide[places[other]]
             found[other] = roundings(rows, wide, answers[other], self._sigma, self._budget)
@@ -339,61 +305,97 @@ class _Draws:
         lost = np.isfinite(answers) & ~np.isfinite(self._rows[places])
         return np.asarray(lost.any(axis=1))
 
-    def _furthest(self, places: npt.NDArray[np.intp], answers: Array) -> Reals:
-        found = ulp_at(self._rows[places], answers, self._sigma).max(axis=1, initial=0.0)
-        return np.asarray(found, np.float64)
+    def _lost(self, row: int) -> Departure:
+        """Return what `check_oracle` makes of a row that has lost elements of every answer."""
+        return _departing(DriftClass.LAW, {DISTANCE: self._distance(row)})
 
-    def _alone(self, row: int, *, is_nearest: bool) -> tuple[Kind | None, float, float]:
-        """Return what `check_oracle` makes of one row, its distance and its error of variance."""
+    def _departure(self, row: int, *, is_nearest: bool) -> Departure:
+        """Return what `check_oracle` makes of a row that is no answer, as the row itself tells."""
+        scale = None if FORMATS[self._rows.dtype.name].is_followed else self._scale(row)
+        if scale is not None:
+            found = {DISTANCE: self._distance(row), VARIANCE_ERROR: scale**2 - 1}
+            return _departing(DriftClass.LAW, found)
+        return self._alone(row, is_nearest=is_nearest)
+
+    def _distance(self, row: int) -> float:
+        return float(ulp_at(self._rows[row], self._expected[row], self._sigma).max())
+
+    def _scale(self, row: int) -> float | None:
+        """Return by what the only answer is scaled to be a row, where that is plain; else None.
+
+        It is where every element differs, the row can be no other order of the answer and no copy
+        of parts, and ranks are kept but for a few places: see `drift.classify`.
+        """
+        actual, expected = self._rows[row], self._expected[row]
+        first = next(iter(actual))
+        if first in expected or np.count_nonzero(actual == first) != 1:
+            return None
+        if not differing(actual, expected).all():
+            return None
+
+        def parts() -> Iterator[tuple[Reals, Reals]]:
+            for _, *sides in in_parts(actual, expected):
+                one, two = (widen(real_parts(side)).ravel() for side in sides)
+                yield one, two
+
+        line = fit_parts(parts)
+        if line is None or not line.is_scaled(ROUNDINGS * unit_roundoff(actual.dtype)):
+            return None
+        reals = (_reals(side[None]).ravel() for side in (actual, expected))
+        return float(line.scale) if _are_ranks_kept(*reals, line.scale) else None
+
+    def _alone(self, row: int, *, is_nearest: bool) -> Departure:
+        """Return what `check_oracle` makes of one row, by itself."""
         outcome, budget = returned(self._arrays[row]), self._budget
         found = deviation(outcome, self._answers.solutions(row), self._moments, budget=budget)
-        distance = found.comparison.max_ulp_at_sigma or 0.0
+        distance = found.comparison.max_ulp_at_sigma
+        assert distance is not None  # else it had been an answer
         if is_rounding(found):
-            return (Kind(figures=(DISTANCE,)) if is_nearest else None), distance, 0.0
+            return (_RIGHT if is_nearest else None), {DISTANCE: distance}
         scale = found.comparison.drift.scale
-        error, names = (0.0, (DISTANCE,)) if scale is None else (scale**2 - 1, _SCALED)
-        if is_warning(found, self._case) or is_of_a_factor(found):
-            return Kind(figures=names), distance, error
-        return _departing(found.drift_class, names), distance, error
+        of_scale = {} if scale is None else {VARIANCE_ERROR: scale**2 - 1}
+        kind, figures = _departing(found.drift_class, {DISTANCE: distance, **of_scale})
+        if is_warning(found, self._case):
+            return Kind(figures=kind.figures), figures
+        return kind, figures
 
 
-_SCALED = (DISTANCE, VARIANCE_ERROR)
+Departure = tuple[Kind | None, Mapping[str, float]]
+"""What `check_oracle` makes of an array, and its figures."""
+
+_RIGHT = Kind(figures=(DISTANCE,))
 
 
-def _departing(drift_class: DriftClass, figures: tuple[str, ...] = (DISTANCE,)) -> Kind:
-    return Kind(failed=frozenset({ORACLE}), departs_by=drift_class, figures=figures)
+def _departing(
+    drift_class: DriftClass, figures: Mapping[str, float]
+) -> tuple[Kind, Mapping[str, float]]:
+    failed = frozenset({ORACLE})
+    return Kind(failed=failed, departs_by=drift_class, figures=tuple(figures)), figures
 
 
 FEW_PLACES = 8
 """Ranks by which an element may be off where the ranks of a sample are kept."""
 
+FEWEST_RANKED = 100
+"""Elements of the smallest sample whose ranks tell so that it is one stream; see below."""
+
 
 def _are_ranks_kept(actual: Reals, expected: Reals, scale: float) -> bool:
-    """Return whether `is_same_stream` holds for certain, and nothing is mirrored.
+    """Return whether it is plain that `is_same_stream` holds, and that nothing is mirrored.
 
     Each actual value is within d of scale times the expected one. So two of them are in the order
     of these where these are further apart than 2 d / scale; and if no more than FEW_PLACES of these
     lie so near together, no rank is off by more. The sum of squares of n such differences is at
-    most n FEW_PLACES^2, and Spearman's r at least 1 - 6 FEW_PLACES^2 / (n^2 - 1); half of that
-    margin is left for ties.
+    most n FEW_PLACES^2, so Spearman's r at least 1 - 6 FEW_PLACES^2 / (n^2 - 1), and with twice
+    that for ties 0.92 where n is FEWEST_RANKED: 23 standard errors, and more where it is larger.
+
+    scale: within a factor of 2 of 1, beyond which other things may be told of the pair.
     """
-    n = len(actual)
-    if n <= FEW_PLACES or scale <= 0:
+    if len(actual) < FEWEST_RANKED or not 0.5 < scale < 2:
         return False
-    near = 2 * float(np.abs(actual - scale * expected).max()) / scale
+    near = 2 * np.abs(actual - scale * expected).max() / scale
     ordered = np.sort(expected)
-    if not (ordered[FEW_PLACES:] - ordered[:-FEW_PLACES] > near).all():
-        return False
-    least = 1 - 12 * FEW_PLACES**2 / (n**2 - 1)
-    return least > 0.5 and least * math.sqrt((n - 2) / (1 - least**2)) > rank_certainty(n)
-
-
-def _repeats_itself(array: Array) -> bool:
-    """Return whether a half of any axis may be the other."""
-    halves = (np.take(array, [0, size // 2], axis) for axis, size in enumerate(array.shape))
-    first = ((half.take(0, axis), half.take(1, axis)) for axis, half in enumerate(halves))
-    sizes = zip(array.shape, first, strict=True)
-    return any(size > 1 and np.array_equal(*pair) for size, pair in sizes)
+    return bool((ordered[FEW_PLACES:] - ordered[:-FEW_PLACES] > near).all())
 
 
 def _failed_of_each(failed: Mapping[str, Mask]) -> Iterator[frozenset[str]]:
@@ -480,13 +482,13 @@ def _judged_matrices(
 
 
 def _has_mean(arrays: Array, definition: MatrixDefinition, problem: Problem) -> Mask:
-    """Return which matrices have the mean of the law, which says nothing more of them."""
+    """Return which matrices have the mean of the law, which is 0; it says no more of them."""
     law = moments_of_element(definition, problem.shape, problem.dtype)
     if law is None:
         return np.ones(len(arrays), bool)
     bound = bounds_of(definition, law, problem.shape).mean
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.abs(widen(_rows(arrays)).mean(axis=1) - law.mean) <= bound)
+        return np.asarray(np.abs(widen(_rows(arrays)).mean(axis=1)) <= bound)
 
 
 def _are_drawn(
@@ -506,7 +508,7 @@ def _are_drawn(
     for known in (answers.expected(), *itertools.islice(answers.followed(), 1)):
         known = _rows(known)
         is_drawn |= (_bits(rows) == _bits(known)).all(axis=1)
-        left = np.flatnonzero(~is_drawn & np.isfinite(wide).all(axis=1))
+        left = np.flatnonzero(~is_drawn)
         if not left.size:
             break
         found = roundings(rows[left], wide[left], known[left], 1.0, budget)

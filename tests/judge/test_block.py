@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -36,10 +37,11 @@ from conformance.judge.block import (
     is_judged_at_once,
     judge_block,
 )
+from conformance.judge.checks.backward_error import stack_errors
 from conformance.judge.checks.moments import Bounds, moments_of_element
 from conformance.judge.checks.structure import outermost_draws
 from conformance.judge.drift.classify import ROUNDINGS
-from conformance.judge.drift.statistics import FEWEST
+from conformance.judge.drift.statistics import FEWEST, rank_certainty
 from conformance.oracle import Solution, haar
 from conformance.oracle.blocks import Answers
 
@@ -77,7 +79,7 @@ def answers(
 
 @dataclasses.dataclass(frozen=True)
 class Plain:
-    """Which arrays pass all checks, and how far from the definition those lie; of others 0."""
+    """Which arrays pass all checks at once, and how far from the definition those lie; others 0."""
 
     is_right: Any
     at_sigma: Any
@@ -90,7 +92,9 @@ def judged(
     *,
     is_compiled: bool = False,
 ) -> Plain:
-    found = of_all(arrays, definition, budget, transform="jit" if is_compiled else "eager")
+    transform = "jit" if is_compiled else "eager"
+    with mock.patch.object(block._Draws, "_alone", return_value=(None, {})):
+        found = of_all(arrays, definition, budget, transform=transform)
     is_right = np.array([kind is not None and not kind.failed for kind in found.kinds])
     at_sigma = found.figures.get(DISTANCE, np.zeros(len(arrays)))
     return Plain(is_right=is_right, at_sigma=np.where(is_right, at_sigma, 0.0))
@@ -102,10 +106,11 @@ def of_all(
     budget: Budget = EXACT,
     *,
     transform: str = "eager",
+    backend: str = "cpu",
     normals: Array | None = None,
 ) -> Judged:
     problem = problem_of(arrays.shape[1:], arrays.dtype.name)
-    case = Case(problem=problem, backend="cpu", transform=transform)
+    case = Case(problem=problem, backend=backend, transform=transform)
     seeds = range(SEEDS[0], SEEDS[0] + len(arrays))
     return judge_block(arrays, definition, case, seeds, budget, normals)
 
@@ -620,6 +625,52 @@ def test_what_a_device_that_does_not_fuse_returns_is_right() -> None:
     assert judged(unfused, wide).is_right.all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_roundings_of_jax_s_own_need_no_judgement_alone(dtype: str) -> None:
+    """In 16 bits the definition is near enough, and is not what they are."""
+    expected, (followed, *_) = answers(TRUNCATED, problem_of((64, 64), dtype))
+    assert (expected != followed).any(axis=(1, 2)).all()
+
+    assert judged(followed, TRUNCATED, budget(2**14, 8.0)).is_right.all()
+
+
+def test_what_is_settled_asks_for_no_other_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = right((16, 8), TRUNCATED)
+    monkeypatch.setattr(Answers, "followed", None)
+
+    assert judged(arrays, TRUNCATED).is_right.all()
+
+
+@pytest.mark.parametrize(("backend", "failed"), [("cpu", {"oracle"}), ("cuda", set())])
+def test_biased_rounding_is_let_pass_on_another_kind_of_device(
+    backend: str, failed: set[str]
+) -> None:
+    arrays = right((1024,))
+    arrays.view(np.int32)[1] += 1
+    found = of_all(arrays, budget=ANY, backend=backend)
+
+    assert kinds_of(found) == [set(), failed, set()]
+    assert found.kinds[1] is not None
+    assert found.kinds[1].figures == (DISTANCE,)
+    assert found.figures[DISTANCE][1] > 0
+
+
+def test_a_distance_is_that_from_the_definition() -> None:
+    """Also of what is lost, or scaled."""
+    arrays = right((16, 8), COMPLEX, "complex64")
+    moved = arrays.copy()
+    moved[1] *= np.complex64(1.01)
+    sigma = math.sqrt(2 / 16)
+    expected = np.abs(widen(moved[1]) - widen(arrays[1])).max() / spacing_at(
+        sigma, as_dtype("complex64")
+    )
+
+    found = of_all(moved, COMPLEX)
+
+    assert found.figures[DISTANCE].tolist() == [0.0, expected, 0.0]
+    assert found.figures[VARIANCE_ERROR].tolist() == [0.0, pytest.approx(0.0201, rel=1e-5), 0.0]
+
+
 # --- A factor ------------------------------------------------------------------------------------
 
 
@@ -667,15 +718,94 @@ def test_what_is_plainly_scaled_is_told_as_by_itself(
     assert at_once == departing(arrays)
 
 
-def test_what_is_plainly_scaled_is_not_classified(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shape", [(16, 8), (128, 1), (1, 2, 64), (2, 64)])
+@pytest.mark.parametrize("factor", [1.01, 0.51, 1.99])
+def test_what_is_plainly_scaled_is_not_classified(
+    shape: tuple[int, ...], factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes a millisecond of each array."""
-    arrays = right((16, 8), COMPLEX, "complex64")
+    arrays = right(shape, COMPLEX, "complex64")
     monkeypatch.setattr(block, "deviation", None)
 
-    (found, error), *_ = departing(arrays * np.complex64(1.01))
+    (found, error), *_ = departing(arrays * np.complex64(factor))
 
-    assert found == (frozenset({"oracle"}), DriftClass.LAW, (DISTANCE, VARIANCE_ERROR))
-    assert error == pytest.approx(1.01**2 - 1, rel=1e-6)
+    failed, *others = found
+    assert "oracle" in failed
+    assert others == [DriftClass.LAW, (DISTANCE, VARIANCE_ERROR)]
+    assert error == pytest.approx(factor**2 - 1, rel=1e-5)
+
+
+def is_plainly_scaled(actual: Array, expected: Array) -> bool:
+    """Return whether that is told at once of an array of which this is the one answer."""
+
+    class One(Echo):
+        arrays = expected[None]
+
+    problem = problem_of(actual.shape, actual.dtype.name)
+    case = Case(problem=problem, backend="cpu", transform="eager")
+    with mock.patch.object(block, "Answers", One):
+        draws = block._Draws(actual[None], COMPLEX, case, SEEDS[:1], EXACT)
+        return draws._scale(0) is not None
+
+
+@pytest.mark.parametrize(
+    ("place", "source"), [((0, 0), (5, 5)), ((9, 1), (9, 1))], ids=["copy", "as it was"]
+)
+def test_what_may_be_another_order_is_not_plainly_scaled(
+    place: tuple[int, int], source: tuple[int, int]
+) -> None:
+    answer = right((16, 8), COMPLEX, "complex64")[0]
+    scaled = answer * np.complex64(1.01)
+    assert is_plainly_scaled(scaled, answer)
+
+    scaled[place] = answer[source]
+
+    assert not is_plainly_scaled(scaled, answer)
+
+
+def test_what_may_repeat_itself_is_not_plainly_scaled() -> None:
+    answer = right((16, 8), COMPLEX, "complex64")[0]
+    answer[9, 1] = answer[0, 0]
+
+    assert not is_plainly_scaled(answer * np.complex64(1.01), answer)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.75, 1.5])
+def test_ranks_are_kept_where_few_values_lie_nearer_than_errors(scale: float) -> None:
+    """Eight places off lies the first that is 8 further; errors of either add up."""
+    expected = np.arange(100.0)
+    found = []
+    for error in (3.9, 4.1):
+        actual = scale * expected
+        actual[50] += error * scale
+        found.append(block._are_ranks_kept(actual, expected[::-1][::-1], scale))
+
+    assert found == [True, False]
+
+
+def test_ranks_of_a_few_tell_nothing() -> None:
+    """Their correlation would be less certain than it must be to tell one stream."""
+    found = [block._are_ranks_kept(ranks, ranks, 1.0) for ranks in map(np.arange, (99.0, 100.0))]
+    n, places = block.FEWEST_RANKED, block.FEW_PLACES
+    least = 1 - 12 * places**2 / (n**2 - 1)
+
+    assert found == [False, True]
+    assert least > 0.92
+    assert least * math.sqrt((n - 2) / (1 - least**2)) > 2 * rank_certainty(n)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, -1.0, 3.0])
+def test_another_factor_is_not_plain(scale: float) -> None:
+    ranks = np.arange(200.0)
+
+    assert not block._are_ranks_kept(scale * ranks, ranks, scale)
+
+
+@pytest.mark.parametrize(("n_roundings", "is_plain"), [(4, False), (8, True)])
+def test_a_factor_beyond_roundings_is_plain(n_roundings: int, is_plain: bool) -> None:
+    answer = right((64, 64), COMPLEX, "complex64")[0]
+
+    assert is_plainly_scaled(answer * np.complex64(1 + n_roundings * 2.0**-24), answer) == is_plain
 
 
 # --- Matrices ------------------------------------------------------------------------------------
@@ -690,9 +820,12 @@ def drawn(shape: tuple[int, int] = (8, 4), dtype: str = "float64") -> tuple[Arra
 
 
 def matrix_kinds(
-    arrays: Array, normals: Array | None, definition: Definition = PLAIN
+    arrays: Array,
+    normals: Array | None,
+    definition: Definition = PLAIN,
+    budget: Budget = OF_MATRICES,
 ) -> list[set[str] | None]:
-    return kinds_of(of_all(arrays, definition, OF_MATRICES, normals=normals))
+    return kinds_of(of_all(arrays, definition, budget, normals=normals))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
@@ -756,15 +889,71 @@ def test_kernels_have_nothing_but_their_centre() -> None:
     assert matrix_kinds(arrays, normals, DELTA) == [set(), None, set()]
 
 
-@pytest.mark.parametrize(("column", "gram"), [(50.0, 0.0), (0.0, 55.0)])
-def test_errors_beyond_their_bound_are_judged_alone(column: float, gram: float) -> None:
+def with_bound(name: str, bound: float) -> MatrixBudget:
+    values: dict[str, Any] = {"column": BOUNDS.column, "gram": BOUNDS.gram, name: bound}
+    return MatrixBudget(**values)
+
+
+@pytest.mark.parametrize("name", ["gram", "column"])
+def test_errors_may_lie_at_their_bound_and_no_further(name: str) -> None:
     arrays, normals = drawn()
-    bounds = MatrixBudget(column=column, gram=gram)
-    narrow = dataclasses.replace(OF_MATRICES, matrix=bounds)
+    errors = getattr(stack_errors(arrays, normals, bound=0.0), name)
+    most = float(errors.max())
+    found = [
+        matrix_kinds(arrays, normals, budget=dataclasses.replace(OF_MATRICES, matrix=bounds))
+        for bounds in (
+            with_bound(name, most),
+            with_bound(name, math.nextafter(most, 0)),
+        )
+    ]
 
-    found = of_all(arrays, PLAIN, narrow, normals=normals)
+    assert found == [[set()] * 3, [set() if error < most else None for error in errors]]
 
-    assert kinds_of(found) == [None] * 3
+
+def test_a_sign_may_be_as_wrong_as_a_column() -> None:
+    arrays, normals = drawn()
+    arrays[1] *= -1
+    most = -float(stack_errors(arrays, normals, bound=0.0).lowest_diagonal.min())
+    found = [
+        matrix_kinds(
+            arrays,
+            normals,
+            budget=dataclasses.replace(OF_MATRICES, matrix=MatrixBudget(column=bound, gram=55.0)),
+        )
+        for bound in (most, math.nextafter(most, 0))
+    ]
+
+    assert found == [[set()] * 3, [set(), None, set()]]
+
+
+@pytest.mark.parametrize(("at_sigma", "is_near"), [(1.0, True), (0.99, False)])
+def test_normals_lie_within_the_budget_of_a_standard_normal(at_sigma: float, is_near: bool) -> None:
+    arrays, normals = drawn((16, 8), "float32")
+    place = np.unravel_index(np.argmin(np.abs(np.abs(normals[1]) - 1.5)), normals[1].shape)
+    moved = normals.copy()
+    moved[1][place] += np.float32(SPACING)
+    arrays = np.stack([haar(widen(each)) for each in moved]).astype(np.float32)
+    near = dataclasses.replace(OF_MATRICES, max_ulp=0, max_ulp_at_sigma=at_sigma)
+
+    found = matrix_kinds(arrays, moved, budget=near)
+
+    assert found == [set(), set() if is_near else None, set()]
+
+
+def test_normals_are_those_of_a_device_that_fuses() -> None:
+    """What else a sound device may draw is for its own check to tell."""
+    _, (fused, unfused) = answers(NORMAL, problem_of((64, 64)))
+    exact = dataclasses.replace(OF_MATRICES, max_ulp=0, max_ulp_at_sigma=0.0)
+    found = [
+        matrix_kinds(
+            np.stack([haar(widen(each)) for each in normals]).astype(np.float32),
+            normals,
+            budget=exact,
+        )
+        for normals in (fused, unfused)
+    ]
+
+    assert found == [[set()] * 3, [None] * 3]
 
 
 def test_a_mean_beyond_its_bound_is_judged_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
         metrics["oracle_variance_error"] = drift.scale**2 - 1
     if mode:
         drift = dataclasses.replace(drift, drift_class=DriftClass.BIASED, detail=mode)
-    is_right = is_rounding(drift) or is_warning(drift, case) or is_of_a_factor(found)
+    is_right = is_rounding(drift) or is_warning(drift, case) or _is_of_a_factor(found)
     if is_right and (drift.n_compared is None or _is_as_before(evidence)):
         return passed(ORACLE, metrics)
     if drift.n_compared is not None:
@@ -332,7 +332,7 @@ def is_rounding(drift: Drift | Deviation) -> bool:
     return drift.drift_class.rank <= DriftClass.ROUNDING.rank
 
 
-def is_of_a_factor(found: Deviation) -> bool:
+def _is_of_a_factor(found: Deviation) -> bool:
     """Return whether rounding went one way, and nobody followed it: a factor's moves all alike."""
     is_biased = found.drift_class is DriftClass.BIASED
     return is_biased and found.solution.followed is None
