@@ -281,7 +281,7 @@ class _Draws:
             if is_lost[row]:
                 kinds[row], found = self._lost(row)
             else:
-                kinds[row], found = self._departure(row, is_nearest=bool(is_nearest[row]))
+                kinds[row], found = self._departure(row)
             for name, value in found.items():
                 figures[name][row] = value
         return Judged(kinds=tuple(kinds), figures=figures)
@@ -309,13 +309,13 @@ class _Draws:
         """Return what `check_oracle` makes of a row that has lost elements of every answer."""
         return _departing(DriftClass.LAW, {DISTANCE: self._distance(row)})
 
-    def _departure(self, row: int, *, is_nearest: bool) -> Departure:
+    def _departure(self, row: int) -> Departure:
         """Return what `check_oracle` makes of a row that is no answer, as the row itself tells."""
         scale = None if FORMATS[self._rows.dtype.name].is_followed else self._scale(row)
         if scale is not None:
             found = {DISTANCE: self._distance(row), VARIANCE_ERROR: scale**2 - 1}
             return _departing(DriftClass.LAW, found)
-        return self._alone(row, is_nearest=is_nearest)
+        return self._alone(row)
 
     def _distance(self, row: int) -> float:
         return float(ulp_at(self._rows[row], self._expected[row], self._sigma).max())
@@ -341,17 +341,18 @@ class _Draws:
         line = fit_parts(parts)
         if line is None or not line.is_scaled(ROUNDINGS * unit_roundoff(actual.dtype)):
             return None
-        reals = (_reals(side[None]).ravel() for side in (actual, expected))
-        return float(line.scale) if _are_ranks_kept(*reals, line.scale) else None
+        scale = float(line.scale)
+        one, two = (_reals(side[None]).ravel() for side in (actual, expected))
+        return scale if _are_ranks_kept(one, two, scale) else None
 
-    def _alone(self, row: int, *, is_nearest: bool) -> Departure:
+    def _alone(self, row: int) -> Departure:
         """Return what `check_oracle` makes of one row, by itself."""
         outcome, budget = returned(self._arrays[row]), self._budget
         found = deviation(outcome, self._answers.solutions(row), self._moments, budget=budget)
         distance = found.comparison.max_ulp_at_sigma
         assert distance is not None  # else it had been an answer
-        if is_rounding(found):
-            return (_RIGHT if is_nearest else None), {DISTANCE: distance}
+        if is_rounding(found):  # on the verge of it, where the order of a sum decides
+            return None, {}
         scale = found.comparison.drift.scale
         of_scale = {} if scale is None else {VARIANCE_ERROR: scale**2 - 1}
         kind, figures = _departing(found.drift_class, {DISTANCE: distance, **of_scale})
