@@ -210,10 +210,11 @@ class _Draws:
             MOMENTS: self._is_finite & ~self._has_moments(),
         }
         by_oracle = self._by_oracle()
-        kinds = [
-            None if kind is None else dataclasses.replace(kind, failed=kind.failed | more)
-            for kind, more in zip(by_oracle.kinds, _failed_of_each(failed), strict=True)
-        ]
+        kinds = list(by_oracle.kinds)
+        for row in np.flatnonzero(np.any([*failed.values()], axis=0)).tolist():
+            if (kind := kinds[row]) is not None:
+                more = _names({name: has_failed[row] for name, has_failed in failed.items()})
+                kinds[row] = dataclasses.replace(kind, failed=kind.failed | more)
         return dataclasses.replace(by_oracle, kinds=tuple(kinds))
 
     def _is_within(self) -> Mask:
@@ -250,7 +251,8 @@ class _Draws:
                 return np.ones(len(self._rows), bool)
             bounds = bounds_of(self._definition, law, problem.shape)
             mean = self._wide.mean(axis=1)
-            squares = np.abs(self._wide - mean[:, None]) ** 2
+            apart = self._wide - mean[:, None]
+            squares = apart**2 if apart.dtype.kind != "c" else np.abs(apart) ** 2
             variance = variance_around(law, mean, squares.mean(axis=1))
             is_off = np.abs(mean - law.mean) > bounds.mean
             is_off |= np.abs(variance - law.variance) > bounds.variance
@@ -399,12 +401,6 @@ def _are_ranks_kept(actual: Reals, expected: Reals, scale: float) -> bool:
     return bool((ordered[FEW_PLACES:] - ordered[:-FEW_PLACES] > near).all())
 
 
-def _failed_of_each(failed: Mapping[str, Mask]) -> Iterator[frozenset[str]]:
-    """Yield the names of the checks that fail of each row."""
-    for row in zip(*failed.values(), strict=True):
-        yield _names(dict(zip(failed, row, strict=True)))
-
-
 def _extremes(sizes: Reals, is_finite: Mask) -> tuple[Reals, Reals]:
     """Return the smallest and the largest finite element of each row; NaN where none is finite."""
     least, most = sizes.min(axis=1), sizes.max(axis=1)
@@ -431,8 +427,8 @@ def roundings(rows: Array, wide: Array, answers: Array, sigma: float, budget: Bu
     if is_far.any():
         steps = ulp_distance(rows[is_far], answers[is_far]) > np.uint64(budget.max_ulp)
         is_far[is_far] = (far[is_far] & steps).any(axis=1)
-    near = np.flatnonzero(~is_far)
-    if near.size:
+    near: Any = np.flatnonzero(~is_far) if is_far.any() else slice(None)  # which copies nothing
+    if not is_far.all():
         one, two = (_reals(side[near]) for side in (wide, right))
         is_far[near] = _has_moved(one, two, sigma, rows.dtype)
         if FORMATS[rows.dtype.name].is_followed:

@@ -105,9 +105,9 @@ class Observer:
 
     @staticmethod
     def _normals(backend: PjrtBackend, block: Block, spec: InitializerSpec) -> Array | None:
-        with contextlib.suppress(Exception):
-            if draw := backend.many_drawn(block, spec):
-                return draw().arrays
+        if isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
+            with contextlib.suppress(Exception):
+                return backend.many_drawn(block, spec)().arrays
         return None
 
     def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> Array | None:

@@ -250,6 +250,22 @@ def test_the_errors_of_a_stack_are_those_of_each_matrix(dtype: str, shape: tuple
             np.testing.assert_array_equal(getattr(found, name), values, name)
 
 
+def test_signs_of_a_stack_are_undetermined_up_to_the_bound() -> None:
+    drawn = np.stack([normals("float32", (6, 3), seed) for seed in range(3)])
+    q = np.stack([computed_q(each) for each in drawn])
+    least = float(stack_errors(q, drawn, bound=0.0).lowest_diagonal.min())
+    found = [
+        stack_errors(q, drawn, bound=bound).n_undetermined.tolist()
+        for bound in (
+            math.nextafter(least, 0),
+            least,
+            2 * float(np.float32(1) / np.float32(2**-24)),
+        )
+    ]
+
+    assert [sum(each) for each in found] == [0, 1, 9]
+
+
 def _defined_errors(
     q: Array, drawn: Array, u: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -20,6 +20,7 @@ from conformance.core.ids import TRANSFORMS, Block, Tier, format_shape, parse_un
 from conformance.core.paths import shipped
 from conformance.core.records import IN_BLOCK, Entry, Raised, Returned
 from conformance.observe.backends import pjrt, transforms
+from conformance.observe.observer import Draws
 from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -240,6 +241,17 @@ def test_matrices_have_the_rows_of_their_own_calls(base: str, shape: str, dtype:
 
     assert n_at_once(found) == N_SEEDS - 2
     assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize(("base", "is_drawn"), [("orthogonal", True), ("lecun_normal", False)])
+def test_normals_are_drawn_for_matrices_alone(base: str, is_drawn: bool) -> None:
+    session = session_of(base, shapes=("8x4",))
+    [block] = session.blocks
+
+    draws = session.observer.observe_many(block, session.bench.specs[base])
+
+    assert isinstance(draws, Draws)
+    assert (draws.normals is not None) == is_drawn
 
 
 def test_what_no_oracle_tells_goes_one_by_one() -> None:

@@ -146,7 +146,7 @@ def _adjoint(matrix: Array) -> Array:
 def _triangle(square: Array) -> Array:
     """Return the upper triangle. Of its diagonal only the real part is R's: the sign fix's."""
     triangle = np.triu(square)
-    diagonal = np.arange(triangle.shape[-1])
+    diagonal = np.arange(len(triangle.T))
     triangle[..., diagonal, diagonal] = triangle[..., diagonal, diagonal].real
     return triangle
 
@@ -173,10 +173,10 @@ def stack_errors(orthonormal: Array, drawn: Array, *, bound: float) -> StackErro
     return StackErrors(
         gram=gram.max(axis=(-2, -1)),
         gram_ratio=gram_ratio,
-        column=errors.max(axis=-1),
+        column=errors.max(axis=1),
         column_ratio=ratio,
-        lowest_diagonal=diagonal.min(axis=-1),
-        n_undetermined=np.count_nonzero(np.abs(diagonal) <= bound, axis=-1),
+        lowest_diagonal=diagonal.min(axis=1),
+        n_undetermined=np.count_nonzero(np.abs(diagonal) <= bound, axis=1),
     )
 
 

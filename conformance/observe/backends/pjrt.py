@@ -109,12 +109,11 @@ class PjrtBackend:
         """
         return self._draw(block, self._many_call(block, spec))
 
-    def many_drawn(self, block: Block, spec: InitializerSpec) -> Callable[[], Many] | None:
+    def many_drawn(self, block: Block, spec: InitializerSpec) -> Callable[[], Many]:
         """Return a call that draws the normals of all orthogonal cases of a block; see `drawn`."""
         case = block.case
         sampler = sampler_of(spec.definition, case.problem.shape)
-        if sampler is None:
-            return None
+        assert sampler is not None
         tall = dataclasses.replace(case.problem, shape=sampler.shape)
         transform = "eager" if case.transform in CALLS else case.transform
 
