@@ -568,6 +568,15 @@ def test_a_complex_mean_is_that_of_both_parts(echo: type[Echo]) -> None:
     assert kinds_of(of_all(arrays)) == [set(), {"moments"}, set()]
 
 
+def test_a_complex_variance_is_that_of_both_parts(echo: type[Echo]) -> None:
+    wide = Normal(stddev=4.0)
+    arrays = right((64, 64), wide, "complex64")
+    arrays[1].imag = 0
+    echo.arrays = arrays
+
+    assert kinds_of(of_all(arrays, wide)) == [set(), {"moments"}, set()]
+
+
 def test_what_is_lost_of_every_answer_departs_as_a_law() -> None:
     """Infinitely far; where the answers are not finite either, nothing is lost."""
     arrays = right((16, 8))
