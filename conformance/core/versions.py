@@ -96,7 +96,9 @@ LAYERS = Format(
 )
 
 BEGUN_RUN = Format(name="begun run")
-LOTS = Format(name="lots of rows")
+LOTS = Format(
+    name="lots of rows", newest=2, older="the only figure of each row is the oracle's distance"
+)
 ENVIRONMENT = Format(
     name="environment", newest=2, older="version 1 stated none, and holds the same", unstated=1
 )

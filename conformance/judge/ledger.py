@@ -214,13 +214,18 @@ def _changed_figure(
     found = {name: value for check in shown for name, value in limited[check].metrics.items()}
     for name, stated in entry.figures.items() if shown else ():
         value = found.get(name, math.nan)
-        if not math.isclose(value, stated, rel_tol=FIGURE_TOLERANCE):
+        if not is_as_stated(value, stated):
             return (
                 f"limitation {entry.id} of ledger.toml states {name} = {stated:g}, "
                 f"but {observation.case.id} has {value:.3g}: it changed. Find out why, "
                 "and restate the entry"
             )
     return ""
+
+
+def is_as_stated(value: float, stated: float) -> bool:
+    """Return whether a figure is still what an entry states; NaN never is."""
+    return math.isclose(value, stated, rel_tol=FIGURE_TOLERANCE)
 
 
 def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +30,13 @@ class Draws:
     """What the seeds of a block draw, along the first axis.
 
     is_repeated: whether a second call gave the same bits. elapsed_s: of one call, a seed's share.
+    normals: what was drawn for each orthogonal matrix, if that is known.
     """
 
     arrays: Array
     is_repeated: npt.NDArray[np.bool_]
     elapsed_s: float
+    normals: Array | None = None
 
 
 class Observer:
@@ -42,6 +44,16 @@ class Observer:
 
     def __init__(self, backends: Iterable[Backend] = ()) -> None:
         self._backends = {backend.name: backend for backend in backends}
+        self._is_shared = False
+
+    @contextlib.contextmanager
+    def one_program(self) -> Iterator[None]:
+        """Let cases that come one after the other share their program, if it is the same."""
+        self._is_shared = True
+        try:
+            yield
+        finally:
+            self._is_shared = False
 
     def observe(self, case: Case, spec: InitializerSpec) -> Observation:
         """Run the case on its backend, and put back what it changed in this process.
@@ -50,13 +62,18 @@ class Observer:
             BackendUnavailable: the backend has no device in this process.
         """
         backend, before = self._backend(case), State.now()
-        observation = backend.observe(case, spec)
+        if isinstance(backend, PjrtBackend):
+            observation = backend.observe(case, spec, is_shared=self._is_shared)
+        else:
+            observation = backend.observe(case, spec)
         if changed := before.restored():
             observation = dataclasses.replace(observation, changed=changed)
+            if isinstance(backend, PjrtBackend):
+                backend.forget()
         return self._with_draw(observation, spec)
 
-    def observe_many(self, block: Block, spec: InitializerSpec) -> Draws | None:
-        """Draw all arrays of a block twice; None where that cannot be done at once.
+    def observe_many(self, block: Block, spec: InitializerSpec) -> Draws | Raised | None:
+        """Draw all arrays of a block twice, or refuse to; None where that cannot be done at once.
 
         What a call leaves changed is put back, and then nothing is at once: the call that does it
         is found one by one.
@@ -68,22 +85,30 @@ class Observer:
         try:
             draw = backend.many(block, spec)
             first, second = draw(), draw()
-        except Exception:
+        except Exception as error:
+            refusal = Raised(exception=type(error).__name__, message=str(error))
+            return None if before.restored() else refusal
+        if before.restored():
+            backend.forget()
             return None
-        finally:
-            is_changed = bool(before.restored())
-        problem = block.case.problem
-        wanted = (problem.dtype, (len(block.seeds), *problem.shape), False)
-        if is_changed or (str(first.arrays.dtype), first.arrays.shape, first.weak_type) != wanted:
+        problem, size = block.case.problem, len(block.seeds)
+        wanted = (problem.dtype, (size, *problem.shape), False)
+        if (str(first.arrays.dtype), first.arrays.shape, first.weak_type) != wanted:
             return None
-        rows = (
-            each.arrays.reshape(len(block.seeds), -1).view(np.uint8) for each in (first, second)
-        )
+        rows = (each.arrays.reshape(size, -1).view(np.uint8) for each in (first, second))
         return Draws(
             arrays=first.arrays,
             is_repeated=np.equal(*rows).all(axis=1),
-            elapsed_s=(time.perf_counter() - start) / 2 / len(block.seeds),
+            elapsed_s=(time.perf_counter() - start) / 2 / size,
+            normals=self._normals(backend, block, spec),
         )
+
+    @staticmethod
+    def _normals(backend: PjrtBackend, block: Block, spec: InitializerSpec) -> Array | None:
+        if isinstance(spec.definition, Orthogonal | DeltaOrthogonal):
+            with contextlib.suppress(Exception):
+                return backend.many_drawn(block, spec)().arrays
+        return None
 
     def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> Array | None:
         """Return what the case draws under other keys, along a new first axis.

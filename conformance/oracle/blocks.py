@@ -5,18 +5,19 @@ The arrays are those of `solve`, seed by seed; only draws element by element are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from conformance.core.arrays import Array, as_dtype
-from conformance.core.formats import FORMATS, WIDE_DTYPES
+from conformance.core.formats import WIDE_DTYPES, fusings
 from conformance.core.ids import Problem
 from conformance.core.laws import Definition, law_of
-from conformance.oracle.followed import foldings
+from conformance.oracle.followed import ErfErrors, foldings
 from conformance.oracle.initializers import (
     Chain,
     OracleUnavailable,
+    Solution,
     draw,
     drawing_key,
     layout_of,
@@ -44,8 +45,8 @@ class Answers:
     ) -> None:
         self._dtype = as_dtype(problem.dtype)
         law = law_of(definition, problem.shape, problem.dtype)
-        if law is None or FORMATS[problem.dtype].is_complex:
-            raise OracleUnavailable(f"{problem.id} is not drawn as one real after the other")
+        if law is None:
+            raise OracleUnavailable(f"{problem.id} is not drawn as one number after the other")
         self._law, self._definition, self._shape = law, definition, problem.shape
         self._is_compiled = is_compiled
         layout = layout_of(problem, default=True)
@@ -59,14 +60,29 @@ class Answers:
 
     def followed(self) -> Iterator[Array]:
         """Yield what JAX's own roundings come to, the likeliest first; nothing if unknown."""
-        for folded in foldings(self._law) if self._is_compiled else (None,):
+        for fused, folded in self._devices():
             chain = Chain(
                 words=self._words,
                 law=self._law,
                 definition=self._definition,
                 dtype=self._dtype,
                 shape=self._shape,
+                fused=frozenset(fused),
                 folded=folded,
             )
-            if (found := chain.followed) is not None:
-                yield found
+            if (found := chain.followed) is None:
+                return
+            yield found
+
+    def solutions(self, number: int) -> Iterator[Solution]:
+        """Yield the answers to the seed of that place, one for each sound device that is known."""
+        words = np.moveaxis(self._words, -1 - len(self._shape), 0)[number]
+        for fused, folded in self._devices():
+            yield solve_words(
+                words, self._definition, self._dtype, self._shape, fused=fused, folded=folded
+            )
+
+    def _devices(self) -> Iterator[tuple[Collection[str], ErfErrors | None]]:
+        for fused in fusings(self._dtype.name):
+            for folded in foldings(self._law) if self._is_compiled else (None,):
+                yield fused, folded

@@ -254,13 +254,13 @@ def _descended(key: Key, steps: tuple[Step, ...], *, partitionable: bool) -> Key
 def draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
     """Return one word per element; for complex dtypes two, from the two keys that a split gives.
 
-    Of several keys of a real dtype the words are along a new first axis.
+    Of several keys the words are along a new axis, the first or, for complex dtypes, the second.
     """
     width = word_bits(dtype)
     if dtype.kind != "c":
         return random_bits(key, width, shape, partitionable=partitionable)
-    halves = split(key, partitionable=partitionable)
-    return np.stack([random_bits(k, width, shape, partitionable=partitionable) for k in halves])
+    halves = np.moveaxis(split(key, partitionable=partitionable), -2, 0)
+    return random_bits(halves, width, shape, partitionable=partitionable)
 
 
 def _drawn(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:

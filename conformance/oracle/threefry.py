@@ -84,12 +84,17 @@ def _hash_in_place(
 
 
 def split(key: Key, num: int = 2, *, partitionable: bool = True) -> npt.NDArray[np.uint32]:
-    """Return `num` new keys as rows, as `jax.random.split` does."""
+    """Return `num` new keys as rows, as `jax.random.split` does.
+
+    Of several keys those of each are along a new first axis.
+    """
+    keys, shape = key.reshape(-1, 2), (*key.shape[:-1], num, 2)
     if not partitionable:
-        return _paired_words(key[None], 2 * num).reshape(num, 2)
-    counters = np.zeros((2, num), np.uint32)
-    counters[1] = np.arange(num)
-    return np.ascontiguousarray(threefry2x32(key, counters).T)
+        return _paired_words(keys, 2 * num).reshape(shape)
+    left, right, scratch = np.zeros((3, len(keys), num), np.uint32)
+    right[:] = np.arange(num)
+    _hash_in_place(keys, left, right, scratch)
+    return np.stack([left, right], axis=-1).reshape(shape)
 
 
 def fold_in(key: Key, data: int) -> Key:

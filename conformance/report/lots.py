@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ LOTS_FILE = "lots.jsonl"
 """File of a run of blocks: a line for each block that is done, whatever came of it."""
 
 DISTANCE = "oracle.oracle_ulp_at_sigma"
-"""The one metric that the seed decides."""
+"""The one metric that the seed decides in version 1 of the format."""
 
 OWN = ("case", "seed", "outcome", "metrics", "rerun")
 """The columns in which the rows of a lot may differ."""
@@ -33,14 +34,14 @@ OWN = ("case", "seed", "outcome", "metrics", "rerun")
 class Lot:
     """The rows of cases of one program that plainly passed alike.
 
-    row: of any of them. seeds, digests: of each, and of what it returned. at_sigma: DISTANCE of
-        each; () where that is as the row has it.
+    row: of any of them. seeds, digests: of each, and of what it returned. figures: of each, by
+        metric, those that its seed decides; the others are as the row has them.
     """
 
     row: Row
     seeds: tuple[int, ...]
     digests: tuple[str, ...]
-    at_sigma: tuple[float, ...] = ()
+    figures: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
 
     @staticmethod
     def of(row: Row) -> Lot:
@@ -65,18 +66,32 @@ class Lot:
         }
 
     def _metrics(self) -> list[str]:
-        text = self.row.metrics
-        if not self.at_sigma:
-            return [text] * len(self.seeds)
-        known = json.dumps({DISTANCE: json.loads(text)[DISTANCE]})[1:-1]
-        before, _, after = text.partition(known)
-        return [f'{before}"{DISTANCE}": {each!r}{after}' for each in self.at_sigma]
+        if not self.figures:
+            return [self.row.metrics] * len(self.seeds)
+        form = ", ".join(
+            f"{_literal(name)}: {'%s' if name in self.figures else _literal(value)}"
+            for name, value in json.loads(self.row.metrics).items()
+        )
+        own = (
+            map(_number, self.figures[name])
+            for name in json.loads(self.row.metrics)
+            if name in self.figures
+        )
+        return [f"{{{form}}}" % each for each in zip(*own, strict=True)]
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows, one by one."""
         own = self.own()
         for values in zip(*own.values(), strict=True):
             yield dataclasses.replace(self.row, **dict(zip(own, values, strict=True)))
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value).replace("%", "%%")
+
+
+def _number(value: float) -> str:
+    return repr(value) if math.isfinite(value) else f'"{value}"'
 
 
 def _digest(row: Row) -> str:
@@ -112,7 +127,7 @@ def told(lots: Lots) -> str:
             "row": to_values(lot.row),
             "seeds": lot.seeds,
             "digests": lot.digests,
-            "at_sigma": lot.at_sigma,
+            "figures": lot.figures,
         }
         for lot in lots.lots
     ]
@@ -140,12 +155,20 @@ def _lot(values: Mapping[str, Any]) -> Lot:
         row=from_values(values["row"]),
         seeds=record(tuple[int, ...], values["seeds"]),
         digests=record(tuple[str, ...], values["digests"]),
-        at_sigma=record(tuple[float, ...], values["at_sigma"]),
+        figures={
+            name: record(tuple[float, ...], each) for name, each in _figures_of(values).items()
+        },
     )
-    lengths = (len(lot.seeds), len(lot.digests), len(lot.at_sigma) or len(lot.seeds))
+    lengths = (len(lot.seeds), len(lot.digests), *map(len, lot.figures.values()))
     if len(set(lengths)) > 1:
-        raise Malformed(f"of one lot {lengths} seeds, digests and distances")
+        raise Malformed(f"of one lot {lengths} seeds, digests and figures")
     return lot
+
+
+def _figures_of(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "figures" in values:
+        return dict(values["figures"])
+    return {DISTANCE: values["at_sigma"]} if values["at_sigma"] else {}
 
 
 def read_lots(folder: Path) -> Iterator[Lots]:

@@ -1,8 +1,9 @@
 """Many seeds of one program at once: observed, judged and reported as a block.
 
 The first and the last case of a block go the way of any case. Where the block drew the very bits
-that their own calls did, and an array is plainly right, its row is that of the first but for what
-the seed decides. All else goes the way of any case, one by one: same verdicts, same messages.
+that their own calls did, a case of which the checks make what they made of one of these has the row
+of that one, but for what the seed decides. All else goes the way of any case, one by one: same
+verdicts, same messages.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from conformance.core.arrays import returned
 from conformance.core.ids import Block, Case
-from conformance.core.records import COMPILED, IN_BLOCK, DriftClass, Outcome, Returned, Status
-from conformance.judge.block import Plain, is_judged_at_once, judge_block
+from conformance.core.records import IN_BLOCK, DriftClass, Outcome, Raised, Returned, Status
+from conformance.core.settings import installed_jax
+from conformance.judge.block import Judged, Kind, is_judged_at_once, judge_block
 from conformance.judge.budgets import budget_for
-from conformance.report.lots import DISTANCE, Lot, Lots
+from conformance.judge.ledger import is_as_stated
+from conformance.report.lots import Lot, Lots
 from conformance.report.rows import Row, outcome_text
+from conformance.run.session import Verdict
 
 if TYPE_CHECKING:
     from conformance.judge.bench import Goldens
+    from conformance.judge.ledger import Limitation
     from conformance.observe.observer import Draws
-    from conformance.run.session import Session, Verdict
+    from conformance.run.session import Session
 
 
 def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lots]:
@@ -42,7 +48,7 @@ def as_lots(block: Block, verdicts: Iterable[Verdict | Lot]) -> Iterator[Verdict
     for found in verdicts:
         if isinstance(found, Lot):
             lots.append(found)
-        elif _is_template(found):
+        elif _is_plain(found):
             assert found.row is not None
             lots.append(Lot.of(found.row))
         else:
@@ -53,7 +59,8 @@ def as_lots(block: Block, verdicts: Iterable[Verdict | Lot]) -> Iterator[Verdict
 def _found(session: Session, block: Block) -> Iterator[Verdict | Lot]:
     """Yield what comes of the cases of a block, of many that passed alike together."""
     cases = list(block.cases())
-    ends = [session.verdict(case) for case in dict.fromkeys((cases[0], cases[-1]))]
+    with session.observer.one_program():
+        ends = [session.verdict(case) for case in dict.fromkeys((cases[0], cases[-1]))]
     yield from ends
     inner = cases[1:-1]
     drawn = _drawn(session, block, ends) if inner and all(map(_is_template, ends)) else None
@@ -63,102 +70,159 @@ def _found(session: Session, block: Block) -> Iterator[Verdict | Lot]:
     for number, case in enumerate(inner, start=1):
         if not drawn.take(number, case):
             yield (verdict := session.verdict(case))
-            drawn.learn(verdict)
-    yield from drawn.lots
+            drawn.learn(number, verdict)
+    for lot in drawn.lots:
+        if lot.row.status == Status.PASSED:
+            yield lot
+        else:
+            yield from (Verdict(case=block.case.of_seed(row.seed), row=row) for row in lot.rows())
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    return _is_template(verdict) and verdict.row is not None and verdict.row.status == Status.PASSED
 
 
 def _is_template(verdict: Verdict) -> bool:
-    """Return whether the case plainly passed, so that what passes alike has such a row."""
+    """Return whether what is judged alike has such a row: nothing of it is said of one case."""
     row = verdict.row
-    if row is None or row.status != Status.PASSED:
+    if row is None or row.status == Status.FAILED:
         return False
     return row.drift_class in (None, DriftClass.IDENTICAL)
 
 
 def _drawn(session: Session, block: Block, ends: list[Verdict]) -> _Drawn | None:
     """Draw and judge all at once, where that draws what the calls of both ends did; else None."""
-    bench, problem = session.bench, block.case.problem
-    spec = bench.specs[problem.initializer]
-    if not is_judged_at_once(spec.definition, problem):
-        return None
+    bench, case = session.bench, block.case
+    spec = bench.specs[case.problem.initializer]
+    is_at_once = is_judged_at_once(spec.definition, case.problem)
     draws = session.observer.observe_many(block, spec)
-    if draws is None:
+    if draws is None or not (is_at_once or isinstance(draws, Raised)):
         return None
-    for end, array in zip(ends, (draws.arrays[0], draws.arrays[-1]), strict=True):
-        if end.row is None or end.row.outcome != outcome_text(returned(array)):
+    outcomes = _Outcomes(draws)
+    for number, end in zip((0, -1), ends, strict=False):
+        if end.row is None or end.row.outcome != outcomes.text(number):
             return None
-    assert spec.definition is not None
-    plain = judge_block(
-        draws.arrays,
-        spec.definition,
-        problem,
-        block.seeds,
-        budget_for(spec, block.case, bench.budgets),
-        is_compiled=block.case.transform in COMPILED,
-    )
-    drawn = _Drawn(bench.goldens, draws, plain)
-    for end in ends:
-        drawn.learn(end)
+    if isinstance(draws, Raised):
+        judged = Judged(kinds=(Kind(),) * len(block.seeds))
+    else:
+        assert spec.definition is not None
+        budget = budget_for(spec, case, bench.budgets)
+        judged = judge_block(
+            draws.arrays, spec.definition, case, block.seeds, budget, draws.normals
+        )
+    entries = bench.ledger.matching(case, installed_jax())
+    drawn = _Drawn(bench.goldens, outcomes, judged, entries)
+    for number, end in zip((0, -1), ends, strict=False):
+        drawn.learn(number, end)
     return drawn
 
 
-class _Drawn:
-    """The cases of a block that were drawn at once, and those that plainly pass."""
+class _Outcomes:
+    """What came of each seed of a block in the calls for all."""
 
-    def __init__(self, goldens: Goldens, draws: Draws, plain: Plain) -> None:
-        self._goldens, self._draws, self._plain = goldens, draws, plain
-        self._alike: dict[bool, _Alike] = {}
+    def __init__(self, draws: Draws | Raised) -> None:
+        self._draws = draws
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds of a call, a seed's share."""
+        return 0.0 if isinstance(self._draws, Raised) else self._draws.elapsed_s
+
+    def is_repeated(self, number: int) -> bool:
+        """Return whether a second call came to the same."""
+        return isinstance(self._draws, Raised) or bool(self._draws.is_repeated[number])
+
+    def digest(self, number: int) -> str:
+        """Return the digest of the array, or the name of the exception."""
+        if isinstance(self._draws, Raised):
+            return self._draws.exception
+        return hashlib.sha256(self._draws.arrays[number].tobytes()).hexdigest()
+
+    def text(self, number: int) -> str:
+        """Return it as rows do."""
+        if isinstance(self._draws, Raised):
+            return outcome_text(self._draws)
+        return outcome_text(returned(self._draws.arrays[number]))
+
+
+class _Drawn:
+    """The cases of a block that were drawn at once, and those that are judged alike."""
+
+    def __init__(
+        self,
+        goldens: Goldens,
+        outcomes: _Outcomes,
+        judged: Judged,
+        entries: tuple[Limitation, ...],
+    ) -> None:
+        self._goldens, self._outcomes, self._judged = goldens, outcomes, judged
+        self._stated = [figure for entry in entries for figure in entry.figures.items()]
+        self._alike: dict[tuple[bool, Kind], _Alike] = {}
 
     @property
     def lots(self) -> list[Lot]:
         """The rows of those that were taken."""
         return [alike.lot() for alike in self._alike.values() if alike.digests]
 
-    def learn(self, verdict: Verdict) -> None:
-        """Take the row as that of the cases that pass alike."""
-        if _is_template(verdict):
-            assert verdict.row is not None
-            has_golden = verdict.row.drift_class is not None
-            row = dataclasses.replace(verdict.row, mode=IN_BLOCK, elapsed_s=self._draws.elapsed_s)
-            self._alike.setdefault(has_golden, _Alike(row))
+    def learn(self, number: int, verdict: Verdict) -> None:
+        """Take the row as that of the cases that are judged alike, if all here was judged so."""
+        kind, row = self._judged.kinds[number], verdict.row
+        if kind is None or row is None or not _is_template(verdict):
+            return
+        figures = json.loads(row.metrics)
+        is_alike = row.departs_by == kind.departs_by and all(
+            float(figures[name]) == self._judged.figures[name][number] for name in kind.figures
+        )
+        if is_alike:
+            mode, elapsed_s = IN_BLOCK, self._outcomes.elapsed_s
+            row = dataclasses.replace(row, mode=mode, elapsed_s=elapsed_s)
+            self._alike.setdefault((row.drift_class is not None, kind), _Alike(row, kind))
 
     def take(self, number: int, case: Case) -> bool:
-        """Add the row of the case, if it plainly passes."""
-        if not (self._plain.is_right[number] and self._draws.is_repeated[number]):
+        """Add the row of the case, if one that is judged alike is known."""
+        kind = self._judged.kinds[number]
+        if kind is None or not self._outcomes.is_repeated(number):
             return False
-        digest = hashlib.sha256(self._draws.arrays[number].tobytes()).hexdigest()
-        golden = self._goldens.golden(case.problem.id, case.backend)
-        alike = self._alike.get(golden is not None)
-        if alike is None or (golden is not None and not _has_digest(golden.outcome, digest)):
+        digest = self._outcomes.digest(number)
+        golden = self._goldens.golden(case.problem.id, case.backend, installed_jax())
+        alike = self._alike.get((golden is not None, kind))
+        if alike is None or (golden is not None and _digest(golden.outcome) != digest):
             return False
-        alike.add(case.problem.seed, digest, float(self._plain.at_sigma[number]))
+        figures = {name: float(self._judged.figures[name][number]) for name in kind.figures}
+        if kind.failed and not self._are_as_stated(figures):
+            return False
+        alike.add(case.problem.seed, digest, figures)
         return True
 
+    def _are_as_stated(self, figures: Mapping[str, float]) -> bool:
+        found = {name.partition(".")[2]: value for name, value in figures.items()}
+        return all(is_as_stated(found.get(name, math.nan), value) for name, value in self._stated)
 
-def _has_digest(outcome: Outcome, digest: str) -> bool:
-    return isinstance(outcome, Returned) and outcome.sha256 == digest
+
+def _digest(outcome: Outcome) -> str:
+    return outcome.sha256 if isinstance(outcome, Returned) else outcome.exception
 
 
 class _Alike:
     """Cases that have the row but for what their seeds decide."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, kind: Kind) -> None:
         self.digests: list[str] = []
         self._row, self._seeds = row, list[int]()
-        self._at_sigma: list[float] = []
+        self._figures: dict[str, list[float]] = {name: [] for name in kind.figures}
 
-    def add(self, seed: int, digest: str, at_sigma: float) -> None:
+    def add(self, seed: int, digest: str, figures: Mapping[str, float]) -> None:
         """Add a case."""
         self._seeds.append(seed)
         self.digests.append(digest)
-        self._at_sigma.append(at_sigma)
+        for name, value in figures.items():
+            self._figures[name].append(value)
 
     def lot(self) -> Lot:
         """Return their rows."""
-        has_distance = DISTANCE in json.loads(self._row.metrics)
         return Lot(
             row=self._row,
             seeds=tuple(self._seeds),
             digests=tuple(self.digests),
-            at_sigma=tuple(self._at_sigma) if has_distance else (),
+            figures={name: tuple(values) for name, values in self._figures.items()},
         )

@@ -19,6 +19,7 @@ from conformance.judge.checks.backward_error import (
     gram_error,
     products_in,
     scaling_slack,
+    stack_errors,
     unscaled,
 )
 from conformance.oracle import haar
@@ -220,6 +221,49 @@ def test_column_errors_are_those_of_the_definition(
     assert errors[found.at] == pytest.approx(errors.max(), rel=1e-12, abs=2.0**-8)
     assert found.lowest_diagonal == pytest.approx(diagonal.min(), rel=1e-12, abs=2.0**-9)
     assert diagonal[found.lowest_at] == pytest.approx(diagonal.min(), rel=1e-12, abs=2.0**-8)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (5, 3), (6, 1), (40, 33)])
+def test_the_errors_of_a_stack_are_those_of_each_matrix(dtype: str, shape: tuple[int, int]) -> None:
+    """To the last bit, whatever else is in the stack, and however its matrices lie in memory."""
+    drawn = np.stack([normals(dtype, shape, seed) for seed in range(4)])
+    q = np.stack([computed_q(each) for each in drawn])
+    q[1, :, -1] *= q.dtype.type(-1)
+    q[2, 0, 0] = np.nan
+    turned = np.swapaxes(np.ascontiguousarray(np.swapaxes(q, 1, 2)), 1, 2)
+
+    for stack in (q, turned):
+        found = stack_errors(stack, drawn, bound=2.0)
+
+        columns = [column_errors(*pair, bound=2.0) for pair in zip(stack, drawn, strict=True)]
+        grams = [gram_error(each, each.dtype) for each in stack]
+        expected = {
+            "gram": [each.largest for each in grams],
+            "gram_ratio": [each.ratio for each in grams],
+            "column": [each.largest for each in columns],
+            "column_ratio": [each.ratio for each in columns],
+            "lowest_diagonal": [each.lowest_diagonal for each in columns],
+            "n_undetermined": [each.n_undetermined for each in columns],
+        }
+        for name, values in expected.items():
+            np.testing.assert_array_equal(getattr(found, name), values, name)
+
+
+def test_signs_of_a_stack_are_undetermined_up_to_the_bound() -> None:
+    drawn = np.stack([normals("float32", (6, 3), seed) for seed in range(3)])
+    q = np.stack([computed_q(each) for each in drawn])
+    least = float(stack_errors(q, drawn, bound=0.0).lowest_diagonal.min())
+    found = [
+        stack_errors(q, drawn, bound=bound).n_undetermined.tolist()
+        for bound in (
+            math.nextafter(least, 0),
+            least,
+            2 * float(np.float32(1) / np.float32(2**-24)),
+        )
+    ]
+
+    assert [sum(each) for each in found] == [0, 1, 9]
 
 
 def _defined_errors(

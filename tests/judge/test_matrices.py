@@ -28,6 +28,7 @@ from conformance.judge.checks.matrices import (
     NO_DIGITS,
     Drawn,
     _witnesses,
+    are_off_centre,
     as_another,
     bound_of,
     column_fault,
@@ -45,6 +46,7 @@ from conformance.judge.checks.matrices import (
     normals_slack,
     off_centre_fault,
     tall_of,
+    tall_stack,
 )
 from conformance.oracle import haar, solve_normals
 from tests import small_golden
@@ -1060,3 +1062,42 @@ def test_what_is_recorded_is_what_the_transform_draws(prng: str, transform: str)
     drawn = drawn_by(outcome, PLAIN, None, BUDGET)
     assert drawn is not None
     assert fault_of(outcome, PLAIN, drawn, BUDGET) == ""
+
+
+# --- Stacks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column_axis", [-1, 0, 1])
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (2, 3, 4)])
+def test_the_tall_matrices_of_a_stack_are_those_of_each(
+    shape: tuple[int, ...], column_axis: int
+) -> None:
+    arrays = np.arange(3 * math.prod(shape), dtype=np.float32).reshape(3, *shape)
+    definition = dataclasses.replace(PLAIN, column_axis=column_axis)
+
+    found = tall_stack(arrays, definition)
+
+    assert found.tolist() == [tall_of(each, definition).tolist() for each in arrays]
+
+
+@pytest.mark.parametrize("column_axis", [-1, 0])
+def test_the_tall_matrices_of_a_stack_of_kernels_are_their_centres(column_axis: int) -> None:
+    arrays = np.arange(2 * 3 * 5 * 2 * 4, dtype=np.float32).reshape(2, 3, 5, 2, 4)
+    definition = DeltaOrthogonal(scale=1.0, column_axis=column_axis)
+
+    found = tall_stack(arrays, definition)
+
+    assert found.tolist() == [tall_of(each, definition).tolist() for each in arrays]
+
+
+def test_kernels_of_a_stack_that_are_not_zero_off_their_centre_are_told() -> None:
+    arrays = np.zeros((4, 3, 2, 2), np.float32)
+    arrays[:, 1] = 1
+    arrays[1, 0, 0, 1], arrays[2, 2, 1, 1] = 1e-30, np.nan
+    definition = DeltaOrthogonal(scale=1.0, column_axis=-1)
+
+    found = are_off_centre(arrays, definition)
+
+    assert found.tolist() == [bool(off_centre_fault(each, definition)) for each in arrays]
+    assert found.tolist() == [False, True, True, False]
+    assert not are_off_centre(arrays, PLAIN).any()

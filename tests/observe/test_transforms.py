@@ -11,7 +11,7 @@ import pytest
 
 from conformance.core.ids import CALLS, TRANSFORMS, parse_problem
 from conformance.observe.backends import transforms
-from conformance.observe.backends.transforms import MANY_CALLS, MAPPED, mapped, one_call
+from conformance.observe.backends.transforms import MANY_CALLS, VMAP_LANES, mapped, one_call
 
 PROBLEM = parse_problem("normal-float32-8x3-s7")
 
@@ -122,8 +122,84 @@ def test_the_first_array_that_differs_from_the_one_before_is_returned() -> None:
     assert call(None).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("transform", sorted(set(TRANSFORMS) - set(MAPPED)))
-def test_what_is_about_one_key_is_not_mapped_over_many(transform: str) -> None:
-    """A block of seeds would else report a transform that nobody applied."""
-    with pytest.raises(ValueError, match=f"'{transform}' takes one key: many go by eager"):
-        mapped(transform, words_of_keys([]), PROBLEM, jax.devices())
+# --- Many keys -----------------------------------------------------------------------------------
+KEYS: Any = jax.vmap(jax.random.key)(np.arange(5, 10, dtype=np.uint32))
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_many_keys_draw_what_each_of_them_does(transform: str) -> None:
+    initializer = words if transform in CALLS else jax.nn.initializers.normal()
+    one = transforms.TRANSFORMS[transform](initializer, PROBLEM, jax.devices())
+
+    arrays = mapped(transform, initializer, PROBLEM, jax.devices())(KEYS)
+
+    each = [np.asarray(one(key)) for key in KEYS]
+    assert np.asarray(arrays).tobytes() == np.stack(each).tobytes()
+
+
+def words(key: Any, shape: Any, dtype: Any) -> Any:
+    del shape, dtype
+    return jax.random.key_data(key) + 0
+
+
+@pytest.mark.parametrize(
+    ("transform", "n_calls"),
+    [
+        ("third_call", 3),
+        ("after_another_key", 2),
+        ("second_thread", 1),
+        ("after_donation", 2),
+        ("thousand_calls", MANY_CALLS),
+    ],
+)
+def test_what_comes_before_a_call_comes_before_that_of_many_keys(
+    transform: str, n_calls: int
+) -> None:
+    seen: list[Any] = []
+
+    def initializer(key: Any, shape: Any, dtype: Any) -> Any:
+        seen.append(key)
+        return words(key, shape, dtype)
+
+    mapped(transform, initializer, PROBLEM, jax.devices())(KEYS)
+
+    assert len(seen) == n_calls
+
+
+@pytest.mark.parametrize(
+    ("transform", "is_wrong"), [("vmap_first", True), ("vmap_last", False), ("vmap", False)]
+)
+def test_each_of_many_keys_has_its_lane(transform: str, is_wrong: bool) -> None:
+    """The first of the lanes of each is another, beside whatever stands in the others."""
+
+    def first_is_another(key: Any, shape: Any, dtype: Any) -> Any:
+        lanes = jax.custom_batching.custom_vmap(lambda data: data + 0)
+        lanes.def_vmap(lambda n, _, data: (data.at[0].add(1 if n == VMAP_LANES else 0), True))
+        del shape, dtype
+        return lanes(jax.random.key_data(key))
+
+    found = mapped(transform, first_is_another, PROBLEM, jax.devices())(KEYS)
+
+    is_other = np.asarray(found) != np.asarray(jax.random.key_data(KEYS))
+    assert is_other.any(axis=1).tolist() == [is_wrong] * len(KEYS)
+
+
+def test_arrays_of_many_keys_that_lie_elsewhere_are_refused() -> None:
+    def elsewhere(key: Any, shape: Any, dtype: Any, out_sharding: Any) -> Any:
+        del out_sharding
+        return jax.random.normal(key, shape, dtype)
+
+    call = mapped("out_sharding", elsewhere, PROBLEM, jax.devices())
+
+    with pytest.raises(ValueError, match="was asked for, and the array has another one"):
+        call(KEYS)
+
+
+def test_arrays_of_many_keys_are_spread_within_the_program() -> None:
+    """Along the longest axis that the devices do not divide: the second of the keys' and 9 x 4."""
+    problem = parse_problem("normal-float32-9x4-s7")
+    call: Any = mapped("sharded_uneven", jax.nn.initializers.normal(), problem, jax.devices())
+
+    text = call.lower(KEYS).as_text()
+
+    assert '[{?}, {"devices"}, {}]> : tensor<5x9x4xf32>' in text

@@ -89,6 +89,17 @@ def test_split_keys_are_those_of_jax(num: int, partitionable: bool) -> None:
 
 
 @LAYOUTS
+@pytest.mark.parametrize("num", [1, 2, 5])
+def test_many_keys_are_split_as_each_of_them(num: int, partitionable: bool) -> None:
+    keys = np.stack([seed_key(seed) for seed in (3, 0, 2**31)])
+
+    found = split(keys, num, partitionable=partitionable)
+
+    each = [split(key, num, partitionable=partitionable).tolist() for key in keys]
+    assert found.tolist() == each
+
+
+@LAYOUTS
 @pytest.mark.parametrize("data", [0, 1, 2**32 - 1])
 def test_folded_keys_are_those_of_jax_in_either_layout(data: int, partitionable: bool) -> None:
     with jax.threefry_partitionable(partitionable):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -33,7 +34,7 @@ def row_of(seed: int, digest: str, at_sigma: float) -> Row:
 
 AT = "2026-11-29T12:00:00.000001+00:00"
 ROWS = [row_of(*each) for each in zip(SEEDS, DIGESTS, (0.5, 0.25, 1e-9), strict=True)]
-LOT = Lot(row=ROWS[0], seeds=SEEDS, digests=DIGESTS, at_sigma=(0.5, 0.25, 1e-9))
+LOT = Lot(row=ROWS[0], seeds=SEEDS, digests=DIGESTS, figures={DISTANCE: (0.5, 0.25, 1e-9)})
 
 
 def block_of(*lots: Lot) -> Lots:
@@ -65,11 +66,36 @@ def test_a_lot_of_one_row_has_that_row() -> None:
     assert row == ROWS[1]
 
 
-def test_a_row_without_a_distance_keeps_its_metrics() -> None:
+def test_a_row_of_which_the_seed_decides_no_figure_keeps_its_metrics() -> None:
     row = dataclasses.replace(ROWS[0], metrics='{"values.first": 0.5}')
-    lot = dataclasses.replace(LOT, row=row, at_sigma=())
+    lot = dataclasses.replace(LOT, row=row, figures={})
 
     assert {each.metrics for each in lot.rows()} == {row.metrics}
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-300, 5.0, float("inf"), float("nan")])
+def test_figures_are_as_rows_have_them(value: float) -> None:
+    """Whatever the metrics are called, and in the order that they have there."""
+    known = {"100% first": 0.5, "a.second": 1.5, "b.third": "inf", "c.fourth": 2.5}
+    row = dataclasses.replace(ROWS[0], metrics=json.dumps(known))
+    figures = {"c.fourth": (3.5,), "a.second": (value,)}
+    lot = dataclasses.replace(LOT, row=row, seeds=(10,), digests=DIGESTS[:1], figures=figures)
+
+    (found,) = lot.rows()
+
+    expected = value if math.isfinite(value) else str(value)
+    assert found.metrics == json.dumps({**known, "a.second": expected, "c.fourth": 3.5})
+
+
+@pytest.mark.parametrize("at_sigma", [(0.5, 0.25, 1e-9), ()])
+def test_the_distances_of_the_first_version_are_figures(at_sigma: tuple[float, ...]) -> None:
+    values = json.loads(told(block_of(LOT)))
+    del values["lots"][0]["figures"]
+    values["lots"][0]["at_sigma"] = at_sigma
+
+    (lot,) = read(json.dumps({**values, "schema": 1})).lots
+
+    assert lot.figures == ({DISTANCE: at_sigma} if at_sigma else {})
 
 
 def test_lots_read_back_as_they_were_told() -> None:
@@ -98,7 +124,7 @@ def test_lots_of_unequal_lengths_are_refused() -> None:
     values = json.loads(told(block_of(LOT)))
     values["lots"][0]["digests"].pop()
 
-    with pytest.raises(ReportError, match=r"\(3, 2, 3\) seeds, digests and distances"):
+    with pytest.raises(ReportError, match=r"\(3, 2, 3\) seeds, digests and figures"):
         read(json.dumps(values))
 
 

@@ -15,10 +15,12 @@ import pytest
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cases.selection import Selection, blocks
-from conformance.core.ids import Block, format_shape, parse_unit
+from conformance.core.arrays import returned, whole
+from conformance.core.ids import TRANSFORMS, Block, Tier, format_shape, parse_unit
 from conformance.core.paths import shipped
-from conformance.core.records import IN_BLOCK
+from conformance.core.records import IN_BLOCK, Entry, Raised, Returned
 from conformance.observe.backends import pjrt, transforms
+from conformance.observe.observer import Draws
 from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -95,12 +97,120 @@ def n_at_once(rows: list[Row]) -> int:
 
 
 @pytest.mark.parametrize("transform", ["eager", "legacy_key", "jit", "vmap"])
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float64", "complex64"])
 def test_right_cases_have_the_rows_of_their_own_calls(transform: str, dtype: str) -> None:
-    session = session_of(dtypes=(dtype,), transforms=(transform,), shapes=("16x8",))
+    session = session_of("normal", dtypes=(dtype,), transforms=(transform,), shapes=("16x8",))
     found = rows_in_blocks(session)
 
     assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize("base", ["lecun_normal", "orthogonal"])
+@pytest.mark.parametrize("transform", sorted({*TRANSFORMS} - {"thousand_calls"}))
+def test_each_transform_has_the_rows_of_its_own_calls(transform: str, base: str) -> None:
+    session = session_of(base, transforms=(transform,), shapes=("16x7",))
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_thousands_of_calls_are_of_all_seeds() -> None:
+    session = session_of("zeros", transforms=("thousand_calls",), shapes=("7",))
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+LIMITED = [
+    ("constant_negative", "float8_e8m0fnu", "7", {"float8-e8m0fnu-constants"}),
+    ("normal", "float8_e8m0fnu", "16x8", {"float8-e8m0fnu-draws"}),
+    ("normal_large", "float8_e4m3", "16x8", {"float8-overflow"}),
+    ("uniform_large", "float8_e3m4", "16x8", {"float8-overflow-of-uniforms"}),
+    ("lecun_normal", "float8_e4m3fn", "16x8", {"float8-truncated-normal-without-infinity"}),
+    (
+        *("truncated_normal_tail", "float8_e4m3fnuz", "16x8"),
+        {"float8-truncated-normal-tail-without-infinity"},
+    ),
+    ("he_normal", "complex64", "16x8", {"complex-truncated-normal-variance"}),
+    (
+        "scaling_fan_avg_truncated_normal",
+        "complex128",
+        "8x8",
+        {"complex-truncated-normal-variance"},
+    ),
+    (
+        "truncated_normal_positive",
+        "bfloat16",
+        "64x32",
+        {"truncated-normal-reaches-zero-drawn", None},
+    ),
+    ("orthogonal", "bfloat16", "8x4", {"orthogonal-low-precision"}),
+    ("delta_orthogonal", "float8_e5m2", "3x4x8", {"orthogonal-float8"}),
+]
+
+
+@pytest.mark.parametrize(("base", "dtype", "shape", "names"), LIMITED)
+def test_limited_cases_have_the_rows_of_their_own_calls(
+    base: str, dtype: str, shape: str, names: set[str | None]
+) -> None:
+    """All of them but the ends, and the first of each other kind that turns up among them."""
+    session = session_of(
+        base, dtypes=(dtype,), shapes=(shape,), tier=Tier.FULL, ranges=(range(100, 112),)
+    )
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) >= 8
+    assert {row.limitation for row in found} <= names
+    assert all(row.limitation for row in found if row.status == "limited")
+    assert {row.status for row in found} <= {"passed", "limited"}
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_a_documented_refusal_passes_at_once() -> None:
+    session = session_of("orthogonal", shapes=("8",))
+    found = rows_in_blocks(session)
+
+    assert {row.outcome for row in found} == {"raises ValueError"}
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_a_seed_that_is_refused_otherwise_than_the_ends_are_goes_one_by_one() -> None:
+    def build(_: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            seed = int(jax.random.key_data(key)[-1])
+            raise ValueError(shape) if seed == 102 else TypeError(dtype)
+
+        return initializer
+
+    session = session_of("orthogonal", build=build, dtypes=("bfloat16",), shapes=("8x4",))
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == 0
+    assert [row.seed for row in found if row.status == "failed"] == [102]
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_a_seed_whose_figure_is_not_the_ledger_s_fails_alone() -> None:
+    """Its variance is too large by two hundredths more than that which is announced."""
+    wrong = wrong_for(102, lambda array: array * 1.0002)
+    session = session_of("he_normal", build=wrong, dtypes=("complex64",), shapes=("16x8",))
+    found = rows_in_blocks(session)
+
+    assert [row.seed for row in found if row.failed_checks == "ledger"] == [102]
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_a_golden_of_an_exception_is_compared_with_it() -> None:
+    session = session_of("orthogonal", dtypes=("bfloat16",), shapes=("64x32",), ranges=(range(4),))
+    found = rows_in_blocks(session)
+
+    assert "identical" in {row.drift_class for row in found}
     assert comparable(found) == comparable(rows_one_by_one(session))
 
 
@@ -113,13 +223,75 @@ def test_each_law_is_judged_at_once(base: str) -> None:
     assert comparable(found) == comparable(rows_one_by_one(session))
 
 
-@pytest.mark.parametrize("base", ["orthogonal", "delta_orthogonal"])
-def test_what_no_oracle_tells_element_by_element_goes_one_by_one(base: str) -> None:
-    shape = "8x4" if base == "orthogonal" else "3x4x8"
-    found = rows_in_blocks(session := session_of(base, shapes=(shape,)))
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize(
+    ("base", "shape"),
+    [
+        ("orthogonal", "8x4"),
+        ("orthogonal_scaled", "4x2x8"),
+        ("orthogonal_column0", "4x8"),
+        ("delta_orthogonal", "3x4x8"),
+        ("delta_orthogonal_scaled", "3x3x4x8"),
+        ("delta_orthogonal_column0", "3x8x8"),
+    ],
+)
+def test_matrices_have_the_rows_of_their_own_calls(base: str, shape: str, dtype: str) -> None:
+    session = session_of(base, dtypes=(dtype,), shapes=(shape,), tier=Tier.FULL)
+    found = rows_in_blocks(session)
+
+    assert n_at_once(found) == N_SEEDS - 2
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize(("base", "is_drawn"), [("orthogonal", True), ("lecun_normal", False)])
+def test_normals_are_drawn_for_matrices_alone(base: str, is_drawn: bool) -> None:
+    session = session_of(base, shapes=("8x4",))
+    [block] = session.blocks
+
+    draws = session.observer.observe_many(block, session.bench.specs[base])
+
+    assert isinstance(draws, Draws)
+    assert (draws.normals is not None) == is_drawn
+
+
+def test_what_no_oracle_tells_goes_one_by_one() -> None:
+    found = rows_in_blocks(session := session_of(prngs=("rbg",), shapes=("3x2",)))
 
     assert n_at_once(found) == 0
     assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize(
+    ("base", "dtype", "other", "drift"),
+    [
+        ("lecun_normal", "float32", lambda found: _one_step_off(found), "rounding"),
+        ("orthogonal", "bfloat16", lambda _: Raised(exception="OSError", message=""), "contract"),
+    ],
+)
+def test_a_seed_that_is_not_as_its_golden_goes_alone(
+    base: str, dtype: str, other: Any, drift: str
+) -> None:
+    class Altered:
+        """Goldens of which that of seed 1 is another."""
+
+        def golden(self, problem_id: str, backend: str, release: str = "") -> Entry | None:
+            entry = goldens().golden(problem_id, backend, release)
+            if entry is None or not problem_id.endswith("-s1"):
+                return entry
+            return dataclasses.replace(entry, outcome=other(entry.outcome))
+
+    session = session_of(base, dtypes=(dtype,), ranges=(range(3),))
+    session.__dict__["bench"] = dataclasses.replace(session.bench, goldens=Altered())
+    found = rows_in_blocks(session)
+
+    assert [row.drift_class for row in found if row.seed == 1] == [drift]
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def _one_step_off(outcome: Returned) -> Returned:
+    words = whole(outcome).copy()
+    words.view(np.int32)[0, 0] += 1
+    return returned(words)
 
 
 def one_of_each_kind() -> list[Fault]:
@@ -142,6 +314,7 @@ def test_a_planted_fault_has_the_rows_of_its_own_calls(fault: Fault) -> None:
         dtypes=(fault.dtype,),
         shapes=(format_shape(fault.shape),),
         prngs=(fault.prng,),
+        transforms=(fault.transform,),
         ranges=(range(100, 103),),
     )
     found = rows_in_blocks(session)
@@ -185,6 +358,77 @@ def test_one_seed_that_is_wrong_fails_alone(wrong: Any) -> None:
     assert comparable(found) == comparable(rows_one_by_one(session))
 
 
+@pytest.mark.parametrize(
+    ("base", "dtype", "shape", "wrong"),
+    [
+        ("orthogonal", "float32", "8x4", lambda array: array[:, ::-1]),
+        ("orthogonal", "float64", "8x4", lambda array: array.at[0, 3].multiply(1.01)),
+        ("orthogonal", "complex64", "8x4", lambda array: array.conj()),
+        ("orthogonal_scaled", "float32", "4x8", lambda array: -array),
+        ("orthogonal_column0", "complex128", "4x8", lambda array: array * 1.0001),
+        ("delta_orthogonal", "float32", "3x4x8", lambda array: array.at[0, 1, 1].set(1e-30)),
+        ("delta_orthogonal", "float64", "3x4x8", lambda array: array.at[1, 1, 1].set(0)),
+        ("normal", "complex64", "16x8", lambda array: array.conj()),
+        ("he_uniform", "complex128", "16x8", lambda array: array.at[3, 5].set(float("nan"))),
+        ("he_normal", "complex64", "16x8", lambda array: array[::-1]),
+        ("uniform", "float8_e5m2", "16x8", lambda array: abs(array) * -1),
+        ("uniform", "bfloat16", "64x32", lambda array: array * (1 - 2 * (array == 0))),
+        ("zeros", "complex64", "7", lambda array: array.at[3].set(-0.0)),
+        ("normal_large", "float8_e4m3", "16x8", lambda array: array[::-1]),
+    ],
+)
+def test_one_wrong_seed_of_any_kind_fails_alone(
+    base: str, dtype: str, shape: str, wrong: Any
+) -> None:
+    session = session_of(
+        base, build=wrong_for(102, wrong), dtypes=(dtype,), shapes=(shape,), tier=Tier.FULL
+    )
+    found = rows_in_blocks(session)
+
+    assert [row.seed for row in found if row.status == "failed"] == [102]
+    assert n_at_once(found) >= N_SEEDS - 4
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+@pytest.mark.parametrize(
+    ("base", "dtype", "wrong"),
+    [
+        ("lecun_normal", "float8_e4m3fn", lambda array: array.at[0, 0].set(0)),
+        ("normal", "float8_e8m0fnu", lambda array: array.at[0, 0].set(1)),
+        ("normal_large", "float8_e4m3", lambda array: array.at[0, 0].set(1)),
+    ],
+)
+def test_what_else_is_wrong_of_a_limited_seed_is_told_as_of_its_own_call(
+    base: str, dtype: str, wrong: Any
+) -> None:
+    session = session_of(
+        base, build=wrong_for(102, wrong), dtypes=(dtype,), shapes=("16x8",), tier=Tier.FULL
+    )
+
+    assert comparable(rows_in_blocks(session)) == comparable(rows_one_by_one(session))
+
+
+def test_settings_that_compiling_changes_are_told_of_each_block() -> None:
+    """What was compiled for the first block is not kept: the second would change nothing."""
+
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            import jax
+
+            config: Any = jax.config
+            config.update("jax_default_matmul_precision", "highest")
+            return right(key, shape, dtype)
+
+        return initializer
+
+    ranges = (range(3), range(10, 13))
+    session = session_of(build=build, transforms=("jit",), shapes=("3x2",), ranges=ranges)
+    found = rows_in_blocks(session)
+
+    assert {row.failed_checks for row in found} == {"contract"}
+    assert len(found) == 6
+
+
 def test_an_initializer_that_cannot_be_mapped_goes_one_by_one() -> None:
     def build(right: Initializer) -> Initializer:
         def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -219,8 +463,10 @@ def test_a_block_that_draws_otherwise_than_single_calls_is_not_believed() -> Non
     assert {row.status for row in found} == {"failed"}
 
 
-def test_an_array_that_is_not_repeated_fails_alone() -> None:
-    calls: list[int] = []
+@pytest.mark.parametrize("n_before", [0, 1])
+def test_an_array_that_is_not_repeated_fails_alone(n_before: int) -> None:
+    """Whether the first of two calls is the wrong one or the second."""
+    calls = [0] * n_before
 
     def build(right: Initializer) -> Initializer:
         def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -348,3 +594,37 @@ def test_what_is_compiled_for_one_block_serves_the_programs_next(
     assert len(made) == n_made
     if transform == "jit":
         assert made[0]._cache_size() == 2  # of five seeds, and of three
+
+
+def test_the_ends_of_all_blocks_of_a_program_share_what_was_compiled() -> None:
+    traced: list[Any] = []
+
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            traced.append(key)
+            return right(key, shape, dtype)
+
+        return initializer
+
+    ranges = tuple(range(start, start + 4) for start in (0, 10, 20))
+    session = session_of(build=build, transforms=("jit",), shapes=("3x2",), ranges=ranges)
+    found = rows_in_blocks(session)
+
+    assert {row.status for row in found} == {"passed"}
+    assert len(traced) == 3  # the case's, that of further draws of seed 0, and the block's
+
+
+def test_cases_that_are_no_ends_of_a_block_compile_their_own() -> None:
+    traced: list[Any] = []
+
+    def build(right: Initializer) -> Initializer:
+        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+            traced.append(key)
+            return right(key, shape, dtype)
+
+        return initializer
+
+    session = session_of(build=build, transforms=("jit",), shapes=("3x2",))
+    rows_one_by_one(session)
+
+    assert len(traced) == N_SEEDS

@@ -72,13 +72,19 @@ def gram_error(orthonormal: Array, dtype: np.dtype[Any]) -> GramError:
 
     dtype: the one in which the matrix was computed, which says what u is.
     """
-    rows, columns = orthonormal.shape
+    gram, ratio = _gram(orthonormal, dtype)
+    row, column = np.unravel_index(np.argmax(gram), gram.shape)
+    largest = float(gram[row, column])
+    return GramError(largest=largest, at=(int(row), int(column)), ratio=float(ratio))
+
+
+def _gram(orthonormal: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return all g_ij, and the ratio of `GramError`: of one matrix, or of each of a stack."""
+    rows, columns = orthonormal.shape[-2:]
     with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
-        product = products_in(dtype)(orthonormal.conj().T, orthonormal, np.eye(columns))
+        product = products_in(dtype)(_adjoint(orthonormal), orthonormal, np.eye(columns))
         gram = np.abs(product) / unit_roundoff(dtype)
-        row, column = np.unravel_index(np.argmax(gram), gram.shape)
-        ratio = float(gram.sum(axis=0).max() / (2 * rows))
-    return GramError(largest=float(gram[row, column]), at=(int(row), int(column)), ratio=ratio)
+        return gram, gram.sum(axis=-2).max(axis=-1) / (2 * rows)
 
 
 def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnErrors:
@@ -101,18 +107,7 @@ def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnEr
         raise ValueError(
             f"Q is {list(orthonormal.shape)}, A {list(drawn.shape)}: both must be tall, and alike"
         )
-    roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
-    with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
-        adjoint = orthonormal.conj().T
-        # R is what Q^H A has on and above the diagonal; `rest` is what its rounding cut off.
-        square = product(adjoint, drawn, np.zeros((columns, columns)))
-        factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
-        residual = np.abs(product(orthonormal, factor, drawn) + widen(orthonormal) @ rest)
-        wide = np.abs(widen(drawn))
-        lengths = np.linalg.norm(wide, axis=0) * roundoff
-        errors = np.linalg.norm(residual, axis=0) / lengths
-        diagonal = factor.diagonal().real / lengths
-        ratio = residual.sum(axis=0).max() / (rows * wide.sum(axis=0).max() * 2 * roundoff)
+    errors, diagonal, ratio = _columns(orthonormal, drawn)
     at, lowest_at = int(np.argmax(errors)), int(np.argmin(diagonal))
     return ColumnErrors(
         largest=float(errors[at]),
@@ -125,11 +120,64 @@ def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnEr
     )
 
 
+def _columns(orthonormal: Array, drawn: Array) -> tuple[Array, Array, Array]:
+    """Return c_j, r_j and the ratio of `ColumnErrors`: of one matrix, or of each of a stack."""
+    rows, columns = drawn.shape[-2:]
+    roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
+        adjoint = _adjoint(orthonormal)
+        # R is what Q^H A has on and above the diagonal; `rest` is what its rounding cut off.
+        square = product(adjoint, drawn, np.zeros((columns, columns)))
+        factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
+        residual = np.abs(product(orthonormal, factor, drawn) + _plain(orthonormal, rest))
+        wide = np.abs(widen(drawn))
+        lengths = np.linalg.norm(wide, axis=-2) * roundoff
+        errors = np.linalg.norm(residual, axis=-2) / lengths
+        diagonal = factor.diagonal(axis1=-2, axis2=-1).real / lengths
+        largest = wide.sum(axis=-2).max(axis=-1)
+        ratio = residual.sum(axis=-2).max(axis=-1) / (rows * largest * 2 * roundoff)
+    return errors, diagonal, ratio
+
+
+def _adjoint(matrix: Array) -> Array:
+    return np.swapaxes(matrix.conj(), -1, -2)
+
+
 def _triangle(square: Array) -> Array:
     """Return the upper triangle. Of its diagonal only the real part is R's: the sign fix's."""
     triangle = np.triu(square)
-    triangle[np.diag_indices(len(triangle))] = triangle.diagonal().real
+    diagonal = np.arange(len(triangle.T))
+    triangle[..., diagonal, diagonal] = triangle[..., diagonal, diagonal].real
     return triangle
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StackErrors:
+    """What `gram_error` and `column_errors` find of each matrix of a stack, to the last bit.
+
+    gram, gram_ratio: of `GramError` largest and ratio. The others are of `ColumnErrors`.
+    """
+
+    gram: Array
+    gram_ratio: Array
+    column: Array
+    column_ratio: Array
+    lowest_diagonal: Array
+    n_undetermined: Array
+
+
+def stack_errors(orthonormal: Array, drawn: Array, *, bound: float) -> StackErrors:
+    """Return the errors of each matrix along the first axis; see `column_errors`."""
+    gram, gram_ratio = _gram(orthonormal, drawn.dtype)
+    errors, diagonal, ratio = _columns(orthonormal, drawn)
+    return StackErrors(
+        gram=gram.max(axis=(-2, -1)),
+        gram_ratio=gram_ratio,
+        column=errors.max(axis=1),
+        column_ratio=ratio,
+        lowest_diagonal=diagonal.min(axis=1),
+        n_undetermined=np.count_nonzero(np.abs(diagonal) <= bound, axis=1),
+    )
 
 
 def unscaled(matrix: Array, scale: float) -> Array:
@@ -159,7 +207,7 @@ def scaling_slack(rows: int, scale: float, dtype: np.dtype[Any]) -> float:
 # --- Products with bits to spare ------------------------------------------------------------------
 
 Product = Callable[[Array, Array, Array], Array]
-"""left, right, subtracted -> left right - subtracted, in float64 or complex128."""
+"""left, right, subtracted -> left right - subtracted, in float64 or complex128; of stacks too."""
 
 
 def products_in(dtype: np.dtype[Any]) -> Product:
@@ -178,11 +226,19 @@ def products_in(dtype: np.dtype[Any]) -> Product:
     return functools.partial(_complex_product, real) if dtype.kind == "c" else real
 
 
+def _plain(left: Array, right: Array) -> Array:
+    """Return the product in float64; a complex one by real ones, for which BLAS wakes no thread."""
+    nothing = np.zeros(())
+    if right.dtype.kind == "c":
+        return _complex_product(_plain_product, left, right, nothing)
+    return _plain_product(left, right, nothing)
+
+
 def _complex_product(real: Product, left: Array, right: Array, subtracted: Array) -> Array:
     """Return the complex product by two real ones, of real and imaginary parts side by side."""
-    parts = np.concatenate([left.real, left.imag], axis=1)
-    of_real = np.concatenate([right.real, -right.imag])
-    of_imaginary = np.concatenate([right.imag, right.real])
+    parts = np.concatenate([left.real, left.imag], axis=-1)
+    of_real = np.concatenate([right.real, -right.imag], axis=-2)
+    of_imaginary = np.concatenate([right.imag, right.real], axis=-2)
     return np.asarray(
         real(parts, of_real, subtracted.real) + 1j * real(parts, of_imaginary, subtracted.imag)
     )
@@ -196,10 +252,11 @@ def _sliced_product(left: Array, right: Array, subtracted: Array) -> Array:
     """Return the product of float64 matrices to 2^-64 of their largest elements, row by column."""
     precision = np.finfo(np.float64).nmant + 1
     # A product of two slices has 2 bits, and a sum of n such 2 bits + log2 n: all must fit.
-    bits = (precision - math.ceil(math.log2(left.shape[1]))) // 2
+    bits = (precision - math.ceil(math.log2(left.shape[-1]))) // 2
     count = -(-(precision + SPARE_BITS + 1) // bits)  # 1.5 units are dropped
     rows = _slices(left, bits, count)
-    columns = [part.T for part in _slices(right.T, bits, count)]
+    turned = _slices(np.swapaxes(right, -1, -2), bits, count)
+    columns = [np.swapaxes(part, -1, -2) for part in turned]
     total = -subtracted
     # The product of slices i and j is 2^-(bits (i + j)) of the largest: what is small is left.
     for order in range(count):
@@ -213,7 +270,7 @@ def _slices(matrix: Array, bits: int, count: int) -> list[Array]:
 
     What is left after `count` parts is dropped: it is less than 2^-(bits count) of that element.
     """
-    exponents = np.frexp(np.abs(matrix).max(axis=1, keepdims=True))[1]
+    exponents = np.frexp(np.abs(matrix).max(axis=-1, keepdims=True))[1]
     rest, parts = matrix, []
     for number in range(count):
         unit = np.ldexp(1.0, exponents - (number + 1) * bits)

@@ -199,6 +199,29 @@ def tall_of(array: Array, definition: MatrixDefinition) -> Array:
     return as_tall(inner, definition.column_axis)
 
 
+def tall_stack(arrays: Array, definition: MatrixDefinition) -> Array:
+    """Return what `tall_of` does of each array along the first axis."""
+    is_centred = isinstance(definition, DeltaOrthogonal)
+    inner = arrays[_centres(arrays)] if is_centred else arrays
+    last = np.moveaxis(inner, definition.column_axis % (inner.ndim - 1) + 1, -1)
+    matrices = last.reshape(len(arrays), -1, last.shape[-1])
+    is_tall = matrices.shape[1] >= matrices.shape[2]
+    return matrices if is_tall else np.swapaxes(matrices, 1, 2)
+
+
+def are_off_centre(arrays: Array, definition: MatrixDefinition) -> npt.NDArray[np.bool_]:
+    """Return for which arrays along the first axis `off_centre_fault` has one."""
+    if not isinstance(definition, DeltaOrthogonal):
+        return np.zeros(len(arrays), bool)
+    rest = arrays.copy()
+    rest[_centres(arrays)] = 0
+    return np.asarray((rest != 0).reshape(len(arrays), -1).any(axis=1))
+
+
+def _centres(arrays: Array) -> tuple[slice | int, ...]:
+    return (slice(None), *centre_of(arrays.shape[1:]))
+
+
 # --- What was drawn ------------------------------------------------------------------------------
 
 

@@ -339,7 +339,7 @@ def _is_of_a_factor(found: Deviation) -> bool:
     return is_biased and found.solution.followed is None
 
 
-def is_warning(drift: Drift, case: Case) -> bool:
+def is_warning(drift: Drift | Deviation, case: Case) -> bool:
     """Return whether the drift is told and let pass: biased rounding on another kind of device.
 
     What A100 and H100 are predicted to return shows it in bfloat16, and where erf of a bound is an

@@ -17,7 +17,7 @@ from conformance.cases.catalogue import InitializerSpec
 from conformance.core.arrays import Array, returned
 from conformance.core.errors import Absent, BackendUnavailable, nearest
 from conformance.core.formats import WIDE_DTYPES, is_complex
-from conformance.core.ids import SHARDED, Block, Case, Problem
+from conformance.core.ids import CALLS, SHARDED, Block, Case, Problem
 from conformance.core.keys import KeySpec
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
@@ -64,7 +64,7 @@ class PjrtBackend:
         self.name = platform
         self._keys: dict[tuple[object, ...], Any] = {}
         self._stages: dict[tuple[object, ...], Mapping[str, str]] = {}
-        self._mapped: tuple[tuple[object, ...], InitializerSpec, Call] | None = None
+        self._programs: dict[str, tuple[tuple[object, ...], InitializerSpec, Call]] = {}
         try:
             self._devices: list[Any] = jax.devices(platform)
         except (RuntimeError, AssertionError) as error:
@@ -75,10 +75,11 @@ class PjrtBackend:
                 f"it out of --backend. JAX says: {error}"
             ) from error
 
-    def observe(self, case: Case, spec: InitializerSpec) -> Observation:
+    def observe(self, case: Case, spec: InitializerSpec, *, is_shared: bool = False) -> Observation:
         """Run the case twice with one key; the second digest is `repeat_sha256`.
 
         Errors of the call are outcomes. So is a spec that cannot be built: `SpecError`.
+        is_shared: whether a program may be that of the case before, if it is the same one.
         """
         if case.transform in SHARDED and len(self._devices) < SHARDS:
             raise BackendUnavailable(
@@ -86,7 +87,7 @@ class PjrtBackend:
                 f"on cpu set XLA_FLAGS={HOST_DEVICES_FLAG}={SHARDS}"
             )
         try:
-            call = TRANSFORMS[case.transform](spec.build(), case.problem, self._devices)
+            call = self._one_call(case, spec) if is_shared else self._new_call(case, spec)
         except Absent:
             raise
         except Exception as error:
@@ -106,7 +107,23 @@ class PjrtBackend:
         The eager one stays eager: its operations run one by one, each over all arrays. It raises
         whatever the initializer does when it is asked for many.
         """
-        problem, call = block.case.problem, self._many_call(block, spec)
+        return self._draw(block, self._many_call(block, spec))
+
+    def many_drawn(self, block: Block, spec: InitializerSpec) -> Callable[[], Many]:
+        """Return a call that draws the normals of all orthogonal cases of a block; see `drawn`."""
+        case = block.case
+        sampler = sampler_of(spec.definition, case.problem.shape)
+        assert sampler is not None
+        tall = dataclasses.replace(case.problem, shape=sampler.shape)
+        transform = "eager" if case.transform in CALLS else case.transform
+
+        def make() -> Call:
+            return mapped(transform, normals(tall, sampler.drawn_with), tall, self._devices)
+
+        return self._draw(block, self._program("many normals", case, spec, make))
+
+    def _draw(self, block: Block, call: Call) -> Callable[[], Many]:
+        problem = block.case.problem
         with self._ambient(problem):
             keys = seed_keys(problem, block.seeds)
 
@@ -118,19 +135,39 @@ class PjrtBackend:
 
         return draw
 
+    def _new_call(self, case: Case, spec: InitializerSpec) -> Call:
+        return TRANSFORMS[case.transform](spec.build(), case.problem, self._devices)
+
+    def _one_call(self, case: Case, spec: InitializerSpec) -> Call:
+        return self._program("one", case, spec, lambda: self._new_call(case, spec))
+
     def _many_call(self, block: Block, spec: InitializerSpec) -> Call:
-        """Return the call over many keys; a compiled one is kept for the program's next block.
+        case = block.case
+
+        def make() -> Call:
+            return mapped(case.transform, spec.build(), case.problem, self._devices)
+
+        return self._program("many", case, spec, make)
+
+    def _program(
+        self, kind: str, case: Case, spec: InitializerSpec, make: Callable[[], Call]
+    ) -> Call:
+        """Return a call; a compiled one is kept for the next case, or block, of the same program.
 
         JAX keeps what it compiled with the function: another of the same text is compiled anew.
         """
-        problem, transform = block.case.problem, block.case.transform
-        asked = (transform, problem.dtype, problem.shape, problem.prng)
-        if self._mapped and self._mapped[0] == asked and self._mapped[1] is spec:
-            return self._mapped[2]
-        call = mapped(transform, spec.build(), problem, self._devices)
-        if transform in COMPILED:
-            self._mapped = asked, spec, call
-        return call
+        if case.transform not in COMPILED:
+            return make()
+        problem = case.problem
+        asked = (case.transform, problem.dtype, problem.shape, problem.prng)
+        kept = self._programs.get(kind)
+        if kept is None or kept[0] != asked or kept[1] is not spec:
+            kept = self._programs[kind] = asked, spec, make()
+        return kept[2]
+
+    def forget(self) -> None:
+        """Keep no program: what its compilation left changed, it must show again."""
+        self._programs.clear()
 
     def draws(self, case: Case, spec: InitializerSpec, keys: Sequence[KeySpec]) -> list[Array]:
         """Return what the case draws under each of some keys; it raises what the call raises."""
@@ -170,7 +207,12 @@ class PjrtBackend:
         if sampler is None:
             return None
         tall = dataclasses.replace(problem, shape=sampler.shape)
-        call = one_call(case.transform, normals(tall, sampler.drawn_with), tall, self._devices)
+
+        def make() -> Call:
+            function = normals(tall, sampler.drawn_with)
+            return one_call(case.transform, function, tall, self._devices)
+
+        call = self._program("normals", case, spec, make)
         with self._ambient(problem):
             return np.asarray(call(self._key(problem)))
 

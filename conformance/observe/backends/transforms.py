@@ -106,20 +106,31 @@ def _sharded_uneven(initializer: Initializer, problem: Problem, devices: list[An
 
     Only within a program may the parts be of different sizes; it returns the whole everywhere.
     """
+    return _whole_everywhere(_constrained(initializer, problem, devices), devices)
+
+
+def _constrained(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
     import jax
 
     call = eager(initializer, problem, devices)
     over = _sharding(devices, *_axes(problem, _indivisible_axis(problem.shape)))
-    whole = _sharding(devices)
     constrained: Callable[..., Any] = jax.lax.with_sharding_constraint
-    spread: Call = jax.jit(lambda key: constrained(call(key), over), out_shardings=whole)
-    return spread
+    return lambda key: constrained(call(key), over)
 
 
-def _out_sharding(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
+def _whole_everywhere(call: Call, devices: list[Any]) -> Call:
+    import jax
+
+    compiled: Call = jax.jit(call, out_shardings=_sharding(devices))
+    return compiled
+
+
+def _out_sharding(
+    initializer: Initializer, problem: Problem, devices: list[Any], *mapped: None
+) -> Call:
     """Return the eager call that is told by `out_sharding` where the array shall lie.
 
-    It raises ValueError where the array lies elsewhere.
+    It raises ValueError where the array lies elsewhere. mapped: None for each new first axis.
     """
     import jax
 
@@ -127,9 +138,15 @@ def _out_sharding(initializer: Initializer, problem: Problem, devices: list[Any]
 
     def spread(key: Any) -> Any:
         over = _explicit(_sharding(devices, *axes))
+        needed = _explicit(_sharding(devices, *mapped, *axes))
+
+        def told(key: Any) -> Any:
+            return initializer(key, problem.shape, as_dtype(problem.dtype), out_sharding=over)
+
+        call: Call = jax.vmap(told) if mapped else told
         with jax.set_mesh(over.mesh):
-            array = initializer(key, problem.shape, as_dtype(problem.dtype), out_sharding=over)
-        if not array.sharding.is_equivalent_to(over, array.ndim):
+            array = call(key)
+        if not array.sharding.is_equivalent_to(needed, array.ndim):
             raise ValueError(f"out_sharding={over} was asked for, and the array has another one")
         return array
 
@@ -268,22 +285,42 @@ def one_call(
     return TRANSFORMS["eager" if transform in CALLS else transform](initializer, problem, devices)
 
 
-MAPPED = ("eager", "legacy_key", "jit", "vmap", "sharded")
-"""Transforms under which one call may draw many keys at once, as it draws each of them."""
-
-
 def mapped(transform: str, initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    """Return the call of a transform over many keys at once; `vmap` itself is one of them.
+    """Return the call of a transform over many keys at once, along a new first axis.
 
-    Raises:
-        ValueError: the transform is none of MAPPED: what it is about would not be done.
+    All that the transform is about is done: what stands beside a key in its call, or comes before
+    it, does so for each of them.
     """
     import jax
 
-    if transform not in MAPPED:
-        raise ValueError(f"transform {transform!r} takes one key: many go by {', '.join(MAPPED)}")
-    plain = legacy_key if transform == "legacy_key" else eager
-    call: Call = jax.vmap(plain(initializer, problem, devices))
-    if transform == "sharded":
-        return _over_devices(call, problem, devices, None)
-    return jax.jit(call) if transform == "jit" else call
+    call: Call
+    match transform:
+        case "vmap":  # itself one of many keys
+            call = jax.vmap(eager(initializer, problem, devices))
+        case "jit":
+            call = jax.jit(jax.vmap(eager(initializer, problem, devices)))
+        case "sharded":
+            each = jax.vmap(eager(initializer, problem, devices))
+            call = _over_devices(each, problem, devices, None)
+        case "sharded_uneven":
+            each = jax.vmap(_constrained(initializer, problem, devices))
+            call = _whole_everywhere(each, devices)
+        case "out_sharding":
+            call = _out_sharding(initializer, problem, devices, None)
+        case _ if transform in CALLS:
+            call = TRANSFORMS[transform](_of_many(initializer), problem, devices)
+        case _:
+            call = jax.vmap(TRANSFORMS[transform](initializer, problem, devices))
+    return call
+
+
+def _of_many(initializer: Initializer) -> Initializer:
+    """Return the initializer of one key, or of many along a new first axis."""
+    import jax
+
+    def each(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        if not key.ndim:
+            return initializer(key, shape, dtype)
+        return jax.vmap(lambda one: initializer(one, shape, dtype))(key)
+
+    return each
