@@ -159,7 +159,7 @@ def sampled(outcome: Returned) -> Returned:
     shards are made of: else the sample would see some of the columns only.
     """
     size = math.prod(outcome.shape)
-    if size <= FULL_SIZE_LIMIT or outcome.stride != 1:
+    if size <= FULL_SIZE_LIMIT or not outcome.is_whole:
         return outcome
     stride = (size // SAMPLE_SIZE - 1) | 1
     while any(math.gcd(stride, axis) != 1 for axis in outcome.shape):
@@ -182,7 +182,7 @@ def block_digests(outcome: Returned) -> tuple[str, ...]:
 
     Two arrays whose digests of a block are equal are the same there.
     """
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         return outcome.blocks
     bits = memoryview(outcome.bits)
     length = block_size(math.prod(outcome.shape)) * as_dtype(outcome.dtype).itemsize
@@ -192,7 +192,7 @@ def block_digests(outcome: Returned) -> tuple[str, ...]:
 
 def completed(outcome: Returned) -> Returned:
     """Return an outcome of one value with all its elements, of which only a sample was kept."""
-    if outcome.stride == 1 or len(outcome.bits) == 0:
+    if outcome.is_whole or len(outcome.bits) == 0:
         return outcome
     value = outcome.bits[: as_dtype(outcome.dtype).itemsize]
     if outcome.bits != value * (len(outcome.bits) // len(value)):
@@ -211,7 +211,7 @@ def thin(outcome: Returned, stride: int) -> Returned:
     """
     if outcome.stride == stride:
         return outcome
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         raise ValueError(f"cannot take stride {stride} of a sample of stride {outcome.stride}")
     return dataclasses.replace(outcome, bits=flat(outcome)[::stride].tobytes(), stride=stride)
 
@@ -227,7 +227,7 @@ def whole(outcome: Returned) -> Array:
     Raises:
         ValueError: only a sample is stored.
     """
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         raise ValueError(f"only every {outcome.stride}th element of the array is stored")
     return flat(outcome).reshape(outcome.shape)
 

@@ -137,7 +137,7 @@ def compare_with(
     actual: Returned, expected: Array, *, moments: NominalMoments, budget: Budget = DEFAULT_BUDGET
 ) -> Comparison:
     """Return what `compare_kept` finds of an array whose own digest and moments nobody needs."""
-    is_kept = actual.stride == 1 and not actual.weak_type
+    is_kept = actual.is_whole and not actual.weak_type
     if not is_kept or (actual.dtype, actual.shape) != (expected.dtype.name, expected.shape):
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
     if not _has_sigma(moments):  # the array's own are the scale
