@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from conformance.core.records import Moments, Returned
 
 Array = npt.NDArray[Any]
+Part = TypeVar("Part")
 
 FULL_SIZE_LIMIT = 4096
 """Arrays of more elements are stored as digests, moments and a strided sample."""
@@ -32,7 +33,8 @@ WIDENED = 1 << 18
 many copies that its moments would take."""
 
 HELD = 1 << 21
-"""Elements of the largest array whose parts are all held as float64, if they are wanted again."""
+"""Elements of the largest array whose parts are all held as float64, in 16 MiB, if they are wanted
+again."""
 
 MOST_BLOCKS = 16
 """Parts of an array that is too large to store, each with a digest of its own."""
@@ -101,12 +103,23 @@ def in_parts(*arrays: Array) -> Iterator[tuple[Any, ...]]:
         yield (start, *(row[start : start + WIDENED] for row in rows))
 
 
+def repeated(parts: Callable[[], Iterator[Part]], size: int) -> Callable[[], Iterator[Part]]:
+    """Return what yields the parts as often as it is asked: made once, where they can be held.
+
+    size: elements of the array whose parts they are; at most HELD are held.
+    """
+    if size > HELD:
+        return parts
+    held = tuple(parts())
+    return lambda: iter(held)
+
+
 def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     n_finite, sums, lowest, highest = 0, [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
-        held = () if array.size > HELD else tuple(_finite_parts(array))  # wanted twice
-        for part in held or _finite_parts(array):
+        parts = repeated(functools.partial(_finite_parts, array), array.size)
+        for part in parts():
             size = np.abs(part) if part.dtype.kind == "c" else part
             n_finite += part.size
             sums.append(part.sum())
@@ -116,7 +129,7 @@ def moments_of(array: Array) -> Moments:
             nan = math.nan
             return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
         mean = np.sum(sums) / n_finite
-        squares = [np.sum(np.abs(part - mean) ** 2) for part in held or _finite_parts(array)]
+        squares = [np.sum(np.abs(part - mean) ** 2) for part in parts()]
         variance = float(np.sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from conformance.core.arrays import (
-    HELD,
     Array,
     as_dtype,
     block_digests,
@@ -21,6 +20,7 @@ from conformance.core.arrays import (
     differing,
     flat,
     in_parts,
+    repeated,
     returned,
     thin,
     whole,
@@ -427,10 +427,7 @@ def _numbers(pair: _Pair, *, sign: float = 1.0, is_all: bool = True) -> statisti
     def parts() -> Iterator[tuple[statistics.Values, statistics.Values]]:
         return _finite_parts(pair, sign=sign, is_all=is_all)
 
-    if pair.actual.size > HELD:
-        return parts
-    held = tuple(parts())
-    return lambda: iter(held)
+    return repeated(parts, pair.actual.size)
 
 
 def _finite_parts(
