@@ -187,7 +187,7 @@ def _type_fault(actual: Returned, expected: Returned) -> str:
     return "" if one == two else f"{one} -> {two}"
 
 
-def _has_sigma(moments: NominalMoments) -> bool:
+def _has_sigma(moments: NominalMoments | Moments) -> bool:
     return moments.variance > 0 and math.isfinite(moments.variance)
 
 
@@ -200,11 +200,11 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """
     if moments is not None and _has_sigma(moments):
         return math.sqrt(moments.variance)
-    median, variance = _median_magnitude(flat(expected)), expected.moments.variance
+    median = _median_magnitude(flat(expected))
     if not median:
         return abs(expected.moments.maximum)
-    if variance > 0 and math.isfinite(variance):
-        return min(math.sqrt(variance), median)
+    if _has_sigma(expected.moments):
+        return min(math.sqrt(expected.moments.variance), median)
     return median
 
 
@@ -453,7 +453,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     """
     reals = real_parts(array).ravel()
     values = np.asarray(reals, np.result_type(reals, np.float32))
-    return values if pair.unit == 1 else values / pair.unit
+    return values / pair.unit
 
 
 def _classify_other(pair: _Pair) -> _Change:
@@ -484,7 +484,7 @@ def _classify_same_stream(
     actual: statistics.Values, expected: statistics.Values, pair: _Pair
 ) -> _Change:
     line = statistics.fit_parts(_numbers(pair, is_all=False))
-    is_mirrored = line is not None and line.scale < 0
+    is_mirrored = line is not None and bool(np.signbit(line.scale))
     sign = -1.0 if is_mirrored else 1.0
     if change := _systematic(pair, _numbers(pair, sign=sign, is_all=False)):
         return change
