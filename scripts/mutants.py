@@ -102,7 +102,8 @@ MODULES = (
 JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
     *("check_oracle", "check_statistics", "circular", "classify"),
-    *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
+    *("contract", "curve", "definition", "departures", "drawn", "drift"),
+    *("element", "exact", "faults", "formats", "geometry"),
     *("haar", "ids", "keys", "lattice", "law", "law_check", "laws", "ledger", "logistic", "looks"),
     *("matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),

@@ -654,6 +654,27 @@ def test_every_name_of_a_judge_is_that_of_a_file() -> None:
     assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/*/test_{n}.py"))] == []
 
 
+NO_JUDGES = {
+    "of what is no module of the run": {
+        *("test_configuration", "test_differing_hosts", "test_errors", "test_files"),
+        *("test_installation", "test_words"),
+    },
+    "of cases that JAX draws anew for each test": {"test_by_design"},
+}
+
+
+def test_every_file_of_tests_of_the_core_the_judge_and_the_oracle_judges_or_is_named() -> None:
+    """Tests that move into a file of their own would else judge no more."""
+    files = {file for name in mutants.JUDGES for file in ROOT.glob(f"tests/*/test_{name}.py")}
+    every = {file for folder in ("core", "judge", "oracle") for file in files_of(folder)}
+
+    assert {file.stem for file in every - files} == set().union(*NO_JUDGES.values())
+
+
+def files_of(folder: str) -> Iterator[Path]:
+    return (ROOT / "tests" / folder).glob("test_*.py")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "exit_code", "told"),
