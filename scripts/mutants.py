@@ -436,6 +436,7 @@ class _Watched:
         self.failed: set[str] = set()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        forget()  # else only the first test that asks executes it
         self.coverage.switch_context(nodeid)
         self.took[nodeid] = -time.process_time()
 
@@ -748,7 +749,17 @@ def judge_in_place(
         n_changed = change_in_place(mutant, functions)
     except (SyntaxError, AttributeError):
         return NO_PROGRAM
+    forget()  # what was found while the tests were collected
     return run_items(items) if n_changed else NOT_IN_PLACE
+
+
+def forget() -> None:
+    """Empty what `functools.cache` holds of the functions of the package and of its tests."""
+    named = list(sys.modules.items())
+    modules = (module for name, module in named if name.startswith(("conformance.", "tests.")))
+    for thing in (thing for module in modules for thing in vars(module).values()):
+        if isinstance(thing, functools._lru_cache_wrapper):
+            thing.cache_clear()
 
 
 def run_items(items: Sequence[Any]) -> int:

@@ -195,6 +195,49 @@ def test_a_test_that_the_mutant_renames_judges_it_too() -> None:
     assert [item.nodeid for item in items] == chosen
 
 
+@pytest.mark.parametrize("name", ["conformance.made", "tests.made", "other"])
+def test_what_functions_of_the_package_and_of_its_tests_keep_is_forgotten(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    made: list[int] = []
+    module.kept = functools.cache(lambda: made.append(1))
+
+    module.kept()
+    mutants.forget()
+    module.kept()
+
+    assert len(made) == (1 if name == "other" else 2)
+
+
+def test_each_test_is_watched_while_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the lines that make a value would be executed by the first test that asks for it."""
+    seen: list[str] = []
+    watched = mutants._Watched([])
+    monkeypatch.setattr(watched, "coverage", types.SimpleNamespace(switch_context=seen.append))
+    monkeypatch.setattr(mutants, "forget", lambda: seen.append("forgotten"))
+
+    for test in ("a", "b"):
+        watched.pytest_runtest_logstart(test)
+
+    assert seen == ["forgotten", "a", "forgotten", "b"]
+
+
+def test_what_was_kept_while_tests_were_collected_does_not_hide_a_mutant(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes(FUNCTIONS)
+    seen: list[str] = []
+    monkeypatch.setattr(mutants, "change_in_place", lambda *_: 1)
+    monkeypatch.setattr(mutants, "forget", lambda: seen.append("forgotten"))
+    monkeypatch.setattr(mutants, "run_items", seen.extend)
+
+    mutants.judge_in_place(a_mutant(), [], ["run"])
+
+    assert seen == ["forgotten", "run"]
+
+
 def test_what_a_shared_fixture_executes_is_judged_by_its_whole_file() -> None:
     judges = Judges(
         took={"tests/test_a.py::one": 1.0, "tests/test_b.py::two": 2.0},
