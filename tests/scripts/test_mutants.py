@@ -56,8 +56,8 @@ def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
 
     def forget() -> None:
-        mutants._read.cache_clear()
-        mutants._tree.cache_clear()
+        for kept in (mutants._read, mutants._nodes, mutants._tree, mutants._compared):
+            kept.cache_clear()
 
     def of(text: str) -> set[tuple[str, str]]:
         (tmp_path / "pkg").mkdir(exist_ok=True)
@@ -119,6 +119,35 @@ def test_another_negative_number_is_changed(changes: Changes, text: str) -> None
     found = {after.replace(" ", "") for _, after in changes(f"{text}\n")}
 
     assert text.replace("1", "2").replace(" ", "") in found
+
+
+@pytest.mark.parametrize(
+    ("text", "n_compared", "n_others"),
+    [
+        ("if a < b: pass", 4, 0),  # two neighbours, two negations
+        ("if f(a, 2): pass", 0, 3),
+        ("x = 3 if a[1] in b else 5", 3, 4),
+        ("while a or b < 7: pass", 6, 1),
+        ("return max(a, 7)", 0, 2),
+        ("NAMED = 1 << 21\n_ = a < NAMED", 8, 0),
+        ("IMPORTED = 1 << 21", 5, 0),
+        ("OF_ANOTHER = 1 << 21", 0, 5),
+        ("def f(a=1):\n    NAMED = 1", 0, 4),
+    ],
+)
+def test_what_changes_a_comparison_is_told_from_what_does_not(
+    changes: Changes, tmp_path: Path, text: str, n_compared: int, n_others: int
+) -> None:
+    """So is a constant that a comparison names, where it is or where it is imported."""
+    (tmp_path / "conformance").mkdir()
+    others = {"one": "from m import IMPORTED\n0 < IMPORTED", "two": "0 < OF_ANOTHER"}
+    for name, content in others.items():
+        (tmp_path / "conformance" / f"{name}.py").write_text(content, encoding="utf-8")
+    changes(text)
+
+    found = [mutants.is_of_comparison(mutant) for mutant in mutants_of(PATH)]
+
+    assert (found.count(True), found.count(False)) == (n_compared, n_others)
 
 
 def test_what_follows_an_import_for_annotations_is_changed(changes: Changes) -> None:
@@ -608,7 +637,8 @@ def test_the_table_is_written_with_what_survived_when_it_was_last_written(
     assert (head, tail) == (A_PAGE.partition("<!-- mutants -->")[0], "\n\nThe end.\n")
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d, JAX \S+, Python \S+: 3 of 9 mutants judged, 6 not for want of time: "
-        r"2 killed, 1 survive, of which 1 are listed with a reason\.\n\n"
+        r"2 killed, 1 survive, of which 1 are listed with a reason "
+        r"and 0 are of a comparison or a bound\.\n\n"
         r"\| module \| mutants \| judged \| killed \| survive \| listed \| before \|\n"
         r"\| --- \|(?: ---: \|){6}\n"
         r"\| pkg/b.py \| 5 \| 0 \| 0 \| 0 \| 0 \| \|\n"
@@ -638,6 +668,24 @@ def test_a_survivor_that_is_listed_passes(
 
     assert code == 0
     assert "1 survive, of which 1 are listed with a reason" in capsys.readouterr().out
+
+
+def test_a_survivor_of_a_comparison_fails_the_run_though_it_is_listed(
+    changes: Changes, listing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing.write_text(ENTRY.replace("if a:", "if a < b:").replace("not a", "a != b"), "utf-8")
+    changes("if a < b:\n    pass\n")
+    (survivor,) = (m for m in mutants_of(PATH) if m.change()[1] == "if a != b:")
+
+    code = report({survivor: "survived"} | {a_mutant(n): "killed" for n in range(9)}, {PATH: 10})
+
+    assert code == 1
+    told = capsys.readouterr().out
+    assert "1 survive, of which 1 are listed with a reason and 1 are of a comparison or a" in told
+    assert (
+        "of a comparison, where no reason will do: pkg/module.py:1 <module>: survived, "
+        "ReplaceComparisonOperator_Lt_NotEq\n  - if a < b:\n  + if a != b:\n"
+    ) in told
 
 
 def test_a_listed_mutant_that_is_killed_must_be_taken_out(
