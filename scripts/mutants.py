@@ -18,14 +18,16 @@ faults of conformance/suite/faults returned is stored, and so are the programs t
 compile, so that each judges in a fraction of a second.
 
 A survivor that no test can kill, because nobody could see what it changes, is listed with the
-reason in tests/mutants.toml. Exit code 1: another survives, one that is listed does not, or more
-than SHARE_THAT_MAY_SURVIVE do; 3: a test fails without any mutant, or time was over before all that
-judge were known, so nothing can be said. What was not judged in time is counted as such.
+reason in tests/mutants.toml. Exit code 1: another survives, or one of a comparison or a bound, one
+that is listed does not, or more than SHARE_THAT_MAY_SURVIVE do; 3: a test fails without any mutant,
+or time was over before all that judge were known, so nothing can be said. What was not judged in
+time is counted as such.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import collections
 import dataclasses
 import datetime
@@ -102,7 +104,8 @@ MODULES = (
 JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
     *("check_oracle", "check_statistics", "circular", "classify"),
-    *("contract", "definition", "drawn", "drift", "element", "faults", "formats", "geometry"),
+    *("contract", "curve", "definition", "departures", "drawn", "drift"),
+    *("element", "exact", "faults", "formats", "geometry"),
     *("haar", "ids", "keys", "lattice", "law", "law_check", "laws", "ledger", "logistic", "looks"),
     *("matrices", "matrix_draws"),
     *("model", "module_checks", "moments", "oracle_*", "parts", "permitted", "predicted"),
@@ -251,15 +254,8 @@ class Mutant:
 
 def mutants_of(path: str) -> Iterator[Mutant]:
     """Yield what can be changed in a module, but for what `_is_idle` and `_is_rest` name."""
-    nodes = list(ast_nodes(get_ast(_read(path))))
     for name in OPERATORS:
-        operator = _operator(name)
-        places = (
-            (node, number, place)
-            for node in nodes
-            for number, place in enumerate(operator.mutation_positions(node))
-        )
-        for occurrence, (node, number, (start, _end)) in enumerate(places):
+        for occurrence, (node, number, start) in enumerate(_places(path, name)):
             if not _is_idle(node) and (number or not _is_rest(node)):
                 yield Mutant(
                     path=path,
@@ -268,6 +264,48 @@ def mutants_of(path: str) -> Iterator[Mutant]:
                     lines=(_statement(node).start_pos[0], start[0]),
                     function=_function(node),
                 )
+
+
+def is_of_comparison(mutant: Mutant) -> bool:
+    """Return whether it changes a comparison, a number in one, or a constant that one names.
+
+    Bounds are such. Nobody needs to say why one that survives is the same: `n != 0` says it of a
+    count, and where the two sides only take another time a test counts what is done twice.
+    """
+    places = _places(mutant.path, mutant.operator)
+    node, _, _ = next(itertools.islice(places, mutant.occurrence, None))
+    if mutant.operator == "AddNot":
+        negated = node.children[2 if node.type == "test" else 1]
+        return any(inner.type == "comparison" for inner in ast_nodes(negated))
+    name = _text(_statement(node)).split()[0]
+    if mutant.function == "<module>" and _is_compared(mutant.path, name):
+        return True
+    return any(outer.type == "comparison" for outer in _outwards(node))
+
+
+def _places(path: str, operator: str) -> Iterator[tuple[Any, int, tuple[int, int]]]:
+    """Yield each place that an operator changes: the node, which change of it, and where."""
+    for node in _nodes(path):
+        for number, (start, _end) in enumerate(_operator(operator).mutation_positions(node)):
+            yield node, number, start
+
+
+def _is_compared(path: str, name: str) -> bool:
+    """Return whether a comparison names a constant, in its module or where it is imported."""
+    files = (str(file.relative_to(ROOT)) for file in ROOT.glob("conformance/**/*.py"))
+    return name in _compared(path)[0] or any(name in _compared(file)[1] for file in files)
+
+
+@functools.cache
+def _compared(path: str) -> tuple[set[str], set[str]]:
+    """Return all names in comparisons of a file, and which of them it imports."""
+    nodes = list(ast.walk(ast.parse(_read(path))))
+    imports = (node for node in nodes if isinstance(node, ast.ImportFrom))
+    imported = {alias.name for node in imports for alias in node.names}
+    compared = (node for node in nodes if isinstance(node, ast.Compare))
+    inner = (node for comparison in compared for node in ast.walk(comparison))
+    found = {node.id for node in inner if isinstance(node, ast.Name)}
+    return found, found & imported
 
 
 def _is_idle(node: Any) -> bool:
@@ -343,6 +381,11 @@ def _function(node: Any) -> str:
 @functools.cache
 def _operator(name: str) -> Any:
     return plugins.get_operator(f"core/{name}")()
+
+
+@functools.cache
+def _nodes(path: str) -> list[Any]:
+    return list(ast_nodes(get_ast(_read(path))))
 
 
 @functools.cache
@@ -435,6 +478,7 @@ class _Watched:
         self.failed: set[str] = set()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        forget()  # else only the first test that asks executes it
         self.coverage.switch_context(nodeid)
         self.took[nodeid] = -time.process_time()
 
@@ -747,7 +791,17 @@ def judge_in_place(
         n_changed = change_in_place(mutant, functions)
     except (SyntaxError, AttributeError):
         return NO_PROGRAM
+    forget()  # what was found while the tests were collected
     return run_items(items) if n_changed else NOT_IN_PLACE
+
+
+def forget() -> None:
+    """Empty what `functools.cache` holds of the functions of the package and of its tests."""
+    named = list(sys.modules.items())
+    modules = (module for name, module in named if name.startswith(("conformance.", "tests.")))
+    for thing in (thing for module in modules for thing in vars(module).values()):
+        if isinstance(thing, functools._lru_cache_wrapper):
+            thing.cache_clear()
 
 
 def run_items(items: Sequence[Any]) -> int:
@@ -1120,13 +1174,17 @@ def report(
     stale = set(map(place_of, killed)) & known.keys()
     for place in sorted(stale):
         print(f"no longer survives, take it out of {LISTED.name}: {' | '.join(place)}")
+    compared = [mutant for mutant in alive if is_of_comparison(mutant)]
+    for mutant in sorted(compared, key=lambda mutant: (mutant.path, mutant.lines)):
+        print(f"of a comparison, where no reason will do: {tell(mutant, results[mutant])}")
     page = PAGE.read_text(encoding="utf-8")
     shown = table(results, n_mutants, survived_before(page))
     total = sum(n_mutants.values())
     summary = (
         f"{len(results)} of {total} mutants judged, {total - len(results)} not for want of "
         f"time: {len(results) - len(alive)} killed, "
-        f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason"
+        f"{len(alive)} survive, of which {len(alive) - len(new)} are listed with a reason "
+        f"and {len(compared)} are of a comparison or a bound"
     )
     print(f"{shown}\n{summary}")
     if is_written:
@@ -1137,7 +1195,7 @@ def report(
     is_too_much = len(alive) > SHARE_THAT_MAY_SURVIVE * len(results)
     if total and not results:
         return 3
-    return 1 if new or stale or is_too_much else 0
+    return 1 if new or stale or compared or is_too_much else 0
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def _worst_lines(change: Change) -> list[str]:
     if drift.worst_index is None:
         return []
     lines = [f"worst at {drift.worst_index}: {drift.worst_expected!r} -> {drift.worst_actual!r}"]
-    sides = [side for side in (before, after) if isinstance(side, Returned) and side.stride == 1]
+    sides = [side for side in (before, after) if isinstance(side, Returned) and side.is_whole]
     if len(sides) < 2:
         return lines
     old, new = map(whole, sides)

@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import hashlib
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import ml_dtypes
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from conformance.core.records import Moments, Returned
 
 Array = npt.NDArray[Any]
+Part = TypeVar("Part")
 
 FULL_SIZE_LIMIT = 4096
 """Arrays of more elements are stored as digests, moments and a strided sample."""
@@ -32,7 +33,8 @@ WIDENED = 1 << 18
 many copies that its moments would take."""
 
 HELD = 1 << 21
-"""Elements of the largest array whose parts are all held as float64, if they are wanted again."""
+"""Elements of the largest array whose parts are all held as float64, in 16 MiB, if they are wanted
+again."""
 
 MOST_BLOCKS = 16
 """Parts of an array that is too large to store, each with a digest of its own."""
@@ -101,12 +103,23 @@ def in_parts(*arrays: Array) -> Iterator[tuple[Any, ...]]:
         yield (start, *(row[start : start + WIDENED] for row in rows))
 
 
+def repeated(parts: Callable[[], Iterator[Part]], size: int) -> Callable[[], Iterator[Part]]:
+    """Return what yields the parts as often as it is asked: made once, where they can be held.
+
+    size: elements of the array whose parts they are; at most HELD are held.
+    """
+    if size > HELD:
+        return parts
+    held = tuple(parts())
+    return lambda: iter(held)
+
+
 def moments_of(array: Array) -> Moments:
     """Return the moments over the finite elements; NaN when there are none."""
     n_finite, sums, lowest, highest = 0, [], [], []
     with np.errstate(over="ignore", invalid="ignore"):  # beyond 1e154 the variance is infinite
-        held = () if array.size > HELD else tuple(_finite_parts(array))  # wanted twice
-        for part in held or _finite_parts(array):
+        parts = repeated(functools.partial(_finite_parts, array), array.size)
+        for part in parts():
             size = np.abs(part) if part.dtype.kind == "c" else part
             n_finite += part.size
             sums.append(part.sum())
@@ -116,7 +129,7 @@ def moments_of(array: Array) -> Moments:
             nan = math.nan
             return Moments(mean=nan, variance=nan, minimum=nan, maximum=nan, nonfinite=array.size)
         mean = _sum(sums) / n_finite
-        squares = [(np.abs(part - mean) ** 2).sum() for part in held or _finite_parts(array)]
+        squares = [(np.abs(part - mean) ** 2).sum() for part in parts()]
         variance = float(_sum(squares) / n_finite)
     return Moments(
         mean=float(mean.real),
@@ -164,7 +177,7 @@ def sampled(outcome: Returned) -> Returned:
     shards are made of: else the sample would see some of the columns only.
     """
     size = math.prod(outcome.shape)
-    if size <= FULL_SIZE_LIMIT or outcome.stride != 1:
+    if size <= FULL_SIZE_LIMIT or not outcome.is_whole:
         return outcome
     stride = (size // SAMPLE_SIZE - 1) | 1
     while any(math.gcd(stride, axis) != 1 for axis in outcome.shape):
@@ -187,7 +200,7 @@ def block_digests(outcome: Returned) -> tuple[str, ...]:
 
     Two arrays whose digests of a block are equal are the same there.
     """
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         return outcome.blocks
     bits = memoryview(outcome.bits)
     length = block_size(math.prod(outcome.shape)) * as_dtype(outcome.dtype).itemsize
@@ -197,7 +210,7 @@ def block_digests(outcome: Returned) -> tuple[str, ...]:
 
 def completed(outcome: Returned) -> Returned:
     """Return an outcome of one value with all its elements, of which only a sample was kept."""
-    if outcome.stride == 1 or len(outcome.bits) == 0:
+    if outcome.is_whole or len(outcome.bits) == 0:
         return outcome
     value = outcome.bits[: as_dtype(outcome.dtype).itemsize]
     if outcome.bits != value * (len(outcome.bits) // len(value)):
@@ -216,7 +229,7 @@ def thin(outcome: Returned, stride: int) -> Returned:
     """
     if outcome.stride == stride:
         return outcome
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         raise ValueError(f"cannot take stride {stride} of a sample of stride {outcome.stride}")
     return dataclasses.replace(outcome, bits=flat(outcome)[::stride].tobytes(), stride=stride)
 
@@ -232,7 +245,7 @@ def whole(outcome: Returned) -> Array:
     Raises:
         ValueError: only a sample is stored.
     """
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         raise ValueError(f"only every {outcome.stride}th element of the array is stored")
     return flat(outcome).reshape(outcome.shape)
 

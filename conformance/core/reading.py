@@ -83,9 +83,9 @@ def parse_json(text: str) -> Any:
 
 def _named_once(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(fields)
-    if len(found) < len(fields):
+    if len(found) != len(fields):
         names = [name for name, _ in fields]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name in names if names.count(name) != 1)
         raise Malformed(f"the field {twice!r} is there twice")
     return found
 

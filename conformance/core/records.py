@@ -79,6 +79,11 @@ class Returned:
     moments: Moments
     drawn: bytes | None = dataclasses.field(default=None, repr=False)
 
+    @property
+    def is_whole(self) -> bool:
+        """Return whether `bits` holds every element."""
+        return self.stride == 1
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:

@@ -441,7 +441,7 @@ def matching_orthogonal_key(
     as long as the column.
     """
     length = _orthogonal_length(array)
-    if not length or not FEWEST_FOR_A_KEY <= array.size <= MOST_FACTORED:
+    if not length or array.size not in range(FEWEST_FOR_A_KEY, MOST_FACTORED + 1):
         return None
     tall = _tall(array) / length
     for label, key in candidates:

@@ -253,7 +253,7 @@ def load(path: Path = LEDGER, checks: Collection[str] = ()) -> Ledger:
         )
     for kind, entries in (("limitation", file.limitation), ("finding", file.finding)):
         ids = [entry.id for entry in entries]
-        if twice := [name for name in ids if ids.count(name) > 1]:
+        if twice := [name for name in ids if ids.count(name) != 1]:
             raise LedgerError(f"{path}: {kind} id {twice[0]!r} is used twice")
     for limitation in file.limitation:
         if fault := _absent_value(limitation) or _unknown_value(limitation, checks):

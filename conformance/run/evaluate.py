@@ -72,7 +72,7 @@ def further_draws(observation: Observation, bench: Bench, observer: Observer) ->
     """Return what other keys draw, by look, the case's own first; nothing where nobody asks."""
     case, outcome = observation.case, observation.outcome
     spec = bench.specs[case.problem.initializer]
-    if not isinstance(outcome, Returned) or outcome.stride != 1:
+    if not isinstance(outcome, Returned) or not outcome.is_whole:
         return ()
     keys = wanted_keys(spec.definition, case.problem, bench.fresh)
     others = observer.draws(case, spec, [key for look in keys for key in look][1:])

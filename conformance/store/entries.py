@@ -103,7 +103,7 @@ def entry_fields(entry: Entry) -> dict[str, Any]:
         fields["weak_type"] = True
     if outcome.drawn is not None:
         fields[DRAWN] = hashlib.sha256(outcome.drawn).hexdigest()
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         fields["stride"] = outcome.stride
         fields["moments"] = {
             name: value if math.isfinite(value) else str(value)

@@ -344,7 +344,7 @@ def _completed(store: Store, entry: Entry | None) -> Entry:
     """Return an entry of which a set of predictions keeps the digest with the golden's elements."""
     assert entry is not None
     outcome = entry.outcome
-    if store.kind != PREDICTED or isinstance(outcome, Raised) or outcome.stride == 1:
+    if store.kind != PREDICTED or isinstance(outcome, Raised) or outcome.is_whole:
         return entry
     case = parse_case(entry.id)
     golden = _goldens().golden(case.problem.id, case.backend)

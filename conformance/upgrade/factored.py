@@ -46,7 +46,7 @@ def _definition_of(outcome: Returned) -> MatrixDefinition | None:
 def _candidates(outcome: Returned) -> Iterator[MatrixDefinition]:
     """Yield what the array may be, by the axis of its columns, with the scale that it has."""
     assert outcome.drawn is not None
-    if outcome.stride != 1 or len(outcome.shape) < 2:
+    if not outcome.is_whole or len(outcome.shape) < 2:
         return
     n_drawn = len(outcome.drawn) // as_dtype(outcome.dtype).itemsize
     is_whole = n_drawn == math.prod(outcome.shape)

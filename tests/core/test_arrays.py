@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import math
 import struct
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -353,6 +354,26 @@ def test_moments_that_are_taken_part_by_part_are_those_of_the_whole(
     assert math.isclose(found.variance, whole.variance, rel_tol=1e-14)
     for one, two in ((found.mean, whole.mean), (found.mean_imag, whole.mean_imag)):
         assert math.isclose(one, two, abs_tol=1e-15)
+
+
+LARGEST_HELD = (16 << 20) // 8
+"""float64 in 16 MiB."""
+
+
+@pytest.mark.parametrize(("size", "n_made"), [(1, 1), (LARGEST_HELD, 1), (LARGEST_HELD + 1, 2)])
+def test_parts_that_are_wanted_again_are_made_once_where_16_mebibytes_hold_them(
+    size: int, n_made: int
+) -> None:
+    made = []
+
+    def parts() -> Iterator[int]:
+        made.append(1)
+        yield from (4, 7)
+
+    again = arrays.repeated(parts, size)
+
+    assert [list(again()) for _ in range(2)] == [[4, 7], [4, 7]]
+    assert len(made) == n_made
 
 
 @pytest.mark.parametrize(("size", "n", "last"), [(4097, 16, 242), (1 << 20, 16, 65536), (7, 7, 1)])

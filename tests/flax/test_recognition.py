@@ -684,9 +684,9 @@ def test_thirteen_elements_at_least_tell_an_orthogonal_key() -> None:
 
 def test_large_matrices_are_not_factored() -> None:
     most = drawn(Orthogonal(), (MOST_FACTORED // 2, 2), number=1)
-    over = drawn(Orthogonal(), (MOST_FACTORED // 2 + 1, 2), number=1)
+    over = drawn(Orthogonal(), (145, 113), number=1)
 
-    assert MOST_FACTORED == 1 << 14
+    assert over.size == MOST_FACTORED + 1 == (1 << 14) + 1
     assert matching_orthogonal_key(most, candidates(1)) is not None
     assert matching_orthogonal_key(over, candidates(1)) is None
 

@@ -665,8 +665,7 @@ def test_of_one_line_nothing_is_a_copy() -> None:
     assert measured_or_not("copies", np.ones((1, 1))) is None
 
 
-def test_lines_of_one_hash_are_told_apart() -> None:
-    """The hash adds up the words times odd numbers, 1 and 3 to begin with."""
+def test_lines_that_equal_an_earlier_one_are_counted() -> None:
     lines = np.array([[3, 0], [0, 1], [3, 0], [7, 7], [3, 0]], np.uint64)
 
     assert battery._n_copies(lines) == 2

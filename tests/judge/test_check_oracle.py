@@ -749,11 +749,11 @@ def test_intact_kernels_round_as_many_otherwise_as_the_binomial_law_explains(siz
 
 
 @pytest.mark.parametrize(
-    ("shape", "stride", "is_tried"),
-    [((2**8, 2**8), 1, True), ((2**16 + 1,), 1, False), ((64,), 2, False)],
+    ("shape", "is_whole", "is_tried"),
+    [((2**8, 2**8), True, True), ((2**16 + 1,), True, False), ((64,), False, False)],
 )
 def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
-    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], stride: int, is_tried: bool
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], is_whole: bool, is_tried: bool
 ) -> None:
     asked: list[Problem] = []
 
@@ -762,7 +762,7 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
         return []
 
     monkeypatch.setattr(oracle_check, "other_draws", no_other)
-    outcome: Any = SimpleNamespace(stride=stride, shape=shape, dtype="float32")
+    outcome: Any = SimpleNamespace(is_whole=is_whole, shape=shape, dtype="float32")
     found: Any = SimpleNamespace(drift_class=DriftClass.STREAM)
 
     told = oracle_check._other_draw(evidence(None, np.zeros(1)), Normal(stddev=1.0), outcome, found)

@@ -579,12 +579,13 @@ def test_values_follow_the_sign_of_their_factor(definition: Definition, rises: b
 
 
 @pytest.mark.parametrize("factor", [1.0, -1.0])
+@pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("points", [(0.0, 0.0, 1.0, 2.0), (0.0, 0.0, 2.0), (0.0, 2.0, 2.0)])
 def test_the_way_is_that_from_the_first_point_to_the_last(
-    points: tuple[float, ...], factor: float
+    points: tuple[float, ...], way: int, factor: float
 ) -> None:
-    """Though neighbours are equal there."""
-    unit = np.array(points)
+    """Though neighbours are equal there. The unit variate of some samplers falls."""
+    unit = np.array(points[::way])
     evidence: Any = SimpleNamespace(
         sweep=SimpleNamespace(values=(unit * factor).astype(np.float32)),
         reference=SimpleNamespace(unit=unit, law=SimpleNamespace(factor=factor)),

@@ -56,8 +56,8 @@ def changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Changes
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
 
     def forget() -> None:
-        mutants._read.cache_clear()
-        mutants._tree.cache_clear()
+        for kept in (mutants._read, mutants._nodes, mutants._tree, mutants._compared):
+            kept.cache_clear()
 
     def of(text: str) -> set[tuple[str, str]]:
         (tmp_path / "pkg").mkdir(exist_ok=True)
@@ -119,6 +119,35 @@ def test_another_negative_number_is_changed(changes: Changes, text: str) -> None
     found = {after.replace(" ", "") for _, after in changes(f"{text}\n")}
 
     assert text.replace("1", "2").replace(" ", "") in found
+
+
+@pytest.mark.parametrize(
+    ("text", "n_compared", "n_others"),
+    [
+        ("if a < b: pass", 4, 0),  # two neighbours, two negations
+        ("if f(a, 2): pass", 0, 3),
+        ("x = 3 if a[1] in b else 5", 3, 4),
+        ("while a or b < 7: pass", 6, 1),
+        ("return max(a, 7)", 0, 2),
+        ("NAMED = 1 << 21\n_ = a < NAMED", 8, 0),
+        ("IMPORTED = 1 << 21", 5, 0),
+        ("OF_ANOTHER = 1 << 21", 0, 5),
+        ("def f(a=1):\n    NAMED = 1", 0, 4),
+    ],
+)
+def test_what_changes_a_comparison_is_told_from_what_does_not(
+    changes: Changes, tmp_path: Path, text: str, n_compared: int, n_others: int
+) -> None:
+    """So is a constant that a comparison names, where it is or where it is imported."""
+    (tmp_path / "conformance").mkdir()
+    others = {"one": "from m import IMPORTED\n0 < IMPORTED", "two": "0 < OF_ANOTHER"}
+    for name, content in others.items():
+        (tmp_path / "conformance" / f"{name}.py").write_text(content, encoding="utf-8")
+    changes(text)
+
+    found = [mutants.is_of_comparison(mutant) for mutant in mutants_of(PATH)]
+
+    assert (found.count(True), found.count(False)) == (n_compared, n_others)
 
 
 def test_what_follows_an_import_for_annotations_is_changed(changes: Changes) -> None:
@@ -193,6 +222,49 @@ def test_a_test_that_the_mutant_renames_judges_it_too() -> None:
 
     chosen = ["t.py::d", "t.py::a", "t.py::e[0]", "t.py::b[0]", "t.py::b[1]"]
     assert [item.nodeid for item in items] == chosen
+
+
+@pytest.mark.parametrize("name", ["conformance.made", "tests.made", "other"])
+def test_what_functions_of_the_package_and_of_its_tests_keep_is_forgotten(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = types.ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    made: list[int] = []
+    module.kept = functools.cache(lambda: made.append(1))
+
+    module.kept()
+    mutants.forget()
+    module.kept()
+
+    assert len(made) == (1 if name == "other" else 2)
+
+
+def test_each_test_is_watched_while_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the lines that make a value would be executed by the first test that asks for it."""
+    seen: list[str] = []
+    watched = mutants._Watched([])
+    monkeypatch.setattr(watched, "coverage", types.SimpleNamespace(switch_context=seen.append))
+    monkeypatch.setattr(mutants, "forget", lambda: seen.append("forgotten"))
+
+    for test in ("a", "b"):
+        watched.pytest_runtest_logstart(test)
+
+    assert seen == ["forgotten", "a", "forgotten", "b"]
+
+
+def test_what_was_kept_while_tests_were_collected_does_not_hide_a_mutant(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes(FUNCTIONS)
+    seen: list[str] = []
+    monkeypatch.setattr(mutants, "change_in_place", lambda *_: 1)
+    monkeypatch.setattr(mutants, "forget", lambda: seen.append("forgotten"))
+    monkeypatch.setattr(mutants, "run_items", seen.extend)
+
+    mutants.judge_in_place(a_mutant(), [], ["run"])
+
+    assert seen == ["forgotten", "run"]
 
 
 def test_what_a_shared_fixture_executes_is_judged_by_its_whole_file() -> None:
@@ -565,7 +637,8 @@ def test_the_table_is_written_with_what_survived_when_it_was_last_written(
     assert (head, tail) == (A_PAGE.partition("<!-- mutants -->")[0], "\n\nThe end.\n")
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d, JAX \S+, Python \S+: 3 of 9 mutants judged, 6 not for want of time: "
-        r"2 killed, 1 survive, of which 1 are listed with a reason\.\n\n"
+        r"2 killed, 1 survive, of which 1 are listed with a reason "
+        r"and 0 are of a comparison or a bound\.\n\n"
         r"\| module \| mutants \| judged \| killed \| survive \| listed \| before \|\n"
         r"\| --- \|(?: ---: \|){6}\n"
         r"\| pkg/b.py \| 5 \| 0 \| 0 \| 0 \| 0 \| \|\n"
@@ -595,6 +668,24 @@ def test_a_survivor_that_is_listed_passes(
 
     assert code == 0
     assert "1 survive, of which 1 are listed with a reason" in capsys.readouterr().out
+
+
+def test_a_survivor_of_a_comparison_fails_the_run_though_it_is_listed(
+    changes: Changes, listing: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing.write_text(ENTRY.replace("if a:", "if a < b:").replace("not a", "a != b"), "utf-8")
+    changes("if a < b:\n    pass\n")
+    (survivor,) = (m for m in mutants_of(PATH) if m.change()[1] == "if a != b:")
+
+    code = report({survivor: "survived"} | {a_mutant(n): "killed" for n in range(9)}, {PATH: 10})
+
+    assert code == 1
+    told = capsys.readouterr().out
+    assert "1 survive, of which 1 are listed with a reason and 1 are of a comparison or a" in told
+    assert (
+        "of a comparison, where no reason will do: pkg/module.py:1 <module>: survived, "
+        "ReplaceComparisonOperator_Lt_NotEq\n  - if a < b:\n  + if a != b:\n"
+    ) in told
 
 
 def test_a_listed_mutant_that_is_killed_must_be_taken_out(
@@ -652,6 +743,27 @@ def test_a_call_that_would_judge_nothing_is_refused(
 
 def test_every_name_of_a_judge_is_that_of_a_file() -> None:
     assert [n for n in mutants.JUDGES if not list(ROOT.glob(f"tests/*/test_{n}.py"))] == []
+
+
+NO_JUDGES = {
+    "of what is no module of the run": {
+        *("test_configuration", "test_differing_hosts", "test_errors", "test_files"),
+        *("test_installation", "test_words"),
+    },
+    "of cases that JAX draws anew for each test": {"test_by_design"},
+}
+
+
+def test_every_file_of_tests_of_the_core_the_judge_and_the_oracle_judges_or_is_named() -> None:
+    """Tests that move into a file of their own would else judge no more."""
+    files = {file for name in mutants.JUDGES for file in ROOT.glob(f"tests/*/test_{name}.py")}
+    every = {file for folder in ("core", "judge", "oracle") for file in files_of(folder)}
+
+    assert {file.stem for file in every - files} == set().union(*NO_JUDGES.values())
+
+
+def files_of(folder: str) -> Iterator[Path]:
+    return (ROOT / "tests" / folder).glob("test_*.py")
 
 
 @pytest.mark.slow

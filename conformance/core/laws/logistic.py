@@ -56,14 +56,13 @@ class Logistic(Law):
     def quantile(self, fraction: Reals, number: Format) -> Reals:
         """Return log(p) - log(1 - p), `fraction` of the way through the range of the draws.
 
-        Around the median, where that difference cancels, it is 2 artanh(2 p - 1).
+        That difference cancels around the median. With q the less of p and 1 - p it is
+        log((1 - q) / q) = log1p((1 - 2 q) / q) on the one side, and its negative on the other.
         """
         lower, upper = self.uniform_range(number)
         p = lower + (upper - lower) * fraction
-        odds = 2 * p - 1
-        is_central = np.abs(odds) < 0.5
-        central = 2 * np.arctanh(np.where(is_central, odds, 0.0))
-        return np.where(is_central, central, np.log(p) - np.log1p(-p))
+        off_median = 2 * p - 1
+        return np.copysign(np.log1p(np.abs(off_median) / np.minimum(p, 1 - p)), off_median)
 
     def followed(self, uniform: Reals, rounded: Any) -> Reals:
         """Return the rounded difference of the rounded logarithms."""

@@ -319,7 +319,7 @@ def fault_of(outcome: Returned, definition: MatrixDefinition, drawn: Drawn, budg
         known = outcome.moments  # of all elements, whether or not all are kept
         others = (known.minimum, known.maximum, known.nonfinite)
         return "elements are not zero" if math.prod(outcome.shape) and any(others) else ""
-    if outcome.stride != 1:
+    if not outcome.is_whole:
         return _fault_of_sample(outcome, definition, drawn, budget)
     off_centre = off_centre_fault(whole(outcome), definition)
     return off_centre or matrix_errors(outcome, definition, drawn, budget).fault
@@ -420,7 +420,7 @@ def compare_matrices(
             named.append(order)
             told = dataclasses.replace(told, drift_class=DriftClass.STRUCTURAL)
         return dataclasses.replace(told, detail="; ".join(filter(None, (*named, told.detail))))
-    if actual.stride != 1:
+    if not actual.is_whole:
         return classify(actual, expected, moments=moments)
     between = draw_drift(mine, theirs, budget) if mine and theirs else None
     if between and between.drift_class.rank > DriftClass.ROUNDING.rank:
@@ -440,7 +440,7 @@ def compare_matrices(
 
 def _is_orthonormal(outcome: Returned, definition: MatrixDefinition, budget: Budget) -> bool:
     """Return whether columns are, or may be for all that is kept: as of any stream's matrix."""
-    if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
+    if not outcome.is_whole or not math.prod(outcome.shape) or not definition.scale:
         return True
     dtype = as_dtype(outcome.dtype)
     matrix = unscaled(tall_of(whole(outcome), definition), definition.scale)
@@ -454,7 +454,7 @@ def column_order(actual: Returned, expected: Returned, definition: MatrixDefinit
 
     Columns of one orthonormal matrix are orthogonal, so each resembles one of the other at most.
     """
-    if actual.stride != 1 or expected.stride != 1 or not definition.scale:
+    if not actual.is_whole or not expected.is_whole or not definition.scale:
         return ""
     one, two = (tall_of(widen(whole(side)), definition) for side in (actual, expected))
     likeness = np.abs(one.conj().T @ two) / definition.scale**2

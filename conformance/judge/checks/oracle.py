@@ -101,7 +101,7 @@ def check_oracle(evidence: Evidence, definition: Definition, outcome: Returned) 
         return not_applicable(ORACLE)
     metrics = {"oracle_ulp_at_sigma": found.comparison.max_ulp_at_sigma or 0.0}
     mode = _other_mode(outcome, again) if is_rounding(found) else ""
-    if is_rounding(found) and outcome.stride == 1 and not mode:
+    if is_rounding(found) and outcome.is_whole and not mode:
         return passed(ORACLE, metrics)
     drift = found.comparison.drift
     if drift.scale is not None:
@@ -135,7 +135,7 @@ def _other_draw(
     problem = evidence.observation.case.problem
     if found.drift_class not in (DriftClass.STREAM, DriftClass.STRUCTURAL):
         return ""
-    if outcome.stride != 1 or math.prod(outcome.shape) > MOST_TRIED:
+    if not outcome.is_whole or math.prod(outcome.shape) > MOST_TRIED:
         return ""
     moments = nominal_moments(definition, outcome.shape, outcome.dtype)
     for name, arrays in other_draws(definition, problem, evidence.key):
@@ -206,7 +206,7 @@ def _check_matrix(
     if fault := _fault_of_draw(evidence, drawn, definition):
         return failed(ORACLE, fault)
     metrics: dict[str, float] = {}
-    if outcome.stride != 1 or not math.prod(outcome.shape) or not definition.scale:
+    if not outcome.is_whole or not math.prod(outcome.shape) or not definition.scale:
         fault = fault_of(outcome, definition, drawn, evidence.budget)
     else:
         errors = matrix_errors(outcome, definition, drawn, evidence.budget)
@@ -218,7 +218,7 @@ def _check_matrix(
         fault = column_fault(errors.columns, errors.bound, errors.source)
     if fault:
         return failed(ORACLE, f"{case.id}: {fault}", metrics)
-    if outcome.stride != 1 and not _is_as_before(evidence):
+    if not outcome.is_whole and not _is_as_before(evidence):
         text = f"{case.id}: one element in {outcome.stride} is kept and is right; of the others"
         return failed(ORACLE, f"{text} nothing is known", metrics, whole_of(case))
     return passed(ORACLE, metrics)

@@ -71,7 +71,7 @@ def check_statistics(evidence: Evidence, definition: Definition, outcome: Return
     Not applicable to constants, and to stored samples.
     """
     case = evidence.observation.case
-    if outcome.stride != 1 or outcome.moments.nonfinite or not math.prod(outcome.shape):
+    if not outcome.is_whole or outcome.moments.nonfinite or not math.prod(outcome.shape):
         return not_applicable(CHECK)
     if isinstance(definition, Constant):
         return not_applicable(CHECK)

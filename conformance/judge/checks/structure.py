@@ -51,7 +51,7 @@ def check_structure(evidence: Evidence, definition: Definition, outcome: Returne
     rows, that are orthonormal within the budget. Delta-orthogonal kernels are zero off their
     centre.
     """
-    if is_matrix(definition) and (outcome.stride != 1 or not math.prod(outcome.shape)):
+    if is_matrix(definition) and (not outcome.is_whole or not math.prod(outcome.shape)):
         return not_applicable(STRUCTURE)  # nothing to multiply, or only a sample is stored
     metrics: dict[str, float] = {}
     if isinstance(definition, Constant):
@@ -72,7 +72,7 @@ def _fault_of_constant(outcome: Returned, definition: Constant) -> str:
     expected, actual = every[:: outcome.stride], flat(outcome)
     wrong = np.flatnonzero(differing(actual, expected))
     if not wrong.size:
-        is_right = outcome.stride == 1 or returned(every).sha256 == outcome.sha256
+        is_right = outcome.is_whole or returned(every).sha256 == outcome.sha256
         return "" if is_right else "elements that were not kept differ: the digest is another"
     first = int(wrong[0])
     return (

@@ -43,12 +43,12 @@ def witnessed(
     None where that cannot be told: the oracle has no answer, both sides keep a sample, or the first
     does and is not what the oracle returns, or what the second keeps is not as defined.
     """
-    if (actual.stride == 1) == (expected.stride == 1):
+    if actual.is_whole == expected.is_whole:
         return None
     known = answers(definition, problem, key=key, is_compiled=True)
     # Each solves the problem anew: what one of these has asked for is kept for the others.
     solutions, again, once_more = itertools.tee(known, 3)
-    part = expected if actual.stride == 1 else actual
+    part = expected if actual.is_whole else actual
     try:
         rebuilt = _rebuilt(part, solutions)
         if rebuilt is not None:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from conformance.core.arrays import (
-    HELD,
     Array,
     as_dtype,
     block_digests,
@@ -21,6 +20,7 @@ from conformance.core.arrays import (
     differing,
     flat,
     in_parts,
+    repeated,
     returned,
     thin,
     whole,
@@ -137,7 +137,7 @@ def compare_with(
     actual: Returned, expected: Array, *, moments: NominalMoments, budget: Budget = DEFAULT_BUDGET
 ) -> Comparison:
     """Return what `compare_kept` finds of an array whose own digest and moments nobody needs."""
-    is_kept = actual.stride == 1 and not actual.weak_type
+    is_kept = actual.is_whole and not actual.weak_type
     if not is_kept or (actual.dtype, actual.shape) != (expected.dtype.name, expected.shape):
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
     if not _has_sigma(moments):  # the array's own are the scale
@@ -187,7 +187,7 @@ def _type_fault(actual: Returned, expected: Returned) -> str:
     return "" if one == two else f"{one} -> {two}"
 
 
-def _has_sigma(moments: NominalMoments) -> bool:
+def _has_sigma(moments: NominalMoments | Moments) -> bool:
     return moments.variance > 0 and math.isfinite(moments.variance)
 
 
@@ -200,11 +200,11 @@ def _sigma(moments: NominalMoments | None, expected: Returned) -> float:
     """
     if moments is not None and _has_sigma(moments):
         return math.sqrt(moments.variance)
-    median, variance = _median_magnitude(flat(expected)), expected.moments.variance
+    median = _median_magnitude(flat(expected))
     if not median:
         return abs(expected.moments.maximum)
-    if variance > 0 and math.isfinite(variance):
-        return min(math.sqrt(variance), median)
+    if _has_sigma(expected.moments):
+        return min(math.sqrt(expected.moments.variance), median)
     return median
 
 
@@ -428,10 +428,7 @@ def _numbers(pair: _Pair, *, sign: float = 1.0, is_all: bool = True) -> statisti
     def parts() -> Iterator[tuple[statistics.Values, statistics.Values]]:
         return _finite_parts(pair, sign=sign, is_all=is_all)
 
-    if pair.actual.size > HELD:
-        return parts
-    held = tuple(parts())
-    return lambda: iter(held)
+    return repeated(parts, pair.actual.size)
 
 
 def _finite_parts(
@@ -457,7 +454,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     """
     reals = real_parts(array).ravel()
     values = np.asarray(reals, np.result_type(reals, np.float32))
-    return values if pair.unit == 1 else values / pair.unit
+    return values / pair.unit
 
 
 def _classify_other(pair: _Pair) -> _Change:
@@ -488,7 +485,7 @@ def _classify_same_stream(
     actual: statistics.Values, expected: statistics.Values, pair: _Pair
 ) -> _Change:
     line = statistics.fit_parts(_numbers(pair, is_all=False))
-    is_mirrored = line is not None and line.scale < 0
+    is_mirrored = line is not None and bool(np.signbit(line.scale))
     sign = -1.0 if is_mirrored else 1.0
     if change := _systematic(pair, _numbers(pair, sign=sign, is_all=False)):
         return change

@@ -170,7 +170,7 @@ def describe_blocks(actual: Sequence[str], expected: Sequence[str], size: int) -
     if not wrong.size:
         return ""
     length = block_size(size)
-    runs = np.split(wrong, np.flatnonzero(np.diff(wrong) > 1) + 1)
+    runs = np.split(wrong, np.flatnonzero(np.diff(wrong) != 1) + 1)
     spans = [(run[0] * length, min((run[-1] + 1) * length, size)) for run in runs]
     named = [f"{start} to {stop - 1}" for start, stop in spans[:MOST_RUNS]]
     places = ", ".join([*named, "..."] if len(spans) > MOST_RUNS else named)
@@ -187,7 +187,7 @@ def _one_slice(different: Mask) -> str:
         others = tuple(other for other in range(different.ndim) if other != axis)
         hit = np.flatnonzero(different.any(axis=others))
         is_run = len(hit) == hit[-1] - hit[0] + 1
-        is_dense = 2 * different.sum() > len(hit) * (different.size // size)
+        is_dense = 2 * different.sum() * size > len(hit) * different.size
         if is_run and is_dense and 2 * len(hit) <= size:
             return f"only [{hit[0]}:{hit[-1] + 1}] of axis {axis}"
     return ""

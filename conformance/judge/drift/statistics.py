@@ -165,22 +165,12 @@ def _same_cells(actual: Values, expected: Values, step: float) -> Iterator[tuple
             return np.rint(np.float64(values) / step) if step else np.float64(values)
 
     sides = [np.sort(np.where(np.isnan(side), np.inf, side)) for side in (actual, expected)]
-    starts = [0, 0]
-    while any(start < len(side) for start, side in zip(starts, sides, strict=True)):
-        edge = min(
-            cells(side[min(start + WIDENED, len(side)) - 1])
-            for start, side in zip(starts, sides, strict=True)
-            if start < len(side)
-        )
-        ends = [
-            bisect.bisect_right(side, edge, lo=start, key=cells)
-            for start, side in zip(starts, sides, strict=True)
-        ]
-        one, two = (
-            cells(side[start:end]) for side, start, end in zip(sides, starts, ends, strict=True)
-        )
+    while left := [side for side in sides if side.size]:
+        edge = min(cells(side[:WIDENED][-1]) for side in left)
+        ends = [bisect.bisect_right(side, edge, key=cells) for side in sides]
+        one, two = (cells(side[:end]) for side, end in zip(sides, ends, strict=True))
         yield one, two
-        starts = ends
+        sides = [side[end:] for side, end in zip(sides, ends, strict=True)]
 
 
 ONE_WAY = 0.6

@@ -27,7 +27,8 @@ from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.drift.text import number
 from conformance.judge.law.accuracy import LawEvidence, point_at
 from conformance.judge.law.exact import SUMMATION_ERROR
-from conformance.oracle import solve_words
+from conformance.judge.statistics.reach import ENUMERATED_WORDS
+from conformance.oracle import solve_words, word_bits
 from conformance.oracle.rounding import round_once
 
 FINITE, BOUNDS, ORDER = "law_finite", "law_bounds", "law_order"
@@ -107,9 +108,11 @@ def check_order(evidence: LawEvidence) -> CheckResult:
 
     A quantile function is monotone. Where a kernel is not, two draws trade places.
     """
-    first, last = evidence.reference.unit[[0, -1]] * evidence.reference.law.factor
+    first, last = evidence.reference.unit[[0, -1]]
     values = evidence.sweep.values
-    lower, upper = (values[:-1], values[1:]) if last >= first else (values[1:], values[:-1])
+    lower, upper = values[:-1], values[1:]
+    if np.signbit((last - first) * evidence.reference.law.factor):
+        lower, upper = upper, lower
     wrong = np.concatenate([[False], upper < lower])
     return _every_point(evidence, ORDER, wrong, "lies on the wrong side of the point before it")
 
@@ -325,7 +328,7 @@ def check_sequence(evidence: LawEvidence) -> CheckResult:
     """
     sweep = evidence.sweep
     dtype = sweep.values.dtype
-    if dtype.itemsize > 2:
+    if word_bits(dtype) not in ENUMERATED_WORDS:
         return passed(SEQUENCE)
     usual, other = fusings(dtype.name)
     followed, distance, n_off = _off_sequence(evidence, usual)

@@ -66,7 +66,7 @@ def _range(shown: npt.NDArray[np.float64]) -> tuple[float, float]:
     if not shown.size:
         return -1.0, 1.0
     low, high = float(shown.min()), float(shown.max())
-    return (low, high) if low < high else (low - 1.0, high + 1.0)
+    return (low, high) if low != high else (low - 1.0, high + 1.0)
 
 
 def _ideal(law: Law, middles: npt.NDArray[np.float64], sigma: float) -> npt.NDArray[np.float64]:

@@ -98,7 +98,7 @@ class ElementLaw:
         assert self.law is not None
         unit = values / self.law.factor
         share = np.clip(_cumulative(self.law, unit), 0.0, 1.0)
-        share = 1 - share if self.law.factor < 0 else share
+        share = 1 - share if np.signbit(self.law.factor) else share
         return share, share
 
 

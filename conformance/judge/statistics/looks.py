@@ -58,10 +58,8 @@ def look_sizes(size: int) -> list[int]:
     if not size:
         return []
     n_draws = min(MOST, max(FEWEST, math.ceil(FIRST / size)))
-    sizes = [n_draws]
-    while len(sizes) < LOOKS and sizes[-1] * size < ENOUGH:
-        sizes.append(GROWTH * sizes[-1])
-    return sizes
+    sizes = [n_draws * GROWTH**look for look in range(LOOKS)]
+    return sizes[: 1 + sum(count * size < ENOUGH for count in sizes)]
 
 
 def look_keys(problem: Problem, fresh: int = 0, *, n_looks: int = LOOKS) -> list[list[KeySpec]]:

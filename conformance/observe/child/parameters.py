@@ -112,7 +112,7 @@ def _summary(
 
 def note_matrix(digests: dict[str, str], path: str, outcome: Returned) -> None:
     """Take the digest of a parameter of which all is at hand, if it may be an orthogonal matrix."""
-    if outcome.stride == 1 and may_be_orthogonal(array_of(outcome)):
+    if outcome.is_whole and may_be_orthogonal(array_of(outcome)):
         digests[path] = outcome.sha256
 
 
