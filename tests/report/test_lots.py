@@ -13,6 +13,7 @@ import pytest
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.ids import Block, parse_unit
+from conformance.core.lines import SEAL, sealed
 from conformance.core.records import DriftClass, Status
 from conformance.report.frames import read_run
 from conformance.report.lots import DISTANCE, LOTS_FILE, Lot, Lots, read, rows_of, told
@@ -72,6 +73,12 @@ def test_a_row_without_a_distance_keeps_its_metrics() -> None:
     assert {each.metrics for each in lot.rows()} == {row.metrics}
 
 
+def resealed(values: dict[str, Any]) -> str:
+    """Return what `told` would have made of the values."""
+    values.pop(SEAL)
+    return sealed(json.dumps(values))
+
+
 def test_lots_read_back_as_they_were_told() -> None:
     lots = block_of(LOT, Lot.of(ROWS[1]))
 
@@ -91,7 +98,7 @@ def test_what_is_no_line_of_lots_is_refused(change: dict[str, Any], fault: str) 
     values = {**json.loads(told(block_of(LOT))), **change}
 
     with pytest.raises(ReportError, match=fault):
-        read(json.dumps(values))
+        read(resealed(values))
 
 
 def test_lots_of_unequal_lengths_are_refused() -> None:
@@ -99,7 +106,7 @@ def test_lots_of_unequal_lengths_are_refused() -> None:
     values["lots"][0]["digests"].pop()
 
     with pytest.raises(ReportError, match=r"\(3, 2, 3\) seeds, digests and distances"):
-        read(json.dumps(values))
+        read(resealed(values))
 
 
 # --- In a run ------------------------------------------------------------------------------------
