@@ -475,9 +475,8 @@ class Controller:
             with self._refusing():
                 self._take(report.nodeid, report.user_properties)
             _drop_plain(report)
-        if report.when == "call" and FAULT not in properties and {ROW, PLAIN} & set(properties):
-            self._gathering.complete(report.nodeid)
-        elif report.failed:
+        has_rows = report.when == "call" and bool({ROW, PLAIN} & set(properties))
+        if report.failed and (FAULT in properties or not has_rows):
             why = str(properties.get(FAULT, properties.get(REASON, _raised(report))))
             self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
 

@@ -98,7 +98,7 @@ class Isolated(Session):
         # And no longer: nothing is left for a worker in place of a lost one.
         answers = itertools.islice(events, len(self.units))
         if self.blocks:
-            return self._noted(each for event in answers for each in self._of_block(event))
+            return itertools.chain.from_iterable(map(self._of_block, answers))
         return map(_verdict, answers)
 
     def _of_block(self, event: Event) -> Iterator[Verdict | Lots]:
