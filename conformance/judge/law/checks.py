@@ -26,7 +26,7 @@ from conformance.judge.checks.base import Check, check, failed, passed
 from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.drift.text import number
 from conformance.judge.law.accuracy import LawEvidence, point_at
-from conformance.judge.law.exact import SUMMATION_ERROR
+from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR
 from conformance.oracle import solve_words
 from conformance.oracle.rounding import round_once
 
@@ -207,9 +207,7 @@ def check_nominal(evidence: LawEvidence) -> CheckResult:
         return passed(NOMINAL)  # one point of each stratum is no law
     reference, n = evidence.reference, evidence.law.n_points
     nominal, sigma = reference.nominal, reference.sigma
-    inner = (
-        np.partition(reference.unit, (1, n - 2))[[1, -2]] * reference.law.factor - nominal.mean.real
-    )
+    inner = _inner(reference.unit) * reference.law.factor - nominal.mean.real
     mean_error = (reference.mean - nominal.mean.real) / sigma
     mean_bound = float(np.ptp(inner)) / sigma / n
     variance_error = reference.variance / nominal.variance - 1
@@ -232,6 +230,14 @@ def check_nominal(evidence: LawEvidence) -> CheckResult:
         f"    extremes  {law.minimum:.6g} and {law.maximum:.6g}, one draw in {n} each, or more",
     ]
     return failed(NOMINAL, "\n".join(lines), metrics)
+
+
+def _inner(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the second smallest and the second largest value: 64 MiB are not copied for them."""
+    parts = [values[start : start + CHUNK] for start in range(0, values.size, CHUNK)]
+    low = np.concatenate([np.partition(part, 1)[:2] for part in parts if part.size > 1])
+    high = np.concatenate([np.partition(part, -2)[-2:] for part in parts if part.size > 1])
+    return np.array([np.partition(low, 1)[1], np.partition(high, -2)[-2]])
 
 
 @check(ACCURACY, needs=SWEPT)
@@ -377,7 +383,14 @@ def _followed(
     """Return what JAX's sequence gives at the points; None of a format that nobody followed."""
     words, dtype = evidence.sweep.words[places], evidence.sweep.values.dtype
     shape = evidence.sweep.case.problem.shape
-    return solve_words(words, evidence.definition, dtype, shape, fused=fused).followed
+    found: list[Array] = []
+    for start in range(0, max(1, words.size), CHUNK):  # of a whole law a GiB else
+        part = words[start : start + CHUNK]
+        solution = solve_words(part, evidence.definition, dtype, shape, fused=fused)
+        if solution.followed is None:
+            return None
+        found.append(solution.followed)
+    return np.concatenate(found)
 
 
 def _place(point: Point) -> str:
