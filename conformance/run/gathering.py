@@ -13,10 +13,11 @@ from conformance.core.records import MACHINE, Environment
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable
 from conformance.report import lots
+from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import from_json
+from conformance.report.rows import from_json, to_json
 from conformance.report.run import Run
-from conformance.run.session import Session
+from conformance.run.session import Session, Verdict
 
 
 def environment_text(where: Environment) -> str:
@@ -74,6 +75,19 @@ class Gathering:
             ReportError: they cannot be written.
         """
         self._recorder.add_lots(lots.read(text))
+
+    def take(self, test: str, found: Verdict | Lots) -> None:
+        """Take what came of a case of a test, or of those of its block that plainly passed.
+
+        Raises:
+            ReportError: it cannot be written.
+        """
+        if isinstance(found, Lots):
+            self._recorder.add_lots(found)
+        elif found.row is not None:
+            self.add(test, to_json(found.row))
+        else:
+            self._recorder.miss(found.case.id, found.reason)
 
     def miss(self, test: str, why: str, *, is_fault: bool) -> None:
         """Note a test that failed without a row. is_fault: it has no verdict, for that reason."""
