@@ -316,6 +316,19 @@ class Worker:
 
         session.config.add_cleanup(multiply_in_one_thread())
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let go of what a block does not need until it is run; pytest then makes it anew.
+
+        As it does where a test is run again: every worker holds an item for each block of all.
+        """
+        from conformance.core.ids import Block
+
+        for item in items:
+            if isinstance(item, pytest.Function) and isinstance(_case_of(item), Block):
+                item._request = False  # type: ignore[assignment]  # as pytest leaves it after a run
+                item.funcargs = None  # type: ignore[assignment]
+
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
         """End this process, which another one replaces, where a test hangs."""
