@@ -207,7 +207,9 @@ def check_nominal(evidence: LawEvidence) -> CheckResult:
         return passed(NOMINAL)  # one point of each stratum is no law
     reference, n = evidence.reference, evidence.law.n_points
     nominal, sigma = reference.nominal, reference.sigma
-    inner = _inner(reference.unit) * reference.law.factor - nominal.mean.real
+    # Nearly every law comes in order: to sort it takes another 64 MiB of float32's.
+    ordered = reference.unit if reference.unit_law.direction else np.sort(reference.unit)
+    inner = ordered[[1, -2]] * reference.law.factor - nominal.mean.real
     mean_error = (reference.mean - nominal.mean.real) / sigma
     mean_bound = float(np.ptp(inner)) / sigma / n
     variance_error = reference.variance / nominal.variance - 1
@@ -230,14 +232,6 @@ def check_nominal(evidence: LawEvidence) -> CheckResult:
         f"    extremes  {law.minimum:.6g} and {law.maximum:.6g}, one draw in {n} each, or more",
     ]
     return failed(NOMINAL, "\n".join(lines), metrics)
-
-
-def _inner(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the second smallest and the second largest value: 64 MiB are not copied for them."""
-    parts = [values[start : start + CHUNK] for start in range(0, values.size, CHUNK)]
-    low = np.concatenate([np.partition(part, 1)[:2] for part in parts if part.size > 1])
-    high = np.concatenate([np.partition(part, -2)[-2:] for part in parts if part.size > 1])
-    return np.array([np.partition(low, 1)[1], np.partition(high, -2)[-2]])
 
 
 @check(ACCURACY, needs=SWEPT)
