@@ -179,7 +179,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         session = Session(asked, worker[RUN_ID], pytest_words=_call_of_pytest(config))
         number = int(worker["workerid"].removeprefix("gw"))
-        part = Worker(number, config.getoption("--case-timeout"))
+        part = Worker(config, number, config.getoption("--case-timeout"))
     config.stash[SESSION] = session
     config.pluginmanager.register(part, "conformance-session")
     config.pluginmanager.register(Faults(), "conformance-faults")
@@ -239,20 +239,23 @@ def _note(config: pytest.Config, session: Session) -> None:
     does not.
     """
     from conformance.cases.catalogue import registered_names
-    from conformance.run import options, resuming
+    from conformance.run import resuming
 
     chosen = ("keyword", "markexpr", "deselect", "lf", "stepwise")
     is_chosen = any(getattr(config.option, name, None) for name in chosen)
     folder = Path(config.getoption("--reports")) / session.run_id
     if not session.blocks or is_chosen or registered_names() or resuming.is_noted(folder):
         return
-    given = {
-        name: config.getoption(f"--{name}") for name in options.nothing_given() if name != "cases"
-    }
-    begun = resuming.Begun(
-        given={**given, "cases": None}, environment=session.environment, judged_by=session.judged_by
-    )
-    resuming.note(folder, begun)
+    where, by = session.environment, session.judged_by
+    resuming.note(folder, resuming.Begun(given=_given(config), environment=where, judged_by=by))
+
+
+def _given(config: pytest.Config) -> dict[str, Any]:
+    """Return what `options.given` would have told of the command line."""
+    from conformance.run import options
+
+    names = (name for name in options.nothing_given() if name != "cases")
+    return {**{name: config.getoption(f"--{name}") for name in names}, "cases": None}
 
 
 class Narrowed:
@@ -300,10 +303,11 @@ class Worker:
     timeout_s: for a test.
     """
 
-    def __init__(self, number: int, timeout_s: float) -> None:
+    def __init__(self, config: pytest.Config, number: int, timeout_s: float) -> None:
         from conformance.observe.process import assign_accelerator
 
         assign_accelerator(number)
+        self._config = config
         self._timeout_s = timeout_s
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
@@ -311,6 +315,19 @@ class Worker:
         from conformance.observe.lapack import multiply_in_one_thread
 
         session.config.add_cleanup(multiply_in_one_thread())
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Let go of what a block does not need until it is run; pytest then makes it anew.
+
+        As it does where a test is run again: every worker holds an item for each block of all.
+        """
+        from conformance.core.ids import Block
+
+        for item in items:
+            if isinstance(item, pytest.Function) and isinstance(_case_of(item), Block):
+                item._request = False  # type: ignore[assignment]  # as pytest leaves it after a run
+                item.funcargs = None  # type: ignore[assignment]
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
@@ -322,8 +339,10 @@ class Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Let go of rows that xdist has sent home: reports are kept in a worker too."""
-        _drop_plain(report)
+        """Let go of a report that xdist has sent home: here nobody tells of it."""
+        _drop_rows(report)
+        if report.passed:
+            _forget(self._config, report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Attach the environment to what xdist returns from this worker."""
@@ -335,12 +354,22 @@ class Worker:
             output[ENVIRONMENT] = environment_text(shared.environment)
 
 
-def _drop_plain(report: pytest.TestReport) -> None:
-    """Take the rows that plainly passed off a report.
+def _drop_rows(report: pytest.TestReport) -> None:
+    """Take the rows of a block off a report.
 
     Whoever tells of reports keeps each to the end: a million rows would stay with them.
     """
-    report.user_properties[:] = [(n, v) for n, v in report.user_properties if n != PLAIN]
+    if any(name == PLAIN for name, _ in report.user_properties):
+        kept = [(n, v) for n, v in report.user_properties if n not in (PLAIN, ROW)]
+        report.user_properties[:] = kept
+
+
+def _forget(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Take a report, the last one that it was told, off what the terminal's reporter keeps."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    for kept in reporter.stats.values() if reporter else ():
+        if kept and kept[-1] is report:
+            kept.pop()
 
 
 # --- The controlling process, which may be the only one ------------------------------------------
@@ -474,12 +503,24 @@ class Controller:
         if report.when == "call":
             with self._refusing():
                 self._take(report.nodeid, report.user_properties)
-            _drop_plain(report)
-        if report.when == "call" and FAULT not in properties and {ROW, PLAIN} & set(properties):
-            self._gathering.complete(report.nodeid)
-        elif report.failed:
+            _drop_rows(report)
+        has_rows = report.when == "call" and bool({ROW, PLAIN} & set(properties))
+        if report.failed and (FAULT in properties or not has_rows):
             why = str(properties.get(FAULT, properties.get(REASON, _raised(report))))
             self._gathering.miss(report.nodeid, why, is_fault=FAULT in properties)
+
+    @pytest.hookimpl(specname="pytest_runtest_logreport", trylast=True)
+    def pytest_let_go_of_blocks(self, report: pytest.TestReport) -> None:
+        """Keep of a block that passed its call alone, and that without its keywords.
+
+        Else each block of a million seeds would cost some 9 KiB here to the end of the run.
+        """
+        from conformance.core.ids import Block
+
+        if report.passed and isinstance(self._gathering.cases.get(report.nodeid), Block):
+            report.keywords = {}
+            if report.when != "call":
+                _forget(self._config, report)
 
     def _take(self, test: str, properties: Sequence[tuple[str, object]]) -> None:
         """Take the rows among the properties of a test."""
@@ -505,11 +546,37 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """Say of the test that its worker was lost in how that ended."""
+        from conformance.core.ids import Block
+
         self._n_idle_losses = 0
+        unit = self._gathering.cases.get(crashitem)
         report.longrepr = f"no verdict on {crashitem}: {self._lost}"
-        is_case = crashitem in self._gathering.cases
-        property_ = (REASON, self._lost) if is_case else (FAULT, report.longrepr)
+        property_ = (REASON, self._lost) if unit else (FAULT, report.longrepr)
         report.user_properties.append(property_)
+        if isinstance(unit, Block):
+            with self._refusing():
+                self._judge_seed_by_seed(crashitem, unit, report)
+
+    def _judge_seed_by_seed(self, test: str, block: Block, report: pytest.TestReport) -> None:
+        """Take the verdicts on a block that ended its worker, and tell of it what is wrong.
+
+        It stays without where this process knows initializers that another one would not.
+        """
+        from conformance.cases.catalogue import registered_names
+        from conformance.report.lots import Lots
+        from conformance.run.isolated import seed_by_seed
+
+        if registered_names():
+            return
+        timeout_s, run_id = self._config.getoption("--case-timeout"), self._session.run_id
+        wrong: list[str] = []
+        for found in seed_by_seed(block, _given(self._config), timeout_s, run_id):
+            self._gathering.take(test, found)
+            if not isinstance(found, Lots):
+                lost = f"no verdict on {found.case.id}: {found.reason}" if found.reason else ""
+                wrong += filter(None, (found.text, lost))
+        report.outcome = "failed" if wrong else "passed"
+        report.longrepr = _first_of(wrong) or None
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was ended from outside; pytest ends runs by such exceptions too."""
@@ -547,6 +614,12 @@ class Controller:
         if self._gathering.interrupted and resuming.is_noted(self._gathering.folder):
             words = shlex.join(["conformance", "run", "--resume", str(self._gathering.folder)])
             yield f"`{words}` goes on with its cases"
+
+
+def _first_of(texts: Sequence[str]) -> str:
+    """Return the first of what is wrong with seeds of a block, and how many others are; or ""."""
+    more = f"\nand {len(texts) - 1} more seeds of the block" if texts[1:] else ""
+    return f"{texts[0]}{more}" if texts else ""
 
 
 def settled(status: int, code: ExitCode) -> int:

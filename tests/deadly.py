@@ -111,7 +111,7 @@ def refuse(*_: object) -> None:
 
 # --- Initializers --------------------------------------------------------------------------------
 def add(catalogue: Catalogue) -> None:
-    """Register an initializer for each ending, and one that changes settings.
+    """Register an initializer for each ending, one that changes settings, and one of a bad seed.
 
     Each is said to be a normal distribution, so that its law is swept.
     """
@@ -119,6 +119,7 @@ def add(catalogue: Catalogue) -> None:
     for name, (end, _) in ENDINGS.items():
         catalogue.register(name, functools.partial(_initializer, end), definition=normal)
     catalogue.register("meddling", lambda: meddle, definition=normal)
+    catalogue.register("unlucky", lambda: end_at_a_seed, definition=normal)
 
 
 def _initializer(end: Callable[[], object]) -> Callable[..., object]:
@@ -131,6 +132,18 @@ def meddle(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
     jax.config.update("jax_threefry_partitionable", False)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     os.environ["MEDDLED"] = "yes"
+    return jax.random.normal(key, shape, dtype)
+
+
+UNLUCKY = 9
+
+
+def end_at_a_seed(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Draw a normal, but end the process where the seed is UNLUCKY."""
+    import jax
+
+    if int(jax.random.key_data(key)[-1]) == UNLUCKY:
+        os._exit(0)
     return jax.random.normal(key, shape, dtype)
 
 

@@ -64,9 +64,9 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
         in_blocks = bool(options.read_given(begun.given).asked.ranges)
         done = resuming.take_up(folder, in_blocks=in_blocks)
         recorder = RunRecorder(folder=folder.parent, command=command, run_id=folder.name)
-        recorder.take_up(done.rows, done.plain)
+        recorder.take_up()
         given = {**begun.given, "case-timeout": arguments.case_timeout}
-        session = _session(arguments, given, recorder.run_id, done.units)
+        session = _session(arguments, given, recorder.run_id, done)
         with contextlib.closing(session):
             session.validate_files()
             resuming.require_same(folder, begun, session.environment, session.judged_by)

@@ -97,15 +97,24 @@ LAYERS = Format(
 
 BEGUN_RUN = Format(name="begun run")
 LOTS = Format(
-    name="lots of rows", newest=2, older="the only figure of each row is the oracle's distance"
+    name="lots of rows",
+    newest=2,
+    older="before 2 no line has a checksum, and the oracle's distance is the only figure of a row",
 )
 ENVIRONMENT = Format(
     name="environment", newest=2, older="version 1 stated none, and holds the same", unstated=1
 )
 MISSING = Format(
-    name="missing cases", newest=2, older="version 1 stated none, and is the reasons", unstated=1
+    name="missing cases",
+    newest=3,
+    older="version 1 stated none, and is the reasons; each seed is a case of its own before 3",
+    unstated=1,
 )
-RUN = Format(name="run")
+RUN = Format(
+    name="run",
+    newest=2,
+    older="`n_failed` is absent before 2, and each missing seed is a case of its own",
+)
 COMPILATION = Format(name="compilation")
 MERGE = Format(name="merge")
 COMPARISON = Format(name="comparison", newest=2, older="`fallen` is absent before 2")

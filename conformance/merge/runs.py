@@ -20,7 +20,7 @@ from conformance.core.records import EXECUTED, IN_BLOCK, MACHINE, Outcome
 from conformance.core.settings import HARMLESS_FLAGS
 from conformance.merge.facts import Fact, Judgement, Place
 from conformance.merge.lots import DIGEST_BYTES, Lot
-from conformance.report.lots import LOTS_FILE, read_lots
+from conformance.report.lots import LOTS_FILE, read_lots, read_rows
 from conformance.report.rows import COLUMNS
 from conformance.report.run import RECORDS, ROWS
 
@@ -111,10 +111,9 @@ def _read_rows(folder: Path, root: str) -> Read:
 
 def _unfinished(folder: Path) -> Iterator[pa.RecordBatch]:
     """Yield what a run of ranges of seeds got to."""
-    from conformance.report.frames import read_lines
     from conformance.report.parquet import tables
 
-    for table in tables(read_lines(folder / ROWS), read_lots(folder)):
+    for table in tables(read_rows(folder / ROWS), read_lots(folder)):
         yield from table.select(READ).combine_chunks().to_batches()
 
 

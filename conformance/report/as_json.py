@@ -10,7 +10,10 @@ from conformance.report.run import Run, by_class
 
 
 def to_json(run: Run, code: ExitCode) -> str:
-    """Return the document. code: what the run comes to. The folder holds all rows."""
+    """Return the document. code: what the run comes to. The folder holds all rows.
+
+    failed: of a large run those that are held, see `Held`. missing: ids of cases and of blocks.
+    """
     document = {
         "run_id": run.run_id,
         "command": run.command,
@@ -20,6 +23,7 @@ def to_json(run: Run, code: ExitCode) -> str:
         "elapsed_s": run.elapsed_s,
         "n_judged": run.n_judged,
         "classes": {name: n for name, n in sorted(by_class(run.tally).items()) if n},
+        "n_failed": run.n_failed,
         "failed": [
             {
                 "case": row.case,

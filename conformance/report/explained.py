@@ -11,8 +11,7 @@ from conformance.core.records import DriftClass, Environment
 from conformance.core.settings import unusual
 from conformance.report import nights
 from conformance.report.headline import TOLD_CODE, sides
-from conformance.report.rows import Row
-from conformance.report.run import Run
+from conformance.report.run import Key, Run
 
 COMPUTED_HERE = "cpu"
 """The backend whose programs run on the host's own instructions, and whose QR is LAPACK's."""
@@ -37,15 +36,15 @@ def notes_on(run: Run) -> list[str]:
     Of a run that failed it is also since when, and what both sides were; of one that passed with
     drift both sides, where they are of other code.
     """
-    since = nights.told(run.failed, run.nights)
+    since = nights.told(run.failed, run.n_failed, run.nights)
     lines = [*since, *roundings_explained(run), *overlays_told(run)]
-    return [*lines, *sides(run)] if run.failed or _drifted_with_code(run) else lines
+    return [*lines, *sides(run)] if run.n_failed or _drifted_with_code(run) else lines
 
 
 def _drifted_with_code(run: Run) -> bool:
     """Return whether a case drifted under other versions than those of the goldens."""
     there = run.golden_environment
-    if there is None or not run.noteworthy:
+    if there is None or not run.n_noteworthy:
         return False
     here = run.environment.packages
     return any(here.get(name) != there.packages.get(name) for name in TOLD_CODE)
@@ -86,32 +85,34 @@ def roundings_explained(run: Run) -> list[str]:
     there = run.golden_environment
     if there is None:
         return []
-    rounded = [row for row in run.judged if row.drift_class == DriftClass.ROUNDING]
-    reasons = (_reason(row, row.initializer in run.matrices, there) for row in rounded)
-    found = collections.Counter(reason for reason in reasons if reason is not None)
+    found: collections.Counter[Reason] = collections.Counter()
+    for key, n in run.tally.items():
+        reason = _reason(key, key.initializer in run.matrices, there)
+        if reason is not None and key.from_golden == DriftClass.ROUNDING:
+            found[reason] += n
     return [
         f"{count} rounding: {reason.arrays}{reason.cause}"
         for reason, count in sorted(found.items(), key=lambda pair: (-pair[1], pair[0].cause))
     ]
 
 
-def _reason(row: Row, is_matrix: bool, there: Environment) -> Reason | None:
-    if row.backend != COMPUTED_HERE:
+def _reason(key: Key, is_matrix: bool, there: Environment) -> Reason | None:
+    if key.backend != COMPUTED_HERE:
         return None
     if is_matrix:
-        lapack = known_lapack_difference(there.host, _host(row, LAPACK_FACTS))
+        lapack = known_lapack_difference(there.host, _host(key, LAPACK_FACTS))
         cause = f"another LAPACK than the goldens' ({lapack})"
         return Reason(arrays="orthogonal matrices; ", cause=cause) if lapack else None
-    isa = known_isa_difference(there.host, _host(row, ISA_FACTS))
-    if not isa or there.packages.get("jaxlib") != row.jaxlib or not _rounds_otherwise(isa, row):
+    isa = known_isa_difference(there.host, _host(key, ISA_FACTS))
+    if not isa or there.packages.get("jaxlib") != key.jaxlib or not _rounds_otherwise(isa, key):
         return None
     return Reason(arrays="", cause=f"other instruction sets than the goldens' ({isa})")
 
 
-def _rounds_otherwise(isa: str, row: Row) -> bool:
+def _rounds_otherwise(isa: str, key: Key) -> bool:
     """Return whether such a difference of instruction sets is known to move such an array."""
-    return "fma" in isa.split() or row.shape.endswith(f"x{FEW_COLUMNS}")
+    return "fma" in isa.split() or key.shape.endswith(f"x{FEW_COLUMNS}")
 
 
-def _host(row: Row, facts: tuple[str, ...]) -> Mapping[str, str]:
-    return {name: getattr(row, name) or "" for name in facts}
+def _host(key: Key, facts: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: getattr(key, name) or "" for name in facts}

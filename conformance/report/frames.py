@@ -27,13 +27,14 @@ from typing import Any
 import pandas as pd
 
 from conformance.core import versions
+from conformance.core.case_set import n_cases
 from conformance.core.errors import ReportError, UnfinishedRunWarning, unknown
 from conformance.core.reading import document, naming, record
 from conformance.core.versions import KEY
 from conformance.core.words import counted
 from conformance.report.drift_csv import from_csv
-from conformance.report.lots import LOTS_FILE, read_lots
-from conformance.report.rows import COLUMNS, Column, Row, defaults, from_json
+from conformance.report.lots import LOTS_FILE, read_lots, read_rows
+from conformance.report.rows import COLUMNS, Column, Row, defaults
 from conformance.report.run import DRIFT, MISSING, RECORDS, RECORDS_AS_TEXT, ROWS
 
 N_NAMED = 3
@@ -60,7 +61,7 @@ def read_run(folder: Path, *, columns: Sequence[str] | None = None) -> pd.DataFr
     if (folder / RECORDS).exists():
         return _read_records(folder / RECORDS, asked)
     if (folder / RECORDS_AS_TEXT).exists():
-        return frame(read_lines(folder / RECORDS_AS_TEXT))[asked]
+        return frame([*read_rows(folder / RECORDS_AS_TEXT)])[asked]
     if (folder / ROWS).exists():
         return _read_unfinished(folder)[asked]
     raise ReportError(f"{folder} holds no run: it has neither {RECORDS} nor {ROWS}")
@@ -102,8 +103,8 @@ def _missing_by_reason(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _names(cases: Sequence[str]) -> str:
-    more = f" and {len(cases) - N_NAMED} more" if len(cases) > N_NAMED else ""
-    return ", ".join(cases[:N_NAMED]) + more
+    more = sum(map(n_cases, cases[N_NAMED:]))
+    return ", ".join(cases[:N_NAMED]) + (f" and {more} more" if more else "")
 
 
 def read_runs(reports: Path, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -210,12 +211,13 @@ def _conform(records: pd.DataFrame) -> pd.DataFrame:
 
 def _read_unfinished(folder: Path) -> pd.DataFrame:
     """Return the rows that a run has got to."""
-    rows = read_lines(folder / ROWS)
-    records = frame(rows)
+    rows = read_rows(folder / ROWS)
     if (folder / LOTS_FILE).exists():
         from conformance.report.parquet import table_of
 
         records = _conform(table_of(rows, read_lots(folder)).to_pandas())
+    else:
+        records = frame([*rows])
     warnings.warn(unfinished_line(folder, len(records)), UnfinishedRunWarning, stacklevel=3)
     return records
 
@@ -234,17 +236,3 @@ def _is_cut_short(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read() != NEWLINE.encode()
-
-
-def read_lines(path: Path) -> list[Row]:
-    """Return the rows of a file of them; raises as `read_run` does."""
-    # Every whole row ends in a newline; what follows the last one was being written.
-    whole = path.read_text(encoding="utf-8").split(NEWLINE)[:-1]
-    return [_parse_line(path, number, line) for number, line in enumerate(whole, start=1)]
-
-
-def _parse_line(path: Path, number: int, line: str) -> Row:
-    try:
-        return from_json(line)
-    except ReportError as error:
-        raise ReportError(f"{path}, line {number}: {error}") from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
 
-from conformance.core.records import DriftClass, Environment
+from conformance.core.records import DriftClass, Environment, Status
 from conformance.core.settings import CONSEQUENCES, Difference, differing, repeats_setting, told
 from conformance.core.words import counted
-from conformance.report.run import NO_GOLDEN, Run, class_of
+from conformance.report.run import CLASSES, NO_GOLDEN, Run, by_class
 
 N_FACTS = 2
 """Facts that the sentence names; the table of the environment has all."""
@@ -52,12 +51,13 @@ def headline(run: Run) -> str:
     What differs is said, not that it is the cause: a rerun without it proves that. "" where nothing
     failed.
     """
-    classes = [class_of(row) for row in run.failed]
+    failed = by_class({key: n for key, n in run.tally.items() if key.status == Status.FAILED})
+    classes = collections.Counter({name: failed[name] for name in reversed(CLASSES)})
     return happened(classes, run.n_judged, run.environment, run.golden_environment)
 
 
 def happened(
-    classes: Sequence[str],
+    classes: collections.Counter[str],
     n_cases: int,
     here: Environment,
     there: Environment | None,
@@ -65,12 +65,12 @@ def happened(
 ) -> str:
     """Return what most of what drifted did, of so many cases, and what differs there; or "".
 
-    classes: of what drifted. there: the other side; None where nobody knows. names: what the two
-    sides are called.
+    classes: how many are of each, the worst first. there: the other side; None where nobody knows.
+    names: what the two sides are called.
     """
-    if not classes:
+    if not classes.total():
         return ""
-    most, n = collections.Counter(classes).most_common(1)[0]
+    most, n = classes.most_common(1)[0]
     sentence = f"{n} of {counted(n_cases, 'case')} {DID[most]}"
     if there is None or most == NO_GOLDEN:
         return sentence

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Iterable
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from conformance.core.records import Status
+from conformance.core.case_set import cases_of
+from conformance.core.records import MACHINE, Status
 from conformance.report.escape import printable
 from conformance.report.rows import Row
 from conformance.report.run import Run
@@ -18,26 +20,27 @@ FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def junit(run: Run, plain: Iterable[tuple[str, float]] = ()) -> str:
-    """Return what `write_junit` writes."""
+    """Return what `write_junit` writes of a run whose rows are all held."""
     out = io.StringIO()
-    write_junit(run, plain, out)
+    write_junit(run, run.rows, plain, out)
     return out.getvalue()
 
 
-def write_junit(run: Run, plain: Iterable[tuple[str, float]], out: io.TextIOBase) -> None:
+def write_junit(
+    run: Run, rows: Iterable[Row], plain: Iterable[tuple[str, float]], out: io.TextIOBase
+) -> None:
     """Write the run as one test suite, a test case each, none of which is held.
 
-    plain: of cases that plainly passed, and have no row in the run, the id and the seconds.
+    rows: all but those that plainly passed in a block; plain: of these the id and the seconds.
     """
-    missing = [(case, why) for why, cases in run.missing_by_reason.items() for case in cases]
     xml = _Xml(out)
     xml.begin("testsuites")
     xml.begin(
         "testsuite",
         name="conformance",
-        tests=str(run.n_judged + len(missing) + len(run.others) + len(run.unjudged)),
-        failures=str(len(run.failed) + len(run.others)),
-        errors=str(len(missing) + len(run.unjudged)),
+        tests=str(run.n_judged + run.n_missing + len(run.others) + len(run.unjudged)),
+        failures=str(run.n_failed + len(run.others)),
+        errors=str(run.n_missing + len(run.unjudged)),
         skipped=str(sum(run.limitations.values())),
         time=f"{run.elapsed_s:.3f}",
     )
@@ -45,12 +48,14 @@ def write_junit(run: Run, plain: Iterable[tuple[str, float]], out: io.TextIOBase
     for name, value in run.environment.packages.items():
         xml.element("property", name=_clean(name), value=_clean(value))
     xml.end("properties")
-    for row in run.judged:
-        _write_case(xml, row)
+    for row in rows:
+        if row.failed_checks != MACHINE:
+            _write_case(xml, row)
     for case, elapsed_s in plain:
         xml.element("testcase", **_named(case, elapsed_s))
-    for case, reason in missing:
-        _write_other(xml, case, "error", reason)
+    for reason, ids in run.missing_by_reason.items():
+        for case in itertools.chain.from_iterable(map(cases_of, ids)):
+            _write_other(xml, case, "error", reason)
     for test, said in run.others.items():
         _write_other(xml, test, "failure", said)
     for said in run.unjudged:

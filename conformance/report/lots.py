@@ -6,6 +6,7 @@ A million of them is a file of 100 MB; written out they are 2 GB, and in memory 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import json
 import math
@@ -15,9 +16,10 @@ from typing import Any
 
 from conformance.core.errors import Malformed, ReportError
 from conformance.core.ids import Block, parse_unit
+from conformance.core.lines import is_sealed, opened, sealed, whole_lines
 from conformance.core.reading import record
-from conformance.core.versions import LOTS
-from conformance.report.rows import Row, from_values, to_values
+from conformance.core.versions import KEY, LOTS
+from conformance.report.rows import Row, from_json, from_values, to_values
 from conformance.report.run import Key, key_of
 
 LOTS_FILE = "lots.jsonl"
@@ -25,6 +27,9 @@ LOTS_FILE = "lots.jsonl"
 
 DISTANCE = "oracle.oracle_ulp_at_sigma"
 """The one metric that the seed decides in version 1 of the format."""
+
+SEALED_SINCE = 2
+"""Version of the format from which on each line has a checksum."""
 
 OWN = ("case", "seed", "outcome", "metrics", "rerun")
 """The columns in which the rows of a lot may differ."""
@@ -131,17 +136,22 @@ def told(lots: Lots) -> str:
         }
         for lot in lots.lots
     ]
-    return json.dumps(LOTS.stamped({"block": lots.block.id, "lots": fields}), allow_nan=False)
+    values = LOTS.stamped({"block": lots.block.id, "lots": fields})
+    return sealed(json.dumps(values, allow_nan=False))
 
 
 def read(text: str) -> Lots:
     """Return the lots that `told` told.
 
     Raises:
-        ReportError: it is not such a line, or of a version that this release cannot read.
+        ReportError: it is not the line that was told, or of a version that this release cannot
+            read.
     """
     try:
-        values = LOTS.content(json.loads(text), "a line of lots", ReportError)
+        document = json.loads(opened(text))
+        values = LOTS.content(document, "a line of lots", ReportError)
+        if document[KEY] >= SEALED_SINCE and not is_sealed(text):
+            raise Malformed("it has no checksum")
         block = parse_unit(values["block"])
         if not isinstance(block, Block):
             raise Malformed.value(values["block"], "a block of seeds")
@@ -177,19 +187,43 @@ def read_lots(folder: Path) -> Iterator[Lots]:
     Raises:
         ReportError: a line is not what was written there.
     """
+    return (lots for _, lots in lines_of_lots(folder))
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a file of them; a last line that was cut short is left out.
+
+    Raises:
+        ReportError: a line is not what was written there.
+    """
+    return (row for _, row in lines_of_rows(path))
+
+
+def lines_of_lots(folder: Path) -> Iterator[tuple[bytes, Lots]]:
+    """Yield what `read_lots` does, each after its line."""
     path = folder / LOTS_FILE
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", newline="\n") as file:
-        for number, line in enumerate(file, start=1):
-            if line.endswith("\n"):
-                try:
-                    yield read(line)
-                except ReportError as error:
-                    raise ReportError(
-                        f"{path}, line {number}: {error}: take the line away, and `conformance run "
-                        f"--resume {folder}` runs its block again"
-                    ) from error
+    for number, line in whole_lines(path) if path.exists() else ():
+        with naming_line(path, number, "its block"):
+            yield line, read(line.decode())
+
+
+def lines_of_rows(path: Path) -> Iterator[tuple[bytes, Row]]:
+    """Yield what `read_rows` does, each after its line."""
+    for number, line in whole_lines(path) if path.exists() else ():
+        with naming_line(path, number, "its case"):
+            yield line, from_json(line.decode())
+
+
+@contextlib.contextmanager
+def naming_line(path: Path, number: int, what: str) -> Iterator[None]:
+    """Name the line of a file of a run that is not what was written there, and the way out."""
+    try:
+        yield
+    except (ReportError, UnicodeDecodeError) as error:
+        raise ReportError(
+            f"{path}, line {number}: {error}: take the line away, and `conformance run --resume "
+            f"{path.parent}` runs {what} again"
+        ) from error
 
 
 def rows_of(blocks: Iterable[Lots]) -> Iterator[Row]:

@@ -28,18 +28,22 @@ N_MESSAGES = 20
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A heading, what must follow it, and blocks of which the last may be cut, never parted."""
+    """A heading, what must follow it, and blocks of which the last may be cut, never parted.
+
+    n_unheld: blocks that `elsewhere` alone has.
+    """
 
     title: str
     head: str
     blocks: tuple[str, ...]
     max_blocks: int
     elsewhere: str
+    n_unheld: int = 0
 
     def text(self, max_bytes: int) -> str:
         """Return as many blocks as fit, with a line that says how many did not; "" if none fits."""
         start = f"\n## {self.title}\n\n{self.head}"
-        left = max_bytes - size_bytes(start) - size_bytes(self._note(len(self.blocks)))
+        left = max_bytes - size_bytes(start) - size_bytes(self._note(self._n_all))
         kept = []
         for block in self.blocks[: self.max_blocks]:
             left -= size_bytes(block)
@@ -48,20 +52,24 @@ class Section:
             kept.append(block)
         if not kept:
             return ""
-        n_cut = len(self.blocks) - len(kept)
+        n_cut = self._n_all - len(kept)
         return start + "".join(kept) + (self._note(n_cut) if n_cut else "")
 
+    @property
+    def _n_all(self) -> int:
+        return len(self.blocks) + self.n_unheld
+
     def _note(self, n_cut: int) -> str:
-        return f"\n{n_cut} of {len(self.blocks)} left out here; {self.elsewhere} has all.\n"
+        return f"\n{n_cut} of {self._n_all} left out here; {self.elsewhere} has all.\n"
 
 
 def markdown(run: Run, max_bytes: int = MAX_BYTES) -> str:
     """Return the summary, verdict first, in at most `max_bytes` of UTF-8; it says what was cut."""
     text = f"# {markdown_cell(run.verdict)}\n\nRun {run.run_id}, {run.elapsed_s:.1f} s.\n"
-    sentence = f"\n**{markdown_cell(headline(run))}**\n" if run.failed else ""
+    sentence = f"\n**{markdown_cell(headline(run))}**\n" if run.n_failed else ""
     text += sentence + "".join(f"\n{markdown_cell(line)}\n" for line in written_notes(run))
     sections = [table_section(table) for table in tables(run)]
-    sections += [_messages(run)] if run.failed else []
+    sections += [_messages(run)] if run.n_failed else []
     sections += [_others(run)] if run.others or run.unjudged else []
     return fitted(text, sections, max_bytes, elsewhere="The files beside summary.md have")
 
@@ -98,13 +106,15 @@ def table_section(table: Table, max_blocks: int = N_BLOCKS) -> Section:
         blocks=tuple(map(_line, table.lines)),
         max_blocks=max_blocks,
         elsewhere=table.elsewhere,
+        n_unheld=table.n_unheld,
     )
 
 
 def _messages(run: Run) -> Section:
     # <pre> instead of a fence: no message can end it early, and GitHub escapes nothing in it.
     texts = [f"{row.messages}\n  rerun: {row.rerun}" for row in run.failed]
-    return _said("What failed", texts, elsewhere="drift.csv")
+    n_unheld = run.n_failed - len(texts)
+    return _said("What failed", texts, elsewhere=run.elsewhere, n_unheld=n_unheld)
 
 
 def _others(run: Run) -> Section:
@@ -112,10 +122,15 @@ def _others(run: Run) -> Section:
     return _said("Besides cases", texts, elsewhere="the output of pytest")
 
 
-def _said(title: str, texts: Iterable[str], *, elsewhere: str) -> Section:
+def _said(title: str, texts: Iterable[str], *, elsewhere: str, n_unheld: int = 0) -> Section:
     blocks = (f"<pre>{html.escape(printable(text), quote=False)}</pre>\n\n" for text in texts)
     return Section(
-        title=title, head="", blocks=tuple(blocks), max_blocks=N_MESSAGES, elsewhere=elsewhere
+        title=title,
+        head="",
+        blocks=tuple(blocks),
+        max_blocks=N_MESSAGES,
+        elsewhere=elsewhere,
+        n_unheld=n_unheld,
     )
 
 

@@ -77,7 +77,7 @@ def _night(run_id: str, line: Mapping[str, Any]) -> Night:
 
 
 # --- In words ------------------------------------------------------------------------------------
-def told(failed: Sequence[Row], nights: Nights) -> list[str]:
+def told(failed: Sequence[Row], n_failed: int, nights: Nights) -> list[str]:
     """Return since when most failed cases are of their class, and what changed with it; or nothing.
 
     14 of 14 failed cases are new: of another class in the run before, 20261129T0143...; since
@@ -86,7 +86,7 @@ def told(failed: Sequence[Row], nights: Nights) -> list[str]:
     worst = failed[:N_CASES]
     since = collections.Counter(since_when(row, nights.get(row.case, ())) for row in worst)
     known = {text: n for text, n in since.items() if text}
-    which = "the worst " if len(worst) < len(failed) else ""
+    which = "the worst " if len(worst) < n_failed else ""
     return [
         f"{n} of {which}{counted(len(worst), 'failed case')}: {text}"
         for text, n in sorted(known.items(), key=lambda pair: -pair[1])[:N_TOLD]

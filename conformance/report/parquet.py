@@ -7,6 +7,7 @@ whole numbers that may be missing, and 2^64 - 1 is none.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ TYPES: Mapping[str, tuple[pa.DataType, str]] = {
 """By the pandas dtype of a column: what it is in Arrow, and in pandas' words for that."""
 
 
-def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> None:
+def write_records(rows: Iterable[Row], blocks: Iterable[Lots], path: Path) -> None:
     """Write rows, and those of lots after them, to a Parquet file, some CHUNK in memory at a time.
 
     Columns in which the rows of a lot differ get no dictionary: it would hold each row. Each page
@@ -54,7 +55,7 @@ def write_records(rows: Sequence[Row], blocks: Iterable[Lots], path: Path) -> No
             pa.default_memory_pool().release_unused()  # else it grows with the number of parts
 
 
-def table_of(rows: Sequence[Row], blocks: Iterable[Lots]) -> pa.Table:
+def table_of(rows: Iterable[Row], blocks: Iterable[Lots]) -> pa.Table:
     """Return rows, and those of lots after them, as one table."""
     return pa.concat_tables(tables(rows, blocks))
 
@@ -129,9 +130,12 @@ SCHEMA = _schema()
 
 
 # --- The rows ------------------------------------------------------------------------------------
-def tables(rows: Sequence[Row], blocks: Iterable[Lots]) -> Iterator[pa.Table]:
-    """Yield the rows, and then those of lots, as tables."""
-    yield _table(rows)
+def tables(rows: Iterable[Row], blocks: Iterable[Lots]) -> Iterator[pa.Table]:
+    """Yield the rows, and then those of lots, as tables; one at least."""
+    left = iter(rows)
+    yield _table([*itertools.islice(left, CHUNK)])
+    while some := [*itertools.islice(left, CHUNK)]:
+        yield _table(some)
     chunk: list[Lot] = []
     n_rows = 0
     for lot in (lot for each in blocks for lot in each.lots):

@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from conformance.core import versions
+from conformance.core.case_set import CaseSet
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
-from conformance.core.records import Environment
+from conformance.core.lines import sealed
+from conformance.core.records import MACHINE, Environment
 from conformance.report.drift_csv import to_csv
-from conformance.report.lots import LOTS_FILE, Lots, read_lots, rows_of, told
+from conformance.report.held import Held
+from conformance.report.lots import LOTS_FILE, Lots, read_lots, read_rows, rows_of, told
 from conformance.report.markdown import markdown
 from conformance.report.nights import nights_before
 from conformance.report.rows import Row, to_json
@@ -43,11 +46,17 @@ if TYPE_CHECKING:
 
 PAGE = "index.html"
 
+MOST_REASONS = 1000
+"""Reasons for no verdict that are told apart: the cases of a sick machine each have their own."""
+
+OTHER_REASONS = f"one of more than {MOST_REASONS} reasons, of which this is none that is kept"
+
 
 class RunRecorder:
     """Keeps the rows of one run in `<folder>/<run_id>/rows.jsonl`, and reports on them.
 
     The folder comes into being with the first row, so a run that only collects leaves none.
+    Of a large run not all rows are held, see `Held`; the files have them.
     """
 
     def __init__(self, *, folder: Path, command: str, run_id: str = "") -> None:
@@ -55,22 +64,33 @@ class RunRecorder:
         self.folder = folder / self.run_id
         self._command = command
         self._started_s = time.monotonic()
-        self._rows: list[Row] = []
+        self._held = Held()
         self._plain: collections.Counter[Key] = collections.Counter()
-        self._earlier: tuple[str, ...] = ()
-        self._reasons: dict[str, str] = {}
+        self._n_own = 0
+        self._told = CaseSet()
+        self._reasons: dict[str, CaseSet] = {}
         self._run: Run | None = None
 
-    def take_up(self, rows: Iterable[Row], plain: Mapping[Key, int]) -> None:
-        """Count what an earlier part of the run has written to the folder."""
-        self._rows += rows
-        self._plain.update(plain)
-        self._earlier = tuple(row.case for row in self._rows)
+    def take_up(self) -> None:
+        """Count what an earlier part of the run has written to the folder.
+
+        Raises:
+            ReportError: a line is not what was written there.
+        """
+        for row in read_rows(self.folder / ROWS):
+            self._count(row)
+        for block in read_lots(self.folder):
+            self._count_lots(block)
 
     @property
     def n_rows(self) -> int:
         """How many rows there are so far."""
-        return len(self._rows) + self._plain.total()
+        return self._n_own + self._plain.total()
+
+    @property
+    def cases(self) -> CaseSet:
+        """The cases that have a verdict so far."""
+        return self._told
 
     def add(self, row: Row) -> None:
         """Append the row to the file, so that it is there whatever happens next.
@@ -78,13 +98,21 @@ class RunRecorder:
         Raises:
             ReportError: the folder cannot be written.
         """
-        self._append(ROWS, to_json(row))
-        self._rows.append(row)
+        self._append(ROWS, sealed(to_json(row)))
+        self._count(row)
+
+    def _count(self, row: Row) -> None:
+        self._n_own += 1
+        self._held.add(row)
+        if row.failed_checks == MACHINE:
+            self.miss(row.case, row.messages)
+        else:
+            self._told.add(row.case)
 
     @property
     def failed(self) -> tuple[Row, ...]:
-        """The rows so far of cases that failed, worst first."""
-        return worst_first(filter(is_failed, self._rows))
+        """The rows so far of cases that failed, worst first: of many, those that are held."""
+        return worst_first(filter(is_failed, self._held.rows))
 
     def add_lots(self, block: Lots) -> None:
         """Append what a block came to, and remember no more than how many rows there are.
@@ -93,11 +121,16 @@ class RunRecorder:
             ReportError: the folder cannot be written.
         """
         self._append(LOTS_FILE, told(block))
+        self._count_lots(block)
+
+    def _count_lots(self, block: Lots) -> None:
         self._plain.update(block.counts)
+        for lot in block.lots:
+            self._told.add_seeds(lot.row.case, lot.seeds)
 
     def _append(self, name: str, line: str) -> None:
         try:
-            if not (self._rows or self._plain):
+            if not self.n_rows:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / ROWS).touch()  # says that a run lies here
             # Opened each time: nothing is left in a buffer, or open, when the run is killed.
@@ -107,8 +140,9 @@ class RunRecorder:
             raise cannot_write(self.folder, error, "--reports DIR") from error
 
     def miss(self, case_id: str, reason: str) -> None:
-        """Note why a case that was to run has no verdict."""
-        self._reasons[case_id] = reason
+        """Note why a case, or a block of them, that was to run has no verdict."""
+        is_known = reason in self._reasons or len(self._reasons) < MOST_REASONS
+        self._reasons.setdefault(reason if is_known else OTHER_REASONS, CaseSet()).add(case_id)
 
     @staticmethod
     def prepare() -> None:
@@ -132,10 +166,11 @@ class RunRecorder:
     ) -> Run:
         """Write the reports and return the run; without rows it writes the summary of a failure.
 
-        Rows are in the order of their case ids; those that are not held follow, block by block.
+        Rows are in the order of their case ids, of a run whose rows are not all held as they came;
+        those of blocks follow, block by block.
 
-        expected: ids of all cases that were to run, but for those of an earlier part. ending: why
-            the run ended early, if it did.
+        expected: ids of the cases, and of blocks of them, that were to run. ending: why the run
+            ended early, if it did.
         golden_environment, matrices, others, unjudged: see `Run`. laws: plots for the page.
 
         Raises:
@@ -145,10 +180,10 @@ class RunRecorder:
             run_id=self.run_id,
             command=self._command,
             folder=self.folder,
-            # They came in the order in which workers finished, which no two runs share.
-            rows=tuple(sorted(self._rows, key=lambda row: row.case)),
-            plain=dict(self._plain),
-            expected=(*self._earlier, *expected),
+            rows=self._held.rows,
+            unheld=self._plain + collections.Counter(self._held.unheld),
+            told=self._told,
+            expected=tuple(expected),
             environment=environment,
             elapsed_s=time.monotonic() - self._started_s,
             reasons=self._reasons,
@@ -202,7 +237,7 @@ class RunRecorder:
             atomic_file(self.folder / "junit.xml") as draft,
             draft.open("w", encoding="utf-8") as file,
         ):
-            write_junit(run, plain, file)
+            write_junit(run, self._own_rows(run), plain, file)
 
     def _write_records(self, run: Run) -> None:
         if importlib.util.find_spec("pyarrow") is None:
@@ -213,12 +248,16 @@ class RunRecorder:
         from conformance.report.parquet import write_records
 
         with atomic_file(self.folder / RECORDS) as draft:
-            write_records(run.rows, self._lots(), draft)
+            write_records(self._own_rows(run), self._lots(), draft)
 
     def _lines(self, run: Run) -> Iterator[str]:
         """Yield the rows as JSON, those that are not held last."""
-        rows = itertools.chain(run.rows, rows_of(self._lots()))
-        return (f"{to_json(row)}\n" for row in rows)
+        rows = itertools.chain(self._own_rows(run), rows_of(self._lots()))
+        return (f"{sealed(to_json(row))}\n" for row in rows)
+
+    def _own_rows(self, run: Run) -> Iterable[Row]:
+        """Return the rows that are no lots': those that are held, if these are all."""
+        return read_rows(self.folder / ROWS) if self._held.unheld else run.rows
 
     def _lots(self) -> Iterator[Lots]:
         return read_lots(self.folder) if self._plain else iter(())

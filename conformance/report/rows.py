@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import operator
+import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from typing import Annotated, Any
 from conformance.core.errors import Malformed, ReportError, unknown
 from conformance.core.formats import DTYPES
 from conformance.core.ids import Case, Problem, format_shape
+from conformance.core.lines import opened
 from conformance.core.reading import AS_TEXT, Figure, parse_json, record
 from conformance.core.records import (
     STAGES,
@@ -541,6 +543,11 @@ def to_values(values: Row) -> dict[str, Any]:
 
 _NAMES = tuple(column.name for column in COLUMNS)
 _values_of = operator.attrgetter(*_NAMES)
+_REPEATED = tuple(
+    column.name
+    for column in COLUMNS
+    if column.dtype == "category" or column.name in ("run_id", "judged_by", "asked")
+)
 _REALS = tuple(column.name for column in COLUMNS if column.kind is float)
 
 
@@ -549,14 +556,14 @@ def _json_scalar(value: Any) -> Any:
 
 
 def from_json(text: str) -> Row:
-    """Return the row that `to_json` wrote, of this version or an earlier one.
+    """Return the row that `to_json` wrote, of this version or an earlier one, sealed or not.
 
     Raises:
-        ReportError: not a JSON object, a version that this release cannot read, other columns, or a
-            value that its column cannot hold.
+        ReportError: not what was sealed, not a JSON object, a version that this release cannot
+            read, other columns, or a value that its column cannot hold.
     """
     try:
-        values = parse_json(text)
+        values = parse_json(opened(text))
     except (RecursionError, ValueError) as error:
         raise ReportError(f"not a row in JSON: {error}: {text[:80]!r}") from error
     if not isinstance(values, dict):
@@ -567,6 +574,9 @@ def from_json(text: str) -> Row:
 def from_values(values: Mapping[str, Any]) -> Row:
     """Return the row that `to_values` made an object of; raises as `from_json` does."""
     filled = {**values, **defaults(values, values.get(KEY))}
+    for name in _REPEATED:  # else each row from a file has texts of its own, 2 KiB of them
+        if type(text := filled[name]) is str:
+            filled[name] = sys.intern(text)
     try:
         return _require_held(record(Row, filled))
     except Malformed as fault:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from conformance.core.case_set import CaseSet, joined, n_cases
 from conformance.core.errors import ExitCode
 from conformance.core.records import MACHINE, DriftClass, Environment, Status
 from conformance.core.settings import optimization_level
@@ -23,7 +24,8 @@ RECORDS_AS_TEXT = "records.jsonl"
 """The records where pyarrow is not installed: the same rows, without the dtypes."""
 
 MISSING = "missing.json"
-"""File of a finished run: under `missing`, reason -> the cases that have no result for it."""
+"""File of a finished run: under `missing`, reason -> ids of the cases, or of ranges of seeds, that
+have no result for it."""
 
 UNKNOWN_REASON = "the run ended without a result"
 """Said of a missing case when nobody knows more."""
@@ -35,14 +37,30 @@ CLASSES = (*map(str, DriftClass), NO_GOLDEN)
 
 
 class Key(NamedTuple):
-    """By what the cases of a run are counted."""
+    """By what the cases of a run are counted: all that is told of those whose rows are not held.
+
+    drift_class: see `class_of`. Others are columns of a row, but for is_judged: whether it holds a
+    verdict; the machine failed the case else.
+    """
 
     initializer: str
     dtype: str
+    shape: str
+    backend: str
     status: str
+    is_judged: bool
+    limitation: str | None
     drift_class: str
+    from_golden: str | None
+    stage: str | None
     golden_from: str | None
     budget_from: str | None
+    jaxlib: str | None
+    lapack: str | None
+    lapack_kernel: str | None
+    lapack_threads: str | None
+    isa: str | None
+    xla_isa: str | None
 
 
 Tally = Mapping[Key, int]
@@ -65,11 +83,11 @@ Nights = Mapping[str, Sequence[Night]]
 class Run:
     """The rows of one run and what was asked of it.
 
-    rows: those that are held here. plain: how many others there are, all of which plainly passed.
-    expected: ids of the cases that were to run, but for the plain; those without a verdict are
-        missing.
-    reasons: why a case has none, by its id, where somebody knows. ending: why the run ended before
-        it was whole, which explains the others; "" where nobody knows, or it did not.
+    rows: those that are held here, the worst of each kind. unheld: how many others there are.
+    told: the cases that have a verdict, besides those of `rows`. expected: ids of the cases, and of
+        blocks of them, that were to run; those without a verdict are missing.
+    reasons: why cases have none, where somebody knows. ending: why the run ended before it was
+        whole, which explains the others; "" where nobody knows, or it did not.
     golden_environment: where the goldens were made that judged it, if they say. matrices: names of
         the initializers that factor a matrix.
     nights: what the failed cases were in the runs before; see `nights_before`.
@@ -81,11 +99,12 @@ class Run:
     command: str
     folder: Path
     rows: tuple[Row, ...]
-    plain: Tally = dataclasses.field(default_factory=dict)
+    unheld: Tally = dataclasses.field(default_factory=dict)
+    told: CaseSet = dataclasses.field(default_factory=CaseSet)
     expected: tuple[str, ...]
     environment: Environment
     elapsed_s: float
-    reasons: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    reasons: Mapping[str, CaseSet] = dataclasses.field(default_factory=dict)
     ending: str = ""
     golden_environment: Environment | None = None
     matrices: frozenset[str] = frozenset()
@@ -97,57 +116,89 @@ class Run:
     def code(self) -> ExitCode:
         """What the run comes to."""
         return ExitCode.of(
-            failed=bool(self.failed or self.others),
+            failed=bool(self.n_failed or self.others),
             missing=bool(self.missing or self.unjudged),
             empty=not self.n_judged,
         )
 
     @property
     def judged(self) -> tuple[Row, ...]:
-        """The rows that hold a verdict: all but those of cases that the machine failed."""
+        """The held rows with a verdict: all but those of cases that the machine failed."""
         return tuple(row for row in self.rows if row.failed_checks != MACHINE)
 
     @property
     def n_judged(self) -> int:
         """How many cases have a verdict."""
-        return len(self.judged) + sum(self.plain.values())
+        return sum(self.tally.values())
+
+    @property
+    def n_failed(self) -> int:
+        """How many cases failed."""
+        return n_of(self.tally, Status.FAILED)
+
+    @property
+    def n_noteworthy(self) -> int:
+        """How many cases are not identical and passed."""
+        return sum(n for key, n in self.tally.items() if not is_plain(key))
+
+    @property
+    def elsewhere(self) -> str:
+        """The file that has all that drifted."""
+        return DRIFT if len(self.noteworthy) == self.n_noteworthy else RECORDS
 
     @property
     def tally(self) -> Tally:
         """How many cases have a verdict, by `key_of`."""
-        return collections.Counter(map(key_of, self.judged)) + collections.Counter(self.plain)
+        held = collections.Counter(map(key_of, self.judged))
+        return held + collections.Counter({k: n for k, n in self.unheld.items() if k.is_judged})
+
+    @property
+    def judged_cases(self) -> CaseSet:
+        """The cases that have a verdict."""
+        return self.told | CaseSet(row.case for row in self.judged)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The expected cases that left no verdict."""
-        present = {row.case for row in self.judged}
-        return tuple(case for case in self.expected if case not in present)
+        """Ids of the expected cases that left no verdict, ranges of seeds in one."""
+        present = self.judged_cases
+        return tuple(joined(left for each in self.expected for left in present.left_of(each)))
+
+    @property
+    def n_missing(self) -> int:
+        """How many cases left no verdict."""
+        return sum(map(n_cases, self.missing))
 
     @property
     def missing_by_reason(self) -> dict[str, list[str]]:
         """The missing cases by why they have no verdict: a case's own reason, or the run's."""
-        known = {row.case: row.messages for row in self.rows} | dict(self.reasons)
+        known = dict(self.reasons)
+        for row in self.rows:
+            if row.failed_checks == MACHINE:
+                known.setdefault(row.messages, CaseSet([row.case]))
         groups: dict[str, list[str]] = {}
         for case in self.missing:
-            reason = known.get(case) or self.ending or UNKNOWN_REASON
-            groups.setdefault(reason, []).append(case)
-        return groups
+            for reason, part in _by_reason(case, known):
+                groups.setdefault(reason or self.ending or UNKNOWN_REASON, []).append(part)
+        return {reason: joined(cases) for reason, cases in groups.items()}
 
     @property
     def failed(self) -> tuple[Row, ...]:
-        """The rows of failed cases, worst first."""
+        """The held rows of failed cases, worst first."""
         return worst_first(filter(is_failed, self.rows))
 
     @property
     def noteworthy(self) -> tuple[Row, ...]:
-        """The rows that are not identical and passed, worst first: what drift.csv holds."""
+        """The held rows that are not identical and passed, worst first: what drift.csv holds."""
         return worst_first(row for row in self.judged if is_noteworthy(row))
 
     @property
     def limitations(self) -> dict[str, int]:
         """How many cases each ledger entry excused, by the entry's id."""
-        limited = (row for row in self.rows if row.status == Status.LIMITED)
-        return dict(sorted(collections.Counter(row.limitation or "?" for row in limited).items()))
+        found: collections.Counter[str] = collections.Counter()
+        for key, n in self.tally.items():
+            if key.status == Status.LIMITED:
+                found[key.limitation or "?"] += n
+        return dict(sorted(found.items()))
 
     @property
     def verdict(self) -> str:
@@ -163,7 +214,7 @@ class Run:
     @property
     def _verdict(self) -> str:
         lost = "; ".join(self._lost_in_words)
-        if self.failed or self.others:
+        if self.n_failed or self.others:
             failed = f"FAILED: {self._failed_in_words}"
             return f"{failed}; INCOMPLETE: {lost}" if lost else failed
         if lost:
@@ -177,30 +228,43 @@ class Run:
     @property
     def _failed_in_words(self) -> str:
         """How many cases failed of how many, and how many tests besides."""
-        cases = f"{len({row.case for row in self.failed})} of {self._judged_in_words}"
+        n_again = len(self.failed) - len({row.case for row in self.failed})
+        cases = f"{self.n_failed - n_again} of {self._judged_in_words}"
         others = counted(len(self.others), "test")
         return f"{cases}, and {others} besides" if self.others else cases
 
     @property
     def _lost_in_words(self) -> list[str]:
         """How many cases, and what else, came to no verdict."""
-        expected = counted(len(self.expected) + sum(self.plain.values()), "case")
-        cases = f"{len(self.missing)} of {expected} left no result"
+        expected = counted(len(self.judged_cases | CaseSet(self.expected)), "case")
+        cases = f"{self.n_missing} of {expected} left no result"
         others = f"{counted(len(self.unjudged), 'other')} came to no verdict"
         return [*([cases] if self.missing else []), *([others] if self.unjudged else [])]
 
     @property
     def _judged_in_words(self) -> str:
         """How many cases were judged, and in how many runs if some ran again."""
-        n_cases = len({row.case for row in self.judged}) + sum(self.plain.values())
-        again = "" if n_cases == self.n_judged else f" in {self.n_judged} runs"
-        return f"{counted(n_cases, 'case')}{again}"
+        n_different = len(self.judged_cases)
+        again = "" if n_different == self.n_judged else f" in {self.n_judged} runs"
+        return f"{counted(n_different, 'case')}{again}"
 
     @property
     def classes_in_words(self) -> str:
         """The counts by class, as in `4001 identical, 22 rounding`."""
         counts = by_class(self.tally)
         return ", ".join(f"{counts[name]} {name}" for name in CLASSES if counts[name])
+
+
+def _by_reason(id_: str, known: Mapping[str, CaseSet]) -> Iterator[tuple[str, str]]:
+    """Yield the parts of a case, or of a range of seeds, each with its reason, "" where none is."""
+    left = [id_]
+    for reason, cases in known.items():
+        still = [part for each in left for part in cases.left_of(each)]
+        of_reason = CaseSet(still)
+        for each in left:
+            yield from ((reason, part) for part in of_reason.left_of(each))
+        left = still
+    yield from (("", each) for each in left)
 
 
 def is_failed(row: Row) -> bool:
@@ -234,8 +298,20 @@ def worst_class(*classes: str | None) -> str:
 
 def key_of(row: Row) -> Key:
     """Return where a row counts."""
-    overlays = (row.golden_from, row.budget_from)
-    return Key(row.initializer, row.dtype, row.status, class_of(row), *overlays)
+    return Key(
+        **_columns_of(row),
+        is_judged=row.failed_checks != MACHINE,
+        drift_class=class_of(row),
+        from_golden=row.drift_class,
+    )
+
+
+_MADE = ("is_judged", "drift_class", "from_golden")
+_columns_of_key = tuple(name for name in Key._fields if name not in _MADE)
+
+
+def _columns_of(row: Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _columns_of_key}
 
 
 def by_class(tally: Tally) -> collections.Counter[str]:
@@ -247,10 +323,11 @@ def by_class(tally: Tally) -> collections.Counter[str]:
 
 
 def group(tally: Tally, axis: str) -> dict[str, Tally]:
-    """Return the counts by the field `axis` of their keys, sorted."""
+    """Return the counts by the field `axis` of their keys, sorted, but for those without it."""
     groups: dict[str, dict[Key, int]] = {}
     for key, n in tally.items():
-        groups.setdefault(getattr(key, axis), {})[key] = n
+        if (value := getattr(key, axis)) is not None:
+            groups.setdefault(value, {})[key] = n
     return dict(sorted(groups.items()))
 
 
@@ -261,10 +338,11 @@ def n_of(tally: Tally, status: Status) -> int:
 
 def worst_first(rows: Iterable[Row]) -> tuple[Row, ...]:
     """Return the rows sorted: failures first, then by class, ULP at sigma and ULP at the value."""
-    return tuple(sorted(rows, key=_severity))
+    return tuple(sorted(rows, key=severity))
 
 
-def _severity(row: Row) -> tuple[bool, int, float, int, str]:
+def severity(row: Row) -> tuple[bool, int, float, int, str]:
+    """Return by what rows are sorted, the worst first."""
     at_sigma = row.max_ulp_at_sigma or 0.0
     return (
         row.status != Status.FAILED,

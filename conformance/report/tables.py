@@ -11,6 +11,7 @@ from conformance.core.settings import told
 from conformance.report.rows import changed_flags
 from conformance.report.run import (
     CLASSES,
+    MISSING,
     Run,
     Tally,
     by_class,
@@ -24,12 +25,16 @@ from conformance.report.run import (
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A titled table. elsewhere: where all lines are to be found when some are left out."""
+    """A titled table. elsewhere: where all lines are to be found when some are left out.
+
+    n_unheld: lines that are only there.
+    """
 
     title: str
     head: tuple[str, ...]
     lines: tuple[tuple[str, ...], ...]
     elsewhere: str
+    n_unheld: int = 0
 
 
 def tables(run: Run) -> list[Table]:
@@ -56,7 +61,7 @@ def _missing(run: Run) -> Table:
         lines=tuple(
             (case, reason) for reason, cases in run.missing_by_reason.items() for case in cases
         ),
-        elsewhere="`conformance list` less rows.jsonl",
+        elsewhere=MISSING,
     )
 
 
@@ -66,7 +71,13 @@ def _worst(run: Run) -> Table:
         for row in run.noteworthy
     )
     head = ("case", "status", "class", "worst element", "first differing stage", "failed checks")
-    return Table(title="Worst cases", head=head, lines=lines, elsewhere="drift.csv")
+    return Table(
+        title="Worst cases",
+        head=head,
+        lines=lines,
+        elsewhere=run.elsewhere,
+        n_unheld=run.n_noteworthy - len(lines),
+    )
 
 
 def _by_initializer(run: Run) -> Table:
@@ -105,10 +116,10 @@ _BAD = (Status.FAILED, Status.LIMITED)
 
 def _by_stage(run: Run) -> Table:
     """Return how many cases begin to differ at each stage, in the order of the stages."""
-    stages = [row.stage for row in run.rows]
-    lines = tuple((name, str(stages.count(name))) for name in STAGES if name in stages)
+    found = group(run.tally, "stage")
+    lines = tuple((name, str(sum(found[name].values()))) for name in STAGES if name in found)
     return Table(
-        title="First differing stage", head=("stage", "cases"), lines=lines, elsewhere="drift.csv"
+        title="First differing stage", head=("stage", "cases"), lines=lines, elsewhere=run.elsewhere
     )
 
 
@@ -118,7 +129,7 @@ def _limitations(run: Run) -> Table:
         title="Limited by the ledger",
         head=("limitation", "cases"),
         lines=lines,
-        elsewhere="drift.csv",
+        elsewhere=run.elsewhere,
     )
 
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import collections
 
+from conformance.core.case_set import n_cases
 from conformance.core.records import Status
 from conformance.core.words import counted
 from conformance.report.aligned import aligned
 from conformance.report.explained import notes_on
 from conformance.report.headline import headline
-from conformance.report.run import CLASSES, Run, Tally, by_class, class_of, group, n_of, ulp_text
+from conformance.report.run import (
+    CLASSES,
+    Run,
+    Tally,
+    by_class,
+    class_of,
+    group,
+    is_plain,
+    n_of,
+    ulp_text,
+)
 
 N_WORST = 5
 N_MISSING = 10
@@ -26,7 +37,7 @@ def terminal_lines(run: Run, width: int | None = None) -> list[str]:
     """
     lines = [f"{run.verdict}, in {run.elapsed_s:.1f} s", *_sentence(run), *notes_on(run)]
     lines += _missing(run)
-    if run.failed:
+    if run.n_failed:
         lines += ["", f"by class: {run.classes_in_words}", *_by_initializer(run.tally, width)]
         lines += ["", "worst:", *_worst(run)]
     lines += _others(run)
@@ -48,7 +59,7 @@ def _missing(run: Run) -> list[str]:
     groups = run.missing_by_reason
     for reason, cases in list(groups.items())[:N_REASONS]:
         lines += [f"  {case}" for case in cases[:N_MISSING]]
-        if (rest := len(cases) - N_MISSING) > 0:
+        if rest := sum(map(n_cases, cases[N_MISSING:])):
             lines.append(f"  and {rest} more; summary.md names them")
         lines.append(f"    {shorten(reason)}")
     if (rest := len(groups) - N_REASONS) > 0:
@@ -101,7 +112,10 @@ def _tolerated(run: Run) -> list[str]:
     rows = [row for row in run.noteworthy if row.status == Status.PASSED]
     if not rows:
         return []
-    counts = collections.Counter(row.initializer for row in rows)
+    counts: collections.Counter[str] = collections.Counter()
+    for key, n in sorted(run.tally.items(), key=lambda each: -CLASSES.index(each[0].drift_class)):
+        if key.status == Status.PASSED and not is_plain(key):
+            counts[key.initializer] += n
     most = ", ".join(f"{name} {n}" for name, n in counts.most_common(N_WORST))
     more = f" and {len(counts) - N_WORST} more" if len(counts) > N_WORST else ""
     facts = ", ".join(filter(None, (class_of(rows[0]), ulp_text(rows[0]))))
@@ -119,6 +133,6 @@ def _worst(run: Run) -> list[str]:
             f"    {shorten(row.messages)}",
             f"    rerun: {row.rerun}",
         ]
-    if (rest := len(run.failed) - N_WORST) > 0:
-        lines.append(f"  and {rest} more; drift.csv holds all")
+    if (rest := run.n_failed - N_WORST) > 0:
+        lines.append(f"  and {rest} more; {run.elsewhere} holds all")
     return lines

@@ -91,7 +91,7 @@ class Fleet(Session):
 
     def verdicts(self) -> Iterator[Verdict | Lots]:
         """Yield what comes of each case, as it comes."""
-        return self._noted(self._of_parcels()) if self.blocks else super().verdicts()
+        return self._of_parcels() if self.blocks else super().verdicts()
 
     def _of_parcels(self) -> Iterator[Verdict | Lots]:
         """Yield what comes of blocks; of those that nothing came of, the reason, case by case."""

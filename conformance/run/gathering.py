@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from conformance.core.errors import ExitCode
@@ -13,10 +13,11 @@ from conformance.core.records import MACHINE, Environment
 from conformance.observe import environment
 from conformance.observe.backends import BackendUnavailable
 from conformance.report import lots
+from conformance.report.lots import Lots
 from conformance.report.recorder import RunRecorder
-from conformance.report.rows import from_json
+from conformance.report.rows import from_json, to_json
 from conformance.report.run import Run
-from conformance.run.session import Session
+from conformance.run.session import Session, Verdict
 
 
 def environment_text(where: Environment) -> str:
@@ -33,8 +34,6 @@ class Gathering:
 
     def __init__(self, session: Session, recorder: RunRecorder) -> None:
         self.cases: dict[str, Case | Block] = {}
-        self._told: set[str] = set()
-        self._whole: set[str] = set()
         self.faults: list[str] = []
         self.interrupted = self.terminated = False
         self._session = session
@@ -66,7 +65,6 @@ class Gathering:
         self._recorder.add(values)
         if test not in self.cases:
             self.cases[test] = parse_case(values.case)
-        self._told.add(values.case)
         if values.failed_checks == MACHINE:
             self.faults.append(values.messages)
 
@@ -78,17 +76,25 @@ class Gathering:
         """
         self._recorder.add_lots(lots.read(text))
 
-    def complete(self, test: str) -> None:
-        """Note that all rows of a test have come."""
-        self._whole.add(test)
+    def take(self, test: str, found: Verdict | Lots) -> None:
+        """Take what came of a case of a test, or of those of its block that plainly passed.
+
+        Raises:
+            ReportError: it cannot be written.
+        """
+        if isinstance(found, Lots):
+            self._recorder.add_lots(found)
+        elif found.row is not None:
+            self.add(test, to_json(found.row))
+        else:
+            self._recorder.miss(found.case.id, found.reason)
 
     def miss(self, test: str, why: str, *, is_fault: bool) -> None:
         """Note a test that failed without a row. is_fault: it has no verdict, for that reason."""
         if is_fault:
             self.faults.append(why)
         if unit := self.cases.get(test):
-            for case in unit.cases():
-                self._recorder.miss(case.id, why)
+            self._recorder.miss(unit.id, why)
         elif is_fault:
             self._unjudged.append(why)
         else:
@@ -126,7 +132,7 @@ class Gathering:
         """
         if self.cases:
             self._run = self._recorder.finish(
-                expected=sorted(self._told | {case.id for case in self._left()}),
+                expected=sorted({unit.id for unit in self.cases.values()}),
                 environment=self.environment,
                 ending=ending,
                 golden_environment=self._session.golden_environment,
@@ -137,16 +143,10 @@ class Gathering:
                 junit=junit,
             )
 
-    def _left(self) -> Iterator[Case]:
-        """Yield the cases of which not all rows have come, and those that may have come all."""
-        for test, unit in self.cases.items():
-            if test not in self._whole:
-                yield from unit.cases()
-
     @property
     def exit_code(self) -> ExitCode:
         """What the run comes to; cases that nobody ran are missing once it is finished."""
-        has_failed = bool(self._others or (self._run and self._run.failed))
+        has_failed = bool(self._others or (self._run and self._run.n_failed))
         is_whole = self._run is None or not self._run.missing
         return ExitCode.of(
             terminated=self.terminated,

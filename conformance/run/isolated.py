@@ -99,7 +99,7 @@ class Isolated(Session):
         # And no longer: nothing is left for a worker in place of a lost one.
         answers = itertools.islice(events, len(self.units))
         if self.blocks:
-            return self._noted(each for event in answers for each in self._of_block(event))
+            return itertools.chain.from_iterable(map(self._of_block, answers))
         return map(_verdict, answers)
 
     def _of_block(self, event: Event) -> Iterator[Verdict | Lots]:
@@ -107,28 +107,40 @@ class Isolated(Session):
         if isinstance(event, Lost):
             block = parse_unit(event.case)
             assert isinstance(block, Block)
-            from conformance.run.blocks import as_lots
-
-            ids = [case.id for case in block.cases()]
-            unnamed = dict.fromkeys((*LIST_OPTIONS, "tier", "shard"))
-            given = {**self._given, **unnamed, "cases": ids}
-            with contextlib.closing(Isolated(given, self._timeout_s, self.run_id)) as each:
-                by_name = (one for one in each.verdicts() if isinstance(one, Verdict))
-                yield from as_lots(block, map(self._as_asked, by_name))
-            return
+            return seed_by_seed(block, self._given, self._timeout_s, self.run_id)
         assert isinstance(event, Answered)
-        yield from told(event.answer)
-
-    def _as_asked(self, verdict: Verdict) -> Verdict:
-        """Return the verdict on a case that was run by name, as one of this selection."""
-        if verdict.row is None:
-            return verdict
-        row = dataclasses.replace(verdict.row, asked=self._asked)
-        return dataclasses.replace(verdict, row=row)
+        return told(event.answer)
 
     def close(self) -> None:
         """End the workers."""
         self._events.close()
+
+
+def seed_by_seed(
+    block: Block, given: Mapping[str, Any], timeout_s: float, run_id: str
+) -> Iterator[Verdict | Lots]:
+    """Yield what comes of a block that ended its process; it costs the verdict of that seed alone.
+
+    given: what `options.given` told of the selection that the block is of.
+
+    Raises:
+        WorkerGone: a worker ended outside of a case; no verdicts follow.
+    """
+    from conformance.run.blocks import as_lots
+
+    unnamed = dict.fromkeys((*LIST_OPTIONS, "tier", "shard"))
+    by_name = {**given, **unnamed, "cases": [case.id for case in block.cases()]}
+    asked = read_given(given).asked.text
+    with contextlib.closing(Isolated(by_name, timeout_s, run_id)) as each:
+        found = (one for one in each.verdicts() if isinstance(one, Verdict))
+        yield from as_lots(block, (_as_asked(one, asked) for one in found))
+
+
+def _as_asked(verdict: Verdict, asked: str) -> Verdict:
+    """Return the verdict on a case that was run by name, as one of the selection that was asked."""
+    if verdict.row is None:
+        return verdict
+    return dataclasses.replace(verdict, row=dataclasses.replace(verdict.row, asked=asked))
 
 
 def told(answer: Mapping[str, Any]) -> Iterator[Verdict | Lots]:

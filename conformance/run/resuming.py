@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from conformance.core.case_set import CaseSet
 from conformance.core.errors import Malformed, ReportError, cannot_write
 from conformance.core.files import atomic_file, replace_file
-from conformance.core.ids import Block, Case, parse_case
 from conformance.core.reading import naming, record
 from conformance.core.records import MACHINE, Environment
 from conformance.core.settings import differences
 from conformance.core.versions import BEGUN_RUN
-from conformance.report.lots import LOTS_FILE, read_lots
-from conformance.report.rows import Row, from_json
-from conformance.report.run import MISSING, RECORDS, RECORDS_AS_TEXT, ROWS, Key
+from conformance.report.lots import (
+    LOTS_FILE,
+    lines_of_lots,
+    lines_of_rows,
+    read_lots,
+    read_rows,
+)
+from conformance.report.rows import Row
+from conformance.report.run import MISSING, RECORDS, RECORDS_AS_TEXT, ROWS
 
 BEGUN = "begun.json"
 """File of a run: what it was asked, where it began, and by what it judges."""
@@ -105,17 +110,8 @@ def outdate(folder: Path) -> None:
 
 
 # --- What is done --------------------------------------------------------------------------------
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What a run has done. units: ids of cases and blocks. rows, plain: see `Run`."""
-
-    units: frozenset[str]
-    rows: tuple[Row, ...]
-    plain: Mapping[Key, int]
-
-
-def take_up(folder: Path, *, in_blocks: bool) -> Done:
-    """Return what the run in the folder has done; what else is there of it is taken away.
+def take_up(folder: Path, *, in_blocks: bool) -> frozenset[str]:
+    """Return the ids of the cases, or blocks, that are done; what else is there is taken away.
 
     A case is done that has a verdict, a block of which all cases do: what a kill left of others is
     dropped, and so is a last line that was cut short.
@@ -124,69 +120,45 @@ def take_up(folder: Path, *, in_blocks: bool) -> Done:
         ReportError: a line is not what was written there, or the folder cannot be written.
     """
     try:
-        lines = _judged(folder / ROWS)
         if not in_blocks:
-            _rewrite(folder / ROWS, lines)
-            rows = tuple(row for _, row in lines)
-            return Done(units=frozenset(row.case for row in rows), rows=rows, plain={})
-        whole, plain = _whole_blocks(folder, [row for _, row in lines])
-        kept = [(line, row) for line, row in lines if whole.of(parse_case(row.case)) is not None]
-        _rewrite(folder / ROWS, kept)
-        _keep(folder / LOTS_FILE, whole.ids)
-        return Done(units=whole.ids, rows=tuple(row for _, row in kept), plain=plain)
+            done = frozenset(row.case for row in _judged(folder))
+            _keep_rows(folder, CaseSet(done))
+            return done
+        whole = _whole_blocks(folder)
+        _keep_rows(folder, CaseSet(whole))
+        _keep(
+            folder / LOTS_FILE,
+            (line for line, each in lines_of_lots(folder) if each.block.id in whole),
+        )
+        return whole
     except OSError as error:
         raise cannot_write(folder, error, "--resume DIR") from error
 
 
-class _Blocks:
-    """Blocks, found by their cases."""
-
-    def __init__(self, blocks: Iterable[Block]) -> None:
-        self._of_program: dict[Case, list[Block]] = {}
-        for block in blocks:
-            self._of_program.setdefault(block.case.of_seed(0), []).append(block)
-
-    @property
-    def ids(self) -> frozenset[str]:
-        """Their ids."""
-        return frozenset(each.id for blocks in self._of_program.values() for each in blocks)
-
-    def of(self, case: Case) -> Block | None:
-        """Return the block of the case, if it is one of these."""
-        blocks = self._of_program.get(case.of_seed(0), ())
-        return next((each for each in blocks if case.problem.seed in each.seeds), None)
-
-
-def _whole_blocks(folder: Path, rows: Sequence[Row]) -> tuple[_Blocks, Mapping[Key, int]]:
-    """Return the blocks of which all cases have a verdict, and what their plain rows count."""
-    n_plain = {each.block.id: each.n_rows for each in read_lots(folder)}
-    begun = _Blocks(each.block for each in read_lots(folder))
-    found = (begun.of(parse_case(row.case)) for row in rows)
-    n_own = collections.Counter(block.id for block in found if block is not None)
-    whole: list[Block] = []
-    plain: collections.Counter[Key] = collections.Counter()
+def _whole_blocks(folder: Path) -> frozenset[str]:
+    """Return the ids of the blocks of which all cases have a verdict."""
+    told = CaseSet(row.case for row in _judged(folder))
     for each in read_lots(folder):
-        if n_plain[each.block.id] + n_own[each.block.id] == len(each.block.seeds):
-            whole.append(each.block)
-            plain.update(each.counts)
-    return _Blocks(whole), plain
+        for lot in each.lots:
+            told.add_seeds(lot.row.case, lot.seeds)
+    blocks = (each.block.id for each in read_lots(folder))
+    return frozenset(each for each in blocks if not any(told.left_of(each)))
 
 
-def _judged(path: Path) -> list[tuple[str, Row]]:
-    """Return the lines of rows that hold a verdict, and the rows."""
-    whole = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
-    read = [(line, from_json(line)) for line in whole]
-    return [(line, row) for line, row in read if row.failed_checks != MACHINE]
+def _judged(folder: Path) -> Iterator[Row]:
+    """Yield the rows that hold a verdict."""
+    return (row for row in read_rows(folder / ROWS) if row.failed_checks != MACHINE)
 
 
-def _rewrite(path: Path, lines: Sequence[tuple[str, Row]]) -> None:
-    replace_file(path, "".join(f"{line}\n" for line, _ in lines))
+def _keep_rows(folder: Path, cases: CaseSet) -> None:
+    """Keep the verdicts on the cases."""
+    found = lines_of_rows(folder / ROWS)
+    judged = ((line, row) for line, row in found if row.failed_checks != MACHINE)
+    _keep(folder / ROWS, (line for line, row in judged if not any(cases.left_of(row.case))))
 
 
-def _keep(path: Path, ids: frozenset[str]) -> None:
-    """Keep the lines of the blocks."""
-    if not path.exists():
-        return
-    with atomic_file(path) as draft, path.open("rb") as file, draft.open("wb") as out:
-        whole = (line for line in file if line.endswith(b"\n"))
-        out.writelines(line for line in whole if json.loads(line)["block"] in ids)
+def _keep(path: Path, lines: Iterable[bytes]) -> None:
+    """Keep these lines of the file, if there is one."""
+    if path.exists():
+        with atomic_file(path) as draft, draft.open("wb") as out:
+            out.writelines(line + b"\n" for line in lines)

@@ -82,8 +82,6 @@ class Session:
     ) -> None:
         self.run_id = run_id
         self.has_run = False
-        self._told: list[str] = []
-        self._blocks_told: set[str] = set()
         self._done = frozenset(done)
         self.options = options
         self._pytest_words = pytest_words
@@ -165,14 +163,8 @@ class Session:
 
     @property
     def expected(self) -> Iterable[str]:
-        """Ids of the cases that need a row of their own, when all verdicts have been taken.
-
-        Of blocks those are the cases that had a verdict of their own, and all that had none.
-        """
-        if not self.blocks:
-            return [case.id for case in self.cases]
-        left = [block for block in self.blocks if block.id not in self._blocks_told]
-        return dict.fromkeys([*self._told, *(case.id for each in left for case in each.cases())])
+        """Ids of the cases, or of blocks of them, that are to have a verdict."""
+        return (unit.id for unit in self.units)
 
     @functools.cached_property
     def environment(self) -> Environment:
@@ -249,17 +241,7 @@ class Session:
             return map(self.verdict, self.arriving())
         from conformance.run.blocks import block_verdicts
 
-        found = (each for block in self.blocks for each in block_verdicts(self, block))
-        return self._noted(found)
-
-    def _noted(self, found: Iterable[Verdict | Lots]) -> Iterator[Verdict | Lots]:
-        """Yield what comes of blocks, and keep in mind of which cases somebody was told."""
-        for each in found:
-            if isinstance(each, Lots):  # the last of its block
-                self._blocks_told.add(each.block.id)
-            else:
-                self._told.append(each.case.id)
-            yield each
+        return (each for block in self.blocks for each in block_verdicts(self, block))
 
     def verdict(self, case: Case) -> Verdict:
         """Evaluate the case; what is absent, as a backend or a golden, is the reason of none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Collection, Iterable, Sequence
 
 from conformance.core.errors import ExitCode
@@ -73,7 +74,7 @@ def did(drifted: Iterable[Pair], comparison: Comparison) -> str:
     """Return what most of what drifted did, and what differs between the sides that matters."""
     before, after = comparison.environments
     return happened(
-        [pair.drift.drift_class for pair in drifted],
+        collections.Counter(pair.drift.drift_class for pair in drifted),
         len(comparison.pairs),
         after,
         before,

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from conformance.core.errors import UnfinishedRunWarning
 from conformance.core.paths import PENDING
 from conformance.core.records import Raised
+from conformance.core.words import counted
 from conformance.curate.stage import STAGE
+from conformance.report.frames import read_run
 from conformance.report.run import MISSING
 from conformance.store.read import open_store
 from tests import ROOT, deadly, small_golden
@@ -101,7 +104,7 @@ def test_of_two_workers_one_that_ends_costs_its_seed_alone(
 
     assert done.returncode == 3, done.stderr
     assert "INCOMPLETE: 4 of 8 cases left no result; none of the other 4 failed" in done.stdout
-    cases = [case_of("exiting").replace("-s0-", f"-s{seed}-") for seed in (7, 9, 10, 11)]
+    cases = [case_of("exiting").replace("-s0-", f"-s{seeds}-") for seeds in ("7", "9:12")]
     assert lost_in(reports) == dict.fromkeys(cases, LOST[case_of("exiting")])
 
 
@@ -140,6 +143,64 @@ def test_pytest_names_each_lost_case_and_judges_the_others_without_being_asked_f
     assert lost_in(reports) == LOST
     case, reason = next(iter(LOST.items()))
     assert f"test_case[{case}]: {reason}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("seeds", "n_cases", "ending"), [("7:12", 5, "1 failed"), ("9:10", 1, "1 failed")]
+)
+def test_pytest_loses_of_a_block_the_seed_alone_that_ends_its_process(
+    installed: Path, golden: Path, tmp_path: Path, seeds: str, n_cases: int, ending: str
+) -> None:
+    reports = tmp_path / "reports"
+
+    done = call(
+        "pytest",
+        installed,
+        *("--pyargs", "conformance.suite.test_initializers", "--initializer", "unlucky"),
+        *("--dtype", "float32", "--shape", "7", "--seed", seeds, "--backend", "cpu"),
+        *("--golden", golden, "--reports", reports),
+    )
+
+    assert done.returncode == 3, done.stdout
+    case, reason = "unlucky-float32-7-s9-cpu-eager", LOST[case_of("exiting")]
+    assert lost_in(reports) == {case: reason}
+    (folder,) = reports.iterdir()
+    with pytest.warns(UnfinishedRunWarning, match=f"no result from {case}: {reason}"):
+        rows = read_run(folder)
+    assert (len(rows), {*rows["status"]}) == (n_cases - 1, {"passed"} if n_cases > 1 else set())
+    assert ending in done.stdout
+    assert f"no verdict on {case}: {reason}" in done.stdout
+    others = f"; none of the other {n_cases - 1} failed"
+    assert f"INCOMPLETE: 1 of {counted(n_cases, 'case')} left no result{others}" in done.stdout
+
+
+def test_pytest_passes_a_block_whose_worker_was_lost_to_something_else(
+    installed: Path, golden: Path, tmp_path: Path
+) -> None:
+    """As where a machine ran short of memory: each seed has its verdict after all."""
+    killing = f"""
+import os
+from pathlib import Path
+
+def pytest_runtest_call(item):
+    mark = Path({str(tmp_path / "killed")!r})
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), 9)
+"""
+    (installed / "killing.py").write_text(killing)
+
+    done = call(
+        "pytest",
+        installed,
+        *("-p", "killing", "--pyargs", "conformance.suite.test_initializers"),
+        *("--initializer", "uniform", "--dtype", "float32", "--shape", "7", "--seed", "7:12"),
+        *("--backend", "cpu", "--golden", golden, "--reports", tmp_path / "reports"),
+    )
+
+    assert (tmp_path / "killed").exists()
+    assert done.returncode == 0, done.stdout
+    assert "PASSED: 5 cases" in done.stdout
 
 
 FEW = ("hanging", "killed")

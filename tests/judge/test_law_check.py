@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from conformance.cases.sweeps import log2_points
@@ -1051,6 +1052,7 @@ def test_points_may_be_off_what_was_asked_by_the_width_of_their_law_over_their_n
         law=SimpleNamespace(n_points=4, minimum=-2.0, maximum=2.0),
         reference=SimpleNamespace(
             unit=np.array([2.0, -1.0, 1.0, -2.0]),
+            unit_law=SimpleNamespace(direction=0),
             law=SimpleNamespace(factor=sigma),
             nominal=nominal,
             sigma=sigma,
@@ -1062,16 +1064,29 @@ def test_points_may_be_off_what_was_asked_by_the_width_of_their_law_over_their_n
     assert (law.check_nominal(evidence).status is Status.PASSED) == passes
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_outermost_point_of_either_side_is_left_out(seed: int) -> None:
+IN_ORDER = np.arange(-100.0, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("unit", "direction"),
+    [
+        *((np.random.default_rng(seed).permutation(IN_ORDER), 0) for seed in range(4)),
+        (IN_ORDER, 1),
+        (IN_ORDER[::-1], -1),
+    ],
+    ids=[*map(str, range(4)), "rising", "falling"],
+)
+def test_the_outermost_point_of_either_side_is_left_out(
+    unit: npt.NDArray[np.float64], direction: int
+) -> None:
     """Of the numbers from -100 to 99 in any order, with sigma 2 and mean 3."""
-    unit = np.random.default_rng(seed).permutation(np.arange(-100.0, 100.0))
     nominal = NominalMoments(mean=3.0, variance=4.0, lower=-math.inf, upper=math.inf)
     evidence: Any = SimpleNamespace(
         sweep=SimpleNamespace(case=SimpleNamespace(id="it", problem=SimpleNamespace(prng=LATTICE))),
         law=SimpleNamespace(n_points=200, minimum=-2.0, maximum=2.0),
         reference=SimpleNamespace(
             unit=unit,
+            unit_law=SimpleNamespace(direction=direction),
             law=SimpleNamespace(factor=0.5),
             nominal=nominal,
             sigma=2.0,

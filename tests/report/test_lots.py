@@ -14,6 +14,7 @@ import pytest
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.ids import Block, parse_unit
+from conformance.core.lines import SEAL, sealed
 from conformance.core.records import DriftClass, Status
 from conformance.report.frames import read_run
 from conformance.report.lots import DISTANCE, LOTS_FILE, Lot, Lots, read, rows_of, told
@@ -90,12 +91,18 @@ def test_figures_are_as_rows_have_them(value: float) -> None:
 @pytest.mark.parametrize("at_sigma", [(0.5, 0.25, 1e-9), ()])
 def test_the_distances_of_the_first_version_are_figures(at_sigma: tuple[float, ...]) -> None:
     values = json.loads(told(block_of(LOT)))
-    del values["lots"][0]["figures"]
+    del values["lots"][0]["figures"], values[SEAL]
     values["lots"][0]["at_sigma"] = at_sigma
 
     (lot,) = read(json.dumps({**values, "schema": 1})).lots
 
     assert lot.figures == ({DISTANCE: at_sigma} if at_sigma else {})
+
+
+def resealed(values: dict[str, Any]) -> str:
+    """Return what `told` would have made of the values."""
+    values.pop(SEAL)
+    return sealed(json.dumps(values))
 
 
 def test_lots_read_back_as_they_were_told() -> None:
@@ -117,7 +124,7 @@ def test_what_is_no_line_of_lots_is_refused(change: dict[str, Any], fault: str) 
     values = {**json.loads(told(block_of(LOT))), **change}
 
     with pytest.raises(ReportError, match=fault):
-        read(json.dumps(values))
+        read(resealed(values))
 
 
 def test_lots_of_unequal_lengths_are_refused() -> None:
@@ -125,7 +132,7 @@ def test_lots_of_unequal_lengths_are_refused() -> None:
     values["lots"][0]["digests"].pop()
 
     with pytest.raises(ReportError, match=r"\(3, 2, 3\) seeds, digests and figures"):
-        read(json.dumps(values))
+        read(resealed(values))
 
 
 # --- In a run ------------------------------------------------------------------------------------

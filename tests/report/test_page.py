@@ -303,7 +303,7 @@ def test_the_scripts_name_their_licence() -> None:
 
 def test_what_plainly_passed_counts_in_the_heatmap() -> None:
     plain = {key_of(as_row(result())): 20_000}
-    run = dataclasses.replace(run_of(failure()), plain=plain)
+    run = dataclasses.replace(run_of(failure()), unheld=plain)
 
     (heatmap,) = page_of_run(run).heatmaps
 

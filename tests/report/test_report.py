@@ -1309,7 +1309,7 @@ def test_what_came_to_no_verdict_and_is_no_case_leaves_the_run_incomplete(tmp_pa
         ),
         (
             {"unjudged": ("x",), "expected": ("lost", "lost too")},
-            "INCOMPLETE: 2 of 2 cases left no result; 1 other came to no verdict; none of the "
+            "INCOMPLETE: 2 of 3 cases left no result; 1 other came to no verdict; none of the "
             "other 1 failed",
             ExitCode.MISSING,
         ),

@@ -9,15 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from conformance.cli import main
-from conformance.core.errors import ReportError
+from conformance.core.errors import ExitCode, ReportError
 from conformance.core.files import locked
+from conformance.core.lines import SEAL, sealed
 from conformance.report.frames import read_run
 from conformance.report.lots import LOTS_FILE
+from conformance.report.recorder import RunRecorder
 from conformance.report.run import RECORDS, ROWS
 from conformance.run import resuming
 from tests import ROOT, small_golden
@@ -70,6 +73,12 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines(keepends=True)
 
 
+def resealed(values: dict[str, Any]) -> str:
+    """Return the line that a run would have written of the values."""
+    values.pop(SEAL)
+    return f"{sealed(json.dumps(values))}\n"
+
+
 def comes_to_the_same(folder: Path, expected: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(rows(folder), expected, check_categorical=False)
 
@@ -88,6 +97,59 @@ def test_blocks_that_are_not_done_are_done(
     assert lines(folder / LOTS_FILE)[:n_kept] == kept
     assert len(lines(folder / LOTS_FILE)) == N_BLOCKS
     comes_to_the_same(folder, expected)
+
+
+@pytest.mark.parametrize("name", [LOTS_FILE, ROWS])
+@pytest.mark.parametrize("altered", ["digest", "status", "checksum"])
+def test_what_was_altered_is_named_and_its_line_can_be_taken_away(
+    folder: Path, name: str, altered: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A killed process cuts its last line short and alters none."""
+    expected = rows(folder)
+    [lot, *_] = json.loads(lines(folder / LOTS_FILE)[0])["lots"]
+    if name == ROWS:
+        (folder / LOTS_FILE).write_text("".join(lines(folder / LOTS_FILE)[1:]))
+        (folder / ROWS).write_text(f"{sealed(json.dumps(lot['row']))}\n")
+    first, *others = lines(folder / name)
+    word = {"digest": lot["row"]["outcome"][-20:], "status": '"passed"', "checksum": first[-9:-3]}
+    before, _, after = first.rpartition(word[altered])
+    other = word[altered].translate(str.maketrans("0123456789abcdefps", "1032547698badcfesp"))
+    (folder / name).write_text("".join([f"{before}{other}{after}", *others]))
+    capsys.readouterr()
+
+    assert resume(folder) == ExitCode.MISSING
+    said = capsys.readouterr().err
+    assert f"{folder / name}, line 1: " in said
+    assert "checksum is" in said
+    assert f"take the line away, and `conformance run --resume {folder}` runs its " in said
+
+    (folder / name).write_text("".join(others))
+    assert resume(folder) == 0
+    comes_to_the_same(folder, expected)
+
+
+def test_lines_of_an_earlier_version_have_no_checksum(folder: Path) -> None:
+    expected = rows(folder)
+    values = [json.loads(line) for line in lines(folder / LOTS_FILE)[:2]]
+    older = [{**each, "schema": 1} for each in values]
+    for each in older:
+        del each[SEAL]
+        for lot in each["lots"]:
+            lot["at_sigma"] = next(iter(lot.pop("figures").values()), [])
+    (folder / LOTS_FILE).write_text("".join(f"{json.dumps(each)}\n" for each in older))
+
+    assert resume(folder) == 0
+    comes_to_the_same(folder, expected)
+
+
+def test_a_line_that_lost_its_checksum_is_refused(folder: Path) -> None:
+    first, *others = lines(folder / LOTS_FILE)
+    values = json.loads(first)
+    del values[SEAL]
+    (folder / LOTS_FILE).write_text("".join([f"{json.dumps(values)}\n", *others]))
+
+    with pytest.raises(ReportError, match=r"lots\.jsonl, line 1: .*it has no checksum"):
+        resuming.take_up(folder, in_blocks=True)
 
 
 def test_a_run_that_is_done_is_reported_again(folder: Path) -> None:
@@ -117,11 +179,11 @@ def test_a_block_without_all_its_verdicts_is_done_again(folder: Path) -> None:
     [lot, *_] = values["lots"]
     for each in (lot["seeds"], lot["digests"], *lot["figures"].values()):
         each.pop()
-    (folder / LOTS_FILE).write_text("".join([json.dumps(values) + "\n", *others]))
+    (folder / LOTS_FILE).write_text("".join([resealed(values), *others]))
 
     done = resuming.take_up(folder, in_blocks=True)
 
-    assert len(done.units) == N_BLOCKS - 1
+    assert len(done) == N_BLOCKS - 1
     assert lines(folder / LOTS_FILE) == others
     assert resume(folder) == 0
     comes_to_the_same(folder, expected)
@@ -133,19 +195,22 @@ def test_rows_of_their_own_count_with_their_block(folder: Path) -> None:
     values = json.loads(first)
     [lot] = [each for each in values["lots"] if each["seeds"] == [10]]
     values["lots"].remove(lot)
-    (folder / LOTS_FILE).write_text("".join([json.dumps(values) + "\n", *others]))
+    (folder / LOTS_FILE).write_text("".join([resealed(values), *others]))
     failed = {**lot["row"], "status": "failed", "failed_checks": "golden"}
     (folder / ROWS).write_text(json.dumps(failed) + "\n")
 
     done = resuming.take_up(folder, in_blocks=True)
-    assert len(done.units) == N_BLOCKS
-    assert [row.case for row in done.rows] == [failed["case"]]
-    assert sum(done.plain.values()) == N_CASES - 1
+    assert len(done) == N_BLOCKS
+    assert json.loads((folder / ROWS).read_text()) == failed
+    recorder = RunRecorder(folder=folder.parent, command="", run_id=folder.name)
+    recorder.take_up()
+    assert recorder.n_rows == len(recorder.cases) == N_CASES
+    assert [row.case for row in recorder.failed] == [failed["case"]]
 
     lost = {**failed, "failed_checks": "machine"}
     (folder / ROWS).write_text(json.dumps(lost) + "\n")
     done = resuming.take_up(folder, in_blocks=True)
-    assert (len(done.units), done.rows, (folder / ROWS).read_text()) == (N_BLOCKS - 1, (), "")
+    assert (len(done), (folder / ROWS).read_text()) == (N_BLOCKS - 1, "")
 
 
 # --- What is refused -----------------------------------------------------------------------------

@@ -106,20 +106,46 @@ def reference_for(
     nominal = nominal_moments(definition, shape)
     assert law is not None
     assert nominal is not None
-    unit, unit_law = _unit(law.unit, dtype, log2_count)
+    unit, unit_law = _UNITS(law.unit, dtype, log2_count)
     return Reference(law=law, unit=unit, unit_law=unit_law, nominal=nominal)
 
 
-@functools.lru_cache(maxsize=2)  # 64 MiB each; all variance scalings of one distribution share one
-def _unit(law: Law, dtype: str, log2_count: int | None) -> tuple[npt.NDArray[np.float64], ExactLaw]:
+Unit = tuple[npt.NDArray[np.float64], ExactLaw]
+
+
+class _Kept:
+    """The last results of a function of few arguments, of which it lets go before it makes another.
+
+    `functools.lru_cache` does so after, and has one more at a time.
+    """
+
+    def __init__(self, make: Callable[..., Unit], most: int) -> None:
+        self._make, self._most = make, most
+        self._found: dict[tuple[object, ...], Unit] = {}
+
+    def __call__(self, *arguments: object) -> Unit:
+        """Return what the function does of these arguments."""
+        if (found := self._found.pop(arguments, None)) is None:
+            while len(self._found) >= self._most:
+                del self._found[next(iter(self._found))]
+            found = self._make(*arguments)
+        self._found[arguments] = found
+        return found
+
+
+def _unit(law: Law, dtype: str, log2_count: int | None) -> Unit:
     words = lattice_words(FORMATS[dtype].word_bits, log2_count)
-    parts = [
-        unit_variate(words[start : start + CHUNK], law, as_dtype(dtype))
-        for start in range(0, words.size, CHUNK)
-    ]
-    unit = np.concatenate(parts)
+    unit = np.empty(words.size)
+    for start in range(0, words.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        unit[part] = unit_variate(words[part], law, as_dtype(dtype))
+    del words  # 32 MiB, beside 64 of the variates
     unit.flags.writeable = False
     return unit, exact_law(unit)
+
+
+_UNITS = _Kept(_unit, most=2)
+"""64 MiB each; all variance scalings of one distribution share one."""
 
 
 def measure_accuracy(sweep: Sweep, reference: Reference) -> Accuracy:

@@ -62,8 +62,14 @@ def exact_law(values: Array) -> ExactLaw:
         minimum=float(ordered[0]) if kept.size else nan,
         maximum=float(ordered[-1]) if kept.size else nan,
         direction=direction,
-        is_symmetric=bool((ordered == -ordered[::-1]).all()),
+        is_symmetric=_is_symmetric(ordered),
     )
+
+
+def _is_symmetric(ordered: Array) -> bool:
+    """Return whether the values are those of the same law upside down."""
+    parts = (slice(start, start + CHUNK) for start in range(0, ordered.size, CHUNK))
+    return all(bool((ordered[part] == -ordered[::-1][part]).all()) for part in parts)
 
 
 def _direction(values: Array) -> int:

@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+
 from conformance.core.arrays import SAMPLE_SIZE
 from conformance.core.errors import UnfitForBudget
 from conformance.core.ids import Case
@@ -75,7 +77,7 @@ def outcome_of(evidence: LawEvidence) -> Returned:
     return Returned(
         dtype=str(values.dtype),
         shape=values.shape,
-        sha256=hashlib.sha256(values.tobytes()).hexdigest(),
+        sha256=hashlib.sha256(np.ascontiguousarray(values).view(np.uint8)).hexdigest(),
         bits=values[::stride].tobytes(),
         stride=stride,
         moments=Moments(

@@ -199,8 +199,9 @@ class Page:
     """A page, in the order of its sections.
 
     sentence: what happened and why. notes: what else a reader must know first. sides: what the two
-    sides of `facts` are called. counts: cases by class. failures: all there are, under the heading
-    `failed`; the first N_FAILURES are shown, and `elsewhere` names the file that has all.
+    sides of `facts` are called. counts: cases by class. failures: all there are but for `n_unheld`,
+    under the heading `failed`; the first N_FAILURES are shown, and `elsewhere` names the file that
+    has all.
     """
 
     title: str
@@ -212,12 +213,18 @@ class Page:
     facts: tuple[Fact, ...] = ()
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    n_unheld: int = 0
     failed: str = "What failed"
     elsewhere: str = ""
     heatmaps: tuple[Heatmap, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     rows: Rows | None = None
+
+    @property
+    def n_failures(self) -> int:
+        """How many failures there are."""
+        return len(self.failures) + self.n_unheld
 
     @property
     def differing(self) -> tuple[Fact, ...]:

@@ -25,7 +25,15 @@ from conformance.report.page.model import (
 )
 from conformance.report.page.pairs import maps_of, table_of
 from conformance.report.rows import Row
-from conformance.report.run import NO_GOLDEN, Run, by_class, class_of, ulp_text, worst_first
+from conformance.report.run import (
+    NO_GOLDEN,
+    Run,
+    Tally,
+    by_class,
+    class_of,
+    ulp_text,
+    worst_first,
+)
 from conformance.report.tables import filled, summaries
 
 COLUMNS = (
@@ -51,7 +59,8 @@ def page_of_run(run: Run, laws: Sequence[Figure] = ()) -> Page:
         facts=tuple(facts_of(run.environment, run.golden_environment)),
         counts=_counts(run),
         failures=(*(_failure(row, run) for row in run.failed), *_others(run)),
-        elsewhere="drift.csv",
+        n_unheld=run.n_failed - len(run.failed),
+        elsewhere=run.elsewhere,
         heatmaps=tuple(_heatmaps(run)),
         figures=tuple(sorted((*laws, *maps_of(run)), key=lambda figure: figure.title)),
         tables=tuple(filled([table_of(run), *summaries(run)])),
@@ -94,21 +103,22 @@ def _others(run: Run) -> Iterable[Failure]:
 def _heatmaps(run: Run) -> Iterable[Heatmap]:
     """Yield initializer by dtype, and by backend where there are several.
 
-    Rows that plainly passed and are not held here count by dtype; they have no other backend.
+    Rows that are not held here count too; the worst of each kind is held.
     """
-    if tally := run.tally:
-        cells: dict[tuple[str, str], collections.Counter[tuple[str, str]]] = {}
-        for key, n in tally.items():
-            counts = cells.setdefault((key.initializer, key.dtype), collections.Counter())
-            counts[key.status, key.drift_class] += n
-        worst = _worst(run.judged, "dtype")
-        yield _heatmap("dtype", cells, worst)
-    if len({row.backend for row in run.judged}) > 1:
-        cells = {}
-        for row in run.judged:
-            counts = cells.setdefault((row.initializer, row.backend), collections.Counter())
-            counts[row.status, class_of(row)] += 1
-        yield _heatmap("backend", cells, _worst(run.judged, "backend"))
+    tally = run.tally
+    if tally:
+        yield _heatmap("dtype", _cells(tally, "dtype"), _worst(run.judged, "dtype"))
+    if len({key.backend for key in tally}) > 1:
+        yield _heatmap("backend", _cells(tally, "backend"), _worst(run.judged, "backend"))
+
+
+def _cells(tally: Tally, across: str) -> Mapping[tuple[str, str], Mapping[tuple[str, str], int]]:
+    """Return the counts by status and class, of each initializer and value of `across`."""
+    cells: dict[tuple[str, str], collections.Counter[tuple[str, str]]] = {}
+    for key, n in tally.items():
+        counts = cells.setdefault((key.initializer, getattr(key, across)), collections.Counter())
+        counts[key.status, key.drift_class] += n
+    return cells
 
 
 def _worst(rows: Iterable[Row], across: str) -> dict[tuple[str, str], Row]:
@@ -150,11 +160,11 @@ def _ulp(row: Row) -> float:
 
 # --- Rows ----------------------------------------------------------------------------------------
 def _rows(run: Run) -> Rows:
-    """Return the rows, worst first, of a large run without those that plainly passed."""
+    """Return the rows, worst first, of a large run those that are held."""
     return Rows.of(
         worst_first(run.rows),
         _values,
-        n_others=sum(run.plain.values()),
+        n_others=sum(run.unheld.values()),
         columns=COLUMNS,
         filters=FILTERS,
         elsewhere="records.parquet beside this page",

@@ -38,7 +38,7 @@ def table_of(run: Run) -> Table:
         title="What drifted, by initializer and dtype",
         head=HEAD,
         lines=tuple(_line(*pair, rows) for pair, rows in pairs.items()),
-        elsewhere="drift.csv",
+        elsewhere=run.elsewhere,
     )
 
 
