@@ -103,6 +103,7 @@ MODULES = (
 
 JUDGES = (
     *("accepted", "alpha", "arrays", "backward_error", "battery", "block", "bounds", "budget*"),
+    *("case_set", "lines"),
     *("check_oracle", "check_statistics", "circular", "classify"),
     *("contract", "curve", "definition", "departures", "drawn", "drift"),
     *("element", "exact", "faults", "formats", "geometry"),
