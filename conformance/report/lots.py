@@ -172,6 +172,8 @@ def _lot(values: Mapping[str, Any]) -> Lot:
     lengths = (len(lot.seeds), len(lot.digests), *map(len, lot.figures.values()))
     if len(set(lengths)) > 1:
         raise Malformed(f"of one lot {lengths} seeds, digests and figures")
+    if strange := lot.figures.keys() - json.loads(lot.row.metrics):
+        raise Malformed(f"the row has no figure {min(strange)!r}, of which each seed has its own")
     return lot
 
 

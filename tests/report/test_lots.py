@@ -135,6 +135,14 @@ def test_lots_of_unequal_lengths_are_refused() -> None:
         read(resealed(values))
 
 
+def test_figures_of_another_row_are_refused() -> None:
+    values = json.loads(told(block_of(LOT)))
+    values["lots"][0]["figures"]["moments.other"] = [0.5] * len(LOT.seeds)
+
+    with pytest.raises(ReportError, match=r"the row has no figure 'moments\.other'"):
+        read(resealed(values))
+
+
 # --- In a run ------------------------------------------------------------------------------------
 def test_rows_of_lots_are_read_as_those_of_their_own(tmp_path: Path) -> None:
     infinite = dataclasses.replace(
