@@ -554,12 +554,34 @@ def test_matrices_and_other_arrays_have_each_their_own_reason() -> None:
     ]
 
 
-def test_avx512_explains_arrays_of_four_columns() -> None:
-    run = rounded("normal", host=FUSING, golden=AVX512)
+def of_four_columns(run: Run) -> Run:
     rows = tuple(dataclasses.replace(each, shape="256x4") for each in run.rows)
+    return dataclasses.replace(run, rows=rows)
 
-    assert roundings_explained(dataclasses.replace(run, rows=rows)) == [
+
+def test_avx512_explains_arrays_of_four_columns() -> None:
+    run = of_four_columns(rounded("normal", host=FUSING, golden=AVX512))
+
+    assert roundings_explained(run) == [
         "1 rounding: other instruction sets than the goldens' (avx512f there, not here)"
+    ]
+
+
+def test_sets_beside_avx512_do_not_explain_arrays_of_four_columns() -> None:
+    more = {"isa": f"{AVX512['isa']} amx_bf16"}
+
+    assert roundings_explained(of_four_columns(rounded("normal", host=more, golden=AVX512))) == []
+
+
+@pytest.mark.parametrize("host", [AVX512, {"isa": f"{AVX512['isa']} amx_bf16"}, {}])
+def test_xla_that_optimizes_less_explains_arrays_of_four_columns(host: dict[str, str]) -> None:
+    run = rounded("normal", host=host, golden=AVX512)
+    config = {**run.environment.config, "XLA_FLAGS": "--xla_backend_optimization_level=1"}
+    run = dataclasses.replace(run, environment=dataclasses.replace(run.environment, config=config))
+
+    assert roundings_explained(run) == []
+    assert roundings_explained(of_four_columns(run)) == [
+        "1 rounding: XLA optimized at level 1, as --fast asks for"
     ]
 
 
