@@ -1,6 +1,6 @@
 """Measure the speed of the harness, on this machine, in one run, as a Markdown table.
 
-    python scripts/benchmark.py                          the figures of the README: ten minutes
+    python scripts/benchmark.py                          the figures of the README: eleven minutes
     python scripts/benchmark.py --tier quick             a rehearsal
     python scripts/benchmark.py --only ray --only scale  some of its parts
     python scripts/benchmark.py -- --golden DIR          what follows -- is given to pytest
