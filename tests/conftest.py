@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.assertion import rewrite
 
 from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe import environment, lapack
@@ -67,6 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         share(config, is_compiling=must_compile)
         config.stash[PYTHON] = started_python(config)
+    if is_controller(config):
+        rewrite_asserts(config, Path(__file__).parent)
     if is_worker(config):  # what `scripts/mutants.py` forks of a process so limited did not end
         config.add_cleanup(lapack.multiply_in_one_thread())
     if not must_compile and not is_controller(config):
@@ -127,6 +130,28 @@ def is_worker(config: pytest.Config) -> bool:
 def is_controller(config: pytest.Config) -> bool:
     """Return whether other processes run the tests."""
     return bool(getattr(config.option, "tx", None)) and not is_worker(config)
+
+
+def rewrite_asserts(config: pytest.Config, here: Path) -> None:
+    """Write the byte code of all tests of a folder, before each worker does so for itself.
+
+    Only where all are asked for, and of files that have none or changed since. Nobody trusts it: a
+    worker makes anew what is not of a file's text. Nothing public of pytest does so without a run.
+    """
+    asked = [config.invocation_params.dir / arg for arg in config.args]
+    if not any(here.is_relative_to(path) for path in asked):
+        return
+    state = config.stash[rewrite.assertstate_key]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "pycache_prefix", os.environ.get(BYTE_CODE))  # as the workers have it
+        for path in here.rglob("test_*.py"):
+            folder = rewrite.get_cache_dir(path)
+            kept = folder / f"{path.stem}{rewrite.PYC_TAIL}"
+            if kept.exists() and kept.stat().st_mtime > path.stat().st_mtime:
+                continue
+            if rewrite.try_makedirs(folder):
+                facts, code = rewrite._rewrite_test(path, config)
+                rewrite._write_pyc(state, code, facts, kept)
 
 
 def compile_quickly() -> None:

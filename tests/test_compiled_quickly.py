@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import types
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from _pytest.assertion import rewrite
 
 from conformance.core.settings import OPTIMIZATION_FLAG
 from tests import ROOT, draws
-from tests.conftest import is_asked
+from tests.conftest import BYTE_CODE, is_asked, rewrite_asserts
 
 USUAL = 3
 """The level of a process that asks for none. Said aloud, it keeps the child from our programs."""
@@ -52,3 +55,44 @@ def test_a_run_of_the_harness_itself_is_left_as_it_is(args: list[str], expected:
     config = cast(Any, types.SimpleNamespace(args=args, invocation_params=invoked))
 
     assert is_asked(config) is expected
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where byte code is kept."""
+    monkeypatch.setenv(BYTE_CODE, str(tmp_path / "kept"))
+    return tmp_path / "kept"
+
+
+def rewritten(folder: Path, asked: str, known: pytest.Config) -> None:
+    """Rewrite the tests of a folder, in a run that asks for some of them."""
+    facts = {"stash": known.stash, "getini": known.getini}
+    invoked = types.SimpleNamespace(dir=folder)
+    config = types.SimpleNamespace(args=[asked], invocation_params=invoked, **facts)
+    rewrite_asserts(cast(Any, config), folder)
+
+
+@pytest.mark.parametrize(("asked", "is_all"), [(".", True), ("test_it.py", False)])
+def test_asserts_are_rewritten_beforehand_where_all_tests_are_asked_for(
+    asked: str, is_all: bool, kept: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    path = tmp_path / "test_it.py"
+    path.write_text("assert True\n")
+
+    rewritten(tmp_path, asked, pytestconfig)
+
+    written = [rewrite._read_pyc(path, each) for each in kept.rglob(f"*{rewrite.PYC_TAIL}")]
+    assert [code is not None for code in written] == [True] * is_all
+
+
+def test_asserts_of_a_file_that_changed_since_are_rewritten_again(
+    kept: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    path = tmp_path / "test_it.py"
+    for text, later_s in (("assert 1\n", 0), ("assert 2, 3\n", 60)):
+        path.write_text(text)
+        os.utime(path, (time.time() + later_s,) * 2)
+        rewritten(tmp_path, ".", pytestconfig)
+
+    (written,) = kept.rglob(f"*{rewrite.PYC_TAIL}")
+    assert rewrite._read_pyc(path, written) is not None
