@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
+import dataclasses
 import importlib
 import json
 import re
@@ -140,6 +141,7 @@ def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
     is_controller = not hasattr(config, "workerinput")
     if is_controller and is_addressed(config.args, config.invocation_params.dir):
         _isolate(config.option)
+        _settle_root(config)
     return (yield)
 
 
@@ -153,6 +155,19 @@ def _isolate(option: Any) -> None:
         option.numprocesses = 1
     if option.maxworkerrestart is None:
         option.maxworkerrestart = str(sys.maxsize)
+
+
+def _settle_root(config: pytest.Config) -> None:
+    """Give every worker the root folder and the ini file of this process, whenever it starts.
+
+    To pytest the values of our options look like paths of tests, of which those that exist decide
+    both. The folder of the reports exists from the first row on: a worker that took the place of a
+    lost one would have other names for the tests.
+    """
+    ini = ("-c", str(config.inipath)) if config.inipath else ()
+    words = (f"--rootdir={config.rootpath}", *ini)
+    given = config.invocation_params
+    config.invocation_params = dataclasses.replace(given, args=(*words, *given.args))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from conformance.cases.planes import tier_of
 from conformance.core.arrays import returned
 from conformance.core.ids import Block, Case
 from conformance.core.records import IN_BLOCK, DriftClass, Outcome, Raised, Returned, Status
@@ -27,6 +28,8 @@ from conformance.report.rows import Row, outcome_text
 from conformance.run.session import Verdict
 
 if TYPE_CHECKING:
+    from conformance.cases.catalogue import InitializerSpec
+    from conformance.core.records import Entry
     from conformance.judge.bench import Goldens
     from conformance.judge.ledger import Limitation
     from conformance.observe.observer import Draws
@@ -111,7 +114,7 @@ def _drawn(session: Session, block: Block, ends: list[Verdict]) -> _Drawn | None
             draws.arrays, spec.definition, case, block.seeds, budget, draws.normals
         )
     entries = bench.ledger.matching(case, installed_jax())
-    drawn = _Drawn(bench.goldens, outcomes, judged, entries)
+    drawn = _Drawn(spec, bench.goldens, outcomes, judged, entries)
     for number, end in zip((0, -1), ends, strict=False):
         drawn.learn(number, end)
     return drawn
@@ -150,14 +153,16 @@ class _Drawn:
 
     def __init__(
         self,
+        spec: InitializerSpec,
         goldens: Goldens,
         outcomes: _Outcomes,
         judged: Judged,
         entries: tuple[Limitation, ...],
     ) -> None:
-        self._goldens, self._outcomes, self._judged = goldens, outcomes, judged
+        self._spec, self._goldens = spec, goldens
+        self._outcomes, self._judged = outcomes, judged
         self._stated = [figure for entry in entries for figure in entry.figures.items()]
-        self._alike: dict[tuple[bool, Kind], _Alike] = {}
+        self._alike: dict[tuple[str | None, Kind], _Alike] = {}
 
     @property
     def lots(self) -> list[Lot]:
@@ -176,7 +181,8 @@ class _Drawn:
         if is_alike:
             mode, elapsed_s = IN_BLOCK, self._outcomes.elapsed_s
             row = dataclasses.replace(row, mode=mode, elapsed_s=elapsed_s)
-            self._alike.setdefault((row.drift_class is not None, kind), _Alike(row, kind))
+            overlay = None if row.drift_class is None else row.golden_from or ""
+            self._alike.setdefault((overlay, kind), _Alike(row, kind))
 
     def take(self, number: int, case: Case) -> bool:
         """Add the row of the case, if one that is judged alike is known."""
@@ -185,14 +191,22 @@ class _Drawn:
             return False
         digest = self._outcomes.digest(number)
         golden = self._goldens.golden(case.problem.id, case.backend, installed_jax())
-        alike = self._alike.get((golden is not None, kind))
-        if alike is None or (golden is not None and _digest(golden.outcome) != digest):
+        if not self._is_as_before(digest, golden, case):
+            return False
+        alike = self._alike.get((None if golden is None else golden.overlay, kind))
+        if alike is None:
             return False
         figures = {name: float(self._judged.figures[name][number]) for name in kind.figures}
         if kind.failed and not self._are_as_stated(figures):
             return False
         alike.add(case.problem.seed, digest, figures)
         return True
+
+    def _is_as_before(self, digest: str, golden: Entry | None, case: Case) -> bool:
+        """Return whether it is the golden; without one, whether no tier asks for any."""
+        if golden is None:
+            return tier_of(case.problem, self._spec) is None
+        return _digest(golden.outcome) == digest
 
     def _are_as_stated(self, figures: Mapping[str, float]) -> bool:
         found = {name.partition(".")[2]: value for name, value in figures.items()}

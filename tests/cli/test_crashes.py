@@ -48,13 +48,18 @@ def installed(tmp_path: Path) -> Path:
     return deadly.installed(folder)
 
 
-def call(module: str, installed: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run a program that knows the deadly initializers, and give each case its deadline."""
+def call(
+    module: str, installed: Path, *words: object, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program that knows the deadly initializers, and give each case its deadline.
+
+    folder: in which it runs.
+    """
     path = os.pathsep.join([str(installed), str(ROOT)])
     return subprocess.run(  # noqa: S603  # ours
         [sys.executable, "-m", module, *map(str, words), "--case-timeout", str(TIMEOUT_S)],
         env={**os.environ, "PYTHONPATH": path},
-        cwd=installed,
+        cwd=folder or installed,
         capture_output=True,
         text=True,
         check=False,
@@ -172,6 +177,23 @@ def test_pytest_loses_of_a_block_the_seed_alone_that_ends_its_process(
     assert f"no verdict on {case}: {reason}" in done.stdout
     others = f"; none of the other {n_cases - 1} failed"
     assert f"INCOMPLETE: 1 of {counted(n_cases, 'case')} left no result{others}" in done.stdout
+
+
+def test_a_worker_in_place_of_a_lost_one_does_the_other_blocks(
+    installed: Path, tmp_path: Path
+) -> None:
+    """The folder of the reports is new, so it is there when the second worker starts alone."""
+    done = call(
+        "pytest",
+        installed,
+        *("--pyargs", "conformance.suite.test_initializers", "--initializer", "unlucky"),
+        *("--dtype", "float32,float16", "--shape", "7", "--seed", "7:12", "--backend", "cpu"),
+        *("--reports", tmp_path / "reports"),
+        folder=ROOT,
+    )
+
+    assert "INCOMPLETE: 2 of 10 cases left no result; none of the other 8 failed" in done.stdout
+    assert {*lost_in(tmp_path / "reports").values()} == {LOST[case_of("exiting")]}
 
 
 def test_pytest_passes_a_block_whose_worker_was_lost_to_something_else(

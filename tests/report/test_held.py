@@ -17,6 +17,7 @@ from conformance.report.frames import missing_lines, read_drift, read_run
 from conformance.report.held import Held
 from conformance.report.markdown import markdown
 from conformance.report.page.of_run import page_of_run
+from conformance.report.page.pairs import HEAD, table_of
 from conformance.report.page.render import html
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import Row
@@ -120,6 +121,18 @@ def test_the_files_have_every_row(recorder: RunRecorder) -> None:
     assert told == {"tests": "51", "failures": "30", "skipped": "20", "errors": "1"}
     kinds = collections.Counter(each.tag for case in suite.iter("testcase") for each in case)
     assert kinds == {"failure": 30, "skipped": 20, "error": 1}
+
+
+def test_the_page_counts_by_initializer_and_dtype_what_is_not_held(recorder: RunRecorder) -> None:
+    lines = (dict(zip(HEAD, line, strict=True)) for line in table_of(run_of(recorder)).lines)
+
+    found = {
+        line["initializer"]: (line["drifted"], line["failed"], line["class"]) for line in lines
+    }
+    assert found == {
+        "normal": (str(N_FAILED), str(N_FAILED), f"stream {N_FAILED}"),
+        "zeros": (str(N_LIMITED), "0", f"identical {N_LIMITED}"),
+    }
 
 
 def test_drift_csv_and_the_summary_have_the_worst_and_say_where_the_rest_is(

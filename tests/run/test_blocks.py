@@ -288,6 +288,42 @@ def test_a_seed_that_is_not_as_its_golden_goes_alone(
     assert comparable(found) == comparable(rows_one_by_one(session))
 
 
+def test_a_golden_that_a_tier_holds_and_the_set_does_not_fails_alone() -> None:
+    class Lacking:
+        """Goldens without that of seed 1."""
+
+        def golden(self, problem_id: str, backend: str, release: str = "") -> Entry | None:
+            if problem_id.endswith("-s1"):
+                return None
+            return goldens().golden(problem_id, backend, release)
+
+    session = session_of(ranges=(range(7),))
+    session.__dict__["bench"] = dataclasses.replace(session.bench, goldens=Lacking())
+    found = rows_in_blocks(session)
+
+    assert [row.seed for row in found if row.status == "failed"] == [1]
+    assert n_at_once(found) == 4
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
+def test_each_seed_names_the_overlay_that_its_own_golden_came_from() -> None:
+    class Overlaid:
+        """Goldens of which an overlay holds that of seed 1, as it was."""
+
+        def golden(self, problem_id: str, backend: str, release: str = "") -> Entry | None:
+            entry = goldens().golden(problem_id, backend, release)
+            if entry is None or not problem_id.endswith("-s1"):
+                return entry
+            return dataclasses.replace(entry, overlay="other")
+
+    session = session_of(ranges=(range(3),))
+    session.__dict__["bench"] = dataclasses.replace(session.bench, goldens=Overlaid())
+    found = rows_in_blocks(session)
+
+    assert {row.seed: row.golden_from or "" for row in found} == {0: "", 1: "other", 2: ""}
+    assert comparable(found) == comparable(rows_one_by_one(session))
+
+
 def _one_step_off(outcome: Returned) -> Returned:
     words = whole(outcome).copy()
     words.view(np.int32)[0, 0] += 1

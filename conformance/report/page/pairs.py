@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import collections
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from conformance.core.records import Status
 from conformance.core.words import counted
 from conformance.report.page.model import Figure
 from conformance.report.rows import Row
-from conformance.report.run import Run, class_of, is_failed, ulp_text
+from conformance.report.run import Key, Run, Tally, is_plain, key_of, n_of, ulp_text
 from conformance.report.tables import Table
 
 N_MAPS = 12
@@ -32,12 +33,15 @@ Pairs = Mapping[tuple[str, str], list[Row]]
 
 
 def table_of(run: Run) -> Table:
-    """Return a line for each initializer and dtype of which a case drifted or failed."""
-    pairs = _pairs(run.noteworthy)
+    """Return a line for each initializer and dtype of which a case drifted or failed.
+
+    All such cases are counted; errors are those of the rows that are held, the worst.
+    """
+    pairs, tallies = _pairs(run.noteworthy), _tallies(run)
     return Table(
         title="What drifted, by initializer and dtype",
         head=HEAD,
-        lines=tuple(_line(*pair, rows) for pair, rows in pairs.items()),
+        lines=tuple(_line(*pair, rows, tallies[pair]) for pair, rows in pairs.items()),
         elsewhere=run.elsewhere,
     )
 
@@ -50,19 +54,33 @@ def _pairs(rows: Iterable[Row]) -> Pairs:
     return found
 
 
-def _line(initializer: str, dtype: str, rows: list[Row]) -> tuple[str, ...]:
+def _tallies(run: Run) -> Mapping[tuple[str, str], Tally]:
+    """Return how many cases drifted or failed, by initializer and dtype."""
+    found: dict[tuple[str, str], dict[Key, int]] = {}
+    for key, n in run.tally.items():
+        if not is_plain(key):
+            found.setdefault((key.initializer, key.dtype), {})[key] = n
+    return found
+
+
+def _line(initializer: str, dtype: str, rows: list[Row], tally: Tally) -> tuple[str, ...]:
     return (
-        *(initializer, dtype, str(len(rows)), str(sum(map(is_failed, rows)))),
-        _counts(map(class_of, rows)),
-        _counts(row.stage for row in rows if row.stage),
+        *(initializer, dtype, str(sum(tally.values())), str(n_of(tally, Status.FAILED))),
+        _counts(rows, tally, lambda key: key.drift_class),
+        _counts(rows, tally, lambda key: key.stage or ""),
         ulp_text(rows[0]),
         *(_worst(rows, metric) for metric in BACKWARD_ERRORS.values()),
     )
 
 
-def _counts(names: Iterable[str]) -> str:
-    """Return how often each occurs, as in `law 1, stream 4`, in the order in which they come."""
-    return ", ".join(f"{name} {n}" for name, n in collections.Counter(names).items())
+def _counts(rows: Iterable[Row], tally: Tally, named: Callable[[Key], str]) -> str:
+    """Return how many cases have each name, as in `law 1, stream 4`, in the order of the rows."""
+    counts: collections.Counter[str] = collections.Counter()
+    for key in (*dict.fromkeys(map(key_of, rows)), *tally):
+        counts[named(key)] += 0
+    for key, n in tally.items():
+        counts[named(key)] += n
+    return ", ".join(f"{name} {n}" for name, n in counts.items() if name)
 
 
 def _worst(rows: Iterable[Row], metric: str) -> str:
