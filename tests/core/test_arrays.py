@@ -356,6 +356,14 @@ def test_moments_that_are_taken_part_by_part_are_those_of_the_whole(
         assert math.isclose(one, two, abs_tol=1e-15)
 
 
+def test_two_parts_count_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "WIDENED", 2)
+
+    found = moments_of(np.array([1.0, 2.0, 6.0]))
+
+    assert (found.mean, found.variance) == (3.0, 14 / 3)
+
+
 LARGEST_HELD = (16 << 20) // 8
 """float64 in 16 MiB."""
 

@@ -39,10 +39,12 @@ from conformance.core.records import (
 )
 from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.law import checks as law
+from conformance.judge.law import exact
 from conformance.judge.law.accuracy import (
     Accuracy,
     LawEvidence,
     Reference,
+    _TwoKept,
     gather,
     measure_accuracy,
     reference_for,
@@ -223,6 +225,20 @@ def test_a_reference_scales_the_law_of_its_unit_variates() -> None:
 
     assert (found.mean, found.variance, found.sigma) == (-4.0, 4.0, 2.0)
     assert found.root_mean_square == math.hypot(4.0, 2.0)
+
+
+def test_the_last_two_laws_are_kept_and_one_is_let_go_before_the_next_is_made() -> None:
+    made: list[str] = []
+
+    def make(name: str) -> Any:
+        assert len(kept._found) < 2
+        made.append(name)
+        return name.upper()
+
+    kept = _TwoKept(make)
+
+    assert [kept(name) for name in "ababcbca"] == list("ABABCBCA")
+    assert made == ["a", "b", "c", "a"]
 
 
 @pytest.mark.parametrize("definition", [NORMAL, TRUNCATED, UNIFORM], ids=str)
@@ -515,6 +531,15 @@ def test_a_uniform_may_be_zero_and_may_not_be_one() -> None:
     assert bounds_verdict(UNIFORM, below_zero).status is Status.FAILED
     assert bounds_verdict(UNIFORM, 1.0).status is Status.FAILED
     assert "the value lies outside [0, 1)." in bounds_verdict(UNIFORM, 1.0).message
+
+
+@pytest.mark.parametrize("at", [0, 1, 511, 512, 1023])
+def test_each_point_must_lie_within_the_bounds(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "CHUNK", 512)
+
+    result = check_bounds(swept(UNIFORM, "float16", with_value(at, 1.5)))
+
+    assert (result.status, result.metrics["n_wrong"]) == (Status.FAILED, 1.0)
 
 
 def test_minus_zero_lies_below_a_bound_of_zero_and_within_one_below() -> None:

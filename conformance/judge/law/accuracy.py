@@ -113,21 +113,20 @@ def reference_for(
 Unit = tuple[npt.NDArray[np.float64], ExactLaw]
 
 
-class _Kept:
-    """The last results of a function of few arguments, of which it lets go before it makes another.
+class _TwoKept:
+    """The last two results of a function; it lets go of one before it makes another.
 
     `functools.lru_cache` does so after, and has one more at a time.
     """
 
-    def __init__(self, make: Callable[..., Unit], most: int) -> None:
-        self._make, self._most = make, most
+    def __init__(self, make: Callable[..., Unit]) -> None:
+        self._make = make
         self._found: dict[tuple[object, ...], Unit] = {}
 
     def __call__(self, *arguments: object) -> Unit:
         """Return what the function does of these arguments."""
         if (found := self._found.pop(arguments, None)) is None:
-            while len(self._found) >= self._most:
-                del self._found[next(iter(self._found))]
+            self._found = dict(list(self._found.items())[-1:])
             found = self._make(*arguments)
         self._found[arguments] = found
         return found
@@ -144,7 +143,7 @@ def _unit(law: Law, dtype: str, log2_count: int | None) -> Unit:
     return unit, exact_law(unit)
 
 
-_UNITS = _Kept(_unit, most=2)
+_UNITS = _TwoKept(_unit)
 """64 MiB each; all variance scalings of one distribution share one."""
 
 

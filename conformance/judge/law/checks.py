@@ -26,7 +26,7 @@ from conformance.judge.checks.base import Check, check, failed, passed
 from conformance.judge.checks.oracle import FLIPS_PER_POINT
 from conformance.judge.drift.text import number
 from conformance.judge.law.accuracy import LawEvidence, Reference, point_at
-from conformance.judge.law.exact import CHUNK, SUMMATION_ERROR
+from conformance.judge.law.exact import SUMMATION_ERROR, chunks
 from conformance.judge.statistics.reach import ENUMERATED_WORDS
 from conformance.oracle import solve_words, word_bits
 from conformance.oracle.rounding import round_once
@@ -95,8 +95,7 @@ def check_bounds(evidence: LawEvidence) -> CheckResult:
         lower = nominal.lower - slack * abs(nominal.lower)
         upper = nominal.upper + slack * abs(nominal.upper)
         interval = f"[{nominal.lower:.9g}, {nominal.upper:.9g}], widened by {roundings} roundings"
-    parts = (values[start : start + CHUNK] for start in range(0, values.size, CHUNK))
-    outside = [_is_outside(part, lower, upper, evidence.reference) for part in parts]
+    outside = [_is_outside(part, lower, upper, evidence.reference) for part in chunks(values)]
     return _every_point(evidence, BOUNDS, np.concatenate(outside), f"lies outside {interval}")
 
 
@@ -393,8 +392,7 @@ def _followed(
     words, dtype = evidence.sweep.words[places], evidence.sweep.values.dtype
     shape = evidence.sweep.case.problem.shape
     found: list[Array] = []
-    for start in range(0, max(1, words.size), CHUNK):  # of a whole law a GiB else
-        part = words[start : start + CHUNK]
+    for part in (*chunks(words),) or (words,):  # of a whole law a GiB else
         solution = solve_words(part, evidence.definition, dtype, shape, fused=fused)
         if solution.followed is None:
             return None

@@ -93,5 +93,10 @@ def _moments(values: Array) -> tuple[float, tuple[float, float, float]]:
 
 
 def _chunks(values: Array) -> Iterator[npt.NDArray[np.float64]]:
+    return (part.astype(np.float64) for part in chunks(values))
+
+
+def chunks(values: Array) -> Iterator[Array]:
+    """Yield the values of one axis, CHUNK at a time; nothing where there is none."""
     for start in range(0, values.size, CHUNK):
-        yield values[start : start + CHUNK].astype(np.float64)
+        yield values[start : start + CHUNK]
