@@ -260,7 +260,7 @@ def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
     cold = run_pytest([*common, "-n", options.workers], NO_CACHE, root)
     serial = run_pytest([*common, *meter], cache, root)
     warm = run_pytest([*common, "-n", options.workers], cache, root)
-    run = run_metered(options.tier, cache, scratch / "run")
+    run = run_metered(["--tier", options.tier, "--backend", "cpu"], cache, scratch / "run")
     own = OwnFigures.of(compile_meter.read(scratch / "serial.json"))
     timings = {
         f"the whole run, cold, -n {options.workers}": cold,
@@ -350,9 +350,12 @@ class OwnFigures:
         )
 
 
-def run_metered(tier: str, cache: Mapping[str, str], reports: Path) -> run_meter.Metered:
-    """Return what `conformance run` took in a process of its own; programs are in the cache."""
-    command = [sys.executable, run_meter.__file__, tier, str(reports)]
+def run_metered(asked: Sequence[str], cache: Mapping[str, str], reports: Path) -> run_meter.Metered:
+    """Return what `conformance run` took in a process of its own; programs are in the cache.
+
+    asked: options of `conformance run`.
+    """
+    command = [sys.executable, run_meter.__file__, str(reports), *asked]
     done = subprocess.run(  # noqa: S603  # ours
         command, env=os.environ | dict(cache), stdout=subprocess.PIPE, check=True, text=True
     )

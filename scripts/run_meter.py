@@ -1,6 +1,6 @@
-"""What `conformance run` takes for the cases of a tier in one process, beside what JAX takes.
+"""What `conformance run` takes for its cases in one process, beside what JAX takes.
 
-    python scripts/run_meter.py TIER REPORTS
+    python scripts/run_meter.py REPORTS [OPTION ...]        (options of `conformance run`)
 
 Prints a line of JSON: see `Metered`. It is the loop of `conformance run --in-process`: all checks,
 and each row written at once. What comes before the first case and after the last is left out.
@@ -16,11 +16,10 @@ from pathlib import Path
 
 import compile_meter
 
-from conformance.cases.selection import Selection
+from conformance.cli.main import parse
 from conformance.cli.run import judge
-from conformance.core.ids import Tier
 from conformance.report.recorder import RunRecorder
-from conformance.run.options import Options
+from conformance.run.options import Options, read_arguments
 from conformance.run.session import Session
 
 
@@ -52,14 +51,12 @@ class Metered:
         return 1e3 * self.elapsed_s / self.n_cases - self.programs_ms
 
 
-def metered(tier: Tier, reports: Path) -> Metered:
-    """Return what the cases of a tier take on the CPU; the rows are written to a folder."""
+def metered(options: Options, reports: Path) -> Metered:
+    """Return what the cases that are asked for take; the rows are written to a folder."""
     programs = compile_meter.Programs()
     programs.listen()
     recorder = RunRecorder(folder=reports, command="run_meter")
-    session = Session(
-        Options(asked=Selection(tier=tier, backends=("cpu",)), tier=tier), recorder.run_id
-    ).prepared()
+    session = Session(options, recorder.run_id).prepared()
     n_cases = session.n_cases
     programs.forget()
     start, cpu = time.perf_counter(), time.process_time()
@@ -77,4 +74,6 @@ def metered(tier: Tier, reports: Path) -> Metered:
 
 
 if __name__ == "__main__":
-    print(json.dumps(dataclasses.asdict(metered(Tier(sys.argv[1]), Path(sys.argv[2])))))
+    reports, *words = sys.argv[1:]
+    asked = read_arguments(parse(["run", *words]))
+    print(json.dumps(dataclasses.asdict(metered(asked, Path(reports)))))
