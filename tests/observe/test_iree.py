@@ -320,13 +320,16 @@ def test_the_device_and_its_driver_are_on_record(vulkan: ExportedBackend) -> Non
 
 
 def test_no_call_on_vulkan_depends_on_where_an_array_lies(vulkan: ExportedBackend) -> None:
-    """The driver refuses arrays of NumPy that begin on no page: nine in ten of `to_host`."""
+    """The driver refuses arrays of NumPy that begin on no page: nine in ten of `to_host`.
+
+    So ten calls all succeed by chance once in 10^10 runs.
+    """
     key, held = jax.random.key(0), []
     program = export(lambda key: jax.random.bits(key, (64,)), key)
     options = (f"{iree.GPUS[vulkan.name].option}=turing", *iree.EVERYWHERE)
 
     found: list[Array] = []
-    for n_bytes in range(0, 40_000, 1000):
+    for n_bytes in range(0, 10_000, 1000):
         held.append(np.empty(n_bytes, np.uint8))  # moves what is allocated next
         found += iree.run(program, key_data(key), options, iree.GPUS[vulkan.name])
 
