@@ -17,10 +17,9 @@ from conformance.cases.catalogue import Catalogue, Initializer
 from conformance.cases.selection import Selection, blocks
 from conformance.core.arrays import returned, whole
 from conformance.core.ids import TRANSFORMS, Block, Tier, format_shape, parse_unit
-from conformance.core.paths import shipped
-from conformance.core.records import IN_BLOCK, Entry, Raised, Returned
+from conformance.core.records import COMPILED, IN_BLOCK, Entry, Raised, Returned
 from conformance.observe.backends import pjrt, transforms
-from conformance.observe.observer import Draws
+from conformance.observe.observer import Draws, Observer
 from conformance.observe.worker import Lost
 from conformance.report import lots
 from conformance.report.lots import Lots
@@ -29,7 +28,7 @@ from conformance.run.blocks import block_verdicts
 from conformance.run.isolated import Isolated
 from conformance.run.options import Options, nothing_given
 from conformance.run.session import Session
-from conformance.store.stack import Stack, open_stack
+from conformance.store.stack import Stack
 from conformance.suite.faults import FAULTS, Fault
 
 N_SEEDS = 5
@@ -49,6 +48,7 @@ def session_of(
     catalogue: Catalogue | None = None,
     **asked: Any,
 ) -> Session:
+    """Return a session that asks each case once, be it for its block or by itself."""
     values = {
         "initializers": (base,),
         "dtypes": ("float32",),
@@ -59,13 +59,28 @@ def session_of(
     }
     session = Session(Options(asked=Selection(**values)), "run")
     session.__dict__["catalogue"] = catalogue or catalogue_of(base, build)
-    session.__dict__["goldens"] = goldens()
+    rules = dataclasses.replace(shared().bench, specs=session.catalogue.by_name())
+    session.__dict__.update(goldens=goldens(), bench=rules, environment=shared().environment)
+    session.observer = Observer([processor()])
+    if not {*COMPILED} & {*session.options.asked.transforms}:  # of those, ends share a program
+        session.__dict__["verdict"] = functools.cache(session.verdict)
     return session
 
 
-@functools.cache  # its manifest has three megabytes
+@functools.cache
+def shared() -> Session:
+    """Return a session by whose goldens and rules all judge: they are read once."""
+    return Session(Options(asked=Selection(cases=("zeros-float32-7-s0-cpu-eager",))), "run")
+
+
 def goldens() -> Stack:
-    return open_stack(shipped())
+    return shared().goldens
+
+
+@functools.cache
+def processor() -> pjrt.PjrtBackend:
+    """Return a backend that keeps keys and stages for all: they are made once."""
+    return pjrt.PjrtBackend("cpu")
 
 
 def rows_in_blocks(session: Session) -> list[Row]:
