@@ -375,7 +375,9 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "def test_right(): pass\ndef test_wrong(): assert False\n", encoding="utf-8"
     )
     (tmp_path / "test_b.py").write_text(
-        "def test_endless():\n    while True: pass\n", encoding="utf-8"
+        "from pathlib import Path\n\n"
+        "def test_endless():\n    Path('begun').touch()\n    while True: pass\n",
+        encoding="utf-8",
     )
     return ["test_a.py::test_right", "test_a.py::test_wrong", "test_b.py::test_endless"]
 
@@ -434,10 +436,14 @@ def test_judges_that_pass_are_run_once(
 
 
 def test_a_judge_that_fails_or_does_not_end_in_time_says_nothing(
-    collected: list[str], capsys: pytest.CaptureFixture[str]
+    collected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sane = is_sane(collected, judges_of(collected), 2, time.monotonic() + 3)
-    again = is_sane(collected[1:2], judges_of(collected), 2, math.inf)
+    """Time is over once the endless one has begun, which is after the others have ended."""
+    clock = types.SimpleNamespace(monotonic=lambda: float(Path("begun").exists()), sleep=time.sleep)
+    monkeypatch.setattr(mutants, "time", clock)
+
+    sane = is_sane(collected, judges_of(collected), 1, 0.5)
+    again = is_sane(collected[1:2], judges_of(collected), 1, math.inf)
 
     assert not sane
     assert not again
