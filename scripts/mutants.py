@@ -268,20 +268,37 @@ def mutants_of(path: str) -> Iterator[Mutant]:
 
 
 def is_of_comparison(mutant: Mutant) -> bool:
-    """Return whether it changes a comparison, a number in one, or a constant that one names.
+    """Return whether it changes or negates a comparison, a number in one, or a constant it names.
 
     Bounds are such. Nobody needs to say why one that survives is the same: `n != 0` says it of a
     count, and where the two sides only take another time a test counts what is done twice.
     """
     places = _places(mutant.path, mutant.operator)
     node, _, _ = next(itertools.islice(places, mutant.occurrence, None))
-    if mutant.operator == "AddNot":
-        negated = node.children[2 if node.type == "test" else 1]
+    negated = _negated(node, mutant.operator)
+    if negated is not None:
         return any(inner.type == "comparison" for inner in ast_nodes(negated))
-    name = _text(_statement(node)).split()[0]
-    if mutant.function == "<module>" and _is_compared(mutant.path, name):
+    if mutant.function == "<module>" and any(
+        _is_compared(mutant.path, name) for name in _names_given(_statement(node))
+    ):
         return True
     return any(outer.type == "comparison" for outer in _outwards(node))
+
+
+def _negated(node: Any, operator: str) -> Any:
+    """Return what an operator negates: by a `not` more, or by one less."""
+    if operator == "AddNot":
+        return node.children[2 if node.type == "test" else 1]
+    return node.children[1] if operator == "ReplaceUnaryOperator_Delete_Not" else None
+
+
+def _names_given(statement: Any) -> set[str]:
+    """Return the names that a statement of a module assigns, annotated or several at once too."""
+    text = _text(statement)
+    if statement.type not in ("simple_stmt", "expr_stmt", "annassign"):
+        return set()  # a block, whose own statements are looked at
+    nodes = ast.walk(ast.parse(text))
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _places(path: str, operator: str) -> Iterator[tuple[Any, int, tuple[int, int]]]:
@@ -299,14 +316,21 @@ def _is_compared(path: str, name: str) -> bool:
 
 @functools.cache
 def _compared(path: str) -> tuple[set[str], set[str]]:
-    """Return all names in comparisons of a file, and which of them it imports."""
+    """Return all names in comparisons of a file, and of which it imports the value or the module.
+
+    An imported name counts as it is called where it is from.
+    """
     nodes = list(ast.walk(ast.parse(_read(path))))
     imports = (node for node in nodes if isinstance(node, ast.ImportFrom))
-    imported = {alias.name for node in imports for alias in node.names}
+    aliases = [alias for node in imports for alias in node.names]
     compared = (node for node in nodes if isinstance(node, ast.Compare))
-    inner = (node for comparison in compared for node in ast.walk(comparison))
+    inner = [node for comparison in compared for node in ast.walk(comparison)]
     found = {node.id for node in inner if isinstance(node, ast.Name)}
-    return found, found & imported
+    of_modules = {
+        node.attr for node in inner if isinstance(node, ast.Attribute) and node.attr.isupper()
+    }
+    imported = {alias.name for alias in aliases if (alias.asname or alias.name) in found}
+    return found, imported | of_modules
 
 
 def _is_idle(node: Any) -> bool:

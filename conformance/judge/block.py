@@ -59,6 +59,7 @@ from conformance.judge.drift.statistics import (
     fit,
     fit_parts,
     is_one_way,
+    n_in_rows,
     ways,
 )
 from conformance.oracle.blocks import Answers
@@ -432,7 +433,7 @@ def roundings(rows: Array, wide: Array, answers: Array, sigma: float, budget: Bu
         one, two = (_reals(side[near]) for side in (wide, right))
         is_far[near] = _has_moved(one, two, sigma, rows.dtype)
         if FORMATS[rows.dtype.name].is_followed:
-            is_far[near] |= is_one_way(*ways(one, two))
+            is_far[near] |= is_one_way(*ways(one, two, n_in_rows))
     return np.where(is_far, np.nan, furthest)
 
 

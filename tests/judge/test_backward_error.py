@@ -15,6 +15,7 @@ from conformance.core.arrays import Array, widen
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.checks.backward_error import (
     SPARE_BITS,
+    _slices,
     column_errors,
     gram_error,
     products_in,
@@ -135,6 +136,17 @@ def test_sums_that_grow_keep_the_spare_bits(dtype: str) -> None:
     found = products_in(left.dtype)(left, right, rounded)
 
     assert error_in_u(found, left, right, rounded, u) <= 2.0**-SPARE_BITS
+
+
+@pytest.mark.parametrize(("bits", "count"), [(5, 2), (7, 3)])
+def test_slices_leave_nothing_above_their_last_bit(bits: int, count: int) -> None:
+    """Relative to the largest element of a row, which is 1 here: a power of two is the worst."""
+    matrix = np.random.default_rng(5).uniform(-1, 1, (200, 50))
+    matrix[:, 0] = 1
+
+    left = matrix - np.sum(_slices(matrix, bits, count), axis=0)
+
+    assert np.abs(left).max() <= 2.0 ** -(bits * count)
 
 
 @pytest.mark.parametrize("size", [2, 200, 400, 1000, 2**19 + 1, 2**20])

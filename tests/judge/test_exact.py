@@ -87,7 +87,14 @@ def test_what_does_not_vary_has_no_shape_and_nothing_has_no_moments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "is_symmetric"), [((-1, 2, 1, -2), True), ((-1, 0, 1), True), ((-1, 2), False)]
+    ("values", "is_symmetric"),
+    [
+        ((-1, 2, 1, -2), True),
+        ((-1, 0, 1), True),
+        ((-1, 2), False),
+        ((-3, 1, 3), False),
+        ((1,), False),
+    ],
 )
 def test_a_law_is_symmetric_where_each_number_has_its_negative(
     values: tuple[float, ...], is_symmetric: bool

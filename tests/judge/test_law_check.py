@@ -235,7 +235,7 @@ def test_the_last_two_laws_are_kept_and_one_is_let_go_before_the_next_is_made() 
         made.append(name)
         return name.upper()
 
-    kept = _TwoKept(make)
+    kept: Any = _TwoKept(make)
 
     assert [kept(name) for name in "ababcbca"] == list("ABABCBCA")
     assert made == ["a", "b", "c", "a"]

@@ -27,7 +27,7 @@ from conformance.core.laws import (
 )
 from conformance.judge.checks.moments import moments_of_element
 from conformance.judge.statistics import element_law
-from conformance.judge.statistics.reach import reach_of, values_of_words
+from conformance.judge.statistics.reach import reach_of, values_of_points, values_of_words
 from conformance.oracle import OracleUnavailable, solve_words, word_bits
 from tests.evidence import declared
 
@@ -144,6 +144,14 @@ def test_each_word_comes_to_the_draw_of_its_lattice_point(
     found = values_of_words(Uniform(scale=1.0), SHAPE, dtype)
 
     assert found.tolist() == [word // 2 * cell for word in range(n_words)]
+
+
+def test_each_point_stands_for_as_many_words() -> None:
+    """A whole number, which NumPy would not ask for: it repeats things 2.0 times."""
+    values, n_words = values_of_points(Uniform(scale=1.0), SHAPE, "float16")
+
+    assert values.tolist() == [number / 2**10 for number in range(2**10)]
+    assert list(range(n_words)) == list(range(2**6))
 
 
 def test_each_word_comes_to_the_draw_with_the_roundings_of_jax() -> None:

@@ -34,6 +34,7 @@ from conformance.judge.drift.statistics import (
     is_same_stream,
     kolmogorov_bound,
     kolmogorov_distance,
+    n_in_rows,
     rank_certainty,
     sample_moments,
     ways,
@@ -250,7 +251,7 @@ def test_the_ways_of_rows_are_those_of_each_row() -> None:
     expected, actual = normals(60).reshape(4, 15), normals(60, seed=1).reshape(4, 15)
     actual[:, ::2] = expected[:, ::2]
 
-    n_moved, went = ways(actual, expected)
+    n_moved, went = ways(actual, expected, n_in_rows)
 
     for row in range(4):
         n_here, here = ways(actual[row], expected[row])
@@ -661,7 +662,7 @@ def test_of_rows_each_has_its_ways() -> None:
     expected = np.ones((3, 5))
     actual = np.array([[2.0, 2, 2, 2, 2], [1.0, 1, 1, 1, 0], [1.0, 1, 1, 1, 1]])
 
-    n_moved, went = statistics.ways(actual, expected)
+    n_moved, went = statistics.ways(actual, expected, n_in_rows)
 
     assert n_moved.tolist() == [5, 1, 0]
     assert went.T.tolist() == [[5, 0, 5, 0], [0, 1, 0, 1], [0, 0, 0, 0]]
@@ -691,6 +692,14 @@ def test_a_slope_may_be_off_by_its_slack_and_eight_units_of_summation(slack_in_u
 
     assert not is_scaled(8)
     assert is_scaled(10)
+
+
+@pytest.mark.parametrize("shift", [0.25, -0.25])
+def test_a_line_may_miss_zero_by_its_slack(shift: float) -> None:
+    line = Line(shift=shift, scale=1.0, shift_error=0.0, scale_error=0.0, n=FEWEST)
+
+    assert not line.is_shifted(0.25)
+    assert line.is_shifted(math.nextafter(0.25, 0))
 
 
 def test_values_are_those_of_the_other_sample_where_more_than_half_are() -> None:

@@ -27,11 +27,13 @@ from conformance.oracle import solve_words, unit_variate
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_circle
 from conformance.oracle.normal import (
     DIGITS,
+    _lower_quantile,
     _tail_fraction,
     mass_above,
     masses,
     truncated_quantile,
 )
+from conformance.oracle.pairs import plus, times
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 MAX_ULP = 5
@@ -151,6 +153,24 @@ def test_a_median_of_0_is_no_negative_zero(bound: float) -> None:
     (median,) = truncated_quantile(np.array([0.5]), masses(-bound, bound))
 
     assert (median, np.signbit(median)) == (0, False)
+
+
+@pytest.mark.parametrize("bounds", [(-2.0, 2.0), (-1.0, 3.0)])
+def test_the_low_part_of_a_tail_moves_its_quantile_by_that_over_the_density(
+    bounds: tuple[float, float],
+) -> None:
+    """Near half a sigma by an ULP or two, which SciPy's own error would hide from the exact one."""
+    held = masses(*bounds)
+    fractions = np.random.default_rng(0).uniform(0, held.median, 2000)
+    product = times(fractions, held.between)
+    tails, low = plus(np.array(held.below.high), product[0], product[1] + held.below.low)
+    starts = _lower_quantile(tails)
+
+    found = truncated_quantile(fractions, held)
+
+    pairs = zip(starts, low, strict=True)
+    moved = [float(mpmath.mpf(x) + mpmath.mpf(rest) / mpmath.npdf(x)) for x, rest in pairs]
+    assert found.tolist() == moved
 
 
 def test_no_mass_lies_beyond_infinity() -> None:

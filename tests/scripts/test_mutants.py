@@ -131,6 +131,12 @@ def test_another_negative_number_is_changed(changes: Changes, text: str) -> None
         ("return max(a, 7)", 0, 2),
         ("NAMED = 1 << 21\n_ = a < NAMED", 8, 0),
         ("IMPORTED = 1 << 21", 5, 0),
+        ("NAMED_OTHERWISE = 1 << 21", 5, 0),
+        ("OF_A_MODULE = 1 << 21", 5, 0),
+        ("ANNOTATED: int = 1 << 21\n_ = a < ANNOTATED", 8, 0),
+        ("ONE, TWO = 1, 21\n_ = a < TWO", 7, 0),
+        ("if not a < b: pass", 5, 0),
+        ("if not f(a): pass", 0, 2),
         ("OF_ANOTHER = 1 << 21", 0, 5),
         ("def f(a=1):\n    NAMED = 1", 0, 4),
     ],
@@ -140,7 +146,12 @@ def test_what_changes_a_comparison_is_told_from_what_does_not(
 ) -> None:
     """So is a constant that a comparison names, where it is or where it is imported."""
     (tmp_path / "conformance").mkdir()
-    others = {"one": "from m import IMPORTED\n0 < IMPORTED", "two": "0 < OF_ANOTHER"}
+    others = {
+        "one": "from m import IMPORTED\n0 < IMPORTED",
+        "two": "0 < OF_ANOTHER",
+        "three": "from m import NAMED_OTHERWISE as N\n0 < N",
+        "four": "import m\n0 < m.OF_A_MODULE",
+    }
     for name, content in others.items():
         (tmp_path / "conformance" / f"{name}.py").write_text(content, encoding="utf-8")
     changes(text)
@@ -364,7 +375,9 @@ def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         "def test_right(): pass\ndef test_wrong(): assert False\n", encoding="utf-8"
     )
     (tmp_path / "test_b.py").write_text(
-        "def test_endless():\n    while True: pass\n", encoding="utf-8"
+        "from pathlib import Path\n\n"
+        "def test_endless():\n    Path('begun').touch()\n    while True: pass\n",
+        encoding="utf-8",
     )
     return ["test_a.py::test_right", "test_a.py::test_wrong", "test_b.py::test_endless"]
 
@@ -423,10 +436,14 @@ def test_judges_that_pass_are_run_once(
 
 
 def test_a_judge_that_fails_or_does_not_end_in_time_says_nothing(
-    collected: list[str], capsys: pytest.CaptureFixture[str]
+    collected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sane = is_sane(collected, judges_of(collected), 2, time.monotonic() + 3)
-    again = is_sane(collected[1:2], judges_of(collected), 2, math.inf)
+    """Time is over once the endless one has begun, which is after the others have ended."""
+    clock = types.SimpleNamespace(monotonic=lambda: float(Path("begun").exists()), sleep=time.sleep)
+    monkeypatch.setattr(mutants, "time", clock)
+
+    sane = is_sane(collected, judges_of(collected), 1, 0.5)
+    again = is_sane(collected[1:2], judges_of(collected), 1, math.inf)
 
     assert not sane
     assert not again

@@ -129,7 +129,8 @@ def _columns(orthonormal: Array, drawn: Array) -> tuple[Array, Array, Array]:
         # R is what Q^H A has on and above the diagonal; `rest` is what its rounding cut off.
         square = product(adjoint, drawn, np.zeros((columns, columns)))
         factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
-        residual = np.abs(product(orthonormal, factor, drawn) + _plain(orthonormal, rest))
+        of_rest = _by_parts(_plain_product, drawn.dtype)(orthonormal, rest, np.zeros(()))
+        residual = np.abs(product(orthonormal, factor, drawn) + of_rest)
         wide = np.abs(widen(drawn))
         lengths = np.linalg.norm(wide, axis=-2) * roundoff
         errors = np.linalg.norm(residual, axis=-2) / lengths
@@ -222,16 +223,12 @@ def products_in(dtype: np.dtype[Any]) -> Product:
     comes first, so that the difference loses none of the spare bits. (Arm's longdouble has none.)
     """
     is_64_bits = unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
-    real = _sliced_product if is_64_bits else _plain_product
+    return _by_parts(_sliced_product if is_64_bits else _plain_product, dtype)
+
+
+def _by_parts(real: Product, dtype: np.dtype[Any]) -> Product:
+    """Return the product; a complex one by real ones, for which BLAS wakes no thread."""
     return functools.partial(_complex_product, real) if dtype.kind == "c" else real
-
-
-def _plain(left: Array, right: Array) -> Array:
-    """Return the product in float64; a complex one by real ones, for which BLAS wakes no thread."""
-    nothing = np.zeros(())
-    if right.dtype.kind == "c":
-        return _complex_product(_plain_product, left, right, nothing)
-    return _plain_product(left, right, nothing)
 
 
 def _complex_product(real: Product, left: Array, right: Array, subtracted: Array) -> Array:

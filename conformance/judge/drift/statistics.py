@@ -23,6 +23,8 @@ import scipy
 from conformance.core.arrays import WIDENED, in_parts, widen
 from conformance.judge.alpha import DRIFT
 
+Mask = npt.NDArray[np.bool_]
+
 Values = npt.NDArray[np.floating[Any]]
 """Real numbers as one row, of float32 or float64: all sums are taken in float64."""
 
@@ -197,17 +199,22 @@ def one_way(parts: Parts) -> str:
     return f"{counts[most]} of {n_moved} elements that differ went {WAYS[most]}"
 
 
-def ways(actual: Values, expected: Values) -> tuple[Any, npt.NDArray[np.intp]]:
-    """Return how many elements of each row differ, and how many of them went each of WAYS."""
+def ways(
+    actual: Values, expected: Values, count: Callable[[Mask], Any] = np.count_nonzero
+) -> tuple[Any, npt.NDArray[np.intp]]:
+    """Return how many elements differ, and how many of them went each of WAYS.
+
+    count: `n_in_rows` of several rows. Of a single one NumPy's own is ten times as fast.
+    """
     up, down = actual > expected, actual < expected
     above, below = expected > 0, expected < 0
     went = (up, down, up & above | down & below, up & below | down & above)
-    return _n_true(actual != expected), np.stack([_n_true(each) for each in went])
+    return count(actual != expected), np.stack([count(each) for each in went])
 
 
-def _n_true(mask: npt.NDArray[np.bool_]) -> Any:
-    """Return how many of each row are true. Of one row NumPy counts ten times as fast."""
-    return np.count_nonzero(mask, axis=None if mask.ndim == 1 else -1)
+def n_in_rows(marks: Mask) -> Any:
+    """Return how many of each row are marked."""
+    return np.count_nonzero(marks, axis=1)
 
 
 def is_one_way(n_moved: Any, counts: npt.NDArray[np.intp]) -> Any:
