@@ -378,7 +378,8 @@ def test_a_case_that_is_killed_or_hangs_is_named(
     gate: Gate, world: Path, end: str, how: str
 ) -> None:
     path = world / "fatal" / "sitecustomize.py"
-    path.write_text(FATAL.replace("os._exit(0)", end))
+    text = FATAL.replace("os._exit(0)", end)
+    path.write_text(f"{text}# {how}\n")  # of another size: byte code of this second is kept by it
     try:
         code, out, _ = gate(
             "2.0", "2.4", "--initializer", "ones", "--case-timeout", "9", "--json", "-"
