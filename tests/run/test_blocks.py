@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -648,8 +648,8 @@ def test_what_is_compiled_for_one_block_serves_the_programs_next(
         assert made[0]._cache_size() == 2  # of five seeds, and of three
 
 
-def test_the_ends_of_all_blocks_of_a_program_share_what_was_compiled() -> None:
-    traced: list[Any] = []
+def noting(traced: list[Any]) -> Callable[[Initializer], Initializer]:
+    """Return what builds an initializer that adds each key that it is traced with."""
 
     def build(right: Initializer) -> Initializer:
         def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -658,8 +658,13 @@ def test_the_ends_of_all_blocks_of_a_program_share_what_was_compiled() -> None:
 
         return initializer
 
+    return build
+
+
+def test_the_ends_of_all_blocks_of_a_program_share_what_was_compiled() -> None:
+    traced: list[Any] = []
     ranges = tuple(range(start, start + 4) for start in (0, 10, 20))
-    session = session_of(build=build, transforms=("jit",), shapes=("3x2",), ranges=ranges)
+    session = session_of(build=noting(traced), transforms=("jit",), shapes=("3x2",), ranges=ranges)
     found = rows_in_blocks(session)
 
     assert {row.status for row in found} == {"passed"}
@@ -668,15 +673,7 @@ def test_the_ends_of_all_blocks_of_a_program_share_what_was_compiled() -> None:
 
 def test_cases_that_are_no_ends_of_a_block_compile_their_own() -> None:
     traced: list[Any] = []
-
-    def build(right: Initializer) -> Initializer:
-        def initializer(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-            traced.append(key)
-            return right(key, shape, dtype)
-
-        return initializer
-
-    session = session_of(build=build, transforms=("jit",), shapes=("3x2",))
+    session = session_of(build=noting(traced), transforms=("jit",), shapes=("3x2",))
     rows_one_by_one(session)
 
     assert len(traced) == N_SEEDS
