@@ -16,6 +16,7 @@ from conformance.oracle.initializers import (
     haar,
     solve,
     solve_normals,
+    solve_points,
     solve_words,
 )
 from conformance.oracle.keys import linen_fold, linen_key, nnx_key
@@ -38,6 +39,7 @@ __all__ = [
     "seed_key",
     "solve",
     "solve_normals",
+    "solve_points",
     "solve_words",
     "split",
     "threefry2x32",

@@ -153,6 +153,7 @@ def _uniform_range(
     return _folded_erf_of(law.lower, dtype, folded[0]), _folded_erf_of(law.upper, dtype, folded[1])
 
 
+@functools.lru_cache(maxsize=256)
 def _erf_of(bound: float, dtype: np.dtype[Any]) -> float:
     """Return erf(bound / sqrt(2)); bound, 1 / sqrt(2), quotient and erf rounded to the dtype."""
     quotient = _times_reciprocal(bound, dtype)

@@ -100,12 +100,11 @@ class Chain:
 
     @property
     def table(self) -> Solution | None:
-        """The stages of each point of the lattice; None where looking up saves nothing.
+        """The stages of each point of the lattice, of which the moments of the law are made too.
 
-        That is where the lattice has more points than there are words, or than can be kept.
+        None where the lattice has more points than can be kept; and of the points themselves.
         """
-        is_few = self.words.size <= 1 << mantissa_bits(self.dtype)  # as those of a table are
-        if is_few or word_bits(self.dtype) not in TABULATED_WORDS:
+        if word_bits(self.dtype) not in TABULATED_WORDS or self.words is _points(self.dtype):
             return None
         return _table(self.definition, self.shape, self.dtype, self.fused, self.folded)
 
@@ -238,6 +237,26 @@ def drawing_key(
     return _descended(root, descent.steps, partitionable=partitionable)
 
 
+def solve_points(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Solution:
+    """Return the stages of one word of each point of a lattice that is kept: see TABULATED_WORDS.
+
+    They are in the order of the points. Arrays of the definition and the shape look them up.
+
+    Raises:
+        OracleUnavailable: see `solve_words`.
+    """
+    return _table(definition, shape, dtype, frozenset(FUSED_DTYPES), None)
+
+
+@functools.cache
+def _points(dtype: np.dtype[Any]) -> Words:
+    """Return a word of each point of the lattice, read-only."""
+    kept, width = mantissa_bits(dtype), word_bits(dtype)
+    words: Words = np.arange(1 << kept, dtype=f"u{width // 8}") << np.uint8(width - kept)
+    words.flags.writeable = False
+    return words
+
+
 def _root_key(spec: KeySpec, *, x64: bool) -> Key:
     return np.array(spec.words, np.uint32) if spec.words else seed_key(spec.seed, x64=x64)
 
@@ -367,9 +386,7 @@ def _table(
     folded: ErfErrors | None,
 ) -> Solution:
     """Return what each lattice point becomes."""
-    kept, width = mantissa_bits(dtype), word_bits(dtype)
-    words = np.arange(1 << kept, dtype=f"u{width // 8}") << np.uint8(width - kept)
-    return solve_words(words, definition, dtype, shape, fused=fused, folded=folded)
+    return solve_words(_points(dtype), definition, dtype, shape, fused=fused, folded=folded)
 
 
 def _complex_stages(chain: Chain) -> Solution:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from conformance.core.arrays import as_dtype
+from conformance.core.arrays import Array, as_dtype
 from conformance.core.formats import FORMATS, FUSED_DTYPES
 from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import Definition, Normal, TruncatedNormal, Uniform, VarianceScaling
 from conformance.oracle import initializers
 from conformance.oracle.followed import ErfErrors, followed_value
-from conformance.oracle.initializers import solve_words
+from conformance.oracle.initializers import solve_points, solve_words
 
 SHAPE = (48, 5)
 LAWS: tuple[Definition, ...] = (
@@ -30,26 +30,33 @@ PARTS = 32
 @pytest.mark.parametrize("fused", [FUSED_DTYPES, ()], ids=["fused", "not fused"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e5m2", "float8_e8m0fnu"])
 @pytest.mark.parametrize("definition", LAWS, ids=repr)
-def test_what_is_looked_up_is_what_few_words_come_to(
-    definition: Definition, dtype: str, fused: tuple[str, ...], folded: ErfErrors | None
+def test_what_is_looked_up_is_what_the_words_come_to(
+    definition: Definition,
+    dtype: str,
+    fused: tuple[str, ...],
+    folded: ErfErrors | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """No more words than the lattice has points are not looked up, but computed."""
     kind = as_dtype(dtype)
-    n_points = 1 << mantissa_bits(kind)
-    scattered = np.arange(min(4096, PARTS * n_points)) * 40503  # Fibonacci hashing: in no order
+    n_words = min(4096, PARTS << mantissa_bits(kind))
+    scattered = np.arange(n_words) * 40503  # Fibonacci hashing: in no order
     words = scattered.astype(f"u{word_bits(kind) // 8}")
-    few = np.split(words, range(n_points, len(words), n_points))
 
-    all_at_once = solve_words(words, definition, kind, SHAPE, fused=fused, folded=folded)
-    parts = [solve_words(part, definition, kind, SHAPE, fused=fused, folded=folded) for part in few]
+    def solved() -> tuple[bool, list[Array]]:
+        solution = solve_words(words, definition, kind, SHAPE, fused=fused, folded=folded)
+        assert solution.chain is not None
+        stages = [np.asarray(getattr(solution, stage)) for stage in STAGES]
+        return solution.chain.table is not None, stages
 
-    assert all_at_once.chain is not None
-    assert all_at_once.chain.table is not None
-    for stage in STAGES:
-        together = np.asarray(getattr(all_at_once, stage))
-        apart = np.concatenate([np.asarray(getattr(part, stage)) for part in parts])
-        assert together.dtype == apart.dtype
-        assert together.tobytes() == apart.tobytes(), stage
+    is_looked_up, found = solved()
+    monkeypatch.setattr(initializers, "TABULATED_WORDS", ())
+    is_looked_up_again, computed = solved()
+
+    assert is_looked_up
+    assert not is_looked_up_again
+    for stage, one, two in zip(STAGES, found, computed, strict=True):
+        assert one.dtype == two.dtype
+        assert one.tobytes() == two.tobytes(), stage
 
 
 @pytest.mark.parametrize("dtype", ["float8_e5m2", "bfloat16", "float16", "float32", "float64"])
@@ -67,18 +74,25 @@ def test_values_are_looked_up_where_there_are_a_thousand_at_most(dtype: str) -> 
 
 
 @pytest.mark.parametrize("dtype", ["float8_e5m2", "bfloat16", "float16"])
-def test_a_table_is_for_more_words_than_it_has_lines(dtype: str) -> None:
+def test_the_points_of_a_lattice_are_computed_once(dtype: str) -> None:
+    """Moments of the law are made of them, and arrays of any size look them up."""
+    initializers._table.cache_clear()
     kind = as_dtype(dtype)
-    lines = 1 << mantissa_bits(kind)
 
-    found = []
-    for n_words in (lines - 1, lines, lines + 1):
-        words = np.zeros(n_words, f"u{word_bits(kind) // 8}")
-        chain = solve_words(words, LAWS[0], kind, SHAPE).chain
-        assert chain is not None
-        found.append(chain.table is None)
+    points = solve_points(LAWS[0], SHAPE, kind)
+    sizes = (0, 1, 2048)
+    looked_up = [
+        solve_words(np.zeros(size, f"u{word_bits(kind) // 8}"), LAWS[0], kind, SHAPE)
+        for size in sizes
+    ]
 
-    assert found == [True, True, False]
+    assert points.chain is not None
+    assert points.chain.table is None
+    assert initializers._table.cache_info().misses == 1
+    for size, solution in zip(sizes, looked_up, strict=True):
+        assert solution.chain is not None
+        assert solution.chain.table is points
+        assert solution.expected.tolist() == [points.expected[0]] * size
 
 
 def test_nobody_follows_the_roundings_of_an_array_that_is_as_defined(

@@ -15,6 +15,7 @@ from conformance.core.laws import (
     DeltaOrthogonal,
     NominalMoments,
     Orthogonal,
+    Reals,
     nominal_moments,
 )
 from conformance.core.records import Budget, CheckResult, Returned
@@ -37,6 +38,7 @@ from conformance.judge.checks.matrices import (
     tall_of,
 )
 from conformance.judge.drift.classify import ROUNDINGS
+from conformance.judge.statistics.reach import ENUMERATED_WORDS, values_of_points
 from conformance.oracle import OracleUnavailable, solve_words, word_bits
 
 STRUCTURE = "structure"
@@ -128,13 +130,21 @@ def outermost_draws(
     Draws are quantiles at the points of a lattice, so no word has a value beyond: of a normal 5.4
     standard deviations in float32 and 2.9 in bfloat16. None where the oracle knows no such law.
     """
-    words = np.array([0, -1]).astype(f"u{word_bits(as_dtype(dtype)) // 8}")
     try:
-        solution = solve_words(words, definition, as_dtype(dtype), shape)
+        values = _values_of_ends(definition, shape, dtype)
     except OracleUnavailable:
         return None
-    values = widen(solution.expected if solution.followed is None else solution.followed)
     return (-1, float(values.min())), (1, float(values.max()))
+
+
+def _values_of_ends(definition: Definition, shape: tuple[int, ...], dtype: str) -> Reals:
+    number = as_dtype(dtype)
+    if word_bits(number) in ENUMERATED_WORDS:
+        values, _ = values_of_points(definition, shape, dtype)
+        return values[[0, -1]]
+    words = np.array([0, -1]).astype(f"u{word_bits(number) // 8}")
+    solution = solve_words(words, definition, number, shape)
+    return widen(solution.expected if solution.followed is None else solution.followed)
 
 
 def _n_minus_zeros(outcome: Returned) -> int:

@@ -8,11 +8,10 @@ import numpy as np
 
 from conformance.core.arrays import as_dtype, widen
 from conformance.core.formats import FORMATS
-from conformance.core.lattice import lattice_words
 from conformance.core.laws import Definition, NominalMoments, Reals
 from conformance.core.ulp import unit_roundoff
 from conformance.judge.drift.classify import ROUNDINGS
-from conformance.oracle import solve_words, unit_variate, word_bits
+from conformance.oracle import solve_points, unit_variate, word_bits
 
 ENUMERATED_WORDS = (8, 16)
 """Bits of the words whose law is enumerated; that of wider ones is the continuous one to 1e-6."""
@@ -58,7 +57,6 @@ def values_of_points(
         OracleUnavailable: elements are no function of single words.
     """
     number = as_dtype(dtype)
-    words = lattice_words(word_bits(number))
-    solution = solve_words(words, definition, number, shape)
+    solution = solve_points(definition, shape, number)
     values = widen(solution.expected if solution.followed is None else solution.followed)
-    return values, 2 ** word_bits(number) // len(words)
+    return values, 2 ** word_bits(number) // len(values)
