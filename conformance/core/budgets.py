@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 
 from conformance.core.errors import MissingBudget
@@ -130,7 +131,7 @@ class Measurement:
         )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BudgetTable:
     """All measurements, by key.
 
@@ -161,21 +162,28 @@ class BudgetTable:
         own = self.measurements.get(f"{backend} {initializer} {dtype}")
         if own and not own.limitation:
             return own.budget
-        members = [
-            measurement.budget
-            for measurement in self.measurements.values()
-            if (measurement.backend, measurement.family, measurement.dtype)
-            == (backend, family, dtype)
-            and not measurement.limitation
-        ]
-        if not members:
+        worst = self._worst.get((backend, family, dtype))
+        if worst is None:
             raise MissingBudget(
                 f"no budget is stored for the family {family!r} in {dtype} on {backend}: measure "
                 f"it there with `conformance law --backend {backend} --dtype {dtype}"
                 f"{self.golden_option} --write-budgets`"
             )
-        return Budget(
-            max_ulp=max(member.max_ulp for member in members),
-            max_ulp_at_sigma=max(member.max_ulp_at_sigma for member in members),
-            overlay=", ".join(sorted({member.overlay for member in members} - {""})),
-        )
+        return worst
+
+    @functools.cached_property
+    def _worst(self) -> Mapping[tuple[str, str, str], Budget]:
+        """The worst of each family in a dtype on a backend: most initializers have that budget."""
+        members: dict[tuple[str, str, str], list[Budget]] = {}
+        for each in self.measurements.values():
+            if not each.limitation:
+                kin = (each.backend, each.family, each.dtype)
+                members.setdefault(kin, []).append(each.budget)
+        return {
+            kin: Budget(
+                max_ulp=max(each.max_ulp for each in budgets),
+                max_ulp_at_sigma=max(each.max_ulp_at_sigma for each in budgets),
+                overlay=", ".join(sorted({each.overlay for each in budgets} - {""})),
+            )
+            for kin, budgets in members.items()
+        }

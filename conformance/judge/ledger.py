@@ -13,6 +13,7 @@ import builtins
 import dataclasses
 import difflib
 import fnmatch
+import functools
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -85,10 +86,15 @@ class Limitation:
 
     def holds_for(self, jax_version: str) -> bool:
         """Return whether this JAX is one of those the defect is known in."""
-        from packaging.specifiers import SpecifierSet  # absent where only recordings are made
-        from packaging.version import Version
+        return _is_within(self.jax, jax_version)
 
-        return SpecifierSet(self.jax, prereleases=True).contains(Version(jax_version))
+
+@functools.lru_cache(maxsize=256)
+def _is_within(specifier: str, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet  # absent where only recordings are made
+    from packaging.version import Version
+
+    return SpecifierSet(specifier, prereleases=True).contains(Version(version))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,7 @@ class Finding:
     link: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Ledger:
     """All limitations and findings, in the order of the file."""
 
@@ -119,11 +125,19 @@ class Ledger:
         """Return the finding of that id, or None."""
         return next((each for each in self.findings if each.id == name), None)
 
+    @functools.cached_property
+    def _of_dtype(self) -> Mapping[str, tuple[Limitation, ...]]:
+        """The limitations that can speak of a dtype, in their order: most are of few."""
+        return {
+            dtype: tuple(each for each in self.limitations if not each.dtype or dtype in each.dtype)
+            for dtype in DTYPES
+        }
+
     def matching(self, case: Case, jax_version: str) -> tuple[Limitation, ...]:
         """Return the limitations that this case must show."""
         return tuple(
             entry
-            for entry in self.limitations
+            for entry in self._of_dtype.get(case.problem.dtype, self.limitations)
             if entry.covers(case) and entry.holds_for(jax_version)
         )
 
@@ -151,6 +165,8 @@ def apply(
 
     An announced failure or outcome that did not come is a failure of the check `ledger`.
     """
+    if not entries:
+        return results
     announced = {check: entry for entry in entries for check in (*entry.checks, *entry.also)}
     marked = tuple(
         dataclasses.replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from conformance.core.paths import LEDGER
@@ -18,6 +19,7 @@ from conformance.judge.law import checks as law
 from conformance.judge.ledger import Ledger
 
 
+@functools.cache
 def default_checks(max_drift: DriftClass) -> tuple[Check[Evidence], ...]:
     """Return the checks of a run whose policy lets drift up to `max_drift` pass."""
     return (

@@ -276,6 +276,15 @@ def test_a_case_shows_the_entries_that_cover_it_in_this_release() -> None:
     assert ledger.matching(CASE, "0.10.2") == (ANY_CASE,)
 
 
+def test_entries_of_a_dtype_and_of_all_are_in_the_order_of_the_file() -> None:
+    first, last = (dataclasses.replace(ANY_CASE, id=name, dtype=("float16",)) for name in "az")
+    ledger = Ledger(limitations=(first, ANY_CASE, last))
+
+    half = parse_case("zeros-float16-4-s0-cpu-jit")
+    assert ledger.matching(half, "0.12.0.1") == (first, ANY_CASE, last)
+    assert ledger.matching(CASE, "0.12.0.1") == (ANY_CASE,)
+
+
 def test_entries_that_cover_no_case_are_idle() -> None:
     other = dataclasses.replace(ANY_CASE, id="other", dtype=("float16",))
     ledger = Ledger(limitations=(ENTRY, other, ANY_CASE))

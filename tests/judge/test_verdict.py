@@ -28,6 +28,7 @@ from conformance.core.records import (
     Budget,
     CaseResult,
     CheckResult,
+    Drift,
     DriftClass,
     Entry,
     MatrixBudget,
@@ -37,7 +38,7 @@ from conformance.core.records import (
 from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Evidence, passed
 from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import FUSED, compare, judge, nominal_of, verdict
+from conformance.judge.verdict import FUSED, compare, identical, judge, nominal_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
@@ -114,6 +115,32 @@ def steps_off(steps: int) -> Array:
 def test_a_golden_may_be_as_far_off_as_the_backend_that_made_it(maker: str, most: int) -> None:
     assert drift_class(steps_off(most), ARRAY, maker=maker) is DriftClass.ROUNDING
     assert drift_class(steps_off(most + 1), ARRAY, maker=maker) is DriftClass.TRANSFORM
+
+
+def test_how_far_a_golden_may_be_off_is_asked_where_it_is() -> None:
+    """That of the backend is for the oracle, and asked once; that of the maker is not."""
+    asked: list[str] = []
+
+    class Counted(Swept):
+        def budget(self, backend: str, *_: str) -> Budget:
+            asked.append(backend)
+            return super().budget(backend)
+
+    for actual in (ARRAY, steps_off(1)):
+        judged(actual, ARRAY, maker="tpu", budgets=Counted())
+
+    assert asked == ["cpu", "cpu", "tpu"]
+
+
+def test_only_an_array_of_the_same_type_is_the_same() -> None:
+    whole, weak = returned(ARRAY), returned(ARRAY, weak_type=True)
+    negative, other = returned(-ARRAY), returned(ARRAY.view(np.int32))
+
+    assert identical(whole, whole) == Drift(drift_class=DriftClass.IDENTICAL, n_elements=ARRAY.size)
+    assert identical(whole, returned(ARRAY.reshape(-1, 1, ARRAY.size))) is None
+    assert [identical(whole, each) for each in (weak, negative, other)] == [None, None, None]
+    refusal = Raised(exception="TypeError", message="")
+    assert [identical(*pair) for pair in ((refusal, whole), (whole, refusal))] == [None, None]
 
 
 TAIL = TruncatedNormal(stddev=1.0, lower=2.0, upper=4.0)
