@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shlex
@@ -101,14 +102,15 @@ def overlay_name(backend: str, release: str = "") -> str:
     return f"{backend}@{release}" if release else backend
 
 
-def overlay_names(backend: str, release: str) -> list[str]:
+@functools.cache
+def overlay_names(backend: str, release: str) -> tuple[str, ...]:
     """Return the names of all that speak for a backend under a release, the nearest first.
 
     Under 0.10.2 these are `cpu@0.10.2`, `cpu@0.10`, `cpu@0` and `cpu`.
     """
     numbers = release.split(".") if release else []
     ends = range(len(numbers), -1, -1)
-    return [overlay_name(backend, ".".join(numbers[:end])) for end in ends]
+    return tuple(overlay_name(backend, ".".join(numbers[:end])) for end in ends)
 
 
 LOWERING = "lowering.json"

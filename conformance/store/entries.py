@@ -26,10 +26,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from conformance.core import versions
-from conformance.core.arrays import FULL_SIZE_LIMIT, as_dtype, moments_of, n_blocks, sampled
+from conformance.core.arrays import FULL_SIZE_LIMIT, Content, as_dtype, n_blocks, sampled
 from conformance.core.ids import Problem, parse_case, parse_parameter, parse_problem
 from conformance.core.paths import LAYERS
 from conformance.core.reading import record
@@ -160,7 +158,7 @@ def entry_from(
         bits=bits,
         blocks=known.blocks,
         weak_type=known.weak_type,
-        moments=known.moments or moments_of(np.frombuffer(bits, dtype=as_dtype(dtype))),
+        moments=known.moments or Content(dtype=dtype, sha256=known.sha256, bits=bits).moments,
         drawn=drawn,
     )
     return Entry(id=key, shard=known.shard, outcome=outcome, extra=extra)

@@ -478,3 +478,21 @@ def test_the_stored_elements_of_a_whole_record_are_all() -> None:
 
     assert flat(record).tolist() == [0, 1, 2, 3, 4, 5]
     assert whole(record).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_moments_of_what_was_just_met_are_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A golden mostly has the bits of the array before it; a large one is not kept for that."""
+    asked: list[int] = []
+
+    def noted(array: Array) -> Moments:
+        asked.append(array.size)
+        return moments_of(array)
+
+    monkeypatch.setattr(arrays, "moments_of", noted)
+    arrays._kept_moments.cache_clear()
+    small, large = np.arange(8.0), np.arange(FULL_SIZE_LIMIT + 1.0)
+
+    for array in (small, small.reshape(2, 4), -small, small.view(np.int64), large, large):
+        assert returned(array).moments == moments_of(array)
+
+    assert asked == [8, 8, 8, large.size, large.size]

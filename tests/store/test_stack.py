@@ -92,8 +92,8 @@ def test_an_overlay_of_a_release_counts_under_it_alone(
 
 
 def test_the_overlay_of_the_nearest_release_comes_first() -> None:
-    assert overlay_names("cpu", "0.10.2") == ["cpu@0.10.2", "cpu@0.10", "cpu@0", "cpu"]
-    assert overlay_names("cpu", "") == ["cpu"]
+    assert overlay_names("cpu", "0.10.2") == ("cpu@0.10.2", "cpu@0.10", "cpu@0", "cpu")
+    assert overlay_names("cpu", "") == ("cpu",)
 
 
 def test_two_overlays_of_one_name_are_refused(golden: Path, tmp_path: Path) -> None:
