@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import re
 from collections.abc import Iterator
 
@@ -108,8 +109,14 @@ class Problem:
     @property
     def id(self) -> str:
         """Return e.g. `lecun_normal-float32-64x32-s0`, and the prng if it is not the default."""
-        parts = [self.initializer, self.dtype, format_shape(self.shape), self.key.text]
-        return "-".join(parts if self.prng == "threefry2x32" else [*parts, self.prng])
+        return _id_of(self)
+
+
+@functools.lru_cache(maxsize=2)
+def _id_of(problem: Problem) -> str:
+    """Return the id; on the way of a case it is asked for half a dozen times."""
+    parts = [problem.initializer, problem.dtype, format_shape(problem.shape), problem.key.text]
+    return "-".join(parts if problem.prng == "threefry2x32" else [*parts, problem.prng])
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)

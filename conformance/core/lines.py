@@ -6,6 +6,7 @@ never written. Anything else that is not what was written is damage, and named.
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -42,6 +43,23 @@ def opened(line: str) -> str:
 def is_sealed(line: str) -> bool:
     """Return whether the line has a checksum."""
     return _SEALED.fullmatch(line) is not None
+
+
+def append(path: str | Path, line: str) -> None:
+    """Add a line to a file, which is opened for it: nothing is left in a buffer, or open, after.
+
+    By the system's own calls: Python's files take twice as long to look at what they open.
+
+    Raises:
+        OSError: the line was not written, or not all of it.
+    """
+    data = f"{line}\n".encode()
+    descriptor = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o666)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    finally:
+        os.close(descriptor)
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

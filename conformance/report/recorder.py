@@ -20,7 +20,7 @@ from conformance.core import versions
 from conformance.core.case_set import CaseSet
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
-from conformance.core.lines import sealed
+from conformance.core.lines import append, sealed
 from conformance.core.records import MACHINE, Environment
 from conformance.report.drift_csv import to_csv
 from conformance.report.held import Held
@@ -133,9 +133,7 @@ class RunRecorder:
             if not self.n_rows:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 (self.folder / ROWS).touch()  # says that a run lies here
-            # Opened each time: nothing is left in a buffer, or open, when the run is killed.
-            with (self.folder / name).open("ab") as file:
-                file.write(f"{line}\n".encode())
+            append(f"{self.folder}/{name}", line)  # a new Path takes as long as the writing
         except OSError as error:
             raise cannot_write(self.folder, error, "--reports DIR") from error
 

@@ -65,11 +65,7 @@ class Place:
     @functools.cached_property
     def values(self) -> Mapping[str, Any]:
         """The columns that it says, of each row from there: they are read off once."""
-        return {
-            column.name: _coerce(column.placed(self), column)
-            for column in COLUMNS
-            if column.placed is not None
-        }
+        return _read_off(self)
 
     def package(self, name: str) -> str | None:
         """Return the version of a package there, if it is known."""
@@ -82,7 +78,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """All that a row is made of; see `row`."""
+    """What a row says of its case and of its run; see `row`."""
 
     result: CaseResult
     run_id: str
@@ -107,23 +103,17 @@ class Told:
         return self.case.problem
 
 
-SAYS, VALUE, SINCE, PLACED = "says", "value", "since", "placed"
+SAYS, VALUE, SINCE, SOURCE = "says", "value", "since", "source"
 """Keys of a column's metadata."""
 
 
-def _column(
-    says: str,
-    value: Callable[[Told], Any] | None = None,
-    *,
-    since: int = 1,
-    placed: Callable[[Place], Any] | None = None,
-) -> Any:
+def _column(says: str, value: Callable[[Any], Any], *, since: int = 1, source: type = Told) -> Any:
     """Declare a column: what it says, how it is read off a result, and since when.
 
     since: the version of the format `rows` in which it came; rows of versions before hold None.
-    placed: how it is read off where the result is from, which then says it all.
+    source: the part of the result that says it all, off which it is read.
     """
-    metadata = {SAYS: says, VALUE: value, SINCE: since, PLACED: placed}
+    metadata = {SAYS: says, VALUE: value, SINCE: since, SOURCE: source}
     if since == 1:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=None, metadata=metadata)
@@ -131,27 +121,17 @@ def _column(
 
 def _of_drift(says: str, value: Callable[[Drift], Any], *, since: int = 1) -> Any:
     """Declare a column of the drift from the golden; None without one."""
-    return _column(
-        says,
-        lambda told: None if told.result.drift is None else value(told.result.drift),
-        since=since,
-    )
+    return _column(says, value, since=since, source=Drift)
 
 
 def _of_place(says: str, value: Callable[[Place], Any], *, since: int = 1) -> Any:
     """Declare a column of what the case ran in."""
-    return _column(says, since=since, placed=value)
+    return _column(says, value, since=since, source=Place)
 
 
 def _of_statistic(says: str, value: Callable[[Statistic], Any], *, since: int = 4) -> Any:
     """Declare a column of what was decided by chance; None where nothing was."""
-
-    def told_value(told: Told) -> Any:
-        found = [check.statistic for check in told.result.checks if check.statistic is not None]
-        least = min(found, key=lambda statistic: statistic.p_value, default=None)
-        return None if least is None else value(least)
-
-    return _column(says, told_value, since=since)
+    return _column(says, value, since=since, source=Statistic)
 
 
 def _of_package(name: str) -> Any:
@@ -369,7 +349,7 @@ class Column:
     """One column: the Python type of its values, and the pandas dtype of a frame's column.
 
     categories: of an ordered or closed category, smallest first; empty means those that occur.
-    default: what rows of a version before `since` hold. says to placed: see `_column`.
+    default: what rows of a version before `since` hold. says, value, source: see `_column`.
     """
 
     name: str
@@ -377,8 +357,8 @@ class Column:
     is_optional: bool
     dtype: str
     says: str
-    value: Callable[[Told], Any] | None
-    placed: Callable[[Place], Any] | None
+    value: Callable[[Any], Any]
+    source: type
     categories: tuple[str, ...] = ()
     since: int = 1
     default: Any = None
@@ -410,7 +390,10 @@ def _declared(field: dataclasses.Field[Any], hint: Any, formats: tuple[Any, ...]
 COLUMNS = _columns()
 """The columns in order, as `Row` declares them."""
 
-_OWN = tuple((column.name, column.value, column) for column in COLUMNS if column.value is not None)
+_READ_OFF = {
+    source: tuple(column for column in COLUMNS if column.source is source)
+    for source in (Told, Place, Drift, Statistic)
+}
 
 ROWS: Format = Format(
     name="rows",
@@ -443,8 +426,43 @@ def row(
         judged_by=judged_by,
         asked=asked,
     )
-    own = {name: _coerce(value(told), column) for name, value, column in _OWN}
-    return Row(**place.values, **own)
+    statistic = _least_likely(result.checks)
+    return Row(
+        **place.values,
+        **_read_off(told),
+        **_of_this_drift(result.drift),
+        **(_NO_STATISTIC if statistic is None else _read_off(statistic)),
+    )
+
+
+def _read_off(source: Told | Place | Drift | Statistic) -> dict[str, Any]:
+    return {
+        column.name: _coerce(column.value(source), column) for column in _READ_OFF[type(source)]
+    }
+
+
+_NO_DRIFT, _NO_STATISTIC = (
+    dict.fromkeys(column.name for column in _READ_OFF[source]) for source in (Drift, Statistic)
+)
+
+
+def _of_this_drift(drift: Drift | None) -> Mapping[str, Any]:
+    """Return its columns: where there is none, they are those of the size, and read off once."""
+    if drift is None:
+        return _NO_DRIFT
+    none, values = _of_same(drift.n_elements)
+    return values if drift == none else _read_off(drift)
+
+
+@functools.lru_cache(maxsize=256)
+def _of_same(n_elements: int) -> tuple[Drift, Mapping[str, Any]]:
+    drift = Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements)
+    return drift, _read_off(drift)
+
+
+def _least_likely(checks: tuple[CheckResult, ...]) -> Statistic | None:
+    found = [check.statistic for check in checks if check.statistic is not None]
+    return min(found, key=lambda statistic: statistic.p_value, default=None)
 
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:
@@ -453,7 +471,7 @@ def _metrics(checks: tuple[CheckResult, ...]) -> str:
         for check in checks
         for name, value in check.metrics.items()
     }
-    return json.dumps(numbers, allow_nan=False)
+    return _STRICT.encode(numbers)
 
 
 def _parts(value: complex | None) -> tuple[float | None, float | None]:
@@ -479,7 +497,7 @@ def outcome_text(outcome: Returned | Raised) -> str:
 def environment_values(environment: Environment, backend: str) -> dict[str, Any]:
     """Return the columns of whatever ran on the backend there: those that its place says."""
     place = Place(environment=environment, backend=backend)
-    return {column.name: column.placed(place) for column in COLUMNS if column.placed is not None}
+    return {column.name: column.value(place) for column in _READ_OFF[Place]}
 
 
 def changed_flags(environment: Environment) -> str:
@@ -501,10 +519,10 @@ def _coerce(value: Any, column: Column) -> Any:
 
     An optional text that is empty becomes None: in CSV the two look the same.
     """
-    if type(value) is column.kind and value != "":
-        return encodable(str(value)) if column.kind is str else value
     if column.is_optional and (value is None or value == ""):
         return None
+    if type(value) is column.kind:
+        return encodable(str(value)) if column.kind is str else value
     if value is None:
         raise ValueError("a value is needed here")
     if column.kind is bool:
@@ -532,7 +550,7 @@ def to_json(values: Row) -> str:
     Floats are written so that they read back to the same bits; JSON has no NaN and no infinity, so
     those are the strings that `float` understands.
     """
-    return json.dumps(to_values(values), allow_nan=False)
+    return _STRICT.encode(to_values(values))
 
 
 def to_values(values: Row) -> dict[str, Any]:
@@ -541,6 +559,7 @@ def to_values(values: Row) -> dict[str, Any]:
     return found | {name: _json_scalar(found[name]) for name in _REALS}
 
 
+_STRICT = json.JSONEncoder(allow_nan=False)
 _NAMES = tuple(column.name for column in COLUMNS)
 _values_of = operator.attrgetter(*_NAMES)
 _REPEATED = tuple(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -308,10 +309,11 @@ def key_of(row: Row) -> Key:
 
 _MADE = ("is_judged", "drift_class", "from_golden")
 _columns_of_key = tuple(name for name in Key._fields if name not in _MADE)
+_values_of_key = operator.attrgetter(*_columns_of_key)
 
 
 def _columns_of(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _columns_of_key}
+    return dict(zip(_columns_of_key, _values_of_key(row), strict=True))
 
 
 def by_class(tally: Tally) -> collections.Counter[str]:

@@ -211,6 +211,11 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
     That is every judging option, the deadline, and every setting of JAX, XLA and the drivers that
     is not as usual.
     """
+    return rerunner(options, environment)(words)
+
+
+def rerunner(options: Options, environment: Environment) -> Callable[[Sequence[str]], str]:
+    """Return `rerun` of any words, for a run of which all cases have these options."""
     judging: Mapping[str, Sequence[object]] = {
         "golden": [options.golden],
         "overlay": options.overlays,
@@ -225,7 +230,8 @@ def rerun(words: Sequence[str], options: Options, environment: Environment) -> s
         for value in values
         if value is not None
     ]
-    return " ".join([*assignments(environment), shlex.join([*words, *itertools.chain(*parts)])])
+    before, after = assignments(environment), shlex.join(itertools.chain(*parts))
+    return lambda words: " ".join(filter(None, [*before, shlex.join(words), after]))
 
 
 def values(name: str, texts: Sequence[str]) -> tuple[str, ...]:

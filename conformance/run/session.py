@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ from conformance.report.escape import printable
 from conformance.report.lots import Lots
 from conformance.report.messages import messages_of, sources_of
 from conformance.report.rows import Place, Row, row
-from conformance.run.options import Options, rerun, selection_here
+from conformance.run.options import Options, rerun, rerunner, selection_here
 from conformance.store.entries import RECORDING
 from conformance.store.read import open_store
 from conformance.store.stack import Stack, open_stack
@@ -329,8 +329,9 @@ class Session:
     def _registered(self) -> frozenset[str]:
         return registered_names()
 
-    def _command(self, words: list[str]) -> str:
-        return rerun(words, self.options, self.environment)
+    @functools.cached_property
+    def _command(self) -> Callable[[Sequence[str]], str]:
+        return rerunner(self.options, self.environment)
 
 
 def _error_budget(catalogue: Catalogue, units: Iterable[Case | Block]) -> str:

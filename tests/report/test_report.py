@@ -233,6 +233,21 @@ def test_a_case_without_a_golden_says_nothing_of_drift() -> None:
     assert drift == {"drift_class": None, "n_different": None, "max_ulp": None}
 
 
+@pytest.mark.parametrize("name", ["stage", "detail", "mismatch"])
+def test_what_is_said_of_an_array_that_is_the_same_is_in_its_row(name: str) -> None:
+    same = Drift(drift_class=DriftClass.IDENTICAL, n_elements=2048)
+    given: dict[str, Any] = {name: "bits"}
+
+    plain, told = (
+        as_row(result(drift=each)) for each in (same, dataclasses.replace(same, **given))
+    )
+
+    column = {"detail": "drift_detail"}.get(name, name)
+    assert (plain.drift_class, plain.n_elements) == ("identical", 2048)
+    assert (getattr(plain, column), getattr(told, column)) == (None, "bits")
+    assert as_row(result(drift=dataclasses.replace(same, n_elements=7))).n_elements == 7
+
+
 def test_a_complex_element_is_two_floats() -> None:
     drift = dataclasses.replace(STREAM, worst_actual=1.5 - 2.5j, worst_expected=0j)
 
