@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -124,11 +124,11 @@ class PjrtBackend:
 
     def _draw(self, block: Block, call: Call) -> Callable[[], Many]:
         problem = block.case.problem
-        with self._ambient(problem):
+        with self._here(), settings(problem):
             keys = seed_keys(problem, block.seeds)
 
         def draw() -> Many:
-            with self._ambient(problem):
+            with self._here(), settings(problem):
                 arrays = call(keys)
                 weak_type = bool(getattr(arrays.aval, "weak_type", False))
                 return Many(arrays=np.asarray(arrays), weak_type=weak_type)
@@ -173,7 +173,7 @@ class PjrtBackend:
         """Return what the case draws under each of some keys; it raises what the call raises."""
         problem = case.problem
         call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
-        with self._ambient(problem):
+        with self._here(), settings(problem):
             return [np.asarray(call(self._key(case.of_key(key).problem))) for key in keys]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
@@ -184,7 +184,7 @@ class PjrtBackend:
             return {}
         asked = (problem.dtype, problem.key, problem.prng, sampler)
         if asked not in self._stages:
-            with self._ambient(problem):
+            with self._here(), settings(problem):
                 self._stages[asked] = stage_digests(self._key(problem), problem, sampler)
         return self._stages[asked]
 
@@ -193,7 +193,7 @@ class PjrtBackend:
         sampler = sampler_for(case, spec)
         if sampler is None:
             return {}
-        with self._ambient(case.problem):
+        with self._here(), settings(case.problem):
             return stage_arrays(self._key(case.problem), case.problem, sampler)
 
     def drawn(self, case: Case, spec: InitializerSpec) -> Array | None:
@@ -213,14 +213,12 @@ class PjrtBackend:
             return one_call(case.transform, function, tall, self._devices)
 
         call = self._program("normals", case, spec, make)
-        with self._ambient(problem):
+        with self._here(), settings(problem):
             return np.asarray(call(self._key(problem)))
 
     def execute(self, function: Call, key: Any) -> Array:
         """Return what the function makes of the key on this device."""
-        import jax
-
-        with jax.default_device(self._devices[0]):
+        with self._here():
             return np.asarray(function(key))
 
     @property
@@ -248,7 +246,7 @@ class PjrtBackend:
     ) -> T | Raised:
         """Return what is read of the array that the call returns, or what was raised."""
         try:
-            with self._ambient(case.problem), whole_tracebacks():
+            with self._here(), settings(case.problem), whole_tracebacks():
                 return read(call(self._key(case.problem)))
         except Exception as error:
             return Raised(exception=type(error).__name__, message=str(error))
@@ -262,12 +260,12 @@ class PjrtBackend:
             self._keys[asked] = typed_key(problem)
         return self._keys[asked]
 
-    @contextlib.contextmanager
-    def _ambient(self, problem: Problem) -> Iterator[None]:
+    def _here(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a context in which JAX makes its arrays on this device."""
         import jax
 
-        with jax.default_device(self._devices[0]), settings(problem):
-            yield
+        context: contextlib.AbstractContextManager[Any] = jax.default_device(self._devices[0])
+        return context
 
 
 def sampler_for(case: Case, spec: InitializerSpec) -> Sampler | None:

@@ -14,9 +14,17 @@ from conformance.core.keys import FOLD, KeySpec, Step, parse_descent
 from conformance.observe.jax_compat import x64
 
 
+def settings(problem: Problem) -> contextlib.AbstractContextManager[None]:
+    """Return a context of what a problem asks of JAX: 64 bits, and how threefry lays out bits.
+
+    Most ask for nothing, and a generator takes longer to enter than all that is set here.
+    """
+    is_wide, is_forced = problem.dtype in WIDE_DTYPES, problem.prng.endswith("partitionable")
+    return _asked(problem) if is_wide or is_forced else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
-def settings(problem: Problem) -> Iterator[None]:
-    """Enter the JAX settings that a problem asks for: 64 bits, and how threefry lays out bits."""
+def _asked(problem: Problem) -> Iterator[None]:
     import jax
 
     with contextlib.ExitStack() as stack:
