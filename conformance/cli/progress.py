@@ -64,7 +64,8 @@ class Progress:
 
     def __call__(self, number: int, total: int, what: Named, n_bad: int = 0) -> None:
         """Note that `number` of `total` are done, `what` last, and how many of them are bad."""
-        self._count(number, total, what.id, n_bad)
+        if self._is_due:
+            self._count(number, total, what.id, n_bad)
 
     def over(
         self,
@@ -78,7 +79,8 @@ class Progress:
         n_bad = 0
         for number, result in enumerate(results, start=1):
             n_bad += is_bad(result)
-            self._count(number, total, name(result), n_bad)
+            if self._is_due:
+                self._count(number, total, name(result), n_bad)
             yield result
 
     def say(self, text: str) -> None:
@@ -107,11 +109,15 @@ class Progress:
         )
         self._draw(", ".join(filter(None, parts)))
 
+    @property
+    def _is_due(self) -> bool:
+        """Whether the line is drawn if there is one: elsewhere nobody makes it."""
+        return self._is_shown and time.monotonic() - self._drawn_s >= EVERY_S
+
     def _draw(self, text: str) -> None:
-        time_s = time.monotonic()
-        if not self._is_shown or time_s - self._drawn_s < EVERY_S:
+        if not self._is_due:
             return
-        self._drawn_s, self._is_drawn = time_s, True
+        self._drawn_s, self._is_drawn = time.monotonic(), True
         # The last column stays free: a terminal may go to the next row once it is full.
         self._stream.write(f"{CLEAR}{text[: (width_of(self._stream) or SOME_WIDTH) - 1]}")
         self._stream.flush()

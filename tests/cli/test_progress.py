@@ -197,3 +197,19 @@ def test_a_stream_that_is_no_terminal_has_no_width(screen: tuple[int, int, int])
         assert width_of(stream) == (columns or 80)
 
     assert width_of(io.StringIO()) is None
+
+
+def test_where_no_line_is_drawn_none_is_made(clock: list[float], terminal: FakeTerminal) -> None:
+    """Of a file, and between two lines of a terminal: a name costs more than the result says."""
+    named: list[str] = []
+
+    def name(result: str) -> str:
+        named.append(result)
+        return result
+
+    for stream in (io.StringIO(), terminal):
+        clock.append(clock[-1] + 10)
+        [*Progress("judged", stream=stream).over(["one", "two"], 2, name=name)]
+
+    assert named == ["one"]
+    assert drawn(terminal) == "judged 1 of 2, one"
