@@ -29,7 +29,13 @@ from conformance.core.laws import (
     tall_shape,
 )
 from conformance.oracle.distributions import complex_unit_variate, lattice, unit_variate
-from conformance.oracle.followed import ErfErrors, followed_uniform, followed_value
+from conformance.oracle.followed import (
+    ErfErrors,
+    followed_product,
+    followed_uniform,
+    followed_value,
+    followed_variate,
+)
 from conformance.oracle.rounding import round_once
 from conformance.oracle.threefry import Key, Words, fold_in, random_bits, seed_key, split
 
@@ -107,6 +113,37 @@ class Chain:
         if word_bits(self.dtype) not in TABULATED_WORDS or self.words is _points(self.dtype):
             return None
         return _table(self.definition, self.shape, self.dtype, self.fused, self.folded)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _ChainOfPoints(Chain):
+    """The sequence from the points of a lattice: up to the last factor one for each unit law."""
+
+    @functools.cached_property
+    def uniform(self) -> Array:
+        """See `Chain`."""
+        return _uniforms_of_points(self.law.unit, self.dtype, self.fused, self.folded)
+
+    @functools.cached_property
+    def followed(self) -> Array | None:
+        """See `Chain`."""
+        variates = _variates_of_points(self.law.unit, self.dtype, self.fused, self.folded)
+        return followed_product(variates, self.law, self.definition, self.shape, self.dtype)
+
+
+@functools.lru_cache(maxsize=64)
+def _uniforms_of_points(
+    unit: Law, dtype: np.dtype[Any], fused: frozenset[str], folded: ErfErrors | None
+) -> Array:
+    return followed_uniform(_points(dtype), unit, dtype, fused, folded=folded)
+
+
+@functools.lru_cache(maxsize=64)
+def _variates_of_points(
+    unit: Law, dtype: np.dtype[Any], fused: frozenset[str], folded: ErfErrors | None
+) -> Array:
+    uniform = _uniforms_of_points(unit, dtype, fused, folded)
+    return followed_variate(uniform, unit, dtype, fused)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +423,10 @@ def _table(
     folded: ErfErrors | None,
 ) -> Solution:
     """Return what each lattice point becomes."""
-    return solve_words(_points(dtype), definition, dtype, shape, fused=fused, folded=folded)
+    solution = solve_words(_points(dtype), definition, dtype, shape, fused=fused, folded=folded)
+    assert solution.chain is not None
+    fields = {each.name: getattr(solution.chain, each.name) for each in dataclasses.fields(Chain)}
+    return dataclasses.replace(solution, chain=_ChainOfPoints(**fields))
 
 
 def _complex_stages(chain: Chain) -> Solution:
