@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from conformance.core.formats import FORMATS, LOG2_LATTICE, default_log2_points
 from conformance.core.ids import Case
 
 
+# NumPy makes up the name of a dtype anew each time.
+@functools.cache
 def mantissa_bits(dtype: np.dtype[Any]) -> int:
     """Return how many random bits a uniform of the dtype, or of its real part, has."""
     return FORMATS[dtype.name].mantissa_bits
 
 
+@functools.cache
 def word_bits(dtype: np.dtype[Any]) -> int:
     """Return the width of the word that JAX draws for one real of the dtype."""
     return FORMATS[dtype.name].word_bits

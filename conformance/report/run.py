@@ -275,12 +275,16 @@ def is_failed(row: Row) -> bool:
 
 def is_noteworthy(row: Row) -> bool:
     """Return whether the case drifted at all, or did not plainly pass."""
-    return not is_plain(key_of(row))
+    return not _is_plain(row.status, class_of(row))
 
 
 def is_plain(key: Key) -> bool:
     """Return whether such cases passed and did not drift from a golden, if there is one."""
-    return key.status == Status.PASSED and key.drift_class in (DriftClass.IDENTICAL, NO_GOLDEN)
+    return _is_plain(key.status, key.drift_class)
+
+
+def _is_plain(status: str, drift_class: str) -> bool:
+    return status == Status.PASSED and drift_class in (DriftClass.IDENTICAL, NO_GOLDEN)
 
 
 def class_of(row: Row) -> str:
