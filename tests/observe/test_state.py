@@ -11,8 +11,9 @@ import jax
 import pytest
 
 from conformance.cases.builtin import load_catalogue
-from conformance.core.ids import parse_case
+from conformance.core.ids import Problem, parse_case, parse_problem
 from conformance.core.records import Raised
+from conformance.observe.backends.problem import settings
 from conformance.observe.jax_compat import whole_tracebacks
 from conformance.observe.observer import Observer
 from conformance.observe.state import State
@@ -62,6 +63,40 @@ def test_variables_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert before.restored() == ("ADDED: was set", "CHANGED: was changed", "DELETED: was deleted")
     assert State.now() == before
+
+
+# --- Settings ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("dtype", "prng", "is_wide", "is_partitionable"),
+    [
+        ("float32", "threefry2x32", False, True),
+        ("float32", "rbg", False, True),
+        ("float64", "threefry2x32", True, True),
+        ("float32", "threefry2x32_nonpartitionable", False, False),
+        ("complex64", "threefry2x32_nonpartitionable", True, False),
+    ],
+)
+def test_a_problem_has_the_settings_that_it_asks_for_and_leaves_none(
+    dtype: str, prng: str, is_wide: bool, is_partitionable: bool
+) -> None:
+    problem, before = (
+        Problem(initializer="zeros", dtype=dtype, shape=(), seed=0, prng=prng),
+        State.now(),
+    )
+
+    with settings(problem):
+        found = jax.config.values
+
+    names = ("jax_enable_x64", "jax_threefry_partitionable")
+    assert [found[name] for name in names] == [is_wide, is_partitionable]
+    assert State.now() == before
+
+
+def test_a_forced_layout_is_set_where_it_is_not_jaxs_own() -> None:
+    problem = parse_problem("zeros-float32-4-s0-threefry2x32_partitionable")
+
+    with jax.threefry_partitionable(False), settings(problem):
+        assert jax.config.values["jax_threefry_partitionable"] is True
 
 
 # --- Tracebacks ----------------------------------------------------------------------------------

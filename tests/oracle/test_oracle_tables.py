@@ -26,7 +26,7 @@ PARTS = 32
 """So often are there as many words as the lattice has points; of float16, 4 times."""
 
 
-@pytest.mark.parametrize("folded", [None, (0, 1)])
+@pytest.mark.parametrize("folded", [None, (0, -(2**16))], ids=["run", "folded"])  # 16 bits show it
 @pytest.mark.parametrize("fused", [FUSED_DTYPES, ()], ids=["fused", "not fused"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e5m2", "float8_e8m0fnu"])
 @pytest.mark.parametrize("definition", LAWS, ids=repr)
