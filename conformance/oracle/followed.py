@@ -313,10 +313,19 @@ def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool) -> Rea
     rounded to float32, which changes one result in about 2**29.
     """
     first, *steps = _in_float32(coefficients)
-    value = np.full_like(x, first)
-    for step in steps:
-        product = value * x
-        value = rounded((product if is_fused else rounded(product, FLOAT32)) + step, FLOAT32)
+    value, narrow = np.full_like(x, first), np.empty_like(x, FLOAT32)
+
+    def round_here() -> None:
+        narrow[...] = value
+        value[...] = narrow
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # as `round_once`
+        for step in steps:
+            np.multiply(value, x, out=value)
+            if not is_fused:
+                round_here()
+            np.add(value, step, out=value)
+            round_here()
     return value
 
 
