@@ -777,6 +777,24 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
     assert bool(asked) == is_tried
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (7, 1), (4, 4)])
+def test_by_what_a_variance_is_wrong_is_told_of_arrays_of_any_size(shape: tuple[int, ...]) -> None:
+    """The ledger states it, and holds each case to it."""
+    law = VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
+    problem = Problem(initializer="lecun_normal", dtype="complex64", shape=shape, seed=1)
+    wrong = (solve(problem, law).expected * np.sqrt(1.018657)).astype(np.complex64)
+    case = Case(problem=problem, backend="cpu", transform="eager")
+    found = Observation(
+        case=case, outcome=returned(wrong), repeat_sha256=None, device="cpu", elapsed_s=0.0
+    )
+    spec = dataclasses.replace(load_catalogue().lookup("lecun_normal"), definition=law)
+
+    result = check_oracle(Evidence(spec=spec, observation=found, drift=None, budget=NOTHING))
+
+    assert result.status is Status.FAILED
+    assert result.metrics["oracle_variance_error"] == pytest.approx(0.018657, rel=1e-3)
+
+
 def test_beyond_the_budget_the_class_is_asked_for_where_no_answer_explains_the_array(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -27,6 +27,7 @@ from conformance.judge.drift.classify import (
     ROUNDINGS,
     STEP,
     _another_size,
+    _common_factor,
     _is_still,
     _median_magnitude,
     _other_support,
@@ -1148,3 +1149,38 @@ def test_of_other_arrays_no_distance_tells_that(expected: Array) -> None:
 def test_an_endless_distance_tells_nothing() -> None:
     assert not _is_still(pair_of(normals(64), math.inf))
     assert _is_still(pair_of(normals(64), 0.0))
+
+
+# --- One factor -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 4, 15])
+@pytest.mark.parametrize("factor", [1.0093, 0.25, -3.0])
+def test_a_factor_between_few_elements_is_told_though_it_is_no_evidence(
+    n: int, factor: float
+) -> None:
+    expected = normals(n)
+
+    found = between(np.float32(factor) * expected, expected, NONE)
+
+    assert found.drift_class is TRANSFORM
+    assert found.scale == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ([2.0], [1.0]),  # of one element there always is one
+        ([2.0, 2.0 + 33 * U], [1.0, 1.0]),
+        ([1.0, 2.0], [0.0, 0.0]),
+        ([1.0, -2.0], [2.0, 1.0]),
+        ([1.0, math.inf], [2.0, 0.0]),
+        ([1.0, 2.0], [2.0, math.inf]),
+    ],
+)
+def test_of_few_elements_without_a_common_factor_none_is_told(
+    actual: list[float], expected: list[float]
+) -> None:
+    one, two = (np.array(side) for side in (actual, expected))
+
+    assert _common_factor(one, two, STEP * U) is None

@@ -542,12 +542,35 @@ def _classify_other(pair: _Pair) -> _Change:
     actual, expected = (_row(side[mask], pair) for side in (pair.actual, pair.expected))
     if len(actual) < statistics.FEWEST:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
-        return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+        scale = _common_factor(actual, expected, _step(pair))
+        return _Change(drift_class=DriftClass.TRANSFORM, detail=detail, scale=scale)
     if size := _another_size(actual, expected, pair.unit):
         return _Change(drift_class=DriftClass.LAW, detail=size)
     if statistics.is_same_stream(actual, expected):
         return _classify_same_stream(actual, expected, pair)
     return _classify_laws(actual, expected, pair)
+
+
+def _step(pair: _Pair) -> float:
+    """Return within what distance two values may be one that rounding moved; see STEP."""
+    return STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
+
+
+def _common_factor(
+    actual: statistics.Values, expected: statistics.Values, step: float
+) -> float | None:
+    """Return the one factor between all pairs, two at least; None where they have none.
+
+    So few pairs are no evidence of a change of law. But a law that is known to be wrong by a factor
+    shows it in an array of any size.
+    """
+    one, two = (np.asarray(side, np.float64) for side in (actual, expected))
+    squares = float(two @ two)
+    if len(one) < 2 or not 0 < squares < math.inf:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):  # not all need be numbers
+        factor = float(one @ two) / squares
+        return factor if bool((np.abs(one - factor * two) <= step).all()) else None
 
 
 def _another_size(actual: statistics.Values, expected: statistics.Values, unit: float) -> str:
@@ -583,8 +606,7 @@ def _classify_laws(actual: statistics.Values, expected: statistics.Values, pair:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
     if support := _other_support(pair):
         return _Change(drift_class=DriftClass.LAW, detail=support, stage="bits")
-    step = STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
-    if statistics.is_reordered(actual, expected, step):
+    if statistics.is_reordered(actual, expected, _step(pair)):
         detail = f"most of {len(actual)} elements that differ are there in other places"
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=detail)
     detail = (
