@@ -102,6 +102,14 @@ PLANES = (
         prngs=("rbg", "unsafe_rbg"),
         transforms=("jit", "sharded"),
     ),
+    # Complex numbers have samplers of their own, which the argument must reach as well.
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.QUICK,
+        dtypes=("complex64", "complex128"),
+        shapes=(CONV,),
+        transforms=("out_sharding",),
+    ),
 )
 
 

@@ -88,10 +88,11 @@ def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float
     Infinite where exactly one side is not finite or two infinities disagree; 0 where both are NaN.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        distance = np.abs(widen(actual) - widen(expected))
-    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
-    distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
-    with np.errstate(over="ignore"):  # more than a float64 can count is infinitely many
+        distance = np.asarray(np.abs(widen(actual) - widen(expected)), np.float64)
+        if np.isnan(distance.max(initial=0.0)):  # somewhere a side is not finite
+            same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+            distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+        # More than a float64 can count is infinitely many.
         return np.asarray(distance / spacing_at(scale, expected.dtype), dtype=np.float64)
 
 

@@ -134,12 +134,17 @@ class Ledger:
         }
 
     def matching(self, case: Case, jax_version: str) -> tuple[Limitation, ...]:
-        """Return the limitations that this case must show."""
-        return tuple(
+        """Return the limitations that this case must show.
+
+        Of a call that must raise only those that say so: it returns nothing that the others could
+        speak of.
+        """
+        found = tuple(
             entry
             for entry in self._of_dtype.get(case.problem.dtype, self.limitations)
             if entry.covers(case) and entry.holds_for(jax_version)
         )
+        return tuple(entry for entry in found if entry.outcome) or found
 
     def idle(self, cases: Iterable[Case]) -> tuple[Limitation, ...]:
         """Return the entries that cover none of the cases: typing errors, or leftovers."""

@@ -11,6 +11,7 @@ from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, foldings
 from conformance.oracle.hypotheses import other_draws
 from conformance.oracle.initializers import (
+    Made,
     OracleUnavailable,
     Solution,
     haar,
@@ -25,6 +26,7 @@ from conformance.oracle.threefry import fold_in, random_bits, seed_key, split, t
 __all__ = [
     "ErfErrors",
     "Law",
+    "Made",
     "OracleUnavailable",
     "Solution",
     "fold_in",

@@ -142,6 +142,7 @@ def foldings(law: Law) -> tuple[ErfErrors, ...]:
     return tuple((error[abs(law.lower)], error[abs(law.upper)]) for error in by_size)
 
 
+@functools.lru_cache(maxsize=256)
 def _uniform_range(
     law: Law, dtype: np.dtype[Any], *, folded: ErfErrors | None
 ) -> tuple[float, float]:
@@ -261,6 +262,7 @@ def followed_product(
     return round_once(scale * variate, dtype)
 
 
+@functools.lru_cache(maxsize=256)
 def _scale(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Reals:
     """Return the last factor, by the dtype's roundings: those of the definition, or JAX's."""
     if definition.rounds.factor is not None:
@@ -311,9 +313,23 @@ def _horner(coefficients: tuple[float, ...], x: Reals, *, is_fused: bool) -> Rea
     The product of two float32 numbers is exact in float64; the sum is rounded there before it is
     rounded to float32, which changes one result in about 2**29.
     """
-    steps = [float(np.float32(coefficient)) for coefficient in coefficients]
-    value = np.full_like(x, steps[0])
-    for step in steps[1:]:
-        product = value * x
-        value = rounded((product if is_fused else rounded(product, FLOAT32)) + step, FLOAT32)
+    first, *steps = _in_float32(coefficients)
+    value, narrow = np.full_like(x, first), np.empty_like(x, FLOAT32)
+
+    def round_here() -> None:
+        narrow[...] = value
+        value[...] = narrow
+
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # as `round_once`
+        for step in steps:
+            np.multiply(value, x, out=value)
+            if not is_fused:
+                round_here()
+            np.add(value, step, out=value)
+            round_here()
     return value
+
+
+@functools.cache
+def _in_float32(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(float(np.float32(number)) for number in numbers)

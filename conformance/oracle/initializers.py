@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,12 @@ from conformance.oracle.threefry import Key, Words, fold_in, random_bits, seed_k
 CHUNK = 1 << 14
 """Elements per pass of the elementwise stages: a dozen float64 temporaries fit in a 2 MiB cache."""
 
+WIDE = np.dtype(np.float64)
+"""In which variates are held before they are rounded."""
+
 LARGEST_KEPT = 1 << 20
-"""Elements of the largest array whose words are kept for the next initializer: 16 MiB at most."""
+"""Elements of the largest array whose words and variates are kept for the next initializer: of
+either 16 MiB at most, but for words of 64 bits."""
 
 TABULATED_WORDS = (8, 16)
 """Bits of the words of which all values are looked up in a table: a thousand at most."""
@@ -53,12 +57,24 @@ class OracleUnavailable(ValueError):  # noqa: N818 (named like BackendUnavailabl
     """The oracle has no answer to this problem, for the stated reason."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """What decides the words of an array: those of one key, laid out so or so."""
+
+    key: bytes
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    partitionable: bool
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Chain:
-    """JAX's own sequence of roundings, from given words; each part is made when it is asked for.
+    """What becomes of given words, by the definition and by JAX's own sequence of roundings.
 
-    Most arrays lie within rounding of the definition, and nobody asks what the sequence gives.
-    law: that of the definition for the shape. The rest: see `solve_words`.
+    Each part is made when it is asked for. Most arrays lie within rounding of the definition, and
+    nobody asks what the sequence gives, nor what was there before the last rounding.
+    law: that of the definition for the shape. draw: of the words, if they may be met again. The
+    rest: see `solve_words`.
     """
 
     words: Words
@@ -68,6 +84,49 @@ class Chain:
     shape: tuple[int, ...]
     fused: frozenset[str] = frozenset(FUSED_DTYPES)
     folded: ErfErrors | None = None
+    draw: Draw | None = None
+
+    @functools.cached_property
+    def unit(self) -> Array:
+        """The variate before scaling, without a rounding to the dtype on the way."""
+        if self.dtype.kind == "c":
+            return complex_unit_variate(self.words, self.law, self.dtype)
+        if (table := self.table) is not None:
+            return self._looked_up(table.unit)
+        if self.draw is not None:
+            return _kept_unit(self.draw, self.law.unit)
+        return _in_parts(self.words, self._unit_of, WIDE)
+
+    @functools.cached_property
+    def expected(self) -> Array:
+        """The unit variate scaled, and rounded once to the dtype."""
+        if (table := self.table) is not None:
+            return self._looked_up(table.expected)
+        if self.dtype.kind == "c":
+            return round_once(self.value, self.dtype)
+
+        def rounded_product(unit: Array) -> Array:
+            return round_once(unit * self.law.factor, self.dtype)
+
+        if self.draw is not None:
+            return _in_parts(self.unit, rounded_product, self.dtype)
+        return _in_parts(
+            self.words, lambda words: rounded_product(self._unit_of(words)), self.dtype
+        )
+
+    @property
+    def value(self) -> Array:
+        """The unit variate scaled, in float64 or complex128."""
+        return np.asarray(self.unit * self.law.factor)
+
+    def _unit_of(self, words: Words) -> Array:
+        return unit_variate(words, self.law, self.dtype)
+
+    def _looked_up(self, values: Array | None) -> Array:
+        """Return the value of each word, of those of all points."""
+        known = np.asarray(values)
+        width = self.words.dtype.type(8 * self.words.dtype.itemsize - mantissa_bits(self.dtype))
+        return _in_parts(self.words, lambda words: known.take(words >> width), known.dtype)
 
     @functools.cached_property
     def uniform(self) -> Array:
@@ -75,13 +134,8 @@ class Chain:
         if self.dtype.kind == "c":
             return lattice(self.words, self.dtype)
         if (table := self.table) is not None:
-            return np.asarray(table.uniform)[self.points]
-        flat, found = self.words.ravel(), np.empty(self.words.size)
-        for part in _parts(flat):
-            found[part] = followed_uniform(
-                flat[part], self.law, self.dtype, self.fused, folded=self.folded
-            )
-        return found.reshape(self.words.shape)
+            return self._looked_up(table.uniform)
+        return _in_parts(self.words, self._uniform_of, WIDE)
 
     @functools.cached_property
     def followed(self) -> Array | None:
@@ -89,20 +143,18 @@ class Chain:
         if not FORMATS[self.dtype.name].is_followed:
             return None
         if (table := self.table) is not None:
-            return np.asarray(table.followed)[self.points]
-        flat, found = self.uniform.ravel(), np.empty(self.words.size, self.dtype)
-        for part in _parts(flat):
-            found[part] = followed_value(
-                flat[part], self.law, self.definition, self.shape, self.dtype, self.fused
-            )
-        return found.reshape(self.words.shape)
+            return self._looked_up(table.followed)
 
-    @property
-    def points(self) -> Words:
-        """The place on the lattice of each word."""
-        width = 8 * self.words.dtype.itemsize
-        found: Words = self.words >> self.words.dtype.type(width - mantissa_bits(self.dtype))
-        return found
+        def followed_of(words: Words) -> Array:
+            uniform = self._uniform_of(words)
+            return followed_value(
+                uniform, self.law, self.definition, self.shape, self.dtype, self.fused
+            )
+
+        return _in_parts(self.words, followed_of, self.dtype)
+
+    def _uniform_of(self, words: Words) -> Array:
+        return followed_uniform(words, self.law, self.dtype, self.fused, folded=self.folded)
 
     @property
     def table(self) -> Solution | None:
@@ -147,25 +199,48 @@ def _variates_of_points(
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An array that is not drawn element by element: `value`, and that rounded once."""
+
+    value: Array
+    expected: Array
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """The stages of one answer. A stage is None where the definition has none.
+    """The stages of one answer, each made when it is asked for; None where there is none.
 
     key: two 32-bit words.
     bits: the random words, one per element; for complex dtypes two, along a new first axis.
-    unit: the variate before scaling, from the bits, without rounding to the dtype on the way.
-    value: `unit` scaled, in float64 or complex128.
-    expected: `value` rounded once to the dtype: the definition's answer.
-    chain: JAX's sequence of roundings. is_followed: whether it ends in the array itself, and not
-        in what is drawn for a matrix.
+    chain: what becomes of them, by the definition and by JAX's sequence of roundings.
+    made: a constant, or a matrix made of what is drawn; None where that is the array itself.
     """
 
-    key: Key | None
-    bits: Words | None
-    unit: Array | None
-    value: Array
-    expected: Array
-    chain: Chain | None
-    is_followed: bool = True
+    key: Key | None = None
+    bits: Words | None = None
+    chain: Chain | None = None
+    made: Made | None = None
+
+    @property
+    def unit(self) -> Array | None:
+        """The variate before scaling, from the bits, without rounding to the dtype on the way."""
+        return None if self.chain is None else self.chain.unit
+
+    @property
+    def value(self) -> Array:
+        """The array in float64 or complex128: but for a matrix or a constant, `unit` scaled."""
+        return self._array.value
+
+    @property
+    def expected(self) -> Array:
+        """`value` rounded once to the dtype: the definition's answer."""
+        return self._array.expected
+
+    @property
+    def _array(self) -> Made | Chain:
+        array = self.made or self.chain
+        assert array is not None
+        return array
 
     @property
     def uniform(self) -> Array | None:
@@ -178,7 +253,7 @@ class Solution:
     @property
     def followed(self) -> Array | None:
         """The answer of JAX if it does what it says; real dtypes up to float32 only."""
-        return None if self.chain is None or not self.is_followed else self.chain.followed
+        return None if self.chain is None or self.made else self.chain.followed
 
 
 def solve(
@@ -218,11 +293,15 @@ def solve(
         case DeltaOrthogonal():
             return _delta_orthogonal(key, definition, problem.shape, dtype, partitionable=layout)
         case _:
-            words = _drawn(key, problem.shape, dtype, partitionable=layout)
-            solution = solve_words(
-                words, definition, dtype, problem.shape, fused=fused, folded=folded
+            return _solved(
+                key,
+                definition,
+                problem.shape,
+                dtype,
+                partitionable=layout,
+                fused=fused,
+                folded=folded,
             )
-            return dataclasses.replace(solution, key=key)
 
 
 def _refuse_errors(definition: Definition, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -319,20 +398,51 @@ def draw(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionabl
     return random_bits(halves, width, shape, partitionable=partitionable)
 
 
-def _drawn(key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool) -> Words:
-    """Return the words of one key, read-only: a dozen initializers in a row draw the same ones."""
+def _in_parts(array: Array, function: Callable[[Array], Array], dtype: np.dtype[Any]) -> Array:
+    """Return a function of each element, taken of so few that its temporaries stay in cache."""
+    flat, found = array.ravel(), np.empty(array.size, dtype)
+    for start in range(0, flat.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        found[part] = function(flat[part])
+    return found.reshape(array.shape)
+
+
+def _solved(
+    key: Key,
+    definition: Definition,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    *,
+    partitionable: bool,
+    fused: Collection[str] = FUSED_DTYPES,
+    folded: ErfErrors | None = None,
+) -> Solution:
+    """Return the stages of what a key draws; a dozen initializers in a row draw the same words."""
+    drawn = None
     if math.prod(shape) > LARGEST_KEPT:
-        return draw(key, shape, dtype, partitionable=partitionable)
-    return _kept_words(key.tobytes(), shape, dtype, partitionable)
+        words = draw(key, shape, dtype, partitionable=partitionable)
+    else:
+        drawn = Draw(key=key.tobytes(), shape=shape, dtype=dtype, partitionable=partitionable)
+        words = _kept_words(drawn)
+    solution = solve_words(words, definition, dtype, shape, fused=fused, folded=folded, drawn=drawn)
+    return dataclasses.replace(solution, key=key)
 
 
 @functools.lru_cache(maxsize=4)
-def _kept_words(
-    key: bytes, shape: tuple[int, ...], dtype: np.dtype[Any], partitionable: bool
-) -> Words:
-    words = draw(np.frombuffer(key, np.uint32), shape, dtype, partitionable=partitionable)
+def _kept_words(drawn: Draw) -> Words:
+    """Return the words, read-only."""
+    key = np.frombuffer(drawn.key, np.uint32)
+    words = draw(key, drawn.shape, drawn.dtype, partitionable=drawn.partitionable)
     words.flags.writeable = False
     return words
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_unit(drawn: Draw, law: Law) -> Array:
+    """Return what a law without a factor makes of the words, read-only; of real dtypes."""
+    unit = _in_parts(_kept_words(drawn), lambda words: unit_variate(words, law, drawn.dtype), WIDE)
+    unit.flags.writeable = False
+    return unit
 
 
 def solve_words(
@@ -343,11 +453,13 @@ def solve_words(
     *,
     fused: Collection[str] = FUSED_DTYPES,
     folded: ErfErrors | None = None,
+    drawn: Draw | None = None,
 ) -> Solution:
     """Return the stages that follow from given random words: `word_bits(dtype)` wide, any shape.
 
     shape_for_fans: of the array whose fans scale the variance; the words may be of another shape.
-    For complex dtypes the first axis of `words` has size 2.
+    For complex dtypes the first axis of `words` has size 2. drawn: what decides the words, where
+    the variates are to be kept for the next definition.
 
     Raises:
         OracleUnavailable: the definition draws no element by itself, or demands an error.
@@ -372,46 +484,9 @@ def solve_words(
         shape=shape_for_fans,
         fused=frozenset(fused),
         folded=folded,
+        draw=drawn,
     )
-    return _complex_stages(chain) if dtype.kind == "c" else _real_stages(chain)
-
-
-def _parts(flat: Array) -> Iterator[slice]:
-    """Yield the parts of an array whose temporaries stay in cache."""
-    return (slice(start, start + CHUNK) for start in range(0, flat.size, CHUNK))
-
-
-def _real_stages(chain: Chain) -> Solution:
-    """Run all elementwise stages: chunk by chunk, or by a table where words have few values."""
-    words, law, dtype = chain.words, chain.law, chain.dtype
-    if (table := chain.table) is not None:
-        return _looked_up(chain, table)
-    flat, expected = words.ravel(), np.empty(words.size, dtype)
-    unit, value = np.empty((2, words.size))
-    for part in _parts(flat):
-        unit[part] = unit_variate(flat[part], law, dtype)
-        np.multiply(unit[part], law.factor, out=value[part])
-        expected[part] = round_once(value[part], dtype)
-    return Solution(
-        key=None,
-        bits=words,
-        unit=unit.reshape(words.shape),
-        value=value.reshape(words.shape),
-        expected=expected.reshape(words.shape),
-        chain=chain,
-    )
-
-
-def _looked_up(chain: Chain, table: Solution) -> Solution:
-    points = chain.points
-    return Solution(
-        key=None,
-        bits=chain.words,
-        unit=np.asarray(table.unit)[points],
-        value=table.value[points],
-        expected=table.expected[points],
-        chain=chain,
-    )
+    return Solution(bits=words, chain=chain)
 
 
 @functools.lru_cache(maxsize=256)
@@ -429,25 +504,10 @@ def _table(
     return dataclasses.replace(solution, chain=_ChainOfPoints(**fields))
 
 
-def _complex_stages(chain: Chain) -> Solution:
-    unit = complex_unit_variate(chain.words, chain.law, chain.dtype)
-    value = unit * chain.law.factor
-    return Solution(
-        key=None,
-        bits=chain.words,
-        unit=unit,
-        value=value,
-        expected=round_once(value, chain.dtype),
-        chain=chain,
-    )
-
-
 def _constant(definition: Constant, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Solution:
     value = definition.values(shape)
     wide = value.astype(np.complex128) if dtype.kind == "c" else value.real.astype(np.float64)
-    full = np.broadcast_to(wide, shape).copy()
-    expected = round_once(full, dtype)
-    return Solution(key=None, bits=None, unit=None, value=full, expected=expected, chain=None)
+    return Solution(made=_rounded_once(np.broadcast_to(wide, shape).copy(), dtype))
 
 
 def _orthogonal(
@@ -465,18 +525,13 @@ def _orthogonal(
     """
     normals = _normals(key, tall_shape(shape, definition), dtype, partitionable=partitionable)
     matrix = in_shape(haar(normals.value), shape, definition.column_axis)
-    value = definition.scale * matrix
-    return dataclasses.replace(
-        normals, value=value, expected=round_once(value, dtype), is_followed=False
-    )
+    return dataclasses.replace(normals, made=_rounded_once(definition.scale * matrix, dtype))
 
 
 def _normals(
     key: Key, shape: tuple[int, ...], dtype: np.dtype[Any], *, partitionable: bool
 ) -> Solution:
-    words = _drawn(key, shape, dtype, partitionable=partitionable)
-    normals = solve_words(words, Normal(stddev=1.0), dtype, shape)
-    return dataclasses.replace(normals, key=key)
+    return _solved(key, Normal(stddev=1.0), shape, dtype, partitionable=partitionable)
 
 
 def solve_normals(
@@ -522,5 +577,8 @@ def _delta_orthogonal(
     """Return zeros but for the spatial centre, if any: there the orthogonal matrix lies."""
     inner = Orthogonal(scale=definition.scale, column_axis=definition.column_axis)
     centre = _orthogonal(key, inner, shape[-2:], dtype, partitionable=partitionable)
-    value = centred(centre.value, shape)
-    return dataclasses.replace(centre, value=value, expected=round_once(value, dtype))
+    return dataclasses.replace(centre, made=_rounded_once(centred(centre.value, shape), dtype))
+
+
+def _rounded_once(value: Array, dtype: np.dtype[Any]) -> Made:
+    return Made(value=value, expected=round_once(value, dtype))

@@ -512,3 +512,14 @@ def test_the_worst_product_of_columns_is_named() -> None:
     assert found.at in ((0, 2), (2, 0))
     assert found.largest == 0.5 * 2**53
     assert found.ratio == pytest.approx((0.5 + 0.25) * 2**53 / (2 * 4), rel=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+def test_what_the_rounding_of_r_cuts_off_is_nothing_in_fewer_than_64_bits(dtype: str) -> None:
+    """So it is not multiplied for, and the product is the very one that was rounded."""
+    drawn = normals(dtype, (40, 7))
+    q = np.linalg.qr(drawn)[0]
+    product = products_in(drawn.dtype)
+    square = product(q.conj().T, drawn, np.zeros((7, 7)))
+
+    assert not product(q.conj().T, drawn, square).any()

@@ -672,6 +672,13 @@ def test_lines_that_equal_an_earlier_one_are_counted() -> None:
     assert battery._n_copies(lines[:2]) == 0
 
 
+def test_lines_of_one_sum_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(battery, "FIBONACCI", 0)  # all weights are 1
+    lines = np.array([[1, 2], [2, 1], [0, 3], [2, 1], [9, 9]], np.uint64)
+
+    assert battery._n_copies(lines) == 1
+
+
 @pytest.mark.parametrize("n_equal", [2, 600])
 def test_an_atom_of_unknown_weight_is_bounded_by_the_sample(n_equal: int) -> None:
     """Its share, and twice Massart's distance: that above it, and that below."""

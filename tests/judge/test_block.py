@@ -42,7 +42,7 @@ from conformance.judge.checks.moments import Bounds, moments_of_element
 from conformance.judge.checks.structure import outermost_draws
 from conformance.judge.drift.classify import ROUNDINGS
 from conformance.judge.drift.statistics import FEWEST, rank_certainty
-from conformance.oracle import Solution, haar
+from conformance.oracle import Made, Solution, haar
 from conformance.oracle.blocks import Answers
 
 EXACT = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
@@ -265,9 +265,7 @@ class Echo:
     def solutions(self, number: int) -> Iterator[Solution]:
         """Yield what was returned of the seed at that place."""
         array = self.arrays[number]
-        yield Solution(
-            key=None, bits=None, unit=None, value=widen(array), expected=array, chain=None
-        )
+        yield Solution(made=Made(value=widen(array), expected=array))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import math
 from collections.abc import Mapping
 from fractions import Fraction
@@ -56,6 +57,9 @@ from tests.evidence import declared, evidence
 
 TAIL = load_catalogue().lookup("truncated_normal_tail")
 PROBLEM = Problem(initializer=TAIL.name, dtype="float32", shape=(64, 32), seed=0)
+classes = importlib.import_module("conformance.judge.drift.classify")
+"""The module; the package has its function under the name."""
+
 NOTHING = Budget(max_ulp=0, max_ulp_at_sigma=0.0)
 
 
@@ -250,7 +254,9 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
 
     def compared(*_: object, **__: object) -> Comparison:
         drift = Drift(drift_class=next(classes))
-        return Comparison(drift_class=drift.drift_class, describe=lambda: drift)
+        return Comparison(
+            is_within=False, classify=lambda: drift.drift_class, describe=lambda: drift
+        )
 
     monkeypatch.setattr(oracle_check, "compare_with", compared)
     solution = solved(LAWS[0], "float32")
@@ -771,6 +777,50 @@ def test_other_draws_are_tried_of_arrays_that_are_whole_and_not_too_large(
     assert bool(asked) == is_tried
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (7, 1), (4, 4)])
+def test_by_what_a_variance_is_wrong_is_told_of_arrays_of_any_size(shape: tuple[int, ...]) -> None:
+    """The ledger states it, and holds each case to it."""
+    law = VarianceScaling(scale=1.0, mode="fan_in", distribution="truncated_normal")
+    problem = Problem(initializer="lecun_normal", dtype="complex64", shape=shape, seed=1)
+    wrong = (solve(problem, law).expected * np.sqrt(1.018657)).astype(np.complex64)
+    case = Case(problem=problem, backend="cpu", transform="eager")
+    found = Observation(
+        case=case, outcome=returned(wrong), repeat_sha256=None, device="cpu", elapsed_s=0.0
+    )
+    spec = dataclasses.replace(load_catalogue().lookup("lecun_normal"), definition=law)
+
+    result = check_oracle(Evidence(spec=spec, observation=found, drift=None, budget=NOTHING))
+
+    assert result.status is Status.FAILED
+    assert result.metrics["oracle_variance_error"] == pytest.approx(0.018657, rel=1e-3)
+
+
+def test_beyond_the_budget_the_class_is_asked_for_where_no_answer_explains_the_array(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes sorts of all elements that differ, and JAX's own roundings follow."""
+    asked: list[str] = []
+
+    def told(_: object) -> Any:
+        asked.append("class")
+        return SimpleNamespace(drift_class=DriftClass.TRANSFORM)
+
+    monkeypatch.setattr(classes, "_classify_other", told)
+    solution = solved(LAWS[0], "float32")
+    moments = nominal_moments(LAWS[0], SHAPE, "float32")
+    assert solution.followed is not None
+    assert moments is not None
+    other = solution.followed + np.float32(1)
+
+    found = oracle_check.deviation(returned(solution.followed), [solution], moments, budget=NOTHING)
+    nobody = list(asked)
+    unexplained = oracle_check.deviation(returned(other), [solution], moments, budget=NOTHING)
+
+    assert found.reference is solution.followed
+    assert (nobody, asked) == ([], ["class", "class"])
+    assert unexplained.drift_class is DriftClass.TRANSFORM
+
+
 @pytest.mark.parametrize("is_followed", [False, True])
 def test_a_draw_may_be_biased_where_no_sequence_of_roundings_is_known_of_it(
     monkeypatch: pytest.MonkeyPatch, is_followed: bool
@@ -788,12 +838,16 @@ def test_a_draw_may_be_biased_where_no_sequence_of_roundings_is_known_of_it(
         worst_expected=1.5,
     )
     normals = SimpleNamespace(followed=known if is_followed else None, expected=known)
+    other = np.full_like(known, 1.5)
     monkeypatch.setattr(oracle_check, "solve_normals", lambda *_, **__: normals)
-    monkeypatch.setattr(oracle_check, "draw_drift", lambda *_: biased)
+    compared = Comparison(
+        is_within=True, classify=lambda: biased.drift_class, describe=lambda: biased
+    )
+    monkeypatch.setattr(oracle_check, "compare_draws", lambda *_: compared)
     monkeypatch.setattr(oracle_check, "exact_stages", lambda *_: {})
-    drawn = Drawn(matrix=known, slack=np.zeros(2), source=RECORDED)
+    drawn = Drawn(matrix=other, slack=np.zeros(2), source=RECORDED)
 
-    fault = oracle_check._fault_of_draw(evidence(None, known), drawn, Orthogonal())
+    fault = oracle_check._fault_of_draw(evidence(None, other), drawn, Orthogonal())
 
     assert ("class: biased" in fault) == is_followed
     assert bool(fault) == is_followed

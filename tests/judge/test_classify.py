@@ -20,13 +20,15 @@ from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised,
 from conformance.core.ulp import INCOMPARABLE, spacing_at
 from conformance.core.words import counted
 from conformance.judge.alpha import DRIFT
-from conformance.judge.drift import classify
+from conformance.judge.drift import classify, statistics
 from conformance.judge.drift.classify import (
     DEFAULT_BUDGET,
     OVERFLOWING,
     ROUNDINGS,
     STEP,
     _another_size,
+    _common_factor,
+    _is_still,
     _median_magnitude,
     _other_support,
     _unit,
@@ -1097,3 +1099,88 @@ def test_it_is_told_by_how_much_moments_moved() -> None:
     told = moments_moved(one, two, 1.0, as_dtype("float32"))
 
     assert told == "the mean moved by 0.5 and the variance is 1.5 of before"
+
+
+# --- What cannot have moved -----------------------------------------------------------------------
+
+SLACK = ROUNDINGS * U
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.5])
+@pytest.mark.parametrize(("part", "is_still"), [(0.9, True), (1.02, False), (3.0, False)])
+@pytest.mark.parametrize("how", ["scaled", "shifted"])
+def test_distances_that_cannot_have_moved_a_law_are_told_from_those_that_can(
+    how: str, part: float, is_still: bool, mean: float
+) -> None:
+    expected = np.float32(mean) + normals(4096)
+    wide = expected.astype(np.float64)
+    deviation = wide - wide.mean()
+    most = part * SLACK / (1 + mean)  # what the scale does to the mean comes to the shift
+    moved = most * deviation if how == "scaled" else np.full_like(wide, most)
+    distance = float(np.linalg.norm(moved))
+
+    found = _is_still(pair_of(expected, distance))
+    line = statistics.fit(wide + moved, wide)
+
+    assert found == is_still
+    if found:
+        assert not line.is_scaled(SLACK)
+        assert not line.is_shifted(SLACK)
+
+
+def pair_of(expected: Array, distance: float) -> Any:
+    return SimpleNamespace(expected=expected, distance=distance, sigma=1.0)
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        normals(64).astype(np.float64),  # in which sums are rounded as much as elements are
+        np.full(64, 2.0, np.float32),
+        np.append(normals(63), np.float32(math.inf)),
+        np.append(normals(63), np.float32(math.nan)),
+    ],
+    ids=["float64", "constant", "infinite", "NaN"],
+)
+def test_of_other_arrays_no_distance_tells_that(expected: Array) -> None:
+    assert not _is_still(pair_of(expected, 0.0))
+
+
+def test_an_endless_distance_tells_nothing() -> None:
+    assert not _is_still(pair_of(normals(64), math.inf))
+    assert _is_still(pair_of(normals(64), 0.0))
+
+
+# --- One factor -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 4, 15])
+@pytest.mark.parametrize("factor", [1.0093, 0.25, -3.0])
+def test_a_factor_between_few_elements_is_told_though_it_is_no_evidence(
+    n: int, factor: float
+) -> None:
+    expected = normals(n)
+
+    found = between(np.float32(factor) * expected, expected, NONE)
+
+    assert found.drift_class is TRANSFORM
+    assert found.scale == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        ([2.0], [1.0]),  # of one element there always is one
+        ([2.0, 2.0 + 33 * U], [1.0, 1.0]),
+        ([1.0, 2.0], [0.0, 0.0]),
+        ([1.0, -2.0], [2.0, 1.0]),
+        ([1.0, math.inf], [2.0, 0.0]),
+        ([1.0, 2.0], [2.0, math.inf]),
+    ],
+)
+def test_of_few_elements_without_a_common_factor_none_is_told(
+    actual: list[float], expected: list[float]
+) -> None:
+    one, two = (np.array(side) for side in (actual, expected))
+
+    assert _common_factor(one, two, STEP * U) is None

@@ -33,9 +33,9 @@ from conformance.judge.checks.matrices import (
     bound_of,
     column_fault,
     column_order,
+    compare_draws,
     compare_matrices,
     derived_budget,
-    draw_drift,
     drawn_by,
     fault_of,
     forward_bounds,
@@ -48,7 +48,7 @@ from conformance.judge.checks.matrices import (
     tall_of,
     tall_stack,
 )
-from conformance.oracle import haar, solve_normals
+from conformance.oracle import Made, haar, solve_normals
 from tests import small_golden
 
 BOUNDS = MatrixBudget(column=50.0, gram=55.0)
@@ -710,7 +710,8 @@ def test_the_oracle_draws_with_the_roundings_of_jax_where_it_knows_them(
     normals_ = solve_normals(problem, PLAIN)
 
     followed = drawn_by(golden, PLAIN, problem, BUDGET)
-    unknown = dataclasses.replace(normals_, is_followed=False)
+    as_defined = Made(value=normals_.value, expected=normals_.expected)
+    unknown = dataclasses.replace(normals_, made=as_defined)
     monkeypatch.setattr(matrices, "solve_normals", lambda *_, **__: unknown)
     exact = drawn_by(golden, PLAIN, problem, BUDGET)
 
@@ -891,17 +892,17 @@ def test_what_was_drawn_drifts_by_the_budget_of_normals() -> None:
     ends = np.where(np.arange(64) % 2, 9, -9).astype(np.float32)
     two = np.nextafter(one, ends)
 
-    drift = draw_drift(witness(one), witness(two), Budget(max_ulp=1, max_ulp_at_sigma=0.0))
+    drift = compare_draws(one, two, Budget(max_ulp=1, max_ulp_at_sigma=0.0)).drift
 
     assert (drift.drift_class, drift.max_ulp) == (DriftClass.ROUNDING, 1)
-    exact = draw_drift(witness(one), witness(two), Budget(max_ulp=0, max_ulp_at_sigma=0.0))
+    exact = compare_draws(one, two, Budget(max_ulp=0, max_ulp_at_sigma=0.0))
     assert exact.drift_class is not DriftClass.ROUNDING
     assert drift.max_ulp_at_sigma == float(np.abs(widen(one) - widen(two)).max()) * 2**23
     at_sigma = Budget(max_ulp=0, max_ulp_at_sigma=drift.max_ulp_at_sigma)
-    assert draw_drift(witness(one), witness(two), at_sigma).drift_class is DriftClass.ROUNDING
+    assert compare_draws(one, two, at_sigma).drift_class is DriftClass.ROUNDING
     half = Budget(max_ulp=0, max_ulp_at_sigma=drift.max_ulp_at_sigma * 0.75)
-    assert draw_drift(witness(one), witness(two), half).drift_class is not DriftClass.ROUNDING
-    shifted = draw_drift(witness(one + np.float32(0.5)), witness(one), BUDGET)
+    assert compare_draws(one, two, half).drift_class is not DriftClass.ROUNDING
+    shifted = compare_draws(one + np.float32(0.5), one, BUDGET).drift
     assert "(0.5 sigma)" in shifted.detail
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import itertools
 import math
 import tracemalloc
 from collections.abc import Callable, Iterator
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -17,6 +19,9 @@ from conformance.core.laws import NominalMoments
 from conformance.core.records import Drift
 from conformance.judge.drift import classify, classify_kept, compare_with, geometry, statistics
 from conformance.judge.drift.statistics import Values
+
+classes = importlib.import_module("conformance.judge.drift.classify")
+"""The module; the package has its function under the name."""
 
 SIZE = 3000
 
@@ -100,6 +105,22 @@ def test_a_change_is_told_alike_whether_or_not_its_parts_are_held(
 
     assert str(classify(one, two)) == str(held)
     assert returned(before) == two
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_class_is_the_same_where_no_distance_tells_it(
+    name: str, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moved is looked for in all elements only if their distances leave it open."""
+    before = normals(0)
+    one, two = (returned(side.astype(dtype)) for side in (CHANGES[name](before), before))
+    law = NominalMoments(mean=0.0, variance=1.0, lower=-math.inf, upper=math.inf)
+
+    found = classify(one, two, moments=law)
+    monkeypatch.setattr(classes, "_is_still", lambda _: False)
+
+    assert str(classify(one, two, moments=law)) == str(found)
 
 
 @pytest.mark.parametrize("weak_type", [False, True])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import ml_dtypes
 import numpy as np
 import pytest
 
+from conformance.core.arrays import Array
 from conformance.core.laws import Uniform
 from conformance.judge.statistics import ElementLaw, sample, sample_of
 from conformance.judge.statistics.element import Term
@@ -113,3 +115,19 @@ def test_of_large_arrays_the_first_lines_are_looked_at(
 
 def test_a_million_elements_of_an_array_are_looked_at() -> None:
     assert sample.MOST == 2**20
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32])
+def test_elements_of_16_bits_are_at_the_points_where_their_values_are(dtype: type) -> None:
+    law = dataclasses.replace(
+        COINS, points=np.array([-1.0, 0.0, 0.25, 3.0]), upto=np.array([0.25, 0.5, 0.75, 1.0])
+    )
+    arrays: Array = np.random.default_rng(0).standard_normal((3, 4, 50)).astype(dtype)
+    arrays[0, 0, :3] = [-0.0, 0.125, -1.0]
+
+    found = sample_of(arrays, law)
+
+    assert found.indices.tolist() == law.indices(found.values).tolist()
+    assert found.counts.tolist() == [int((found.indices == point).sum()) for point in range(4)]
+    for one, two in zip(found.distribution, law.distribution(found.values), strict=True):
+        assert one.tolist() == two.tolist()

@@ -735,3 +735,17 @@ def test_an_order_must_be_certain(
     monkeypatch.setattr(statistics, "certainty", {2 * len(values): SIX}.__getitem__)
 
     assert is_reordered(values[::-1], values, 0.0) is is_certain
+
+
+def test_laws_are_compared_by_what_are_numbers() -> None:
+    """Infinities of both signs have no mean; how many there are, the distribution functions see."""
+    one, two = normals(400), normals(400, seed=1)
+    one[:2], two[:2] = (math.inf, -math.inf), (-math.inf, math.inf)
+
+    found = compare_laws(one, two)
+
+    assert found.fault == ""
+    assert found.smallest_change == compare_laws(one[2:], two[2:]).smallest_change
+    assert compare_laws(np.where(one > 0, math.inf, one), two).fault.endswith("apart")
+    nothing = np.full(400, math.inf)
+    assert compare_laws(nothing, -nothing).smallest_change == math.inf

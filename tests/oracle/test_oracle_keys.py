@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +14,15 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array
-from conformance.core.ids import PRNGS, Problem, parse_problem
-from conformance.observe.backends.problem import settings, typed_key
+from conformance.core.ids import PRNGS, Problem, parse_case, parse_problem
+from conformance.core.keys import KeySpec
+from conformance.core.prng import n_words
+from conformance.judge.statistics import look_keys
+from conformance.observe.backends import pjrt
+from conformance.observe.backends import problem as problem_keys
+from conformance.observe.backends.problem import settings, typed_key, typed_keys
 from conformance.oracle import fold_in, linen_fold, linen_key, nnx_key, seed_key, split
 from conformance.oracle.initializers import key_of
 
@@ -269,6 +276,62 @@ def test_keys_of_problems_are_those_that_jax_makes(dtype: str, prng: str) -> Non
         expected = key_of(problem, partitionable=not prng.endswith("nonpartitionable"))
 
         np.testing.assert_array_equal(actual, expected, err_msg=problem.id)
+
+
+@pytest.mark.parametrize("prng", PRNGS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_hundred_keys_are_those_that_are_made_one_by_one(dtype: str, prng: str) -> None:
+    problem = problem_of_key("s7", dtype, prng)
+    wanted = [key for look in look_keys(problem, n_looks=2) for key in look]
+    wanted += [problem.key.fold_in(2**32 - 1), problem.key.split(5, 3).fold_in(2)]
+    wanted += [KeySpec(seed=seed) for seed in (2**31, 2**32 - 1, 2**32, 2**63 - 1)]
+    wanted.append(KeySpec(words=tuple(range(7, 7 + n_words(prng)))))
+    with settings(problem):
+        made = typed_keys(problem, wanted)
+        for key, found in zip(wanted, made, strict=True):
+            own = dataclasses.replace(problem, seed=key.seed, words=key.words, steps=key.steps)
+            expected = typed_key(own)
+
+            assert found.dtype == expected.dtype, key.text
+            words, known = map(jax.random.key_data, (found, expected))
+            np.testing.assert_array_equal(words, known, err_msg=key.text)
+
+
+def test_a_key_of_which_two_children_are_wanted_is_split_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split: list[int] = []
+
+    def counted(key: Any, number: int) -> Any:
+        split.append(number)
+        return jax.random.split(key, number)
+
+    monkeypatch.setattr(problem_keys, "_compiled", lambda: (counted, jax.random.fold_in))
+    problem = problem_of_key("s7", "float32", "rbg")
+    root = problem.key
+
+    typed_keys(problem, [root.split(2, 0), root.split(2, 1), root.split(3, 1), root])
+
+    assert split == [2, 3]
+
+
+def test_the_one_other_key_of_many_cases_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counted(problem: Problem) -> Any:
+        made.append(problem.id)
+        return typed_key(problem)
+
+    monkeypatch.setattr(pjrt, "typed_key", counted)
+    backend, spec = pjrt.PjrtBackend("cpu"), load_catalogue().lookup("normal")
+    for shape in ("64", "8x4"):
+        case = parse_case(f"normal-float32-{shape}-s0-cpu-eager")
+        (alone,) = backend.draws(case, spec, [KeySpec(seed=1)])
+        among, _ = backend.draws(case, spec, [KeySpec(seed=1), KeySpec(seed=2)])
+
+        assert alone.tobytes() == among.tobytes()
+
+    assert made == ["normal-float32-64-s1"]
 
 
 def test_the_words_of_keys_do_not_change() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from typing import Any
+
 import numpy as np
 import pytest
 
 from conformance.core.arrays import Array, as_dtype
 from conformance.core.formats import FORMATS, FUSED_DTYPES
+from conformance.core.ids import Problem
 from conformance.core.lattice import mantissa_bits, word_bits
 from conformance.core.laws import Definition, Normal, TruncatedNormal, Uniform, VarianceScaling
-from conformance.oracle import initializers
+from conformance.oracle import Law, initializers, solve
+from conformance.oracle.distributions import unit_variate
 from conformance.oracle.followed import ErfErrors, followed_value
 from conformance.oracle.initializers import solve_points, solve_words
+from conformance.oracle.threefry import Words
 
 SHAPE = (48, 5)
 LAWS: tuple[Definition, ...] = (
@@ -66,7 +72,7 @@ def test_values_are_looked_up_where_there_are_a_thousand_at_most(dtype: str) -> 
     kind = as_dtype(dtype)
     words = np.zeros(4096, f"u{word_bits(kind) // 8}")
     for _ in range(2):
-        solve_words(words, LAWS[0], kind, SHAPE)
+        assert solve_words(words, LAWS[0], kind, SHAPE).expected.size == 4096
 
     n_tables = int(FORMATS[dtype].mantissa_bits <= 10)
     assert initializers._table.cache_info().misses == n_tables
@@ -114,3 +120,58 @@ def test_nobody_follows_the_roundings_of_an_array_that_is_as_defined(
     assert not before
     assert asked == ["followed"]
     assert first is second is not None
+
+
+# --- What is made when it is asked for ------------------------------------------------------------
+
+
+def problem_of(name: str, shape: tuple[int, ...] = (64, 32), dtype: str = "float32") -> Problem:
+    return Problem(initializer=name, dtype=dtype, shape=shape, seed=3)
+
+
+UNIT_LAWS = [Normal(stddev=1.0), Normal(stddev=7.0)]
+
+
+def test_what_differs_by_a_factor_is_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    initializers._kept_unit.cache_clear()
+    drawn: list[Law] = []
+
+    def noted(words: Words, law: Law, dtype: np.dtype[Any]) -> Array:
+        drawn.append(law)
+        return unit_variate(words, law, dtype)
+
+    monkeypatch.setattr(initializers, "unit_variate", noted)
+    found = [solve(problem_of("normal"), definition) for definition in UNIT_LAWS]
+    arrays = [each.expected for each in found]
+    monkeypatch.undo()
+
+    assert len(drawn) == 1
+    for solution, array, definition in zip(found, arrays, UNIT_LAWS, strict=True):
+        assert solution.bits is not None
+        again = solve_words(solution.bits, definition, as_dtype("float32"), (64, 32))
+        assert array.tobytes() == again.expected.tobytes()
+        assert np.array_equal(np.asarray(solution.unit), np.asarray(again.unit))
+        assert not np.asarray(solution.unit).flags.writeable
+
+
+@pytest.mark.parametrize(("size", "is_kept"), [(64, True), (65, False)])
+def test_the_variates_of_an_array_that_is_too_large_are_not_kept(
+    size: int, is_kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initializers, "LARGEST_KEPT", 64)
+    initializers._kept_unit.cache_clear()
+
+    assert solve(problem_of("normal", (size,)), LAWS[0]).expected.size == size
+    assert initializers._kept_unit.cache_info().currsize == int(is_kept)
+
+
+def test_an_answer_holds_no_more_than_what_it_is_asked_for() -> None:
+    """The array itself, its words, and parts of the rest: no float64 of all elements."""
+    size = initializers.LARGEST_KEPT + 1
+    tracemalloc.start()
+    expected = solve(problem_of("normal", (size,)), LAWS[0]).expected
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert expected.nbytes == 4 * size
+    assert most < 12 * size

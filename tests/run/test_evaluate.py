@@ -130,11 +130,12 @@ def test_pytest_judges_a_case_once(
     assert judged == ONE_VERDICT_EACH
 
 
-def test_a_case_that_did_not_drift_changes_folder_eighteen_times_on_its_way_to_the_row(
+def test_a_case_that_did_not_drift_changes_folder_twenty_times_on_its_way_to_the_row(
     golden: Path,
 ) -> None:
-    """Four of them go to the initializer's builder, two to the oracle; `core` is everywhere.
+    """Four of them go to the initializer's builder; `core` is everywhere.
 
+    Four go to the oracle: for its answer, and for the array, which is made when it is asked for.
     Six are for the draw of another key: which, and what it is.
     """
     asked = Selection(backends=(), cases=(NORMAL,))
@@ -144,7 +145,7 @@ def test_a_case_that_did_not_drift_changes_folder_eighteen_times_on_its_way_to_t
 
     way = folders(lambda: session.evaluate(case))
 
-    assert len(way) - 1 <= 18, way
+    assert len(way) - 1 <= 20, way
 
 
 def folders(work: Callable[[], object]) -> list[str]:

@@ -93,8 +93,8 @@ def column_errors(orthonormal: Array, drawn: Array, *, bound: float) -> ColumnEr
     Both are (rows, columns) with rows >= columns >= 1; `drawn`, whose columns must not be zero, is
     of the dtype in which Q was computed: it says what u is.
 
-    R is rounded to 64 bits, which moves a column by some u of a 64-bit matrix; so what the rounding
-    leaves of it is taken along. The errors are those of the definition to 2^-SPARE_BITS.
+    R is rounded to 64 bits, which moves a column by some u of a 64-bit matrix; so of those what the
+    rounding leaves of it is taken along. The errors are those of the definition to 2^-SPARE_BITS.
 
     bound: in units of u, of what a right column may err; where |r_j| is no larger, the sign of
         column j is undetermined.
@@ -126,11 +126,15 @@ def _columns(orthonormal: Array, drawn: Array) -> tuple[Array, Array, Array]:
     roundoff, product = unit_roundoff(drawn.dtype), products_in(drawn.dtype)
     with np.errstate(invalid="ignore", over="ignore"):  # NaN, which no bound admits, is the answer
         adjoint = _adjoint(orthonormal)
-        # R is what Q^H A has on and above the diagonal; `rest` is what its rounding cut off.
+        # R is what Q^H A has on and above the diagonal.
         square = product(adjoint, drawn, np.zeros((columns, columns)))
-        factor, rest = _triangle(square), _triangle(product(adjoint, drawn, square))
-        of_rest = _by_parts(_plain_product, drawn.dtype)(orthonormal, rest, np.zeros(()))
-        residual = np.abs(product(orthonormal, factor, drawn) + of_rest)
+        factor = _triangle(square)
+        residual = product(orthonormal, factor, drawn)
+        if _has_64_bits(drawn.dtype):
+            rest = _triangle(product(adjoint, drawn, square))  # what the rounding of R cut off
+            plain = _by_parts(_plain_product, drawn.dtype)
+            residual = residual + plain(orthonormal, rest, np.zeros(()))
+        residual = np.abs(residual)
         wide = np.abs(widen(drawn))
         lengths = np.linalg.norm(wide, axis=-2) * roundoff
         errors = np.linalg.norm(residual, axis=-2) / lengths
@@ -222,8 +226,12 @@ def products_in(dtype: np.dtype[Any]) -> Product:
     Error-free transformations of matrix multiplication, Numer. Algorithms 59 (2012)). The largest
     comes first, so that the difference loses none of the spare bits. (Arm's longdouble has none.)
     """
-    is_64_bits = unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
-    return _by_parts(_sliced_product if is_64_bits else _plain_product, dtype)
+    return _by_parts(_sliced_product if _has_64_bits(dtype) else _plain_product, dtype)
+
+
+def _has_64_bits(dtype: np.dtype[Any]) -> bool:
+    """Return whether a real, or a part, has as many bits as sums are taken in."""
+    return unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
 
 
 def _by_parts(real: Product, dtype: np.dtype[Any]) -> Product:

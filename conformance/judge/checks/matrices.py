@@ -12,6 +12,7 @@ each other at any size, though their elements may lie a thousand ULP apart: A's 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -58,7 +59,7 @@ from conformance.judge.checks.backward_error import (
     scaling_slack,
     unscaled,
 )
-from conformance.judge.drift import classify
+from conformance.judge.drift import Comparison, classify, compare_arrays, compare_kept
 from conformance.oracle import OracleUnavailable, haar, solve_normals
 from conformance.oracle.threefry import Key
 
@@ -104,14 +105,23 @@ class Drawn:
         return float(self.slack.max(initial=0.0))
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class MatrixErrors:
-    """The backward errors of one result, what they may be, and whose A they are held to."""
+    """The backward errors of one result, what they may be, and whose A they are held to.
+
+    matrix: the result as a tall matrix without its scale, computed in the dtype.
+    """
 
     columns: ColumnErrors
-    gram: GramError
+    matrix: Array
+    dtype: np.dtype[np.generic]
     bound: MatrixBudget
     source: str
+
+    @functools.cached_property
+    def gram(self) -> GramError:
+        """How far the columns are from orthonormal, whatever was drawn."""
+        return gram_error(self.matrix, self.dtype)
 
     @property
     def fault(self) -> str:
@@ -290,7 +300,8 @@ def matrix_errors(
     bound = dataclasses.replace(bound, column=bound.column + drawn.widest_slack)
     return MatrixErrors(
         columns=column_errors(matrix, drawn.matrix, bound=bound.column),
-        gram=gram_error(matrix, dtype),
+        matrix=matrix,
+        dtype=dtype,
         bound=bound,
         source=drawn.source,
     )
@@ -422,7 +433,9 @@ def compare_matrices(
         return dataclasses.replace(told, detail="; ".join(filter(None, (*named, told.detail))))
     if not actual.is_whole:
         return classify(actual, expected, moments=moments)
-    between = draw_drift(mine, theirs, budget) if mine and theirs else None
+    between = None
+    if mine and theirs:
+        between = compare_draws(mine.matrix, theirs.matrix, budget).drift
     if between and between.drift_class.rank > DriftClass.ROUNDING.rank:
         detail = (
             f"each is a right Q, of another matrix: what was drawn has changed: {between.detail}"
@@ -469,14 +482,16 @@ def column_order(actual: Returned, expected: Returned, definition: MatrixDefinit
     )
 
 
-def draw_drift(actual: Drawn, expected: Drawn, budget: Budget) -> Drift:
+def compare_draws(actual: Array, expected: Array, budget: Budget) -> Comparison:
     """Return how what was drawn for one result differs from what was drawn for another.
 
     budget: of the normals.
     """
-    one, two = returned(actual.matrix), returned(expected.matrix)
-    law = nominal_moments(Normal(stddev=1.0), two.shape)
-    return classify(one, two, moments=law, budget=budget)
+    law = nominal_moments(Normal(stddev=1.0), expected.shape)
+    assert law is not None
+    if (actual.dtype, actual.shape) != (expected.dtype, expected.shape):
+        return compare_kept(returned(actual), returned(expected), moments=law, budget=budget)
+    return compare_arrays(actual, expected, sigma=math.sqrt(law.variance), budget=budget)
 
 
 def _witnesses(own: Drawn | None, other: Drawn | None, budget: Budget) -> list[Drawn]:

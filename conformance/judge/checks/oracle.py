@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from conformance.core.arrays import Array, as_dtype, digest, flat, returned
+from conformance.core.arrays import Array, as_dtype, differing, digest, flat, returned
 from conformance.core.formats import fusings
 from conformance.core.ids import Case, Problem
 from conformance.core.laws import (
@@ -46,7 +46,7 @@ from conformance.judge.checks.matrices import (
     Drawn,
     MatrixDefinition,
     column_fault,
-    draw_drift,
+    compare_draws,
     drawn_by,
     fault_of,
     matrix_errors,
@@ -165,7 +165,14 @@ def _other_mode(outcome: Returned, solutions: Iterable[Solution]) -> str:
     actual = flat(outcome)
     fewest = actual.size
     for reference in itertools.chain.from_iterable(map(references, solutions)):
-        n_off = int(np.count_nonzero(reference.ravel()[:: outcome.stride] != actual))
+        expected = reference.ravel()[:: outcome.stride]
+        # By value, but of the same bits only NaN has another one.
+        is_other = (
+            slice(None)
+            if outcome.moments.nonfinite
+            else np.flatnonzero(differing(actual, expected))
+        )
+        n_off = int(np.count_nonzero(actual[is_other] != expected[is_other]))
         fewest = min(fewest, n_off)
         if is_by_flips(n_off, actual.size):
             return ""
@@ -233,14 +240,13 @@ def _fault_of_draw(evidence: Evidence, drawn: Drawn, definition: MatrixDefinitio
         normals = solve_normals(case.problem, definition, key=evidence.key)
     except OracleUnavailable:
         return ""
-    drifts = []
+    seen: list[Comparison] = []
     for known in (normals.followed, normals.expected):
         if known is not None:
-            asked = dataclasses.replace(drawn, matrix=known)
-            drifts.append(draw_drift(drawn, asked, evidence.budget))
-            if is_rounding(drifts[-1]):
+            seen.append(compare_draws(drawn.matrix, known, evidence.budget))
+            if seen[-1].is_rounding:
                 return ""
-    nearest = min(drifts, key=lambda drift: drift.drift_class.rank)
+    nearest = min(seen, key=lambda each: each.drift_class.rank).drift
     if nearest.drift_class is DriftClass.BIASED and normals.followed is None:  # of a factor
         return ""
     exact = exact_stages(normals, case.problem.dtype)
@@ -285,18 +291,16 @@ def deviation(
         sigma = math.sqrt(moments.variance)
         return Deviation(comparison=comparison, reference=reference, solution=solution, sigma=sigma)
 
-    nearest = None
+    seen: list[Deviation] = []
     for solution in solutions:
-        for reference in references(solution, is_first=nearest is None):
+        for reference in references(solution, is_first=not seen):
             here = found(solution, reference)
-            if nearest is None or here.drift_class.rank < nearest.drift_class.rank:
-                nearest = here
-            if is_rounding(here):
+            if here.comparison.is_rounding:
                 return here
+            seen.append(here)
         if solution.followed is None:
             break
-    assert nearest is not None
-    return nearest
+    return min(seen, key=lambda each: each.drift_class.rank)
 
 
 def answers(

@@ -9,6 +9,8 @@ from conformance.judge.drift.classify import Comparison as Comparison
 from conformance.judge.drift.classify import classify as classify
 from conformance.judge.drift.classify import classify_kept as classify_kept
 from conformance.judge.drift.classify import classify_part as classify_part
+from conformance.judge.drift.classify import compare_arrays as compare_arrays
+from conformance.judge.drift.classify import compare_kept as compare_kept
 from conformance.judge.drift.classify import compare_with as compare_with
 from conformance.judge.drift.classify import moments_moved as moments_moved
 from conformance.judge.drift.stages import first_differing_stage as first_differing_stage

@@ -7,6 +7,7 @@ less, since what they do not show may be anything: else the class is unknown.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator
 
@@ -30,7 +31,7 @@ from conformance.core.formats import FORMATS
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
-from conformance.core.ulp import real_parts, ulp_at, ulp_distance, unit_roundoff
+from conformance.core.ulp import real_parts, spacing_at, ulp_at, ulp_distance, unit_roundoff
 from conformance.core.words import counted
 from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import geometry, statistics
@@ -50,6 +51,10 @@ OVERFLOWING = 2.0**240
 """Elements beyond it, or its inverse, are scaled before sums of their powers up to the fourth are
 taken: a float64 ends at 2^1024 and, with all its digits, at 2^-1022. Where one side is as much
 larger than the other, no scale serves both."""
+
+FINE = 2.0**-40
+"""Unit roundoff between those of float32 and float64: of a format above it, sums in float64 have
+digits to spare."""
 
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
@@ -87,17 +92,31 @@ def classify_kept(
     return compare_kept(actual, expected, moments=moments, budget=budget).drift
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """The class of a change, and the largest distance at sigma; of the same array, None.
+    """How two arrays differ, each part of the answer found when somebody asks for it.
 
+    is_within: whether all elements are within the budget, without which nothing is rounding.
+    max_ulp_at_sigma: the largest distance at sigma; of the same array, None.
+    classify: finds the class; beyond the budget it sorts all elements that differ.
     describe: makes the drift, which says where elements differ too: of an array that is right,
         nobody asks.
     """
 
-    drift_class: DriftClass
+    is_within: bool
     max_ulp_at_sigma: float | None = None
+    classify: Callable[[], DriftClass]
     describe: Callable[[], Drift]
+
+    @functools.cached_property
+    def drift_class(self) -> DriftClass:
+        """The class of the change."""
+        return self.classify()
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether nothing but rounding lies between the two."""
+        return self.is_within and self.drift_class.rank <= DriftClass.ROUNDING.rank
 
     @property
     def drift(self) -> Drift:
@@ -142,31 +161,47 @@ def compare_with(
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
     if not _has_sigma(moments):  # the array's own are the scale
         return compare_kept(actual, returned(expected), moments=moments, budget=budget)
-    if expected.tobytes() == actual.bits:
-        n_elements = math.prod(actual.shape)
-        return _told(Drift(drift_class=DriftClass.IDENTICAL, n_elements=n_elements))
+    sigma = math.sqrt(moments.variance)
+    return compare_arrays(whole(actual), expected, sigma=sigma, budget=budget)
+
+
+def compare_arrays(
+    actual: Array, expected: Array, *, sigma: float, budget: Budget = DEFAULT_BUDGET
+) -> Comparison:
+    """Return what `compare_kept` finds of two arrays of one dtype and shape, all of which is there.
+
+    sigma: of their law, which varies.
+    """
     sides = _Sides(
-        actual=whole(actual),
+        actual=actual,
         expected=expected,
         shape=actual.shape,
         stride=1,
-        sigma=math.sqrt(moments.variance),
+        sigma=sigma,
         is_constant=False,
     )
-    return _compared(_pair(sides, budget))
+    pair = _pair(sides, budget)
+    if not pair.n_different:
+        return _told(Drift(drift_class=DriftClass.IDENTICAL, n_elements=actual.size))
+    return _compared(pair)
 
 
 def _compared(pair: _Pair) -> Comparison:
-    change = _classify_values(pair) if pair.n_different else _EQUAL
+    change = functools.cache(lambda: _classify_values(pair) if pair.n_different else _EQUAL)
     return Comparison(
-        drift_class=change.drift_class,
+        is_within=pair.is_within,
         max_ulp_at_sigma=pair.max_ulp_at_sigma,
-        describe=lambda: _described(pair, change),
+        classify=lambda: change().drift_class,
+        describe=lambda: _described(pair, change()),
     )
 
 
 def _told(drift: Drift) -> Comparison:
-    return Comparison(drift_class=drift.drift_class, describe=lambda: drift)
+    return Comparison(
+        is_within=drift.drift_class is DriftClass.IDENTICAL,
+        classify=lambda: drift.drift_class,
+        describe=lambda: drift,
+    )
 
 
 def _classify_exceptions(actual: Outcome, expected: Outcome) -> Drift:
@@ -221,14 +256,14 @@ def _median_magnitude(array: Array) -> float:
     return low + (high - low) / 2  # their sum may be beyond all numbers
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Pair:
     """Two arrays of one dtype and shape, or two samples of equal stride.
 
     `shape` is that of the whole arrays. `n_lost`: elements that became NaN or infinite.
     `is_within`: all are within the budget, by either measure. `worst`: the place of the largest
-    distance at sigma. `is_constant`: the law wants one value everywhere. `unit`: what sums of
-    powers are taken in; see `_unit`.
+    distance at sigma. `distance`: the root of the sum of squares of all distances.
+    `wants_constant`: the law has one value.
     """
 
     actual: Array
@@ -239,15 +274,26 @@ class _Pair:
     is_within: bool
     max_ulp_at_sigma: float
     worst: int
+    distance: float
     sigma: float
     shape: tuple[int, ...]
     stride: int
-    is_constant: bool
-    unit: float
+    wants_constant: bool
 
     @property
     def is_sample(self) -> bool:
         return self.stride != 1
+
+    @functools.cached_property
+    def is_constant(self) -> bool:
+        """Whether one value is wanted everywhere."""
+        return self.wants_constant or (self.expected.size != 1 and _are_alike(self.expected))
+
+    @functools.cached_property
+    def unit(self) -> float:
+        """What sums of powers are taken in; see `_unit`."""
+        sides = (self.actual, self.expected)
+        return _unit(*(sides if self.is_within else (side[self.different] for side in sides)))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,8 +319,8 @@ class _Sides:
 def _pair(sides: _Sides, budget: Budget) -> _Pair:
     one, two = sides.actual, sides.expected
     different = np.zeros(one.shape, dtype=bool)
-    n_lost, is_within = 0, True
-    worst_at_sigma, worst = -math.inf, 0
+    n_different, n_lost, is_within = 0, 0, True
+    worst_at_sigma, worst, squares = -math.inf, 0, 0.0
     for start, left, right in in_parts(one, two):
         marks = different.ravel()[start : start + left.size]
         marks[:] = differing(left, right)
@@ -282,38 +328,44 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
         if not places.size:  # all that is counted here is nothing
             continue
         left, right = left.take(places), right.take(places)
-        n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
+        n_different += places.size
         at_sigma = ulp_at(left, right, sides.sigma)
-        far = ~(at_sigma <= budget.max_ulp_at_sigma)  # no number is far too
-        if is_within and far.any():
+        place = int(at_sigma.argmax())
+        largest = float(at_sigma[place])
+        if not math.isfinite(largest):
+            n_lost += int(np.count_nonzero(np.isfinite(right) & ~np.isfinite(left)))
+        if is_within and not largest <= budget.max_ulp_at_sigma:  # no number is far too
+            far = ~(at_sigma <= budget.max_ulp_at_sigma)
             steps = ulp_distance(left[far], right[far])
             is_within = bool((steps <= np.uint64(budget.max_ulp)).all())
-        place = int(at_sigma.argmax())
-        if at_sigma[place] > worst_at_sigma:
-            worst_at_sigma = float(at_sigma[place])
-            worst = start + int(places[place])
+        if largest > worst_at_sigma:
+            worst_at_sigma, worst = largest, start + int(places[place])
+        squares += float(np.einsum("i,i", at_sigma, at_sigma))  # BLAS would wake threads for it
     return _Pair(
         actual=one,
         expected=two,
         different=different,
-        n_different=int(np.count_nonzero(different)),
+        n_different=n_different,
         n_lost=n_lost,
         is_within=is_within,
         max_ulp_at_sigma=max(worst_at_sigma, 0.0),
         worst=worst,
+        distance=math.sqrt(squares) * spacing_at(sides.sigma, two.dtype),
         sigma=sides.sigma,
         shape=sides.shape,
         stride=sides.stride,
-        is_constant=sides.is_constant or (two.size != 1 and _are_alike(two)),
-        unit=_unit(one, two) if is_within else _unit(one[different], two[different]),
+        wants_constant=sides.is_constant,
     )
 
 
 def _unit(*sides: Array) -> float:
     """Return a power of two, in units of which sums of powers are numbers, and no zeros.
 
-    The largest element is from one to two of them: there is such a power for every float64.
+    The largest element is from one to two of them: there is such a power for every float64. The
+    numbers of narrower formats are all within OVERFLOWING.
     """
+    if unit_roundoff(sides[0].dtype) > FINE:
+        return 1.0
     largest = 0.0
     for _, *parts in in_parts(*sides):
         for part in parts:
@@ -383,19 +435,44 @@ def _classify_values(pair: _Pair) -> _Change:
 
 def _are_alike(array: Array) -> bool:
     """Return whether all elements are one finite number."""
-    first = widen(array.flat[:1])
-    with np.errstate(invalid="ignore", over="ignore"):  # infinities have no distance
-        return not any(np.any(widen(part) - first) for _, part in in_parts(array))
+    first = array.flat[:1]
+    if not np.isfinite(first).all():
+        return False
+    return not any(np.any(part != first) for _, part in in_parts(array))
 
 
 def _classify_rounding(pair: _Pair) -> _Change:
     """Tell rounding, which has no direction, from a small change of scale or mean, or one way."""
-    numbers = _numbers(pair)
-    if change := _systematic(pair, numbers):
+    if not _is_still(pair) and (change := _systematic(pair, _numbers(pair))):
         return change
-    if way := statistics.one_way(numbers):
+    if way := statistics.one_way(_numbers(pair, is_all=False)):
         return _Change(drift_class=DriftClass.BIASED, detail=f"biased rounding: {way}")
     return _Change(drift_class=DriftClass.ROUNDING, detail="")
+
+
+def _is_still(pair: _Pair) -> bool:
+    """Return whether distances are too small to move scale or mean beyond what roundings explain.
+
+    Let a = e + d, each without its mean: |a| and |e|, roots of sums of squares, differ by |d| at
+    most, so the ratio of the two, which is the scale, differs from 1 by |d| / |e| at most. The mean
+    moves by |d| / sqrt(n), and by what the scale does to it. Deviations from the mean of each part
+    are no larger than from that of all. A hundredth of the slack is more than sums are rounded by.
+    """
+    roundoff = unit_roundoff(pair.expected.dtype)
+    if roundoff <= FINE or not pair.distance < math.inf:
+        return False
+    n, total, squares = 0, 0.0, 0.0
+    for _, part in in_parts(pair.expected):
+        values = widen(real_parts(part)).ravel()
+        n += values.size
+        with np.errstate(invalid="ignore"):  # infinities have no variance
+            total += float(values.sum())
+            squares += values.size * float(values.var())
+    if not 0 < squares < math.inf:  # nothing varies, or it is not all numbers
+        return False
+    slack, scale = 0.99 * ROUNDINGS * roundoff, pair.distance / math.sqrt(squares)
+    shift = pair.distance / math.sqrt(n) + scale * abs(total / n)
+    return scale <= slack and shift <= slack * pair.sigma
 
 
 def _systematic(pair: _Pair, parts: statistics.Parts) -> _Change | None:
@@ -438,9 +515,11 @@ def _finite_parts(
 
     is_all: those that do not differ too.
     """
-    for _, actual, expected, different in in_parts(pair.actual, pair.expected, pair.different):
-        kept = slice(None) if is_all else different
-        one, two = (widen(_row(side[kept], pair)) for side in (actual, expected))
+    for _, *sides, different in in_parts(pair.actual, pair.expected, pair.different):
+        if not is_all:
+            places = np.flatnonzero(different)
+            sides = [side.take(places) for side in sides]
+        one, two = (widen(_row(side, pair)) for side in sides)
         finite = np.isfinite(one) & np.isfinite(two)
         if not finite.all():
             one, two = one[finite], two[finite]
@@ -454,7 +533,7 @@ def _row(array: Array, pair: _Pair) -> statistics.Values:
     """
     reals = real_parts(array).ravel()
     values = np.asarray(reals, np.result_type(reals, np.float32))
-    return values / pair.unit
+    return values if pair.unit == 1 else values / pair.unit
 
 
 def _classify_other(pair: _Pair) -> _Change:
@@ -463,12 +542,35 @@ def _classify_other(pair: _Pair) -> _Change:
     actual, expected = (_row(side[mask], pair) for side in (pair.actual, pair.expected))
     if len(actual) < statistics.FEWEST:
         detail = f"{counted(len(actual), 'element')}: too few to tell a stream or a law by"
-        return _Change(drift_class=DriftClass.TRANSFORM, detail=detail)
+        scale = _common_factor(actual, expected, _step(pair))
+        return _Change(drift_class=DriftClass.TRANSFORM, detail=detail, scale=scale)
     if size := _another_size(actual, expected, pair.unit):
         return _Change(drift_class=DriftClass.LAW, detail=size)
     if statistics.is_same_stream(actual, expected):
         return _classify_same_stream(actual, expected, pair)
     return _classify_laws(actual, expected, pair)
+
+
+def _step(pair: _Pair) -> float:
+    """Return within what distance two values may be one that rounding moved; see STEP."""
+    return STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
+
+
+def _common_factor(
+    actual: statistics.Values, expected: statistics.Values, step: float
+) -> float | None:
+    """Return the one factor between all pairs, two at least; None where they have none.
+
+    So few pairs are no evidence of a change of law. But a law that is known to be wrong by a factor
+    shows it in an array of any size.
+    """
+    one, two = (np.asarray(side, np.float64) for side in (actual, expected))
+    squares = float(two @ two)
+    if len(one) < 2 or not 0 < squares < math.inf:
+        return None
+    with np.errstate(invalid="ignore", over="ignore"):  # not all need be numbers
+        factor = float(one @ two) / squares
+        return factor if bool((np.abs(one - factor * two) <= step).all()) else None
 
 
 def _another_size(actual: statistics.Values, expected: statistics.Values, unit: float) -> str:
@@ -504,8 +606,7 @@ def _classify_laws(actual: statistics.Values, expected: statistics.Values, pair:
         return _Change(drift_class=DriftClass.LAW, detail=laws.fault)
     if support := _other_support(pair):
         return _Change(drift_class=DriftClass.LAW, detail=support, stage="bits")
-    step = STEP * unit_roundoff(pair.expected.dtype) * pair.sigma / pair.unit
-    if statistics.is_reordered(actual, expected, step):
+    if statistics.is_reordered(actual, expected, _step(pair)):
         detail = f"most of {len(actual)} elements that differ are there in other places"
         return _Change(drift_class=DriftClass.STRUCTURAL, detail=detail)
     detail = (

@@ -316,13 +316,19 @@ class LawComparison:
 
 
 def compare_laws(actual: Values, expected: Values) -> LawComparison:
-    """Compare means, variances and distribution functions of two independent samples."""
-    if min(len(actual), len(expected)) < FEWEST_FOR_LAWS:
+    """Compare means, variances and distribution functions of two independent samples.
+
+    Mean and variance are of those that are numbers: infinities of both signs have none.
+    """
+    sides = (actual, expected)
+    numbers = [side if (are := np.isfinite(side)).all() else side[are] for side in sides]
+    n, m = map(len, numbers)
+    if min(n, m) < FEWEST_FOR_LAWS:
         return LawComparison(fault="", smallest_change=math.inf)
-    one, two = sample_moments(actual), sample_moments(expected)
-    mean_error = math.sqrt(one.variance / len(actual) + two.variance / len(expected))
+    one, two = map(sample_moments, numbers)
+    mean_error = math.sqrt(one.variance / n + two.variance / m)
     variance_error = math.hypot(one.variance_error, two.variance_error)
-    beyond = certainty(min(len(actual), len(expected)))
+    beyond = certainty(min(n, m))
     spread = two.variance
     # Of sigma, whose relative change is half that of the variance. A law without spread has no
     # sigma that could change by a part of itself.

@@ -91,15 +91,19 @@ class ElementLaw:
         return np.searchsorted((self.points[1:] + self.points[:-1]) / 2, values)
 
     def distribution(self, values: Reals) -> tuple[Reals, Reals]:
-        """Return the probability below each value, and up to it."""
+        """Return the probability below each value, and up to it: of no small lattice the same."""
         if self.upto is not None:
-            index = self.indices(values)
-            return np.concatenate([[0.0], self.upto])[index], self.upto[index]
+            return self.of_points(self.indices(values))
         assert self.law is not None
         unit = values / self.law.factor
         share = np.clip(_cumulative(self.law, unit), 0.0, 1.0)
         share = 1 - share if np.signbit(self.law.factor) else share
         return share, share
+
+    def of_points(self, indices: npt.NDArray[np.intp]) -> tuple[Reals, Reals]:
+        """Return the probability below each of some points of the small lattice, and up to it."""
+        assert self.upto is not None
+        return np.concatenate([[0.0], self.upto]).take(indices), self.upto.take(indices)
 
 
 def _cumulative(law: Law, unit: Reals) -> Reals:

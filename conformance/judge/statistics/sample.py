@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +55,25 @@ class Sample:
         return np.asarray((self.values - self.law.mean) / self.law.sigma)
 
     @functools.cached_property
+    def indices(self) -> npt.NDArray[np.intp]:
+        """Which point of the law's small lattice each element is nearest to."""
+        if self.arrays.dtype.itemsize > 2:
+            return self.law.indices(self.values)
+        rows = np.ascontiguousarray(self.arrays).reshape(self.n_draws, -1)
+        patterns = rows.view(f"u{rows.dtype.itemsize}")
+        return _indices_of_patterns(self.law, rows.dtype).take(patterns)
+
+    @functools.cached_property
+    def counts(self) -> npt.NDArray[np.intp]:
+        """How many elements are at each point of the law's small lattice."""
+        assert self.law.points is not None
+        return np.bincount(self.indices.ravel(), minlength=len(self.law.points))
+
+    @functools.cached_property
     def distribution(self) -> tuple[Reals, Reals]:
         """The law's probability below each element, and up to it."""
+        if self.law.upto is not None:
+            return self.law.of_points(self.indices)
         return self.law.distribution(self.values)
 
     @functools.cached_property
@@ -84,6 +102,14 @@ class Sample:
         """Return the scores with the lines of an axis as columns, those of all draws on top."""
         rows = np.moveaxis(self.scores.reshape(self.arrays.shape), axis + 1, -1)
         return rows.reshape(-1, self.shape[axis])
+
+
+@functools.lru_cache(maxsize=4)
+def _indices_of_patterns(law: ElementLaw, dtype: np.dtype[Any]) -> npt.NDArray[np.intp]:
+    """Return which point of the law every number of at most 16 bits is nearest to."""
+    patterns = np.arange(1 << 8 * dtype.itemsize, dtype=f"u{dtype.itemsize}")
+    with np.errstate(invalid="ignore"):  # of numbers that signal that they are none
+        return law.indices(widen(patterns.view(dtype)))
 
 
 def sample_of(arrays: Array, law: ElementLaw) -> Sample:

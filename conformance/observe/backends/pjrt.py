@@ -21,7 +21,7 @@ from conformance.core.ids import CALLS, SHARDED, Block, Case, Problem
 from conformance.core.keys import KeySpec
 from conformance.core.laws import Sampler, sampler_of
 from conformance.core.records import COMPILED, Observation, Raised, Returned
-from conformance.observe.backends.problem import seed_keys, settings, typed_key
+from conformance.observe.backends.problem import seed_keys, settings, typed_key, typed_keys
 from conformance.observe.backends.stages import DRAWS, normals, stage_arrays, stage_digests
 from conformance.observe.backends.transforms import TRANSFORMS, Call, mapped, one_call
 from conformance.observe.jax_compat import platforms, whole_tracebacks
@@ -174,7 +174,7 @@ class PjrtBackend:
         problem = case.problem
         call = TRANSFORMS[case.transform](spec.build(), problem, self._devices)
         with self._here(), settings(problem):
-            return [np.asarray(call(self._key(case.of_key(key).problem))) for key in keys]
+            return [np.asarray(call(key)) for key in self._other_keys(case, keys)]
 
     def stages(self, case: Case, spec: InitializerSpec) -> Mapping[str, str]:
         """Return digests of the stages before the result; empty where none are defined."""
@@ -260,6 +260,12 @@ class PjrtBackend:
                 self._keys.clear()
             self._keys[asked] = typed_key(problem)
         return self._keys[asked]
+
+    def _other_keys(self, case: Case, keys: Sequence[KeySpec]) -> list[Any]:
+        """Return other keys of a case: a single one is asked for by a thousand cases, and kept."""
+        if len(keys) == 1:
+            return [self._key(case.of_key(keys[0]).problem)]
+        return typed_keys(case.problem, keys)
 
     def _here(self) -> contextlib.AbstractContextManager[Any]:
         """Return a context in which JAX makes its arrays on this device."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,39 @@ def typed_key(problem: Problem) -> Any:
     To be called within `settings`, since how children of a key are numbered is one of them.
     """
     return _descended(_root_key(problem, problem.key), problem.steps)
+
+
+def typed_keys(problem: Problem, keys: Sequence[KeySpec]) -> list[Any]:
+    """Return keys of the problem's PRNG implementation, each the one that `typed_key` makes.
+
+    To be called within `settings`, as that is. Of a hundred keys or more: none is split twice, and
+    `split` and `fold_in` are compiled, which changes no bit of theirs.
+    """
+    split, fold_in = _compiled()
+
+    @functools.cache
+    def made(key: KeySpec) -> Any:
+        if not key.steps:
+            return _root_key(problem, key)
+        *before, last = key.steps
+        parent = dataclasses.replace(key, steps=tuple(before))
+        if last.name == FOLD:
+            return fold_in(made(parent), np.uint32(last.number))
+        return children(parent, last.number)[last.index]
+
+    @functools.cache
+    def children(parent: KeySpec, number: int) -> Any:
+        return split(made(parent), number)
+
+    return [made(key) for key in keys]
+
+
+@functools.cache
+def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return `jax.random.split` and `fold_in`; JAX keeps what it compiled with the function."""
+    import jax
+
+    return jax.jit(jax.random.split, static_argnums=1), jax.jit(jax.random.fold_in)
 
 
 def drawing_key(problem: Problem, key: Any, drawn_with: str) -> Any:
