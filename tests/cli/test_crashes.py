@@ -331,7 +331,6 @@ def test_a_case_that_exits_with_0_in_the_process_of_a_run_does_not_pass_it(
     assert words[0] == "pytest" or "a case called os._exit(0) in this process" in done.stderr
 
 
-@pytest.mark.usefixtures("cold_python")
 def test_a_case_that_changes_settings_fails_by_name_and_the_next_one_does_not(
     installed: Path, golden: Path, tmp_path: Path
 ) -> None:
