@@ -50,6 +50,9 @@ OF_ANY_SIZE = {
 COMPILE_ANEW = {"JAX_ENABLE_COMPILATION_CACHE": "0"}
 """So that no test leaves anything in the user's cache."""
 
+WITHOUT_HYPOTHESIS = ("-p", "no:hypothesispytest")
+"""Its plug-in imports all of it at the end of each run of pytest, which takes a quarter second."""
+
 PYTHON = pytest.StashKey[str]()
 
 
@@ -246,9 +249,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_python(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Start processes of a Python that has imported JAX before."""
+    """Start processes of a Python that has imported JAX before; and no Hypothesis in pytest's."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", request.config.stash[PYTHON])
+        patch.setenv("PYTEST_ADDOPTS", shlex.join(WITHOUT_HYPOTHESIS))
         yield
 
 

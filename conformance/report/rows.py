@@ -487,10 +487,14 @@ def _is_repeatable(observation: Observation) -> bool | None:
     return observation.repeat_sha256 == outcome.sha256
 
 
+RAISES = "raises "
+"""With which the text of an exception begins."""
+
+
 def outcome_text(outcome: Returned | Raised) -> str:
     """Return `bfloat16[64x32] <sha256>` or `raises TypeError`: equal exactly when the bits are."""
     if isinstance(outcome, Raised):
-        return f"raises {outcome.exception}"
+        return f"{RAISES}{outcome.exception}"
     return f"{outcome.dtype}[{format_shape(outcome.shape)}] {outcome.sha256}"
 
 

@@ -24,7 +24,7 @@ from conformance.judge.block import Judged, Kind, is_judged_at_once, judge_block
 from conformance.judge.budgets import budget_for
 from conformance.judge.ledger import is_as_stated
 from conformance.report.lots import Lot, Lots
-from conformance.report.rows import Row, outcome_text
+from conformance.report.rows import RAISES, Row, outcome_text
 from conformance.run.session import Verdict
 
 if TYPE_CHECKING:
@@ -93,13 +93,18 @@ def _is_template(verdict: Verdict) -> bool:
     return row.drift_class in (None, DriftClass.IDENTICAL)
 
 
+def _is_refused(verdict: Verdict) -> bool:
+    return verdict.row is not None and verdict.row.outcome.startswith(RAISES)
+
+
 def _drawn(session: Session, block: Block, ends: list[Verdict]) -> _Drawn | None:
     """Draw and judge all at once, where that draws what the calls of both ends did; else None."""
     bench, case = session.bench, block.case
     spec = bench.specs[case.problem.initializer]
-    is_at_once = is_judged_at_once(spec.definition, case.problem)
+    if not (is_judged_at_once(spec.definition, case.problem) or all(map(_is_refused, ends))):
+        return None
     draws = session.observer.observe_many(block, spec)
-    if draws is None or not (is_at_once or isinstance(draws, Raised)):
+    if draws is None:
         return None
     outcomes = _Outcomes(draws)
     for number, end in zip((0, -1), ends, strict=False):

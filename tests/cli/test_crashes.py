@@ -24,6 +24,8 @@ from tests.conftest import without_ambient
 pytestmark = pytest.mark.slow  # each crash costs the start of another worker
 
 HEALTHY = ("uniform", "zeros")
+FEW = ("hanging", "killed")
+"""Each costs another start: how else a process may end, is looked at in a run and in pytest."""
 NAMES = sorted([*deadly.ENDINGS, *HEALTHY])
 TIMEOUT_S = 8
 
@@ -116,15 +118,16 @@ def test_of_two_workers_one_that_ends_costs_its_seed_alone(
 def test_a_recording_keeps_each_lost_case_as_a_fault_of_the_machine(
     installed: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "recording"
+    folder, cases = tmp_path / "recording", [case_of(name) for name in (*FEW, "uniform")]
 
-    done = call("conformance", installed, "record", *map(case_of, NAMES), "--out", folder)
+    done = call("conformance", installed, "record", *cases, "--out", folder)
 
     assert done.returncode == 3, done.stderr
     store = open_store(folder)
-    assert store.ids() == sorted(map(case_of, NAMES))
-    assert store.provenance[0]["machine_faults"] == sorted(LOST)
-    for case, reason in LOST.items():
+    lost = {case: LOST[case] for case in map(case_of, FEW)}
+    assert store.ids() == cases
+    assert store.provenance[0]["machine_faults"] == sorted(lost)
+    for case, reason in lost.items():
         outcome = store.observation(case).outcome
         assert outcome == Raised(exception="ProcessLost", message=reason)
         assert f"the machine failed {case}: {reason}" in done.stderr
@@ -223,10 +226,6 @@ def pytest_runtest_call(item):
     assert (tmp_path / "killed").exists()
     assert done.returncode == 0, done.stdout
     assert "PASSED: 5 cases" in done.stdout
-
-
-FEW = ("hanging", "killed")
-"""Each costs another start: how else a process may end, is looked at above."""
 
 
 def test_a_law_names_each_lost_sweep_and_judges_the_others(installed: Path) -> None:
@@ -332,7 +331,6 @@ def test_a_case_that_exits_with_0_in_the_process_of_a_run_does_not_pass_it(
     assert words[0] == "pytest" or "a case called os._exit(0) in this process" in done.stderr
 
 
-@pytest.mark.usefixtures("cold_python")
 def test_a_case_that_changes_settings_fails_by_name_and_the_next_one_does_not(
     installed: Path, golden: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ from conformance.report.run import RECORDS, ROWS
 from conformance.run.resuming import is_noted
 from conformance.run.scheduling import compile_group, cost
 from tests import ROOT, small_golden
+from tests.conftest import WITHOUT_HYPOTHESIS
 
 pytest_plugins = ["pytester"]
 
@@ -79,8 +80,9 @@ class Conform:
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in a process of its own, as workers and dying initializers need, in our own order."""
+        plain = ("-p", "no:randomly", *WITHOUT_HYPOTHESIS)
         return self._pytester.runpytest_subprocess(
-            *self._words(initializers), "-p", "no:randomly", *words, timeout=600
+            *self._words(initializers), *plain, *words, timeout=600
         )
 
     def folder(self) -> Path:

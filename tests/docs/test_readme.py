@@ -157,7 +157,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     setting, _, words = command.removeprefix("$ ").partition(" conformance ")
     name, _, value = setting.partition("=")
     done = subprocess.run(  # noqa: S603  # it is ours
-        [PROGRAM, *shlex.split(words)],
+        [sys.executable, "-m", "conformance", *shlex.split(words)],
         cwd=path,
         env=os.environ | {name: value},
         capture_output=True,

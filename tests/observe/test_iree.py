@@ -154,7 +154,7 @@ def test_a_constant_is_computed_as_the_target_computes_it() -> None:
 
 
 @needs_iree
-@pytest.mark.parametrize("initializer", ["lecun_normal", "truncated_normal_tail"])
+@pytest.mark.parametrize("initializer", ["normal", "truncated_normal_tail"])
 def test_a_draw_is_a_value_of_the_exact_law(initializer: str) -> None:
     """In bfloat16 IREE rounds where kernels end; a law that it folds ends them elsewhere."""
     spec, backend = CATALOGUE.lookup(initializer), open_backend("iree")

@@ -13,11 +13,10 @@ import pytest
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue, Initializer
-from conformance.core.ids import Problem, format_shape
-from conformance.core.laws import Definition
+from conformance.core.ids import format_shape
 from conformance.core.records import Status
 from conformance.judge import block
-from conformance.judge.block import Judged, is_judged_at_once
+from conformance.judge.block import Judged
 from conformance.judge.checks.contract import CONTRACT, REPEATABLE
 from conformance.judge.checks.oracle import ORACLE
 from conformance.judge.checks.structure import STRUCTURE
@@ -27,6 +26,8 @@ from conformance.run.session import Session
 from conformance.suite.faults import FAULTS, Fault
 from tests.run.test_blocks import (
     comparable,
+    definition_of,
+    is_followed,
     rows_in_blocks,
     rows_one_by_one,
     session_of,
@@ -42,21 +43,8 @@ LARGEST = 10_000
 """Elements of an array: the faults of larger ones are the same in what a sample would not show."""
 
 
-def definition_of(fault: Fault) -> Definition | None:
-    base = load_catalogue().lookup(fault.base)
-    return None if fault.is_undefined else fault.definition or base.definition
-
-
 def is_of_blocks(fault: Fault) -> bool:
-    problem = Problem(
-        initializer=fault.base,
-        dtype=fault.dtype,
-        shape=fault.shape,
-        seed=SEEDS[0],
-        prng=fault.prng,
-    )
-    is_small = math.prod(fault.shape) <= LARGEST
-    return is_small and is_judged_at_once(definition_of(fault), problem)
+    return math.prod(fault.shape) <= LARGEST and is_followed(fault)
 
 
 SPARING = [fault for fault in FAULTS if is_of_blocks(fault) and fault.name != OF_NO_SEED]

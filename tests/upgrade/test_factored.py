@@ -30,11 +30,11 @@ from jax.nn import initializers
 def parameters():
     key = jax.random.key(0)
     return {
-        "plain": initializers.orthogonal(2.0)(key, (24, 16)),
+        "plain": initializers.orthogonal(2.0)(key, (64, 32)),
         "jitted": jax.jit(initializers.orthogonal(), static_argnums=1)(key, (8, 32)),
-        "first": initializers.orthogonal(column_axis=0)(key, (6, 5, 4)),
-        "delta": initializers.delta_orthogonal()(key, (3, 3, 8, 12)),
-        "normal": initializers.normal()(key, (16, 16)),
+        "first": initializers.orthogonal(column_axis=0)(key, (4, 2, 4)),
+        "delta": initializers.delta_orthogonal()(key, (3, 3, 4, 8)),
+        "normal": initializers.normal()(key, (64, 32)),
         "eye": jax.numpy.eye(4),
         "zeros": jax.numpy.zeros((4, 4)),
         "steps": jax.numpy.arange(6).reshape(3, 2),
@@ -118,7 +118,7 @@ def of_array(change: Callable[[Array], Array]) -> Callable[[Returned], Returned]
 
 def by_another_lapack(found: Returned) -> Returned:
     """Return the Q of the same matrix, factored in float64 and rounded."""
-    drawn = np.frombuffer(found.drawn or b"", np.float32).reshape(24, 16).astype(np.float64)
+    drawn = np.frombuffer(found.drawn or b"", np.float32).reshape(64, 32).astype(np.float64)
     q, r = np.linalg.qr(drawn)
     q = 2 * in_shape(q * np.sign(np.diagonal(r)), found.shape, -1)
     return dataclasses.replace(returned(q.astype(np.float32)), drawn=found.drawn)
@@ -146,7 +146,7 @@ def test_another_lapack_is_rounding_however_far_elements_move(
     [
         (lambda array: array[:, ::-1], DriftClass.STRUCTURAL),
         (lambda array: array * np.float32(1.0001), DriftClass.LAW),
-        (lambda array: array * np.where(np.arange(16) == 3, -1, 1).astype("f4"), None),
+        (lambda array: array * np.where(np.arange(32) == 3, -1, 1).astype("f4"), None),
     ],
     ids=["order", "scale", "sign"],
 )
