@@ -58,6 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Force host devices, and let workers and children share byte code and compiled programs."""
     if not is_asked(config):
         return
+    gc.disable()  # until all is collected, of which nothing is garbage
     # Before any file is imported: the first draw of one fixes how many devices JAX has.
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
@@ -259,6 +260,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(N_NEW_OBJECTS)
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
