@@ -102,18 +102,29 @@ def draw(setting: Setting, dtype: str, seed: int) -> Draw:
     """Return what JAX draws for the seed, and the matrix it makes of it."""
     import jax
 
+    with x64() if dtype in WIDE_DTYPES else contextlib.nullcontext():
+        array, drawn = arrays_of_jax(jax.random.key(seed), setting, dtype)
+        return draw_of(np.asarray(array), np.asarray(drawn), setting, seed)
+
+
+def arrays_of_jax(key: Any, setting: Setting, dtype: str) -> tuple[Any, Any]:
+    """Return JAX's matrix for a key, and the normals that the same key draws."""
+    import jax
+
     asked = setting.definition
     of_kind = (
         jax.nn.initializers.delta_orthogonal
         if isinstance(asked, DeltaOrthogonal)
         else jax.nn.initializers.orthogonal
     )
-    with x64() if dtype in WIDE_DTYPES else contextlib.nullcontext():
-        key = jax.random.key(seed)
-        initializer = of_kind(scale=asked.scale, column_axis=asked.column_axis)
-        array = np.asarray(initializer(key, setting.shape, as_dtype(dtype)))
-        drawn = np.asarray(jax.random.normal(key, setting.tall, as_dtype(dtype)))
-    tall = widen(tall_of(array, asked)) / asked.scale
+    initializer = of_kind(scale=asked.scale, column_axis=asked.column_axis)
+    array = initializer(key, setting.shape, as_dtype(dtype))
+    return array, jax.random.normal(key, setting.tall, as_dtype(dtype))
+
+
+def draw_of(array: Array, drawn: Array, setting: Setting, seed: int) -> Draw:
+    """Return a matrix and what was drawn for it as a draw of the setting."""
+    tall = widen(tall_of(array, setting.definition)) / setting.definition.scale
     return Draw(array=array, drawn=drawn, orthonormal=tall, seed=seed)
 
 

@@ -8,6 +8,7 @@ those that tests start share what they import: see warm/.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import hashlib
 import importlib.util
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Force host devices, and let workers and children share byte code and compiled programs."""
     if not is_asked(config):
         return
+    gc.disable()  # until all is collected, of which nothing is garbage
     # Before any file is imported: the first draw of one fixes how many devices JAX has.
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
@@ -75,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         rewrite_asserts(config, Path(__file__).parent)
     if is_worker(config):  # what `scripts/mutants.py` forks of a process so limited did not end
         config.add_cleanup(lapack.multiply_in_one_thread())
+    if not is_controller(config):
+        keep_freed_memory()
     if not must_compile and not is_controller(config):
         compile_quickly()
     if config.getoption("--cpu"):
@@ -155,6 +159,25 @@ def rewrite_asserts(config: pytest.Config, here: Path) -> None:
             if rewrite.try_makedirs(folder):
                 facts, code = rewrite._rewrite_test(path, config)
                 rewrite._write_pyc(state, code, facts, kept)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's `mallopt`."""
+
+MOST_FREED, MOST_IN_HEAP = (1 << 31) - 1, 1 << 28
+"""Bytes: of freed memory that stays with the process, and of the largest array that lies there."""
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, for the next array, where it is GNU's.
+
+    Else each array of 32 MiB or more, and in a young process each of 128 KiB, is of pages that the
+    system hands out anew and clears: a fifth of the CPU of a test that looks at a whole lattice.
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, MOST_IN_HEAP)
+        mallopt(M_TRIM_THRESHOLD, MOST_FREED)
 
 
 def compile_quickly() -> None:
@@ -240,6 +263,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(N_NEW_OBJECTS)
+    gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -18,6 +19,7 @@ from planted_matrices import LARGE, OFF_CENTRE, RIGHT, SETTINGS, Draw, Row, Sett
 
 from conformance.cases.builtin import load_catalogue
 from conformance.core.arrays import Array, as_dtype, returned, sampled, thin, whole, widen
+from conformance.core.formats import WIDE_DTYPES
 from conformance.core.ids import Problem, format_shape, parse_case
 from conformance.core.laws import DeltaOrthogonal, Normal, Orthogonal
 from conformance.core.records import Budget, Drift, DriftClass, MatrixBudget, Raised, Returned
@@ -48,8 +50,10 @@ from conformance.judge.checks.matrices import (
     tall_of,
     tall_stack,
 )
+from conformance.observe.jax_compat import x64
 from conformance.oracle import Made, haar, solve_normals
 from tests import small_golden
+from tests.together import drawn_together
 
 BOUNDS = MatrixBudget(column=50.0, gram=55.0)
 BUDGET = Budget(max_ulp=91, max_ulp_at_sigma=4.0, matrix=BOUNDS)
@@ -96,11 +100,29 @@ def draw_by_numpy(setting: Setting, dtype: str, seed: int) -> Draw:
     """Return what the script's `draw` does, in a millisecond: NumPy's normals, and their Q."""
     drawn = normals(setting.tall, 500 + seed, dtype)  # other seeds than the faults' own
     array = planted_matrices.array_of(haar(widen(drawn)), setting, dtype)
-    tall = widen(tall_of(array, setting.definition)) / setting.definition.scale
-    return Draw(array=array, drawn=drawn, orthonormal=tall, seed=seed)
+    return planted_matrices.draw_of(array, drawn, setting, seed)
 
 
 draw_by_jax = functools.cache(planted_matrices.draw)
+
+
+@functools.cache
+def drawn_by_jax(dtype: str) -> dict[Setting, Draw]:
+    """Return JAX's draws of seed 0 in every setting it is asked for here, of one program.
+
+    The script's draws are those of a program for each operation and shape.
+    """
+    settings = [setting for setting, each in CASES_OF_JAX if each == dtype]
+    draws = [
+        functools.partial(planted_matrices.arrays_of_jax, setting=setting, dtype=dtype)
+        for setting in settings
+    ]
+    with x64() if dtype in WIDE_DTYPES else contextlib.nullcontext():
+        arrays = drawn_together(draws, 0, is_optimized=False)
+    return {
+        setting: planted_matrices.draw_of(array, drawn, setting, 0)
+        for setting, (array, drawn) in zip(settings, arrays, strict=True)
+    }
 
 
 # --- Planted faults ------------------------------------------------------------------------------
@@ -150,7 +172,7 @@ def test_every_planted_fault_is_found(setting: Setting, dtype: str) -> None:
 
 @each_of(CASES_OF_JAX)
 def test_what_jax_returns_is_right(setting: Setting, dtype: str) -> None:
-    found = draw_by_jax(setting, dtype, 0)
+    found = drawn_by_jax(dtype)[setting]
 
     row = planted_matrices.judged(RIGHT, found.array, found.drawn, setting, BUDGET)
 
@@ -207,14 +229,23 @@ def test_what_is_off_the_centre_of_a_kernel_is_named() -> None:
     assert verdicts[OFF_CENTRE].startswith("1 element is not zero off the spatial centre (1, 1): ")
 
 
-def test_the_script_says_what_it_planted_and_found(capsys: pytest.CaptureFixture[str]) -> None:
+OF_EACH_KIND = ("2x2", "delta 3x3x16x32", "6x9 x -0.5", "3x4x5 columns on axis 0")
+
+
+def test_the_script_says_what_it_planted_and_found(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one setting of each kind: here each draw of JAX takes programs of its own."""
+    of_each_kind = [s for s in SETTINGS if s.name in OF_EACH_KIND]
+    monkeypatch.setattr(planted_matrices, "SETTINGS", of_each_kind)
+
     code = planted_matrices.main(["--dtype", "float32", "--bounds", "1e9", "1e9", "--markdown"])
     printed = capsys.readouterr().out
 
     assert code == 1
     assert "float32, OpenBLAS" in printed
     assert "| 2x2 | none |" in printed
-    assert "17 right matrices, 17 passed" in printed
+    assert "4 right matrices, 4 passed" in printed
     assert "not as planted: float32 2x2, one column scaled by 1 + 1e-4: " in printed
 
 
@@ -910,7 +941,7 @@ def test_what_was_drawn_drifts_by_the_budget_of_normals() -> None:
 
 
 def test_a_sampled_golden_is_judged_by_how_far_backward_errors_move_elements() -> None:
-    found = draw_by_jax(Setting(shape=(128, 128)), "float32", 0)
+    found = draw_by_jax(Setting(shape=(256, 256)), "float32", 0)
     golden = sampled(returned(q_of(found.drawn)))
 
     drift = compared(recorded(found.array, found.drawn), golden)
@@ -969,7 +1000,7 @@ def test_samples_of_every_layout_are_judged(
 
 def test_a_sample_of_a_matrix_on_the_side_that_is_judged_settles_nothing() -> None:
     """Swapped or not: what was not kept of it may be anything."""
-    found = draw_by_jax(Setting(shape=(128, 128)), "float32", 0)
+    found = draw_by_jax(Setting(shape=(256, 256)), "float32", 0)
     right = returned(q_of(found.drawn))
 
     drift = compared(sampled(returned(found.array)), right)
@@ -1055,7 +1086,7 @@ def test_the_errors_name_whose_draw_they_are_held_to() -> None:
 @pytest.mark.parametrize("transform", ["eager", "jit", "vmap"])
 def test_what_is_recorded_is_what_the_transform_draws(prng: str, transform: str) -> None:
     """Under vmap rbg draws other bits than without."""
-    case = parse_case(f"orthogonal-float32-17x13-s0{prng}-cpu-{transform}")
+    case = parse_case(f"orthogonal-float32-64x32-s0{prng}-cpu-{transform}")
 
     outcome = small_golden.outcome_of(case, load_catalogue())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -43,6 +44,7 @@ from conformance.oracle import (
     split,
 )
 from tests.oracle.test_oracle_followed import LOG1P_ULP, flushed, fused_here
+from tests.together import Draw, drawn_together
 
 CATALOGUE = load_catalogue()
 DRAWN = [spec for spec in CATALOGUE if spec.family not in ("constant", "orthogonal", "custom")]
@@ -63,8 +65,23 @@ def observed(spec: InitializerSpec, asked: Problem) -> Array:
     return np.asarray(spec.build()(key, asked.shape, as_dtype(asked.dtype)))
 
 
-def assert_followed(spec: InitializerSpec, asked: Problem) -> None:
-    actual, followed = observed(spec, asked), solved(spec, asked).followed
+@functools.cache
+def observed_together(
+    asked: tuple[Problem, ...], *, is_optimized: bool = False
+) -> dict[Problem, Array]:
+    """Return what JAX returns of each problem of a seed, all compiled as one program."""
+    (seed,) = {each.seed for each in asked}
+
+    def draw_of(each: Problem) -> Draw:
+        initializer = CATALOGUE.lookup(each.initializer).build()
+        return lambda key: initializer(key, each.shape, as_dtype(each.dtype))
+
+    drawn = drawn_together(map(draw_of, asked), seed, is_optimized=is_optimized)
+    return dict(zip(asked, drawn, strict=True))
+
+
+def assert_followed(spec: InitializerSpec, asked: Problem, actual: Array) -> None:
+    followed = solved(spec, asked).followed
     assert followed is not None
     assert (actual.dtype, actual.shape) == (followed.dtype, asked.shape)
     distance = ulp_distance(actual, followed if asked.dtype == "float16" else flushed(followed))
@@ -78,14 +95,24 @@ def test_every_initializer_has_the_fans_and_the_scale_of_jax(spec: InitializerSp
     shapes = ((17, 13), (5, 4, 8))
     shape = next(s for s in shapes if expected_error(spec.definition, s, "bfloat16") is None)
 
-    assert_followed(spec, problem(spec.name, "bfloat16", shape, LARGEST_SEED))
+    asked = problem(spec.name, "bfloat16", shape, LARGEST_SEED)
+    assert_followed(spec, asked, observed(spec, asked))
 
 
-@pytest.mark.parametrize("shape", [(), (64,), (1, 16), (16, 1), (0, 8), (17, 13)], ids=format_shape)
+SHAPES = ((), (64,), (1, 16), (16, 1), (0, 8), (17, 13))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=format_shape)
 @pytest.mark.parametrize("dtype", NARROW_DTYPES)
 def test_every_shape_is_drawn_as_jax_draws_it(dtype: str, shape: tuple[int, ...]) -> None:
-    for name in ("normal", "uniform"):
-        assert_followed(CATALOGUE.lookup(name), problem(name, dtype, shape))
+    """Compiled as a whole these two return what they return operation by operation."""
+    names = ("normal", "uniform")
+    together = tuple(problem(n, dtype, s) for n in names for s in SHAPES)
+    drawn = observed_together(together, is_optimized=True)
+
+    for name in names:
+        asked = problem(name, dtype, shape)
+        assert_followed(CATALOGUE.lookup(name), asked, drawn[asked])
 
 
 @pytest.mark.parametrize("spec", CONSTANTS, ids=lambda spec: spec.name)
@@ -113,15 +140,17 @@ FLOAT64_ULP = 20
 the law's scale, over 2^20 even strata; XLA's float64 erf_inv is a polynomial of Giles as well."""
 
 
-@pytest.mark.parametrize(
-    "name", ["normal_1", "lecun_normal", "he_uniform", "uniform_negative", "lecun_normal_heads"]
-)
+OF_FLOAT64 = ("normal_1", "lecun_normal", "he_uniform", "uniform_negative", "lecun_normal_heads")
+
+
+@pytest.mark.parametrize("name", OF_FLOAT64)
 def test_float64_values_are_near_the_definition(name: str) -> None:
-    spec, asked = CATALOGUE.lookup(name), problem(name, "float64", (5, 4, 8), LARGEST_SEED)
+    all_asked = [problem(each, "float64", (5, 4, 8), LARGEST_SEED) for each in OF_FLOAT64]
+    spec, asked = CATALOGUE.lookup(name), all_asked[OF_FLOAT64.index(name)]
     assert spec.definition is not None
     law = law_of(spec.definition, asked.shape)
     with x64():
-        actual = observed(spec, asked)
+        actual = observed_together(tuple(all_asked))[asked]
 
     assert law is not None
     assert ulp_at(actual, solved(spec, asked).expected, law.factor).max() <= FLOAT64_ULP
@@ -132,7 +161,10 @@ COMPLEX_ULP = 24
 roundings, and the angle 2 pi f, rounded by up to half an ULP of 4, turns the value by as much."""
 
 
-@pytest.mark.parametrize("name", ["normal_1", "lecun_uniform", "scaling_fan_avg_normal"])
+RIGHT_COMPLEX = ("normal_1", "lecun_uniform", "scaling_fan_avg_normal")
+
+
+@pytest.mark.parametrize("name", RIGHT_COMPLEX)
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
 def test_complex_values_are_near_the_definition(dtype: str, name: str) -> None:
     actual, expected, scale = complex_pair(name, dtype)
@@ -162,12 +194,14 @@ def test_jax_forgot_the_mass_within_the_complex_bound() -> None:
 
 def complex_pair(name: str, dtype: str) -> tuple[Array, Array, float]:
     """Return JAX's array, the defined one, and the scale of the law."""
-    spec, asked = CATALOGUE.lookup(name), problem(name, dtype, (17, 13), LARGEST_SEED)
+    names = (*RIGHT_COMPLEX, "lecun_normal")
+    all_asked = [problem(each, dtype, (17, 13), LARGEST_SEED) for each in names]
+    spec, asked = CATALOGUE.lookup(name), all_asked[names.index(name)]
     assert spec.definition is not None
     law = law_of(spec.definition, asked.shape, asked.dtype)
     assert law is not None
     with x64():
-        actual = observed(spec, asked)
+        actual = observed_together(tuple(all_asked))[asked]
     expected = solved(spec, asked).expected
     assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape)
     return actual, expected, law.factor

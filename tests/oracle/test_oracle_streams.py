@@ -21,6 +21,7 @@ from conformance.core.laws import Definition, Law, Normal, Uniform, expected_err
 from conformance.observe.jax_compat import lattice_key, x64
 from conformance.oracle import random_bits, seed_key, word_bits
 from conformance.oracle.followed import followed_uniform
+from tests.together import UNOPTIMIZED
 
 UNIT = Uniform(scale=1.0)
 
@@ -32,13 +33,9 @@ def standard_axes(dtype: str) -> tuple[list[tuple[int, ...]], list[int]]:
     return sorted({p.shape for p in tier}), sorted({p.seed for p in tier})
 
 
-UNOPTIMIZED = {"xla_backend_optimization_level": 0}
-"""Words and uniforms from 0 to 1 are exact: no optimization can change a bit, and all take time."""
-
-
 @pytest.mark.parametrize("name", NARROW_DTYPES)
 def test_every_draw_of_the_standard_tier_has_the_bits_of_jax(name: str) -> None:
-    """One program draws all shapes of a seed, since compiling is what takes the time."""
+    """One program draws all shapes of a seed. All is exact: no optimization can change a bit."""
     dtype = as_dtype(name)
     shapes, seeds = standard_axes(name)
 

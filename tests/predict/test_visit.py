@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import math
+import os
 import random
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
 from conformance.core.paths import COMPILED, shipped
 from conformance.core.records import Entry, Environment, Returned
+from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe.backends import iree
 from conformance.observe.backends.kept import keep, read_index
 from conformance.observe.journal import read_journal
@@ -108,6 +110,20 @@ visit = Visit(Path(sys.argv[1]), "cpu", predictions=predictions, catalogue=few()
 for tally in visit.run(lambda progress: None, CASES):
     print(tally, flush=True)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_compile_quickly() -> Iterator[None]:
+    """Let XLA optimize as little in the processes that are started as it does in this one.
+
+    No visit here is held to anything but another of them. They share their programs with this
+    process, whose flags were read before.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    with pytest.MonkeyPatch.context() as patch:
+        if OPTIMIZATION_FLAG not in flags:
+            patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION_FLAG}={FAST_LEVEL}")
+        yield
 
 
 @pytest.fixture
@@ -269,16 +285,27 @@ def test_a_wrong_law_is_told_with_the_check_that_fails(
 BY_IREE = parse_case("uniform-float16-64-s0-iree-vulkan-eager")
 
 
-@pytest.fixture
-def beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+CPU_AS_VULKAN = iree.Driver(
+    name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
+)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the file of a program, as if IREE's CPU were a Vulkan device."""
     pytest.importorskip("iree.compiler", reason="the extra [iree] is not installed")
-    cpu = iree.Driver(
-        name="local-sync", code="llvm-cpu", chip="generic", option="--iree-llvmcpu-target-cpu"
-    )
-    monkeypatch.setitem(iree.GPUS, "iree-vulkan", cpu)
-    keep(tmp_path / "iree-vulkan.zip", [BY_IREE], few())
-    return tmp_path / "iree-vulkan.zip"
+    path = tmp_path_factory.mktemp("kept") / "iree-vulkan.zip"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(iree.GPUS, "iree-vulkan", CPU_AS_VULKAN)
+        keep(path, [BY_IREE], few())
+    return path
+
+
+@pytest.fixture
+def beforehand(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return that file, where the CPU stands for the device once more."""
+    monkeypatch.setitem(iree.GPUS, "iree-vulkan", CPU_AS_VULKAN)
+    return compiled
 
 
 def test_what_iree_compiled_beforehand_is_asked_of_the_device_and_told_apart(

@@ -339,6 +339,31 @@ def test_a_set_reads_each_of_its_shards_once_however_many_goldens_are_asked_for(
 # --- What cannot be written ----------------------------------------------------------------------
 
 
+def test_a_manifest_of_a_set_is_parsed_once_and_one_that_changed_is_parsed_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those that are parsed in a moment, nor those that would fill the memory."""
+    parsed: list[str] = []
+
+    def parse(text: str) -> Any:
+        parsed.append(text)
+        return json.loads(text)
+
+    path = folder / MANIFEST
+    text = path.read_text()
+    monkeypatch.setattr(reading, "parse_json", parse)
+    for kept, times in ((range(len(text), len(text) + 2), 1), (range(1), 2), (range(9), 2)):
+        monkeypatch.setattr(reading, "KEPT", kept)
+        parsed.clear()
+        assert open_store(folder).ids() == open_store(folder).ids()
+        assert len(parsed) == times
+
+    monkeypatch.setattr(reading, "KEPT", range(len(text), len(text) + 2))
+    path.write_text(text + " ")
+    assert len(open_store(folder)) == len(json.loads(text)["entries"])
+    assert parsed[-1] == text + " "
+
+
 def test_a_store_is_never_written_over_another(folder: Path) -> None:
     with pytest.raises(GoldenError, match="golden is not empty: name a new folder"):
         write(folder)
