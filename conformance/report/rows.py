@@ -449,7 +449,7 @@ def row(
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:
     numbers = {
-        f"{check.check}.{name}": _json_scalar(float(value))
+        f"{check.check}.{name}": json_scalar(float(value))
         for check in checks
         for name, value in check.metrics.items()
     }
@@ -538,7 +538,7 @@ def to_json(values: Row) -> str:
 def to_values(values: Row) -> dict[str, Any]:
     """Return the row as the object that its JSON is."""
     found = dict(zip(_NAMES, _values_of(values), strict=True))
-    return found | {name: _json_scalar(found[name]) for name in _REALS}
+    return found | {name: json_scalar(found[name]) for name in _REALS}
 
 
 _NAMES = tuple(column.name for column in COLUMNS)
@@ -551,7 +551,8 @@ _REPEATED = tuple(
 _REALS = tuple(column.name for column in COLUMNS if column.kind is float)
 
 
-def _json_scalar(value: Any) -> Any:
+def json_scalar(value: Any) -> Any:
+    """Return a value as strict JSON can hold it: NaN and infinities are text."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -175,8 +175,13 @@ def test_limited_cases_have_the_rows_of_their_own_calls(
     session = session_of(
         base, dtypes=(dtype,), shapes=(shape,), tier=Tier.FULL, ranges=(range(100, 112),)
     )
-    found = rows_in_blocks(session)
+    [block] = session.blocks
+    *apart, together = block_verdicts(session, block)
+    assert isinstance(together, Lots)
+    found = [*lots.rows_of([together])]
 
+    assert apart == []
+    assert len(together.lots) < len(found)
     assert n_at_once(found) >= 8
     assert {row.limitation for row in found} <= names
     assert all(row.limitation for row in found if row.status == "limited")
