@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import copy
 import dataclasses
+import gc
 import importlib
 import json
 import re
@@ -20,7 +21,8 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import pytest
 
@@ -37,7 +39,7 @@ SUITE = PACKAGE / "suite"
 
 ROW, FAULT, REASON = "conformance_row", "conformance_fault", "conformance_reason"
 PLAIN = "conformance_plain"
-"""Property of a test of a block of seeds: the rows that plainly passed."""
+"""Property of a test of a block of seeds: the rows that have their like."""
 
 LOWERED = "conformance_lowered"
 """Property of a test: what another JAX than the accepted one lowers to another program, as JSON."""
@@ -54,6 +56,8 @@ LEFT_OUT = (
     "conformance: cases are selected, so the tests of layers, lowering, the guide and completeness "
     "are left out"
 )
+
+NO_KEYWORDS: Mapping[str, Literal[1]] = MappingProxyType({})
 
 LOST_IN_A_ROW = 3
 """Workers that may be lost in a row before one of them has begun a test: what ends them is no test.
@@ -331,18 +335,11 @@ class Worker:
 
         session.config.add_cleanup(multiply_in_one_thread())
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let go of what a block does not need until it is run; pytest then makes it anew.
-
-        As it does where a test is run again: every worker holds an item for each block of all.
-        """
-        from conformance.core.ids import Block
-
-        for item in items:
-            if isinstance(item, pytest.Function) and isinstance(_case_of(item), Block):
-                item._request = False  # type: ignore[assignment]  # as pytest leaves it after a run
-                item.funcargs = None  # type: ignore[assignment]
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Let go of the items of blocks, now that their names are sent home, until each is run."""
+        session.items = Items(session.items)  # type: ignore[assignment]  # which is only read now
+        gc.collect()  # an item and its keywords hold each other
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_protocol(self) -> Generator[None, Any, Any]:
@@ -351,6 +348,14 @@ class Worker:
 
         with deadline(self._timeout_s):
             return (yield)
+
+    @pytest.hookimpl(specname="pytest_runtest_protocol", wrapper=True, tryfirst=True)
+    def pytest_let_go_of_item(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Let an item that was run end, if it is one that is made anew."""
+        result = yield
+        if isinstance(items := item.session.items, Items):
+            items.let_go(item)
+        return result
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -367,6 +372,79 @@ class Worker:
         if shared.has_run:
             output = session.config.workeroutput  # type: ignore[attr-defined]  # added by xdist
             output[ENVIRONMENT] = environment_text(shared.environment)
+
+
+class Items(Sequence[pytest.Item]):
+    """Items of which those of blocks are made anew whenever they are asked for.
+
+    Every worker has an item for each block of all workers, of some 4 KiB with what pytest adds as
+    it runs; a block is a tenth of that. One that a plug-in or a conftest has changed stays.
+    """
+
+    def __init__(self, items: Sequence[pytest.Item]) -> None:
+        blocks = (item for item in items if _is_plain_block(item))
+        self._like: Any = next(blocks, None)
+        self._held = [_case_of(item) if self._is_made_anew(item) else item for item in items]
+        self._made: dict[int, pytest.Item] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._held)
+
+    def __getitem__(self, number: Any) -> Any:
+        """Return one or some of them; the two that were made last are the same when asked again."""
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        number = range(len(self))[number]
+        if isinstance(held := self._held[number], pytest.Item):
+            return held
+        if number not in self._made:
+            if len(self._made) == 2:  # one that runs, and the one after it
+                del self._made[next(iter(self._made))]
+            self._made[number] = self._item(number, held)
+        return self._made[number]
+
+    def let_go(self, item: pytest.Item) -> None:
+        """Let an item that was made here, and is run, end when nobody asks for it any more.
+
+        It and its keywords hold each other, which Python would find much later: when there are a
+        quarter more objects than JAX has.
+        """
+        if item.parent is not None and any(each is item for each in self._made.values()):
+            item.keywords = item.parent.keywords
+
+    def _is_made_anew(self, item: pytest.Item) -> bool:
+        if not _is_plain_block(item):
+            return False
+        return (item.parent, item.originalname) == (self._like.parent, self._like.originalname)
+
+    def _item(self, number: int, block: Any) -> pytest.Item:
+        """Return what pytest collected for the block."""
+        values = {"params": {"case": block}, "indices": {"case": number}, "_idlist": [block.id]}
+        found: pytest.Item = pytest.Function.from_parent(
+            self._like.parent,
+            name=_name_of(self._like, block),
+            callspec=dataclasses.replace(self._like.callspec, **values),
+            fixtureinfo=self._like._fixtureinfo,
+            keywords={block.id: True},
+            originalname=self._like.originalname,
+        )
+        return found
+
+
+def _is_plain_block(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    """Return whether an item is what pytest made of a block, and nothing else."""
+    from conformance.core.ids import Block
+
+    if type(item) is not pytest.Function or not isinstance(block := _case_of(item), Block):
+        return False
+    added = (item.own_markers, item.user_properties, item.extra_keyword_matches, len(item.stash))
+    is_alone = list(item.callspec.params) == ["case"]
+    return is_alone and not any(added) and item.name == _name_of(item, block)
+
+
+def _name_of(item: pytest.Function, block: Block) -> str:
+    return f"{item.originalname}[{block.id}]"
 
 
 def _drop_rows(report: pytest.TestReport) -> None:
@@ -526,14 +604,18 @@ class Controller:
 
     @pytest.hookimpl(specname="pytest_runtest_logreport", trylast=True)
     def pytest_let_go_of_blocks(self, report: pytest.TestReport) -> None:
-        """Keep of a block that passed its call alone, and that without its keywords.
+        """Keep of a block that passed its call alone, and that without what all have alike.
 
         Else each block of a million seeds would cost some 9 KiB here to the end of the run.
         """
         from conformance.core.ids import Block
 
         if report.passed and isinstance(self._gathering.cases.get(report.nodeid), Block):
-            report.keywords = {}
+            report.keywords = NO_KEYWORDS
+            for name in ("worker_id", "testrun_uid"):  # texts of its own from the worker
+                vars(report).pop(name, None)
+            file, line, test = report.location
+            report.location = sys.intern(file), line, test
             if report.when != "call":
                 _forget(self._config, report)
 
@@ -579,6 +661,7 @@ class Controller:
         """
         from conformance.cases.catalogue import registered_names
         from conformance.report.lots import Lots
+        from conformance.run.blocks import first_of
         from conformance.run.isolated import seed_by_seed
 
         if registered_names():
@@ -591,7 +674,7 @@ class Controller:
                 lost = f"no verdict on {found.case.id}: {found.reason}" if found.reason else ""
                 wrong += filter(None, (found.text, lost))
         report.outcome = "failed" if wrong else "passed"
-        report.longrepr = _first_of(wrong) or None
+        report.longrepr = first_of(wrong) or None
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note that the run was ended from outside; pytest ends runs by such exceptions too."""
@@ -629,12 +712,6 @@ class Controller:
         if self._gathering.interrupted and resuming.is_noted(self._gathering.folder):
             words = shlex.join(["conformance", "run", "--resume", str(self._gathering.folder)])
             yield f"`{words}` goes on with its cases"
-
-
-def _first_of(texts: Sequence[str]) -> str:
-    """Return the first of what is wrong with seeds of a block, and how many others are; or ""."""
-    more = f"\nand {len(texts) - 1} more seeds of the block" if texts[1:] else ""
-    return f"{texts[0]}{more}" if texts else ""
 
 
 def settled(status: int, code: ExitCode) -> int:

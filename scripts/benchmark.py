@@ -31,7 +31,6 @@ and how long a browser takes to open it, beside an empty one.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import datetime as dt
 import functools
@@ -56,6 +55,7 @@ import numpy as np
 import page_meter
 import ray_meter
 import run_meter
+from processes import family, peak_mib
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.catalogue import Catalogue
@@ -69,6 +69,7 @@ from conformance.core.settings import installed_jax
 from conformance.judge.ledger import Ledger, load
 from conformance.observe.environment import host_facts, package_versions
 from conformance.report.aligned import markdown_table
+from conformance.run.declared import add_judging_options
 
 SCRIPTS = Path(__file__).parent
 NORMALS = 5_000_000
@@ -260,7 +261,8 @@ def tier_lines(options: argparse.Namespace, scratch: Path) -> list[Line]:
     cold = run_pytest([*common, "-n", options.workers], NO_CACHE, root)
     serial = run_pytest([*common, *meter], cache, root)
     warm = run_pytest([*common, "-n", options.workers], cache, root)
-    run = run_metered(["--tier", options.tier, "--backend", "cpu"], cache, scratch / "run")
+    asked = ["--tier", options.tier, "--backend", "cpu", *judging(options.pytest_arguments)]
+    run = run_metered(asked, cache, scratch / "run")
     own = OwnFigures.of(compile_meter.read(scratch / "serial.json"))
     timings = {
         f"the whole run, cold, -n {options.workers}": cold,
@@ -348,6 +350,25 @@ class OwnFigures:
             figure=f"{1e3 * mean_s:.2f} ms, {1e3 * median_s:.2f} ms",
             aim="at most 1 ms",
         )
+
+
+def judging(words: Sequence[str]) -> list[str]:
+    """Return of words for pytest those that say by what is judged, which `conformance run` takes.
+
+    As option=value, each.
+    """
+    parser = argparse.ArgumentParser(allow_abbrev=False, argument_default=argparse.SUPPRESS)
+
+    def add(name: str, **declaration: Any) -> None:
+        parser.add_argument(name, **declaration | {"default": argparse.SUPPRESS})
+
+    add_judging_options(add)
+    found, _ = parser.parse_known_args(words)
+    return [
+        f"--{name.replace('_', '-')}={value}"
+        for name, values in vars(found).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
 
 
 def run_metered(asked: Sequence[str], cache: Mapping[str, str], reports: Path) -> run_meter.Metered:
@@ -618,7 +639,8 @@ def _scaled(folder: Path, n_seeds: int, n_workers: int) -> Scaled:
     )
     peaks: dict[int, float] = {}
     while process.poll() is None:
-        peaks |= _peaks_mib(process.pid)
+        found = {each: peak_mib(each) for each in family(process.pid)}
+        peaks |= {each: peak for each, peak in found.items() if peak is not None}
         time.sleep(0.5)
     wall_s = time.perf_counter() - start
     if process.returncode not in (0, TESTS_FAILED):
@@ -631,18 +653,6 @@ def _scaled(folder: Path, n_seeds: int, n_workers: int) -> Scaled:
         peaks=(own, *sorted(peaks.values())),
         size_bytes=records.stat().st_size,
     )
-
-
-def _peaks_mib(process: int) -> dict[int, float]:
-    """Return the most memory that the process and its children have had so far; Linux tells it."""
-    found = {}
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError, AttributeError):
-        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-        for each in (process, *map(int, children)):
-            status = Path(f"/proc/{each}/status").read_text()
-            if peak := re.search(r"VmHWM:\s+(\d+) kB", status):  # one that has ended has none
-                found[each] = int(peak[1]) / 1024
-    return found
 
 
 def _fields(case: Case) -> dict[str, Any]:

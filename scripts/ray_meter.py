@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+from processes import cpu_s, descendants
+
 EVERY_S = 0.2
 
 TASK = b"ray::"
@@ -119,42 +119,14 @@ class _Seen:
         return _Seen(
             at_s=time.perf_counter(),
             size_bytes=_size(reports),
-            driver_cpu_s=_cpu_s(Path(f"/proc/{driver}")),
-            workers_cpu_s=_workers_cpu_s(),
+            driver_cpu_s=cpu_s(driver),
+            workers_cpu_s=sum(map(cpu_s, descendants(os.getpid(), TASK))),
         )
 
 
 def _size(reports: Path) -> int:
     """Return how much of the verdicts has come home, in bytes."""
     return sum(path.stat().st_size for path in reports.glob("*/lots.jsonl"))
-
-
-def _workers_cpu_s() -> float:
-    """Return the CPU of all workers of Ray whose ancestor this process is; Linux tells it."""
-    found = 0.0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if (folder / "cmdline").read_bytes().startswith(TASK) and _is_mine(folder):
-                found += _cpu_s(folder)
-    return found
-
-
-def _cpu_s(process: Path) -> float:
-    """Return the CPU of a process; 0 of one that has ended."""
-    with contextlib.suppress(OSError):
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
-    return 0.0
-
-
-def _is_mine(folder: Path) -> bool:
-    while match := re.search(r"^PPid:\s*(\d+)", (folder / "status").read_text(), re.MULTILINE):
-        if int(match[1]) == os.getpid():
-            return True
-        if int(match[1]) <= 1:
-            return False
-        folder = folder.parent / match[1]
-    return False
 
 
 def main(arguments: list[str]) -> None:

@@ -64,7 +64,7 @@ def metered(options: Options, reports: Path) -> Metered:
     elapsed_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     return Metered(
         n_cases=n_cases,
-        n_failed=len(recorder.failed),
+        n_failed=recorder.n_failed,
         elapsed_s=elapsed_s,
         cpu_s=cpu_s,
         traced_s=programs.traced_s,

@@ -75,7 +75,10 @@ def _run(arguments: argparse.Namespace) -> None:
             _ = blocks(catalogue, asked) or select(catalogue, asked)
 
 
-RESUMED_WITH = ("resume", "workers", "in_process", "case_timeout", "junit_report", "json")
+RESUMED_WITH = (
+    *("resume", "workers", "in_process", "case_timeout", "junit_report", "json"),
+    *("fleet", "fleet_timeout"),
+)
 """Options that say how cases are run, and not which or by what they are judged."""
 
 

@@ -24,7 +24,6 @@ from conformance.report.page.model import Figure
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
 from conformance.run import options, resuming
-from conformance.run.fleet import Fleet
 from conformance.run.interruption import telling_what_is_kept
 from conformance.run.isolated import Isolated
 from conformance.run.resuming import Begun
@@ -49,17 +48,18 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.closing(session), contextlib.ExitStack() as held:
         session.validate_files()
         recorder.prepare()
-        if not _is_elsewhere(arguments):
-            where, by = session.environment, session.judged_by
-            resuming.note(recorder.folder, Begun(given=given, environment=where, judged_by=by))
+        if arguments.recording is None:
+            resuming.note(recorder.folder, _begun(given, session, arguments.fleet))
             held.enter_context(locked(recorder.folder))
         return _report(arguments, session, recorder)
 
 
 def _resume(arguments: argparse.Namespace, command: str) -> int:
-    """Go on with a run, as it was begun."""
+    """Go on with a run, as it was begun; one of a fleet on the same one, or where it is now."""
     folder: Path = arguments.resume
     begun = resuming.read(folder)
+    _refuse_another_place(arguments, begun)
+    arguments.fleet = arguments.fleet or begun.fleet
     with locked(folder):
         in_blocks = bool(options.read_given(begun.given).asked.ranges)
         done = resuming.take_up(folder, in_blocks=in_blocks)
@@ -69,9 +69,35 @@ def _resume(arguments: argparse.Namespace, command: str) -> int:
         session = _session(arguments, given, recorder.run_id, done)
         with contextlib.closing(session):
             session.validate_files()
-            resuming.require_same(folder, begun, session.environment, session.judged_by)
+            resuming.require_same(folder, begun, _begun(given, session, arguments.fleet))
             resuming.outdate(folder)
             return _report(arguments, session, recorder)
+
+
+def _begun(given: Mapping[str, Any], session: Session, fleet: str | None) -> Begun:
+    return Begun(
+        given=given,
+        environment=session.environment,
+        judged_by=session.judged_by,
+        fleet=fleet or "",
+    )
+
+
+def _refuse_another_place(arguments: argparse.Namespace, begun: Begun) -> None:
+    """Ensure that a run of a fleet goes on there, and one of this machine here.
+
+    Raises:
+        SelectionError: it was asked for elsewhere.
+    """
+    if arguments.fleet and not begun.fleet:
+        raise SelectionError(
+            f"{arguments.resume} was begun on this machine: leave out --fleet {arguments.fleet}"
+        )
+    if begun.fleet and (arguments.in_process or arguments.workers > 1):
+        raise SelectionError(
+            f"{arguments.resume} was begun on the Ray cluster {begun.fleet}: leave out "
+            "--in-process and -n, which are of this machine"
+        )
 
 
 def _report(arguments: argparse.Namespace, session: Session, recorder: RunRecorder) -> int:
@@ -136,6 +162,7 @@ def judge(session: Session, recorder: RunRecorder, *, is_told: bool) -> None:
             if isinstance(verdict, Lots):
                 recorder.add_lots(verdict)
                 n_judged += verdict.n_rows
+                n_drifted += verdict.n_noteworthy
                 progress(n_judged, n_cases, verdict.block.case, n_drifted)
                 continue
             text = _taken(verdict, session, recorder)
@@ -173,7 +200,9 @@ def _session(
 ) -> Session:
     asked = options.read_given(given)
     if arguments.fleet:
-        return Fleet(arguments.fleet, arguments.fleet_timeout, given, run_id)
+        from conformance.run.fleet import Fleet  # a run on this machine needs none of it
+
+        return Fleet(arguments.fleet, arguments.fleet_timeout, given, run_id, done=done)
     if arguments.recording is not None:
         return Recorded(arguments.recording, asked, run_id)
     if options.runs_here(arguments):

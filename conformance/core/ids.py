@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import re
+import sys
 from collections.abc import Iterator
 
 from conformance.core.errors import unknown
@@ -81,6 +82,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"shape {text!r} is not understood: write sizes joined by 'x' (64x32), or 'scalar'"
         )
     return tuple(int(size) for size in text.split("x"))
+
+
+_parsed_shape = functools.lru_cache(maxsize=1024)(parse_shape)
+"""For ids, of which a million seeds of one program may be parsed: all share one tuple."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -246,10 +251,10 @@ def parse_problem(text: str) -> Problem:
     if fault := unfit(key, prng):
         raise ValueError(f"{fault}, in {text!r}")
     return Problem(
-        initializer=initializer,
-        dtype=dtype,
-        shape=parse_shape(shape),
-        prng=prng,
+        initializer=sys.intern(initializer),
+        dtype=sys.intern(dtype),
+        shape=_parsed_shape(shape),
+        prng=sys.intern(prng),
         seed=key.seed,
         words=key.words,
         steps=key.steps,
@@ -290,7 +295,9 @@ def parse_case(text: str) -> Case:
         )
     if not is_backend(backend):  # it becomes part of paths
         raise ValueError(f"backend {backend!r} in {text!r} is no name, as cpu, cuda or tpu are")
-    return Case(problem=parse_problem(problem), backend=backend, transform=tail)
+    return Case(
+        problem=parse_problem(problem), backend=sys.intern(backend), transform=sys.intern(tail)
+    )
 
 
 SEEDS = re.compile(r"-s(\d+):(\d+)-")

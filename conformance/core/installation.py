@@ -10,7 +10,6 @@ import sys
 from importlib.metadata import EntryPoints
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from conformance.core.paths import PACKAGE
 
@@ -48,6 +47,8 @@ def _requirement(extra: str) -> str:
     if vcs := origin.get("vcs_info"):
         return f"{NAME}[{extra}] @ {vcs['vcs']}+{url}@{vcs['commit_id']}"
     if "dir_info" in origin:
+        from urllib.request import url2pathname  # which imports all that fetches from the web
+
         return f"{url2pathname(urlsplit(url).path)}[{extra}]"
     return f"{NAME}[{extra}] @ {url}"
 

@@ -95,11 +95,12 @@ LAYERS = Format(
     name="goldens of layers", older="read only: sets now hold a store; versions alone, at first"
 )
 
-BEGUN_RUN = Format(name="begun run")
+BEGUN_RUN = Format(name="begun run", newest=2, older="none is of a fleet before 2")
 LOTS = Format(
     name="lots of rows",
-    newest=2,
-    older="before 2 no line has a checksum, and the oracle's distance is the only figure of a row",
+    newest=3,
+    older="before 3 all rows passed; before 2 no line has a checksum, and the oracle's distance is "
+    "the only figure of a row",
 )
 ENVIRONMENT = Format(
     name="environment", newest=2, older="version 1 stated none, and holds the same", unstated=1

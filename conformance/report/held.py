@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import bisect
 import collections
+import dataclasses
 from collections.abc import Mapping
 
+from conformance.report.lots import Lot
 from conformance.report.rows import Row
 from conformance.report.run import Key, key_of, severity
 
@@ -36,8 +38,7 @@ class Held:
         """Take a row, and let go of the least severe one of the largest kind if there are more."""
         kind = key_of(row)
         mine = self._of_kind.setdefault(kind, [])
-        n_places = self._largest if self._n_held >= self._most else self._most_alike
-        if len(mine) == n_places:
+        if len(mine) == self._n_places:
             if severity(row) < severity(mine[-1]):
                 mine.pop()
                 bisect.insort(mine, row, key=severity)
@@ -48,6 +49,25 @@ class Held:
         self._largest = max(self._largest, len(mine))
         if self._n_held > self._most:
             self._let_go()
+
+    def add_lot(self, lot: Lot) -> None:
+        """Take the rows of a lot; where none of them would be held, none is made.
+
+        They are of one kind, and the smallest id is the most severe.
+        """
+        kind = key_of(lot.row)
+        mine = self._of_kind.get(kind, [])
+        worst = dataclasses.replace(lot.row, case=min(lot.cases()))
+        if len(mine) == self._n_places and severity(worst) >= severity(mine[-1]):
+            self._unheld[kind] += len(lot.seeds)
+            return
+        for row in lot.rows():
+            self.add(row)
+
+    @property
+    def _n_places(self) -> int:
+        """How many rows of a kind there can be by now."""
+        return self._largest if self._n_held >= self._most else self._most_alike
 
     def _let_go(self) -> None:
         kind, rows = max(self._of_kind.items(), key=lambda each: (len(each[1]), str(each[0])))

@@ -12,6 +12,7 @@ from xml.sax.xmlreader import AttributesImpl
 from conformance.core.case_set import cases_of
 from conformance.core.records import MACHINE, Status
 from conformance.report.escape import printable
+from conformance.report.lots import Lot
 from conformance.report.rows import Row
 from conformance.report.run import Run
 
@@ -19,19 +20,17 @@ FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 """Characters that XML 1.0 cannot hold in any form (section 2.2); XMLGenerator would write them."""
 
 
-def junit(run: Run, plain: Iterable[tuple[str, float]] = ()) -> str:
+def junit(run: Run) -> str:
     """Return what `write_junit` writes of a run whose rows are all held."""
     out = io.StringIO()
-    write_junit(run, run.rows, plain, out)
+    write_junit(run, run.rows, (), out)
     return out.getvalue()
 
 
-def write_junit(
-    run: Run, rows: Iterable[Row], plain: Iterable[tuple[str, float]], out: io.TextIOBase
-) -> None:
+def write_junit(run: Run, rows: Iterable[Row], lots: Iterable[Lot], out: io.TextIOBase) -> None:
     """Write the run as one test suite, a test case each, none of which is held.
 
-    rows: all but those that plainly passed in a block; plain: of these the id and the seconds.
+    rows: all but those of the lots.
     """
     xml = _Xml(out)
     xml.begin("testsuites")
@@ -51,8 +50,8 @@ def write_junit(
     for row in rows:
         if row.failed_checks != MACHINE:
             _write_case(xml, row)
-    for case, elapsed_s in plain:
-        xml.element("testcase", **_named(case, elapsed_s))
+    for lot in lots:
+        _write_lot(xml, lot)
     for reason, ids in run.missing_by_reason.items():
         for case in itertools.chain.from_iterable(map(cases_of, ids)):
             _write_other(xml, case, "error", reason)
@@ -102,6 +101,15 @@ def _write_case(xml: _Xml, row: Row) -> None:
     else:
         xml.element("skipped", message=headline)
     xml.end("testcase")
+
+
+def _write_lot(xml: _Xml, lot: Lot) -> None:
+    if lot.row.status == Status.LIMITED:
+        for row in lot.rows():
+            _write_case(xml, row)
+        return
+    for case in lot.cases():
+        xml.element("testcase", **_named(case, lot.row.elapsed_s))
 
 
 def _write_other(xml: _Xml, name: str, tag: str, said: str) -> None:

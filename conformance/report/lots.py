@@ -1,6 +1,7 @@
-"""Rows of many seeds that plainly passed, held as one of them and what its seed decides.
+"""Rows of many seeds that came to the same, held as one of them and what its seed decides.
 
-A million of them is a file of 100 MB; written out they are 2 GB, and in memory more.
+Nothing is said of one of them alone: it passed, or failed just what the ledger says. A million of
+them is a file of 100 MB; written out they are 2 GB, and in memory more.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +19,10 @@ from typing import Any
 from conformance.core.errors import Malformed, ReportError
 from conformance.core.ids import Block, parse_unit
 from conformance.core.lines import is_sealed, opened, sealed, whole_lines
-from conformance.core.reading import record
+from conformance.core.reading import Figure, record
 from conformance.core.versions import KEY, LOTS
-from conformance.report.rows import Row, from_json, from_values, to_values
-from conformance.report.run import Key, key_of
+from conformance.report.rows import Row, from_json, from_values, json_scalar, to_values
+from conformance.report.run import Key, is_plain, key_of
 
 LOTS_FILE = "lots.jsonl"
 """File of a run of blocks: a line for each block that is done, whatever came of it."""
@@ -37,7 +39,7 @@ OWN = ("case", "seed", "outcome", "metrics", "rerun")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lot:
-    """The rows of cases of one program that plainly passed alike.
+    """The rows of cases of one program that came to the same.
 
     row: of any of them. seeds, digests: of each, and of what it returned. figures: of each, by
         metric, those that its seed decides; the others are as the row has them.
@@ -105,7 +107,7 @@ def _digest(row: Row) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lots:
-    """The rows of a block that plainly passed; its other cases have rows of their own."""
+    """The rows of a block that have their like; its other cases have rows of their own."""
 
     block: Block
     lots: tuple[Lot, ...]
@@ -123,6 +125,11 @@ class Lots:
             counts[key_of(lot.row)] += len(lot.seeds)
         return counts
 
+    @property
+    def n_noteworthy(self) -> int:
+        """How many of them did not plainly pass."""
+        return sum(n for key, n in self.counts.items() if not is_plain(key))
+
 
 # --- As text -------------------------------------------------------------------------------------
 def told(lots: Lots) -> str:
@@ -132,7 +139,7 @@ def told(lots: Lots) -> str:
             "row": to_values(lot.row),
             "seeds": lot.seeds,
             "digests": lot.digests,
-            "figures": lot.figures,
+            "figures": {name: [*map(json_scalar, each)] for name, each in lot.figures.items()},
         }
         for lot in lots.lots
     ]
@@ -166,7 +173,7 @@ def _lot(values: Mapping[str, Any]) -> Lot:
         seeds=record(tuple[int, ...], values["seeds"]),
         digests=record(tuple[str, ...], values["digests"]),
         figures={
-            name: record(tuple[float, ...], each) for name, each in _figures_of(values).items()
+            name: record(tuple[Figure, ...], each) for name, each in _figures_of(values).items()
         },
     )
     lengths = (len(lot.seeds), len(lot.digests), *map(len, lot.figures.values()))
@@ -204,16 +211,46 @@ def read_rows(path: Path) -> Iterator[Row]:
 def lines_of_lots(folder: Path) -> Iterator[tuple[bytes, Lots]]:
     """Yield what `read_lots` does, each after its line."""
     path = folder / LOTS_FILE
+    number_of: dict[bytes, int] = {}
     for number, line in whole_lines(path) if path.exists() else ():
         with naming_line(path, number, "its block"):
-            yield line, read(line.decode())
+            lots = read(line.decode())
+        # A block that was run again is another line: the time is in it.
+        first = number_of.setdefault(hashlib.blake2b(line, digest_size=16).digest(), number)
+        if lots.lots and first != number:
+            raise _twice(path, first, number)
+        yield line, lots
 
 
 def lines_of_rows(path: Path) -> Iterator[tuple[bytes, Row]]:
-    """Yield what `read_rows` does, each after its line."""
+    """Yield what `read_rows` does, each after its line.
+
+    A file without any checksum is of the days before there were such.
+    """
+    bare = with_one = 0
+    last = b""
     for number, line in whole_lines(path) if path.exists() else ():
+        if line == last:
+            raise _twice(path, number - 1, number)
+        last = line
         with naming_line(path, number, "its case"):
-            yield line, from_json(line.decode())
+            text = line.decode()
+            row = from_json(text)
+        if is_sealed(text):
+            with_one = with_one or number
+        else:
+            bare = bare or number
+        if bare and with_one:
+            with naming_line(path, bare, "its case"):
+                raise ReportError(f"it has no checksum, and line {with_one} has one")
+        yield line, row
+
+
+def _twice(path: Path, first: int, again: int) -> ReportError:
+    return ReportError(
+        f"{path}, line {again}: it is line {first} again, a copy that would count twice: take one "
+        "of the two away"
+    )
 
 
 @contextlib.contextmanager

@@ -23,8 +23,15 @@ from conformance.core.versions import KEY
 from conformance.report.lots import OWN, Lot, Lots
 from conformance.report.rows import COLUMNS, Column, Row, defaults
 
-CHUNK = 10_000
-"""Rows of one part of a file that is written part by part: some 15 MB of memory."""
+CHUNK = 2_500
+"""Rows that are made at a time."""
+
+ROW_GROUP = 15_000
+"""Rows of one part of a file that is written part by part: some 35 MB of memory. What the footer
+says of a part is in memory to the end of the file, 60 KB of each."""
+
+BATCH = 10_000
+"""Rows that are read at a time."""
 
 CATEGORY, TIME = "category", "datetime64[us, UTC]"
 
@@ -40,7 +47,7 @@ TYPES: Mapping[str, tuple[pa.DataType, str]] = {
 
 
 def write_records(rows: Iterable[Row], blocks: Iterable[Lots], path: Path) -> None:
-    """Write rows, and those of lots after them, to a Parquet file, some CHUNK in memory at a time.
+    """Write rows, and those of lots after them, to a Parquet file, ROW_GROUP in memory at a time.
 
     Columns in which the rows of a lot differ get no dictionary: it would hold each row. Each page
     has a checksum: a bit that flips in a digest would else be another outcome.
@@ -49,10 +56,28 @@ def write_records(rows: Iterable[Row], blocks: Iterable[Lots], path: Path) -> No
     with pq.ParquetWriter(
         path, SCHEMA, use_dictionary=repeated, compression="zstd", write_page_checksum=True
     ) as writer:
-        for table in tables(rows, blocks):
+        for table in _row_groups(tables(rows, blocks)):
             writer.write_table(table)
             del table
             pa.default_memory_pool().release_unused()  # else it grows with the number of parts
+
+
+def _row_groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables joined to such of ROW_GROUP rows or a few more; none is held meanwhile."""
+    left = iter(parts)
+    while some := [*_enough(left)]:
+        group = pa.concat_tables(some).unify_dictionaries()
+        del some
+        yield group
+        del group
+
+
+def _enough(parts: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables until they have ROW_GROUP rows together."""
+    n_rows = 0
+    while n_rows < ROW_GROUP and (part := next(parts, None)) is not None:
+        n_rows += len(part)
+        yield part
 
 
 def table_of(rows: Iterable[Row], blocks: Iterable[Lots]) -> pa.Table:
@@ -72,7 +97,7 @@ def read_columns(path: Path, names: Collection[str]) -> Iterator[pa.RecordBatch]
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         known = file.schema_arrow.names
         wanted = [name for name in dict.fromkeys((*names, KEY)) if name in known]
-        for batch in file.iter_batches(CHUNK, columns=wanted):
+        for batch in file.iter_batches(BATCH, columns=wanted):
             try:
                 for version in batch[KEY].unique().to_pylist() if KEY in known else [None]:
                     defaults(known, version)

@@ -21,7 +21,7 @@ from conformance.core.case_set import CaseSet
 from conformance.core.errors import cannot_write
 from conformance.core.files import atomic_file, replace_file
 from conformance.core.lines import append, sealed
-from conformance.core.records import MACHINE, Environment
+from conformance.core.records import MACHINE, Environment, Status
 from conformance.report.drift_csv import to_csv
 from conformance.report.held import Held
 from conformance.report.lots import LOTS_FILE, Lots, read_lots, read_rows, rows_of, told
@@ -37,6 +37,9 @@ from conformance.report.run import (
     Key,
     Run,
     is_failed,
+    is_plain,
+    key_of,
+    n_of,
     worst_first,
 )
 from conformance.report.terminal import terminal_lines
@@ -66,7 +69,8 @@ class RunRecorder:
         self._started_s = time.monotonic()
         self._held = Held()
         self._plain: collections.Counter[Key] = collections.Counter()
-        self._n_own = 0
+        self._n_own = self._n_in_lots = 0
+        self._is_held_of_lots = False
         self._told = CaseSet()
         self._reasons: dict[str, CaseSet] = {}
         self._run: Run | None = None
@@ -85,7 +89,7 @@ class RunRecorder:
     @property
     def n_rows(self) -> int:
         """How many rows there are so far."""
-        return self._n_own + self._plain.total()
+        return self._n_own + self._n_in_lots
 
     @property
     def cases(self) -> CaseSet:
@@ -114,8 +118,14 @@ class RunRecorder:
         """The rows so far of cases that failed, worst first: of many, those that are held."""
         return worst_first(filter(is_failed, self._held.rows))
 
+    @property
+    def n_failed(self) -> int:
+        """How many cases failed so far."""
+        unheld = {key: n for key, n in self._held.unheld.items() if key.is_judged}
+        return len(self.failed) + n_of(unheld, Status.FAILED)
+
     def add_lots(self, block: Lots) -> None:
-        """Append what a block came to, and remember no more than how many rows there are.
+        """Append what a block came to, and remember no more of what plainly passed than its number.
 
         Raises:
             ReportError: the folder cannot be written.
@@ -124,9 +134,14 @@ class RunRecorder:
         self._count_lots(block)
 
     def _count_lots(self, block: Lots) -> None:
-        self._plain.update(block.counts)
+        self._n_in_lots += block.n_rows
         for lot in block.lots:
             self._told.add_seeds(lot.row.case, lot.seeds)
+            if is_plain(key := key_of(lot.row)):
+                self._plain[key] += len(lot.seeds)
+            else:
+                self._held.add_lot(lot)
+                self._is_held_of_lots = True
 
     def _append(self, name: str, line: str) -> None:
         try:
@@ -230,12 +245,11 @@ class RunRecorder:
         from conformance.report.junit import write_junit
 
         lots = (lot for block in self._lots() for lot in block.lots)
-        plain = ((case, lot.row.elapsed_s) for lot in lots for case in lot.cases())
         with (
             atomic_file(self.folder / "junit.xml") as draft,
             draft.open("w", encoding="utf-8") as file,
         ):
-            write_junit(run, self._own_rows(run), plain, file)
+            write_junit(run, self._own_rows(run), lots, file)
 
     def _write_records(self, run: Run) -> None:
         if importlib.util.find_spec("pyarrow") is None:
@@ -255,10 +269,11 @@ class RunRecorder:
 
     def _own_rows(self, run: Run) -> Iterable[Row]:
         """Return the rows that are no lots': those that are held, if these are all."""
-        return read_rows(self.folder / ROWS) if self._held.unheld else run.rows
+        are_others = self._held.unheld or self._is_held_of_lots
+        return read_rows(self.folder / ROWS) if are_others else run.rows
 
     def _lots(self) -> Iterator[Lots]:
-        return read_lots(self.folder) if self._plain else iter(())
+        return read_lots(self.folder) if self._n_in_lots else iter(())
 
 
 def new_run_id() -> str:

@@ -467,7 +467,7 @@ def _least_likely(checks: tuple[CheckResult, ...]) -> Statistic | None:
 
 def _metrics(checks: tuple[CheckResult, ...]) -> str:
     numbers = {
-        f"{check.check}.{name}": _json_scalar(float(value))
+        f"{check.check}.{name}": json_scalar(float(value))
         for check in checks
         for name, value in check.metrics.items()
     }
@@ -560,7 +560,7 @@ def to_json(values: Row) -> str:
 def to_values(values: Row) -> dict[str, Any]:
     """Return the row as the object that its JSON is."""
     found = dict(zip(_NAMES, _values_of(values), strict=True))
-    return found | {name: _json_scalar(found[name]) for name in _REALS}
+    return found | {name: json_scalar(found[name]) for name in _REALS}
 
 
 _STRICT = json.JSONEncoder(allow_nan=False)
@@ -574,7 +574,8 @@ _REPEATED = tuple(
 _REALS = tuple(column.name for column in COLUMNS if column.kind is float)
 
 
-def _json_scalar(value: Any) -> Any:
+def json_scalar(value: Any) -> Any:
+    """Return a value as strict JSON can hold it: NaN and infinities are text."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

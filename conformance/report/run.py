@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -80,9 +81,9 @@ Nights = Mapping[str, Sequence[Night]]
 """By case, oldest first."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """The rows of one run and what was asked of it.
+    """The rows of one run and what was asked of it. What takes long to count is counted once.
 
     rows: those that are held here, the worst of each kind. unheld: how many others there are.
     told: the cases that have a verdict, besides those of `rows`. expected: ids of the cases, and of
@@ -147,18 +148,18 @@ class Run:
         """The file that has all that drifted."""
         return DRIFT if len(self.noteworthy) == self.n_noteworthy else RECORDS
 
-    @property
+    @functools.cached_property
     def tally(self) -> Tally:
         """How many cases have a verdict, by `key_of`."""
         held = collections.Counter(map(key_of, self.judged))
         return held + collections.Counter({k: n for k, n in self.unheld.items() if k.is_judged})
 
-    @property
+    @functools.cached_property
     def judged_cases(self) -> CaseSet:
         """The cases that have a verdict."""
         return self.told | CaseSet(row.case for row in self.judged)
 
-    @property
+    @functools.cached_property
     def missing(self) -> tuple[str, ...]:
         """Ids of the expected cases that left no verdict, ranges of seeds in one."""
         present = self.judged_cases

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from conformance.cases.planes import tier_of
@@ -46,13 +46,12 @@ def block_verdicts(session: Session, block: Block) -> Iterator[Verdict | Lots]:
 
 
 def as_lots(block: Block, verdicts: Iterable[Verdict | Lot]) -> Iterator[Verdict | Lots]:
-    """Yield the verdicts of a block but for those that plainly passed, which come last, as lots."""
+    """Yield the verdicts of a block but for those of which others have the like; lots come last."""
     lots: list[Lot] = []
     for found in verdicts:
         if isinstance(found, Lot):
             lots.append(found)
-        elif _is_plain(found):
-            assert found.row is not None
+        elif found.row is not None and _is_template(found):
             lots.append(Lot.of(found.row))
         else:
             yield found
@@ -74,15 +73,13 @@ def _found(session: Session, block: Block) -> Iterator[Verdict | Lot]:
         if not drawn.take(number, case):
             yield (verdict := session.verdict(case))
             drawn.learn(number, verdict)
-    for lot in drawn.lots:
-        if lot.row.status == Status.PASSED:
-            yield lot
-        else:
-            yield from (Verdict(case=block.case.of_seed(row.seed), row=row) for row in lot.rows())
+    yield from drawn.lots
 
 
-def _is_plain(verdict: Verdict) -> bool:
-    return _is_template(verdict) and verdict.row is not None and verdict.row.status == Status.PASSED
+def first_of(texts: Sequence[str]) -> str:
+    """Return the first of what is wrong with seeds of a block, and how many others are; or ""."""
+    more = f"\nand {len(texts) - 1} more seeds of the block" if texts[1:] else ""
+    return f"{texts[0]}{more}" if texts else ""
 
 
 def _is_template(verdict: Verdict) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from conformance.cases.selection import blocks, select
@@ -28,13 +28,19 @@ class Fleet(Session):
     """A session whose cases are observed on a Ray cluster, and judged here as they arrive.
 
     Blocks of ranges of seeds are judged there: see `parcels`. timeout_s: for one attempt at one
-    compile group or parcel. given: what `options.given` told.
+    compile group or parcel. given: what `options.given` told. done: see `Session`.
     """
 
     def __init__(
-        self, address: str, timeout_s: float, given: Mapping[str, Any], run_id: str
+        self,
+        address: str,
+        timeout_s: float,
+        given: Mapping[str, Any],
+        run_id: str,
+        *,
+        done: Collection[str] = (),
     ) -> None:
-        super().__init__(read_given(given), run_id)
+        super().__init__(read_given(given), run_id, done=done)
         self._given = given
         self._address = address
         self._timeout_s = timeout_s
@@ -70,7 +76,7 @@ class Fleet(Session):
         Raises:
             FleetUnavailable: it is not there.
         """
-        _ = self.units  # they may ask for host devices by such a variable
+        _ = self.selected  # they may ask for host devices by such a variable
         return fleet.RayCluster(self._address, environment.environment_variables())
 
     @functools.cached_property
@@ -80,7 +86,7 @@ class Fleet(Session):
         Raises:
             FleetUnavailable: the cluster lacks a resource, or a node cannot run its backend.
         """
-        programs = (each.case if isinstance(each, Block) else each for each in self.units)
+        programs = (each.case if isinstance(each, Block) else each for each in self.selected)
         names = sorted({case.backend for case in programs})
         fleet.require_resources(names, self.cluster)
         first, *others = [self.cluster.probe(name) for name in names]

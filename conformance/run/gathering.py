@@ -69,7 +69,7 @@ class Gathering:
             self.faults.append(values.messages)
 
     def add_lots(self, text: str) -> None:
-        """Take the rows of a block that plainly passed, and write them down at once.
+        """Take the rows of a block that have their like, and write them down at once.
 
         Raises:
             ReportError: they cannot be written.
@@ -77,7 +77,7 @@ class Gathering:
         self._recorder.add_lots(lots.read(text))
 
     def take(self, test: str, found: Verdict | Lots) -> None:
-        """Take what came of a case of a test, or of those of its block that plainly passed.
+        """Take what came of a case of a test, or of those of its block that have their like.
 
         Raises:
             ReportError: it cannot be written.

@@ -85,6 +85,19 @@ class Isolated(Session):
         """By what the workers judge; see `Bench`."""
         return str(self._began[0].facts["judged_by"])
 
+    def validate_files(self) -> None:
+        """Ensure that the golden set can be read, and a ledger that was named.
+
+        The shipped one is read by workers alone: whoever reads a ledger imports all checks, since
+        it announces what they find.
+
+        Raises:
+            GoldenError, LedgerError, SelectionError: see `Session.validate_files`.
+        """
+        if self.options.ledger is not None:
+            super().validate_files()
+        _ = self.goldens
+
     def prepared(self) -> Session:
         """Return this session: what its cases share is the worker's."""
         return self

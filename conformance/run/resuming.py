@@ -35,11 +35,25 @@ STALE = (RECORDS, RECORDS_AS_TEXT, MISSING)
 # --- What was begun ------------------------------------------------------------------------------
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """How a run was begun. given: what `options.given` told. judged_by: see `Bench`."""
+    """How a run was begun. given: what `options.given` told. judged_by: see `Bench`.
+
+    fleet: the address of the Ray cluster that it was begun on; "" for this machine.
+    """
 
     given: Mapping[str, Any]
     environment: Environment
     judged_by: str
+    fleet: str = ""
+
+    @property
+    def decisive(self) -> Environment:
+        """What of the environment the rest must have in common with what there is.
+
+        Nodes of a cluster may be unlike each other: a row tells its own node's host and devices.
+        """
+        if not self.fleet:
+            return self.environment
+        return dataclasses.replace(self.environment, host={}, devices={})
 
 
 def is_noted(folder: Path) -> bool:
@@ -77,18 +91,19 @@ def read(folder: Path) -> Begun:
         if not isinstance(given := values.get("given"), dict):
             raise Malformed.value(given, "an object").within("given")
         where = record(Environment, values.get("environment"))
-        return Begun(given=given, environment=where, judged_by=str(values.get("judged_by")))
+        by, fleet = str(values.get("judged_by")), str(values.get("fleet", ""))
+        return Begun(given=given, environment=where, judged_by=by, fleet=fleet)
 
 
-def require_same(folder: Path, was: Begun, environment: Environment, judged_by: str) -> None:
+def require_same(folder: Path, was: Begun, now: Begun) -> None:
     """Ensure that what follows has all that decides a verdict in common with what there is.
 
     Raises:
         ReportError: it was begun elsewhere, or judged by something else.
     """
-    faults = differences(was.environment, environment)
-    if was.judged_by != judged_by:
-        faults.append(f"judged by {was.judged_by} -> {judged_by}")
+    faults = differences(was.decisive, now.decisive)
+    if was.judged_by != now.judged_by:
+        faults.append(f"judged by {was.judged_by} -> {now.judged_by}")
     if faults:
         raise ReportError(
             f"{folder} was begun otherwise ({'; '.join(faults)}): restore that, or begin the run "

@@ -290,10 +290,12 @@ class Session:
 
     def laws(self, failed: Iterable[Row]) -> tuple[Figure, ...]:
         """Return plots of the laws of what failed, swept where the cases ran."""
-        from conformance.run.laws import laws_of
+        if not (rows := tuple(failed)):
+            return ()
+        from conformance.run.laws import laws_of  # and with it all that sweeps
 
         here = self.has_run or bool(registered_names())
-        return laws_of(failed, self.options, self.catalogue, here=here)
+        return laws_of(rows, self.options, self.catalogue, here=here)
 
     def failure_text(self, result: CaseResult, rerun: str) -> str:
         """Return what the failed checks say, and how to run the case again; "" if none failed."""
@@ -336,7 +338,7 @@ class Session:
 
 def _error_budget(catalogue: Catalogue, units: Iterable[Case | Block]) -> str:
     from conformance.judge.alpha import allocation_text
-    from conformance.judge.checks.statistics import is_sampled
+    from conformance.judge.sampled import is_sampled
 
     n_cases = n_samples = 0
     for unit in units:

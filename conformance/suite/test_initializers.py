@@ -10,7 +10,7 @@ from conformance.pytest_plugin import PLAIN, ROW, SESSION
 from conformance.report import lots
 from conformance.report.lots import Lots
 from conformance.report.rows import to_json
-from conformance.run.blocks import block_verdicts
+from conformance.run.blocks import block_verdicts, first_of
 from conformance.run.session import Session
 
 
@@ -36,7 +36,7 @@ def test_case(
 
 
 def _judge_block(block: Block, session: Session, request: pytest.FixtureRequest) -> None:
-    """Take the verdict on every seed of a block; those that plainly passed come as a lot."""
+    """Take the verdict on every seed of a block; those that came to the same come as lots."""
     texts = []
     # The item outlives its report, and would hold these rows to the end of the run.
     request.addfinalizer(request.node.user_properties.clear)
@@ -49,5 +49,4 @@ def _judge_block(block: Block, session: Session, request: pytest.FixtureRequest)
         request.node.user_properties.append((ROW, to_json(found.row)))
         texts += [found.text] if found.text else []
     if texts:
-        more = f"\nand {len(texts) - 1} more seeds of the block failed" if texts[1:] else ""
-        pytest.fail(texts[0] + more, pytrace=False)
+        pytest.fail(first_of(texts), pytrace=False)

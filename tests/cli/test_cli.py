@@ -71,6 +71,25 @@ def reports_of(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("cold_python")
+def test_a_run_in_which_nothing_fails_imports_no_more_than_it_needs(tmp_path: Path) -> None:
+    """Its worker judges; the command has nothing to sweep, no cluster, and nothing to fetch."""
+    needless = {
+        *("conformance.run.fleet", "conformance.run.laws", "conformance.judge.rules"),
+        *("urllib.request", "pandas", "jax", "scipy"),
+    }
+    words = ["run", "zeros-float32-64-s0-cpu-eager", "--reports", str(tmp_path)]
+    program = (
+        "import sys; from conformance.cli import main\n"
+        f"print(main({words}), {needless} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program]
+
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603  # ours
+
+    assert printed.splitlines()[-1] == "0 set()"
+
+
+@pytest.mark.usefixtures("cold_python")
 def test_help_imports_nothing_slow() -> None:
     program = (
         "import sys; from conformance.cli import main\n"

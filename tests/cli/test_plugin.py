@@ -391,6 +391,46 @@ def test_a_worker_keeps_no_row_that_it_has_sent(
     assert len(read_run(conform.folder())) == 4
 
 
+def test_a_worker_makes_the_item_of_a_block_when_it_is_asked_for(
+    conform: Conform, pytester: pytest.Pytester
+) -> None:
+    """It holds one like which others are made, the last two, and those that somebody changed."""
+    pytester.makepyfile(
+        keeper="""
+        import gc, json, pathlib
+        import pytest
+
+        FOUND = {}
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_collection_modifyitems(items):
+            items[1].add_marker(pytest.mark.usefixtures())
+            FOUND["collected"] = [item.nodeid for item in items]
+
+        def pytest_sessionfinish(session):
+            if hasattr(session.config, "workerinput"):
+                alive = (each for each in gc.get_objects() if type(each) is pytest.Function)
+                FOUND["alive"] = sum(1 for _ in alive)
+                FOUND["items"] = [item.nodeid for item in session.items]
+                FOUND["marked"] = [len(item.own_markers) for item in session.items]
+                FOUND["last"] = session.items[-1].nodeid
+                FOUND["some"] = [item.nodeid for item in session.items[2:4]]
+                with pytest.raises(IndexError):
+                    session.items[6]
+                pathlib.Path("found.json").write_text(json.dumps(FOUND))
+        """
+    )
+    conform.apart("-p", "keeper", "--seed", "1000:2200", "-n", "1", initializers="uniform")
+
+    found = json.loads((pytester.path / "found.json").read_text())
+    assert len(found["collected"]) == 6
+    assert found["items"] == found["collected"]
+    assert (found["last"], found["some"]) == (found["items"][-1], found["items"][2:4])
+    assert found["marked"] == [0, 1, 0, 0, 0, 0]
+    assert found["alive"] == 4
+    assert len(read_run(conform.folder())) == 1200
+
+
 OF_NO_TIER = "100:550"
 """Seeds whose goldens no tier holds, so that none is missing."""
 

@@ -7,6 +7,7 @@ import pytest
 from conformance.core.formats import DTYPES
 from conformance.core.ids import (
     Block,
+    Case,
     Parameter,
     parse_case,
     parse_parameter,
@@ -15,6 +16,18 @@ from conformance.core.ids import (
     unfit,
 )
 from conformance.core.keys import KeySpec, parse_key
+
+
+def test_cases_of_one_program_share_all_but_their_keys() -> None:
+    """Of a million seeds as many ids are parsed as there are blocks."""
+    one, other = (parse_case(f"normal-float32-64x32-s{seed}-cpu-eager") for seed in (0, 200))
+
+    def parts(case: Case) -> list[object]:
+        problem = case.problem
+        axes = (problem.initializer, problem.dtype, problem.shape, problem.prng)
+        return [*axes, case.backend, case.transform]
+
+    assert all(a is b for a, b in zip(parts(one), parts(other), strict=True))
 
 
 @pytest.mark.parametrize(

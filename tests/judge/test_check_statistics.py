@@ -26,9 +26,9 @@ from conformance.judge.checks import statistics
 from conformance.judge.checks.statistics import (
     check_statistics,
     is_no_accident,
-    is_sampled,
     wanted_keys,
 )
+from conformance.judge.sampled import is_sampled
 from conformance.oracle import haar
 from tests.evidence import declared, evidence, with_moments
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import re
@@ -37,8 +38,12 @@ from conformance.observe.fleet import (
 )
 from conformance.observe.observer import Observer
 from conformance.report.frames import read_run
+from conformance.report.lots import LOTS_FILE
+from conformance.report.run import RECORDS, ROWS
+from conformance.run import resuming
 from conformance.run.options import nothing_given
 from conformance.run.parcels import asked_of_nodes, judge_parcel, parcels_of
+from conformance.run.resuming import Begun
 from tests import ROOT
 
 NOTHING = Observed(
@@ -359,6 +364,99 @@ def test_a_range_of_seeds_has_the_rows_of_one_machine(
     pd.testing.assert_frame_equal(there.drop(columns=OF_THE_RUN), here.drop(columns=OF_THE_RUN))
     assert there["rerun"].str.contains(" --fleet x").all()
     assert (there["mode"] == IN_BLOCK).sum() == 900 - 2 * 2 * 3  # the ends of three blocks each
+
+
+def run_there(reports: Path, *asked: str) -> Path:
+    """Run on the cluster, and return the folder."""
+    main(["run", "--backend", "cpu", *asked, "--reports", str(reports), "--fleet", "x"])
+    [folder] = reports.iterdir()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["blocks", "cases"])
+def test_a_run_of_a_fleet_that_was_cut_short_goes_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By --resume alone, as on one machine; the cluster may have another address by then."""
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels if name == "blocks" else LocalFleet)
+    asked = SEEDS if name == "blocks" else ["--initializer", "zeros", "--tier", "quick"]
+    folder = run_there(tmp_path, *asked)
+    expected = rows_of(tmp_path).drop(columns=["recorded_at", "elapsed_s"])
+    path = folder / (LOTS_FILE if name == "blocks" else ROWS)
+    kept = path.read_text().splitlines(keepends=True)[:2]
+    path.write_text(f"{''.join(kept)}{kept[0][:40]}")
+    (folder / RECORDS).unlink()
+
+    assert main(["run", "--resume", str(folder)]) == 0
+    assert path.read_text().splitlines(keepends=True)[:2] == kept
+    found = rows_of(tmp_path).drop(columns=["recorded_at", "elapsed_s"])
+    pd.testing.assert_frame_equal(found, expected, check_categorical=False)
+
+    path.write_text("".join(kept))
+    assert main(["run", "--resume", str(folder), "--fleet", "y"]) == 0
+    reruns = rows_of(tmp_path)["rerun"]
+    assert set(reruns.str.extract(r"--fleet (\w)")[0]) == {"x", "y"}
+
+
+def test_blocks_that_a_fleet_lost_are_done_when_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, bad, last = (f"normal-float32-64-s{seeds}-cpu-eager" for seeds in PARTS)
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    monkeypatch.setattr(LocalParcels, "lost", (f"{first} to {last}", bad))
+    folder = run_there(tmp_path, *SEEDS)
+    monkeypatch.setattr(LocalParcels, "lost", ())
+
+    assert main(["run", "--resume", str(folder)]) == 0
+    assert "PASSED: 900 cases" in capsys.readouterr().out
+
+
+def test_a_run_of_a_fleet_that_is_done_is_reported_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    folder = run_there(tmp_path, *SEEDS)
+    (folder / RECORDS).unlink()
+
+    assert main(["run", "--resume", str(folder)]) == 0
+    assert len(rows_of(tmp_path)) == 900
+
+
+def test_nodes_may_be_unlike_each_other_and_their_versions_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    folder = run_there(tmp_path, *SEEDS)
+    here = fleet.probe("cpu")
+    other = dataclasses.replace(here, host={"cpu": "other"}, devices={"cpu": "other"})
+    monkeypatch.setattr(LocalParcels, "probe", lambda *_: other)
+    assert main(["run", "--resume", str(folder)]) == 0
+
+    other = dataclasses.replace(here, packages={**here.packages, "jaxlib": "0.1"})
+    assert main(["run", "--resume", str(folder)]) == 3
+    assert f"{folder} was begun otherwise (jaxlib: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("here", [["--in-process"], ["-n", "2"]])
+def test_a_run_of_a_fleet_does_not_go_on_here(
+    here: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = Environment(packages={}, config={}, host={}, devices={})
+    begun = Begun(given=nothing_given(), environment=nowhere, judged_by="", fleet="x")
+    resuming.note(tmp_path, begun)
+
+    assert main(["run", "--resume", str(tmp_path), *here]) == 4
+    assert f"{tmp_path} was begun on the Ray cluster x: leave out " in capsys.readouterr().err
+
+
+def test_a_run_of_this_machine_does_not_go_on_in_a_fleet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = Environment(packages={}, config={}, host={}, devices={})
+    resuming.note(tmp_path, Begun(given=nothing_given(), environment=nowhere, judged_by=""))
+
+    assert main(["run", "--resume", str(tmp_path), "--fleet", "x"]) == 4
+    assert f"{tmp_path} was begun on this machine: leave out --fleet x" in capsys.readouterr().err
 
 
 def test_of_a_parcel_that_ends_workers_only_the_block_is_lost_that_does(

@@ -110,6 +110,21 @@ def test_a_range_of_seeds_has_the_rows_of_one_machine(address: str, tmp_path: Pa
     assert len(one) == 900
 
 
+def test_a_range_of_seeds_that_was_cut_short_goes_on(address: str, tmp_path: Path) -> None:
+    words = ["run", "--backend", "cpu", "--initializer", "normal,zeros", "--dtype", "float32"]
+    words += ["--shape", "64", "--seed", "0:450", "--reports", str(tmp_path), "--fleet", address]
+    assert main(words) == 0
+    expected = outcomes_of(tmp_path)
+    [folder] = tmp_path.iterdir()
+    kept = (folder / "lots.jsonl").read_text().splitlines(keepends=True)[:2]
+    (folder / "lots.jsonl").write_text(f"{''.join(kept)}{kept[0][:40]}")
+
+    assert main(["run", "--resume", str(folder)]) == 0
+
+    assert (folder / "lots.jsonl").read_text().splitlines(keepends=True)[:2] == kept
+    assert outcomes_of(tmp_path) == expected
+
+
 def outcomes_of(reports: Path) -> list[list[str]]:
     """Return what came of each case of the only run, sorted by its id."""
     (folder,) = reports.iterdir()

@@ -15,6 +15,7 @@ import pytest
 from conformance.core.records import Status
 from conformance.report.frames import missing_lines, read_drift, read_run
 from conformance.report.held import Held
+from conformance.report.lots import Lot
 from conformance.report.markdown import markdown
 from conformance.report.page.of_run import page_of_run
 from conformance.report.page.pairs import HEAD, table_of
@@ -77,6 +78,38 @@ def test_all_rows_of_a_small_run_are_held_by_their_ids() -> None:
     assert (len(found.rows), found.unheld) == (3, {})
 
 
+def lot_of(stop: int, first: int = 0) -> Lot:
+    seeds = tuple(range(first, stop))
+    row = limited(first)
+    return Lot(row=row, seeds=seeds, digests=(row.outcome.rpartition(" ")[2],) * len(seeds))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_rows_of_lots_are_held_as_rows_of_their_own_are(number: int) -> None:
+    lots = [lot_of(stop, stop - 7) for stop in range(7, 120, 7)]
+    others = [failed(seed) for seed in range(9)]
+    ours: list[Lot | Row] = [*lots, *others]
+    random.Random(number).shuffle(ours)
+    found, expected = Held(most=12, most_alike=10), Held(most=12, most_alike=10)
+    for each in ours:
+        found.add_lot(each) if isinstance(each, Lot) else found.add(each)
+    for row in (*others, *(row for lot in lots for row in lot.rows())):
+        expected.add(row)
+
+    assert [row.case for row in found.rows] == [row.case for row in expected.rows]
+    assert found.unheld == expected.unheld
+
+
+def test_of_a_lot_that_would_not_be_held_no_row_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Held(most_alike=3)
+    found.add_lot(lot_of(3))
+    monkeypatch.setattr(Lot, "rows", lambda _: pytest.fail("a row was made"))
+    found.add_lot(lot_of(9, 4))
+
+    assert seeds(found, "zeros") == [0, 1, 2]
+    assert sum(found.unheld.values()) == 5
+
+
 # --- A run of more rows than are held ------------------------------------------------------------
 @pytest.fixture
 def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunRecorder:
@@ -102,6 +135,7 @@ def test_a_run_counts_what_is_not_held(recorder: RunRecorder) -> None:
 
     assert len(run.rows) == 2 * N_HELD + 1
     assert run.n_judged == N_FAILED + N_LIMITED
+    assert (recorder.n_failed, len(recorder.failed)) == (N_FAILED, N_HELD)
     assert run.limitations == {"known-1": N_LIMITED}
     assert run.verdict == ("FAILED: 30 of 50 cases; INCOMPLETE: 1 of 51 cases left no result")
     lines = recorder.summary_lines()

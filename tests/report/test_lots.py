@@ -10,14 +10,25 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from conformance.core.errors import ReportError, UnfinishedRunWarning
 from conformance.core.ids import Block, parse_unit
-from conformance.core.lines import SEAL, sealed
+from conformance.core.lines import SEAL, opened, sealed
 from conformance.core.records import DriftClass, Status
+from conformance.report import parquet
 from conformance.report.frames import read_run
-from conformance.report.lots import DISTANCE, LOTS_FILE, Lot, Lots, read, rows_of, told
+from conformance.report.lots import (
+    DISTANCE,
+    LOTS_FILE,
+    Lot,
+    Lots,
+    read,
+    read_lots,
+    rows_of,
+    told,
+)
 from conformance.report.recorder import RunRecorder
 from conformance.report.rows import Row
 from tests.report.test_report import ENVIRONMENT, IDENTICAL, as_row, failure, result, returned
@@ -106,7 +117,8 @@ def resealed(values: dict[str, Any]) -> str:
 
 
 def test_lots_read_back_as_they_were_told() -> None:
-    lots = block_of(LOT, Lot.of(ROWS[1]))
+    infinite = dataclasses.replace(LOT, figures={DISTANCE: (math.inf, -math.inf, 0.5)})
+    lots = block_of(LOT, infinite, Lot.of(ROWS[1]))
 
     assert read(told(lots)) == lots
 
@@ -167,11 +179,65 @@ def test_rows_of_lots_are_read_as_those_of_their_own(tmp_path: Path) -> None:
     assert found["max_ulp"].max() == 2**64 - 1
 
 
+def test_records_are_written_in_parts_of_many_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the footer says of each part is in memory until the file is closed."""
+    monkeypatch.setattr(parquet, "CHUNK", 2)
+    monkeypatch.setattr(parquet, "ROW_GROUP", 5)
+    others = [as_row(result(f"i{seed}", seed=seed)) for seed in range(30, 37)]
+    recorder = recorder_of(tmp_path, *others)
+
+    with pq.ParquetFile(recorder.folder / "records.parquet") as file:
+        groups = range(file.num_row_groups)
+        assert [file.metadata.row_group(each).num_rows for each in groups] == [6, 4]
+    found = read_run(recorder.folder)
+    assert found["case"].tolist() == [row.case for row in (*others, *ROWS)]
+    assert found["initializer"].tolist() == [row.initializer for row in (*others, *ROWS)]
+
+
 def test_a_run_counts_rows_of_lots(tmp_path: Path) -> None:
     recorder = recorder_of(tmp_path, as_row(failure(seed=15)))
 
     assert recorder.n_rows == 4
     assert recorder.summary_lines()[0].startswith("FAILED: 1 of 4 cases")
+
+
+LIMITED = dataclasses.replace(
+    LOT, row=dataclasses.replace(ROWS[0], status="limited", limitation="known-1", messages="known")
+)
+
+
+def test_rows_of_lots_that_are_limited_are_told_as_those_of_their_own(tmp_path: Path) -> None:
+    """The worst are held and shown; in the files each is there once."""
+    as_lot = RunRecorder(folder=tmp_path / "lot", command="conformance run")
+    as_lot.add_lots(block_of(LIMITED))
+    as_rows = RunRecorder(folder=tmp_path / "rows", command="conformance run")
+    for row in LIMITED.rows():
+        as_rows.add(row)
+    one, other = (
+        each.finish(expected=[*LOT.cases(), "lost"], environment=ENVIRONMENT, junit=True)
+        for each in (as_lot, as_rows)
+    )
+
+    assert block_of(LIMITED, LOT).n_noteworthy == len(SEEDS)
+    assert (one.rows, one.tally, one.verdict) == (other.rows, other.tally, other.verdict)
+    assert one.limitations == {"known-1": len(SEEDS)}
+    assert as_lot.n_rows == as_rows.n_rows == len(SEEDS)
+    assert (as_lot.folder / "rows.jsonl").read_text() == ""
+    for name in ("drift.csv", "missing.json"):
+        assert (as_lot.folder / name).read_text() == (as_rows.folder / name).read_text()
+    with pytest.warns(UnfinishedRunWarning):
+        found, expected = (
+            read_run(each.folder).sort_values("case", ignore_index=True)
+            for each in (as_lot, as_rows)
+        )
+    pd.testing.assert_frame_equal(found, expected, check_categorical=False)
+    suites = [
+        ElementTree.parse(each.folder / "junit.xml").getroot()[0]  # noqa: S314  # ours
+        for each in (as_lot, as_rows)
+    ]
+    assert [len(suite.findall("testcase/skipped")) for suite in suites] == [3, 3]
 
 
 def test_rows_of_lots_count_with_the_overlay_that_judged_them(tmp_path: Path) -> None:
@@ -226,6 +292,58 @@ def test_records_that_are_damaged_are_named(tmp_path: Path) -> None:
 
     with pytest.raises(ReportError, match=r"records\.parquet cannot be read .*: run it again"):
         read_run(path.parent)
+
+
+def test_a_line_of_lots_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    folder = recorder_of(tmp_path, is_finished=False).folder
+    path = folder / LOTS_FILE
+    other = told(block_of(Lot.of(ROWS[1])))
+    path.write_text(f"{path.read_text()}{other}\n{path.read_text()}")
+
+    with pytest.raises(
+        ReportError,
+        match=r"lots\.jsonl, line 3: it is line 1 again, a copy .*: take one of the two away",
+    ):
+        read_run(folder)
+
+
+def test_a_block_that_was_run_again_is_there_again(tmp_path: Path) -> None:
+    """As pytest-repeat does; and a block of which nothing is alike has the same line each time."""
+    recorder = recorder_of(tmp_path, is_finished=False)
+    later = dataclasses.replace(LOT, row=dataclasses.replace(LOT.row, elapsed_s=0.5))
+    for each in (later,), (), ():
+        recorder.add_lots(block_of(*each))
+
+    assert len([*read_lots(recorder.folder)]) == 4
+
+
+def test_a_row_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    folder = recorder_of(tmp_path, *ROWS[:2], is_finished=False).folder
+    path = folder / "rows.jsonl"
+    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[-1])
+
+    with pytest.raises(ReportError, match=r"rows\.jsonl, line 3: it is line 2 again, a copy "):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_row_that_lost_its_checksum_is_named(tmp_path: Path, number: int) -> None:
+    """Where no row has one, the file is of the days before there were such."""
+    folder = recorder_of(tmp_path, *ROWS, is_finished=False).folder
+    path = folder / "rows.jsonl"
+    lines = path.read_text().splitlines()
+    bare = [opened(line) for line in lines]
+    other = 2 if number == 1 else 1
+    path.write_text("\n".join([*lines[: number - 1], bare[number - 1], *lines[number:], ""]))
+
+    with pytest.raises(
+        ReportError, match=rf"rows\.jsonl, line {number}: it has no checksum, and line {other} has"
+    ):
+        read_run(folder)
+
+    path.write_text("\n".join([*bare, ""]))
+    with pytest.warns(UnfinishedRunWarning, match="read: 6 rows"):
+        read_run(folder)
 
 
 def test_a_line_of_lots_that_is_damaged_is_named(tmp_path: Path) -> None:

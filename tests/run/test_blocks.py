@@ -204,9 +204,15 @@ LIMITED = [
 def test_limited_cases_have_the_rows_of_their_own_calls(
     base: str, dtype: str, shape: str, names: set[str | None]
 ) -> None:
+    """All of them but the ends, and the first of each other kind that turns up among them."""
     session = session_of(base, dtypes=(dtype,), shapes=(shape,), tier=Tier.FULL)
-    found = rows_in_blocks(session)
+    [block] = session.blocks
+    *apart, together = block_verdicts(session, block)
+    assert isinstance(together, Lots)
+    found = [*lots.rows_of([together])]
 
+    assert apart == []
+    assert len(together.lots) < len(found)
     assert n_at_once(found) == N_SEEDS - 2
     assert {row.limitation for row in found} <= names
     assert all(row.limitation for row in found if row.status == "limited")

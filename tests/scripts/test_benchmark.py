@@ -5,19 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import benchmark
 import compile_meter
 import page_meter
+import processes
 import pytest
 import run_meter
 
 from conformance.cases.builtin import load_catalogue
 from conformance.cases.planes import LARGEST_SEED
 from conformance.cases.selection import Selection, select
+from conformance.cli.main import parse
 from conformance.core.ids import Tier, format_shape, parse_case
 from conformance.core.laws import expected_error
+from tests import warm
 from tests.report.test_report import as_row, result
 
 CASE = "conformance/suite/test_initializers.py::test_case[zeros-float32-64-s{seed}-cpu-eager]"
@@ -216,10 +222,63 @@ def test_a_million_cases_are_named() -> None:
     assert n_programs * benchmark.SEEDS_OF_A_MILLION >= 1_000_000
 
 
-def test_the_most_memory_of_a_process_is_told() -> None:
-    (peak,) = benchmark._peaks_mib(os.getpid()).values()
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        ([], []),
+        (["-k", "zeros", "-x", "--golden", "there"], ["--golden=there"]),
+        (
+            ["--overlay=a", "--overlay", "b", "--fresh-seeds", "7"],
+            ["--overlay=a", "--overlay=b", "--fresh-seeds=7"],
+        ),
+        (
+            ["--max-drift", "identical", "--ledger", "x", "-p", "no:cacheprovider"],
+            ["--max-drift=identical", "--ledger=x"],
+        ),
+    ],
+)
+def test_what_judges_is_taken_out_of_words_for_pytest(words: list[str], known: list[str]) -> None:
+    found = benchmark.judging(words)
 
-    assert 10 < peak < 100_000
+    assert found == known
+    assert parse(["run", *found]).command == "run"
+
+
+# --- What Linux tells of processes ---------------------------------------------------------------
+def test_the_memory_and_time_of_a_process_are_told() -> None:
+    found, *_ = processes.family(os.getpid())
+
+    assert 10 < (processes.peak_mib(found) or 0) < 100_000
+    assert processes.cpu_s(found) == pytest.approx(sum(os.times()[:2]), abs=0.1)
+
+
+def test_children_and_what_is_below_them_are_found_by_their_command() -> None:
+    program = f"{warm.COLD} -c import".encode().replace(b" ", b"\0")
+    inner = "import time; time.sleep(60)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    child = subprocess.Popen([warm.COLD, "-c", outer], process_group=0)  # noqa: S603  # ours
+    try:
+        until_s = time.monotonic() + 30
+        while len(found := {*processes.descendants(os.getpid(), program)}) < 2:
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+
+        assert child.pid in found
+        assert {*processes.descendants(child.pid, program)} == found - {child.pid}
+        assert [*processes.descendants(os.getpid(), b"no such program")] == []
+        assert child.pid in processes.family(os.getpid())
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def test_a_process_that_has_ended_has_nothing() -> None:
+    ended = subprocess.Popen([warm.COLD, "-c", ""])  # noqa: S603  # ours
+    ended.wait()
+
+    assert processes.family(ended.pid) == []
+    assert processes.peak_mib(ended.pid) is None
+    assert processes.cpu_s(ended.pid) == 0.0
 
 
 def test_a_red_run_is_timed_and_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from conformance.core.arrays import Array, whole, widen
 from conformance.core.formats import FORMATS
 from conformance.core.ids import Problem
 from conformance.core.keys import KeySpec
-from conformance.core.laws import Constant, Declared, Definition, DeltaOrthogonal, Orthogonal
+from conformance.core.laws import Constant, Definition, DeltaOrthogonal, Orthogonal
 from conformance.core.records import CheckResult, Returned, Statistic
 from conformance.core.words import counted
 from conformance.judge.alpha import STATISTICS as SHARE
@@ -30,6 +30,7 @@ from conformance.judge.checks.base import (
     passed,
 )
 from conformance.judge.checks.matrices import tall_of
+from conformance.judge.sampled import has_oracle
 from conformance.judge.statistics import (
     CIRCULAR_TESTS,
     MATRIX_TESTS,
@@ -88,18 +89,6 @@ def check_statistics(evidence: Evidence, definition: Definition, outcome: Return
         return passed(CHECK, metrics, least)
     text = f"{case.id}: {said(decision)}"
     return failed(CHECK, text, metrics, statistic=least)
-
-
-def has_oracle(definition: Definition, problem: Problem) -> bool:
-    """Return whether the oracle says what each element must be."""
-    return problem.prng.startswith("threefry") and not isinstance(definition, Declared)
-
-
-def is_sampled(definition: Definition | None, problem: Problem) -> bool:
-    """Return whether statistics decide on the draws, since no oracle does."""
-    if definition is None or isinstance(definition, Constant):
-        return False
-    return not has_oracle(definition, problem)
 
 
 def wanted_keys(definition: Definition | None, problem: Problem, fresh: int) -> list[list[KeySpec]]:
