@@ -17,7 +17,7 @@ from conformance.core import arrays
 from conformance.core.arrays import Array, as_dtype, returned, sampled, thin
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Raised, Returned
-from conformance.core.ulp import INCOMPARABLE, spacing_at
+from conformance.core.ulp import INCOMPARABLE, spacing_at, ulp_distance
 from conformance.core.words import counted
 from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import classify, statistics
@@ -31,6 +31,9 @@ from conformance.judge.drift.classify import (
     _is_still,
     _median_magnitude,
     _other_support,
+    _pair,
+    _row,
+    _Sides,
     _unit,
     compare_kept,
     compare_with,
@@ -102,12 +105,50 @@ def test_rounding_ends_beyond_the_budget_at_sigma(n_spacings: int) -> None:
 
 def test_each_element_may_be_within_either_budget_and_all_must_be() -> None:
     budget = Budget(max_ulp=4, max_ulp_at_sigma=4.0)
-    expected = np.array([2.0**-20, 8.0, 16.0], np.float32)
-    near = np.array([2.0**-20 + 8 * U, 8 + 4 * 16 * U, 16 + 32 * U], np.float32)
-    far = np.array([2.0**-20 + 8 * U, 8 + 5 * 16 * U, 16 + 32 * U], np.float32)
+    expected = np.array([2.0**-21, 2.0**-20, 8.0, 16.0], np.float32)
+    at_sigma = [2.0**-21 + 6 * U, 2.0**-20 + 8 * U]
+    near = np.array([*at_sigma, 8 + 4 * 16 * U, 16 + 32 * U], np.float32)
+    far = np.array([*at_sigma, 8 + 5 * 16 * U, 16 + 32 * U], np.float32)
 
     assert between(near, expected, budget).drift_class is ROUNDING
     assert between(far, expected, budget).drift_class is TRANSFORM
+
+
+@pytest.mark.parametrize(("n_spacings", "is_asked"), [(7, False), (8, False), (9, True)])
+def test_the_distance_at_the_value_is_asked_beyond_the_budget_at_sigma(
+    n_spacings: int, is_asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def noted(actual: Array, expected: Array) -> Array:
+        asked.append(actual.size)
+        return ulp_distance(actual, expected)
+
+    monkeypatch.setitem(_pair.__globals__, "ulp_distance", noted)
+    expected = np.array([0.5, 1.5, 2.5], np.float32)
+    actual = expected + np.array([2 * U, n_spacings * 2 * U, 0], np.float32)
+    pair_of_arrays(actual, expected, Budget(max_ulp=0, max_ulp_at_sigma=8.0))
+
+    assert asked == [1] * is_asked
+
+
+def pair_of_arrays(actual: Array, expected: Array, budget: Budget = DEFAULT_BUDGET) -> Any:
+    sides = _Sides(
+        actual=actual,
+        expected=expected,
+        shape=expected.shape,
+        stride=1,
+        sigma=1.0,
+        is_constant=False,
+    )
+    return _pair(sides, budget)
+
+
+def test_the_distance_of_two_arrays_is_the_root_of_all_squares() -> None:
+    expected = np.array([0.5, 1.5, 2.5, -1.0], np.float32)
+    actual = expected + np.array([6 * U, 0, 0, -8 * U], np.float32)
+
+    assert pair_of_arrays(actual, expected).distance == 10 * U
 
 
 def test_the_budget_may_be_the_largest_number_there_is() -> None:
@@ -572,6 +613,23 @@ def test_a_bias_may_be_up_or_down_whatever_the_sign(sign: int, way: str) -> None
     )
 
 
+def test_only_elements_that_differ_are_asked_which_way_they_went(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def noted(parts: statistics.Parts) -> str:
+        asked.extend(actual.size for actual, _ in parts())
+        return ""
+
+    monkeypatch.setattr(statistics, "one_way", noted)
+    steps = np.zeros(2048)
+    steps[:64] = 1
+
+    assert moved_by(steps).drift_class is ROUNDING
+    assert asked == [64]
+
+
 def test_a_few_elements_that_grew_alike_are_no_other_scale_of_all() -> None:
     """Forty units each are little more than one on average of all: the way is told, and no law."""
     steps = np.zeros(2048)
@@ -954,6 +1012,16 @@ def test_elements_from_a_size_on_are_measured_in_units_of_their_own(power: int) 
     assert _unit(np.array([0.0]), np.array([at])) == _unit(np.array([at]), np.array([0.0])) == at
 
 
+def test_numbers_of_float32_are_measured_in_ones_and_not_copied() -> None:
+    expected = normals(4)
+    pair = pair_of_arrays(-expected, expected)
+
+    assert pair.unit == 1.0
+    assert np.shares_memory(_row(expected, pair), expected)
+    halves: Any = SimpleNamespace(unit=2.0)
+    assert _row(expected, halves).tolist() == (expected / 2).tolist()
+
+
 @pytest.mark.parametrize(
     ("largest", "unit"), [(np.finfo(np.float64).max, 2.0**1023), (3 * 2.0**-1074, 2.0**-1073)]
 )
@@ -1128,8 +1196,17 @@ def test_distances_that_cannot_have_moved_a_law_are_told_from_those_that_can(
         assert not line.is_shifted(SLACK)
 
 
-def pair_of(expected: Array, distance: float) -> Any:
-    return SimpleNamespace(expected=expected, distance=distance, sigma=1.0)
+def pair_of(expected: Array, distance: float, sigma: float = 1.0) -> Any:
+    return SimpleNamespace(expected=expected, distance=distance, sigma=sigma)
+
+
+@pytest.mark.parametrize(("sigma", "part"), [(4.0, 1.0), (1.0, 1.0), (0.5, 0.5)])
+def test_distances_are_small_up_to_99_hundredths_of_the_slack(sigma: float, part: float) -> None:
+    """Of 64 ones of either sign 8 is the root of all squares, and of their number."""
+    most = 8 * part * 0.99 * SLACK
+
+    assert _is_still(pair_of(signs(64), most, sigma))
+    assert not _is_still(pair_of(signs(64), math.nextafter(most, 1), sigma))
 
 
 @pytest.mark.parametrize(
@@ -1176,6 +1253,9 @@ def test_a_factor_between_few_elements_is_told_though_it_is_no_evidence(
         ([1.0, -2.0], [2.0, 1.0]),
         ([1.0, math.inf], [2.0, 0.0]),
         ([1.0, 2.0], [2.0, math.inf]),
+        ([0.0, 2.0], [math.inf, 2.0]),
+        ([1.0, math.nan], [1.0, 1.0]),
+        ([1.0, 1.0], [1.0, math.nan]),
     ],
 )
 def test_of_few_elements_without_a_common_factor_none_is_told(
@@ -1184,3 +1264,13 @@ def test_of_few_elements_without_a_common_factor_none_is_told(
     one, two = (np.array(side) for side in (actual, expected))
 
     assert _common_factor(one, two, STEP * U) is None
+
+
+def test_a_common_factor_leaves_every_pair_a_step() -> None:
+    step, expected = STEP * U, np.ones(2)
+
+    def factor(distance: float) -> float | None:
+        return _common_factor(np.array([3 + distance, 3 - distance]), expected, step)
+
+    assert factor(step) == 3.0
+    assert factor(step + 2.0**-50) is None

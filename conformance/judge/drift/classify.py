@@ -52,9 +52,9 @@ OVERFLOWING = 2.0**240
 taken: a float64 ends at 2^1024 and, with all its digits, at 2^-1022. Where one side is as much
 larger than the other, no scale serves both."""
 
-FINE = 2.0**-40
-"""Unit roundoff between those of float32 and float64: of a format above it, sums in float64 have
-digits to spare."""
+FINE = 2.0**-53
+"""Unit roundoff of float64, in which sums are taken: of coarser formats they have digits to spare,
+and all numbers of those are within OVERFLOWING."""
 
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
@@ -292,6 +292,8 @@ class _Pair:
     @functools.cached_property
     def unit(self) -> float:
         """What sums of powers are taken in; see `_unit`."""
+        if unit_roundoff(self.expected.dtype) != FINE:
+            return 1.0
         sides = (self.actual, self.expected)
         return _unit(*(sides if self.is_within else (side[self.different] for side in sides)))
 
@@ -361,11 +363,8 @@ def _pair(sides: _Sides, budget: Budget) -> _Pair:
 def _unit(*sides: Array) -> float:
     """Return a power of two, in units of which sums of powers are numbers, and no zeros.
 
-    The largest element is from one to two of them: there is such a power for every float64. The
-    numbers of narrower formats are all within OVERFLOWING.
+    The largest element is from one to two of them: there is such a power for every float64.
     """
-    if unit_roundoff(sides[0].dtype) > FINE:
-        return 1.0
     largest = 0.0
     for _, *parts in in_parts(*sides):
         for part in parts:
@@ -459,16 +458,16 @@ def _is_still(pair: _Pair) -> bool:
     are no larger than from that of all. A hundredth of the slack is more than sums are rounded by.
     """
     roundoff = unit_roundoff(pair.expected.dtype)
-    if roundoff <= FINE or not pair.distance < math.inf:
+    if roundoff == FINE:
         return False
     n, total, squares = 0, 0.0, 0.0
     for _, part in in_parts(pair.expected):
         values = widen(real_parts(part)).ravel()
         n += values.size
-        with np.errstate(invalid="ignore"):  # infinities have no variance
+        with np.errstate(invalid="ignore"):  # infinities have no variance, and bound nothing
             total += float(values.sum())
             squares += values.size * float(values.var())
-    if not 0 < squares < math.inf:  # nothing varies, or it is not all numbers
+    if not squares:  # nothing varies
         return False
     slack, scale = 0.99 * ROUNDINGS * roundoff, pair.distance / math.sqrt(squares)
     shift = pair.distance / math.sqrt(n) + scale * abs(total / n)
@@ -566,7 +565,7 @@ def _common_factor(
     """
     one, two = (np.asarray(side, np.float64) for side in (actual, expected))
     squares = float(two @ two)
-    if len(one) < 2 or not 0 < squares < math.inf:
+    if len(one) < 2 or not squares:
         return None
     with np.errstate(invalid="ignore", over="ignore"):  # not all need be numbers
         factor = float(one @ two) / squares
