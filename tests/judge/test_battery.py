@@ -172,11 +172,14 @@ def test_the_distribution_is_held_by_its_largest_distance(shift: float) -> None:
     agree(found, distance, p_value, miss + share + 1 / 256, "")
 
 
-def test_the_distribution_of_a_lattice_jumps_at_its_points() -> None:
-    """Of 8 elements 5 are -1: 5/8 up to it, where the law has 1/4."""
-    found = measured("goodness_of_fit", np.array([[-1.0] * 5 + [0.0] * 2 + [1.0]]))
-
-    assert found.statistic == 5 / 8 - 1 / 4
+@pytest.mark.parametrize(
+    ("values", "distance"), [([-1.0] * 5 + [0.0] * 2 + [1.0], 5 / 8 - 1 / 4), ([1.0] * 8, 3 / 4)]
+)
+def test_the_distribution_of_a_lattice_jumps_at_its_points(
+    values: list[float], distance: float
+) -> None:
+    """Of 8 elements 5 are -1: 5/8 up to it, where the law has 1/4. Below 1 it has 3/4."""
+    assert measured("goodness_of_fit", np.array([values])).statistic == distance
 
 
 @pytest.mark.parametrize("is_mirrored", [False, True])
@@ -677,6 +680,23 @@ def test_lines_of_one_sum_are_no_copies(monkeypatch: pytest.MonkeyPatch) -> None
     lines = np.array([[1, 2], [2, 1], [0, 3], [2, 1], [9, 9]], np.uint64)
 
     assert battery._n_copies(lines) == 1
+
+
+def test_only_lines_of_equal_sums_are_compared_word_by_word() -> None:
+    lines = np.array([[3, 0], [0, 1], [3, 0], [7, 7], [3, 0], [0, 1], [4, 4]], np.uint64)
+
+    found = battery._of_equal_sums(lines)
+
+    assert found.tolist() == [[3, 0], [0, 1], [3, 0], [3, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_every_bit_of_a_line_changes_its_sum(column: int) -> None:
+    line = np.random.default_rng(0).integers(2**64, size=3, dtype=np.uint64)
+    for bit in range(64):
+        other = line.copy()
+        other[column] ^= np.uint64(1 << bit)
+        assert not battery._of_equal_sums(np.stack([line, other])).size
 
 
 @pytest.mark.parametrize("n_equal", [2, 600])

@@ -70,7 +70,8 @@ def _goodness_of_fit(sample: Sample) -> Finding | None:
         below, upto = sample.law.of_points(points)
         shares = np.concatenate([[0], np.cumsum(sample.counts[points])]) / size
     else:
-        below = upto = np.sort(sample.distribution[1], axis=None)
+        share, _ = sample.distribution
+        below = upto = np.sort(share, axis=None)
         shares = np.arange(size + 1) / size
     distance = float(max((shares[1:] - upto).max(), (below - shares[:-1]).max()))
     chance = kolmogorov_bound(size, STATISTICS.alpha) + kolmogorov_bound(size, CERTAIN)
@@ -128,7 +129,7 @@ def _atoms(sample: Sample) -> Finding | None:
         )
     if law.heaviest is None:
         return None
-    starts = np.flatnonzero(np.diff(sample.ordered, prepend=-np.inf))  # of each value
+    starts = np.flatnonzero(np.diff(sample.ordered, prepend=np.nan))  # of each value
     counts = np.diff(starts, append=size)
     most = int(counts.max())
     ways = float(scipy.special.gammaln(size + 1) - scipy.special.gammaln(most + 1))
@@ -342,13 +343,20 @@ def _copied_lines(sample: Sample, axis: int) -> Finding | None:
 
 def _n_copies(lines: npt.NDArray[np.uint64]) -> int:
     """Return how many lines equal an earlier one in every bit."""
-    # Lines of different sums, which wrap around, are different: most are told by that.
+    alike = _of_equal_sums(lines)
+    of_bytes = alike.view(np.dtype((np.void, lines[0].nbytes)))
+    return len(alike) - len(set(of_bytes.ravel().tolist()))
+
+
+def _of_equal_sums(lines: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return the lines whose weighted sum, which wraps around, another one has: all copies do.
+
+    Hardly any others: as weights are odd, a line that differs by a bit has another sum.
+    """
     weights = np.arange(lines.shape[1], dtype=np.uint64) * np.uint64(FIBONACCI) | np.uint64(1)
     sums = (lines * weights).sum(axis=1)
     _, place, counts = np.unique(sums, return_inverse=True, return_counts=True)
-    alike = lines[counts[place] > 1]
-    of_bytes = alike.view(np.dtype((np.void, lines[0].nbytes)))
-    return len(alike) - len(set(of_bytes.ravel().tolist()))
+    return np.asarray(lines[counts[place] != 1])
 
 
 def _heaviest(sample: Sample) -> float:
