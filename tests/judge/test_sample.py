@@ -6,12 +6,13 @@ import dataclasses
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from conformance.core.arrays import Array
+from conformance.core.arrays import Array, as_dtype
 from conformance.core.laws import Uniform
 from conformance.judge.statistics import ElementLaw, sample, sample_of
-from conformance.judge.statistics.element import Term
+from conformance.judge.statistics.element import Reals, Term
 
 COINS = ElementLaw(
     mean=0.5,
@@ -131,3 +132,22 @@ def test_elements_of_16_bits_are_at_the_points_where_their_values_are(dtype: typ
     assert found.counts.tolist() == [int((found.indices == point).sum()) for point in range(4)]
     for one, two in zip(found.distribution, law.distribution(found.values), strict=True):
         assert one.tolist() == two.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float8_e5m2", "bfloat16", "float16"])
+def test_every_pattern_is_looked_up_once(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no value of an array: those are many times as many."""
+    asked: list[int] = []
+
+    def noted(law: ElementLaw, values: Reals) -> npt.NDArray[np.intp]:
+        asked.append(values.size)
+        return at(law, values)
+
+    at = ElementLaw.indices
+    monkeypatch.setattr(ElementLaw, "indices", noted)
+    number, law = as_dtype(dtype), dataclasses.replace(COINS)
+    found = [sample_of(np.ones((2, size), number), law) for size in (3, 4)]
+    points = [each.indices.tolist() for each in found]
+
+    assert points == [[[1] * 3] * 2, [[1] * 4] * 2]
+    assert asked == [2 ** (8 * number.itemsize)]

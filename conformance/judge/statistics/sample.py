@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from conformance.core.arrays import Array, widen
+from conformance.core.lattice import word_bits
 from conformance.judge.statistics.element import CLIPPED, ElementLaw, Reals
+from conformance.judge.statistics.reach import ENUMERATED_WORDS
 
 MOST = 1 << 20
 """Elements of an array that are looked at: its first lines."""
@@ -57,7 +59,7 @@ class Sample:
     @functools.cached_property
     def indices(self) -> npt.NDArray[np.intp]:
         """Which point of the law's small lattice each element is nearest to."""
-        if self.arrays.dtype.itemsize > 2:
+        if word_bits(self.arrays.dtype) not in ENUMERATED_WORDS:
             return self.law.indices(self.values)
         rows = np.ascontiguousarray(self.arrays).reshape(self.n_draws, -1)
         patterns = rows.view(f"u{rows.dtype.itemsize}")
