@@ -94,6 +94,8 @@ def test_the_points_of_a_lattice_are_computed_once(dtype: str) -> None:
 
     assert points.chain is not None
     assert points.chain.table is None
+    assert points.bits is not None
+    assert not points.bits.flags.writeable
     assert initializers._table.cache_info().misses == 1
     for size, solution in zip(sizes, looked_up, strict=True):
         assert solution.chain is not None
