@@ -26,6 +26,7 @@ from conformance.judge.drift.classify import (
     OVERFLOWING,
     ROUNDINGS,
     STEP,
+    Comparison,
     _another_size,
     _common_factor,
     _is_still,
@@ -813,6 +814,28 @@ def test_a_sample_is_compared_with_an_array_as_with_its_record(stride: int) -> N
 
     assert found.drift == compare_kept(sample, returned(expected), moments=law(1.0)).drift
     assert found.drift.worst_index == (2 * stride,)
+
+
+@pytest.mark.parametrize(
+    ("is_within", "found", "is_rounding"),
+    [
+        (True, DriftClass.IDENTICAL, True),
+        (True, ROUNDING, True),
+        (True, BIASED, False),
+        (True, LAW, False),
+        (False, None, False),  # of which nobody asks the class: that may take long
+    ],
+)
+def test_rounding_is_within_the_budget_and_changes_no_law(
+    is_within: bool, found: DriftClass | None, is_rounding: bool
+) -> None:
+    classes = [found] if found else []
+    drift = Drift(drift_class=LAW)
+    comparison = Comparison(is_within=is_within, classify=classes.pop, describe=lambda: drift)
+
+    assert comparison.is_rounding is is_rounding
+    assert comparison.is_rounding is is_rounding
+    assert not classes
 
 
 # --- Samples --------------------------------------------------------------------------------------
