@@ -690,14 +690,14 @@ def test_the_worst_element_is_the_furthest_at_sigma() -> None:
 
 
 def test_of_elements_as_far_the_first_is_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though they are looked at some at a time."""
+    """Though they are looked at some at a time, of which the first do not differ."""
     monkeypatch.setattr(arrays, "WIDENED", 4)
-    expected = np.zeros(12, np.float32)
+    expected = np.zeros(16, np.float32)
     actual = expected.copy()
-    actual[[3, 6]] = 1.0
-    actual[9] = 0.5
+    actual[[7, 10]] = 1.0
+    actual[13] = 0.5
 
-    assert between(actual, expected, NONE).worst_index == (3,)
+    assert between(actual, expected, NONE).worst_index == (7,)
 
 
 def test_of_complex_elements_the_worst_is_complex() -> None:
