@@ -382,8 +382,10 @@ class Items(Sequence[pytest.Item]):
     """
 
     def __init__(self, items: Sequence[pytest.Item]) -> None:
-        blocks = (item for item in items if _is_plain_block(item))
+        blocks = (item for item in items if _is_of_block(item))
         self._like: Any = next(blocks, None)
+        plain: Any = self._like and self._item(0, _case_of(self._like))
+        self._traits = plain and _traits(plain)
         self._held = [_case_of(item) if self._is_made_anew(item) else item for item in items]
         self._made: dict[int, pytest.Item] = {}
 
@@ -414,9 +416,7 @@ class Items(Sequence[pytest.Item]):
             item.keywords = item.parent.keywords
 
     def _is_made_anew(self, item: pytest.Item) -> bool:
-        if not _is_plain_block(item):
-            return False
-        return (item.parent, item.originalname) == (self._like.parent, self._like.originalname)
+        return _is_of_block(item) and _traits(item) == self._traits
 
     def _item(self, number: int, block: Any) -> pytest.Item:
         """Return what pytest collected for the block."""
@@ -432,15 +432,22 @@ class Items(Sequence[pytest.Item]):
         return found
 
 
-def _is_plain_block(item: pytest.Item) -> TypeGuard[pytest.Function]:
-    """Return whether an item is what pytest made of a block, and nothing else."""
+def _is_of_block(item: pytest.Item) -> TypeGuard[pytest.Function]:
+    """Return whether an item is what pytest made of a block, as far as its case and name tell."""
     from conformance.core.ids import Block
 
     if type(item) is not pytest.Function or not isinstance(block := _case_of(item), Block):
         return False
-    added = (item.own_markers, item.user_properties, item.extra_keyword_matches, len(item.stash))
-    is_alone = list(item.callspec.params) == ["case"]
-    return is_alone and not any(added) and item.name == _name_of(item, block)
+    return list(item.callspec.params) == ["case"] and item.name == _name_of(item, block)
+
+
+def _traits(item: pytest.Function) -> tuple[Any, ...]:
+    """Return all that items of blocks have alike, unless somebody has changed one."""
+    marks = (tuple(item.own_markers), frozenset(item.extra_keyword_matches))
+    counts = (len(item.keywords), len(item.user_properties), len(item.stash))
+    names = (item.nodeid.removesuffix(item.name), item.originalname)
+    fixtures = tuple(item.fixturenames)
+    return item.parent, item.obj, fixtures, *marks, *counts, *names, frozenset(vars(item))
 
 
 def _name_of(item: pytest.Function, block: Block) -> str:

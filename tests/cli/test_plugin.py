@@ -431,6 +431,40 @@ def test_a_worker_makes_the_item_of_a_block_when_it_is_asked_for(
     assert len(read_run(conform.folder())) == 1200
 
 
+CHANGES = {
+    "an attribute": "item.mine = 7",
+    "another function": "item.obj = functools.partial(item.obj)",
+    "fixtures of its own": "item.fixturenames = [*item.fixturenames, 'tmp_path']",
+    "a keyword": "item.keywords['mine'] = 7",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_worker_keeps_an_item_that_somebody_changed(
+    conform: Conform, pytester: pytest.Pytester, change: str
+) -> None:
+    pytester.makepyfile(
+        keeper=f"""
+        import functools, pathlib
+
+        CHANGED = []
+
+        def pytest_collection_modifyitems(items):
+            item = items[1]
+            {change}
+            CHANGED.append(item)
+
+        def pytest_runtest_setup(item):
+            if any(each is item for each in CHANGED):
+                pathlib.Path("kept").touch()
+        """
+    )
+    conform.apart("-p", "keeper", "--seed", "1000:1600", "-n", "1", initializers="uniform")
+
+    assert (pytester.path / "kept").exists()
+    assert len(read_run(conform.folder())) == 600
+
+
 OF_NO_TIER = "100:550"
 """Seeds whose goldens no tier holds, so that none is missing."""
 
