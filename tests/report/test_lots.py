@@ -317,12 +317,16 @@ def test_a_block_that_was_run_again_is_there_again(tmp_path: Path) -> None:
     assert len([*read_lots(recorder.folder)]) == 4
 
 
-def test_a_row_that_is_there_twice_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_row_that_is_there_twice_is_named(tmp_path: Path, number: int) -> None:
+    """Wherever the copy is."""
     folder = recorder_of(tmp_path, *ROWS[:2], is_finished=False).folder
     path = folder / "rows.jsonl"
-    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[-1])
+    path.write_text(path.read_text() + path.read_text().splitlines(keepends=True)[number - 1])
 
-    with pytest.raises(ReportError, match=r"rows\.jsonl, line 3: it is line 2 again, a copy "):
+    with pytest.raises(
+        ReportError, match=rf"rows\.jsonl, line 3: it is line {number} again, a copy "
+    ):
         read_run(folder)
 
 
