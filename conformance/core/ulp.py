@@ -89,7 +89,7 @@ def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float
     """
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.asarray(np.abs(widen(actual) - widen(expected)), np.float64)
-        if np.isnan(distance.max(initial=0.0)):  # somewhere a side is not finite
+        if not np.isfinite(distance.max(initial=0.0)):  # somewhere a side is not finite
             same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
             distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
         # More than a float64 can count is infinitely many.

@@ -329,6 +329,16 @@ def test_the_distance_of_complex_numbers_is_that_in_the_plane() -> None:
     assert ulp_at(actual, expected, 1.0).tolist() == [5 * 2.0**23]
 
 
+@pytest.mark.parametrize("other", [1.0, NAN])
+def test_complex_numbers_of_which_a_part_is_nan_are_not_apart_whatever_stands_beside(
+    other: float,
+) -> None:
+    """Their difference need be none: its size is infinite where another part of one is."""
+    actual, expected = np.array([complex(NAN, INF), other]), np.array([complex(NAN, 3), other])
+
+    assert ulp_at(actual, expected, 1.0).tolist() == [0.0, 0.0]
+
+
 def test_the_distance_at_a_scale_is_taken_in_float64() -> None:
     """In bfloat16 itself the difference would be rounded, or be infinite."""
     most = largest_finite(BFLOAT16)
