@@ -84,8 +84,10 @@ def parse_shape(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split("x"))
 
 
-_parsed_shape = functools.lru_cache(maxsize=1024)(parse_shape)
-"""For ids, of which a million seeds of one program may be parsed: all share one tuple."""
+@functools.lru_cache(maxsize=1024)
+def _parsed_shape(text: str) -> tuple[int, ...]:
+    """Return the shape; a million seeds of one program, whose ids are parsed, share one tuple."""
+    return parse_shape(text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -82,6 +82,11 @@ def unit_roundoff(dtype: np.dtype[Any]) -> float:
     return spacing_at(1.0, dtype) / 2
 
 
+def has_64_bits(dtype: np.dtype[Any]) -> bool:
+    """Return whether a real, or a part, has as many bits as sums are taken in."""
+    return unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
+
+
 def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float64]:
     """Return |actual - expected| in units of the spacing at `scale` (usually sigma).
 
@@ -89,7 +94,7 @@ def ulp_at(actual: Array, expected: Array, scale: float) -> npt.NDArray[np.float
     """
     with np.errstate(invalid="ignore", over="ignore"):
         distance = np.asarray(np.abs(widen(actual) - widen(expected)), np.float64)
-        if not np.isfinite(distance.max(initial=0.0)):  # somewhere a side is not finite
+        if not np.isfinite(distance.sum()):  # somewhere a side is not finite
             same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
             distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
         # More than a float64 can count is infinitely many.

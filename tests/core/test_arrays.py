@@ -20,6 +20,7 @@ from conformance.core.arrays import (
     FULL_SIZE_LIMIT,
     SAMPLE_SIZE,
     Array,
+    Content,
     as_dtype,
     as_tall,
     block_digests,
@@ -491,8 +492,21 @@ def test_moments_of_what_was_just_met_are_not_taken_again(monkeypatch: pytest.Mo
     monkeypatch.setattr(arrays, "moments_of", noted)
     arrays._kept_moments.cache_clear()
     small, large = np.arange(8.0), np.arange(FULL_SIZE_LIMIT + 1.0)
+    most = large[1:]
 
-    for array in (small, small.reshape(2, 4), -small, small.view(np.int64), large, large):
+    for array in (small, small.reshape(2, 4), -small, small.view(np.int64), most, most):
         assert returned(array).moments == moments_of(array)
+    for _ in range(2):
+        assert returned(large).moments == moments_of(large)
 
-    assert asked == [8, 8, 8, large.size, large.size]
+    assert asked == [8, 8, 8, FULL_SIZE_LIMIT, large.size, large.size]
+
+
+def test_content_is_known_by_its_digest_and_shows_no_bits() -> None:
+    """Else each look-up would go through all of them, and a message hold them."""
+    one, two = (Content(dtype="int8", sha256="ab12", bits=bits) for bits in (b"one", b"two"))
+
+    assert (one, hash(one)) == (two, hash(two))
+    assert repr(one) == repr(two) == "Content(dtype='int8', sha256='ab12')"
+    assert one != dataclasses.replace(one, sha256="ab13")
+    assert one != dataclasses.replace(one, dtype="uint8")

@@ -15,6 +15,7 @@ import pytest
 from conformance.core.arrays import Array
 from conformance.core.ulp import (
     INCOMPARABLE,
+    has_64_bits,
     ordered,
     real_parts,
     spacing_at,
@@ -282,6 +283,12 @@ def test_complex_numbers_have_the_spacing_of_their_parts(dtype: str, part: np.dt
 @each_float
 def test_the_unit_roundoff_is_half_the_spacing_at_one(dtype: np.dtype[Any]) -> None:
     assert unit_roundoff(dtype) == 2.0 ** -PRECISION[dtype]
+
+
+def test_the_formats_in_which_sums_are_taken_have_64_bits_a_part() -> None:
+    formats = [*FLOATS, np.dtype(np.complex64), np.dtype(np.complex128)]
+
+    assert [each.name for each in formats if has_64_bits(each)] == ["float64", "complex128"]
 
 
 # --- ulp_at ---------------------------------------------------------------------------------------

@@ -875,3 +875,16 @@ def test_only_elements_of_16_bits_have_another_mode_of_rounding() -> None:
     assert oracle_check._other_mode(returned(np.ones(4, np.float16)), none).startswith(
         "biased rounding: 4 of 4 elements are not what rounding to nearest"
     )
+
+
+def test_of_16_bits_elements_are_compared_by_value_so_no_nan_is_right() -> None:
+    """As where many arrays are judged at once."""
+
+    def mode(actual: float, expected: float) -> str:
+        one, two = (np.full(8, value, np.float16) for value in (actual, expected))
+        answers: list[Any] = [SimpleNamespace(expected=two, followed=None)]
+        return oracle_check._other_mode(returned(one), answers)
+
+    assert mode(0.0, -0.0) == mode(math.inf, math.inf) == ""
+    for actual, expected in ((math.nan, math.nan), (1.0, 2.0), (math.inf, -math.inf)):
+        assert mode(actual, expected).startswith("biased rounding: 8 of 8 elements are not")

@@ -838,6 +838,16 @@ def test_rounding_is_within_the_budget_and_changes_no_law(
     assert not classes
 
 
+def test_equal_arrays_are_within_any_budget_and_those_of_another_type_within_none() -> None:
+    array = normals(64)
+
+    equal = compare_with(returned(array), array, moments=law(1.0), budget=NONE)
+    other = compare_with(returned(array), array.astype(np.float64), moments=law(1.0), budget=ANY)
+
+    assert (equal.is_within, equal.is_rounding) == (True, True)
+    assert (other.is_within, other.is_rounding) == (False, False)
+
+
 # --- Samples --------------------------------------------------------------------------------------
 
 

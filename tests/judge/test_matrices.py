@@ -937,6 +937,17 @@ def test_what_was_drawn_drifts_by_the_budget_of_normals() -> None:
     assert "(0.5 sigma)" in shifted.detail
 
 
+def test_what_was_drawn_of_another_type_is_structural() -> None:
+    one = normals((8, 8))
+
+    other_dtype = compare_draws(one.astype(np.float64), one, BUDGET).drift
+    other_shape = compare_draws(one.reshape(16, 4), one, BUDGET).drift
+
+    assert other_dtype.drift_class is other_shape.drift_class is DriftClass.STRUCTURAL
+    assert other_dtype.detail == "float32[8, 8] -> float64[8, 8]"
+    assert other_shape.detail == "float32[8, 8] -> float32[16, 4]"
+
+
 # --- Samples -------------------------------------------------------------------------------------
 
 

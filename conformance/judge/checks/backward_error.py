@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from conformance.core.arrays import Array, widen
-from conformance.core.ulp import spacing_at, unit_roundoff
+from conformance.core.ulp import has_64_bits, spacing_at, unit_roundoff
 
 SPARE_BITS = 11
 """Bits that products carry beyond the precision of the matrices: their error is 2^-11 u then."""
@@ -130,7 +130,7 @@ def _columns(orthonormal: Array, drawn: Array) -> tuple[Array, Array, Array]:
         square = product(adjoint, drawn, np.zeros((columns, columns)))
         factor = _triangle(square)
         residual = product(orthonormal, factor, drawn)
-        if _has_64_bits(drawn.dtype):
+        if has_64_bits(drawn.dtype):
             rest = _triangle(product(adjoint, drawn, square))  # what the rounding of R cut off
             plain = _by_parts(_plain_product, drawn.dtype)
             residual = residual + plain(orthonormal, rest, np.zeros(()))
@@ -226,12 +226,7 @@ def products_in(dtype: np.dtype[Any]) -> Product:
     Error-free transformations of matrix multiplication, Numer. Algorithms 59 (2012)). The largest
     comes first, so that the difference loses none of the spare bits. (Arm's longdouble has none.)
     """
-    return _by_parts(_sliced_product if _has_64_bits(dtype) else _plain_product, dtype)
-
-
-def _has_64_bits(dtype: np.dtype[Any]) -> bool:
-    """Return whether a real, or a part, has as many bits as sums are taken in."""
-    return unit_roundoff(dtype) == unit_roundoff(np.dtype(np.float64))
+    return _by_parts(_sliced_product if has_64_bits(dtype) else _plain_product, dtype)
 
 
 def _by_parts(real: Product, dtype: np.dtype[Any]) -> Product:

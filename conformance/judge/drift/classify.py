@@ -31,7 +31,14 @@ from conformance.core.formats import FORMATS
 from conformance.core.lattice import mantissa_bits
 from conformance.core.laws import NominalMoments
 from conformance.core.records import Budget, Drift, DriftClass, Moments, Outcome, Raised, Returned
-from conformance.core.ulp import real_parts, spacing_at, ulp_at, ulp_distance, unit_roundoff
+from conformance.core.ulp import (
+    has_64_bits,
+    real_parts,
+    spacing_at,
+    ulp_at,
+    ulp_distance,
+    unit_roundoff,
+)
 from conformance.core.words import counted
 from conformance.judge.alpha import DRIFT
 from conformance.judge.drift import geometry, statistics
@@ -51,10 +58,6 @@ OVERFLOWING = 2.0**240
 """Elements beyond it, or its inverse, are scaled before sums of their powers up to the fourth are
 taken: a float64 ends at 2^1024 and, with all its digits, at 2^-1022. Where one side is as much
 larger than the other, no scale serves both."""
-
-FINE = 2.0**-53
-"""Unit roundoff of float64, in which sums are taken: of coarser formats they have digits to spare,
-and all numbers of those are within OVERFLOWING."""
 
 DEFAULT_BUDGET = Budget(max_ulp=ROUNDINGS, max_ulp_at_sigma=float(ROUNDINGS))
 """Where no sweep has measured one: half an ULP for each rounding, on the way to either element."""
@@ -292,7 +295,7 @@ class _Pair:
     @functools.cached_property
     def unit(self) -> float:
         """What sums of powers are taken in; see `_unit`."""
-        if unit_roundoff(self.expected.dtype) != FINE:
+        if not has_64_bits(self.expected.dtype):  # all numbers are within OVERFLOWING
             return 1.0
         sides = (self.actual, self.expected)
         return _unit(*(sides if self.is_within else (side[self.different] for side in sides)))
@@ -457,8 +460,7 @@ def _is_still(pair: _Pair) -> bool:
     moves by |d| / sqrt(n), and by what the scale does to it. Deviations from the mean of each part
     are no larger than from that of all. A hundredth of the slack is more than sums are rounded by.
     """
-    roundoff = unit_roundoff(pair.expected.dtype)
-    if roundoff == FINE:
+    if has_64_bits(pair.expected.dtype):  # sums have no digits to spare
         return False
     n, total, squares = 0, 0.0, 0.0
     for _, part in in_parts(pair.expected):
@@ -469,7 +471,8 @@ def _is_still(pair: _Pair) -> bool:
             squares += values.size * float(values.var())
     if not squares:  # nothing varies
         return False
-    slack, scale = 0.99 * ROUNDINGS * roundoff, pair.distance / math.sqrt(squares)
+    slack = 0.99 * ROUNDINGS * unit_roundoff(pair.expected.dtype)
+    scale = pair.distance / math.sqrt(squares)
     shift = pair.distance / math.sqrt(n) + scale * abs(total / n)
     return scale <= slack and shift <= slack * pair.sigma
 
