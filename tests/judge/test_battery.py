@@ -217,6 +217,14 @@ def test_elements_at_the_very_end_have_no_chance() -> None:
     assert measured("extremes", np.ones((1, 3)), law).p_value == 0.0
 
 
+@pytest.mark.parametrize("slack", [1 / 256, 4.0])
+def test_a_law_that_is_known_badly_has_extremes_of_any_number_of_elements(slack: float) -> None:
+    """As one cut far out: its few uniforms may lie anywhere, and 1 + slack has no such power."""
+    law = dataclasses.replace(FINE, slack=slack)
+
+    assert measured("extremes", np.linspace(0, 1, 1 << 18)[None], law).p_value == 1.0
+
+
 @pytest.mark.parametrize("name", ["goodness_of_fit", "extremes", "atoms", "collisions"])
 def test_of_moments_alone_no_distribution_is_measured(name: str) -> None:
     assert measured_or_not(name, coins(2, 8), UNKNOWN) is None

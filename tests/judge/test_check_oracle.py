@@ -272,6 +272,30 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
     assert found.drift_class is (of_defined if is_defined else of_followed)
 
 
+def test_an_array_that_is_within_the_budget_is_explained_by_the_reference_that_it_rounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the other one all its elements may lie to one side, which no rounding does."""
+    classes = iter([DriftClass.BIASED, DriftClass.ROUNDING])
+
+    def compared(*_: object, **__: object) -> Comparison:
+        drift = Drift(drift_class=next(classes))
+        return Comparison(
+            is_within=True, classify=lambda: drift.drift_class, describe=lambda: drift
+        )
+
+    monkeypatch.setattr(oracle_check, "compare_with", compared)
+    solution = solved(LAWS[0], "float32")
+    moments = nominal_moments(LAWS[0], SHAPE, "float32")
+    assert solution.followed is not None
+    assert moments is not None
+
+    found = oracle_check.deviation(returned(solution.expected), [solution], moments, budget=NOTHING)
+
+    assert found.reference is solution.followed
+    assert found.drift_class is DriftClass.ROUNDING
+
+
 def test_of_an_array_that_is_right_nobody_asks_where_it_differs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

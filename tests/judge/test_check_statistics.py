@@ -234,6 +234,8 @@ def test_where_an_oracle_answers_only_the_first_look_is_compared() -> None:
         (Constant(value=1.0), "rbg", False),
         (NORMAL, "rbg", True),
         (NORMAL, "threefry2x32", False),
+        (NORMAL, "threefry2x32_partitionable", False),
+        (NORMAL, "threefry2x32_nonpartitionable", False),
         (DECLARED, "threefry2x32", True),
     ],
     ids=str,

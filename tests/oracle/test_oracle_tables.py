@@ -33,7 +33,7 @@ PARTS = 32
 
 
 @pytest.mark.parametrize("folded", [None, (0, -(2**16))], ids=["run", "folded"])  # 16 bits show it
-@pytest.mark.parametrize("fused", [FUSED_DTYPES, ()], ids=["fused", "not fused"])
+@pytest.mark.parametrize("fused", [FUSED_DTYPES, (*FORMATS,)], ids=["usual", "all fused"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float8_e5m2", "float8_e8m0fnu"])
 @pytest.mark.parametrize("definition", LAWS, ids=repr)
 def test_what_is_looked_up_is_what_the_words_come_to(

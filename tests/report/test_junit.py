@@ -157,6 +157,24 @@ def test_a_case_that_the_machine_failed_is_missing_and_not_failed() -> None:
     assert (error.tag, error.get("message")) == ("error", "out of memory")
 
 
+def test_what_is_of_no_case_is_counted_and_told() -> None:
+    """A test besides those of cases that failed, as of a law, and one that came to no verdict."""
+    run = run_of(judged(0), judged(1, FAILED, "wrong"), missing=1, ending="killed")
+    run = dataclasses.replace(run, others={"test_law": "off"}, unjudged=("no sweep",))
+
+    suite = suite_of(run)
+    told = [(each.tag, each.get("message")) for case in suite.findall("testcase") for each in case]
+
+    counted = [suite.get(name) for name in ("tests", "failures", "errors")]
+    assert counted == ["5", "2", "2"]
+    assert told == [
+        ("failure", "wrong"),
+        ("error", "killed"),
+        ("failure", "off"),
+        ("error", "no sweep"),
+    ]
+
+
 def test_versions_are_properties() -> None:
     found = [dict(each.attrib) for each in suite_of(run_of(judged(0))).iter("property")]
 
