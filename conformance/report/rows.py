@@ -13,7 +13,6 @@ import functools
 import json
 import math
 import operator
-import sys
 import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any
@@ -600,11 +599,20 @@ def from_values(values: Mapping[str, Any]) -> Row:
     filled = {**values, **defaults(values, values.get(KEY))}
     for name in _REPEATED:  # else each row from a file has texts of its own, 2 KiB of them
         if type(text := filled[name]) is str:
-            filled[name] = sys.intern(text)
+            filled[name] = _shared(text)
     try:
         return _require_held(record(Row, filled))
     except Malformed as fault:
         raise ReportError(f"column {fault}") from fault
+
+
+@functools.lru_cache(maxsize=4096)
+def _shared(text: str) -> str:
+    """Return one text for all that are equal.
+
+    Python's own table of such has a hole for each text that is gone, and grows by them.
+    """
+    return text
 
 
 def from_texts(values: Mapping[str, str]) -> Row:
