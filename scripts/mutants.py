@@ -71,6 +71,7 @@ SETTINGS = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     "OPENBLAS_NUM_THREADS": "1",  # forked processes share the cores
+    "PYTEST_ADDOPTS": "",  # of other runs: without a plug-in, its option here would end each
     "XLA_FLAGS": "--xla_backend_optimization_level=1",  # or tests/conftest.py asks JAX for devices
 }
 """Of the run's own process, set before NumPy and JAX are imported."""
@@ -158,6 +159,9 @@ PRELOADED = (
 
 Task = tuple[Any, Callable[[], int], float]
 """Its name, what it does in a process of its own, and the limit of CPU in s."""
+
+NO_TESTS = 5
+"""How pytest ends where all of a file is left out, as without an extra that it needs."""
 
 PYTEST = (
     *("-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0"),
@@ -734,8 +738,8 @@ def _watch(file: Path, where: Path) -> int:
     watched.coverage.start()
     status = pytest.main([*PYTEST, str(file.relative_to(ROOT))], plugins=[watched])
     watched.coverage.stop()
-    if status not in (0, 1):
-        watched.took, watched.failed = {}, set()
+    if status not in (0, 1, NO_TESTS):
+        return status
     took = {test: s for test, s in watched.took.items() if test not in watched.failed}
     text = json.dumps({"took": took, "lines": watched.lines(modules)})
     put(where, text)
