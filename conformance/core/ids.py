@@ -69,6 +69,8 @@ def format_shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
+# A million seeds of one program, whose ids are parsed, share one tuple.
+@functools.lru_cache(maxsize=1024)
 def parse_shape(text: str) -> tuple[int, ...]:
     """Return the shape that `format_shape` wrote as text.
 
@@ -82,12 +84,6 @@ def parse_shape(text: str) -> tuple[int, ...]:
             f"shape {text!r} is not understood: write sizes joined by 'x' (64x32), or 'scalar'"
         )
     return tuple(int(size) for size in text.split("x"))
-
-
-@functools.lru_cache(maxsize=1024)
-def _parsed_shape(text: str) -> tuple[int, ...]:
-    """Return the shape; a million seeds of one program, whose ids are parsed, share one tuple."""
-    return parse_shape(text)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -255,7 +251,7 @@ def parse_problem(text: str) -> Problem:
     return Problem(
         initializer=sys.intern(initializer),
         dtype=sys.intern(dtype),
-        shape=_parsed_shape(shape),
+        shape=parse_shape(shape),
         prng=sys.intern(prng),
         seed=key.seed,
         words=key.words,

@@ -7,7 +7,6 @@ alone.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable
 
 from conformance.cases.catalogue import InitializerSpec
@@ -41,7 +40,7 @@ from conformance.judge.budgets import Budgets, budget_for
 from conformance.judge.checks.base import Check, Evidence
 from conformance.judge.checks.matrices import compare_matrices
 from conformance.judge.checks.witness import is_fused_otherwise, witnessed
-from conformance.judge.drift import DEFAULT_BUDGET, classify, first_differing_stage
+from conformance.judge.drift import DEFAULT_BUDGET, classify, first_differing_stage, identical
 from conformance.judge.ledger import Ledger, Limitation, apply
 from conformance.oracle.threefry import Key
 
@@ -123,18 +122,6 @@ def _drift(
         drift = _but_for_fusing(drift, observation, golden, spec, (budget, made), key)
     stage = drift.stage or first_differing_stage(observation.stages, golden.stages)
     return dataclasses.replace(drift, stage=stage)
-
-
-def identical(actual: Outcome, expected: Outcome) -> Drift | None:
-    """Return the drift between two outcomes that are one array, by the digest; None of others."""
-    if isinstance(actual, Raised) or isinstance(expected, Raised):
-        return None
-    one, two = (
-        (each.dtype, each.shape, each.weak_type, each.sha256) for each in (actual, expected)
-    )
-    if one != two:
-        return None
-    return Drift(drift_class=DriftClass.IDENTICAL, n_elements=math.prod(expected.shape))
 
 
 FUSED = (

@@ -37,8 +37,9 @@ from conformance.core.records import (
 )
 from conformance.judge.bench import Bench
 from conformance.judge.checks.base import Evidence, passed
+from conformance.judge.drift import identical
 from conformance.judge.ledger import Ledger, Limitation
-from conformance.judge.verdict import FUSED, compare, identical, judge, nominal_of, verdict
+from conformance.judge.verdict import FUSED, compare, judge, nominal_of, verdict
 from conformance.oracle import fold_in, seed_key, solve
 from tests.evidence import evidence, spec_of
 
