@@ -236,6 +236,27 @@ def test_a_mixture_of_both_chains_of_roundings_is_neither() -> None:
     assert judged(definition, mixed).status is Status.FAILED
 
 
+def explained(
+    monkeypatch: pytest.MonkeyPatch, *classes: DriftClass, is_within: bool
+) -> tuple[oracle_check.Deviation, Solution]:
+    """Return by what an array is explained of which the references are so far off, in turn."""
+    left = iter(classes)
+
+    def compared(*_: object, **__: object) -> Comparison:
+        drift = Drift(drift_class=next(left))
+        return Comparison(
+            is_within=is_within, classify=lambda: drift.drift_class, describe=lambda: drift
+        )
+
+    monkeypatch.setattr(oracle_check, "compare_with", compared)
+    solution = solved(LAWS[0], "float32")
+    moments = nominal_moments(LAWS[0], SHAPE, "float32")
+    assert solution.followed is not None
+    assert moments is not None
+    seen = returned(solution.expected)
+    return oracle_check.deviation(seen, [solution], moments, budget=NOTHING), solution
+
+
 @pytest.mark.parametrize(
     ("of_defined", "of_followed", "is_defined"),
     [
@@ -250,23 +271,10 @@ def test_of_two_references_that_explain_nothing_the_nearer_is_told_or_else_the_d
     is_defined: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    classes = iter([of_defined, of_followed])
-
-    def compared(*_: object, **__: object) -> Comparison:
-        drift = Drift(drift_class=next(classes))
-        return Comparison(
-            is_within=False, classify=lambda: drift.drift_class, describe=lambda: drift
-        )
-
-    monkeypatch.setattr(oracle_check, "compare_with", compared)
-    solution = solved(LAWS[0], "float32")
-    moments = nominal_moments(LAWS[0], SHAPE, "float32")
-    assert solution.followed is not None
-    assert moments is not None
-
-    found = oracle_check.deviation(returned(solution.expected), [solution], moments, budget=NOTHING)
+    found, solution = explained(monkeypatch, of_defined, of_followed, is_within=False)
 
     told, other = solution.expected, solution.followed
+    assert other is not None
     assert np.array_equal(found.reference, told if is_defined else other)
     assert not np.array_equal(told, other)
     assert found.drift_class is (of_defined if is_defined else of_followed)
@@ -276,21 +284,7 @@ def test_an_array_that_is_within_the_budget_is_explained_by_the_reference_that_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of the other one all its elements may lie to one side, which no rounding does."""
-    classes = iter([DriftClass.BIASED, DriftClass.ROUNDING])
-
-    def compared(*_: object, **__: object) -> Comparison:
-        drift = Drift(drift_class=next(classes))
-        return Comparison(
-            is_within=True, classify=lambda: drift.drift_class, describe=lambda: drift
-        )
-
-    monkeypatch.setattr(oracle_check, "compare_with", compared)
-    solution = solved(LAWS[0], "float32")
-    moments = nominal_moments(LAWS[0], SHAPE, "float32")
-    assert solution.followed is not None
-    assert moments is not None
-
-    found = oracle_check.deviation(returned(solution.expected), [solution], moments, budget=NOTHING)
+    found, solution = explained(monkeypatch, DriftClass.BIASED, DriftClass.ROUNDING, is_within=True)
 
     assert found.reference is solution.followed
     assert found.drift_class is DriftClass.ROUNDING

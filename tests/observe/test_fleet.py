@@ -401,9 +401,7 @@ def test_a_run_of_a_fleet_that_was_cut_short_goes_on(
 def test_blocks_that_a_fleet_lost_are_done_when_it_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, bad, last = (f"normal-float32-64-s{seeds}-cpu-eager" for seeds in PARTS)
-    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
-    monkeypatch.setattr(LocalParcels, "lost", (f"{first} to {last}", bad))
+    lose_the_middle_block(monkeypatch)
     folder = run_there(tmp_path, *SEEDS)
     monkeypatch.setattr(LocalParcels, "lost", ())
 
@@ -462,9 +460,7 @@ def test_a_run_of_this_machine_does_not_go_on_in_a_fleet(
 def test_of_a_parcel_that_ends_workers_only_the_block_is_lost_that_does(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, bad, last = (f"normal-float32-64-s{seeds}-cpu-eager" for seeds in PARTS)
-    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
-    monkeypatch.setattr(LocalParcels, "lost", (f"{first} to {last}", bad))
+    bad = lose_the_middle_block(monkeypatch)
 
     assert (
         main(["run", "--backend", "cpu", *SEEDS, "--reports", str(tmp_path), "--fleet", "x"]) == 3
@@ -478,6 +474,14 @@ def test_of_a_parcel_that_ends_workers_only_the_block_is_lost_that_does(
 
 
 PARTS = ("0:200", "200:400", "400:450")
+
+
+def lose_the_middle_block(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let a fleet lose the parcel of all blocks, and the middle one by itself; return its id."""
+    first, bad, last = (f"normal-float32-64-s{seeds}-cpu-eager" for seeds in PARTS)
+    monkeypatch.setattr(fleet, "RayCluster", LocalParcels)
+    monkeypatch.setattr(LocalParcels, "lost", (f"{first} to {last}", bad))
+    return bad
 
 
 def test_a_node_that_judges_by_other_goldens_is_refused() -> None:
