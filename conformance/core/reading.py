@@ -156,10 +156,11 @@ def _object(kind: Any) -> Parser:
     def parse(value: Any) -> Any:
         if not isinstance(value, dict):
             raise Malformed.value(value, wanted)
-        if strangers := value.keys() - fields:
-            raise Malformed(unknown("field", min(strangers), list(fields)))
-        if missing := [name for name in needed if name not in value]:
-            raise Malformed(f"the field {missing[0]!r} is missing")
+        if value.keys() != fields.keys():
+            if strangers := value.keys() - fields:
+                raise Malformed(unknown("field", min(strangers), list(fields)))
+            if missing := [name for name in needed if name not in value]:
+                raise Malformed(f"the field {missing[0]!r} is missing")
         given, name = {}, ""
         try:
             for name, each in value.items():
@@ -195,10 +196,13 @@ def _list(item: Any, *others: Any) -> Parser:
     """Return the parser of `tuple[item, ...]`: tuples of other kinds are in no file of ours."""
     assert others == (...,)
     parse_item = _parser(item)
+    is_plain = _ALL_PLAIN.get(parse_item, _never)
 
     def parse(value: Any) -> Any:
         if not isinstance(value, list):
             raise Malformed.value(value, "a list")
+        if is_plain(value):
+            return tuple(value)
         given: list[Any] = []
         try:
             for each in value:
@@ -277,6 +281,21 @@ def _figure(value: Any) -> float:
     return float(value) if value in ("nan", "inf", "-inf") else _number(value)
 
 
+def _all_of(kind: type) -> Callable[[list[Any]], bool]:
+    """Return whether a list is of values of exactly one type; told at once of thousands."""
+    alone = {kind}
+    return lambda values: set(map(type, values)) == alone
+
+
+def _all_finite(values: list[Any]) -> bool:
+    return set(map(type, values)) == {float} and all(map(math.isfinite, values))
+
+
+def _never(values: list[Any]) -> bool:
+    del values
+    return False
+
+
 _PLAIN: Mapping[Any, Parser] = {
     str: _text,
     int: _plain(int, "an integer"),
@@ -285,3 +304,11 @@ _PLAIN: Mapping[Any, Parser] = {
     datetime.date: _plain(datetime.date, "a date without quotes, as in 2027-01-31"),
     Any: lambda value: value,
 }
+
+_ALL_PLAIN: Mapping[Parser, Callable[[list[Any]], bool]] = {
+    _PLAIN[str]: _all_of(str),
+    _PLAIN[int]: _all_of(int),
+    _number: _all_finite,
+    _figure: _all_finite,
+}
+"""Whether each item of a list is as it is read, by what reads one: false says nothing."""

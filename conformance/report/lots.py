@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +110,14 @@ def _digest(row: Row) -> str:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Lots:
-    """The rows of a block that have their like; its other cases have rows of their own."""
+    """The rows of a block that have their like; its other cases have rows of their own.
+
+    line: as which another process told them, in today's format; "" where none did.
+    """
 
     block: Block
     lots: tuple[Lot, ...]
+    line: str = dataclasses.field(default="", compare=False, repr=False)
 
     @property
     def n_rows(self) -> int:
@@ -137,17 +141,23 @@ class Lots:
 # --- As text -------------------------------------------------------------------------------------
 def told(lots: Lots) -> str:
     """Return the lots of a block as one line of JSON."""
+    if lots.line:
+        return lots.line
     fields = [
         {
             "row": to_values(lot.row),
             "seeds": lot.seeds,
             "digests": lot.digests,
-            "figures": {name: [*map(json_scalar, each)] for name, each in lot.figures.items()},
+            "figures": {name: _scalars(each) for name, each in lot.figures.items()},
         }
         for lot in lots.lots
     ]
     values = LOTS.stamped({"block": lots.block.id, "lots": fields})
     return sealed(json.dumps(values, allow_nan=False))
+
+
+def _scalars(values: tuple[float, ...]) -> Sequence[Any]:
+    return values if all(map(math.isfinite, values)) else [*map(json_scalar, values)]
 
 
 def read(text: str) -> Lots:
@@ -165,7 +175,8 @@ def read(text: str) -> Lots:
         block = parse_unit(values["block"])
         if not isinstance(block, Block):
             raise Malformed.value(values["block"], "a block of seeds")
-        return Lots(block=block, lots=tuple(map(_lot, values["lots"])))
+        line = text if document[KEY] == LOTS.newest else ""
+        return Lots(block=block, lots=tuple(map(_lot, values["lots"])), line=line)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReportError(f"not the rows of a block: {error!r}: {text[:80]!r}") from error
 

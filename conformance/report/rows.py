@@ -564,6 +564,7 @@ def to_values(values: Row) -> dict[str, Any]:
 
 _STRICT = json.JSONEncoder(allow_nan=False)
 _NAMES = tuple(column.name for column in COLUMNS)
+_ALL_NAMES = frozenset(_NAMES)
 _values_of = operator.attrgetter(*_NAMES)
 _REPEATED = tuple(
     column.name
@@ -634,6 +635,8 @@ def defaults(names: Collection[str], version: object) -> dict[str, Any]:
         known = ROWS.known(version, "a row", ReportError)
     except Malformed as fault:
         raise ReportError(f"column {fault}") from fault
+    if set(names) == _ALL_NAMES:
+        return {}
     absent = [column for column in COLUMNS if column.name not in names]
     missing = [column.name for column in absent if column.since <= known]
     strangers = sorted(set(map(str, names)) - {column.name for column in COLUMNS})
@@ -647,15 +650,14 @@ def defaults(names: Collection[str], version: object) -> dict[str, Any]:
 
 def _require_held(row: Row) -> Row:
     """Return the row, every value of which its column can hold in pandas too."""
-    for column in COLUMNS:
-        value = getattr(row, column.name)
+    for column, value in zip(COLUMNS, _values_of(row), strict=True):
         if value is None:
             continue
-        if isinstance(value, str) and value != encodable(value):
+        if isinstance(value, str) and not value.isascii() and value != encodable(value):
             raise ReportError(f"column {column.name}: {encodable(value)!r} is no Unicode text")
         if column.categories and value not in column.categories:
             raise ReportError(unknown(column.name, value, column.categories))
-        if value not in RANGES.get(column.dtype, (value,)):
+        if column.dtype in RANGES and value not in RANGES[column.dtype]:
             raise ReportError(f"column {column.name}: {value} is beyond what {column.dtype} holds")
     _require_time(row.recorded_at)
     return row

@@ -195,6 +195,36 @@ def test_a_number_is_finite_and_no_text(value: object, message: str) -> None:
         record(float, value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (float, [0.5, math.inf], "#2: inf is not a number"),
+        (float, [0.5, True], "#2: True is not a number"),
+        (float, [0.5, "inf"], "#2: 'inf' is not a number"),
+        (Figure, [0.5, math.nan], "#2: nan is not a number"),
+        (Figure, [0.5, None], "#2: None is not a number"),
+        (int, [1, True], "#2: True is not an integer"),
+        (int, [1, 1.0], "#2: 1.0 is not an integer"),
+        (str, ["a", 1], "#2: 1 is not a text"),
+    ],
+)
+def test_the_item_of_a_list_that_is_something_else_is_refused_by_its_number(
+    kind: Any, values: list[Any], message: str
+) -> None:
+    with pytest.raises(Malformed) as caught:
+        record(tuple[kind, ...], values)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("values", [[], [0.5, 2.0], [0.5, 2], [2]])
+def test_a_list_of_numbers_is_a_tuple_of_floats(values: list[float]) -> None:
+    found = record(tuple[float, ...], values)
+
+    assert found == tuple(values)
+    assert {type(each) for each in found} <= {float}
+
+
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
 def test_a_figure_may_be_the_text_of_what_json_cannot_say(text: str) -> None:
     found: float = record(Figure, text)

@@ -123,6 +123,18 @@ def test_lots_read_back_as_they_were_told() -> None:
     assert read(told(lots)) == lots
 
 
+def test_lots_that_were_told_are_written_as_the_line_that_told_them() -> None:
+    line = resealed({**json.loads(told(block_of(LOT))), "written": "elsewhere"})
+
+    assert told(read(line)) == line
+
+
+def test_lots_of_an_earlier_version_are_written_in_that_of_today() -> None:
+    earlier = json.loads(told(block_of(LOT))) | {"schema": 2}
+
+    assert told(read(resealed(earlier))) == told(block_of(LOT))
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
