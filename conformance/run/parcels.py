@@ -21,7 +21,7 @@ from conformance.run.isolated import answer_of
 from conformance.run.options import read_given, rerun
 from conformance.run.session import Session
 
-MOST_CASES = 10_000
+MOST_CASES = 25_000
 """Of one parcel: about a second of work, beside which what Ray does for a task is nothing."""
 
 

@@ -29,6 +29,7 @@ from conformance.observe.fleet import (
     Arrival,
     Group,
     Observed,
+    Places,
     WorkerLost,
     arrivals,
     groups_of,
@@ -496,16 +497,16 @@ def test_a_parcel_holds_blocks_of_one_program_and_a_second_of_work() -> None:
     ids = [
         f"{name}-float32-64-s{n}:{n + 200}-cpu-eager"
         for name in "ab"
-        for n in range(0, 20_000, 200)
+        for n in range(0, 50_000, 200)
     ]
     blocks = [each for each in map(parse_unit, ids) if isinstance(each, Block)]
 
     parcels = parcels_of(blocks, "")
 
-    assert [len(each.blocks) for each in parcels] == [50] * 4
+    assert [len(each.blocks) for each in parcels] == [125] * 4
     assert [block for each in parcels for block in each.blocks] == blocks
-    assert parcels[0].name == f"{ids[0]} to {ids[49]}"
-    assert [each.parts for each in parcels[0].parts] == [()] * 50
+    assert parcels[0].name == f"{ids[0]} to {ids[124]}"
+    assert [each.parts for each in parcels[0].parts] == [()] * 125
 
 
 def test_a_parcel_waits_where_its_worker_is_and_has_the_time_of_the_one_ahead() -> None:
@@ -531,6 +532,46 @@ def test_a_worker_has_its_next_group_before_anybody_looks_at_what_it_brought() -
     next(arriving)
 
     assert [each.name for each, _ in cluster._running.values()] == [group(16).name]
+
+
+def test_work_goes_to_the_node_that_has_the_least_of_it_for_its_size() -> None:
+    places = Places()
+    sizes = {"small": 1.0, "large": 3.0, "strange": 8.0}
+    assert places.choose(sizes) is None
+
+    places.leave("first", "small")
+    places.leave("second", "large")
+    handed = []
+    for ticket in range(8):
+        node = places.choose(sizes)
+        assert node is not None
+        places.hand(ticket, node)
+        handed.append(node)
+
+    assert handed.count("small") == 2
+    assert handed.count("large") == 6
+
+    places.leave(handed.index("small"), "small")
+
+    assert places.choose(sizes) == "small"
+
+
+def test_work_goes_to_no_node_that_left_or_has_not_what_it_needs() -> None:
+    places = Places()
+    for node in ("gone", "bare", "here"):
+        places.leave(node, node)
+
+    assert places.choose({"bare": 0.0, "here": 1.0}) == "here"
+    assert places.choose({"bare": 0.0}) is None
+
+
+def test_a_node_that_only_lost_its_work_is_not_known_to_be_free() -> None:
+    places = Places()
+    places.hand("ticket", "here")
+
+    places.leave("ticket")
+
+    assert places.choose({"here": 1.0}) is None
 
 
 # --- Shards without Ray, as docs/fleet.md tells --------------------------------------------------

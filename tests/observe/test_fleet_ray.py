@@ -5,13 +5,15 @@ Collected only where the extra `fleet` is installed: see conftest.py.
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import ray
 import ray.cluster_utils
 
 from conformance.cli import main
+from conformance.core.lines import SEAL
 from conformance.observe import fleet
 from conformance.report.frames import read_run
 from tests import warm
@@ -31,7 +34,7 @@ pytestmark = [
 ]
 
 SELECTION = ["--backend", "cpu", "--tier", "quick", "--initializer", "uniform,he_normal,orthogonal"]
-OF_THE_RUN = {"run_id", "rerun", "recorded_at", "elapsed_s"}
+OF_THE_RUN = {"run_id", "rerun", "recorded_at", "elapsed_s", SEAL}
 """What two runs of the same cases may differ in."""
 
 
@@ -130,6 +133,40 @@ def outcomes_of(reports: Path) -> list[list[str]]:
     (folder,) = reports.iterdir()
     rows = read_run(folder, columns=["case", "outcome", "status", "mode"])
     return sorted(rows.astype(str).to_numpy().tolist())
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ShortWork:
+    """Work that tells which node did it."""
+
+    name: str
+    backend: str = "cpu"
+    n_ahead: int = 1
+    parts: tuple[()] = ()
+
+    @property
+    def call(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """What a worker does."""
+        return node_of_this, ()
+
+
+def node_of_this() -> str:
+    time.sleep(0.2)
+    return str(ray.get_runtime_context().get_node_id())
+
+
+def test_short_work_goes_in_turn_to_the_nodes_that_are_known(address: str) -> None:
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    cluster = fleet.RayCluster(address, {})
+    try:
+        work = [ShortWork(name=str(number)) for number in range(12)]
+        found = [each.observed for each in fleet.arrivals(work, cluster, timeout_s=60.0)]
+    finally:
+        cluster.close()
+
+    counts = collections.Counter(found)
+    assert len(counts) == 2
+    assert min(counts.values()) >= 4
 
 
 def test_a_resource_that_the_cluster_lacks_fails_before_anything_runs(
