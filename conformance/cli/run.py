@@ -19,7 +19,7 @@ from conformance.core.files import locked
 from conformance.core.settings import unusual
 from conformance.core.words import counted
 from conformance.report.as_json import to_json
-from conformance.report.lots import Lots
+from conformance.report.lots import Lots, Told
 from conformance.report.page.model import Figure
 from conformance.report.recorder import RunRecorder
 from conformance.report.run import is_noteworthy
@@ -159,7 +159,7 @@ def judge(session: Session, recorder: RunRecorder, *, is_told: bool) -> None:
     n_cases = n_judged + session.n_cases
     with Progress("judged", n_judged) as progress:
         for verdict in session.verdicts():
-            if isinstance(verdict, Lots):
+            if isinstance(verdict, Lots | Told):
                 recorder.add_lots(verdict)
                 n_judged += verdict.n_rows
                 n_drifted += verdict.n_noteworthy

@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -136,6 +136,34 @@ class Lots:
     def n_noteworthy(self) -> int:
         """How many of them did not plainly pass."""
         return sum(n for key, n in self.counts.items() if not is_plain(key))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a run needs to know at once of lots that all plainly passed elsewhere.
+
+    line: what `told` made of them. seeds: of all their rows. counts: see `Lots`.
+    """
+
+    block: Block
+    line: str
+    seeds: tuple[int, ...]
+    counts: Mapping[Key, int]
+    n_noteworthy: ClassVar[int] = 0
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.seeds)
+
+
+def summed_up(lots: Lots) -> Lots | Told:
+    """Return lots with their line, and without their rows if they all plainly passed."""
+    lots = dataclasses.replace(lots, line=told(lots))
+    if lots.n_noteworthy:
+        return lots
+    seeds = tuple(sorted(seed for lot in lots.lots for seed in lot.seeds))
+    return Told(block=lots.block, line=lots.line, seeds=seeds, counts=dict(lots.counts))
 
 
 # --- As text -------------------------------------------------------------------------------------

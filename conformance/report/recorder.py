@@ -24,7 +24,7 @@ from conformance.core.lines import append, sealed
 from conformance.core.records import MACHINE, Environment, Status
 from conformance.report.drift_csv import to_csv
 from conformance.report.held import Held
-from conformance.report.lots import LOTS_FILE, Lots, read_lots, read_rows, rows_of, told
+from conformance.report.lots import LOTS_FILE, Lots, Told, read_lots, read_rows, rows_of, told
 from conformance.report.markdown import markdown
 from conformance.report.nights import nights_before
 from conformance.report.rows import Row, to_json
@@ -124,17 +124,21 @@ class RunRecorder:
         unheld = {key: n for key, n in self._held.unheld.items() if key.is_judged}
         return len(self.failed) + n_of(unheld, Status.FAILED)
 
-    def add_lots(self, block: Lots) -> None:
+    def add_lots(self, block: Lots | Told) -> None:
         """Append what a block came to, and remember no more of what plainly passed than its number.
 
         Raises:
             ReportError: the folder cannot be written.
         """
-        self._append(LOTS_FILE, told(block))
+        self._append(LOTS_FILE, block.line if isinstance(block, Told) else told(block))
         self._count_lots(block)
 
-    def _count_lots(self, block: Lots) -> None:
+    def _count_lots(self, block: Lots | Told) -> None:
         self._n_in_lots += block.n_rows
+        if isinstance(block, Told):
+            self._told.add_seeds(block.block.case.id, block.seeds)
+            self._plain.update(block.counts)
+            return
         for lot in block.lots:
             self._told.add_seeds(lot.row.case, lot.seeds)
             if is_plain(key := key_of(lot.row)):

@@ -13,9 +13,9 @@ from conformance.core.ids import Block, Case
 from conformance.core.records import CaseResult, Environment
 from conformance.observe import environment, fleet
 from conformance.observe.process import force_host_devices
-from conformance.report.lots import Lots
+from conformance.report.lots import Lots, Told
 from conformance.report.rows import Row
-from conformance.run.isolated import told
+from conformance.run.isolated import verdict_told
 from conformance.run.options import may_shard, read_given, rerun
 from conformance.run.parcels import asked_of_nodes, parcels_of
 from conformance.run.session import Session, Verdict
@@ -95,18 +95,19 @@ class Fleet(Session):
             devices |= other.devices
         return dataclasses.replace(first, devices=devices)
 
-    def verdicts(self) -> Iterator[Verdict | Lots]:
+    def verdicts(self) -> Iterator[Verdict | Lots | Told]:
         """Yield what comes of each case, as it comes."""
         return self._of_parcels() if self.blocks else super().verdicts()
 
-    def _of_parcels(self) -> Iterator[Verdict | Lots]:
+    def _of_parcels(self) -> Iterator[Verdict | Lots | Told]:
         """Yield what comes of blocks; of those that nothing came of, the reason, case by case."""
         asked = asked_of_nodes(self._given, self.run_id, self._address, self.judged_by)
         parcels = parcels_of(self.blocks, asked)
         for arrival in fleet.arrivals(parcels, self.cluster, timeout_s=self._timeout_s):
             if arrival.observed is not None:
-                for answer in arrival.observed:
-                    yield from told(answer)
+                for own, lots in arrival.observed:
+                    yield from map(verdict_told, own)
+                    yield lots
                 continue
             for block in arrival.group.blocks:
                 for case in block.cases():

@@ -158,7 +158,7 @@ def _as_asked(verdict: Verdict, asked: str) -> Verdict:
 
 def told(answer: Mapping[str, Any]) -> Iterator[Verdict | Lots]:
     """Yield what `answer_of` told of a block."""
-    yield from map(_told, answer["verdicts"])
+    yield from map(verdict_told, answer["verdicts"])
     yield lots.read(answer["lots"])
 
 
@@ -166,10 +166,11 @@ def _verdict(event: Event) -> Verdict:
     if isinstance(event, Lost):
         return Verdict(case=parse_case(event.case), reason=event.reason)
     assert isinstance(event, Answered)
-    return _told(event.answer)
+    return verdict_told(event.answer)
 
 
-def _told(answer: Mapping[str, Any]) -> Verdict:
+def verdict_told(answer: Mapping[str, Any]) -> Verdict:
+    """Return what another process told of a case."""
     row = answer["row"]
     return Verdict(
         case=parse_case(answer["id"]),
@@ -204,12 +205,17 @@ def answer_of(unit: Case | Block, session: Session) -> dict[str, Any]:
     """Return what comes of a case or a block, as another process can be told it: see `told`."""
     if isinstance(unit, Case):
         return _answer(session.verdict(unit))
+    own, last = answers_of(unit, session)
+    return {"verdicts": own, "lots": lots.told(last)}
+
+
+def answers_of(block: Block, session: Session) -> tuple[list[dict[str, Any]], Lots]:
+    """Return what comes of the cases of a block that have their own rows, and of the others."""
     from conformance.run.blocks import block_verdicts
 
-    *verdicts, last = block_verdicts(session, unit)
+    *verdicts, last = block_verdicts(session, block)
     assert isinstance(last, Lots)
-    own = [_answer(each) for each in verdicts if isinstance(each, Verdict)]
-    return {"verdicts": own, "lots": lots.told(last)}
+    return [_answer(each) for each in verdicts if isinstance(each, Verdict)], last
 
 
 def _answer(found: Verdict) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Ranges of seeds on a Ray cluster: blocks are judged where they are drawn.
 
-What comes home of a block is what a worker of this machine tells of it, so the rows are the same.
-Were the arrays sent home instead, whoever judges them would be the limit: judging takes as long as
-drawing. A node must judge by the very goldens, ledger and policy of the command, or it is refused.
+What comes home of a block is what a worker of this machine tells of it, so the rows are the same;
+of one that plainly passed, the line to be written and what a run counts of it, no more. Were the
+arrays sent home instead, whoever judges them would be the limit: judging takes as long as drawing.
+A node must judge by the very goldens, ledger and policy of the command, or it is refused.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from typing import Any
 from conformance.core.errors import FleetUnavailable
 from conformance.core.ids import Block, Case, parse_unit
 from conformance.observe import fleet, programs
-from conformance.run.isolated import answer_of
+from conformance.report.lots import Lots, Told, summed_up
+from conformance.run.isolated import answers_of
 from conformance.run.options import read_given, rerun
 from conformance.run.session import Session
+
+Answer = tuple[list[dict[str, Any]], Lots | Told]
+"""What comes of a block: of cases with rows of their own, see `verdict_told`, and of all others."""
 
 MOST_CASES = 25_000
 """Of one parcel: about a second of work, beside which what Ray does for a task is nothing."""
@@ -81,8 +86,8 @@ def asked_of_nodes(given: Mapping[str, Any], run_id: str, address: str, judged_b
 
 
 # --- On a worker ---------------------------------------------------------------------------------
-def judge_parcel(asked: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what comes of each block here, as `answer_of` tells it.
+def judge_parcel(asked: str, ids: Sequence[str]) -> list[Answer]:
+    """Return what comes of each block here.
 
     Raises:
         FleetUnavailable: this node judges by something else than the command does.
@@ -90,8 +95,9 @@ def judge_parcel(asked: str, ids: Sequence[str]) -> list[dict[str, Any]]:
         StoreError, LedgerError: it cannot read the goldens or the ledger.
     """
     session = _session(asked)
-    units = map(parse_unit, ids)
-    return [answer_of(unit, session) for unit in units]
+    blocks = (unit for unit in map(parse_unit, ids) if isinstance(unit, Block))
+    answers = (answers_of(block, session) for block in blocks)
+    return [(own, summed_up(lots)) for own, lots in answers]
 
 
 @functools.lru_cache(maxsize=1)

@@ -30,7 +30,7 @@ from conformance.observe import environment
 from conformance.observe.backends import open_backend
 from conformance.observe.observer import Observer
 from conformance.report.escape import printable
-from conformance.report.lots import Lots
+from conformance.report.lots import Lots, Told
 from conformance.report.messages import messages_of, sources_of
 from conformance.report.rows import Place, Row, row
 from conformance.run.options import Options, rerun, rerunner, selection_here
@@ -235,7 +235,7 @@ class Session:
         import_packages(map(self.catalogue.lookup, names))
         return self
 
-    def verdicts(self) -> Iterator[Verdict | Lots]:
+    def verdicts(self) -> Iterator[Verdict | Lots | Told]:
         """Yield what comes of each case, as it comes."""
         if not self.blocks:
             return map(self.verdict, self.arriving())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,9 +25,11 @@ from conformance.report.lots import (
     LOTS_FILE,
     Lot,
     Lots,
+    Told,
     read,
     read_lots,
     rows_of,
+    summed_up,
     told,
 )
 from conformance.report.recorder import RunRecorder
@@ -127,6 +130,35 @@ def test_lots_that_were_told_are_written_as_the_line_that_told_them() -> None:
     line = resealed({**json.loads(told(block_of(LOT))), "written": "elsewhere"})
 
     assert told(read(line)) == line
+
+
+def test_lots_that_plainly_passed_elsewhere_count_without_their_rows(tmp_path: Path) -> None:
+    with_rows, without = (RunRecorder(folder=tmp_path, command="x", run_id=name) for name in "ab")
+    found = pickle.loads(pickle.dumps(summed_up(block_of(LOT))))  # noqa: S301  # as it comes home
+
+    with_rows.add_lots(block_of(LOT))
+    without.add_lots(found)
+
+    assert isinstance(found, Told)
+    assert (found.n_rows, found.n_noteworthy) == (3, 0)
+    one, other = (
+        each.finish(expected=[found.block.id], environment=ENVIRONMENT)
+        for each in (with_rows, without)
+    )
+    assert one.unheld == other.unheld
+    assert one.missing == other.missing != ()
+    assert len({(tmp_path / name / LOTS_FILE).read_bytes() for name in "ab"}) == 1
+
+
+def test_lots_that_drifted_elsewhere_come_with_their_rows() -> None:
+    drifted = dataclasses.replace(ROWS[0], drift_class=DriftClass.ROUNDING)
+    lots = block_of(dataclasses.replace(LOT, row=drifted))
+
+    found = summed_up(lots)
+
+    assert isinstance(found, Lots)
+    assert found == lots
+    assert found.line == told(lots)
 
 
 def test_lots_of_an_earlier_version_are_written_in_that_of_today() -> None:
