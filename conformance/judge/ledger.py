@@ -49,7 +49,9 @@ class Limitation:
     The predicate: `initializer` are glob patterns; an empty tuple of `dtype`, `backend`,
     `transform`, `prng` or `empty` matches all; `jax` is a version specifier, `empty` restricts to
     arrays without (True) or with (False) elements. It speaks only of calls that the definition
-    wants to return an array, never of those that must be refused anyway.
+    wants to return an array, not of those that must be refused anyway.
+    first: JAX raises this before it looks at anything else. So the entry stands in the place of all
+        others that cover the case, and speaks of calls that must be refused anyway, too.
     checks: the checks that fail. also: those that fail where the sample happens to show the defect;
         `checks` may be empty then, and another entry must tell when the defect is gone.
     outcome: "raises X", or "" when an array is returned.
@@ -70,6 +72,7 @@ class Limitation:
     prng: tuple[str, ...] = ()
     jax: str = ""
     empty: bool | None = None
+    first: bool = False
     figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def covers(self, case: Case) -> bool:
@@ -137,14 +140,15 @@ class Ledger:
         """Return the limitations that this case must show.
 
         Of a call that must raise only those that say so: it returns nothing that the others could
-        speak of.
+        speak of. Where JAX raises one of them first, only that one: it does not come to the others.
         """
         found = tuple(
             entry
             for entry in self._of_dtype.get(case.problem.dtype, self.limitations)
             if entry.covers(case) and entry.holds_for(jax_version)
         )
-        return tuple(entry for entry in found if entry.outcome) or found
+        first = tuple(entry for entry in found if entry.first)
+        return first or tuple(entry for entry in found if entry.outcome) or found
 
     def idle(self, cases: Iterable[Case]) -> tuple[Limitation, ...]:
         """Return the entries that cover none of the cases: typing errors, or leftovers."""
@@ -319,6 +323,8 @@ def _unknown_value(entry: Limitation, checks: Collection[str]) -> str:
         return f"outcome = {entry.outcome!r} is not understood: write 'raises X', or leave it out"
     if exception and looks_misspelt(exception, EXCEPTIONS):
         return unknown("exception", exception, list(EXCEPTIONS))
+    if entry.first and not entry.outcome:
+        return "first = true is of an exception: say outcome = 'raises X', or leave it out"
     return _invalid_specifier(entry.jax)
 
 

@@ -155,9 +155,10 @@ def _but_for_fusing(
 def _limitations(
     case: Case, spec: InitializerSpec, ledger: Ledger, jax_version: str
 ) -> tuple[Limitation, ...]:
+    entries = ledger.matching(case, jax_version)
     if expected_error(spec.definition, case.problem.shape, case.problem.dtype):
-        return ()
-    return ledger.matching(case, jax_version)
+        return tuple(entry for entry in entries if entry.first)
+    return entries
 
 
 def unjudged(observation: Observation) -> CaseResult:

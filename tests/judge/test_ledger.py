@@ -18,9 +18,11 @@ from conformance.core.errors import LedgerError
 from conformance.core.ids import parse_case
 from conformance.core.paths import LEDGER as SHIPPED
 from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
+from conformance.judge.checks.contract import check_contract
 from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Finding, Ledger, Limitation, apply, load, looks_misspelt
 from conformance.judge.rules import NAMES, load_ledger
+from conformance.judge.verdict import judge
 from conformance.observe.observer import Observer
 from conformance.run.evaluate import evaluate as evaluate_case
 from conformance.run.sweeps import evaluate
@@ -283,6 +285,66 @@ def test_of_a_call_that_must_raise_nothing_is_said_of_what_it_returns() -> None:
     assert ledger.matching(CASE, "0.10.2") == (ANY_CASE,)
 
 
+def test_of_what_jax_raises_first_nothing_else_is_said() -> None:
+    first = dataclasses.replace(ENTRY, id="first", first=True, outcome="raises NotImplementedError")
+    ledger = Ledger(limitations=(ANY_CASE, ENTRY, first))
+
+    assert ledger.matching(CASE, "0.12.0.1") == (first,)
+    assert ledger.matching(CASE, "0.10.2") == (ANY_CASE,)
+
+
+OUT_SHARDING = "raises NotImplementedError"
+
+
+@pytest.mark.parametrize(
+    ("question", "outcome"),
+    [
+        ("orthogonal-bfloat16-8x8-s0-cpu-eager", "raises TypeError"),
+        ("orthogonal-bfloat16-8x8-s0-cpu-out_sharding", OUT_SHARDING),
+        ("orthogonal-float8_e4m3fn-8x8-s0-cpu-eager", "raises TypeError"),
+        ("orthogonal-float8_e4m3fn-8x8-s0-cpu-out_sharding", OUT_SHARDING),
+        ("delta_orthogonal_scaled-float16-3x8x8-s0-cpu-out_sharding", OUT_SHARDING),
+        ("orthogonal_column0-complex64-8x8-s0-rbg-cpu-out_sharding", OUT_SHARDING),
+        ("orthogonal-float32-0x8-s0-cpu-out_sharding", OUT_SHARDING),
+        ("orthogonal-float32-8-s0-cpu-out_sharding", OUT_SHARDING),
+        ("delta_orthogonal-bfloat16-8x8-s0-cpu-out_sharding", OUT_SHARDING),
+    ],
+)
+def test_jax_refuses_out_sharding_of_a_matrix_before_all_else(question: str, outcome: str) -> None:
+    """Also where the definition demands ValueError: of a vector, of what is no kernel."""
+    case = parse_case(question)
+    outcomes = {entry.outcome for entry in load_ledger().matching(case, "0.12.0.1")}
+
+    result = evaluate_case(case, bench(load_catalogue(), ledger=load_ledger()), Observer())
+
+    assert outcomes == {outcome}
+    assert isinstance(result.observation.outcome, Raised)
+    assert f"raises {result.observation.outcome.exception}" == outcome
+    assert result.status is Status.LIMITED
+
+
+def test_of_a_call_that_must_be_refused_only_what_jax_raises_first_is_announced() -> None:
+    """So a wrong exception of it stays a failure, whatever else the ledger says of the dtype."""
+    case = parse_case("orthogonal-bfloat16-8-s0-cpu-eager")
+    wrong = dataclasses.replace(observation(REFUSED), case=case)
+    ways = dataclasses.replace(ENTRY, first=True)
+
+    results = [
+        judge(
+            wrong,
+            spec=load_catalogue().lookup("orthogonal"),
+            golden=None,
+            budgets=None,
+            ledger=Ledger(limitations=(entry,)),
+            checks=(check_contract,),
+            jax_version="0.12.0.1",
+        )
+        for entry in (ENTRY, ways)
+    ]
+
+    assert [result.status for result in results] == [Status.FAILED, Status.LIMITED]
+
+
 def test_entries_of_a_dtype_and_of_all_are_in_the_order_of_the_file() -> None:
     first, last = (dataclasses.replace(ANY_CASE, id=name, dtype=("float16",)) for name in "az")
     ledger = Ledger(limitations=(first, ANY_CASE, last))
@@ -433,6 +495,7 @@ transform = ['jit']
 prng = ['rbg', 'lattice', 'strata']
 jax = '>=0.11,<0.13'
 empty = false
+first = true
 checks = ['contract', 'my_check']
 also = ['values']
 outcome = 'raises TypeError'
@@ -463,6 +526,7 @@ def test_every_field_is_read_and_the_order_kept(tmp_path: Path) -> None:
         prng=("rbg", "lattice", "strata"),
         jax=">=0.11,<0.13",
         empty=False,
+        first=True,
         checks=("contract", "my_check"),
         also=("values",),
         outcome="raises TypeError",
@@ -472,6 +536,7 @@ def test_every_field_is_read_and_the_order_kept(tmp_path: Path) -> None:
     )
     assert second.id == "b"
     assert (second.jax, second.empty, second.outcome, second.figures) == ("", None, "", {})
+    assert not second.first
 
 
 def test_where_checks_are_known_others_are_refused(tmp_path: Path) -> None:
@@ -501,6 +566,7 @@ def test_a_ledger_without_entries_is_empty(tmp_path: Path) -> None:
         ("outcome='TypeError'", "outcome = 'TypeError' is not understood"),
         ("outcome='raises Type Error'", "outcome = 'raises Type Error' is not understood"),
         ("outcome='raises '", "outcome = 'raises ' is not understood"),
+        ("first=true", "first = true is of an exception: say outcome = 'raises X', or leave it"),
     ],
 )
 def test_a_field_without_sense_is_refused(line: str, message: str, tmp_path: Path) -> None:
