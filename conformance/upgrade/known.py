@@ -107,8 +107,13 @@ KNOWN = (
     Known(
         kind=Kind.EXCEPTION,
         before="0.11.1",
-        fact="refuses orthogonal matrices in 16 bits by NotImplementedError, not TypeError",
-        handled=("orthogonal-low-precision", "orthogonal-low-precision-before-0.11.1"),
+        fact="refuses orthogonal matrices in 16 and 8 bits by NotImplementedError, not TypeError",
+        handled=(
+            "orthogonal-low-precision",
+            "orthogonal-low-precision-before-0.11.1",
+            "orthogonal-float8",
+            "orthogonal-float8-before-0.11.1",
+        ),
     ),
     Known(
         kind=Kind.ARITHMETIC,

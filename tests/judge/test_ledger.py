@@ -293,6 +293,20 @@ def test_of_what_jax_raises_first_nothing_else_is_said() -> None:
     assert ledger.matching(CASE, "0.10.2") == (ANY_CASE,)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8_e5m2", "float8_e8m0fnu"])
+@pytest.mark.parametrize(
+    ("jax", "outcome"), [("0.11.0", "raises NotImplementedError"), ("0.11.1", "raises TypeError")]
+)
+def test_before_0_11_1_another_exception_refuses_a_matrix_of_few_bits(
+    dtype: str, jax: str, outcome: str
+) -> None:
+    case = parse_case(f"delta_orthogonal-{dtype}-3x4x8-s0-cpu-eager")
+
+    (entry,) = load_ledger().matching(case, jax)
+
+    assert entry.outcome == outcome
+
+
 OUT_SHARDING = "raises NotImplementedError"
 
 
