@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 from packaging.version import Version
 
 from conformance.core.settings import DEFAULT_CONFIG
@@ -38,6 +40,18 @@ def test_every_bound_of_the_ledger_is_a_release_of_which_something_is_known() ->
     assert {name: Version(bound.lstrip("<>=")) for name, bound in bounded.items()} == {
         name: known[name] for name in bounded
     }
+
+
+def test_the_lower_bounds_of_this_package_belong_together() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = map(Requirement, project["optional-dependencies"]["judge"])
+    lowest = {each.name: str(each.specifier).removeprefix(">=") for each in asked}
+    needs = [each for each in NEEDS if Version(lowest[each.package]) < Version(each.before)]
+
+    assert needs
+    for each in needs:
+        companion = Requirement(each.requirement)
+        assert companion.specifier.contains(lowest[companion.name]), each
 
 
 def test_every_fact_but_a_need_is_of_a_release_that_was_surveyed() -> None:
