@@ -164,7 +164,8 @@ def _same_cells(actual: Values, expected: Values, step: float) -> Iterator[tuple
 
     def cells(values: Any) -> Any:
         with np.errstate(over="ignore"):  # far beyond sigma all are one value
-            return np.rint(np.float64(values) / step) if step else np.float64(values)
+            values = np.asarray(values, np.float64)
+            return np.rint(values / step) if step else values
 
     sides = [np.sort(np.where(np.isnan(side), np.inf, side)) for side in (actual, expected)]
     while left := [side for side in sides if side.size]:
