@@ -113,6 +113,8 @@ def pytest_load_initial_conftests(
         again.confcutdir = known.confcutdir
         early_config.known_args_namespace = again
         yield
+        # pytest 8 asks argparse about the options of conftest files later, where nobody tells why.
+        parser.parse_known_args(args, copy.copy(early_config.option))
 
 
 @contextlib.contextmanager
