@@ -105,6 +105,12 @@ KNOWN = (
         handled=("conformance.upgrade.probes",),
     ),
     Known(
+        kind=Kind.INTERFACE,
+        before="0.10.2",
+        fact="takes no array of values for a constant together with out_sharding",
+        handled=("constant-array-out-sharding-before-0.10.2",),
+    ),
+    Known(
         kind=Kind.EXCEPTION,
         before="0.11.1",
         fact="refuses orthogonal matrices in 16 and 8 bits by NotImplementedError, not TypeError",
@@ -117,6 +123,12 @@ KNOWN = (
     ),
     Known(
         kind=Kind.ARITHMETIC,
+        before="0.11.1",
+        fact="computes erf_inv of float64 to 22 ULP within two sigma, not to 5",
+        handled=("erf-inv-float64-before-0.11.1",),
+    ),
+    Known(
+        kind=Kind.ARITHMETIC,
         before="0.12.0",
         fact="multiplies the quantile of a normal by sqrt(2), rounds, and then by stddev; not by "
         "their product",
@@ -124,6 +136,7 @@ KNOWN = (
             "normal-sequence-before-0.12-bfloat16",
             "normal-sequence-before-0.12-float16",
             "normal-roundings-before-0.12",
+            "normal-roundings-before-0.12-float8",
         ),
     ),
 )
