@@ -102,12 +102,21 @@ PLANES = (
         prngs=("rbg", "unsafe_rbg"),
         transforms=("jit", "sharded"),
     ),
-    # Complex numbers have samplers of their own, which the argument must reach as well.
+    # What is announced of a dtype, a refusal say, must be so however it is asked.
     Plane(
         tier=Tier.FULL,
         specs=Tier.QUICK,
-        dtypes=("complex64", "complex128"),
-        shapes=(CONV,),
+        dtypes=RARE_DTYPES,
+        shapes=(DENSE,),
+        transforms=("legacy_key", "jit", "vmap", "sharded", "x64"),
+    ),
+    # Complex numbers have samplers of their own, which the argument must reach as well; and it is
+    # refused of a matrix before anything else is.
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.QUICK,
+        dtypes=("bfloat16", "complex64", "complex128", "float8_e4m3fn"),
+        shapes=(BIAS, CONV),
         transforms=("out_sharding",),
     ),
 )
