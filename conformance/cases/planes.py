@@ -102,6 +102,15 @@ PLANES = (
         prngs=("rbg", "unsafe_rbg"),
         transforms=("jit", "sharded"),
     ),
+    # A compiler folds constants whatever the layout of the counters, and wherever the parts lie.
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.FULL,
+        dtypes=("float32",),
+        shapes=(DENSE,),
+        prngs=("threefry2x32", "threefry2x32_nonpartitionable"),
+        transforms=("jit", "sharded_uneven"),
+    ),
     # What is announced of a dtype, a refusal say, must be so however it is asked.
     Plane(
         tier=Tier.FULL,
@@ -114,7 +123,7 @@ PLANES = (
     # refused of a matrix before anything else is.
     Plane(
         tier=Tier.FULL,
-        specs=Tier.QUICK,
+        specs=Tier.STANDARD,
         dtypes=("bfloat16", "complex64", "complex128", "float8_e4m3fn"),
         shapes=(BIAS, CONV),
         transforms=("out_sharding",),

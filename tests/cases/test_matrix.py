@@ -11,6 +11,7 @@ from conformance.cases.catalogue import Catalogue, InitializerSpec
 from conformance.cases.planes import problems
 from conformance.cases.selection import Selection, select, select_for_goldens
 from conformance.core.errors import EmptySelection, SelectionError
+from conformance.core.formats import DTYPES
 from conformance.core.ids import SHARDED, Tier, format_shape
 from conformance.core.laws import Normal
 
@@ -42,6 +43,25 @@ def test_a_larger_tier_runs_all_of_a_smaller_one(catalogue: Catalogue) -> None:
     quick, standard, full = (set(select(catalogue, Selection(tier=tier))) for tier in Tier)
 
     assert quick < standard < full
+
+
+def test_the_full_tier_asks_each_dtype_however_it_is_called(catalogue: Catalogue) -> None:
+    cases = select(catalogue, Selection(tier=Tier.FULL))
+
+    for transform in ("eager", "legacy_key", "jit", "vmap", "sharded", "x64"):
+        asked = {case.problem.dtype for case in cases if case.transform == transform}
+        assert asked == set(DTYPES), transform
+
+
+def test_the_full_tier_compiles_each_initializer_in_a_layout_that_is_not_the_default(
+    catalogue: Catalogue,
+) -> None:
+    cases = select(catalogue, Selection(tier=Tier.FULL))
+    nonpartitionable = [c for c in cases if c.problem.prng.endswith("_nonpartitionable")]
+
+    for transform in ("jit", "sharded_uneven"):
+        asked = {c.problem.initializer for c in nonpartitionable if c.transform == transform}
+        assert asked == {spec.name for spec in catalogue}
 
 
 def test_a_tier_runs_only_specs_of_its_rank(catalogue: Catalogue) -> None:

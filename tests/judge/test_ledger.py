@@ -15,9 +15,17 @@ from conformance.cases.sweeps import sweep_case
 from conformance.core.arrays import returned
 from conformance.core.budgets import BudgetTable
 from conformance.core.errors import LedgerError
-from conformance.core.ids import parse_case
+from conformance.core.ids import PRNGS, Case, Problem, parse_case
 from conformance.core.paths import LEDGER as SHIPPED
-from conformance.core.records import CheckResult, Observation, Outcome, Raised, Status
+from conformance.core.paths import shipped
+from conformance.core.records import (
+    COMPILED,
+    CheckResult,
+    Observation,
+    Outcome,
+    Raised,
+    Status,
+)
 from conformance.judge.checks.contract import check_contract
 from conformance.judge.law.checks import SWEEP
 from conformance.judge.ledger import Finding, Ledger, Limitation, apply, load, looks_misspelt
@@ -26,6 +34,7 @@ from conformance.judge.verdict import judge
 from conformance.observe.observer import Observer
 from conformance.run.evaluate import evaluate as evaluate_case
 from conformance.run.sweeps import evaluate
+from conformance.store.stack import open_stack
 from tests.benches import bench
 
 CASE = parse_case("orthogonal-bfloat16-64x32-s0-cpu-eager")
@@ -335,6 +344,35 @@ def test_jax_refuses_out_sharding_of_a_matrix_before_all_else(question: str, out
     assert isinstance(result.observation.outcome, Raised)
     assert f"raises {result.observation.outcome.exception}" == outcome
     assert result.status is Status.LIMITED
+
+
+@pytest.mark.parametrize("prng", [name for name in PRNGS if name.startswith("threefry")])
+@pytest.mark.parametrize("transform", COMPILED)
+def test_what_a_compiler_folds_is_announced_of_every_program(transform: str, prng: str) -> None:
+    tail = Problem(
+        initializer="truncated_normal_tail", dtype="float32", shape=(64, 32), seed=0, prng=prng
+    )
+    case = Case(problem=tail, backend="cpu", transform=transform)
+    rules = bench(load_catalogue(), ledger=load_ledger())
+    rules = dataclasses.replace(rules, goldens=open_stack(shipped()))
+
+    found = evaluate_case(case, rules, Observer())
+
+    assert found.status is Status.LIMITED
+    assert [each.check for each in found.checks if each.status is Status.LIMITED] == ["values"]
+    narrow = dataclasses.replace(tail, initializer="truncated_normal_narrow")  # by the C library
+    (entry,) = rules.ledger.matching(dataclasses.replace(case, problem=narrow), "0.12.0.1")
+    assert entry.also == ("values",)
+
+
+def test_one_draw_in_the_tail_may_not_show_what_a_compiler_folds() -> None:
+    case = parse_case("truncated_normal_tail-float32-scalar-s0-cpu-jit")
+
+    (entry,) = load_ledger().matching(case, "0.12.0.1")
+    passed = CheckResult(check="values", status=Status.PASSED)
+    returned_one = dataclasses.replace(observation(returned(np.float32(2.5))), case=case)
+
+    assert apply((entry,), returned_one, (passed,)) == (passed,)
 
 
 def test_of_a_call_that_must_be_refused_only_what_jax_raises_first_is_announced() -> None:
