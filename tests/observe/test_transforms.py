@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,19 @@ def test_the_case_s_own_key_comes_last(transform: str, seeds: list[int]) -> None
 
     assert seen == seeds
     assert array.tolist() == [0, 7]
+
+
+@pytest.mark.parametrize("prng", ["threefry2x32", "rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("default", ["threefry2x32", "rbg"])
+def test_the_words_of_a_key_are_those_of_its_own_generator(prng: str, default: str) -> None:
+    problem = dataclasses.replace(PROBLEM, prng=prng)
+    key = jax.random.key(7, impl=prng)
+    expected = jax.random.normal(key, (8, 3))
+
+    with jax.default_prng_impl(default):
+        array = one_call("legacy_key", jax.random.normal, problem, jax.devices())(key)
+
+    assert array.tolist() == expected.tolist()
 
 
 def test_what_overwrites_donated_arrays_of_one_form_is_one_program() -> None:

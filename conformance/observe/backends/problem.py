@@ -92,7 +92,7 @@ def _root_key(problem: Problem, spec: KeySpec) -> Any:
     if not spec.words:
         return seed_key(problem, spec.seed)
     words = jax.numpy.asarray(np.array(spec.words, np.uint32))
-    return jax.random.wrap_key_data(words, impl=_implementation(problem))
+    return jax.random.wrap_key_data(words, impl=implementation(problem))
 
 
 def _descended(key: Any, steps: tuple[Step, ...]) -> Any:
@@ -110,7 +110,7 @@ def seed_key(problem: Problem, seed: Any) -> Any:
     """Return the key of any seed, of the PRNG implementation that the problem names."""
     import jax
 
-    return jax.random.key(seed, impl=_implementation(problem))
+    return jax.random.key(seed, impl=implementation(problem))
 
 
 def seed_keys(problem: Problem, seeds: range) -> Any:
@@ -123,5 +123,6 @@ def seed_keys(problem: Problem, seeds: range) -> Any:
     return made(np.asarray(seeds, np.uint32))
 
 
-def _implementation(problem: Problem) -> str:
+def implementation(problem: Problem) -> str:
+    """Return what JAX calls the generator of the problem, whatever its layout."""
     return problem.prng.partition("_")[0] if "threefry" in problem.prng else problem.prng

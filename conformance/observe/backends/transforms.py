@@ -12,7 +12,7 @@ import numpy as np
 from conformance.cases.catalogue import Initializer
 from conformance.core.arrays import as_dtype
 from conformance.core.ids import CALLS, Problem
-from conformance.observe.backends.problem import seed_key, settings
+from conformance.observe.backends.problem import implementation, seed_key, settings
 from conformance.observe.jax_compat import x64
 from conformance.observe.process import SHARDS
 
@@ -35,11 +35,19 @@ def eager(initializer: Initializer, problem: Problem, _: list[Any]) -> Call:
 
 
 def legacy_key(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
-    """Return the call with a raw uint32 key, as before typed keys."""
+    """Return the call with a raw uint32 key, as before typed keys.
+
+    Its words do not say of which generator they are: JAX takes them for those of its default.
+    """
     import jax
 
     call = eager(initializer, problem, devices)
-    return lambda key: call(jax.random.key_data(key))
+
+    def raw(key: Any) -> Any:
+        with jax.default_prng_impl(implementation(problem)):
+            return call(jax.random.key_data(key))
+
+    return raw
 
 
 def _jit(initializer: Initializer, problem: Problem, devices: list[Any]) -> Call:
