@@ -365,6 +365,16 @@ def test_what_a_compiler_folds_is_announced_of_every_program(transform: str, prn
     assert entry.also == ("values",)
 
 
+@pytest.mark.parametrize("prng", ["rbg", "unsafe_rbg"])
+@pytest.mark.parametrize("initializer", ["lecun_normal", "orthogonal"])
+def test_under_vmap_rbg_draws_the_last_lane_from_the_first_key(initializer: str, prng: str) -> None:
+    case = parse_case(f"{initializer}-float32-8x8-s3-{prng}-cpu-vmap_last")
+
+    found = evaluate_case(case, bench(load_catalogue(), ledger=load_ledger()), Observer())
+
+    assert (found.status, found.limitation) == (Status.LIMITED, "rbg-under-vmap")
+
+
 def test_one_draw_in_the_tail_may_not_show_what_a_compiler_folds() -> None:
     case = parse_case("truncated_normal_tail-float32-scalar-s0-cpu-jit")
 
