@@ -102,6 +102,15 @@ PLANES = (
         prngs=("rbg", "unsafe_rbg"),
         transforms=("jit", "sharded"),
     ),
+    # A raw key does not say whose words it holds; and not each lane of vmap has its own draws.
+    Plane(
+        tier=Tier.FULL,
+        specs=Tier.QUICK,
+        dtypes=("float32",),
+        shapes=(DENSE,),
+        prngs=("rbg", "unsafe_rbg"),
+        transforms=("legacy_key", "vmap", "vmap_last"),
+    ),
     # A compiler folds constants whatever the layout of the counters, and wherever the parts lie.
     Plane(
         tier=Tier.FULL,

@@ -64,6 +64,16 @@ def test_the_full_tier_compiles_each_initializer_in_a_layout_that_is_not_the_def
         assert asked == {spec.name for spec in catalogue}
 
 
+@pytest.mark.parametrize("transform", ["jit", "sharded", "legacy_key", "vmap_last"])
+def test_the_full_tier_calls_what_no_oracle_follows_in_several_ways(
+    transform: str, catalogue: Catalogue
+) -> None:
+    cases = select(catalogue, Selection(tier=Tier.FULL))
+
+    asked = {case.problem.prng for case in cases if case.transform == transform}
+    assert {"rbg", "unsafe_rbg"} <= asked
+
+
 def test_a_tier_runs_only_specs_of_its_rank(catalogue: Catalogue) -> None:
     names = {case.problem.initializer for case in select(catalogue, Selection())}
 

@@ -372,7 +372,7 @@ def test_under_vmap_rbg_draws_the_last_lane_from_the_first_key(initializer: str,
 
     found = evaluate_case(case, bench(load_catalogue(), ledger=load_ledger()), Observer())
 
-    assert (found.status, found.limitation) == (Status.LIMITED, "rbg-under-vmap")
+    assert (found.status, found.limitation) == (Status.LIMITED, "rbg-under-vmap-last")
 
 
 @pytest.mark.parametrize("transform", COMPILED)
