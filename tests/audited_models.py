@@ -20,38 +20,33 @@ def _inputs(*shape: int, dtype: Any = jnp.float32) -> Inputs:
 class Block(nn.Module):
     """A pre-norm Transformer block."""
 
-    param_dtype: Any
-
     @nn.compact
     def __call__(self, x: Any) -> Any:
         """Attend, then transform."""
-        dtype = {"param_dtype": self.param_dtype}
-        y = nn.LayerNorm(**dtype)(x)
-        x = x + nn.MultiHeadDotProductAttention(num_heads=2, **dtype)(y, y)
-        y = nn.Dense(64, **dtype)(nn.LayerNorm(**dtype)(x))
-        return x + nn.Dense(16, **dtype)(nn.gelu(y))
+        y = nn.LayerNorm()(x)
+        x = x + nn.MultiHeadDotProductAttention(num_heads=2)(y, y)
+        y = nn.Dense(64)(nn.LayerNorm()(x))
+        return x + nn.Dense(16)(nn.gelu(y))
 
 
 class Transformer(nn.Module):
     """Two blocks between an embedding and a head."""
 
-    param_dtype: Any = jnp.float32
-
     @nn.compact
     def __call__(self, tokens: Any) -> Any:
         """Return logits."""
-        x = nn.Embed(64, 16, param_dtype=self.param_dtype)(tokens)
+        x = nn.Embed(64, 16)(tokens)
         for _ in range(2):
-            x = Block(self.param_dtype)(x)
-        return nn.Dense(64, param_dtype=self.param_dtype)(x)
+            x = Block()(x)
+        return nn.Dense(64)(x)
 
 
 def transformer() -> tuple[Any, Inputs]:
     return Transformer(), _inputs(1, 4, dtype=jnp.int32)
 
 
-def transformer_in_bfloat16() -> tuple[Any, Inputs]:
-    return Transformer(jnp.bfloat16), _inputs(1, 4, dtype=jnp.int32)
+def dense_in_bfloat16() -> tuple[Any, Inputs]:
+    return nn.Dense(32, param_dtype=jnp.bfloat16), _inputs(1, 64)
 
 
 class Wrapper(nn.Module):

@@ -25,11 +25,11 @@ from typing import Any
 import pytest
 from _pytest.assertion import rewrite
 
-from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
 from tests import warm
 from tests.cpu import Meter
+from tests.quickly import quick
 
 collect_ignore = [] if importlib.util.find_spec("ray") else ["observe/test_fleet_ray.py"]
 
@@ -191,11 +191,8 @@ def compile_quickly() -> None:
     """
     import jax
 
-    flags = os.environ["XLA_FLAGS"]
-    if OPTIMIZATION_FLAG in flags:
-        return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION_FLAG}={FAST_LEVEL}")
+        patch.setenv("XLA_FLAGS", quick(os.environ["XLA_FLAGS"]))
         jax.devices()
 
 

@@ -16,6 +16,7 @@ from _pytest.assertion import rewrite
 from conformance.core.settings import OPTIMIZATION_FLAG
 from tests import ROOT, draws
 from tests.conftest import BYTE_CODE, is_asked, rewrite_asserts
+from tests.quickly import QUICK, quick
 
 USUAL = 3
 """The level of a process that asks for none. Said aloud, it keeps the child from our programs."""
@@ -33,8 +34,13 @@ def test_a_draw_that_is_compiled_quickly_has_the_bits_of_one_that_is_not() -> No
     assert child.stdout.split() == list(draws.digests())
 
 
+def test_flags_that_ask_for_a_level_are_left_as_they_are() -> None:
+    assert quick(f"{OPTIMIZATION_FLAG}={USUAL}") == f"{OPTIMIZATION_FLAG}={USUAL}"
+    assert quick("") == " ".join(QUICK)
+
+
 def test_no_child_and_no_record_sees_how_this_process_compiles() -> None:
-    assert OPTIMIZATION_FLAG not in os.environ["XLA_FLAGS"]
+    assert not [flag for flag in QUICK if flag.partition("=")[0] in os.environ["XLA_FLAGS"]]
 
 
 @pytest.mark.parametrize(

@@ -281,7 +281,7 @@ def test_64_bit_words_are_scattered_one_in_each_stratum() -> None:
     words = lattice_words(64)
 
     assert np.array_equal(words >> 44, np.arange(2**20))
-    assert np.unique(words & (2**44 - 1)).size == 2**20
+    assert np.diff(np.sort(words & (2**44 - 1))).all()
 
 
 @pytest.mark.parametrize("bits", [8, 16, 32, 64])

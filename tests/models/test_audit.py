@@ -224,7 +224,7 @@ def test_an_integer_is_no_wider_than_a_kernel_beside_it() -> None:
 
 
 def test_a_law_that_bfloat16_biases_is_noted_with_its_figures() -> None:
-    (note,) = row("transformer_in_bfloat16", "Block_0.Dense_0.kernel").notes
+    (note,) = row("dense_in_bfloat16", "kernel").notes
 
     assert note == "bfloat16 law: mean -0.018 sigma, variance -0.69%"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from conformance.run import isolated
 from conformance.run.isolated import judge
 from conformance.run.options import given
 from tests import small_golden
+from tests.together import UNOPTIMIZED
 
 WHERE = Environment(packages={"jaxlib": "1"}, config={}, host={"libc": "glibc 2.36"}, devices={})
 
@@ -107,6 +109,7 @@ def drawn(name: str, key: Any) -> dict[str, bytes]:
     """Return what an initializer returns in all dtypes that it takes, in programs made anew.
 
     One program draws all that need no x64, and one the others: compiling is what takes the time.
+    Both sides are compiled with the same options, so they need not be those of users.
     """
     initializer = load_catalogue().lookup(name).build()
     bits: dict[str, bytes] = {}
@@ -124,7 +127,8 @@ def drawn(name: str, key: Any) -> dict[str, bytes]:
     )
     for dtypes in (narrow, wide):
         with x64_for(dtypes[0]):
-            found = jax.jit(lambda key, dtypes=dtypes: draws(key, dtypes))(key)
+            draw = functools.partial(draws, dtypes=dtypes)
+            found = jax.jit(draw, compiler_options=UNOPTIMIZED)(key)
             bits |= {dtype: np.asarray(array).tobytes() for dtype, array in found.items()}
     return bits
 

@@ -26,7 +26,6 @@ from conformance.core.errors import GoldenError
 from conformance.core.ids import parse_case
 from conformance.core.paths import COMPILED, shipped
 from conformance.core.records import Entry, Environment, Returned
-from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe.backends import iree
 from conformance.observe.backends.kept import keep, read_index
 from conformance.observe.journal import read_journal
@@ -44,6 +43,7 @@ from conformance.store.entries import PREDICTED
 from conformance.store.read import Store, open_store
 from conformance.store.write import write_store
 from tests import ROOT
+from tests.quickly import quick
 
 PREDICTED_CASES = tuple(
     f"uniform-{dtype}-16x4-s{seed}-cuda-eager"
@@ -119,10 +119,8 @@ def all_compile_quickly() -> Iterator[None]:
     No visit here is held to anything but another of them. They share their programs with this
     process, whose flags were read before.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
     with pytest.MonkeyPatch.context() as patch:
-        if OPTIMIZATION_FLAG not in flags:
-            patch.setenv("XLA_FLAGS", f"{flags} {OPTIMIZATION_FLAG}={FAST_LEVEL}")
+        patch.setenv("XLA_FLAGS", quick(os.environ.get("XLA_FLAGS", "")))
         yield
 
 
