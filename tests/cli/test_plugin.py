@@ -439,30 +439,33 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_worker_keeps_an_item_that_somebody_changed(
-    conform: Conform, pytester: pytest.Pytester, change: str
+def test_a_worker_keeps_each_item_that_somebody_changed(
+    conform: Conform, pytester: pytest.Pytester
 ) -> None:
+    """Each in another way, and among them one that nobody did."""
     pytester.makepyfile(
         keeper=f"""
         import functools, pathlib
 
-        CHANGED = []
+        CHANGED = {{}}
 
         def pytest_collection_modifyitems(items):
-            item = items[1]
-            {change}
-            CHANGED.append(item)
+            CHANGED["nothing"] = items[1]
+            for how, item in zip({list(CHANGES)}, items[2:-2], strict=True):
+                CHANGED[how] = item
+                exec({CHANGES}[how])
 
         def pytest_runtest_setup(item):
-            if any(each is item for each in CHANGED):
-                pathlib.Path("kept").touch()
+            for how, each in CHANGED.items():
+                if each is item:
+                    pathlib.Path(how).touch()
         """
     )
-    conform.apart("-p", "keeper", "--seed", "1000:1600", "-n", "1", initializers="uniform")
+    conform.apart("-p", "keeper", "--seed", "1000:2600", "-n", "1", initializers="uniform")
 
-    assert (pytester.path / "kept").exists()
-    assert len(read_run(conform.folder())) == 600
+    kept = {how for how in ("nothing", *CHANGES) if (pytester.path / how).exists()}
+    assert kept == {*CHANGES}
+    assert len(read_run(conform.folder())) == 1600
 
 
 OF_NO_TIER = "100:550"
