@@ -14,7 +14,7 @@ from typing import Any
 
 from conformance.cases.catalogue import Catalogue
 from conformance.core.errors import GoldenError
-from conformance.core.laws import Normal
+from conformance.core.laws import Normal, Uniform
 from conformance.observe.worker import Voice
 
 
@@ -113,13 +113,13 @@ def refuse(*_: object) -> None:
 def add(catalogue: Catalogue) -> None:
     """Register an initializer for each ending, one that changes settings, and one of a bad seed.
 
-    Each is said to be a normal distribution, so that its law is swept.
+    Each is said to have a law, so that it is swept; those that draw, the one that compiles fastest.
     """
-    normal = Normal(stddev=1.0)
+    normal, uniform = Normal(stddev=1.0), Uniform(scale=1.0)
     for name, (end, _) in ENDINGS.items():
         catalogue.register(name, functools.partial(_initializer, end), definition=normal)
-    catalogue.register("meddling", lambda: meddle, definition=normal)
-    catalogue.register("unlucky", lambda: end_at_a_seed, definition=normal)
+    catalogue.register("meddling", lambda: meddle, definition=uniform)
+    catalogue.register("unlucky", lambda: end_at_a_seed, definition=uniform)
 
 
 def _initializer(end: Callable[[], object]) -> Callable[..., object]:
@@ -132,19 +132,19 @@ def meddle(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
     jax.config.update("jax_threefry_partitionable", False)  # type: ignore[no-untyped-call]  # JAX leaves it untyped
     os.environ["MEDDLED"] = "yes"
-    return jax.random.normal(key, shape, dtype)
+    return jax.random.uniform(key, shape, dtype)
 
 
 UNLUCKY = 9
 
 
 def end_at_a_seed(key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Draw a normal, but end the process where the seed is UNLUCKY."""
+    """Draw a uniform, but end the process where the seed is UNLUCKY."""
     import jax
 
     if int(jax.random.key_data(key)[-1]) == UNLUCKY:
         os._exit(0)
-    return jax.random.normal(key, shape, dtype)
+    return jax.random.uniform(key, shape, dtype)
 
 
 def installed(folder: Path) -> Path:

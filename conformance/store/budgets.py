@@ -8,6 +8,7 @@ carries. So budgets tighten by themselves, and loosening is a decision that some
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from conformance.core.errors import BudgetError, LooserBudget, Malformed
 from conformance.core.files import Waiting, writing
 from conformance.core.paths import BUDGETS as BUDGETS_FILE
 from conformance.core.paths import golden_option
-from conformance.core.reading import naming, read_file, record
+from conformance.core.reading import naming, parse_json, record
 from conformance.core.records import Budget, MatrixBudget
 from conformance.core.versions import BUDGETS
 from conformance.store import documents
@@ -117,10 +118,21 @@ def read(path: Path) -> BudgetTable:
         "restore it from version control, or delete it and measure again with "
         f"`conformance law{option} --write-budgets`"
     )
-    file = read_file(_File, path, BUDGETS, error=BudgetError, way_out=way_out)
     with naming(path, BudgetError, way_out):
-        measurements = {key: _measurement(key, fields) for key, fields in file.budgets.items()}
+        measurements = _measurements(path.read_text(encoding="utf-8"), path)
     return BudgetTable(measurements=measurements, golden_option=option)
+
+
+@functools.lru_cache(maxsize=2)  # 15 ms for the shipped table, which each session reads
+def _measurements(text: str, path: Path) -> Mapping[str, Measurement]:
+    """Return the lines of a file of this text, which nobody changes.
+
+    Raises:
+        BudgetError: its version is newer.
+        ValueError: it is no table.
+    """
+    file = record(_File, BUDGETS.content(parse_json(text), path, BudgetError))
+    return {key: _measurement(key, fields) for key, fields in file.budgets.items()}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

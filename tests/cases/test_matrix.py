@@ -95,6 +95,17 @@ def test_only_backends_whose_devices_can_be_forced_are_sharded_over(catalogue: C
     assert {case.backend for case in cases if case.transform == "sharded"} == {"cpu"}
 
 
+def test_cases_stand_by_group_and_there_as_they_compare(catalogue: Catalogue) -> None:
+    """Of all kinds of keys: of seeds, of words, and of children."""
+    keys = ("s1.split3at1", "s1.fold5", "s1.fold4", "k000000010000abcd")
+    selection = Selection(tier=Tier.FULL, seeds=(1, 0), keys=keys)
+
+    cases = select(catalogue, selection)
+
+    assert {case.problem.key.text for case in cases} == {"s0", "s1", *keys}
+    assert cases == sorted(cases, key=lambda case: (case.group, case))
+
+
 def test_shards_partition_the_cases_by_whole_groups(catalogue: Catalogue) -> None:
     whole = select(catalogue, Selection())
     parts = [select(catalogue, Selection(shard=(i, 3))) for i in (1, 2, 3)]

@@ -29,7 +29,7 @@ from tests.conftest import WITHOUT_HYPOTHESIS
 pytest_plugins = ["pytester"]
 
 NAMES = ("ones", "uniform", "zeros")
-QUICK = ("--tier", "quick", "--dtype", "float32", "--shape", "64")
+QUICK = ("--tier", "quick", "--shape", "64")
 CASES = tuple(f"{name}-float32-64-s0-cpu-eager" for name in NAMES)
 
 
@@ -73,10 +73,12 @@ class Conform:
         self._pytester = pytester
         self._golden = golden
 
-    def __call__(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
+    def __call__(
+        self, *words: str, initializers: str = ",".join(NAMES), dtype: str = "float32"
+    ) -> pytest.RunResult:
         """Run in this process, without a worker."""
         here = () if "no:xdist" in words else ("-n0",)
-        return self._pytester.runpytest_inprocess(*self._words(initializers), *here, *words)
+        return self._pytester.runpytest_inprocess(*self._words(initializers, dtype), *here, *words)
 
     def apart(self, *words: str, initializers: str = ",".join(NAMES)) -> pytest.RunResult:
         """Run in a process of its own, as workers and dying initializers need, in our own order."""
@@ -94,8 +96,9 @@ class Conform:
         """Return the names of the files of the only run."""
         return {path.name for path in self.folder().iterdir()}
 
-    def _words(self, initializers: str) -> tuple[str, ...]:
-        selection = ("--initializer", initializers, *QUICK, "--golden", str(self._golden))
+    def _words(self, initializers: str, dtype: str = "float32") -> tuple[str, ...]:
+        chosen = ("--initializer", initializers, "--dtype", dtype)
+        selection = (*chosen, *QUICK, "--golden", str(self._golden))
         return ("--pyargs", "conformance.suite.test_initializers", *selection)
 
 
@@ -140,6 +143,7 @@ def test_the_rerun_line_of_an_old_report_runs_its_case_once(
 ) -> None:
     outcome = pytester.runpytest_inprocess(
         *("--pyargs", "conformance.test_initializers", "--initializer", "zeros", *QUICK),
+        *("--dtype", "float32"),
         *("-k", "zeros-float32-64-s0-cpu-eager", "--golden", str(golden)),
     )
 
@@ -439,30 +443,33 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_worker_keeps_an_item_that_somebody_changed(
-    conform: Conform, pytester: pytest.Pytester, change: str
+def test_a_worker_keeps_each_item_that_somebody_changed(
+    conform: Conform, pytester: pytest.Pytester
 ) -> None:
+    """Each in another way, and among them one that nobody did."""
     pytester.makepyfile(
         keeper=f"""
         import functools, pathlib
 
-        CHANGED = []
+        CHANGED = {{}}
 
         def pytest_collection_modifyitems(items):
-            item = items[1]
-            {change}
-            CHANGED.append(item)
+            CHANGED["nothing"] = items[1]
+            for how, item in zip({list(CHANGES)}, items[2:-2], strict=True):
+                CHANGED[how] = item
+                exec({CHANGES}[how])
 
         def pytest_runtest_setup(item):
-            if any(each is item for each in CHANGED):
-                pathlib.Path("kept").touch()
+            for how, each in CHANGED.items():
+                if each is item:
+                    pathlib.Path(how).touch()
         """
     )
-    conform.apart("-p", "keeper", "--seed", "1000:1600", "-n", "1", initializers="uniform")
+    conform.apart("-p", "keeper", "--seed", "1000:2600", "-n", "1", initializers="uniform")
 
-    assert (pytester.path / "kept").exists()
-    assert len(read_run(conform.folder())) == 600
+    kept = {how for how in ("nothing", *CHANGES) if (pytester.path / how).exists()}
+    assert kept == {*CHANGES}
+    assert len(read_run(conform.folder())) == 1600
 
 
 OF_NO_TIER = "100:550"
@@ -666,7 +673,7 @@ def test_an_initializer_of_a_conftest_gets_every_check(
         "register('doubled', build, definition=Normal(stddev=1.0))"
     )
 
-    outcome = conform(initializers="doubled")
+    outcome = conform(initializers="doubled", dtype="bfloat16")  # whose law is swept at once
 
     outcome.stdout.fnmatch_lines(
         ["* differ from the definition.", "no golden is stored for doubled-*", "FAILED: 1 of 1 *"]
@@ -685,7 +692,7 @@ def test_an_initializer_of_an_entry_point_gets_every_check(
     (installed / "entry_points.txt").write_text("[conformance.initializers]\nx = doubling:add\n")
     pytester.syspathinsert()
 
-    outcome = conform(initializers="doubled")
+    outcome = conform(initializers="doubled", dtype="bfloat16")  # whose law is swept at once
 
     outcome.stdout.fnmatch_lines(["* differ from the definition.", "FAILED: 1 of 1 *"])
 

@@ -50,6 +50,18 @@ def test_what_was_written_since_the_sweep_began_counts(tmp_path: Path) -> None:
     assert load(path).measurements == {measurement().key: measurement(ulp=2.0)}
 
 
+def test_a_table_is_parsed_once_until_its_file_changes(tmp_path: Path) -> None:
+    """Each session reads the table of its set."""
+    path = tmp_path / BUDGETS
+    update(path, [measurement(ulp=2.0)], "", lambda _: None)
+    once, again = load(path), load(path)
+
+    update(path, [measurement(ulp=1.0)], "", lambda _: None)
+
+    assert again.measurements is once.measurements
+    assert load(path).measurements == {measurement().key: measurement(ulp=1.0)}
+
+
 def test_a_line_of_an_overlay_is_no_looser_than_what_counted_before(tmp_path: Path) -> None:
     below = BudgetTable(measurements={measurement().key: measurement(ulp=2.0)})
 
