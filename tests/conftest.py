@@ -26,6 +26,7 @@ from typing import Any
 import pytest
 from _pytest.assertion import rewrite
 
+from conformance.core.ending import seek_no_garbage
 from conformance.core.settings import FAST_LEVEL, OPTIMIZATION_FLAG
 from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_asked(config):
         return
     gc.disable()  # until all is collected, of which nothing is garbage
+    seek_no_garbage()  # at the end, in all that tests left
     # Before any file is imported: the first draw of one fixes how many devices JAX has.
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
