@@ -17,6 +17,7 @@ import os
 import re
 import shlex
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any
 import pytest
 from _pytest.assertion import rewrite
 
+from conformance.core.ending import seek_no_garbage
 from conformance.observe import environment, lapack
 from conformance.observe.process import force_host_devices
 from tests import warm
@@ -62,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_asked(config):
         return
     gc.disable()  # until all is collected, of which nothing is garbage
+    seek_no_garbage()  # at the end, in all that tests left
     # Before any file is imported: the first draw of one fixes how many devices JAX has.
     force_host_devices()
     # Two processes may use one program at once: what is half written is compiled again.
@@ -105,7 +108,9 @@ def share(config: pytest.Config, *, is_compiling: bool) -> None:
     config.add_cleanup(patch.undo)
     if sys.dont_write_bytecode:
         patch.delenv(NO_BYTE_CODE, raising=False)
-        patch.setenv(BYTE_CODE, _folder_of_byte_code(config))
+        folder = _folder_of_byte_code(config)
+        lend_byte_code(Path(folder))
+        patch.setenv(BYTE_CODE, folder)
     if PROGRAMS in os.environ:
         return
     settings = (
@@ -113,6 +118,25 @@ def share(config: pytest.Config, *, is_compiling: bool) -> None:
     )
     for name, value in settings.items():
         patch.setenv(name, value)
+
+
+def lend_byte_code(folder: Path) -> None:
+    """Link into a new folder the byte code that lies beside the sources of what is installed.
+
+    Python looks for byte code in one place alone: each worker would compile JAX, SciPy and pandas
+    anew, which takes 5 s of CPU. What is stale is found out where it is read, as ever.
+    """
+    if any(folder.iterdir()):
+        return
+    tail = f".{sys.implementation.cache_tag}.pyc"
+    roots = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
+    walked = (Path(at) for root in roots for at, _, _ in os.walk(root))
+    for kept in {at for at in walked if at.name == "__pycache__"}:
+        where = folder / kept.parent.relative_to(kept.anchor)
+        where.mkdir(parents=True, exist_ok=True)
+        for name in os.listdir(kept):
+            if name.endswith(tail):
+                (where / name).symlink_to(kept / name)
 
 
 def started_python(config: pytest.Config) -> str:

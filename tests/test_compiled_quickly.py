@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import py_compile
 import subprocess
 import sys
+import sysconfig
 import time
 import types
 from pathlib import Path
@@ -15,7 +18,7 @@ from _pytest.assertion import rewrite
 
 from conformance.core.settings import OPTIMIZATION_FLAG
 from tests import ROOT, draws
-from tests.conftest import BYTE_CODE, is_asked, rewrite_asserts
+from tests.conftest import BYTE_CODE, is_asked, lend_byte_code, rewrite_asserts
 from tests.quickly import QUICK, quick
 
 USUAL = 3
@@ -61,6 +64,30 @@ def test_a_run_of_the_harness_itself_is_left_as_it_is(args: list[str], expected:
     config = cast(Any, types.SimpleNamespace(args=args, invocation_params=invoked))
 
     assert is_asked(config) is expected
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_byte_code_of_what_is_installed_is_found_in_a_new_folder_of_it(
+    is_new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "installed" / "pkg" / "it.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("A = 1\n")
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    beside = py_compile.compile(str(source), doraise=True)
+    assert beside is not None
+    folder = tmp_path / "byte-code"
+    folder.mkdir()
+    if not is_new:
+        (folder / "of-an-earlier-run").touch()
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path / "installed"))
+
+    lend_byte_code(folder)
+
+    monkeypatch.setattr(sys, "pycache_prefix", str(folder))
+    found = Path(importlib.util.cache_from_source(str(source)))
+    assert found.exists() == is_new
+    assert not is_new or found.samefile(beside)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from conformance.cli.configured import Configurable
 from conformance.cli.output import Output, standard_output
+from conformance.core.ending import seek_no_garbage
 from conformance.core.errors import (
     ConformanceError,
     ExitCode,
@@ -132,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     A wrong call, a broken file, a missing device and a missing package are one line on stderr. Any
     other exception is a defect of this program, and shows its traceback.
     """
+    seek_no_garbage()
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except Exception as error:

@@ -138,13 +138,12 @@ def _of_seeds(id_: str) -> tuple[Program, range] | None:
 
 def _ranges(seeds: Iterable[int]) -> Iterator[range]:
     """Yield seeds as the ranges in which they follow one another."""
-    found: range | None = None
+    first = stop = -1
     for seed in seeds:
-        if found is not None and seed == found.stop:
-            found = range(found.start, seed + 1)
-            continue
-        if found is not None:
-            yield found
-        found = range(seed, seed + 1)
-    if found is not None:
-        yield found
+        if seed != stop:
+            if stop >= 0:
+                yield range(first, stop)
+            first = seed
+        stop = seed + 1
+    if stop >= 0:
+        yield range(first, stop)

@@ -6,6 +6,7 @@ import ast
 import errno
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -300,11 +301,19 @@ SUFFIXES = (".partial", ".draft", ".tmp", ".lock")
 LOCK_FILES = ("Pipfile.lock", ".lock")
 """Of package managers, which are read by their names."""
 
+WORDS = re.compile(
+    rf"""\b(fcntl|shutil|from\s+os|{"|".join(FORBIDDEN)})\b|({"|".join(SUFFIXES)})['"{{]"""
+    r"""|(?<!dataclasses)\.\s*replace\s*\((?!["'][^"']*["']\s*,)"""
+)
+"""Of which a module that does any of it has one: most have none, and are not parsed."""
+
 
 def own_ways(path: Path) -> Iterator[str]:
     """Yield what a module does to files that is the work of core/files."""
-    name = path.relative_to(PACKAGE.parent)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    name, source = path.relative_to(PACKAGE.parent), path.read_text(encoding="utf-8")
+    if not WORDS.search(source):
+        return
+    for node in ast.walk(ast.parse(source)):
         if way := own_way(node):
             yield f"{name}:{getattr(node, 'lineno', 0)} {way}"
 

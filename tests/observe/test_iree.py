@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import math
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,15 +51,28 @@ def array_of(text: str) -> Array:
     return whole(found)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def devices_are_closed() -> Iterator[None]:
-    """Let go of what holds a device: while one of Vulkan is open, two threads of it are busy.
-
-    They took a fifth of all CPU until the end of the process.
-    """
-    yield
+def close_devices() -> None:
+    """Let go of what holds a device: while one of Vulkan is open, two threads of it are busy."""
     iree._compiled.cache_clear()
     iree._config.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def devices_are_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close all devices after each test, and while a program is compiled.
+
+    The busy threads of one took a fifth of all CPU until the end of the process, and as much as
+    the compiler beside it.
+    """
+    compiled = iree.compiled
+
+    def compiled_alone(text: str, options: tuple[str, ...], driver: iree.Driver) -> bytes:
+        close_devices()
+        return compiled(text, options, driver)
+
+    monkeypatch.setattr(iree, "compiled", compiled_alone)
+    yield
+    close_devices()
 
 
 @pytest.fixture
@@ -151,6 +165,19 @@ def test_a_constant_is_computed_as_the_target_computes_it() -> None:
     folded = backend.execute(lambda _: jax.lax.erf(jax.numpy.asarray(POINTS)), key)
 
     assert np.array_equal(folded, backend.execute(erf_of_argument, key))
+
+
+@needs_iree
+def test_a_program_that_is_let_go_holds_no_device() -> None:
+    """At once: no garbage has to be looked for."""
+    program = export(jax.random.key_data, jax.random.key(0))
+    call = iree.loaded(iree.compiled(program.text, iree.OPTIONS, iree.CPU), iree.CPU)
+    held = weakref.ref(iree._config(iree.CPU.name))
+
+    del call
+    close_devices()
+
+    assert held() is None
 
 
 @needs_iree

@@ -550,6 +550,29 @@ def test_a_fused_multiply_add_in_float64_would_round_twice() -> None:
     assert rounding.multiply_add(a, b, c) == np.float32(1 + 2**-11 + 2**-23)
 
 
+def test_a_fused_multiply_add_of_subnormal_numbers_would_round_twice_elsewhere() -> None:
+    """The exact sum is 2^-182 below a tie that float64 rounds onto, 23 bits below its first."""
+    a, b = f32([2.0**-75 * (1 - 2**-16)]), f32([2.0**-75 * (1 + 2**-16)])
+    c = f32([2.0**-127 + 2.0**-149])
+
+    naive = (a.astype(np.float64) * b + c).astype(np.float32)
+
+    assert naive == c + f32([2.0**-149])
+    assert rounding.multiply_add(a, b, c) == c
+
+
+def test_a_fused_multiply_add_far_from_ties_and_subnormal_numbers_rounds_once() -> None:
+    """There float64 is rounded, which no test of all magnitudes comes to."""
+    a, b, c = f32(np.random.default_rng(0).uniform(1, 2, (3, 1500)).tolist())
+    assert not rounding._rounds_twice(a.astype(np.float64) * b + c)
+
+    actual = rounding.multiply_add(a, b, c)
+
+    for one, x, y, z in zip(actual, a, b, c, strict=True):
+        exact = Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z))
+        assert float(one) == round_exactly(exact, FLOAT32)
+
+
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize("operation", ["add", "multiply"])
 def test_sums_and_products_round_once(operation: str, dtype: np.dtype[Any]) -> None:

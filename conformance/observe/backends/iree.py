@@ -182,7 +182,9 @@ def loaded(binary: bytes, driver: Driver) -> Call:
 
     config = _config(driver.name)
     module = runtime.VmModule.copy_buffer(config.vm_instance, binary)
-    context = runtime.SystemContext(vm_modules=[module], config=config).vm_context
+    # A `SystemContext` and its modules name each other: it would hold the device until garbage is
+    # looked for, and two threads of Vulkan's are busy for as long.
+    context = runtime.VmContext(config.vm_instance, [*config.default_vm_modules, module])
     return functools.partial(_call, context, module.lookup_function("main"), config.device)
 
 

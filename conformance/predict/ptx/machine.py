@@ -117,7 +117,8 @@ class _Machine:
             "%ntid.x": self._filled(launch.threads, "u32"),
             "%nctaid.x": self._filled(launch.blocks, "u32"),
         }
-        self._at = np.zeros(self._size, dtype=np.int64)
+        self._everyone = np.ones(self._size, dtype=np.bool_)
+        self._at: int | Array = 0  # a number while all threads are at one instruction, as mostly
         self._chosen: dict[int, Array] = {}
         self.stored: set[int] = set()
         self.operands: dict[int, set[bytes]] = {}
@@ -125,16 +126,23 @@ class _Machine:
     def run(self) -> None:
         """Run until every thread has returned."""
         end = len(self._kernel.instructions)
-        while (behind := int(self._at.min(initial=end))) < end:
-            self._step(behind, self._at == behind)
+        while (behind := int(np.min(self._at))) < end:
+            self._step(behind, self._those_at(behind))
+
+    def _those_at(self, index: int) -> Array:
+        """Return which threads are there: where all are, `self._everyone` itself."""
+        active = self._at == index
+        return self._everyone if np.all(active) else np.asarray(active)
+
+    def _go(self, index: int, active: Array) -> None:
+        """Let the active threads run the instruction next."""
+        is_all = active is self._everyone
+        self._at = index if is_all else np.where(active, np.int32(index), np.int32(self._at))
 
     def _step(self, index: int, active: Array) -> None:
         """Run one instruction in the active threads."""
         instruction = self._kernel.instructions[index]
-        if active.all():  # as nearly always: filling is quicker than choosing by a mask
-            self._at.fill(index + 1)
-        else:
-            self._at[active] = index + 1
+        self._go(index + 1, active)
         if instruction.guard:
             active = active & (self._read(instruction.guard, "pred") ^ instruction.is_negated)
         opcode = instruction.opcode
@@ -145,9 +153,9 @@ class _Machine:
         elif found := MEMORY.fullmatch(opcode):
             self._access(instruction, active, found)
         elif opcode == "ret":
-            self._at[active] = len(self._kernel.instructions)
+            self._go(len(self._kernel.instructions), active)
         elif opcode in ("bra", "bra.uni"):
-            self._at[active] = self._kernel.labels[instruction.operands[0]]
+            self._go(self._kernel.labels[instruction.operands[0]], active)
         elif LOAD_PARAMETER.fullmatch(opcode):
             name = instruction.operands[1].strip("[]")
             number = self._kernel.parameters.index(name) + 1
@@ -232,7 +240,7 @@ class _Machine:
 
     def _write(self, register: str, values: Array, active: Array) -> None:
         raw = values if values.dtype == np.bool_ else values.view(f"u{values.dtype.itemsize}")
-        if not active.all():
+        if active is not self._everyone:
             before = self._registers.get(register, np.zeros_like(raw))
             raw = np.where(active, raw, before)
         self._registers[register] = raw

@@ -21,9 +21,12 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 Wide = npt.NDArray[np.float64]
 
-BFLOAT16, FLOAT64 = np.dtype(ml_dtypes.bfloat16), np.dtype(np.float64)
-NATIVE = (np.dtype(np.float32), FLOAT64)
+BFLOAT16, FLOAT32, FLOAT64 = map(np.dtype, (ml_dtypes.bfloat16, np.float32, np.float64))
+NATIVE = (FLOAT32, FLOAT64)
 """Formats in which NumPy rounds sums and products once."""
+
+CUT_BITS, HALFWAY, LEAST_NORMAL = np.uint64((1 << 29) - 1), np.uint64(1 << 28), 2.0**-126
+"""The bits that a float64 has beyond float32, what they are halfway, and where it is normal."""
 
 CANONICAL_NAN = {2: 0x7FFF, 4: 0x7FFFFFFF}
 """The NaN that instructions return, by size in bytes. PTX ISA 9.0, 9.7.3 and 9.7.4. In float64 they
@@ -120,8 +123,21 @@ def multiply_add(left: Array, right: Array, addend: Array) -> Array:
     if left.dtype == FLOAT64:
         return _fused(left, right, addend)
     with np.errstate(all="ignore"):
-        product = _wide(left) * _wide(right)
-    return nearest(*exact_sum(product, _wide(addend)), left.dtype)
+        product, wide = _wide(left) * _wide(right), _wide(addend)
+        if left.dtype == FLOAT32 and not _rounds_twice(total := product + wide):
+            return canonical(total.astype(FLOAT32))
+    return nearest(*exact_sum(product, wide), left.dtype)
+
+
+def _rounds_twice(sums: Wide) -> bool:
+    """Return whether any of these rounded sums, rounded to float32, may not be the exact sum's.
+
+    It does only halfway between two float32 numbers: the exact sum is on the same side of any other
+    float64 as the sum that was rounded. Below the least normal number halfway is elsewhere.
+    """
+    is_halfway = (sums.view(np.uint64) & CUT_BITS) == HALFWAY
+    is_tiny = np.abs(sums) < LEAST_NORMAL
+    return bool(is_halfway.any()) or bool((is_tiny & (sums != 0)).any())
 
 
 def _fused(left: Wide, right: Wide, addend: Wide) -> Wide:
