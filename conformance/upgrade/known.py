@@ -128,6 +128,12 @@ KNOWN = (
         handled=("erf-inv-float64-before-0.11.1",),
     ),
     Known(
+        kind=Kind.EXCEPTION,
+        before="0.11.2",
+        fact="divides by 0 where variance scaling is asked for an array without elements",
+        handled=("variance-scaling-empty-before-0.11.2",),
+    ),
+    Known(
         kind=Kind.ARITHMETIC,
         before="0.12.0",
         fact="multiplies the quantile of a normal by sqrt(2), rounds, and then by stddev; not by "
