@@ -40,7 +40,7 @@ def reordering(actual: Array, expected: Array) -> str:
 
 
 def _are_alike(array: Array) -> bool:
-    return bool((array == array.flat[0]).all())
+    return bool((array == next(array.flat)).all())
 
 
 def _named_order(actual: Array, expected: Array) -> str:
