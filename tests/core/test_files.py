@@ -302,8 +302,9 @@ LOCK_FILES = ("Pipfile.lock", ".lock")
 """Of package managers, which are read by their names."""
 
 WORDS = re.compile(
-    rf"""\b(fcntl|shutil|from\s+os|{"|".join(FORBIDDEN)})\b|({"|".join(SUFFIXES)})['"{{]"""
-    r"""|(?<!dataclasses)\.\s*replace\s*\((?!["'][^"']*["']\s*,)"""
+    rf"""\b(fcntl|shutil|from\s+os|os\s*\.\s*replace|{"|".join(FORBIDDEN)})\b"""
+    rf"""|({"|".join(map(re.escape, SUFFIXES))})['"{{]"""
+    r"""|(?<!dataclasses)\.\s*replace\s*\((?!["'][^"']*["']\s*,\s*[^\s)])"""
 )
 """Of which a module that does any of it has one: most have none, and are not parsed."""
 
@@ -334,6 +335,27 @@ def own_way(node: ast.AST) -> str:
         case ast.Constant(value=str(text)) if text.endswith(SUFFIXES) and text not in LOCK_FILES:
             return f"names a draft or a lock of its own, {text}"
     return ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import fcntl",
+        "from os import rename",
+        "from shutil import copy",
+        "shutil.rmtree(folder)",
+        "path.rename(target)",
+        "os.replace('draft', target)",
+        "path.replace(target)",
+        "path . replace (\n    'target'\n)",
+        "path.replace('text', )",
+        "name = f'{path}.tmp'",
+        "name = f'.partial{number}'",
+    ],
+)
+def test_a_module_that_does_any_of_it_is_parsed(source: str) -> None:
+    assert any(own_way(node) for node in ast.walk(ast.parse(source)))
+    assert WORDS.search(source)
 
 
 def test_only_core_files_locks_renames_flushes_and_removes_folders() -> None:
