@@ -83,15 +83,24 @@ def with_moments(array: Array, moments: Mapping[str, Any]) -> Returned:
     return dataclasses.replace(outcome, moments=dataclasses.replace(outcome.moments, **moments))
 
 
+MOST_DOUBLES = 1000
+"""Steps after which `last` gives up: for a bound that is farther off it would look without end."""
+
+
 def last(start: float, towards: float, holds: Callable[[float], bool]) -> float:
     """Return the last double on the way from `start` to `towards` for which it holds.
 
     Of a start for which it does not, the last one before: a bound that was computed another way is
     a few doubles off.
+
+    Raises:
+        AssertionError: it is more than MOST_DOUBLES off.
     """
-    value = start
+    value, steps = start, iter(range(MOST_DOUBLES))
     while not holds(value):
         value = math.nextafter(value, -towards)
+        assert next(steps, None) is not None, f"does not even hold at {value!r}"
     while holds(math.nextafter(value, towards)):
         value = math.nextafter(value, towards)
+        assert next(steps, None) is not None, f"still holds at {value!r}"
     return value
