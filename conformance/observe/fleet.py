@@ -248,21 +248,24 @@ class Places:
 
     The news of a node reaches the others ten times a second. A task whose node Ray itself chooses
     therefore finds a worker that became free elsewhere up to 100 ms late: of work of half a second
-    that is a tenth.
+    that is a tenth. Ray chooses for what no node that is known has room for: so one that joins the
+    cluster, or that others were using, is found.
     """
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._handed: dict[Any, str] = {}
 
-    def choose(self, sizes: Mapping[str, float]) -> str | None:
-        """Return the node that was handed the least for its size; None where none is known yet.
+    def choose(self, sizes: Mapping[str, float], turns: int) -> str | None:
+        """Return the node that was handed the least for its size; None where none has room.
 
-        sizes: how much of the needed resource each node that is alive has.
+        sizes: how much of the needed resource each node that is alive has. turns: how much work
+            each of that may have at once, what waits included.
         """
         n_handed = collections.Counter(self._handed.values())
-        known = sorted(node for node in self._seen if sizes.get(node, 0) >= 1)
-        return min(known, key=lambda node: n_handed[node] / sizes[node], default=None)
+        room = {node: int(sizes.get(node, 0)) * turns for node in self._seen}
+        known = sorted(node for node in self._seen if n_handed[node] < room[node])
+        return min(known, key=lambda node: n_handed[node] / room[node], default=None)
 
     def hand(self, ticket: Any, node: str) -> None:
         """Note that the work of a ticket was handed to a node."""
@@ -273,6 +276,10 @@ class Places:
         self._handed.pop(ticket, None)
         if node is not None:
             self._seen.add(node)
+
+    def give_up(self, ticket: Any) -> None:
+        """Note that the time of a ticket was over: its node may be in the hands of others."""
+        self._seen.discard(self._handed.pop(ticket, ""))
 
 
 # --- On a worker ---------------------------------------------------------------------------------
@@ -400,7 +407,7 @@ class RayCluster:
         """Return the node for short work; what takes long goes where Ray finds a worker free."""
         if not group.n_ahead:
             return None
-        return self._places.choose(self._sizes(resource_of(group.backend)))
+        return self._places.choose(self._sizes(resource_of(group.backend)), 1 + group.n_ahead)
 
     def _sizes(self, resource: str) -> dict[str, float]:
         """Return how much of a resource each node has that is alive."""
@@ -425,7 +432,7 @@ class RayCluster:
 
     def cancel(self, ticket: Any) -> None:
         """End the worker of the ticket."""
-        self._places.leave(ticket)
+        self._places.give_up(ticket)
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.cancel(ticket, force=True)
 

@@ -538,13 +538,13 @@ def test_a_worker_has_its_next_group_before_anybody_looks_at_what_it_brought() -
 def test_work_goes_to_the_node_that_has_the_least_of_it_for_its_size() -> None:
     places = Places()
     sizes = {"small": 1.0, "large": 3.0, "strange": 8.0}
-    assert places.choose(sizes) is None
+    assert places.choose(sizes, 2) is None
 
     places.leave("first", "small")
     places.leave("second", "large")
     handed = []
     for ticket in range(8):
-        node = places.choose(sizes)
+        node = places.choose(sizes, 2)
         assert node is not None
         places.hand(ticket, node)
         handed.append(node)
@@ -554,7 +554,7 @@ def test_work_goes_to_the_node_that_has_the_least_of_it_for_its_size() -> None:
 
     places.leave(handed.index("small"), "small")
 
-    assert places.choose(sizes) == "small"
+    assert places.choose(sizes, 2) == "small"
 
 
 def test_work_goes_to_no_node_that_left_or_has_not_what_it_needs() -> None:
@@ -562,8 +562,8 @@ def test_work_goes_to_no_node_that_left_or_has_not_what_it_needs() -> None:
     for node in ("gone", "bare", "here"):
         places.leave(node, node)
 
-    assert places.choose({"bare": 0.0, "here": 1.0}) == "here"
-    assert places.choose({"bare": 0.0}) is None
+    assert places.choose({"bare": 0.0, "here": 1.0}, 2) == "here"
+    assert places.choose({"bare": 0.0}, 2) is None
 
 
 def test_a_node_that_only_lost_its_work_is_not_known_to_be_free() -> None:
@@ -572,7 +572,36 @@ def test_a_node_that_only_lost_its_work_is_not_known_to_be_free() -> None:
 
     places.leave("ticket")
 
-    assert places.choose({"here": 1.0}) is None
+    assert places.choose({"here": 1.0}, 2) is None
+
+
+def test_what_no_known_node_has_room_for_may_go_to_one_that_joined() -> None:
+    places = Places()
+    places.leave("first", "here")
+    sizes = {"here": 1.0, "joined": 1.0}
+
+    chosen = []
+    for ticket in range(4):
+        chosen.append(places.choose(sizes, 2))
+        if chosen[-1] is not None:
+            places.hand(ticket, chosen[-1])
+
+    assert chosen == ["here", "here", None, None]
+
+
+def test_a_node_where_the_time_of_work_was_over_is_given_none_until_it_does_some() -> None:
+    """Others may have taken it: what waits there would wait three times, and be given up."""
+    places = Places()
+    places.leave("first", "taken")
+    places.hand("second", "taken")
+
+    places.give_up("second")
+
+    assert places.choose({"taken": 1.0}, 2) is None
+
+    places.leave("third", "taken")
+
+    assert places.choose({"taken": 1.0}, 2) == "taken"
 
 
 # --- Shards without Ray, as docs/fleet.md tells --------------------------------------------------
