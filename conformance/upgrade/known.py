@@ -128,7 +128,7 @@ KNOWN = (
         handled=("erf-inv-float64-before-0.11.1",),
     ),
     Known(
-        kind=Kind.EXCEPTION,
+        kind=Kind.ARITHMETIC,
         before="0.11.2",
         fact="divides by 0 where variance scaling is asked for an array without elements",
         handled=("variance-scaling-empty-before-0.11.2",),
