@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import gc
 import sys
 
@@ -10,6 +11,7 @@ TELLS_WHAT_IS_LEFT = "iree.runtime"
 """A module whose bindings print a line for each of hundreds of things that were not let go of."""
 
 
+@functools.cache
 def seek_no_garbage() -> None:
     """Let Python, as it ends, not look for garbage among all objects that there are.
 

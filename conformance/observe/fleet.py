@@ -349,7 +349,7 @@ class RayCluster:
             raise FleetUnavailable(f"--fleet needs Ray: {extra_command('fleet')}") from error
         self._ray: Any = ray
         self._places = Places()
-        self._tasks: dict[tuple[Any, str], Any] = {}
+        self._task = functools.cache(self._new_task)
         try:
             ray.init(
                 address=address,
@@ -378,7 +378,7 @@ class RayCluster:
         Raises:
             FleetUnavailable: no node answers in time, or it lacks the backend or this package.
         """
-        ticket = self._remote(probe, backend).remote(backend)
+        ticket = self._task(probe, backend).remote(backend)
         try:
             found: Environment = self._get(ticket, timeout=PROBE_TIMEOUT_S)
         except (WorkerLost, self._ray.exceptions.GetTimeoutError) as error:
@@ -392,7 +392,7 @@ class RayCluster:
     def submit(self, group: Work) -> Any:
         """Hand the work to a worker and return the ticket."""
         function, arguments = group.call
-        task = self._remote(_on_node, group.backend)
+        task = self._task(_on_node, group.backend)
         node = self._place(group)
         if node is None:
             return task.remote(function, *arguments)
@@ -436,14 +436,8 @@ class RayCluster:
         with contextlib.suppress(self._ray.exceptions.RayError):
             self._ray.cancel(ticket, force=True)
 
-    def _remote(self, function: Any, backend: str) -> Any:
-        """Return the task; a worker is kept for the next group, and Ray itself retries nothing."""
-        key = function, backend
-        if key not in self._tasks:
-            self._tasks[key] = self._new_task(function, backend)
-        return self._tasks[key]
-
     def _new_task(self, function: Any, backend: str) -> Any:
+        """Return the task; a worker is kept for the next group, and Ray itself retries nothing."""
         needed = resource_of(backend)
         asked: dict[str, Any] = {"num_cpus": int(needed == "CPU"), "max_retries": 0, "max_calls": 0}
         if needed == "GPU":

@@ -167,9 +167,9 @@ def summed_up(lots: Lots) -> Lots | Told:
 
 
 # --- As text -------------------------------------------------------------------------------------
-def told(lots: Lots) -> str:
+def told(lots: Lots | Told) -> str:
     """Return the lots of a block as one line of JSON."""
-    if lots.line:
+    if isinstance(lots, Told) or lots.line:
         return lots.line
     fields = [
         {

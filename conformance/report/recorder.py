@@ -130,7 +130,7 @@ class RunRecorder:
         Raises:
             ReportError: the folder cannot be written.
         """
-        self._append(LOTS_FILE, block.line if isinstance(block, Told) else told(block))
+        self._append(LOTS_FILE, told(block))
         self._count_lots(block)
 
     def _count_lots(self, block: Lots | Told) -> None:
